@@ -1,0 +1,73 @@
+"""Every error the atlas raises on purpose.
+
+AtlasError                  the root: what was wrong, where, and what to do next
+├── InputError              something the user gave is wrong (file, line, value)
+├── LimitError              a request is over a stated limit
+├── NotFoundError           no such circuit, feature, file …
+└── DatabaseError           Neo4j said no
+    ├── UnreachableError    nothing answers at the address
+    ├── CredentialsError    wrong user or password
+    ├── QueryTimeoutError   the transaction ran past its limit
+    └── MigrationError      the database is not at the version this code needs
+
+The engine has a tree of its own (`ingest.engine.errors`), because it knows nothing of the database.
+"""
+
+
+class AtlasError(Exception):
+    """The root of the tree. `str(error)` is the whole message, next step included."""
+
+    code = "ATLAS_ERROR"
+
+    def __init__(self, what: str, *, next_step: str | None = None) -> None:
+        self.what = what
+        self.next_step = next_step
+        super().__init__(what if next_step is None else f"{what}\n  → {next_step}")
+
+
+class InputError(AtlasError):
+    """Something the user gave is wrong: names the file, line or argument, and the mend."""
+
+    code = "BAD_INPUT"
+
+
+class LimitError(AtlasError):
+    """A request is over a stated limit; the message says which limit and its value."""
+
+    code = "OVER_LIMIT"
+
+
+class NotFoundError(AtlasError):
+    """What was asked for is not there."""
+
+    code = "NOT_FOUND"
+
+
+class DatabaseError(AtlasError):
+    """Neo4j refused or failed; raised by `schema.database` only, from the driver's own errors."""
+
+    code = "DATABASE_ERROR"
+
+
+class UnreachableError(DatabaseError):
+    """Nothing answers at the database's address."""
+
+    code = "DATABASE_UNREACHABLE"
+
+
+class CredentialsError(DatabaseError):
+    """The database refused the user name or password."""
+
+    code = "DATABASE_CREDENTIALS"
+
+
+class QueryTimeoutError(DatabaseError):
+    """The database stopped a transaction that ran past its time limit."""
+
+    code = "QUERY_TIMEOUT"
+
+
+class MigrationError(DatabaseError):
+    """The database's recorded version is not one this code can use."""
+
+    code = "DATABASE_VERSION"

@@ -1,0 +1,233 @@
+"""What a circuit is, in memory: plain frozen values, no torch, no database.
+
+Our own graphs (`ingest.convert`) and other tools' files (`schema.graph_json`) meet here; `schema.load` writes
+these records to Neo4j. The terms are those of "Circuit Tracing" (Anthropic 2025).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+
+def stable_id(*parts: object) -> str:
+    """A 20-hex-digit id, the same in every process: SHA-256 of the parts as canonical JSON."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+class NodeKind(StrEnum):
+    """The four kinds of node of an attribution graph."""
+
+    FEATURE = "feature"
+    ERROR = "error"
+    TOKEN = "token"
+    LOGIT = "logit"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model at one revision; every checkpoint of a training run is a model of its own."""
+
+    name: str
+    revision: str
+    """Commit of the hub repository, or a hash of the weights for a local folder."""
+    architecture: str
+    n_layers: int
+    d_model: int
+    vocab_size: int
+    training_step: int | None = None
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}@{self.revision[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class TranscoderSet:
+    """The transcoders that make a replacement model of one model."""
+
+    name: str
+    revision: str
+    """Commit of the hub repository, or a hash of the files for a local folder."""
+    kind: str
+    """`clt` (cross-layer) or `plt` (per-layer)."""
+    activation: str
+    """`relu`, `jumprelu` or `topk`."""
+    input_hook: str
+    output_hook: str
+    n_features: int
+    """Dictionary width of one layer."""
+    model_id: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}@{self.revision[:12]}"
+
+    def feature_id(self, layer: int, index: int) -> str:
+        return f"{self.id}/{layer}/{index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt as one tokenizer sees it."""
+
+    text: str
+    tokens: tuple[str, ...]
+    """Decoded tokens, the special first token included when there is one."""
+    token_ids: tuple[int, ...]
+    family: str | None = None
+    tags: tuple[str, ...] = ()
+    expected: str | None = None
+    """The expected next token, when known."""
+    pair: str | None = None
+    """Shared by the members of a minimal pair."""
+    split: str | None = None
+    """`train` or `held-out` with respect to the model's corpus, when known."""
+
+    @property
+    def id(self) -> str:
+        return stable_id(self.text, self.token_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One call of `atlas ingest`: what was asked, with which versions."""
+
+    settings: Mapping[str, object]
+    versions: Mapping[str, str]
+
+    @property
+    def id(self) -> str:
+        return stable_id(dict(self.settings), dict(self.versions))
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node of a circuit. Its place in `Circuit.nodes` is what edges and supernodes refer to."""
+
+    kind: NodeKind
+    layer: int
+    """Token nodes: -1. Features and errors: 0 … n_layers-1. Logit nodes: n_layers."""
+    position: int
+    """Position in the prompt, 0-based, the special first token included."""
+    index: int | None
+    """Feature index, vocabulary id (token and logit nodes), None for error nodes."""
+    activation: float | None = None
+    """Feature nodes: the activation. Others: None."""
+    influence: float | None = None
+    """Raw influence on the target logits in the unpruned graph, ≥ 0; None when a file lacks it. For logit
+    nodes: the probability that weighs them."""
+    cumulative: float | None = None
+    """Share of all influence held by nodes at least as influential (small = important); what files carry."""
+    token: str | None = None
+    """Token and logit nodes: the token's text."""
+    probability: float | None = None
+    """Logit nodes: the model's probability."""
+
+    @property
+    def key(self) -> str:
+        """Unique inside a circuit."""
+        return f"{self.kind}:{self.layer}:{self.position}:{'-' if self.index is None else self.index}"
+
+
+class Edge(NamedTuple):
+    """A signed direct effect of one node on another."""
+
+    source: int
+    """Place of the source in `Circuit.nodes`."""
+    target: int
+    """Place of the target in `Circuit.nodes`."""
+    weight: float
+    """Direct effect on the target's pre-activation or logit, the source's activation folded in."""
+    share: float
+    """|weight| over the sum of |weight| of all inputs of the target in the unpruned graph, 0 … 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What somebody or something says a feature is. Versioned: a new text is a new label."""
+
+    layer: int
+    index: int
+    text: str
+    method: str
+    """How it was made, e.g. `token-statistics-v1`, `person`."""
+    author: str
+    score: float | None = None
+    null_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Supernode:
+    """Features of one circuit that play one role."""
+
+    label: str
+    """Shared by supernodes of many circuits: becomes the Concept that they mean."""
+    position: int | None
+    members: tuple[int, ...]
+    """Places in `Circuit.nodes`; feature nodes only."""
+    method: str
+    author: str
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """A pruned attribution graph of one prompt and one target, with everything needed to load it."""
+
+    prompt: Prompt
+    model: Model
+    transcoders: TranscoderSet
+    target: str
+    """What was attributed, e.g. `salient-logits(10, 0.95)`."""
+    target_position: int
+    node_threshold: float
+    edge_threshold: float
+    max_feature_nodes: int | None
+    dtype: str
+    special_first_token: bool
+    """Whether a special token stands first and its features and errors were left out."""
+    replacement_score: float | None
+    completeness_score: float | None
+    error_share: float | None
+    """Share of the influence of all feature and error nodes (unpruned) that is the errors'."""
+    n_active_features: int | None
+    n_selected_features: int | None
+    kept_influence: float | None
+    """Share of all node influence that the pruned nodes keep."""
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    labels: tuple[Label, ...] = ()
+    supernodes: tuple[Supernode, ...] = field(default=())
+
+    @property
+    def id(self) -> str:
+        """The same for the same model, transcoders, tokens, target and thresholds, so loading is idempotent."""
+        return stable_id(
+            self.model.id,
+            self.transcoders.id,
+            self.dtype,
+            self.prompt.token_ids,
+            self.target,
+            self.target_position,
+            self.node_threshold,
+            self.edge_threshold,
+            self.max_feature_nodes,
+            self.special_first_token,
+        )
+
+    @property
+    def answer(self) -> Node | None:
+        """The most probable logit node."""
+        logits = [node for node in self.nodes if node.kind is NodeKind.LOGIT]
+        return max(logits, key=lambda node: node.probability or 0.0, default=None)
+
+    @property
+    def correct(self) -> bool | None:
+        """Whether the answer is the expected token; None when no expectation is known."""
+        if self.prompt.expected is None or self.answer is None or self.answer.token is None:
+            return None
+        return self.answer.token.strip() == self.prompt.expected.strip()
