@@ -1,0 +1,64 @@
+# Two commands: `make demo` sets up and runs the main job, `make test` sets up and runs the tests.
+# Pass options on with ARGS, for example `make demo ARGS=--once` or `make test ARGS="-k engine"`.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.PHONY: demo test check lock organism help clean
+
+help:
+	@echo "make demo      set up, ingest the bundled prompts, serve the API, print three answers (ARGS=--once ends there)"
+	@echo "make test      set up, run every check and test"
+	@echo "make check     linters, types and import contracts only"
+	@echo "make organism  train the bundled model and its transcoders again (about an hour)"
+	@echo "make lock      write requirements.txt again from pyproject.toml"
+
+demo: $(VENV)/.installed
+	@$(BIN)/atlas demo $(ARGS)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+organism: $(VENV)/.installed
+	$(BIN)/python -m ingest.organism all $(ARGS)
+
+lock: $(VENV)/.uv
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links --quiet --output-file requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-emit-index-url --no-emit-find-links --quiet --output-file requirements-dev.txt
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/.uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "The atlas needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)."; \
+		echo "  -> name another one: make demo PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+		echo "Could not make a virtual environment in $(VENV)."; \
+		echo "  -> on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "Setting up $(VENV) (the first time only; a few minutes on a slow line)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8,<1"
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.uv requirements.txt pyproject.toml
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --require-hashes -r requirements.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --require-hashes -r requirements-dev.txt
+	@touch $@
