@@ -51,7 +51,7 @@ class Settings:
         if uri is not None and password is None:
             raise InputError(
                 f"NEO4J_URI is set to {uri} but there is no password for it",
-                next_step="set NEO4J_PASSWORD or NEO4J_PASSWORD_FILE, or unset NEO4J_URI to use a local database",
+                next_step="set NEO4J_PASSWORD or NEO4J_PASSWORD_FILE, or unset NEO4J_URI to use a local one",
             )
         return cls(
             home=Path(env.get("ATLAS_HOME") or ".atlas").expanduser().resolve(),

@@ -1,6 +1,6 @@
 """Read prompts from a file: JSON lines, CSV, or plain text with one prompt a line.
 
-JSON lines and CSV have the keys (columns) of `PromptLine`; only `prompt` is needed. In CSV, tags are separated
+JSON lines and CSV have the keys (columns) of `PromptLine`; only `prompt` is needed. Tags in CSV are separated
 by spaces. A bad line is remembered with its number and the rest goes on.
 """
 
@@ -54,20 +54,26 @@ def read_prompts(path: Path) -> PromptFile:
     except FileNotFoundError as error:
         raise InputError(f"There is no prompts file {path}", next_step="check the path") from error
     except IsADirectoryError as error:
-        raise InputError(f"{path} is a folder", next_step="name one .jsonl, .csv or .txt file in it") from error
+        raise InputError(
+            f"{path} is a folder", next_step="name one .jsonl, .csv or .txt file in it"
+        ) from error
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path} is not UTF-8 text (byte {error.start})", next_step="save it as UTF-8"
         ) from error
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}", next_step="check its permissions") from error
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}", next_step="check its permissions"
+        ) from error
     suffix = path.suffix.lower()
     if suffix in {".jsonl", ".ndjson"}:
         rows = _json_rows(text)
     elif suffix == ".csv":
         rows = _csv_rows(text, path)
     else:
-        rows = ((number, {"prompt": line}) for number, line in enumerate(text.splitlines(), 1) if line.strip())
+        rows = (
+            (number, {"prompt": line}) for number, line in enumerate(text.splitlines(), 1) if line.strip()
+        )
     result = PromptFile(path)
     for number, row in rows:
         try:
@@ -89,9 +95,12 @@ def _json_rows(text: str) -> Iterator[tuple[int, object]]:
         try:
             yield number, orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            yield number, InputError(
-                f"not valid JSON: {error.msg} at column {error.colno}",
-                next_step='write one object a line, such as {"prompt": "…", "family": "…"}',
+            yield (
+                number,
+                InputError(
+                    f"not valid JSON: {error.msg} at column {error.colno}",
+                    next_step='write one object a line, such as {"prompt": "…", "family": "…"}',
+                ),
             )
 
 
@@ -109,7 +118,10 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, object]]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield reader.line_num, InputError(f"not valid CSV: {error}", next_step="check the quotes on this line")
+            yield (
+                reader.line_num,
+                InputError(f"not valid CSV: {error}", next_step="check the quotes on this line"),
+            )
             continue
         values: dict[str, object] = {key: value for key, value in row.items() if value not in (None, "")}
         if isinstance(tags := values.get("tags"), str):
