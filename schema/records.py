@@ -6,7 +6,7 @@ these records to Neo4j. The terms are those of "Circuit Tracing" (Anthropic 2025
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -205,18 +205,17 @@ class Circuit:
 
     @property
     def id(self) -> str:
-        """The same for the same model, transcoders, tokens, target and thresholds, so loading is idempotent."""
-        return stable_id(
-            self.model.id,
-            self.transcoders.id,
-            self.dtype,
-            self.prompt.token_ids,
-            self.target,
-            self.target_position,
-            self.node_threshold,
-            self.edge_threshold,
-            self.max_feature_nodes,
-            self.special_first_token,
+        return circuit_id(
+            model_id=self.model.id,
+            transcoders_id=self.transcoders.id,
+            dtype=self.dtype,
+            token_ids=self.prompt.token_ids,
+            target=self.target,
+            target_position=self.target_position,
+            node_threshold=self.node_threshold,
+            edge_threshold=self.edge_threshold,
+            max_feature_nodes=self.max_feature_nodes,
+            special_first_token=self.special_first_token,
         )
 
     @property
@@ -231,3 +230,35 @@ class Circuit:
         if self.prompt.expected is None or self.answer is None or self.answer.token is None:
             return None
         return self.answer.token.strip() == self.prompt.expected.strip()
+
+
+def circuit_id(
+    *,
+    model_id: str,
+    transcoders_id: str,
+    dtype: str,
+    token_ids: Sequence[int],
+    target: str,
+    target_position: int,
+    node_threshold: float,
+    edge_threshold: float,
+    max_feature_nodes: int | None,
+    special_first_token: bool,
+) -> str:
+    """The id of the circuit that these inputs give, known before it is computed.
+
+    The same for the same model, transcoders, tokens, target and thresholds, so that loading is idempotent and
+    circuits of two settings never mix unnoticed.
+    """
+    return stable_id(
+        model_id,
+        transcoders_id,
+        dtype,
+        list(token_ids),
+        target,
+        target_position,
+        float(node_threshold),
+        float(edge_threshold),
+        max_feature_nodes,
+        special_first_token,
+    )

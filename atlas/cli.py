@@ -1,0 +1,275 @@
+"""The command `atlas`: every subcommand, its options and its exit codes.
+
+Exit codes: 0 all went well; 1 something failed, or some prompts did; 2 the command line itself is wrong;
+130 interrupted.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from atlas.settings import Settings
+from ingest.engine.errors import EngineError
+from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
+from schema.errors import AtlasError, InputError
+
+app = typer.Typer(
+    name="atlas",
+    help="Attribution graphs of many prompts in one graph database, and answers across them.\n\n"
+    "Try `atlas demo` first. For your own prompts: `atlas db start`, `atlas ingest PROMPTS.jsonl`, "
+    "`atlas serve`, then `atlas query QUESTION.graphql --table`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+db = typer.Typer(
+    help="A local Neo4j without Docker or Java of your own: its data lives in ATLAS_HOME (default ./.atlas).",
+    no_args_is_help=True,
+)
+app.add_typer(db, name="db")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+ModelDir = Annotated[
+    Path, typer.Option("--model", help="Folder of the model, as transformers saves it.", show_default="bundled")
+]
+TranscodersDir = Annotated[
+    Path,
+    typer.Option("--transcoders", help="Folder of its transcoders (circuit-tracer layout).", show_default="bundled"),
+]
+NodeThreshold = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="Keep the nodes that hold this share of the influence.")
+]
+EdgeThreshold = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="Keep the edges that hold this share of the influence.")
+]
+MaxFeatureNodes = Annotated[
+    int | None, typer.Option(min=1, help="Attribute at most this many features, the most influential first.")
+]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the GraphQL API.")]
+BoltPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the database.")]
+HttpPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the Neo4j console.")]
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End after the answers.")] = False,
+    port: Port = 8000,
+    bolt_port: BoltPort = 7687,
+    http_port: HttpPort = 7474,
+) -> None:
+    """Ingest the bundled prompts, serve the API and answer three questions that no single graph can."""
+    from atlas.demo import run_demo
+
+    run_demo(Settings.load(), out, once=once, port=port, bolt_port=bolt_port, http_port=http_port)
+
+
+@app.command()
+def doctor() -> None:
+    """Check this installation and say what to do about anything wrong."""
+    from atlas.doctor import examine
+
+    findings = examine(Settings.load())
+    for finding in findings:
+        out.print(f"[{'green' if finding.ok else 'red'}]{'ok ' if finding.ok else 'BAD'}[/] {finding.what}")
+        if finding.next_step is not None:
+            out.print(f"     → {finding.next_step}", markup=False)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@db.command("start")
+def db_start(bolt_port: BoltPort = 7687, http_port: HttpPort = 7474) -> None:
+    """Start the local database (the first time, download it) and print its addresses."""
+    from atlas.server import LocalServer
+
+    address = LocalServer(Settings.load().home).start(bolt_port=bolt_port, http_port=http_port)
+    out.print(f"Neo4j runs at {address.bolt_uri}; console: {address.browser_url}")
+    out.print(f"User {address.user}; the password is in {Settings.load().home / 'credentials'}", soft_wrap=True)
+
+
+@db.command("stop")
+def db_stop() -> None:
+    """Stop the local database; its data stays."""
+    from atlas.server import LocalServer
+
+    stopped = LocalServer(Settings.load().home).stop()
+    out.print("Neo4j stopped." if stopped else "Neo4j was not running.")
+
+
+@db.command("status")
+def db_status() -> None:
+    """Say whether the local database runs, where, and how large it is. Exit code 1 when it does not run."""
+    from atlas.server import LocalServer
+
+    settings = Settings.load()
+    status = LocalServer(settings.home).status()
+    if not status.running or status.address is None:
+        out.print(f"Neo4j is not running (home: {settings.home}). Start it with `atlas db start`.", soft_wrap=True)
+        raise typer.Exit(1)
+    out.print(f"Neo4j runs, process {status.pid}, at {status.address.bolt_uri}")
+    out.print(f"Console: {status.address.browser_url}")
+    out.print(f"Data: {status.data_bytes / 1e6:.1f} MB in {settings.home}", soft_wrap=True)
+
+
+@app.command()
+def ingest(
+    prompts: Annotated[
+        Path,
+        typer.Argument(help="Prompts: .jsonl (or .csv) with `prompt`, `family`, `expected`, `tags`, or .txt."),
+    ] = PROMPTS_PATH,
+    model: ModelDir = MODEL_DIR,
+    transcoders: TranscodersDir = TRANSCODERS_DIR,
+    node_threshold: NodeThreshold = 0.8,
+    edge_threshold: EdgeThreshold = 0.98,
+    max_feature_nodes: MaxFeatureNodes = None,
+) -> None:
+    """Compute the attribution graph of each prompt and load it into Neo4j.
+
+    One circuit is one transaction: stop it whenever you like and run it again, it goes on where it was.
+    Prompts that fail are named at the end and the exit code is 1; the others are loaded.
+    """
+    from atlas.database import Login
+    from ingest.run import IngestSettings
+    from ingest.run import ingest as run
+
+    with Login(Settings.load()).connect() as database:
+        summary = run(
+            database,
+            IngestSettings(
+                prompts=prompts,
+                model=model,
+                transcoders=transcoders,
+                node_threshold=node_threshold,
+                edge_threshold=edge_threshold,
+                max_feature_nodes=max_feature_nodes,
+            ),
+            console=err,
+        )
+    for problem in summary.problems:
+        _print_error(problem)
+    out.print(summary.sentence())
+    if summary.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def attribute(
+    prompt: Annotated[str, typer.Option(help="The text to attribute.")],
+    out_path: Annotated[Path, typer.Option("--out", help="Where to write the graph JSON; `-` for the screen.")],
+    model: ModelDir = MODEL_DIR,
+    transcoders: TranscodersDir = TRANSCODERS_DIR,
+    node_threshold: NodeThreshold = 0.8,
+    edge_threshold: EdgeThreshold = 0.98,
+    max_feature_nodes: MaxFeatureNodes = None,
+    slug: Annotated[str | None, typer.Option(help="Name of the graph inside the file.")] = None,
+) -> None:
+    """Write one prompt's attribution graph as circuit-tracer's graph JSON; needs no database.
+
+    Thresholds of 1 write the unpruned graph.
+    """
+    from ingest.run import attribute_one
+    from schema.graph_json import to_json, write
+
+    circuit = attribute_one(
+        prompt,
+        model=model,
+        transcoders=transcoders,
+        node_threshold=node_threshold,
+        edge_threshold=edge_threshold,
+        max_feature_nodes=max_feature_nodes,
+    )
+    if str(out_path) == "-":
+        import orjson
+
+        sys.stdout.buffer.write(orjson.dumps(to_json(circuit, slug=slug)) + b"\n")
+        return
+    try:
+        write(circuit, out_path, slug=slug)
+    except OSError as error:
+        raise InputError(
+            f"{out_path} cannot be written: {error.strerror}", next_step="give a path in a folder that exists"
+        ) from error
+    answer = circuit.answer
+    err.print(
+        f"{out_path}: {len(circuit.nodes)} nodes, {len(circuit.edges)} edges; answer "
+        f"{answer.token if answer else '?'!r} (p = {answer.probability if answer else 0:.3f}); replacement "
+        f"score {circuit.replacement_score:.3f}, completeness score {circuit.completeness_score:.3f}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def serve(
+    port: Port = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on; everyone who reaches it can read.")] = "127.0.0.1",
+) -> None:
+    """Serve the GraphQL API, with GraphiQL in the browser, until Ctrl-C."""
+    from atlas.api_server import serve as run
+
+    run(Settings.load(), out, host=host, port=port)
+
+
+@app.command()
+def query(
+    file: Annotated[Path, typer.Argument(help="A .graphql file with one query; `-` reads standard input.")],
+    var: Annotated[list[str] | None, typer.Option(help="A variable as NAME=VALUE; VALUE is JSON or text.")] = None,
+    as_json: Annotated[bool, typer.Option("--json/--table", help="JSON for scripts, or tables to read.")] = False,
+    api: Annotated[str | None, typer.Option(help="Address of the API.", show_default="ATLAS_API")] = None,
+) -> None:
+    """Ask the API the question in a file."""
+    import json
+
+    from atlas.client import AtlasClient
+    from atlas.tables import print_rows, tables
+
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}", next_step="name a .graphql text file") from error
+    with AtlasClient(api or Settings.load().api) as client:
+        data = client.query(text, dict(_variable(item) for item in var or ()))
+    if as_json:
+        sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+    else:
+        for rows in tables(data):
+            print_rows(out, rows)
+
+
+def _variable(item: str) -> tuple[str, object]:
+    import json
+
+    name, equals, value = item.partition("=")
+    if not equals or not name:
+        raise InputError(f"--var {item!r} is not NAME=VALUE", next_step="for example --var first=20")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _print_error(error: Exception) -> None:
+    err.print(f"[red]error:[/] ", end="")
+    err.print(str(error), markup=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command; an error the atlas knows is printed without a traceback."""
+    try:
+        app()
+    except (AtlasError, EngineError) as error:
+        _print_error(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("interrupted; run the same command again to go on")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Which database the commands use: the user's own, or the local one of this atlas's home."""
+
+from atlas.server import LocalServer
+from atlas.settings import Settings
+from schema.database import AsyncDatabase, Database
+from schema.errors import UnreachableError
+from schema.migrations import migrate
+
+
+class Login:
+    """Address, user and password of the database."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises UnreachableError when there is no NEO4J_URI and the local database does not run."""
+        if settings.neo4j_uri is not None:
+            self.uri = settings.neo4j_uri
+            self.user = settings.neo4j_user
+            self.password = settings.neo4j_password or ""
+            return
+        status = LocalServer(settings.home).status()
+        if not status.running or status.address is None:
+            raise UnreachableError(
+                f"The local database in {settings.home} is not running",
+                next_step="start it with `atlas db start`, or set NEO4J_URI to use another one",
+            )
+        self.uri = status.address.bolt_uri
+        self.user = status.address.user
+        self.password = status.address.password
+
+    def connect(self) -> Database:
+        """A migrated database; close it, or use it as a context manager."""
+        database = Database.connect(self.uri, self.user, self.password)
+        try:
+            migrate(database)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    async def connect_async(self) -> AsyncDatabase:
+        """For the API, which does not write."""
+        return await AsyncDatabase.connect(self.uri, self.user, self.password)
