@@ -36,11 +36,14 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 ModelDir = Annotated[
-    Path, typer.Option("--model", help="Folder of the model, as transformers saves it.", show_default="bundled")
+    Path,
+    typer.Option("--model", help="Folder of the model, as transformers saves it.", show_default="bundled"),
 ]
 TranscodersDir = Annotated[
     Path,
-    typer.Option("--transcoders", help="Folder of its transcoders (circuit-tracer layout).", show_default="bundled"),
+    typer.Option(
+        "--transcoders", help="Folder of its transcoders (circuit-tracer layout).", show_default="bundled"
+    ),
 ]
 NodeThreshold = Annotated[
     float, typer.Option(min=0.0, max=1.0, help="Keep the nodes that hold this share of the influence.")
@@ -90,7 +93,9 @@ def db_start(bolt_port: BoltPort = 7687, http_port: HttpPort = 7474) -> None:
 
     address = LocalServer(Settings.load().home).start(bolt_port=bolt_port, http_port=http_port)
     out.print(f"Neo4j runs at {address.bolt_uri}; console: {address.browser_url}")
-    out.print(f"User {address.user}; the password is in {Settings.load().home / 'credentials'}", soft_wrap=True)
+    out.print(
+        f"User {address.user}; the password is in {Settings.load().home / 'credentials'}", soft_wrap=True
+    )
 
 
 @db.command("stop")
@@ -110,7 +115,9 @@ def db_status() -> None:
     settings = Settings.load()
     status = LocalServer(settings.home).status()
     if not status.running or status.address is None:
-        out.print(f"Neo4j is not running (home: {settings.home}). Start it with `atlas db start`.", soft_wrap=True)
+        out.print(
+            f"Neo4j is not running (home: {settings.home}). Start it with `atlas db start`.", soft_wrap=True
+        )
         raise typer.Exit(1)
     out.print(f"Neo4j runs, process {status.pid}, at {status.address.bolt_uri}")
     out.print(f"Console: {status.address.browser_url}")
@@ -121,7 +128,9 @@ def db_status() -> None:
 def ingest(
     prompts: Annotated[
         Path,
-        typer.Argument(help="Prompts: .jsonl (or .csv) with `prompt`, `family`, `expected`, `tags`, or .txt."),
+        typer.Argument(
+            help="Prompts: .jsonl (or .csv) with `prompt`, `family`, `expected`, `tags`, or .txt."
+        ),
     ] = PROMPTS_PATH,
     model: ModelDir = MODEL_DIR,
     transcoders: TranscodersDir = TRANSCODERS_DIR,
@@ -161,7 +170,9 @@ def ingest(
 @app.command()
 def attribute(
     prompt: Annotated[str, typer.Option(help="The text to attribute.")],
-    out_path: Annotated[Path, typer.Option("--out", help="Where to write the graph JSON; `-` for the screen.")],
+    out_path: Annotated[
+        Path, typer.Option("--out", help="Where to write the graph JSON; `-` for the screen.")
+    ],
     model: ModelDir = MODEL_DIR,
     transcoders: TranscodersDir = TRANSCODERS_DIR,
     node_threshold: NodeThreshold = 0.8,
@@ -208,7 +219,9 @@ def attribute(
 @app.command()
 def serve(
     port: Port = 8000,
-    host: Annotated[str, typer.Option(help="Address to listen on; everyone who reaches it can read.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; everyone who reaches it can read.")
+    ] = "127.0.0.1",
 ) -> None:
     """Serve the GraphQL API, with GraphiQL in the browser, until Ctrl-C."""
     from atlas.api_server import serve as run
@@ -219,8 +232,12 @@ def serve(
 @app.command()
 def query(
     file: Annotated[Path, typer.Argument(help="A .graphql file with one query; `-` reads standard input.")],
-    var: Annotated[list[str] | None, typer.Option(help="A variable as NAME=VALUE; VALUE is JSON or text.")] = None,
-    as_json: Annotated[bool, typer.Option("--json/--table", help="JSON for scripts, or tables to read.")] = False,
+    var: Annotated[
+        list[str] | None, typer.Option(help="A variable as NAME=VALUE; VALUE is JSON or text.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json/--table", help="JSON for scripts, or tables to read.")
+    ] = False,
     api: Annotated[str | None, typer.Option(help="Address of the API.", show_default="ATLAS_API")] = None,
 ) -> None:
     """Ask the API the question in a file."""

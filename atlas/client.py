@@ -1,9 +1,9 @@
 """Ask the GraphQL API from a script or a notebook.
 
-    from atlas.client import AtlasClient
+from atlas.client import AtlasClient
 
-    atlas = AtlasClient()
-    atlas.query("{ families { name nCircuits } }")
+atlas = AtlasClient()
+atlas.query("{ families { name nCircuits } }")
 """
 
 from collections.abc import Iterator, Mapping

@@ -35,7 +35,13 @@ def _collect(title: str, value: Any, result: list[Rows]) -> None:
     if isinstance(value, list):
         if any(isinstance(item, Mapping) for item in value):
             flat = [_flatten(item) if isinstance(item, Mapping) else {"value": item} for item in value]
-            columns = list(dict.fromkeys(column for row in flat for column in row))
+            columns = [
+                column
+                for column in dict.fromkeys(column for row in flat for column in row)
+                # An object that is null in some rows only leaves an empty column beside its own.
+                if any(row.get(column) is not None for row in flat)
+                or not any(other.startswith(f"{column}.") for row in flat for other in row)
+            ]
             result.append(Rows(title, columns, [[row.get(column) for column in columns] for row in flat]))
         else:
             result.append(Rows(title, ["value"], [[item] for item in value]))

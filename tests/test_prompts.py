@@ -1,0 +1,82 @@
+"""Prompt files: the good lines are read, each bad one is named by its number and the rest goes on."""
+
+from pathlib import Path
+
+import pytest
+
+from ingest.prompts import PromptLine, read_prompts
+from schema.errors import InputError
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_json_lines(tmp_path):
+    text = '{"prompt": "a b", "family": "f", "expected": "c", "tags": ["x:1", "y", "x:1"], "pair": "p"}\n\n'
+    found = read_prompts(write(tmp_path, "p.jsonl", text + '{"prompt": "line\u2028end"}'))
+    assert found.problems == []
+    assert found.prompts == [
+        PromptLine(1, "a b", family="f", expected="c", tags=("x:1", "y"), pair="p"),
+        PromptLine(3, "line\u2028end"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ('{"prompt": "a"', "not valid JSON"),
+        ('["a"]', "expected an object, found list"),
+        ('{"family": "f"}', "no `prompt`, or an empty one"),
+        ('{"prompt": "  "}', "no `prompt`, or an empty one"),
+        ('{"prompt": 3}', "no `prompt`, or an empty one"),
+        ('{"prompt": "a", "familly": "f"}', "unknown key 'familly'"),
+        ('{"prompt": "a", "tags": "x"}', "`tags` is not a list of strings"),
+        ('{"prompt": "a", "expected": 7}', "`expected` is not a string"),
+        ("NaN", "not valid JSON"),
+    ],
+)
+def test_a_bad_line_is_named_and_the_rest_goes_on(tmp_path, line, what):
+    found = read_prompts(write(tmp_path, "p.jsonl", f'{{"prompt": "good"}}\n{line}\n{{"prompt": "too"}}\n'))
+    assert [prompt.line for prompt in found.prompts] == [1, 3]
+    (problem,) = found.problems
+    assert problem.what.startswith(f"p.jsonl, line 2: {what}")
+    assert problem.next_step
+
+
+def test_csv(tmp_path):
+    found = read_prompts(write(tmp_path, "p.csv", 'prompt,family,tags\n"a, b",f,x y\nc,,\n'))
+    assert found.problems == []
+    assert found.prompts == [PromptLine(2, "a, b", family="f", tags=("x", "y")), PromptLine(3, "c")]
+
+
+def test_csv_without_the_column(tmp_path):
+    with pytest.raises(InputError, match="no column `prompt`"):
+        read_prompts(write(tmp_path, "p.csv", "text,family\na,f\n"))
+
+
+def test_csv_with_too_many_columns(tmp_path):
+    found = read_prompts(write(tmp_path, "p.csv", "prompt,family\na,f,g\nb,f\n"))
+    assert [problem.what for problem in found.problems] == ["p.csv, line 2: unknown key '(too many columns)'"]
+    assert [prompt.prompt for prompt in found.prompts] == ["b"]
+
+
+def test_plain_text(tmp_path):
+    assert read_prompts(write(tmp_path, "p.txt", "a b\n\nc\n")).prompts == [
+        PromptLine(1, "a b"),
+        PromptLine(3, "c"),
+    ]
+
+
+def test_a_file_that_cannot_be_used(tmp_path):
+    with pytest.raises(InputError, match="There is no prompts file"):
+        read_prompts(tmp_path / "absent.jsonl")
+    with pytest.raises(InputError, match="is a folder"):
+        read_prompts(tmp_path)
+    with pytest.raises(InputError, match="holds no prompts"):
+        read_prompts(write(tmp_path, "p.jsonl", "\n"))
+    (tmp_path / "latin.jsonl").write_bytes(b'{"prompt": "caf\xe9"}')
+    with pytest.raises(InputError, match=r"is not UTF-8 text \(byte 15\)"):
+        read_prompts(tmp_path / "latin.jsonl")

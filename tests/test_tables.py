@@ -1,0 +1,51 @@
+"""GraphQL answers as tables."""
+
+from atlas.tables import Rows, show, tables
+
+
+def test_a_connection_is_one_table():
+    data = {
+        "features": {
+            "totalCount": 2,
+            "pageInfo": {"hasNextPage": False},
+            "edges": [
+                {"cursor": "a", "node": {"id": "s/0/1", "label": {"text": "x"}, "families": ["f", "g"]}},
+                {"cursor": "b", "node": {"id": "s/0/2", "label": None, "families": []}},
+            ],
+        }
+    }
+    assert tables(data) == [
+        Rows("features", ["totalCount"], [[2]]),
+        Rows(
+            "features.rows",
+            ["id", "label.text", "families"],
+            [["s/0/1", "x", ["f", "g"]], ["s/0/2", None, []]],
+        ),
+    ]
+
+
+def test_an_object_is_a_row_and_its_lists_are_tables():
+    data = {"circuit": {"id": "c", "prompt": {"text": "t"}, "nodes": [{"layer": 1}, {"layer": 2}]}}
+    assert tables(data) == [
+        Rows("circuit", ["id", "prompt.text"], [["c", "t"]]),
+        Rows("circuit.nodes", ["layer"], [[1], [2]]),
+    ]
+
+
+def test_scalars_and_nothing():
+    assert tables({"n": 3, "none": None}) == [Rows("n", ["value"], [[3]]), Rows("none", ["value"], [[None]])]
+
+
+def test_a_list_of_objects_in_a_row_is_one_cell():
+    data = {
+        "rows": [
+            {"id": 1, "uses": [{"position": 2, "influence": 0.12345}, {"position": 3, "influence": 1.0}]}
+        ]
+    }
+    assert tables(data) == [Rows("rows", ["id", "uses"], [[1, "2 0.1235; 3 1"]])]
+
+
+def test_show():
+    assert [show(v) for v in (None, True, False, 0.000123456, [1, 2.5], "x")] == [
+        "", "yes", "no", "0.0001235", "1, 2.5", "x",
+    ]  # fmt: skip
