@@ -1,0 +1,62 @@
+"""Rules of the house that the import contracts cannot say."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from atlas.settings import Settings
+from schema.errors import InputError
+
+HOME = Path(__file__).parent.parent
+ROOMS = [path for room in ("atlas", "ingest", "schema", "api") for path in (HOME / room).rglob("*.py")]
+
+
+def test_only_settings_reads_the_environment():
+    readers = [
+        path.relative_to(HOME).as_posix()
+        for path in ROOMS
+        if re.search(r"os\.(environ|getenv)\b", path.read_text(encoding="utf-8"))
+    ]
+    assert readers == ["atlas/settings.py"]
+
+
+def test_nothing_is_unpickled():
+    bad = re.compile(r"\bpickle\b|torch\.load\(|yaml\.(load|unsafe_load)\(|\beval\(|\bexec\(")
+    hits = {
+        path.relative_to(HOME).as_posix(): found.group()
+        for path in ROOMS
+        # model.eval() is PyTorch's evaluation mode.
+        if (found := bad.search(path.read_text(encoding="utf-8").replace(".eval()", "")))
+    }
+    assert hits == {}
+
+
+def test_no_file_is_too_long():
+    assert {p.name: n for p in ROOMS if (n := len(p.read_text(encoding="utf-8").splitlines())) > 400} == {}
+
+
+def test_compose_has_no_password_and_checks_health():
+    text = (HOME / "docker-compose.yml").read_text(encoding="utf-8")
+    services = yaml.safe_load(text)["services"]
+    assert set(services) == {"neo4j", "api", "ingest"}
+    assert services["neo4j"]["environment"]["NEO4J_AUTH"].startswith("neo4j/${NEO4J_PASSWORD:?")
+    assert all("healthcheck" in services[name] for name in ("neo4j", "api"))
+    assert all(port.startswith("127.0.0.1:") for name in ("neo4j", "api") for port in services[name]["ports"])
+
+
+def test_settings_from_the_environment(tmp_path):
+    secret = tmp_path / "password"
+    secret.write_text("s3cret\n", encoding="utf-8")
+    settings = Settings.load(
+        {"ATLAS_HOME": str(tmp_path), "NEO4J_URI": "bolt://x:1", "NEO4J_PASSWORD_FILE": str(secret)}
+    )
+    assert settings == Settings(tmp_path, "bolt://x:1", "neo4j", "s3cret", "http://127.0.0.1:8000/graphql")
+
+
+def test_an_address_without_a_password_is_refused(tmp_path):
+    with pytest.raises(InputError, match="there is no password for it"):
+        Settings.load({"NEO4J_URI": "bolt://x:1"})
+    with pytest.raises(InputError, match="cannot be read"):
+        Settings.load({"NEO4J_PASSWORD_FILE": str(tmp_path / "absent")})
