@@ -4,6 +4,8 @@ AtlasError                  the root: what was wrong, where, and what to do next
 ├── InputError              something the user gave is wrong (file, line, value)
 ├── LimitError              a request is over a stated limit
 ├── NotFoundError           no such circuit, feature, file …
+├── DownloadError           a published file could not be fetched, or is not what was expected
+├── ServerError             the local Neo4j could not be started or stopped
 └── DatabaseError           Neo4j said no
     ├── UnreachableError    nothing answers at the address
     ├── CredentialsError    wrong user or password
@@ -41,6 +43,18 @@ class NotFoundError(AtlasError):
     """What was asked for is not there."""
 
     code = "NOT_FOUND"
+
+
+class DownloadError(AtlasError):
+    """A published file could not be fetched, or its hash is not the expected one."""
+
+    code = "DOWNLOAD"
+
+
+class ServerError(AtlasError):
+    """The local Neo4j could not be started or stopped; the message quotes its own last words."""
+
+    code = "LOCAL_SERVER"
 
 
 class DatabaseError(AtlasError):
