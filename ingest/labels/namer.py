@@ -1,0 +1,90 @@
+"""First labels for the features of one model, from what they do on a set of prompts."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+
+from ingest.engine.model import Encoded, ReplacementModel
+from ingest.labels.explain import AUTHOR, METHOD, Explanation, explain
+from ingest.labels.statistics import (
+    FeatureStatistics,
+    Firings,
+    count_tokens,
+    feature_statistics,
+)
+from schema.records import Label
+
+PROMOTED = 3
+"""How many promoted tokens a label names."""
+
+
+class Namer:
+    """Names features: build it once over all prompts, then ask for one feature at a time."""
+
+    def __init__(self, model: ReplacementModel, statistics: Iterable[FeatureStatistics]) -> None:
+        self._model = model
+        self._statistics = {(found.layer, found.index): found for found in statistics}
+        self._names: dict[tuple[int, int], Explanation] = {}
+
+    @classmethod
+    def over(
+        cls, model: ReplacementModel, prompts: list[Encoded], *, advance: Callable[[], object] = lambda: None
+    ) -> "Namer":
+        """Run the model over the prompts and count what every feature fires on.
+
+        `advance` is called after each prompt. The special first token counts neither as a firing nor as an
+        occurrence.
+        """
+        parts = []
+        for prompt in prompts:
+            active = model.transcoders.encode(
+                model.read(model.freeze(prompt.ids)), skip_first=prompt.special_first_token
+            )
+            where = active.where.cpu().numpy().astype(np.int32)
+            parts.append(
+                Firings(
+                    layer=where[:, 0],
+                    index=where[:, 2],
+                    token=np.asarray(prompt.ids, np.int32)[where[:, 1]],
+                    activation=active.activation.float().cpu().numpy(),
+                )
+            )
+            advance()
+        occurrences = sum(
+            (
+                count_tokens([p.ids], vocab_size=model.vocab_size, skip_first=p.special_first_token)
+                for p in prompts
+            ),
+            np.zeros(model.vocab_size, np.int64),
+        )
+        return cls(model, feature_statistics(Firings.join(parts), occurrences))
+
+    def name(self, layer: int, index: int) -> Explanation | None:
+        """The feature in words; None when it fired on none of the prompts."""
+        key = (layer, index)
+        if key not in self._names:
+            found = self._statistics.get(key)
+            if found is None:
+                return None
+            self._names[key] = explain(found, self._promoted(layer, index), self._model.decode)
+        return self._names[key]
+
+    def concept(self, layer: int, index: int) -> str | None:
+        """Its short name."""
+        found = self.name(layer, index)
+        return None if found is None else found.concept
+
+    def label(self, layer: int, index: int) -> Label | None:
+        """Its label, ready to load."""
+        found = self.name(layer, index)
+        return None if found is None else Label(layer, index, found.text, METHOD, AUTHOR)
+
+    def _promoted(self, layer: int, index: int) -> list[int]:
+        """The tokens whose logits it raises most through all layers it writes to, the last norm's gain included."""
+        model = self._model
+        rows = model.transcoders.decoder_rows(layer, torch.tensor([index], device=model.device), torch.float32)
+        norm = model.anatomy.final_norm
+        written = norm.forward(rows[0].sum(0), torch.ones(1, device=model.device)).to(model.dtype)
+        logits = (model.anatomy.unembedding @ written).float()
+        return [int(token) for token in logits.topk(min(PROMOTED, len(logits))).indices]

@@ -1,0 +1,309 @@
+"""The ingest service: per prompt attribute, prune, convert, load. The only file here that writes to the database.
+
+1. read     the prompts file; every bad line is remembered
+2. tokenize; every prompt the model cannot take is remembered
+3. ask      the database which circuits are there already (the id of a circuit is known before it is computed)
+4. count    what each feature fires on over all prompts of the file, for first labels
+5. per missing circuit: attribute → prune → convert → label → group, and hand it to the loading thread
+
+Loading runs beside attribution, one circuit a transaction, in file order. Stopped at any moment, the database
+holds whole circuits only; the same command goes on from there and ends with the same content.
+"""
+
+import importlib.metadata
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from ingest import convert
+from ingest.engine.attribute import attribute
+from ingest.engine.errors import EngineError
+from ingest.engine.model import Encoded, ReplacementModel
+from ingest.engine.prune import prune
+from ingest.labels.namer import Namer
+from ingest.labels.supernodes import group_by_concept
+from ingest.prompts import PromptLine, read_prompts
+from schema.database import Database
+from schema.errors import InputError
+from schema.load import load_circuit, present
+from schema.records import Circuit, Model, NodeKind, Prompt, Run, TranscoderSet, circuit_id
+
+TARGET = "salient-logits(10, 0.95)"
+"""What `attribute` does by default, in its own words."""
+
+QUEUE_SIZE = 8
+"""Circuits that may wait for the loading thread; bounds memory."""
+
+
+@dataclass(frozen=True)
+class IngestSettings:
+    """What to ingest, and how."""
+
+    prompts: Path
+    model: Path
+    transcoders: Path
+    node_threshold: float = 0.8
+    edge_threshold: float = 0.98
+    max_feature_nodes: int | None = None
+
+
+@dataclass
+class Summary:
+    """What one call did."""
+
+    loaded: int = 0
+    present: int = 0
+    """Circuits that the database had already."""
+    problems: list[Exception] = field(default_factory=list)
+    """One for each line or prompt that failed."""
+    seconds: float = 0.0
+    """From the first step to the last transaction."""
+
+    def sentence(self) -> str:
+        rate = f" ({self.loaded / self.seconds:.1f} circuits/s, all steps counted)" if self.loaded else ""
+        failed = f", {len(self.problems)} failed" if self.problems else ""
+        return (
+            f"{self.loaded} circuits loaded in {self.seconds:.1f} s{rate}, "
+            f"{self.present} were there already{failed}."
+        )
+
+
+def ingest(database: Database, settings: IngestSettings, *, console: Console) -> Summary:
+    """Ingest a prompts file into a migrated database.
+
+    Raises InputError when the file cannot be used at all, EngineError when the model or the transcoders cannot,
+    DatabaseError when Neo4j fails (what was loaded stays). Anything about single prompts is in the summary.
+    """
+    started = time.monotonic()
+    summary = Summary()
+    file = read_prompts(settings.prompts)
+    summary.problems += file.problems
+    with console.status(f"Loading the model {settings.model.name} …"):
+        model = ReplacementModel.load(settings.model, settings.transcoders)
+    work = _Work(model, settings)
+    jobs = work.jobs(file.prompts, summary.problems)
+    there = present(database, [job.circuit_id for job in jobs])
+    todo = [job for job in jobs if job.circuit_id not in there]
+    summary.present = len(jobs) - len(todo)
+    if todo:
+        with _progress(console) as progress:
+            _ingest_all(database, work, jobs, todo, summary, progress)
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+def attribute_one(
+    prompt: str,
+    *,
+    model: Path,
+    transcoders: Path,
+    node_threshold: float = 0.8,
+    edge_threshold: float = 0.98,
+    max_feature_nodes: int | None = None,
+) -> Circuit:
+    """The circuit of one prompt, without labels and without a database. Raises EngineError."""
+    settings = IngestSettings(Path(), model, transcoders, node_threshold, edge_threshold, max_feature_nodes)
+    work = _Work(ReplacementModel.load(model, transcoders), settings)
+    problems: list[Exception] = []
+    jobs = work.jobs([PromptLine(1, prompt)], problems)
+    if problems:
+        raise problems[0]
+    return work.circuit(jobs[0])
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One prompt to attribute."""
+
+    line: PromptLine
+    encoded: Encoded
+    circuit_id: str
+
+
+class _Work:
+    """What all prompts of one call share."""
+
+    def __init__(self, model: ReplacementModel, settings: IngestSettings) -> None:
+        self.model = model
+        self.settings = settings
+        self.model_record: Model = convert.model_record(model)
+        self.transcoders_record: TranscoderSet = convert.transcoders_record(model, self.model_record.id)
+
+    def run(self) -> Run:
+        settings = self.settings
+        return Run(
+            settings={
+                "prompts": settings.prompts.name,
+                "model": self.model_record.id,
+                "transcoders": self.transcoders_record.id,
+                "node_threshold": settings.node_threshold,
+                "edge_threshold": settings.edge_threshold,
+                "max_feature_nodes": settings.max_feature_nodes,
+            },
+            versions={name: importlib.metadata.version(name) for name in ("circuit-atlas", "torch", "transformers")},
+        )
+
+    def jobs(self, lines: list[PromptLine], problems: list[Exception]) -> list[_Job]:
+        """Tokenize; prompts that fail, and repeats, go to `problems`."""
+        jobs: dict[str, _Job] = {}
+        for line in lines:
+            try:
+                encoded = self.model.encode(line.prompt)
+            except EngineError as error:
+                problems.append(InputError(f"line {line.line}: {error.what}", next_step=error.next_step))
+                continue
+            key = self._circuit_id(encoded)
+            if key in jobs:
+                problems.append(
+                    InputError(
+                        f"line {line.line}: the same prompt as on line {jobs[key].line.line}, so it was left out",
+                        next_step="put all tags of a prompt on one line",
+                    )
+                )
+                continue
+            jobs[key] = _Job(line, encoded, key)
+        return list(jobs.values())
+
+    def circuit(self, job: _Job, namer: Namer | None = None) -> Circuit:
+        """Attribute, prune, convert, and label when there is a namer. Raises EngineError."""
+        settings = self.settings
+        graph = attribute(self.model, job.encoded.ids, max_feature_nodes=settings.max_feature_nodes)
+        pruned = prune(
+            graph, node_threshold=settings.node_threshold, edge_threshold=settings.edge_threshold
+        )
+        line = job.line
+        prompt = Prompt(
+            text=line.prompt,
+            tokens=job.encoded.tokens,
+            token_ids=job.encoded.ids,
+            family=line.family,
+            tags=line.tags,
+            expected=line.expected,
+            pair=line.pair,
+            split=line.split,
+        )
+        circuit = convert.circuit(graph, pruned, prompt, self.model_record, self.transcoders_record)
+        return circuit if namer is None else _labelled(circuit, namer)
+
+    def _circuit_id(self, encoded: Encoded) -> str:
+        settings = self.settings
+        return circuit_id(
+            model_id=self.model_record.id,
+            transcoders_id=self.transcoders_record.id,
+            dtype=str(self.model.dtype).removeprefix("torch."),
+            token_ids=encoded.ids,
+            target=TARGET,
+            target_position=len(encoded.ids) - 1,
+            node_threshold=settings.node_threshold,
+            edge_threshold=settings.edge_threshold,
+            max_feature_nodes=settings.max_feature_nodes,
+            special_first_token=encoded.special_first_token,
+        )
+
+
+def _labelled(circuit: Circuit, namer: Namer) -> Circuit:
+    features = dict.fromkeys(
+        (node.layer, node.index)
+        for node in circuit.nodes
+        if node.kind is NodeKind.FEATURE and node.index is not None
+    )
+    labels = (namer.label(layer, index) for layer, index in features)
+    return replace(
+        circuit,
+        labels=tuple(label for label in labels if label is not None),
+        supernodes=group_by_concept(circuit.nodes, namer.concept),
+    )
+
+
+def _ingest_all(
+    database: Database, work: _Work, jobs: list[_Job], todo: list[_Job], summary: Summary, progress: Progress
+) -> None:
+    counting = progress.add_task("counting features", total=len(jobs))
+    # Over all prompts of the file, not only the missing ones: a resumed run gives the same labels.
+    namer = Namer.over(work.model, [job.encoded for job in jobs], advance=lambda: progress.advance(counting))
+    loading = progress.add_task("circuits", total=len(todo))
+    run = work.run()
+
+    def load(circuit: Circuit) -> None:
+        summary.loaded += load_circuit(database, circuit, run)
+        progress.advance(loading)
+
+    with _Loader(load) as loader:
+        for job in todo:
+            try:
+                circuit = work.circuit(job, namer)
+            except EngineError as error:
+                summary.problems.append(
+                    InputError(f"line {job.line.line}: {error.what}", next_step=error.next_step)
+                )
+                progress.advance(loading)
+                continue
+            loader.put(circuit)
+
+
+class _Loader:
+    """A thread that loads circuits in the order they come, while the next ones are computed."""
+
+    def __init__(self, load: Callable[[Circuit], None]) -> None:
+        self._load = load
+        self._queue: queue.Queue[Circuit | None] = queue.Queue(QUEUE_SIZE)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="loader", daemon=True)
+
+    def __enter__(self) -> "_Loader":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        if error is None and self._error is not None:
+            raise self._error
+
+    def put(self, circuit: Circuit) -> None:
+        """Hand over a circuit; raises what the thread failed with, so that no more is computed in vain."""
+        if self._error is not None:
+            raise self._error
+        self._queue.put(circuit)
+
+    def _work(self) -> None:
+        while (circuit := self._queue.get()) is not None:
+            if self._error is None:
+                try:
+                    self._load(circuit)
+                except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
+                    self._error = error
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+class _Rate(ProgressColumn):
+    """Steps a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
