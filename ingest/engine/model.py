@@ -1,0 +1,271 @@
+"""A model with its transcoders, and the forward pass that freezes it on one prompt.
+
+One class for every architecture: what differs between them is an `Anatomy` (`ingest.engine.adapters`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from ingest.engine.adapters.anatomy import Anatomy, Layer
+from ingest.engine.adapters.llama import llama
+from ingest.engine.errors import FitError, ModelError, PromptError, shape
+from ingest.engine.formats import circuit_tracer
+from ingest.engine.record import Frozen, record
+from ingest.engine.transcoder import TranscoderSet
+
+ARCHITECTURES: Mapping[str, Callable[[Any], Anatomy]] = {"LlamaForCausalLM": llama}
+"""The adapter of each architecture, by the name in the model's config.json."""
+
+READ_AT = ("mlp.hook_in", "hook_resid_mid", "ln2.hook_normalized")
+WRITE_AT = ("hook_mlp_out", "mlp.hook_out")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A prompt in the model's vocabulary."""
+
+    ids: tuple[int, ...]
+    """Vocabulary ids, the special first token included."""
+    tokens: tuple[str, ...]
+    """Each id decoded by itself."""
+    special_first_token: bool
+    """Whether position 0 holds a special token."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReplacementModel:
+    """A model whose MLPs can be read as transcoder features plus an error."""
+
+    model: Any
+    """The Hugging Face model, eager attention, evaluation mode."""
+    tokenizer: Any
+    anatomy: Anatomy
+    transcoders: TranscoderSet
+    folder: Path
+    """Where the model was read from."""
+    device: torch.device
+    dtype: torch.dtype
+
+    @classmethod
+    def load(
+        cls,
+        model_dir: Path | str,
+        transcoders_dir: Path | str,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> "ReplacementModel":
+        """Read a model and its transcoders from local folders.
+
+        Raises ModelError (no such folder, unknown architecture), FormatError (transcoder files) or FitError
+        (transcoders of another model).
+        """
+        folder = Path(model_dir)
+        if not (folder / "config.json").is_file():
+            raise ModelError(
+                f"{folder} holds no model: there is no config.json in it",
+                next_step="name the folder that save_pretrained wrote, with its tokenizer",
+            )
+        transcoders = circuit_tracer.read(Path(transcoders_dir), device=device, dtype=dtype)
+        try:
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype, attn_implementation="eager", local_files_only=True
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ModelError(
+                f"{folder} cannot be loaded: {str(error).splitlines()[0] if str(error) else repr(error)}",
+                next_step="check that weights, config.json and the tokenizer's files are complete",
+            ) from error
+        return cls.build(model, tokenizer, transcoders, folder=folder, device=device)
+
+    @classmethod
+    def build(
+        cls,
+        model: Any,
+        tokenizer: Any,
+        transcoders: TranscoderSet,
+        *,
+        folder: Path | str = "",
+        device: torch.device | str = "cpu",
+    ) -> "ReplacementModel":
+        """Join a loaded Hugging Face model (eager attention) with transcoders.
+
+        Raises ModelError for an architecture without an adapter, FitError when the two do not fit.
+        """
+        architecture = type(model).__name__
+        adapter = ARCHITECTURES.get(architecture)
+        if adapter is None:
+            raise ModelError(
+                f"There is no adapter for the architecture {architecture}",
+                next_step=f"use one of: {', '.join(ARCHITECTURES)}",
+            )
+        model = model.to(device).eval().requires_grad_(False)
+        anatomy = adapter(model)
+        _check_fit(anatomy, transcoders, architecture)
+        weight = anatomy.unembedding
+        return cls(model, tokenizer, anatomy, transcoders, Path(folder), weight.device, weight.dtype)
+
+    @property
+    def architecture(self) -> str:
+        return type(self.model).__name__
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.anatomy.layers)
+
+    @property
+    def d_model(self) -> int:
+        return self.anatomy.unembedding.shape[1]
+
+    @property
+    def vocab_size(self) -> int:
+        return self.anatomy.unembedding.shape[0]
+
+    def encode(self, prompt: str | Sequence[int]) -> Encoded:
+        """Vocabulary ids of a prompt, the special first token put first when the tokenizer has one.
+
+        Text or ids that already begin with a special token are left as they are. Raises PromptError for a
+        prompt that is empty, too long, or has tokens outside the vocabulary.
+        """
+        ids = self._text_ids(prompt) if isinstance(prompt, str) else [int(token) for token in prompt]
+        unknown = [(place, token) for place, token in enumerate(ids) if not 0 <= token < self.vocab_size]
+        if unknown:
+            place, token = unknown[0]
+            raise PromptError(
+                f"Token id {token} at position {place} is outside the vocabulary of {self.vocab_size} tokens",
+                next_step=f"use ids from 0 to {self.vocab_size - 1}, made by the model's own tokenizer",
+            )
+        special = set(self.tokenizer.all_special_ids)
+        if not ids or (len(ids) == 1 and ids[0] in special):
+            raise PromptError("The prompt is empty", next_step="give at least one token to attribute from")
+        if ids[0] not in special and (first := self._first_token()) is not None:
+            ids = [first, *ids]
+        if len(ids) > self.anatomy.context:
+            raise PromptError(
+                f"The prompt has {len(ids)} tokens and the model holds {self.anatomy.context}",
+                next_step=f"shorten it by {len(ids) - self.anatomy.context} tokens",
+            )
+        return Encoded(tuple(ids), tuple(self.decode(token) for token in ids), ids[0] in special)
+
+    def decode(self, token: int) -> str:
+        """The text of one vocabulary id."""
+        return str(self.tokenizer.decode([token], clean_up_tokenization_spaces=False))
+
+    def freeze(self, ids: Sequence[int]) -> Frozen:
+        """Run the model on a prompt and record what the walk needs. Raises ModelError on overflow."""
+        frozen = record(self.model, self.anatomy, ids, self.device)
+        if not torch.isfinite(frozen.logits).all():
+            raise ModelError(
+                f"The model's logits are not finite in {self.dtype}", next_step="load it with dtype float32"
+            )
+        return frozen
+
+    def read(self, frozen: Frozen) -> Tensor:
+        """(n_layers, n_positions, d_model) what the transcoders of each layer see."""
+        match self.transcoders.read_at:
+            case "hook_resid_mid":
+                return frozen.mlp_norm_input
+            case "ln2.hook_normalized":
+                return torch.stack(
+                    [
+                        _plain(layer, before)
+                        for layer, before in zip(self.anatomy.layers, frozen.mlp_norm_input, strict=True)
+                    ]
+                )
+            case _:
+                return frozen.mlp_norm_output
+
+    def read_backward(self, layer: int, encoder: Tensor, scale: Tensor) -> Tensor:
+        """Encoder vectors (n, d_model) as gradients at the residual stream that the MLP's norm of a layer
+        reads.
+
+        scale: (n, 1) that norm's frozen scale at each feature's position.
+        """
+        match self.transcoders.read_at:
+            case "hook_resid_mid":
+                return encoder
+            case "ln2.hook_normalized":
+                norm = self.anatomy.layers[layer].mlp_norm
+                centred = encoder - encoder.mean(-1, keepdim=True) if norm.centred else encoder
+                return centred * scale
+            case _:
+                return self.anatomy.layers[layer].mlp_norm.backward(encoder, scale)
+
+    def _first_token(self) -> int | None:
+        """The special token that stands first: the tokenizer's bos, else pad, else eos, else any other."""
+        tokenizer = self.tokenizer
+        named = (tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id)
+        found = [token for token in (*named, *tokenizer.all_special_ids) if token is not None]
+        return int(found[0]) if found else None
+
+    def _text_ids(self, prompt: str) -> list[int]:
+        if not prompt.strip():
+            raise PromptError("The prompt is empty", next_step="give at least one token to attribute from")
+        try:
+            prompt.encode()
+        except UnicodeEncodeError as error:
+            raise PromptError(
+                f"The prompt holds half a character (a lone surrogate) at place {error.start}",
+                next_step="save the prompts as valid UTF-8",
+            ) from error
+        fast = bool(getattr(self.tokenizer, "is_fast", False))
+        found = self.tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=fast)
+        ids = [int(token) for token in found["input_ids"]]
+        unknown = self.tokenizer.unk_token_id
+        if unknown is None or unknown not in ids:
+            return ids
+        if not fast:
+            words = [f"the token at position {ids.index(unknown)}"]
+        else:
+            spans = [
+                prompt[a:b] for (a, b), i in zip(found["offset_mapping"], ids, strict=True) if i == unknown
+            ]
+            words = [repr(word) for word in dict.fromkeys(spans) if word != self.tokenizer.unk_token]
+        if words:
+            raise PromptError(
+                f"The tokenizer does not know {', '.join(words)}",
+                next_step="use words of its vocabulary; tokenizer.json in the model's folder lists them",
+            )
+        return ids
+
+
+def _plain(layer: Layer, before: Tensor) -> Tensor:
+    """A norm's output before its gain."""
+    if layer.mlp_norm.centred:
+        before = before - before.mean(-1, keepdim=True)
+    return before * layer.mlp_norm.scale(before)
+
+
+def _check_fit(anatomy: Anatomy, transcoders: TranscoderSet, architecture: str) -> None:
+    n_layers, d_model = len(anatomy.layers), anatomy.unembedding.shape[1]
+    remedy = "name the transcoders that were trained on this model"
+    if transcoders.n_layers != n_layers:
+        raise FitError(
+            f"The transcoders {transcoders.name} have {transcoders.n_layers} layers "
+            f"and the {architecture} has {n_layers}",
+            next_step=remedy,
+        )
+    for number, layer in enumerate(transcoders.layers):
+        if layer.encoder.shape[1] != d_model:
+            raise FitError(
+                f"Layer {number} of the transcoders {transcoders.name} does not fit: W_enc_{number} is "
+                f"{shape(layer.encoder.shape)} where the {architecture} needs "
+                f"{shape((layer.n_features, d_model))}",
+                next_step=remedy,
+            )
+    for what, hook, known in (
+        ("read at", transcoders.read_at, READ_AT),
+        ("write at", transcoders.write_at, WRITE_AT),
+    ):
+        if hook not in known:
+            raise FitError(
+                f"The transcoders {transcoders.name} {what} {hook}, which a {architecture} does not have",
+                next_step=f"use transcoders that {what} one of: {', '.join(known)}",
+            )

@@ -1,0 +1,233 @@
+"""Tiny random models on disk, and attribution done the slow and obvious way: one autograd call per node.
+
+Shares no code with the engine: it reads the saved weights itself and writes Llama's forward pass out.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+SPECIAL = ("<bos>", "<unk>", "<end>")
+WORDS = tuple(f"w{number}" for number in range(37))
+PROMPT = "w3 w1 w4 w1 w5 w9 w2"
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A random Llama with a random cross-layer transcoder."""
+
+    n_layers: int = 3
+    n_heads: int = 4
+    n_groups: int = 4
+    biases: bool = False
+    tied: bool = False
+    d_model: int = 16
+    d_head: int = 4
+    n_features: int = 12
+    context: int = 16
+    activation: str = "jumprelu"
+    read_at: str = "mlp.hook_in"
+    special: bool = True
+    """Whether the tokenizer has special tokens."""
+    half: bool = False
+    """Whether the transcoders are saved in 16 bits."""
+    seed: int = 0
+
+    @property
+    def vocab_size(self) -> int:
+        return len(WORDS) + len(SPECIAL)
+
+
+class Folders(NamedTuple):
+    """Where `save` put things."""
+
+    model: Path
+    transcoders: Path
+
+
+def save(tiny: Tiny, folder: Path) -> Folders:
+    """Write the model, its tokenizer and its transcoders as users have them."""
+    made = Folders(folder / "lm", folder / "clt")
+    made.transcoders.mkdir(parents=True)
+    model = random_llama(tiny)
+    model.save_pretrained(made.model)
+    tokenizer(tiny).save_pretrained(made.model)
+    save_clt(tiny, made.transcoders)
+    return made
+
+
+def random_llama(tiny: Tiny) -> LlamaForCausalLM:
+    """Weights large enough that attention and norms are far from uniform."""
+    torch.manual_seed(tiny.seed)
+    config = LlamaConfig(
+        vocab_size=tiny.vocab_size,
+        hidden_size=tiny.d_model,
+        intermediate_size=2 * tiny.d_model,
+        num_hidden_layers=tiny.n_layers,
+        num_attention_heads=tiny.n_heads,
+        num_key_value_heads=tiny.n_groups,
+        head_dim=tiny.d_head,
+        attention_bias=tiny.biases,
+        mlp_bias=tiny.biases,
+        tie_word_embeddings=tiny.tied,
+        max_position_embeddings=tiny.context,
+        bos_token_id=0,
+        eos_token_id=2,
+        pad_token_id=None,
+    )
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "norm" in name:
+                weight.uniform_(0.5, 1.5)
+            else:
+                weight.normal_(0, 0.4)
+    return model
+
+
+def tokenizer(tiny: Tiny) -> PreTrainedTokenizerFast:
+    """One token a word."""
+    names = {word: number for number, word in enumerate((*SPECIAL, *WORDS))}
+    core = Tokenizer(WordLevel(names, unk_token="<unk>" if tiny.special else None))
+    core.pre_tokenizer = Whitespace()  # type: ignore[assignment]
+    named: dict[str, Any] = {"bos_token": "<bos>", "unk_token": "<unk>", "eos_token": "<end>"}
+    return PreTrainedTokenizerFast(tokenizer_object=core, **(named if tiny.special else {}))
+
+
+def save_clt(tiny: Tiny, folder: Path) -> None:
+    """A random cross-layer transcoder in circuit-tracer's format."""
+    random = torch.Generator().manual_seed(tiny.seed + 1)
+    config = {
+        "model_name": "tiny",
+        "model_kind": "cross_layer_transcoder",
+        "feature_input_hook": tiny.read_at,
+        "feature_output_hook": "hook_mlp_out",
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+
+    def normal(*size: int) -> Tensor:
+        values = torch.randn(*size, generator=random) * 0.5
+        return values.bfloat16() if tiny.half else values
+
+    for layer in range(tiny.n_layers):
+        encoder = {
+            f"W_enc_{layer}": normal(tiny.n_features, tiny.d_model),
+            f"b_enc_{layer}": normal(tiny.n_features),
+            f"b_dec_{layer}": normal(tiny.d_model),
+        }
+        if tiny.activation == "jumprelu":
+            encoder[f"threshold_{layer}"] = normal(tiny.n_features).abs() * 2
+        save_file(encoder, folder / f"W_enc_{layer}.safetensors")
+        decoder = normal(tiny.n_features, tiny.n_layers - layer, tiny.d_model)
+        save_file({f"W_dec_{layer}": decoder}, folder / f"W_dec_{layer}.safetensors")
+
+
+class Answer(NamedTuple):
+    """What the oracle found; nodes in the order [features | errors, layer by layer | tokens | logits]."""
+
+    features: list[tuple[int, int, int]]
+    """(layer, position, index) of each active feature"""
+    activations: Tensor
+    """(n_features,)"""
+    adjacency: Tensor
+    """(n_nodes, n_nodes) [target, source]"""
+    logits: Tensor
+    """(n_positions, vocab_size)"""
+
+
+def attribute_slowly(
+    folders: Folders, ids: list[int], logit_ids: list[int], *, skip_first: bool, dtype: torch.dtype
+) -> Answer:
+    """Attribute by autograd: every source gets a multiplier of 1, and an edge is the target's derivative by it."""
+    model = LlamaForCausalLM.from_pretrained(folders.model, dtype=dtype, attn_implementation="eager")
+    weights = {name: tensor.detach() for name, tensor in model.named_parameters()}
+    config, body = model.config, model.model
+    with torch.no_grad():
+        run = model(torch.tensor([ids]), output_attentions=True)
+    patterns, logits = run.attentions, run.logits[0]
+    read_at = yaml.safe_load((folders.transcoders / "config.yaml").read_text())["feature_input_hook"]
+    clt = {}
+    for path in folders.transcoders.glob("*.safetensors"):
+        clt.update({name: tensor.to(dtype) for name, tensor in load_file(path).items()})
+    n_layers, n_heads, n_positions = config.num_hidden_layers, config.num_attention_heads, len(ids)
+    n_groups, d_head = config.num_key_value_heads, config.head_dim
+
+    def linear(name: str, x: Tensor) -> Tensor:
+        return torch.nn.functional.linear(x, weights[f"{name}.weight"], weights.get(f"{name}.bias"))
+
+    def norm(name: str, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Output and output before the gain, the scale held."""
+        scale = (x.float().pow(2).mean(-1, keepdim=True) + config.rms_norm_eps).rsqrt().to(dtype).detach()
+        return x * scale * weights[f"{name}.weight"], x * scale
+
+    def attention(layer: int, x: Tensor) -> Tensor:
+        name = f"model.layers.{layer}.self_attn"
+        value = linear(f"{name}.v_proj", x).view(n_positions, n_groups, d_head)
+        heads = [patterns[layer][0, h] @ value[:, h * n_groups // n_heads] for h in range(n_heads)]
+        return linear(f"{name}.o_proj", torch.cat(heads, dim=-1))
+
+    # 1. which features fire, on the real model
+    x = weights["model.embed_tokens.weight"][ids]
+    features, activations, outputs = [], [], []
+    for layer in range(n_layers):
+        x = x + attention(layer, norm(f"model.layers.{layer}.input_layernorm", x)[0])
+        normed, plain = norm(f"model.layers.{layer}.post_attention_layernorm", x)
+        read = {"mlp.hook_in": normed, "hook_resid_mid": x, "ln2.hook_normalized": plain}[read_at]
+        before = read @ clt[f"W_enc_{layer}"].T + clt[f"b_enc_{layer}"]
+        fires = before > clt.get(f"threshold_{layer}", torch.zeros(1))
+        for position in range(1 if skip_first else 0, n_positions):
+            for index in range(before.shape[1]):
+                if fires[position, index]:
+                    features.append((layer, position, index))
+                    activations.append(float(before[position, index]))
+        outputs.append(body.layers[layer].mlp(normed[None])[0].detach())
+        x = x + outputs[-1]
+
+    # 2. the same pass with MLPs written as features plus error, a multiplier on every source
+    by_feature = torch.ones(len(features), dtype=dtype, requires_grad=True)
+    by_error = torch.ones(n_layers, n_positions, dtype=dtype, requires_grad=True)
+    by_token = torch.ones(n_positions, dtype=dtype, requires_grad=True)
+    x = weights["model.embed_tokens.weight"][ids] * by_token[:, None]
+    targets = []
+    for layer in range(n_layers):
+        x = x + attention(layer, norm(f"model.layers.{layer}.input_layernorm", x)[0])
+        normed, plain = norm(f"model.layers.{layer}.post_attention_layernorm", x)
+        read = {"mlp.hook_in": normed, "hook_resid_mid": x, "ln2.hook_normalized": plain}[read_at]
+        before = read @ clt[f"W_enc_{layer}"].T
+        targets += [before[p, i] for at, p, i in features if at == layer]
+        recon = [clt[f"b_dec_{layer}"] for _ in range(n_positions)]
+        for number, (at, position, index) in enumerate(features):
+            if at <= layer:
+                vector = clt[f"W_dec_{at}"][index, layer - at] * activations[number]
+                recon[position] = recon[position] + vector * by_feature[number]
+        written = torch.stack(recon)
+        error = (outputs[layer] - written).detach()
+        if skip_first:
+            # The special first token keeps what its MLP wrote, as no node's effect.
+            written = torch.cat([outputs[layer][:1], written[1:]])
+            error = torch.cat([torch.zeros_like(error[:1]), error[1:]])
+        x = x + written + error * by_error[layer][:, None]
+    unembedding = weights.get("lm_head.weight", weights["model.embed_tokens.weight"])
+    last = norm("model.norm", x)[0][-1]
+    targets += [last @ (unembedding[i] - unembedding.mean(0)) for i in logit_ids]
+
+    # 3. one gradient per target
+    n_inputs = len(features) + (n_layers + 1) * n_positions
+    n_nodes = n_inputs + len(logit_ids)
+    adjacency = torch.zeros(n_nodes, n_nodes, dtype=dtype)
+    for number, target in enumerate(targets):
+        place = number if number < len(features) else number - len(features) + n_inputs
+        found = torch.autograd.grad(
+            target, (by_feature, by_error, by_token), retain_graph=True, materialize_grads=True
+        )
+        adjacency[place, :n_inputs] = torch.cat([part.flatten() for part in found])
+    return Answer(features, torch.tensor(activations), adjacency, logits)
