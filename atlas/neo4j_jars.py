@@ -80,8 +80,8 @@ def jar_folder() -> Path:
 def ensure_jars(folder: Path | None = None, *, repositories: list[str] | None = None) -> Path:
     """Download the jars that `folder` lacks, and return it.
 
-    A file appears under its name only whole and with the right hash, so an interrupted download goes on where it
-    was. `repositories`: base addresses of Maven repositories (default: jgo's). Raises DownloadError.
+    A file appears under its name only whole and with the right hash, so an interrupted download goes on where
+    it was. `repositories`: base addresses of Maven repositories (default: jgo's). Raises DownloadError.
     """
     folder = jar_folder() if folder is None else folder
     missing = [jar for jar in read_list() if not _has(folder, jar)]

