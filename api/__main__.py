@@ -1,0 +1,7 @@
+"""`python -m api > api/schema.graphql` writes the GraphQL schema down."""
+
+import sys
+
+from api.app import sdl
+
+sys.stdout.write(sdl())

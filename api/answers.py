@@ -1,0 +1,340 @@
+"""GraphQL types of the answers across prompts, each with its denominator, and how they are found."""
+
+import strawberry
+
+from api.connection import After, Connection, First, Window, connect, stretch, window
+from api.inputs import AbsentFrom, CircuitSet, Match, SharedOrder, checked_count, checked_list, tags_needed
+from api.loaders import Info
+from api.types import Circuit, Feature, FeatureUse, Supernode, load_circuits, load_features, load_supernodes
+from api.types_plain import Considered, columns
+from schema import queries
+from schema.errors import InputError, NotFoundError
+
+MIXED = (
+    "True when circuits of different transcoder sets or thresholds were compared: what is absent may "
+    "only have been pruned under stricter settings, or not exist in the other set."
+)
+
+
+async def require_known(info: Info, **names: list[str] | None) -> None:
+    """Raises NotFoundError naming the circuits, features, families and tags the database does not know."""
+    asked = {kind: names.get(kind) or [] for kind in ("circuits", "features", "families", "tags")}
+    unknown = await info.context.loaders.ask(queries.UNKNOWN, **asked)
+    if unknown:
+        listed = ", ".join(f"{row.kind} {row.name[:80]!r}" for row in unknown[:5])
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        raise NotFoundError(
+            f"The database has no {listed}{more}",
+            next_step="ask `families`, `circuits` or `features` for what there is, or leave it out",
+        )
+
+
+async def consider(
+    info: Info, among: CircuitSet | None, *, transcoders: list[str] | None = None
+) -> Considered:
+    """The circuits of the set; with `transcoders`, only those made with one of these transcoder sets.
+
+    Raises NotFoundError when the set names a circuit, family or tag that the database does not have.
+    """
+    limits, given = info.context.limits, among or CircuitSet()
+    circuits = checked_list(limits, "circuits", given.circuits)
+    families = checked_list(limits, "families", given.families)
+    tags = checked_list(limits, "tags", given.tags)
+    if circuits or families or tags:
+        await require_known(info, circuits=circuits, families=families, tags=tags)
+    return Considered.of(
+        await info.context.loaders.ask(
+            queries.CONSIDERED,
+            circuits=circuits,
+            families=families,
+            tags=tags or [],
+            min_tags=tags_needed(tags, given.tag_mode),
+            transcoders=transcoders,
+        )
+    )
+
+
+def mixed(*sets: Considered) -> bool:
+    """Whether the circuits of all sets together differ in their settings."""
+    return len({each.key for considered in sets for each in considered.settings}) > 1
+
+
+@strawberry.type(description="A circuit that has features that were asked for.")
+class CircuitSharing:
+    n_features: int = strawberry.field(description="How many of the features asked for it has.")
+    influence: float | None = strawberry.field(
+        description="Summed influence of these features in this circuit; null when a file lacks it."
+    )
+    uses: list[FeatureUse] = strawberry.field(
+        description="What each of them does in it: positions, activation, influence, logits reached."
+    )
+    circuit_id: strawberry.Private[str]
+
+    @strawberry.field(description="The circuit.")
+    async def circuit(self, info: Info) -> Circuit:
+        return (await load_circuits(info, [self.circuit_id]))[0]
+
+
+@strawberry.type(
+    description="The circuits that share features: those with most of them first, then by summed influence."
+)
+class CircuitsSharing(Connection[CircuitSharing]):
+    considered: Considered = strawberry.field(
+        description="The denominator: circuits (of `among` if given) made with the features' transcoder sets."
+    )
+    mixed_settings: bool = strawberry.field(description=MIXED)
+
+    @classmethod
+    async def ask(
+        cls,
+        info: Info,
+        where: Window,
+        features: list[str],
+        mode: Match,
+        min_influence: float | None,
+        among: CircuitSet | None,
+    ) -> "CircuitsSharing":
+        loaded = await load_features(info, features)
+        considered = await consider(info, among, transcoders=sorted({each.set_id for each in loaded}))
+        page = await info.context.loaders.ask_page(
+            queries.CIRCUITS_SHARING,
+            features=features,
+            needed=len(features) if mode is Match.ALL else 1,
+            min_influence=min_influence,
+            circuits=None if among is None else considered.ids,
+            **where._asdict(),
+        )
+        items = [
+            CircuitSharing(
+                circuit_id=row.circuit,
+                n_features=len(row.uses),
+                influence=row.influence,
+                uses=[FeatureUse.of(queries.UseRow(**use)) for use in row.uses],
+            )
+            for row in page.rows
+        ]
+        return cls(
+            considered=considered,
+            mixed_settings=considered.mixed_settings,
+            **stretch(where, page.total, items)._asdict(),
+        )
+
+
+@strawberry.type(description="A feature that several circuits of a set have, and how common it is outside.")
+class SharedFeature:
+    n_circuits: int = strawberry.field(description="Circuits of the set that have it.")
+    n_considered: int = strawberry.field(
+        description="Circuits of the set that could have it: those made with its transcoder set."
+    )
+    share: float = strawberry.field(description="nCircuits / nConsidered, 0 to 1.")
+    mean_influence: float | None = strawberry.field(
+        description="Mean influence over the circuits of the set that have it: absent is not counted as 0."
+    )
+    n_circuits_outside: int = strawberry.field(description="Circuits outside that have it.")
+    n_considered_outside: int = strawberry.field(
+        description="Circuits outside that could have it: those made with its transcoder set."
+    )
+    share_outside: float | None = strawberry.field(
+        description="nCircuitsOutside / nConsideredOutside, 0 to 1; null when there are none outside."
+    )
+    lift: float | None = strawberry.field(
+        description="share / shareOutside: above 1 it is typical of the set. Null when never seen outside."
+    )
+    feature_id: strawberry.Private[str]
+
+    @classmethod
+    def of(cls, row: queries.SharedRow) -> "SharedFeature":
+        return cls(
+            feature_id=row.feature,
+            n_circuits=row.support,
+            n_considered=row.n_inside,
+            share=row.support / row.n_inside,
+            mean_influence=row.influence,
+            n_circuits_outside=row.support_outside,
+            n_considered_outside=row.n_outside,
+            share_outside=row.support_outside / row.n_outside if row.n_outside else None,
+            lift=row.lift,
+        )
+
+    @strawberry.field(description="The feature, with its labels.")
+    async def feature(self, info: Info) -> Feature:
+        return (await load_features(info, [self.feature_id]))[0]
+
+
+@strawberry.type(description="The features that circuits share.")
+class SharedFeatures(Connection[SharedFeature]):
+    considered: Considered = strawberry.field(description="The circuits of the set: the denominator inside.")
+    outside: Considered = strawberry.field(
+        description="The denominator outside: the circuits of `absentFrom`, else all others of the same "
+        "transcoder sets."
+    )
+    mixed_settings: bool = strawberry.field(description=MIXED)
+
+    @classmethod
+    async def ask(
+        cls,
+        info: Info,
+        where: Window,
+        among: CircuitSet,
+        min_circuits: int,
+        absent_from: AbsentFrom | None,
+        order: SharedOrder,
+    ) -> "SharedFeatures":
+        inside = await consider(info, among)
+        if absent_from is None:
+            outside = await consider(
+                info, None, transcoders=sorted({each.transcoders for each in inside.settings})
+            )
+            outside = outside.without(inside)
+        else:
+            checked_count("absentFrom.maxCircuits", absent_from.max_circuits, 0)
+            outside = await consider(info, absent_from)
+            if common := len(set(inside.ids) & set(outside.ids)):
+                raise InputError(
+                    f"{common} circuits are both in the set and in absentFrom",
+                    next_step="narrow one of them, for example by a tag that the other does not have",
+                )
+        page = await info.context.loaders.ask_page(
+            queries.SHARED_FEATURES,
+            inside=inside.ids,
+            outside=None if absent_from is None else outside.ids,
+            min_circuits=min_circuits,
+            max_outside=None if absent_from is None else absent_from.max_circuits,
+            order=order.value,
+            **where._asdict(),
+        )
+        return cls(
+            considered=inside,
+            outside=outside,
+            mixed_settings=mixed(inside, outside),
+            **stretch(where, page.total, [SharedFeature.of(row) for row in page.rows])._asdict(),
+        )
+
+
+@strawberry.type(description="The supernodes of a name, in all circuits.")
+class Supernodes(Connection[Supernode]):
+    n_circuits: int = strawberry.field(description="Circuits that have one of these supernodes.")
+    n_considered: int = strawberry.field(
+        description="Circuits (of the families, if given) that have any supernode; others are not grouped."
+    )
+
+    @classmethod
+    async def ask(
+        cls, info: Info, where: Window, search: str | None, families: list[str] | None
+    ) -> "Supernodes":
+        page = await info.context.loaders.ask_page(
+            queries.SUPERNODES, search=search, families=families, **where._asdict()
+        )
+        return cls(
+            n_circuits=page.n_circuits,
+            n_considered=page.n_grouped,
+            **stretch(where, page.total, await load_supernodes(info, page.rows))._asdict(),
+        )
+
+
+@strawberry.type(description="A feature in two circuits, positions taken together; null: a circuit lacks it.")
+class ComparedFeature:
+    influence_a: float | None = strawberry.field(description="Its influence in circuit a.")
+    influence_b: float | None = strawberry.field(description="Its influence in circuit b.")
+    difference: float | None = strawberry.field(
+        description="influenceA - influenceB; null unless both circuits have it."
+    )
+    activation_a: float | None = strawberry.field(description="Its highest activation in circuit a.")
+    activation_b: float | None = strawberry.field(description="Its highest activation in circuit b.")
+    positions_a: list[int] = strawberry.field(description="Where it stands in the prompt of a, from 0.")
+    positions_b: list[int] = strawberry.field(description="Where it stands in the prompt of b, from 0.")
+    feature_id: strawberry.Private[str]
+
+    @strawberry.field(description="The feature, with its labels.")
+    async def feature(self, info: Info) -> Feature:
+        return (await load_features(info, [self.feature_id]))[0]
+
+
+@strawberry.type(
+    description="The effect of one feature on another in two circuits, summed over positions. What a circuit "
+    "lacks is null."
+)
+class ComparedEffect:
+    weight_a: float | None = strawberry.field(description="Summed signed weight in circuit a.")
+    weight_b: float | None = strawberry.field(description="Summed signed weight in circuit b.")
+    difference: float | None = strawberry.field(description="weightA - weightB; null unless both have it.")
+    source_id: strawberry.Private[str]
+    target_id: strawberry.Private[str]
+
+    @strawberry.field(description="The feature that acts.")
+    async def source(self, info: Info) -> Feature:
+        return (await load_features(info, [self.source_id]))[0]
+
+    @strawberry.field(description="The feature acted on.")
+    async def target(self, info: Info) -> Feature:
+        return (await load_features(info, [self.target_id]))[0]
+
+
+@strawberry.type(description="Two circuits side by side, features and effects aligned free of position.")
+class CircuitComparison:
+    a: Circuit = strawberry.field(description="The first circuit.")
+    b: Circuit = strawberry.field(description="The second circuit.")
+    mixed_settings: bool = strawberry.field(description=MIXED)
+
+    @strawberry.field(description="Features that only circuit a has, highest influence first.")
+    async def features_only_in_a(
+        self, info: Info, first: First = None, after: After = None
+    ) -> Connection[ComparedFeature]:
+        return await self._features(info, "a", first, after)
+
+    @strawberry.field(description="Features that only circuit b has, highest influence first.")
+    async def features_only_in_b(
+        self, info: Info, first: First = None, after: After = None
+    ) -> Connection[ComparedFeature]:
+        return await self._features(info, "b", first, after)
+
+    @strawberry.field(description="Features that both circuits have, greatest difference of influence first.")
+    async def features_in_both(
+        self, info: Info, first: First = None, after: After = None
+    ) -> Connection[ComparedFeature]:
+        return await self._features(info, "both", first, after)
+
+    @strawberry.field(description="Effects that only circuit a has, greatest |weight| first.")
+    async def edges_only_in_a(
+        self, info: Info, first: First = None, after: After = None
+    ) -> Connection[ComparedEffect]:
+        return await self._edges(info, "a", first, after)
+
+    @strawberry.field(description="Effects that only circuit b has, greatest |weight| first.")
+    async def edges_only_in_b(
+        self, info: Info, first: First = None, after: After = None
+    ) -> Connection[ComparedEffect]:
+        return await self._edges(info, "b", first, after)
+
+    @strawberry.field(description="Effects that both circuits have, greatest difference of weight first.")
+    async def edges_in_both(
+        self, info: Info, first: First = None, after: After = None
+    ) -> Connection[ComparedEffect]:
+        return await self._edges(info, "both", first, after)
+
+    async def _features(
+        self, info: Info, part: str, first: int | None, after: str | None
+    ) -> Connection[ComparedFeature]:
+        where = window(info.context.limits, first, after)
+        page = await info.context.loaders.ask_page(
+            queries.COMPARE_FEATURES, a=self.a.id, b=self.b.id, part=part, **where._asdict()
+        )
+        items = [
+            ComparedFeature(feature_id=row.feature, **columns(row, without=("feature",))) for row in page.rows
+        ]
+        return connect(where, page.total, items)
+
+    async def _edges(
+        self, info: Info, part: str, first: int | None, after: str | None
+    ) -> Connection[ComparedEffect]:
+        where = window(info.context.limits, first, after)
+        page = await info.context.loaders.ask_page(
+            queries.COMPARE_EDGES, a=self.a.id, b=self.b.id, part=part, **where._asdict()
+        )
+        items = [
+            ComparedEffect(
+                source_id=row.source, target_id=row.target, **columns(row, without=("source", "target"))
+            )
+            for row in page.rows
+        ]
+        return connect(where, page.total, items)

@@ -1,0 +1,124 @@
+"""What one request carries: its limits, and loaders that turn many small look-ups into one query each."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from api.limits import Limits
+from schema.database import AsyncDatabase
+from schema.errors import LimitError, QueryTimeoutError
+from schema.queries import Page, Question, ask_async
+
+Row = TypeVar("Row")
+Answer = TypeVar("Answer")
+
+
+def _key(value: object) -> Hashable:
+    """Keys of several parts come back from the database as lists."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+class Loaders:
+    """Every way a request reads the database.
+
+    Look-ups of one question with equal parameters that are made while a level of the query is resolved travel
+    together, and no key is asked for twice.
+    """
+
+    def __init__(self, database: AsyncDatabase, limits: Limits) -> None:
+        self._database = database
+        self._limits = limits
+        self._deadline = time.monotonic() + limits.timeout_s
+        self._rows_left = limits.rows
+        self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
+
+    async def ask(self, question: Question[Row], **parameters: object) -> list[Row]:
+        """The whole answer to a question.
+
+        Raises QueryTimeoutError when the request's time is used up.
+        """
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise QueryTimeoutError(
+                f"The request used up its {self._limits.timeout_s:g} s in the database",
+                next_step="ask for fewer rows (first: …), fewer circuits or less nesting",
+            )
+        return await ask_async(self._database, question, timeout_s=left, **parameters)
+
+    async def ask_page(self, question: Question[Answer], *, limit: int, **parameters: object) -> Answer:
+        """The page that answers a question; such questions have exactly one row."""
+        self._spend(limit)
+        (page,) = await self.ask(question, limit=limit, **parameters)
+        return page
+
+    async def one(self, question: Question[Row], key: Hashable) -> Row | None:
+        """The row of `key`, None when there is none."""
+        rows = await self.many(question, key)
+        return rows[0] if rows else None
+
+    async def many(self, question: Question[Row], key: Hashable) -> list[Row]:
+        """Every row of `key`."""
+        loaded: list[Row] = await self._loader(question, {}, list, per_key=1).load(key)
+        return loaded
+
+    async def all_of(self, question: Question[Row], keys: list[str]) -> list[Row]:
+        """The rows of `keys`, one each, in their order; keys without a row are left out."""
+        loaded: list[list[Row]] = await self._loader(question, {}, list, per_key=1).load_many(keys)
+        return [rows[0] for rows in loaded if rows]
+
+    async def page(
+        self, question: Question[Page[Row]], key: Hashable, *, skip: int, limit: int, **parameters: Hashable
+    ) -> Page[Row]:
+        """The page of `key`'s list."""
+
+        def first(rows: list[Page[Row]]) -> Page[Row]:
+            return rows[0] if rows else Page(0, [], key)
+
+        loader = self._loader(question, {**parameters, "skip": skip, "limit": limit}, first, per_key=limit)
+        loaded: Page[Row] = await loader.load(key)
+        return loaded
+
+    def _loader(
+        self,
+        question: Question[Any],
+        parameters: dict[str, Any],
+        pick: Callable[[list[Any]], Any],
+        per_key: int,
+    ) -> DataLoader[Any, Any]:
+        name = (question.name, *sorted(parameters.items()))
+        if name not in self._loaders:
+
+            async def load(keys: list[Hashable]) -> list[Any]:
+                self._spend(len(keys) * per_key)
+                found: defaultdict[Hashable, list[Any]] = defaultdict(list)
+                for row in await self.ask(question, keys=keys, **parameters):
+                    found[_key(row.key)].append(row)
+                return [pick(found[key]) for key in keys]
+
+            self._loaders[name] = DataLoader(load_fn=load)
+        return self._loaders[name]
+
+    def _spend(self, rows: int) -> None:
+        """Raises LimitError before a query that could bring more rows than the request has left."""
+        if rows > self._rows_left:
+            raise LimitError(
+                f"The request could read more than {self._limits.rows} rows",
+                next_step="ask for smaller pages (first: …) inside lists, or for less nesting",
+            )
+        self._rows_left -= rows
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every resolver of one request can reach."""
+
+    loaders: Loaders
+    limits: Limits
+
+
+Info = strawberry.Info[Context, None]

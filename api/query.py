@@ -1,0 +1,239 @@
+"""The questions of the API: the root of the GraphQL schema."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry import argument
+
+from api.answers import (
+    CircuitComparison,
+    CircuitsSharing,
+    SharedFeatures,
+    Supernodes,
+    consider,
+    require_known,
+)
+from api.connection import After, Connection, First, connect, window
+from api.inputs import (
+    AbsentFrom,
+    CircuitFilter,
+    CircuitOrder,
+    CircuitSet,
+    FeatureOrder,
+    Match,
+    SharedOrder,
+    checked_count,
+    checked_list,
+    checked_text,
+    tags_needed,
+)
+from api.loaders import Info
+from api.types import Circuit, Feature, load_circuits, load_features
+from api.types_plain import Family
+from schema import queries
+
+Search = Annotated[
+    str | None,
+    argument(description="Words; each may be the beginning of a word. All must occur."),
+]
+
+
+@strawberry.type(description="Questions to the circuit atlas.")
+class Query:
+    @strawberry.field(description="One feature; null when no circuit in the database ever had it.")
+    async def feature(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, argument(description="`set@revision/layer/index`, see `features`.")],
+    ) -> Feature | None:
+        row = await info.context.loaders.one(queries.FEATURES_BY_ID, id)
+        return None if row is None else Feature.of(row)
+
+    @strawberry.field(description="Features by label, layer and family.")
+    async def features(
+        self,
+        info: Info,
+        search: Annotated[
+            str | None,
+            argument(description="Words of a label; each may be the beginning of a word. All must occur."),
+        ] = None,
+        layer: Annotated[int | None, argument(description="Only features of this layer, from 0.")] = None,
+        family: Annotated[
+            str | None, argument(description="Only circuits of this family of prompts are counted.")
+        ] = None,
+        min_circuits: Annotated[
+            int, argument(description="Only features that at least this many circuits have: 1 or more.")
+        ] = 1,
+        order_by: Annotated[FeatureOrder, argument(description="Which come first.")] = FeatureOrder.CIRCUITS,
+        first: First = None,
+        after: After = None,
+    ) -> Connection[Feature]:
+        limits = info.context.limits
+        where = window(limits, first, after)
+        search = checked_text(limits, "search", search)
+        page = await info.context.loaders.ask_page(
+            queries.FEATURES,
+            search=None if search is None else queries.full_text(search),
+            layer=layer,
+            family=family,
+            min_circuits=checked_count("minCircuits", min_circuits, 1),
+            order=order_by.value,
+            **where._asdict(),
+        )
+        return connect(where, page.total, await load_features(info, page.rows))
+
+    @strawberry.field(description="One circuit; null when there is none of this id.")
+    async def circuit(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, argument(description="Id of the circuit, see `circuits`.")],
+    ) -> Circuit | None:
+        row = await info.context.loaders.one(queries.CIRCUITS_BY_ID, id)
+        return None if row is None else Circuit.of(row)
+
+    @strawberry.field(description="Circuits by prompt, answer, scores and provenance.")
+    async def circuits(
+        self,
+        info: Info,
+        filter: Annotated[CircuitFilter | None, argument(description="What they should be like.")] = None,
+        order_by: Annotated[CircuitOrder, argument(description="Which come first.")] = CircuitOrder.FAMILY,
+        first: First = None,
+        after: After = None,
+    ) -> Connection[Circuit]:
+        limits, given = info.context.limits, filter or CircuitFilter()
+        where = window(limits, first, after)
+        text = checked_text(limits, "filter.text", given.text)
+        tags = checked_list(limits, "filter.tags", given.tags)
+        page = await info.context.loaders.ask_page(
+            queries.CIRCUITS,
+            families=checked_list(limits, "filter.families", given.families),
+            tags=tags or [],
+            min_tags=tags_needed(tags, given.tag_mode),
+            text=None if text is None else queries.full_text(text),
+            answer=given.answer,
+            correct=given.correct,
+            min_replacement=given.min_replacement_score,
+            min_completeness=given.min_completeness_score,
+            max_error_share=given.max_error_share,
+            model=given.model,
+            transcoders=given.transcoders,
+            pair=given.pair,
+            split=given.split,
+            order=order_by.value,
+            **where._asdict(),
+        )
+        return connect(where, page.total, await load_circuits(info, page.rows))
+
+    @strawberry.field(description="Which circuits share these features, and what the features do in each.")
+    async def circuits_sharing(
+        self,
+        info: Info,
+        features: Annotated[
+            list[strawberry.ID],
+            argument(description="Ids of 1 to 500 features. An unknown id is an error (NOT_FOUND)."),
+        ],
+        mode: Annotated[
+            Match, argument(description="Whether a circuit needs all of them or any.")
+        ] = Match.ALL,
+        min_influence: Annotated[
+            float | None,
+            argument(
+                description="A feature counts only with at least this influence in the circuit: 0 or more."
+            ),
+        ] = None,
+        among: Annotated[CircuitSet | None, argument(description="Only circuits of this set.")] = None,
+        first: First = None,
+        after: After = None,
+    ) -> CircuitsSharing:
+        where = window(info.context.limits, first, after)
+        ids = checked_list(info.context.limits, "features", features)
+        await require_known(info, features=ids)
+        return await CircuitsSharing.ask(info, where, ids or [], mode, min_influence, among)
+
+    @strawberry.field(
+        description="Which features circuits share, and how common the same features are outside. Name the "
+        "circuits by id, family or tags; what is given combines with AND; nothing given means all circuits."
+    )
+    async def shared_features(
+        self,
+        info: Info,
+        circuits: Annotated[
+            list[strawberry.ID] | None, argument(description="These circuits. Unknown: an error (NOT_FOUND).")
+        ] = None,
+        families: Annotated[
+            list[str] | None,
+            argument(description="Circuits of one of these families. Unknown: an error (NOT_FOUND)."),
+        ] = None,
+        tags: Annotated[
+            list[str] | None,
+            argument(description="Circuits of prompts with these tags. Unknown: an error (NOT_FOUND)."),
+        ] = None,
+        tag_mode: Annotated[
+            Match, argument(description="Whether a prompt needs all of `tags` or any of them.")
+        ] = Match.ALL,
+        min_circuits: Annotated[
+            int,
+            argument(description="A feature is shared when at least this many circuits have it: 1 or more."),
+        ] = 2,
+        absent_from: Annotated[
+            AbsentFrom | None,
+            argument(description="Only features that are absent, or rare, in these other circuits."),
+        ] = None,
+        order_by: Annotated[SharedOrder, argument(description="Which come first.")] = SharedOrder.SUPPORT,
+        first: First = None,
+        after: After = None,
+    ) -> SharedFeatures:
+        return await SharedFeatures.ask(
+            info,
+            window(info.context.limits, first, after),
+            CircuitSet(circuits=circuits, families=families, tags=tags, tag_mode=tag_mode),
+            checked_count("minCircuits", min_circuits, 1),
+            absent_from,
+            order_by,
+        )
+
+    @strawberry.field(description="What two circuits have in common and what not, free of position.")
+    async def compare_circuits(
+        self,
+        info: Info,
+        a: Annotated[strawberry.ID, argument(description="Id of a circuit. Unknown: an error (NOT_FOUND).")],
+        b: Annotated[
+            strawberry.ID, argument(description="Id of another one. Unknown: an error (NOT_FOUND).")
+        ],
+    ) -> CircuitComparison:
+        both = await consider(info, CircuitSet(circuits=[a, b]))
+        first, second = await load_circuits(info, [a, b])
+        return CircuitComparison(a=first, b=second, mixed_settings=both.mixed_settings)
+
+    @strawberry.field(
+        description="Groups of features by their name, over all circuits; by label, then score."
+    )
+    async def supernodes(
+        self,
+        info: Info,
+        label: Search = None,
+        families: Annotated[
+            list[str] | None, argument(description="Only circuits of one of these families.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+    ) -> Supernodes:
+        limits = info.context.limits
+        label = checked_text(limits, "label", label)
+        return await Supernodes.ask(
+            info,
+            window(limits, first, after),
+            None if label is None else queries.full_text(label),
+            checked_list(limits, "families", families),
+        )
+
+    @strawberry.field(description="The families of prompts, with counts and mean scores; by name.")
+    async def families(
+        self,
+        info: Info,
+        names: Annotated[
+            list[str] | None, argument(description="Only these; names that do not exist are left out.")
+        ] = None,
+    ) -> list[Family]:
+        names = checked_list(info.context.limits, "names", names)
+        return [Family.of(row) for row in await info.context.loaders.ask(queries.FAMILIES, names=names)]

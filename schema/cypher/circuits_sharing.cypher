@@ -1,0 +1,24 @@
+// Which circuits share these features?
+// A circuit must use at least $needed of $features (1: any of them; the length of the list: all), each with at least
+// $min_influence when that is given. $circuits restricts the answer. Most features first, then by summed influence.
+:param features => ["some-transcoders@000000000000/0/1"];
+:param needed => 1;
+:param min_influence => null;
+:param circuits => null;
+:param skip => 0;
+:param limit => 20;
+
+MATCH (c:Circuit)-[u:USES]->(f:Feature)
+WHERE f.id IN $features
+  AND ($min_influence IS NULL OR u.influence >= $min_influence)
+  AND ($circuits IS NULL OR c.id IN $circuits)
+WITH c, u, f
+ORDER BY coalesce(u.influence, -1.0) DESC, f.id
+WITH c, sum(u.influence) AS influence,
+     collect({circuit: c.id, feature: f.id, influence: u.influence, activation: u.activation,
+              positions: u.positions}) AS uses
+WHERE size(uses) >= $needed
+WITH c, influence, uses
+ORDER BY size(uses) DESC, influence DESC, c.id
+WITH collect({circuit: c.id, influence: influence, uses: uses}) AS found
+RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows

@@ -1,0 +1,20 @@
+// Which families of prompts are there, and how well are they explained?
+// Means are over the circuits that have the score; accuracy is n_correct over n_judged (circuits whose expected token is
+// known). `n_settings` above 1 means that the scores mix circuits of different transcoder sets or thresholds.
+:param names => null;
+
+MATCH (f:Family)
+WHERE $names IS NULL OR f.name IN $names
+OPTIONAL MATCH (f)<-[:IN_FAMILY]-(p:Prompt)
+OPTIONAL MATCH (p)<-[:OF_PROMPT]-(c:Circuit)
+OPTIONAL MATCH (c)-[:BY]->(t:TranscoderSet)
+WITH f, count(DISTINCT p) AS n_prompts, count(DISTINCT c) AS n_circuits,
+     avg(c.replacement_score) AS replacement_score, avg(c.completeness_score) AS completeness_score,
+     avg(c.error_share) AS error_share, count(c.correct) AS n_judged,
+     count(CASE WHEN c.correct THEN 1 END) AS n_correct,
+     count(DISTINCT CASE WHEN c IS NOT NULL THEN
+       [t.id, c.target, c.node_threshold, c.edge_threshold, c.max_feature_nodes, c.dtype] END) AS n_settings
+RETURN f.name AS name, n_prompts, n_circuits, replacement_score, completeness_score, error_share, n_judged,
+       n_correct, n_settings,
+       COLLECT { MATCH (f)<-[:IN_FAMILY]-(:Prompt)-[:TAGGED]->(g:Tag) RETURN DISTINCT g.name AS tag ORDER BY tag } AS tags
+ORDER BY name

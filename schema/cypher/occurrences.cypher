@@ -1,0 +1,16 @@
+// Where in a circuit does a feature stand, and to which logits does it lead directly?
+// Each key is a circuit and a feature. One row for each position.
+:param keys => [["00000000000000000000", "some-transcoders@000000000000/0/1"]];
+
+UNWIND $keys AS key
+MATCH (p:Prompt)<-[:OF_PROMPT]-(c:Circuit {id: key[0]})-[u:USES]->(f:Feature {id: key[1]})
+UNWIND u.positions AS position
+MATCH (n:Node {id: key[0] + "/feature:" + f.layer + ":" + position + ":" + f.index})
+RETURN key, n.id AS node, position, n.position_from_end AS position_from_end,
+       p.tokens[position] AS token, n.activation AS activation, n.influence AS influence,
+       COLLECT {
+         MATCH (n)-[e:ATTRIBUTES]->(l:LogitNode)
+         RETURN {node: l.id, weight: e.weight, share: e.share}
+         ORDER BY abs(e.weight) DESC, l.id
+       } AS logits
+ORDER BY key, position
