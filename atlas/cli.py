@@ -184,8 +184,9 @@ def attribute(
 
     Thresholds of 1 write the unpruned graph.
     """
-    from ingest.run import attribute_one
     from schema.graph_json import to_json, write
+
+    from ingest.run import attribute_one
 
     circuit = attribute_one(
         prompt,
@@ -272,7 +273,7 @@ def _variable(item: str) -> tuple[str, object]:
 
 
 def _print_error(error: Exception) -> None:
-    err.print(f"[red]error:[/] ", end="")
+    err.print("[red]error:[/] ", end="")
     err.print(str(error), markup=False, soft_wrap=True)
 
 

@@ -46,7 +46,7 @@ def _collect(title: str, value: Any, result: list[Rows]) -> None:
         else:
             result.append(Rows(title, ["value"], [[item] for item in value]))
     elif isinstance(value, Mapping):
-        scalars = {key: item for key, item in _flatten(value, lists=False).items()}
+        scalars = _flatten(value, lists=False)
         if scalars:
             result.append(Rows(title, list(scalars), [list(scalars.values())]))
         for key, item in value.items():
