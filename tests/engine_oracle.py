@@ -98,7 +98,7 @@ def tokenizer(tiny: Tiny) -> PreTrainedTokenizerFast:
     """One token a word."""
     names = {word: number for number, word in enumerate((*SPECIAL, *WORDS))}
     core = Tokenizer(WordLevel(names, unk_token="<unk>" if tiny.special else None))
-    core.pre_tokenizer = Whitespace()  # type: ignore[assignment]
+    core.pre_tokenizer = Whitespace()
     named: dict[str, Any] = {"bos_token": "<bos>", "unk_token": "<unk>", "eos_token": "<end>"}
     return PreTrainedTokenizerFast(tokenizer_object=core, **(named if tiny.special else {}))
 
@@ -147,10 +147,12 @@ class Answer(NamedTuple):
 def attribute_slowly(
     folders: Folders, ids: list[int], logit_ids: list[int], *, skip_first: bool, dtype: torch.dtype
 ) -> Answer:
-    """Attribute by autograd: every source gets a multiplier of 1, and an edge is the target's derivative by it."""
+    """Attribute by autograd: every source gets a multiplier of 1; an edge is the target's derivative by
+    it."""
     model = LlamaForCausalLM.from_pretrained(folders.model, dtype=dtype, attn_implementation="eager")
     weights = {name: tensor.detach() for name, tensor in model.named_parameters()}
-    config, body = model.config, model.model
+    config: Any = model.config
+    body = model.model
     with torch.no_grad():
         run = model(torch.tensor([ids]), output_attentions=True)
     patterns, logits = run.attentions, run.logits[0]

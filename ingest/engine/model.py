@@ -3,7 +3,8 @@
 One class for every architecture: what differs between them is an `Anatomy` (`ingest.engine.adapters`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
 
-from ingest.engine.adapters.anatomy import Anatomy, Layer
+from ingest.engine.adapters.anatomy import Anatomy
 from ingest.engine.adapters.llama import llama
 from ingest.engine.errors import FitError, ModelError, PromptError, shape
 from ingest.engine.formats import circuit_tracer
@@ -74,10 +76,11 @@ class ReplacementModel:
             )
         transcoders = circuit_tracer.read(Path(transcoders_dir), device=device, dtype=dtype)
         try:
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, attn_implementation="eager", local_files_only=True
-            )
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            with _quiet():
+                model = AutoModelForCausalLM.from_pretrained(
+                    folder, dtype=dtype, attn_implementation="eager", local_files_only=True
+                )
+                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ModelError(
                 f"{folder} cannot be loaded: {str(error).splitlines()[0] if str(error) else repr(error)}",
@@ -173,18 +176,13 @@ class ReplacementModel:
             case "hook_resid_mid":
                 return frozen.mlp_norm_input
             case "ln2.hook_normalized":
-                return torch.stack(
-                    [
-                        _plain(layer, before)
-                        for layer, before in zip(self.anatomy.layers, frozen.mlp_norm_input, strict=True)
-                    ]
-                )
+                before = zip(self.anatomy.layers, frozen.mlp_norm_input, strict=True)
+                return torch.stack([layer.mlp_norm.centre(x) for layer, x in before]) * frozen.mlp_scale
             case _:
                 return frozen.mlp_norm_output
 
     def read_backward(self, layer: int, encoder: Tensor, scale: Tensor) -> Tensor:
-        """Encoder vectors (n, d_model) as gradients at the residual stream that the MLP's norm of a layer
-        reads.
+        """Encoder vectors (n, d_model) of a layer as gradients at the residual stream before the MLP's norm.
 
         scale: (n, 1) that norm's frozen scale at each feature's position.
         """
@@ -192,9 +190,7 @@ class ReplacementModel:
             case "hook_resid_mid":
                 return encoder
             case "ln2.hook_normalized":
-                norm = self.anatomy.layers[layer].mlp_norm
-                centred = encoder - encoder.mean(-1, keepdim=True) if norm.centred else encoder
-                return centred * scale
+                return self.anatomy.layers[layer].mlp_norm.centre(encoder * scale)
             case _:
                 return self.anatomy.layers[layer].mlp_norm.backward(encoder, scale)
 
@@ -236,11 +232,16 @@ class ReplacementModel:
         return ids
 
 
-def _plain(layer: Layer, before: Tensor) -> Tensor:
-    """A norm's output before its gain."""
-    if layer.mlp_norm.centred:
-        before = before - before.mean(-1, keepdim=True)
-    return before * layer.mlp_norm.scale(before)
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the progress bars of transformers."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _check_fit(anatomy: Anatomy, transcoders: TranscoderSet, architecture: str) -> None:

@@ -21,10 +21,12 @@ class Frozen:
     """(T, d) the residual stream's first value"""
     pattern: Tensor
     """(L, H, T query, T key) attention after the softmax"""
-    attention_norm_input: Tensor
-    """(L, T, d) residual stream before attention"""
     attention_scale: Tensor
     """(L, T, 1) frozen scale of the norm before attention"""
+    attention_input: Tensor
+    """(L, T, d) what attention reads"""
+    attention_output: Tensor
+    """(L, T, d) what attention writes"""
     mlp_norm_input: Tensor
     """(L, T, d) residual stream before the MLP's norm"""
     mlp_norm_output: Tensor
@@ -33,8 +35,6 @@ class Frozen:
     """(L, T, 1) frozen scale of the norm before the MLP"""
     mlp_output: Tensor
     """(L, T, d) what the MLP writes"""
-    final_input: Tensor
-    """(T, d) residual stream before the last norm"""
     final_scale: Tensor
     """(T, 1) frozen scale of the last norm"""
     logits: Tensor
@@ -67,52 +67,67 @@ def run(model: Any, ids: Sequence[int], device: torch.device) -> Tensor:
 def record(model: Any, anatomy: Anatomy, ids: Sequence[int], device: torch.device) -> Frozen:
     """Run the model on one prompt and keep what the walk needs."""
     seen: dict[str, list[Tensor]] = {
-        name: [] for name in ("embedding", "attention_in", "pattern", "norm_in", "norm_out", "out", "final")
+        name: []
+        for name in (
+            "embedding",
+            "attention_norm_in",
+            "attention_in",
+            "attention_out",
+            "pattern",
+            "mlp_norm_in",
+            "mlp_in",
+            "mlp_out",
+            "final",
+        )
     }
 
-    def inputs(name: str) -> Hook:
-        return lambda module, given, output: seen[name].append(given[0][0])
-
-    def outputs(name: str) -> Hook:
+    def output_of(name: str) -> Hook:
         return lambda module, given, output: seen[name].append(output[0])
 
-    def both(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
-        seen["norm_in"].append(given[0][0])
-        seen["norm_out"].append(output[0])
+    def both_of(before: str, after: str) -> Hook:
+        def keep(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
+            seen[before].append(given[0][0])
+            seen[after].append(output[0])
 
-    def pattern(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
+        return keep
+
+    def attention(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
+        seen["attention_out"].append(output[0][0])
         seen["pattern"].append(output[1][0])
 
     pairs: list[tuple[nn.Module, Hook]] = [
-        (anatomy.embedding, outputs("embedding")),
-        (anatomy.final_norm.module, inputs("final")),
+        (anatomy.embedding, output_of("embedding")),
+        (anatomy.final_norm.module, lambda module, given, output: seen["final"].append(given[0][0])),
     ]
     for layer in anatomy.layers:
         pairs += [
-            (layer.attention_norm.module, inputs("attention_in")),
-            (layer.attention.module, pattern),
-            (layer.mlp_norm.module, both),
-            (layer.mlp, outputs("out")),
+            (layer.attention_norm.module, both_of("attention_norm_in", "attention_in")),
+            (layer.attention.module, attention),
+            (layer.mlp_norm.module, both_of("mlp_norm_in", "mlp_in")),
+            (layer.mlp, output_of("mlp_out")),
         ]
     with hooks(pairs):
         logits = run(model, ids, device)
-    attention_in, norm_in = torch.stack(seen["attention_in"]), torch.stack(seen["norm_in"])
-    final = seen["final"][0]
+    stacked = {name: torch.stack(values) for name, values in seen.items()}
+    layers = anatomy.layers
     return Frozen(
         ids=tuple(ids),
-        embedding=seen["embedding"][0],
-        pattern=torch.stack(seen["pattern"]),
-        attention_norm_input=attention_in,
+        embedding=stacked["embedding"][0],
+        pattern=stacked["pattern"],
         attention_scale=torch.stack(
-            [part.attention_norm.scale(x) for part, x in zip(anatomy.layers, attention_in, strict=True)]
+            [
+                part.attention_norm.scale(x)
+                for part, x in zip(layers, stacked["attention_norm_in"], strict=True)
+            ]
         ),
-        mlp_norm_input=norm_in,
-        mlp_norm_output=torch.stack(seen["norm_out"]),
+        attention_input=stacked["attention_in"],
+        attention_output=stacked["attention_out"],
+        mlp_norm_input=stacked["mlp_norm_in"],
+        mlp_norm_output=stacked["mlp_in"],
         mlp_scale=torch.stack(
-            [part.mlp_norm.scale(x) for part, x in zip(anatomy.layers, norm_in, strict=True)]
+            [part.mlp_norm.scale(x) for part, x in zip(layers, stacked["mlp_norm_in"], strict=True)]
         ),
-        mlp_output=torch.stack(seen["out"]),
-        final_input=final,
-        final_scale=anatomy.final_norm.scale(final),
+        mlp_output=stacked["mlp_out"],
+        final_scale=anatomy.final_norm.scale(stacked["final"][0]),
         logits=logits,
     )

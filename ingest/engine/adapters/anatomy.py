@@ -26,23 +26,22 @@ class Norm:
     centred: bool = False
     """Whether the mean is taken away first (LayerNorm)."""
 
+    def centre(self, x: Tensor) -> Tensor:
+        """The input (…, d_model) without its mean, if this norm takes it away; its own transpose."""
+        return x - x.mean(-1, keepdim=True) if self.centred else x
+
     def scale(self, before: Tensor) -> Tensor:
         """(…, 1) one over the root mean square of the input (…, d_model), its mean taken away if centred."""
-        wide = before.float()
-        if self.centred:
-            wide = wide - wide.mean(-1, keepdim=True)
+        wide = self.centre(before.float())
         return torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.epsilon).to(before.dtype)
 
     def forward(self, change: Tensor, scale: Tensor) -> Tensor:
         """The change of the output for a change of the input, the scale (…, 1) being frozen."""
-        if self.centred:
-            change = change - change.mean(-1, keepdim=True)
-        return change * (scale * self.weight)
+        return self.centre(change) * (scale * self.weight)
 
     def backward(self, gradient: Tensor, scale: Tensor) -> Tensor:
         """The gradient at the input from that at the output: the transpose of `forward`."""
-        gradient = gradient * (scale * self.weight)
-        return gradient - gradient.mean(-1, keepdim=True) if self.centred else gradient
+        return self.centre(gradient * (scale * self.weight))
 
 
 @dataclass(frozen=True, eq=False)
