@@ -57,4 +57,7 @@ async def async_database(server: Address, database: Database) -> AsyncIterator[A
 
 def empty(database: Database) -> None:
     """Delete everything but the record of migrations."""
-    database.write("MATCH (n) WHERE NOT n:Migration DETACH DELETE n")
+    while database.write(
+        "MATCH (n) WHERE NOT n:Migration WITH n LIMIT 5000 DETACH DELETE n RETURN count(*) AS n"
+    )[0]["n"]:
+        pass

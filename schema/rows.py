@@ -1,0 +1,292 @@
+"""From a circuit's record to the parameters of the queries that load it; pure.
+
+Rows refer to each other by their place in lists, which is several times as fast as looking keys up.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+
+from schema.errors import InputError
+from schema.records import Circuit, Label, Node, NodeKind, Run, Supernode, stable_id
+
+KEY_LIMIT = 4000
+"""Bytes of a name that is a key: Neo4j cannot index more than about 8 000."""
+
+
+def check(circuit: Circuit) -> None:
+    """Raise InputError when the parts of a circuit do not fit together, or cannot be stored."""
+
+    def refuse(
+        what: str, next_step: str = "the file or the converter that made the circuit is at fault"
+    ) -> None:
+        raise InputError(f"Circuit {circuit.id} ({circuit.prompt.text[:60]!r}): {what}", next_step=next_step)
+
+    count = len(circuit.nodes)
+    seen: set[str] = set()
+    for place, node in enumerate(circuit.nodes):
+        if node.key in seen:
+            refuse(f"two nodes are {node.key}")
+        seen.add(node.key)
+        if node.kind is NodeKind.FEATURE and node.index is None:
+            refuse(f"node {place} is a feature node without an index")
+        if node.index is not None and not 0 <= node.index < 2**63:
+            refuse(f"node {place} has index {node.index}, outside 0 … 2^63-1")
+    pairs = {(edge.source, edge.target) for edge in circuit.edges}
+    if len(pairs) < len(circuit.edges):
+        refuse("two edges have the same source and target")
+    for edge in circuit.edges:
+        if not (0 <= edge.source < count and 0 <= edge.target < count):
+            refuse(f"an edge goes from node {edge.source} to {edge.target}, but there are {count} nodes")
+    for group in circuit.supernodes:
+        for place in group.members:
+            if not 0 <= place < count or circuit.nodes[place].kind is not NodeKind.FEATURE:
+                refuse(f"supernode {group.label!r} groups node {place}, which is no feature node")
+    features = {(node.layer, node.index) for node in circuit.nodes if node.kind is NodeKind.FEATURE}
+    for label in circuit.labels:
+        if (label.layer, label.index) not in features:
+            refuse(f"label {label.text!r} is about feature {label.layer}/{label.index}, which no node has")
+    if not all(math.isfinite(number) for number in _numbers(circuit)):
+        refuse("a weight, score or activation is not a finite number")
+    prompt = circuit.prompt
+    keys = [prompt.family or "", *prompt.tags, *(group.label for group in circuit.supernodes)]
+    keys += [circuit.model.id, circuit.transcoders.id]
+    for text in (*keys, *_texts(circuit)):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            refuse(f"{text[:60]!r} holds half of a surrogate pair, which is no Unicode text")
+    for key in keys:
+        if len(key.encode()) > KEY_LIMIT:
+            refuse(f"the name {key[:60]!r}… is longer than {KEY_LIMIT} bytes", "shorten it")
+
+
+def _numbers(circuit: Circuit) -> Iterable[float]:
+    values: list[float | None] = [circuit.node_threshold, circuit.edge_threshold, circuit.replacement_score]
+    values += [circuit.completeness_score, circuit.error_share, circuit.kept_influence]
+    values += [group.score for group in circuit.supernodes]
+    for label in circuit.labels:
+        values += [label.score, label.null_score]
+    for node in circuit.nodes:
+        values += [node.activation, node.influence, node.cumulative, node.probability]
+    for edge in circuit.edges:
+        values += [edge.weight, edge.share]
+    return (value for value in values if value is not None)
+
+
+def _texts(circuit: Circuit) -> Iterable[str]:
+    prompt = circuit.prompt
+    yield from (prompt.text, *prompt.tokens, prompt.expected or "", prompt.pair or "", prompt.split or "")
+    yield from (node.token for node in circuit.nodes if node.token is not None)
+    for label in circuit.labels:
+        yield from (label.text, label.method, label.author)
+    for group in circuit.supernodes:
+        yield from (group.method, group.author)
+
+
+def frame(circuit: Circuit, run: Run) -> dict[str, Any]:
+    """Model, set, run, prompt and the circuit itself."""
+    model, transcoders, prompt, answer = circuit.model, circuit.transcoders, circuit.prompt, circuit.answer
+    return {
+        "model": {
+            "id": model.id,
+            "name": model.name,
+            "revision": model.revision,
+            "architecture": model.architecture,
+            "n_layers": model.n_layers,
+            "d_model": model.d_model,
+            "vocab_size": model.vocab_size,
+            "training_step": model.training_step,
+        },
+        "set": {
+            "id": transcoders.id,
+            "name": transcoders.name,
+            "revision": transcoders.revision,
+            "kind": transcoders.kind,
+            "activation": transcoders.activation,
+            "input_hook": transcoders.input_hook,
+            "output_hook": transcoders.output_hook,
+            "n_features": transcoders.n_features,
+        },
+        "run": {"id": run.id, "settings": _json(run.settings), "versions": _json(run.versions)},
+        "prompt": {
+            "id": prompt.id,
+            "text": prompt.text,
+            "tokens": list(prompt.tokens),
+            "token_ids": list(prompt.token_ids),
+            "expected": prompt.expected,
+            "pair": prompt.pair,
+            "split": prompt.split,
+        },
+        "families": [] if prompt.family is None else [prompt.family],
+        "tags": list(prompt.tags),
+        "circuit": {
+            "id": circuit.id,
+            "target": circuit.target,
+            "target_position": circuit.target_position,
+            "node_threshold": float(circuit.node_threshold),
+            "edge_threshold": float(circuit.edge_threshold),
+            "max_feature_nodes": circuit.max_feature_nodes,
+            "dtype": circuit.dtype,
+            "special_first_token": circuit.special_first_token,
+            "replacement_score": circuit.replacement_score,
+            "completeness_score": circuit.completeness_score,
+            "error_share": circuit.error_share,
+            "n_active_features": circuit.n_active_features,
+            "n_selected_features": circuit.n_selected_features,
+            "kept_influence": circuit.kept_influence,
+            "n_nodes": len(circuit.nodes),
+            "n_edges": len(circuit.edges),
+            "answer": None if answer is None else answer.token,
+            "answer_probability": None if answer is None else answer.probability,
+            "correct": circuit.correct,
+        },
+    }
+
+
+def body(circuit: Circuit) -> dict[str, Any]:
+    """Nodes, edges, features, labels and supernodes.
+
+    Nodes are created kind by kind; `place` maps a place in the record to one in that order.
+    """
+    circuit_id = circuit.id
+    kinds: dict[NodeKind, list[int]] = {kind: [] for kind in NodeKind}
+    for number, node in enumerate(circuit.nodes):
+        kinds[node.kind].append(number)
+    order = [number for kind in NodeKind for number in kinds[kind]]
+    place = {number: new for new, number in enumerate(order)}
+    features = _features(circuit)
+    feature_nodes = [circuit.nodes[number] for number in kinds[NodeKind.FEATURE]]
+    last = len(circuit.prompt.tokens) - 1
+    rows = {
+        kind: [_node_row(circuit.nodes[number], circuit_id, last) for number in numbers]
+        for kind, numbers in kinds.items()
+    }
+    return {
+        "id": circuit_id,
+        "features": [[circuit.transcoders.feature_id(*key), *key] for key in features],
+        "feature_nodes": rows[NodeKind.FEATURE],
+        "error_nodes": rows[NodeKind.ERROR],
+        "token_nodes": rows[NodeKind.TOKEN],
+        "logit_nodes": rows[NodeKind.LOGIT],
+        "instance_of": [features[_feature_key(node)] for node in feature_nodes],
+        "sources": [place[edge.source] for edge in circuit.edges],
+        "targets": [place[edge.target] for edge in circuit.edges],
+        "weights": [float(edge.weight) for edge in circuit.edges],
+        "shares": [float(edge.share) for edge in circuit.edges],
+        "uses": _uses(feature_nodes, features),
+        "labels": [_label_row(label, circuit, features) for label in circuit.labels],
+        "supernodes": [
+            {
+                "supernode": _supernode_row(group, circuit_id),
+                "members": sorted({place[i] for i in group.members}),
+            }
+            for group in dict.fromkeys(circuit.supernodes)
+        ],
+    }
+
+
+def _feature_key(node: Node) -> tuple[int, int]:
+    assert node.index is not None
+    return node.layer, node.index
+
+
+def _features(circuit: Circuit) -> dict[tuple[int, int], int]:
+    """(layer, index) of every feature, sorted (so that two loads lock in the same order) → its place."""
+    keys = {_feature_key(node) for node in circuit.nodes if node.kind is NodeKind.FEATURE}
+    return {key: place for place, key in enumerate(sorted(keys))}
+
+
+def _node_row(node: Node, circuit_id: str, last: int) -> dict[str, Any]:
+    row = {
+        "id": f"{circuit_id}/{node.key}",
+        "layer": node.layer,
+        "position": node.position,
+        "position_from_end": last - node.position,
+        "index": node.index,
+        "activation": node.activation,
+        "influence": node.influence,
+        "cumulative": node.cumulative,
+        "token": node.token,
+        "probability": node.probability,
+    }
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def _uses(nodes: Sequence[Node], features: dict[tuple[int, int], int]) -> list[dict[str, Any]]:
+    found: dict[int, list[Node]] = defaultdict(list)
+    for node in nodes:
+        found[features[_feature_key(node)]].append(node)
+    rows = []
+    for place, each in sorted(found.items()):
+        influences = [node.influence for node in each if node.influence is not None]
+        rows.append(
+            {
+                "feature": place,
+                "influence": math.fsum(influences) if influences else None,
+                "activation": max((n.activation for n in each if n.activation is not None), default=None),
+                "positions": sorted(node.position for node in each),
+            }
+        )
+    return rows
+
+
+def _label_row(label: Label, circuit: Circuit, features: dict[tuple[int, int], int]) -> dict[str, Any]:
+    feature_id = circuit.transcoders.feature_id(label.layer, label.index)
+    return {
+        "feature": features[label.layer, label.index],
+        "label": {
+            "id": stable_id(feature_id, label.text, label.method, label.author),
+            "text": label.text,
+            "method": label.method,
+            "author": label.author,
+            "score": label.score,
+            "null_score": label.null_score,
+        },
+    }
+
+
+def _supernode_row(group: Supernode, circuit_id: str) -> dict[str, Any]:
+    members = sorted(set(group.members))
+    return {
+        "id": stable_id(circuit_id, group.label, group.position, members, group.method, group.author),
+        "label": group.label,
+        "position": group.position,
+        "method": group.method,
+        "author": group.author,
+        "score": group.score,
+    }
+
+
+def drives(circuit: Circuit) -> dict[str, Any]:
+    """`pairs` of one circuit."""
+    effects: dict[tuple[str, str], list[float]] = defaultdict(list)
+    feature_id = circuit.transcoders.feature_id
+    ids = [
+        feature_id(*_feature_key(node)) if node.kind is NodeKind.FEATURE else None for node in circuit.nodes
+    ]
+    for edge in circuit.edges:
+        source, target = ids[edge.source], ids[edge.target]
+        if source is not None and target is not None:
+            effects[source, target].append(edge.weight)
+    return pairs(effects)
+
+
+def pairs(effects: dict[tuple[str, str], list[float]]) -> dict[str, Any]:
+    """One circuit's weight of each pair of features: the exact sum over positions, rounded once."""
+    ids = sorted({feature for pair in effects for feature in pair})
+    place = {feature: number for number, feature in enumerate(ids)}
+    pairs = sorted(effects)
+    return {
+        "features": ids,
+        "sources": [place[source] for source, _ in pairs],
+        "targets": [place[target] for _, target in pairs],
+        "weights": [math.fsum(effects[pair]) for pair in pairs],
+    }
+
+
+def _json(values: object) -> str:
+    return orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode()
