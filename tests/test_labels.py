@@ -27,7 +27,9 @@ def test_statistics_equal_a_slow_count():
     occurrences = np.bincount(firings.token, minlength=6) * 2
     mass: dict = defaultdict(Counter)
     count: dict = defaultdict(Counter)
-    for layer, index, token, activation in zip(*firings, strict=True):
+    for layer, index, token, activation in zip(
+        firings.layer, firings.index, firings.token, firings.activation, strict=True
+    ):
         mass[layer, index][token] += float(activation)
         count[layer, index][token] += 1
     found = feature_statistics(firings, occurrences, top=2)

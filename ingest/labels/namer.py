@@ -83,7 +83,9 @@ class Namer:
     def _promoted(self, layer: int, index: int) -> list[int]:
         """The tokens whose logits it raises most through all layers it writes to, the last norm's gain included."""
         model = self._model
-        rows = model.transcoders.decoder_rows(layer, torch.tensor([index], device=model.device), torch.float32)
+        rows = model.transcoders.decoder_rows(
+            layer, torch.tensor([index], device=model.device), torch.float32
+        )
         norm = model.anatomy.final_norm
         written = norm.forward(rows[0].sum(0), torch.ones(1, device=model.device)).to(model.dtype)
         logits = (model.anatomy.unembedding @ written).float()

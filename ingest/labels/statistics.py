@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Firings(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Firings:
     """Every time a feature fired, one row each, in prompt order."""
 
     layer: NDArray[np.int32]
@@ -24,11 +25,14 @@ class Firings(NamedTuple):
     """(n,) > 0"""
 
     @classmethod
-    def join(cls, parts: Iterable["Firings"]) -> "Firings":
-        columns = list(zip(*parts, strict=True))
-        if not columns:
-            return cls(*(np.empty(0, dtype) for dtype in (np.int32, np.int32, np.int32, np.float32)))
-        return cls(*(np.concatenate(column) for column in columns))
+    def join(cls, parts: Sequence["Firings"]) -> "Firings":
+        """Several prompts' firings as one."""
+        return cls(
+            layer=np.concatenate([np.empty(0, np.int32), *(part.layer for part in parts)]),
+            index=np.concatenate([np.empty(0, np.int32), *(part.index for part in parts)]),
+            token=np.concatenate([np.empty(0, np.int32), *(part.token for part in parts)]),
+            activation=np.concatenate([np.empty(0, np.float32), *(part.activation for part in parts)]),
+        )
 
 
 class TokenShare(NamedTuple):
