@@ -81,7 +81,7 @@ class Namer:
         return None if found is None else Label(layer, index, found.text, METHOD, AUTHOR)
 
     def _promoted(self, layer: int, index: int) -> list[int]:
-        """The tokens whose logits it raises most through all layers it writes to, the last norm's gain included."""
+        """The tokens whose logits it raises most: all layers it writes to, through the last norm's gain."""
         model = self._model
         rows = model.transcoders.decoder_rows(
             layer, torch.tensor([index], device=model.device), torch.float32
