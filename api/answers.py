@@ -220,10 +220,10 @@ class Supernodes(Connection[Supernode]):
 
     @classmethod
     async def ask(
-        cls, info: Info, where: Window, search: str | None, families: list[str] | None
+        cls, info: Info, where: Window, words: list[str], families: list[str] | None
     ) -> "Supernodes":
         page = await info.context.loaders.ask_page(
-            queries.SUPERNODES, search=search, families=families, **where._asdict()
+            queries.SUPERNODES, words=words, families=families, **where._asdict()
         )
         return cls(
             n_circuits=page.n_circuits,

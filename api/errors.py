@@ -17,10 +17,6 @@ def presentable(error: GraphQLError, request_id: str) -> GraphQLError:
     cause: BaseException | None = error.original_error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
-    if isinstance(cause, RecursionError):
-        cause = over_limit(
-            "The query is nested too deeply to be read", "ask in several queries"
-        ).original_error
     # The message of a plain DatabaseError is the server's own, and may quote the Cypher.
     if isinstance(cause, AtlasError) and type(cause) is not DatabaseError:
         message, code, next_step = cause.what, cause.code, cause.next_step

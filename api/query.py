@@ -223,7 +223,7 @@ class Query:
         return await Supernodes.ask(
             info,
             window(limits, first, after),
-            None if label is None else queries.full_text(label),
+            [] if label is None else queries.words_of(label),
             checked_list(limits, "families", families),
         )
 

@@ -60,11 +60,10 @@ async def ask_async(
     return [question.decode(record) for record in records]
 
 
-def full_text(search: str) -> str:
-    """A full-text query that wants every word of `search`, each whole or as the beginning of a word.
+def words_of(search: str) -> list[str]:
+    """The words of `search` in lower case: letters and digits only, so nothing in them can be read as syntax.
 
-    Only letters and digits pass, so nothing in `search` can be read as syntax of the query. Raises InputError
-    when there are none.
+    Raises InputError when there are none.
     """
     words = re.findall(r"[^\W_]+", search.lower())
     if not words:
@@ -72,7 +71,12 @@ def full_text(search: str) -> str:
             f"There is no word to search for in {search!r}",
             next_step="give at least one word of letters or digits, or leave the argument out",
         )
-    return " ".join(f'+("{word}" {word}*)' for word in words)
+    return words
+
+
+def full_text(search: str) -> str:
+    """A full-text query that wants every word of `search`, each whole or as the beginning of a word."""
+    return " ".join(f'+("{word}" {word}*)' for word in words_of(search))
 
 
 class Page(NamedTuple, Generic[Row]):

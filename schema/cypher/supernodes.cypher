@@ -1,22 +1,16 @@
 // Which supernodes are called this, in all circuits?
-// $search is a full-text query over the labels; null asks for all. Sorted by label, then by score.
+// $words: lower-case words that must all occur in the label, each whole or as the beginning of a word; none: all labels.
+// The labels are looked up among the concepts, of which there are few. Sorted by label, then by score.
 // n_circuits of the n_grouped circuits that have any supernode at all have one of these; in the other circuits nobody
 // has grouped features yet.
-:param search => null;
+:param words => ["say", "cap"];
 :param families => null;
 :param skip => 0;
 :param limit => 20;
 
-CALL () {
-  WITH $search AS words WHERE words IS NOT NULL
-  CALL db.index.fulltext.queryNodes("supernode_label", words) YIELD node
-  RETURN node AS s
-UNION ALL
-  WITH $search AS words WHERE words IS NULL
-  MATCH (s:Supernode)
-  RETURN s
-}
-MATCH (s)<-[:HAS]-(c:Circuit)
+MATCH (k:Concept)
+WHERE all(word IN $words WHERE toLower(k.label) =~ "(?sU).*\\b" + word + ".*")
+MATCH (k)<-[:MEANS]-(s:Supernode)<-[:HAS]-(c:Circuit)
 WHERE $families IS NULL
    OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(f:Family) WHERE f.name IN $families }
 WITH s, c
