@@ -16,6 +16,9 @@ from tokenizers.pre_tokenizers import Whitespace
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+# Tiny tensors: a second thread costs more than it does.
+torch.set_num_threads(1)
+
 SPECIAL = ("<bos>", "<unk>", "<end>")
 WORDS = tuple(f"w{number}" for number in range(37))
 PROMPT = "w3 w1 w4 w1 w5 w9 w2"

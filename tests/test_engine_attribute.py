@@ -1,23 +1,17 @@
 """Every edge against autograd, and what attribution promises besides."""
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from engine_oracle import PROMPT, Tiny, attribute_slowly, save
+from safetensors.torch import load_file, save_file
 
-from ingest.engine.attribute import attribute
+from ingest.engine.attribute import attribute, salient_logits
+from ingest.engine.errors import SettingError
 from ingest.engine.model import ReplacementModel
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
+from ingest.engine.prune import node_influence, prune, scores
 
 VARIANTS = {
     "plain": Tiny(),
@@ -60,3 +54,120 @@ def test_every_edge_is_what_autograd_finds(tiny: Tiny, dtype: torch.dtype, tmp_p
     torch.testing.assert_close(
         graph.adjacency.double() / size, slow.adjacency.double() / size, rtol=1e-5, atol=rounding
     )
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> ReplacementModel:
+    return ReplacementModel.load(*save(Tiny(n_groups=2, n_layers=4), tmp_path))
+
+
+def test_the_same_prompt_gives_the_same_bits(model: ReplacementModel) -> None:
+    first, second = attribute(model, PROMPT), attribute(model, PROMPT)
+    assert torch.equal(first.adjacency, second.adjacency)
+    assert torch.equal(first.active, second.active)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 10_000])
+def test_the_batch_size_does_not_change_the_graph(model: ReplacementModel, batch_size: int) -> None:
+    expected = attribute(model, PROMPT).adjacency
+    found = attribute(model, PROMPT, batch_size=batch_size).adjacency
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_text_and_its_ids_give_the_same_graph(model: ReplacementModel) -> None:
+    graph = attribute(model, PROMPT)
+    assert torch.equal(attribute(model, graph.token_ids).adjacency, graph.adjacency)
+    # Ids without the special first token get it too.
+    assert torch.equal(attribute(model, graph.token_ids[1:]).adjacency, graph.adjacency)
+
+
+def test_nothing_at_the_special_first_token_has_an_effect(model: ReplacementModel) -> None:
+    graph = attribute(model, PROMPT)
+    at_first = graph.node_positions() == 0
+    at_first[graph.token_nodes] = False
+    assert not (graph.active[:, 1] == 0).any()
+    assert not graph.adjacency[:, at_first].any()
+    assert graph.adjacency[:, graph.token_nodes][:, 0].any()
+
+
+def test_the_graph_tells_its_own_shape(model: ReplacementModel) -> None:
+    graph = attribute(model, PROMPT, max_n_logits=3, desired_logit_prob=1.0)
+    assert graph.tokens == ("<bos>", *PROMPT.split())
+    assert (graph.n_positions, graph.n_logits, graph.n_features) == (8, 3, graph.n_active)
+    assert graph.n_nodes == graph.n_features + 5 * 8 + 3
+    assert graph.target == "salient-logits(3, 1)"
+    assert (graph.target_position, graph.dtype, graph.max_feature_nodes) == (7, "float32", None)
+    # A node is driven by nodes of lower layers and earlier positions only; errors and tokens by none.
+    layers, positions = graph.node_layers(), graph.node_positions()
+    target, source = graph.adjacency.nonzero(as_tuple=True)
+    assert (layers[source] < layers[target]).all()
+    assert (positions[source] <= positions[target]).all()
+    assert not graph.adjacency[graph.error_nodes].any()
+    assert not graph.adjacency[graph.token_nodes].any()
+
+
+@pytest.mark.parametrize("limit", [1, 10, 60])
+def test_a_limit_keeps_the_most_influential_features(model: ReplacementModel, limit: int) -> None:
+    whole = attribute(model, PROMPT)
+    limited = attribute(model, PROMPT, max_feature_nodes=limit, batch_size=2)
+    assert limited.n_features == limit
+    assert limited.n_active == whole.n_active
+    assert limited.max_feature_nodes == limit
+    keep = torch.cat([limited.selected, torch.arange(whole.n_active, whole.n_nodes)])
+    torch.testing.assert_close(limited.adjacency, whole.adjacency[keep[:, None], keep], rtol=1e-4, atol=1e-5)
+    # The greedy choice holds nearly as much influence as any choice of so many features could.
+    influence = node_influence(whole)[whole.feature_nodes]
+    best = influence.topk(limit).values.sum()
+    assert influence[limited.selected].sum() >= 0.8 * best
+
+
+def test_a_limit_above_the_number_of_features_changes_nothing(model: ReplacementModel) -> None:
+    assert torch.equal(
+        attribute(model, PROMPT, max_feature_nodes=10_000).adjacency, attribute(model, PROMPT).adjacency
+    )
+
+
+def test_a_prompt_on_which_nothing_fires_has_a_graph(tmp_path: Path) -> None:
+    folders = save(Tiny(n_layers=2), tmp_path)
+    for path in folders.transcoders.glob("W_enc_*.safetensors"):
+        tensors = load_file(path)
+        number = path.stem.removeprefix("W_enc_")
+        tensors[f"threshold_{number}"].fill_(1e9)
+        save_file(tensors, path)
+    graph = attribute(ReplacementModel.load(*folders), PROMPT)
+    assert graph.n_features == 0
+    assert graph.adjacency[graph.logit_nodes, graph.error_nodes].any()
+    found = scores(graph)
+    assert found.error_share == 1.0
+    assert prune(graph).nodes[graph.token_nodes].all()
+
+
+def test_logits_are_taken_until_they_hold_the_probability() -> None:
+    logits = torch.tensor([0.1, 0.5, 0.05, 0.3, 0.05]).log()
+    unembedding = torch.arange(10.0).view(5, 2)
+    for wanted, ids in [(0.5, [1]), (0.51, [1, 3]), (0.9, [1, 3, 0])]:
+        found = salient_logits(logits, unembedding, max_n_logits=4, desired_logit_prob=wanted - 1e-6)
+        assert found.ids.tolist() == ids
+        torch.testing.assert_close(found.directions, unembedding[ids] - torch.tensor([4.0, 5.0]))
+    assert len(salient_logits(logits, unembedding, max_n_logits=2, desired_logit_prob=1.0).ids) == 2
+    assert len(salient_logits(logits, unembedding, max_n_logits=50, desired_logit_prob=1.0).ids) == 5
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_n_logits": 0}, "max_n_logits is 0\n  → give a whole number from 1 up"),
+        ({"max_feature_nodes": 0}, "max_feature_nodes is 0\n  → give a whole number from 1 up"),
+        ({"batch_size": -1}, "batch_size is -1\n  → give a whole number from 1 up"),
+        (
+            {"desired_logit_prob": 1.5},
+            "desired_logit_prob is 1.5\n  → give a probability above 0, at most 1",
+        ),
+    ],
+)
+def test_a_setting_out_of_range_says_so(
+    model: ReplacementModel, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingError) as caught:
+        attribute(model, PROMPT, **settings)
+    assert str(caught.value) == message

@@ -9,6 +9,7 @@ One pair of files for each layer i. Numbers may be 16-bit; encoders are widened 
 used.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from ingest.engine.transcoder import Transcoder, TranscoderSet
 
 KIND = "cross_layer_transcoder"
 
+FILE = re.compile(r"W_(?:enc|dec)_(\d+)\.safetensors")
+"""The name of a layer's file; the highest number tells how many layers there are."""
+
 
 def read(
     folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
@@ -32,7 +36,8 @@ def read(
     of one layer disagree.
     """
     config = _config(folder)
-    n_layers = len(list(folder.glob("W_enc_*.safetensors")))
+    numbers = [found[1] for path in folder.iterdir() if (found := FILE.fullmatch(path.name))]
+    n_layers = 1 + max(map(int, numbers), default=-1)
     if n_layers == 0:
         raise FormatError(
             f"{folder} has no W_enc_0.safetensors",
