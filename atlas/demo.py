@@ -29,7 +29,7 @@ def run_demo(
 ) -> None:
     """Everything the demo does. With `once`, ends after the answers; else serves until Ctrl-C.
 
-    A local database that this call started is stopped at the end; its data stays. Raises what the steps raise.
+    A local database that this call started is stopped at the end; its data stays. Raises what steps raise.
     """
     check_port("127.0.0.1", port)
     with _database(settings, bolt_port=bolt_port, http_port=http_port) as console_address:
@@ -118,9 +118,9 @@ def state_between_hops(client: AtlasClient) -> tuple[str, Rows]:
     question = (
         f"Which circuits share the feature that carries {STATE} between two hops?\n"
         f"   Feature {feature}: {_label(carrier)}\n"
-        f"   It is in {carrier['nCircuits']} of {carrier['nConsidered']} two-hop circuits about {STATE} and in "
-        f"{carrier['nCircuitsOutside']} of {carrier['nConsideredOutside']} others; {len(rows)} of "
-        f"{answer['totalCount']} circuits shown"
+        f"   It is in {carrier['nCircuits']} of {carrier['nConsidered']} two-hop circuits about {STATE} "
+        f"and in {carrier['nCircuitsOutside']} of {carrier['nConsideredOutside']} others; "
+        f"{len(rows)} of {answer['totalCount']} circuits shown"
     )
     return question, Rows("", ["prompt", "answer", "influence", "fires on (positions from the end)"], rows)
 
@@ -161,10 +161,11 @@ def last_digits(client: AtlasClient) -> tuple[str, Rows]:
     """Which features do addition problems with the same last digits share?"""
     tag = f"ones:{LAST_DIGITS}"
     n = _count(client, tag)
-    variables = {"tag": tag, "minCircuits": max(2, n - 1)}
+    enough = max(2, n - 1)
+    variables = {"tag": tag, "minCircuits": enough}
     found = client.query(_text("last_digits"), variables)["sharedFeatures"]
     question = (
-        f"Which features do the {n} additions that end in {LAST_DIGITS} share (at least {max(2, n - 1)} of them)?\n"
+        f"Which features do the {n} additions that end in {LAST_DIGITS} share (at least {enough} of them)?\n"
         f"   {found['totalCount']} features, the most typical first"
     )
     return question, _shared("", found["nodes"], f"of …{LAST_DIGITS}", "elsewhere")
