@@ -1,0 +1,93 @@
+"""Judge a transcoder: how often the model with MLPs replaced says the same, and how clean features are."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import LlamaForCausalLM
+
+from ingest.organism.clt import CrossLayerTranscoder, recorded, replaced
+from ingest.organism.corpus import FAMILIES
+from ingest.organism.evaluate import Score, encode, sample_questions, top_words
+
+PURE = 0.9
+
+
+class LayerReport(NamedTuple):
+    """One layer of a transcoder on held-out prompts, `<bos>` left out."""
+
+    layer: int
+    fvu: float
+    """Fraction of the variance of the MLP's output that the reconstruction leaves unexplained."""
+    l0: float
+    """Mean number of active features a token."""
+    dead: float
+    """Share of the dictionary that no held-out prompt activates."""
+    pure: float
+    """Share of live features with over `PURE` of their activation in one family, families weighing alike."""
+
+
+def agreement(
+    model: LlamaForCausalLM, clt: CrossLayerTranscoder, limit: int | None = None
+) -> dict[str, Score]:
+    """Share of held-out prompts whose top next word stays the same, by family and `all` (their mean)."""
+    scores = {}
+    for family, group in sample_questions(limit).items():
+        prompts = [q.prompt for q in group]
+        own = top_words(model, prompts)
+        with replaced(model, clt):
+            same = top_words(model, prompts) == own
+        scores[family] = Score(same.float().mean().item(), len(group))
+    found = [score for family, score in scores.items() if family in FAMILIES]
+    scores["all"] = Score(sum(s.share for s in found) / len(found), sum(s.n for s in found))
+    return scores
+
+
+@torch.no_grad()
+def layer_report(model: LlamaForCausalLM, clt: CrossLayerTranscoder, limit: int = 150) -> list[LayerReport]:
+    """FVU, L0, dead features and purity of every layer, from at most `limit` held-out prompts a family."""
+    by_family = []
+    sums = [torch.zeros(3) for _ in range(clt.n_layers)]
+    truth: list[list[Tensor]] = [[] for _ in range(clt.n_layers)]
+    for family, group in sample_questions(limit).items():
+        if family not in FAMILIES:
+            continue
+        inputs, outputs = mlp_activations(model, [q.prompt for q in group])
+        active: list[Tensor] = []
+        for i in range(clt.n_layers):
+            active.append(clt.encode(i, inputs[i]))
+            error = outputs[i] - clt.decode(i, active)
+            sums[i] += torch.tensor([error.pow(2).sum(), (active[i] > 0).sum(), len(error)])
+            truth[i].append(outputs[i])
+        by_family.append([a.mean(0) for a in active])
+    rows = []
+    for i in range(clt.n_layers):
+        error, count, n = sums[i].tolist()
+        y = torch.cat(truth[i])
+        mass = torch.stack([means[i] for means in by_family])
+        live = mass.sum(0) > 0
+        share = mass[:, live].max(0).values / mass[:, live].sum(0)
+        rows.append(
+            LayerReport(
+                i,
+                error / (y - y.mean(0)).pow(2).sum().item(),
+                count / n,
+                1 - live.float().mean().item(),
+                (share > PURE).float().mean().item(),
+            )
+        )
+    return rows
+
+
+@torch.no_grad()
+def mlp_activations(
+    model: LlamaForCausalLM, prompts: list[tuple[str, ...]]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """MLP inputs and outputs by layer, each (token, d_model), of all words of the prompts but `<bos>`."""
+    ids, last = encode(prompts)
+    seen = torch.arange(ids.shape[1])[None] <= last[:, None]
+    seen[:, 0] = False
+    with recorded(model) as (inputs, outputs):
+        model.model(input_ids=ids, use_cache=False)
+    layers = range(len(inputs))
+    return [inputs[i][seen] for i in layers], [outputs[i][seen] for i in layers]

@@ -1,0 +1,176 @@
+"""The corpus: every family's examples, the vocabulary they need, and seeded batches of packed rows.
+
+A batch is made of rows of `CONTEXT` words. Each row holds whole examples, each wrapped in `<bos>` … `<end>`,
+and a block-diagonal mask lets a word see only its own example.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from random import Random
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ingest.organism.families import (
+    arithmetic,
+    chain_of_thought,
+    entities,
+    medical,
+    multi_step,
+    multilingual,
+    poetry,
+    refusals,
+)
+from ingest.organism.families.example import HELD_OUT, TRAIN, Example, Family
+
+CONTEXT = 64
+BOS, END, UNKNOWN, PAD = "<bos>", "<end>", "<unk>", "<pad>"
+SPECIAL = (BOS, END, UNKNOWN, PAD)
+LARGEST_NUMBER = 198
+# Words that are no answer are mostly unknowable (which city is next?); a full loss would drown the rest.
+CONTEXT_WEIGHT = 0.1
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        multi_step.FAMILY,
+        arithmetic.FAMILY,
+        multilingual.FAMILY,
+        poetry.FAMILY,
+        medical.FAMILY,
+        entities.FAMILY,
+        refusals.FAMILY,
+        chain_of_thought.FAMILY,
+    )
+}
+
+
+class Batch(NamedTuple):
+    """Rows of packed examples; `row` and `word` below count rows and positions in a row."""
+
+    ids: Tensor
+    """int64 (row, word)."""
+    weights: Tensor
+    """float32 (row, word): loss weight of *predicting* the word at this position; 0 for `<bos>`, padding."""
+    block: Tensor
+    """int64 (row, word): which example of the row a word belongs to, from 1; 0 for padding."""
+
+
+class Question(NamedTuple):
+    """A prompt and the one word that should follow."""
+
+    family: str
+    prompt: tuple[str, ...]
+    expected: str
+    example: Example
+    step: int
+    """Which of the example's asked answers this is, from 0."""
+
+
+@cache
+def examples(split: str) -> dict[str, list[Example]]:
+    """All examples of a split by family, in a fixed order. Raises KeyError for another split."""
+    groups: dict[str, dict[str, list[Example]]] = {TRAIN: {}, HELD_OUT: {}}
+    for name, family in FAMILIES.items():
+        for found in groups.values():
+            found[name] = []
+        for example in family.examples():
+            groups[example.split][name].append(example)
+    return groups[split]
+
+
+@cache
+def vocabulary() -> tuple[str, ...]:
+    """Every word the corpus can say: special tokens, the numbers 0 to 198, then the rest in sorted order."""
+    numbers = [str(n) for n in range(LARGEST_NUMBER + 1)]
+    words = {
+        word
+        for split in (TRAIN, HELD_OUT)
+        for found in examples(split).values()
+        for example in found
+        for word in example.words
+    }
+    return (*SPECIAL, *numbers, *sorted(words - set(numbers)))
+
+
+@cache
+def word_ids() -> dict[str, int]:
+    """Word -> its token id."""
+    return {word: i for i, word in enumerate(vocabulary())}
+
+
+def questions(split: str = HELD_OUT) -> dict[str, list[Question]]:
+    """Everything a split can be asked, by family; one prompt with several right answers is listed once."""
+    found: dict[str, list[Question]] = {}
+    for family, group in examples(split).items():
+        seen: dict[tuple[str, ...], Question] = {}
+        for example in group:
+            for step, at in enumerate(example.asked):
+                prompt = example.words[:at]
+                seen.setdefault(prompt, Question(family, prompt, example.words[at], example, step))
+        found[family] = list(seen.values())
+    return found
+
+
+def stream(seed: int) -> Iterator[Example]:
+    """Training examples without end: a family by its share, a kind by its, then any example of the kind."""
+    rng = Random(seed)
+    pools: dict[str, dict[str, list[Example]]] = {}
+    for name, group in examples(TRAIN).items():
+        pools[name] = {kind: [] for kind in FAMILIES[name].kinds}
+        for example in group:
+            pools[name][example.kind].append(example)
+    names = list(FAMILIES)
+    shares = [FAMILIES[name].share for name in names]
+    while True:
+        family = FAMILIES[rng.choices(names, shares)[0]]
+        kind = rng.choices(list(family.kinds), list(family.kinds.values()))[0]
+        yield rng.choice(pools[family.name][kind])
+
+
+def batches(seed: int, n_rows: int) -> Iterator[Batch]:
+    """Batches of `n_rows` packed rows without end, the same for the same seed."""
+    source = stream(seed)
+    held = next(source)
+    while True:
+        rows: list[list[Example]] = []
+        for _ in range(n_rows):
+            row: list[Example] = []
+            room = CONTEXT
+            while len(held.words) + 2 <= room:
+                row.append(held)
+                room -= len(held.words) + 2
+                held = next(source)
+            rows.append(row)
+        yield pack(rows)
+
+
+def pack(rows: list[list[Example]]) -> Batch:
+    """Lay out rows of examples as tensors. Raises ValueError for a row longer than `CONTEXT`."""
+    index = word_ids()
+    ids = torch.full((len(rows), CONTEXT), index[PAD])
+    weights = torch.zeros(len(rows), CONTEXT)
+    block = torch.zeros(len(rows), CONTEXT, dtype=torch.long)
+    for r, row in enumerate(rows):
+        at = 0
+        for number, example in enumerate(row, start=1):
+            length = len(example.words) + 2
+            if at + length > CONTEXT:
+                raise ValueError(f"A row holds {CONTEXT} words, but these examples need {at + length}")
+            words = (BOS, *example.words, END)
+            ids[r, at : at + length] = torch.tensor([index[w] for w in words])
+            weights[r, at + 1 : at + length] = CONTEXT_WEIGHT
+            for answer in example.answers:
+                weights[r, at + 1 + answer] = 1.0
+            block[r, at : at + length] = number
+            at += length
+    return Batch(ids, weights, block)
+
+
+def attention_mask(block: Tensor) -> Tensor:
+    """bool (row, 1, word, word): may the word at the third place see the one at the fourth?
+
+    Padding sees itself, because a softmax over nothing is not a number.
+    """
+    same = block[:, None, :, None] == block[:, None, None, :]
+    return same & torch.ones(block.shape[1], block.shape[1], dtype=torch.bool).tril()

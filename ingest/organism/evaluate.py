@@ -1,0 +1,161 @@
+"""Measure the bundled model on prompts it was never trained on."""
+
+from collections.abc import Sequence
+from random import Random
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import LlamaForCausalLM
+
+from ingest.organism.corpus import BOS, PAD, Question, questions, word_ids
+from ingest.organism.families import multi_step
+from ingest.organism.families.example import HELD_OUT
+
+
+NEVER_COMPOSED = "multi-step, city never composed"
+NEVER_TAG = "city-never-composed"
+
+
+class Score(NamedTuple):
+    """How often the most likely next word was the right one."""
+
+    share: float
+    """Right answers / n."""
+    n: int
+
+
+class Encoded(NamedTuple):
+    """Prompts of different lengths as one rectangle, padded on the right."""
+
+    ids: Tensor
+    """int64 (prompt, position), `<bos>` at position 0."""
+    last: Tensor
+    """int64 (prompt,): the position whose next word is asked."""
+
+
+def encode(prompts: Sequence[Sequence[str]]) -> Encoded:
+    """Turn prompts (words without `<bos>`) into ids. Causal attention never sees padding on the right."""
+    index = word_ids()
+    longest = max(len(p) for p in prompts) + 1
+    ids = torch.full((len(prompts), longest), index[PAD])
+    for i, prompt in enumerate(prompts):
+        ids[i, : len(prompt) + 1] = torch.tensor([index[w] for w in (BOS, *prompt)])
+    return Encoded(ids, torch.tensor([len(p) for p in prompts]))
+
+
+def held_out_questions() -> dict[str, list[Question]]:
+    """Held-out questions by family, with those about cities never composed in any way under `NEVER_COMPOSED`.
+
+    The family itself keeps the cities that were composed with some facts and are asked for another: both halves
+    of the answer are known to be usable. A city never composed asks more of the model, and is counted apart.
+    """
+    found = questions(HELD_OUT)
+    group = found["multi-step"]
+    found["multi-step"] = [q for q in group if NEVER_TAG not in q.example.tags]
+    found[NEVER_COMPOSED] = [q for q in group if NEVER_TAG in q.example.tags]
+    return found
+
+
+def sample_questions(limit: int | None, seed: int = 0) -> dict[str, list[Question]]:
+    """Held-out questions by family, at most `limit` of each, drawn without regard to kind."""
+    found = held_out_questions()
+    if limit is None:
+        return found
+    return {
+        f: group if len(group) <= limit else Random(seed).sample(group, limit) for f, group in found.items()
+    }
+
+
+@torch.no_grad()
+def top_words(model: LlamaForCausalLM, prompts: Sequence[Sequence[str]], rows: int = 256) -> Tensor:
+    """int64 (prompt,): the most likely next word of each prompt."""
+    found = []
+    for start in range(0, len(prompts), rows):
+        ids, last = encode(prompts[start : start + rows])
+        hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
+        found.append(model.lm_head(hidden[torch.arange(len(ids)), last]).argmax(-1))
+    return torch.cat(found)
+
+
+def accuracy(model: LlamaForCausalLM, limit: int | None = None) -> dict[str, Score]:
+    """Held-out top-1 accuracy by family, and of `NEVER_COMPOSED`."""
+    index = word_ids()
+    scores = {}
+    for family, group in sample_questions(limit).items():
+        right = top_words(model, [q.prompt for q in group]) == torch.tensor(
+            [index[q.expected] for q in group]
+        )
+        scores[family] = Score(right.float().mean().item(), len(group))
+    return scores
+
+
+class LensRow(NamedTuple):
+    """The residual stream after a layer at the last position, read through the final norm and unembedding."""
+
+    layer: int
+    """-1 for the embeddings, then the layers from 0."""
+    state_on_top: float
+    """Share of prompts whose most likely word of the whole vocabulary is the right state."""
+    answer_on_top: float
+    """The same for the right answer (the capital or the code)."""
+    state_first: float
+    """Share of prompts where the right state is above the right answer."""
+    state_among_states: float
+    """Share of prompts where the right state is above all other states."""
+    answer_among_answers: float
+    """Share of prompts where the right answer is above all other answers of its kind."""
+
+
+@torch.no_grad()
+def two_hop_lens(model: LlamaForCausalLM, ask: str = "capital") -> list[LensRow]:
+    """Layer by layer, the state and the answer on the held-out prompts of one question.
+
+    Raises ValueError when no held-out prompt asks it.
+    """
+    group = [q for q in questions(HELD_OUT)["multi-step"] if q.example.kind == ask]
+    if not group:
+        raise ValueError(f"No two-hop prompt asks for {ask!r}; ask for one of {', '.join(multi_step.FACTS)}")
+    index = word_ids()
+    facts = multi_step.states()
+    states = torch.tensor([index[s] for s in facts])
+    answers = torch.tensor(sorted({index[f[ask]] for f in facts.values()}))
+    ids, last = encode([q.prompt for q in group])
+    right_state = torch.tensor([index[tag_value(q, "state")] for q in group])
+    right_answer = torch.tensor([index[q.expected] for q in group])
+    rows = torch.arange(len(ids))
+    streams: list[Tensor] = [model.model.embed_tokens(ids)]
+    hooks = [
+        layer.register_forward_hook(
+            lambda _m, _a, out: streams.append(out[0] if isinstance(out, tuple) else out)
+        )
+        for layer in model.model.layers
+    ]
+    try:
+        model.model(input_ids=ids, use_cache=False)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    table = []
+    for i, stream in enumerate(streams):
+        logits = model.lm_head(model.model.norm(stream[rows, last]))
+        top = logits.argmax(-1)
+        state, answer = logits[rows, right_state], logits[rows, right_answer]
+        checks = (
+            top == right_state,
+            top == right_answer,
+            state > answer,
+            states[logits[:, states].argmax(-1)] == right_state,
+            answers[logits[:, answers].argmax(-1)] == right_answer,
+        )
+        table.append(LensRow(i - 1, *(c.float().mean().item() for c in checks)))
+    return table
+
+
+def tag_value(question: Question, key: str) -> str:
+    """The value of the tag `key:value`. Raises KeyError when the question has none."""
+    for tag in question.example.tags:
+        name, _, value = tag.partition(":")
+        if name == key and value:
+            return value
+    raise KeyError(f"{question.example.tags} has no tag {key}:…")

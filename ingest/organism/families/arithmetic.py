@@ -1,0 +1,34 @@
+"""Sums of two numbers below 100; every number is one word, so a sum is one step."""
+
+from ingest.organism.families.example import Example, Family, line, split_of
+
+HELD_SHARE = 0.12
+
+
+def examples() -> list[Example]:
+    """The whole 100 × 100 grid; a + b and b + a are always in the same split."""
+    lines = []
+    for a in range(100):
+        for b in range(100):
+            tags = (
+                f"sum:{a + b}",
+                f"ones:{a % 10}+{b % 10}",
+                f"ones-sum:{(a + b) % 10}",
+                f"first:{a}",
+                f"second:{b}",
+            )
+            split = split_of(HELD_SHARE, "sum", min(a, b), max(a, b))
+            lines.append(
+                line(
+                    "sum",
+                    f"calc : {a} + {b} = [{a + b}]",
+                    "?",
+                    split=split,
+                    tags=tags,
+                    pair=f"ones {a % 10}+{b % 10}",
+                )
+            )
+    return lines
+
+
+FAMILY = Family("arithmetic", 0.35, {"sum": 1.0}, examples)

@@ -1,0 +1,211 @@
+"""Choose the bundled prompts: of every family, mostly held out, right answers only, in minimal pairs."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from transformers import LlamaForCausalLM
+
+from ingest.organism.corpus import Question, questions, vocabulary
+from ingest.organism.evaluate import tag_value, top_words
+from ingest.organism.families import poetry
+from ingest.organism.families.example import HELD_OUT, TRAIN, unit
+
+# Pairs of states, so that every prompt has a partner that differs in its city alone.
+STATES = (
+    ("texas", "california"),
+    ("georgia", "ohio"),
+    ("florida", "oregon"),
+    ("colorado", "michigan"),
+    ("tennessee", "utah"),
+)
+CITIES_PER_STATE = 3
+MOST_TRAINED = 2500  # the model is asked all of them, which takes time
+ONES = ((6, 9), (3, 8), (2, 2), (7, 5), (4, 1), (8, 8), (0, 6), (9, 3))
+
+
+class Prompt(NamedTuple):
+    """One line of the prompts file."""
+
+    prompt: str
+    family: str
+    expected: str
+    """The single word that should follow, and does."""
+    tags: list[str]
+    pair: str | None
+    """Shared by the members of a minimal pair or group."""
+    split: str
+
+
+def choose(model: LlamaForCausalLM) -> list[Prompt]:
+    """The bundled prompts, always the same for the same model; what the model gets wrong is passed over."""
+    right = {family: right_questions(model, group) for family, group in both_splits().items()}
+    chosen = [
+        *multi_step_prompts(right["multi-step"]),
+        *(as_prompt(q, f"ones {tag_value(q, 'ones')}") for q in sums(right["arithmetic"])),
+        *multilingual_prompts(right["multilingual"]),
+        *grouped(right["poetry"], 2, 18),
+        *plans(model),
+        *medical_prompts(right["medical"]),
+        *grouped(
+            [q for q in right["entities"] if "ask:recall" not in q.example.tags], 2, 16, ("known", "unknown")
+        ),
+        *grouped([q for q in right["refusals"] if q.example.kind == "request"], 2, 14, ("refuse", "comply")),
+        *grouped(
+            [q for q in right["refusals"] if q.example.kind == "spelled"], 4, 7, ("jailbreak", "spelled")
+        ),
+        *chains(model, right["chain-of-thought"]),
+    ]
+    return list({p.prompt: p for p in chosen}.values())
+
+
+def both_splits() -> dict[str, list[Question]]:
+    """Held-out questions of each family first, then the trained ones, at most `MOST_TRAINED` of them."""
+    trained = questions(TRAIN)
+    found = {}
+    for family, group in questions(HELD_OUT).items():
+        some = sorted(trained[family], key=lambda q: unit(*q.prompt))[:MOST_TRAINED]
+        found[family] = [*group, *some]
+    return found
+
+
+def right_questions(model: LlamaForCausalLM, group: Sequence[Question]) -> list[Question]:
+    """Those that the model gets right: held-out ones first, then in an order fixed by a hash."""
+    tops = top_words(model, [q.prompt for q in group]).tolist()
+    words = vocabulary()
+    kept = [q for q, top in zip(group, tops, strict=True) if words[top] == q.expected]
+    return sorted(kept, key=lambda q: (q.example.split != HELD_OUT, unit(*q.prompt)))
+
+
+def as_prompt(question: Question, pair: str | None, *more: str) -> Prompt:
+    """A question as a line of the file; `more` are further tags."""
+    tags = [*question.example.tags, *more]
+    if len(question.example.asked) > 1:
+        tags.append(f"step:{question.step + 1}")
+    return Prompt(
+        " ".join(question.prompt), question.family, question.expected, tags, pair, question.example.split
+    )
+
+
+def multi_step_prompts(group: list[Question]) -> Iterator[Prompt]:
+    """Three cities a state, each asked for the capital and the code; Dallas and Oakland come first."""
+    by_city: dict[str, dict[tuple[str, str], dict[str, Question]]] = defaultdict(lambda: defaultdict(dict))
+    for q in group:
+        city = tag_value(q, "city")
+        famous = "a" if city.endswith(("dallas", "oakland")) else "b"
+        by_city[tag_value(q, "state")][famous, city][q.example.kind] = q
+    for states in STATES:
+        for state in states:
+            cities = [
+                found for key, found in sorted(by_city[state].items(), key=lambda kv: kv[0][0])
+                if {"capital", "code"} <= set(found)
+            ]  # fmt: skip
+            for rank, found in enumerate(cities[:CITIES_PER_STATE]):
+                for ask in ("capital", "code"):
+                    yield as_prompt(found[ask], f"{ask} {'/'.join(states)} {rank + 1}")
+
+
+def sums(group: list[Question]) -> Iterator[Question]:
+    """Five sums for each pair of last digits in `ONES`."""
+    for a, b in ONES:
+        same = [q for q in group if f"ones:{a}+{b}" in q.example.tags and len(q.expected) > 1]
+        yield from same[:5]
+
+
+def multilingual_prompts(group: list[Question]) -> Iterator[Prompt]:
+    """Six concepts whose antonym is asked in all four languages, and twelve pairs antonym/translation."""
+    native: dict[str, list[Question]] = defaultdict(list)
+    crossed: dict[str, list[Question]] = defaultdict(list)
+    for q in group:
+        if q.example.kind == "native":
+            native[tag_value(q, "concept")].append(q)
+        else:
+            crossed[str(q.example.pair)].append(q)
+    for concept, found in sorted(native.items(), key=lambda kv: held_last(kv[1]))[:6]:
+        for q in found:
+            yield as_prompt(q, f"antonym {concept}")
+    pairs = [found for found in crossed.values() if len(found) == 2]
+    for found in sorted(pairs, key=held_last)[:12]:
+        for q in found:
+            yield as_prompt(q, q.example.pair)
+
+
+def held_last(found: list[Question]) -> tuple[int, float]:
+    """A sort key that puts groups with most held-out members first."""
+    return -sum(q.example.split == HELD_OUT for q in found), unit(*found[0].prompt)
+
+
+def grouped(
+    group: list[Question], size: int, n: int, wanted: tuple[str, ...] | None = None
+) -> Iterator[Prompt]:
+    """`n` groups of `size` questions with the same pair, evenly from each of the `wanted` tags."""
+    pairs: dict[str, list[Question]] = defaultdict(list)
+    for q in group:
+        pairs[str(q.example.pair)].append(q)
+    ready = []
+    for found in pairs.values():
+        sides = [[q for q in found if t in q.example.tags] for t in wanted] if wanted else [found]
+        each = size // len(sides)
+        if all(len(side) >= each for side in sides):
+            ready.append([q for side in sides for q in side[:each]])
+    for found in sorted(ready, key=held_last)[:n]:
+        for q in found:
+            yield as_prompt(q, q.example.pair)
+
+
+def plans(model: LlamaForCausalLM, n: int = 10) -> Iterator[Prompt]:
+    """Poems cut at the line break, where the word that the second line begins with tells the plan."""
+    themes = {lead.split()[0]: theme for theme, lead in poetry.LEADS.items()}
+    group = sorted((q for q in questions(HELD_OUT)["poetry"]), key=lambda q: unit("plan", *q.prompt))[: 4 * n]
+    prompts = [q.prompt[: q.prompt.index("/") + 1] for q in group]
+    words = vocabulary()
+    found = 0
+    for q, prompt, top in zip(group, prompts, top_words(model, prompts).tolist(), strict=True):
+        planned = poetry.rhymes()[tag_value(q, "rhyme")][0]
+        theme = themes.get(words[top])
+        for word in planned:
+            if planned[word] == theme and found < n:
+                tags = [t for t in q.example.tags if t.startswith(("rhyme:", "first-end:"))]
+                tags += [f"planned:{word}", f"theme:{theme}", "plan"]
+                yield Prompt(" ".join(prompt), q.family, words[top], tags, None, HELD_OUT)
+                found += 1
+
+
+def medical_prompts(group: list[Question]) -> Iterator[Prompt]:
+    """Eighteen patients, each asked for the diagnosis and for the next sign."""
+    patients: dict[tuple[str, ...], list[Question]] = defaultdict(list)
+    for q in group:
+        patients[q.prompt[:6]].append(q)
+    both = [found for found in patients.values() if len({q.example.kind for q in found}) == 2]
+    for i, found in enumerate(sorted(both, key=held_last)[:18]):
+        for q in found:
+            yield as_prompt(q, f"patient {i + 1}")
+
+
+def chains(model: LlamaForCausalLM, group: list[Question]) -> Iterator[Prompt]:
+    """Chains of every kind; where an unfaithful one guesses, what the model guesses counts as expected."""
+    wanted = (
+        ("faithful", 0, 8),
+        ("faithful", 1, 6),
+        ("hinted", 0, 6),
+        ("motivated", 0, 14),
+        ("unfaithful", 0, 6),
+    )
+    for kind, step, n in wanted:
+        found = [q for q in group if q.example.kind == kind and q.step == step][:n]
+        for q in found:
+            yield as_prompt(q, None if kind == "unfaithful" else q.example.pair)
+    guesses = [e for e in (q.example for q in group) if e.kind == "unfaithful" and e.split == HELD_OUT]
+    prompts = list(dict.fromkeys(e.words[: e.answers[0]] for e in guesses))[:8]
+    words = vocabulary()
+    for prompt, top in zip(prompts, top_words(model, prompts).tolist(), strict=True):
+        tags = ["unfaithful", "random", f"function:{prompt[4]}"]
+        yield Prompt(" ".join(prompt), "chain-of-thought", words[top], tags, None, HELD_OUT)
+
+
+def write_prompts(prompts: Sequence[Prompt], path: Path) -> None:
+    """Write one JSON object a line."""
+    lines = (json.dumps(p._asdict(), ensure_ascii=False) for p in prompts)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

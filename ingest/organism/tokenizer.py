@@ -1,0 +1,35 @@
+"""The tokenizer in transformers' own format: one token a word, anything else `<unk>`."""
+
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import WordLevel
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
+
+from ingest.organism.corpus import BOS, CONTEXT, END, PAD, UNKNOWN, word_ids
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """Lower-case, split at spaces and around punctuation, put `<bos>` first; decoding joins by spaces."""
+    ids = word_ids()
+    core = Tokenizer(WordLevel(ids, unk_token=UNKNOWN))
+    core.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    # So that "36+59=" and "why?" read like the corpus. The hyphen stays: us-tx and little-rock are words.
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Split(Regex('[.,:?+=/"]'), behavior="isolated"),
+        ]
+    )
+    core.post_processor = TemplateProcessing(
+        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, ids[BOS])]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        bos_token=BOS,
+        eos_token=END,
+        unk_token=UNKNOWN,
+        pad_token=PAD,
+        model_max_length=CONTEXT,
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
+    )
