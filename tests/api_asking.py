@@ -121,5 +121,5 @@ def near() -> Callable[[Any], Any]:
 
 @pytest.fixture
 def api(api_with: Callable[[Limits | None], Api]) -> Api:
-    """The API as it is served."""
-    return api_with(None)
+    """The API as it is served, but patient: the machine that runs the tests may have other things to do."""
+    return api_with(Limits(timeout_s=120.0))

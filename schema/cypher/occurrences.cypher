@@ -1,9 +1,12 @@
 // Where in a circuit does a feature stand, and to which logits does it lead directly?
-// Each key is a circuit and a feature. One row for each position.
+// Each key is a circuit and a feature. One row for each position. Both ends are looked up before the hop between them,
+// because a common feature is in far more circuits than a circuit has features.
 :param keys => [["00000000000000000000", "some-transcoders@000000000000/0/1"]];
 
 UNWIND $keys AS key
 MATCH (p:Prompt)<-[:OF_PROMPT]-(c:Circuit {id: key[0]})-[u:USES]->(f:Feature {id: key[1]})
+USING INDEX c:Circuit(id)
+USING INDEX f:Feature(id)
 UNWIND u.positions AS position
 MATCH (n:Node {id: key[0] + "/feature:" + f.layer + ":" + position + ":" + f.index})
 RETURN key, n.id AS node, position, n.position_from_end AS position_from_end,
