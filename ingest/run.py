@@ -1,4 +1,4 @@
-"""The ingest service: per prompt attribute, prune, convert, load. The only file here that writes to the database.
+"""The ingest service: per prompt attribute, prune, convert, load. Only this file writes to the database.
 
 1. read     the prompts file; every bad line is remembered
 2. tokenize; every prompt the model cannot take is remembered
@@ -46,6 +46,9 @@ from schema.records import Circuit, Model, NodeKind, Prompt, Run, TranscoderSet,
 TARGET = "salient-logits(10, 0.95)"
 """What `attribute` does by default, in its own words."""
 
+VERSIONS = ("circuit-atlas", "torch", "transformers")
+"""Packages whose versions a run records."""
+
 QUEUE_SIZE = 8
 """Circuits that may wait for the loading thread; bounds memory."""
 
@@ -86,8 +89,8 @@ class Summary:
 def ingest(database: Database, settings: IngestSettings, *, console: Console) -> Summary:
     """Ingest a prompts file into a migrated database.
 
-    Raises InputError when the file cannot be used at all, EngineError when the model or the transcoders cannot,
-    DatabaseError when Neo4j fails (what was loaded stays). Anything about single prompts is in the summary.
+    Raises InputError when the file cannot be used at all, EngineError when the model or the transcoders
+    cannot, DatabaseError when Neo4j fails (what was loaded stays). Single prompts' trouble is in the summary.
     """
     started = time.monotonic()
     summary = Summary()
@@ -155,7 +158,7 @@ class _Work:
                 "edge_threshold": settings.edge_threshold,
                 "max_feature_nodes": settings.max_feature_nodes,
             },
-            versions={name: importlib.metadata.version(name) for name in ("circuit-atlas", "torch", "transformers")},
+            versions={name: importlib.metadata.version(name) for name in VERSIONS},
         )
 
     def jobs(self, lines: list[PromptLine], problems: list[Exception]) -> list[_Job]:
@@ -171,7 +174,7 @@ class _Work:
             if key in jobs:
                 problems.append(
                     InputError(
-                        f"line {line.line}: the same prompt as on line {jobs[key].line.line}, so it was left out",
+                        f"line {line.line}: the same prompt as on line {jobs[key].line.line}, so left out",
                         next_step="put all tags of a prompt on one line",
                     )
                 )
@@ -183,9 +186,7 @@ class _Work:
         """Attribute, prune, convert, and label when there is a namer. Raises EngineError."""
         settings = self.settings
         graph = attribute(self.model, job.encoded.ids, max_feature_nodes=settings.max_feature_nodes)
-        pruned = prune(
-            graph, node_threshold=settings.node_threshold, edge_threshold=settings.edge_threshold
-        )
+        pruned = prune(graph, node_threshold=settings.node_threshold, edge_threshold=settings.edge_threshold)
         line = job.line
         prompt = Prompt(
             text=line.prompt,
