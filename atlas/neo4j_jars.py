@@ -10,7 +10,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,14 +77,21 @@ def jar_folder() -> Path:
     return Path(default_jgo_cache()) / "circuit-atlas" / f"neo4j-{VERSION}-{digest}"
 
 
-def ensure_jars(folder: Path | None = None, *, repositories: list[str] | None = None) -> Path:
+def ensure_jars(
+    folder: Path | None = None,
+    *,
+    jars: Sequence[Jar] | None = None,
+    repositories: Sequence[str] | None = None,
+    attempts: int = ATTEMPTS,
+) -> Path:
     """Download the jars that `folder` lacks, and return it.
 
     A file appears under its name only whole and with the right hash, so an interrupted download goes on where
-    it was. `repositories`: base addresses of Maven repositories (default: jgo's). Raises DownloadError.
+    it was. `jars`: which ones (default: all of the list). `repositories`: base addresses of Maven
+    repositories (default: jgo's). `attempts`: tries for each jar. Raises DownloadError.
     """
     folder = jar_folder() if folder is None else folder
-    missing = [jar for jar in read_list() if not _has(folder, jar)]
+    missing = [jar for jar in (read_list() if jars is None else jars) if not _has(folder, jar)]
     if not missing:
         return folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,7 +113,7 @@ def ensure_jars(folder: Path | None = None, *, repositories: list[str] | None = 
 
         def fetch(jar: Jar) -> None:
             if not stop.is_set():
-                _fetch(client, bases, jar, folder, lambda n: progress.advance(task, n), stop)
+                _fetch(client, bases, jar, folder, attempts, lambda n: progress.advance(task, n), stop)
 
         futures = [pool.submit(fetch, jar) for jar in sorted(missing, key=lambda jar: -jar.size)]
         try:
@@ -127,16 +134,17 @@ def _has(folder: Path, jar: Jar) -> bool:
 
 def _fetch(
     client: httpx2.Client,
-    bases: list[str],
+    bases: Sequence[str],
     jar: Jar,
     folder: Path,
+    attempts: int,
     advance: Callable[[int], None],
     stop: threading.Event,
 ) -> None:
     """Fetch one jar from the first repository that has it; several tries, then DownloadError."""
     part = folder / f"{jar.file}.{os.getpid()}.part"
     trouble: object = None
-    for attempt in range(ATTEMPTS):
+    for attempt in range(attempts):
         if attempt:
             time.sleep(2**attempt / 2)
         for base in bases:
@@ -158,11 +166,16 @@ def _fetch(
                 trouble = f"its SHA-256 is {digest.hexdigest()}, expected {jar.sha256}"
             except httpx2.HTTPError as error:
                 trouble = re.sub(r"\nFor more information.*", "", str(error) or type(error).__name__)
+            except OSError as error:
+                raise DownloadError(
+                    f"Could not write {part}: {error.strerror}",
+                    next_step="make room (Neo4j needs 0.2 GB), or set JGO_CACHE_DIR to another folder",
+                ) from error
             finally:
                 part.unlink(missing_ok=True)
             advance(-done)
     raise DownloadError(
-        f"Could not fetch {jar.coordinate}, a part of Neo4j, in {ATTEMPTS} tries: {trouble}",
+        f"Could not fetch {jar.coordinate}, a part of Neo4j, in {attempts} tries: {trouble}",
         next_step="check the network and run the same command again (it goes on where it was), "
         "or set NEO4J_URI to use a Neo4j that runs already",
     )

@@ -4,6 +4,8 @@
 parameters; query text is always a literal of ours.
 """
 
+import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -20,6 +22,10 @@ Parameters = Mapping[str, Any] | None
 Rows = list[dict[str, Any]]
 
 CONNECT_S = 5.0
+_ADDRESS = re.compile(r"(bolt|neo4j)(\+s|\+ssc)?://.")
+_ADDRESS_NEXT = "write it as bolt://host:7687 or neo4j+s://host"
+# The driver tells its logger of every retry; who wants to read that adds a handler.
+logging.getLogger("neo4j").addHandler(logging.NullHandler())
 _DRIVER_SETTINGS: dict[str, Any] = {
     "connection_timeout": CONNECT_S,
     "connection_acquisition_timeout": 60.0,
@@ -158,12 +164,14 @@ def _plain(parameters: Parameters) -> dict[str, Any]:
 @contextmanager
 def _translated(uri: str, timeout_s: float | None = None) -> Iterator[None]:
     """The border: the driver's errors in, ours out."""
+    if not _ADDRESS.match(uri):
+        raise InputError(f"{uri!r} is no address of a Neo4j", next_step=_ADDRESS_NEXT)
     try:
         yield
     except ConfigurationError as error:
         raise InputError(
             f"{uri!r} is no address of a Neo4j: {error}",
-            next_step="write it as bolt://host:7687 or neo4j+s://host",
+            next_step=_ADDRESS_NEXT,
         ) from error
     except (ServiceUnavailable, SessionExpired) as error:
         raise UnreachableError(
@@ -183,5 +191,10 @@ def _translated(uri: str, timeout_s: float | None = None) -> Iterator[None]:
                 f"The query ran past {limit} and was stopped", next_step="ask for less at once"
             ) from error
         raise DatabaseError(f"Neo4j refused: {error.message} ({code})") from error
+    except (OverflowError, UnicodeEncodeError) as error:
+        raise InputError(
+            f"A value cannot be stored in Neo4j: {error}",
+            next_step="integers go to 2^63, and text must be valid Unicode",
+        ) from error
     except DriverError as error:
         raise DatabaseError(f"The connection to {uri} failed: {error}") from error

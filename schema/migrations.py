@@ -46,11 +46,14 @@ def migrate(database: Database, migrations: tuple[Migration, ...] = MIGRATIONS) 
             f"The database is at version {unknown[-1]} ({applied[unknown[-1]]}); this atlas knows {newest}",
             next_step="update the atlas, or use a database of its own (another ATLAS_HOME)",
         )
-    missing = [migration for migration in migrations if migration.version not in applied]
+    missing = sorted(
+        (migration for migration in migrations if migration.version not in applied),
+        key=lambda migration: migration.version,
+    )
     if missing:
         for statement in MIGRATION.schema():
             database.write(statement)
-    for migration in sorted(missing, key=lambda migration: migration.version):
+    for migration in missing:
         for statement in migration.statements():
             database.write(statement)
         if migration.kind == "schema":

@@ -48,8 +48,9 @@ class NodeType:
                 f"FOR (n:{self.label}) REQUIRE n.{self.key} IS UNIQUE"
             )
         for names in self.indexes:
-            fields = ", ".join(f"n.{field}" for field in names)
-            yield f"CREATE INDEX {name}_{'_'.join(names)} IF NOT EXISTS FOR (n:{self.label}) ON ({fields})"
+            # The suffix keeps its name off those of full-text indexes: IF NOT EXISTS goes by name, too.
+            index, fields = "_".join((name, *names, "range")), ", ".join(f"n.{field}" for field in names)
+            yield f"CREATE INDEX {index} IF NOT EXISTS FOR (n:{self.label}) ON ({fields})"
         for index, field in self.full_text:
             yield f"CREATE FULLTEXT INDEX {index} IF NOT EXISTS FOR (n:{self.label}) ON EACH [n.{field}]"
 
@@ -226,7 +227,6 @@ SUPERNODE = NodeType(
         P("author", "string", "by whom"),
         P("score", "float?", "of the method"),
     ),
-    indexes=(("label",),),
     full_text=(("supernode_label", "label"),),
 )
 CONCEPT = NodeType(
