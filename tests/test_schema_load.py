@@ -96,34 +96,32 @@ def test_everything_of_one_circuit_is_stored(database: Database):
         ]
     ]
     place = {"layer": 0, "position": 1, "position_from_end": 0}
-    assert stored["Node"] == sorted(
+    nodes: list[list[Any]] = [
         [
-            [
-                ["Node", "TokenNode"],
-                {**place, "id": at[0], "layer": -1, "index": 2, "influence": 0.0, "token": "b"},
-            ],
-            [
-                ["FeatureNode", "Node"],
-                {"id": at[1], "layer": 0, "position": 0, "position_from_end": 1, "index": 5}
-                | {"activation": 1.0, "cumulative": 0.5},
-            ],
-            [
-                ["FeatureNode", "Node"],
-                {**place, "id": at[2], "index": 5, "activation": 2.0, "influence": 0.25, "cumulative": 0.5},
-            ],
-            [
-                ["FeatureNode", "Node"],
-                {**place, "id": at[3], "layer": 1, "index": 2**40, "activation": 2.0, "influence": 0.25},
-            ],
-            [["ErrorNode", "Node"], {**place, "id": at[4], "layer": 1, "influence": 0.5}],
-            [
-                ["LogitNode", "Node"],
-                {**place, "id": at[5], "layer": 4, "index": 3, "influence": 0.9}
-                | {"token": " c", "probability": 0.9},
-            ],
+            ["Node", "TokenNode"],
+            {**place, "id": at[0], "layer": -1, "index": 2, "influence": 0.0, "token": "b"},
         ],
-        key=lambda row: row[1]["id"],
-    )
+        [
+            ["FeatureNode", "Node"],
+            {"id": at[1], "layer": 0, "position": 0, "position_from_end": 1, "index": 5}
+            | {"activation": 1.0, "cumulative": 0.5},
+        ],
+        [
+            ["FeatureNode", "Node"],
+            {**place, "id": at[2], "index": 5, "activation": 2.0, "influence": 0.25, "cumulative": 0.5},
+        ],
+        [
+            ["FeatureNode", "Node"],
+            {**place, "id": at[3], "layer": 1, "index": 2**40, "activation": 2.0, "influence": 0.25},
+        ],
+        [["ErrorNode", "Node"], {**place, "id": at[4], "layer": 1, "influence": 0.5}],
+        [
+            ["LogitNode", "Node"],
+            {**place, "id": at[5], "layer": 4, "index": 3, "influence": 0.9}
+            | {"token": " c", "probability": 0.9},
+        ],
+    ]
+    assert stored["Node"] == sorted(nodes, key=lambda row: row[1]["id"])
     assert stored["ATTRIBUTES"] == sorted(
         [["Node", at[e.source]], ["Node", at[e.target]], {"weight": e.weight, "share": e.share}]
         for e in circuit.edges
