@@ -162,7 +162,7 @@ def ingest(
         )
     for problem in summary.problems:
         _print_error(problem)
-    out.print(summary.sentence())
+    out.print(summary.sentence(), soft_wrap=True)
     if summary.problems:
         raise typer.Exit(1)
 
@@ -184,9 +184,8 @@ def attribute(
 
     Thresholds of 1 write the unpruned graph.
     """
-    from schema.graph_json import to_json, write
-
     from ingest.run import attribute_one
+    from schema.graph_json import to_json, write
 
     circuit = attribute_one(
         prompt,

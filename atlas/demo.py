@@ -71,7 +71,7 @@ def _ingest(settings: Settings, console: Console) -> None:
             IngestSettings(prompts=PROMPTS_PATH, model=MODEL_DIR, transcoders=TRANSCODERS_DIR),
             console=console,
         )
-    console.print(summary.sentence(), highlight=False)
+    console.print(summary.sentence(), highlight=False, soft_wrap=True)
     if summary.problems:
         raise summary.problems[0]
 

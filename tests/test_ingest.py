@@ -99,7 +99,7 @@ def test_killed_ten_times_it_ends_with_the_same_content(database, server, prompt
             command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         while count(database) < target and process.poll() is None:
-            time.sleep(0.002)
+            time.sleep(0.02)
         time.sleep(rng.random() * 0.1)
         process.send_signal(signal.SIGKILL)
         process.communicate()
