@@ -11,7 +11,7 @@ from engine_oracle import PROMPT, Folders, Tiny, random_llama, save, save_clt, t
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from ingest.engine.errors import FitError, FormatError, ModelError, PromptError
+from ingest.engine.errors import FitError, FormatError, ModelError, PromptError, SettingError
 from ingest.engine.formats import circuit_tracer
 from ingest.engine.model import ReplacementModel
 
@@ -122,6 +122,26 @@ def test_a_model_without_weights_says_so(folders: Folders) -> None:
     (folders.model / "model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"lm cannot be loaded: (.|\n)*check that weights, config.json"):
         ReplacementModel.load(*folders)
+
+
+def test_a_model_with_damaged_weights_says_so(folders: Folders) -> None:
+    (folders.model / "model.safetensors").write_bytes(b"{}")
+    with pytest.raises(ModelError, match=r"lm cannot be loaded: "):
+        ReplacementModel.load(*folders)
+
+
+def test_a_tensor_that_the_model_lacks_is_named(folders: Folders) -> None:
+    name = "model.layers.1.mlp.up_proj.weight"
+    path = folders.model / "model.safetensors"
+    tensors = {key: tensor for key, tensor in load_file(path).items() if key != name}
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=rf"lacks 1 of the model's tensors, the first being {name}"):
+        ReplacementModel.load(*folders)
+
+
+def test_a_device_that_is_not_there_says_so(folders: Folders) -> None:
+    with pytest.raises(SettingError, match=r"The device nowhere cannot be used here(.|\n)*→ use cpu"):
+        ReplacementModel.load(*folders, device="nowhere")
 
 
 def test_an_unknown_architecture_says_which_are_known(folders: Folders) -> None:

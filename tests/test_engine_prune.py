@@ -58,13 +58,16 @@ def prune_slowly(graph: AttributionGraph, node_share: float, edge_share: float) 
     matrix = graph.adjacency * nodes * nodes[:, None]
     score = share_of_inputs(matrix) * (series(matrix, weights) + weights)[:, None]
     edges = (score > 0) & (score >= smallest_needed(score, edge_share))
-    for _ in range(graph.n_nodes):
-        for number in range(fixed):
+    while True:
+        before = int(nodes.sum())
+        for number in nodes[:fixed].nonzero().flatten().tolist():
             used = edges[:, number].any()
             driven = edges[number].any() or number >= graph.n_features
             if not (used and driven):
                 nodes[number] = False
                 edges[number] = edges[:, number] = False
+        if int(nodes.sum()) == before:
+            break
     return nodes, edges
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from ingest.engine.adapters.anatomy import Anatomy
 from ingest.engine.adapters.llama import llama
-from ingest.engine.errors import FitError, ModelError, PromptError, shape
+from ingest.engine.errors import FitError, ModelError, PromptError, SettingError, shape
 from ingest.engine.formats import circuit_tracer
 from ingest.engine.record import Frozen, record
 from ingest.engine.transcoder import TranscoderSet
@@ -65,8 +66,8 @@ class ReplacementModel:
     ) -> "ReplacementModel":
         """Read a model and its transcoders from local folders.
 
-        Raises ModelError (no such folder, unknown architecture), FormatError (transcoder files) or FitError
-        (transcoders of another model).
+        Raises ModelError (no such folder, unknown architecture), FormatError (transcoder files), FitError
+        (transcoders of another model) or SettingError (no such device here).
         """
         folder = Path(model_dir)
         if not (folder / "config.json").is_file():
@@ -74,18 +75,28 @@ class ReplacementModel:
                 f"{folder} holds no model: there is no config.json in it",
                 next_step="name the folder that save_pretrained wrote, with its tokenizer",
             )
+        _check_device(device)
         transcoders = circuit_tracer.read(Path(transcoders_dir), device=device, dtype=dtype)
         try:
             with _quiet():
-                model = AutoModelForCausalLM.from_pretrained(
-                    folder, dtype=dtype, attn_implementation="eager", local_files_only=True
+                model, info = AutoModelForCausalLM.from_pretrained(
+                    folder,
+                    dtype=dtype,
+                    attn_implementation="eager",
+                    local_files_only=True,
+                    output_loading_info=True,
                 )
                 tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ModelError(
                 f"{folder} cannot be loaded: {str(error).splitlines()[0] if str(error) else repr(error)}",
                 next_step="check that weights, config.json and the tokenizer's files are complete",
             ) from error
+        if missing := sorted(info["missing_keys"]):
+            raise ModelError(
+                f"{folder} lacks {len(missing)} of the model's tensors, the first being {missing[0]}",
+                next_step="save or download the model again",
+            )
         return cls.build(model, tokenizer, transcoders, folder=folder, device=device)
 
     @classmethod
@@ -202,8 +213,6 @@ class ReplacementModel:
         return int(found[0]) if found else None
 
     def _text_ids(self, prompt: str) -> list[int]:
-        if not prompt.strip():
-            raise PromptError("The prompt is empty", next_step="give at least one token to attribute from")
         try:
             prompt.encode()
         except UnicodeEncodeError as error:
@@ -212,7 +221,7 @@ class ReplacementModel:
                 next_step="save the prompts as valid UTF-8",
             ) from error
         fast = bool(getattr(self.tokenizer, "is_fast", False))
-        found = self.tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=fast)
+        found = self.tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=fast, verbose=False)
         ids = [int(token) for token in found["input_ids"]]
         unknown = self.tokenizer.unk_token_id
         if unknown is None or unknown not in ids:
@@ -242,6 +251,15 @@ def _quiet() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+def _check_device(device: torch.device | str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingError(
+            f"The device {device} cannot be used here: {str(error).splitlines()[0]}", next_step="use cpu"
+        ) from error
 
 
 def _check_fit(anatomy: Anatomy, transcoders: TranscoderSet, architecture: str) -> None:
