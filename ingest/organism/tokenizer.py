@@ -1,5 +1,8 @@
 """The tokenizer in transformers' own format: one token a word, anything else `<unk>`."""
 
+import json
+from pathlib import Path
+
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 from tokenizers.processors import TemplateProcessing
@@ -33,3 +36,13 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         clean_up_tokenization_spaces=False,
         model_input_names=["input_ids", "attention_mask"],
     )
+
+
+def save_tokenizer(folder: Path) -> None:
+    """Write the tokenizer's files so that transformers 4 and 5 can both read them."""
+    build_tokenizer().save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    # Version 5 writes a class name that version 4 does not have; this one both know.
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -27,7 +27,7 @@ from ingest.organism.corpus import (
     word_ids,
 )
 from ingest.organism.evaluate import accuracy
-from ingest.organism.tokenizer import build_tokenizer
+from ingest.organism.tokenizer import save_tokenizer
 
 STEPS = 2400
 ROWS = 48
@@ -89,7 +89,7 @@ def save(model: LlamaForCausalLM, folder: Path) -> None:
     copy = LlamaForCausalLM(model.config)
     copy.load_state_dict(model.state_dict())
     copy.bfloat16().save_pretrained(folder)
-    build_tokenizer().save_pretrained(folder)
+    save_tokenizer(folder)
 
 
 def train(out: Path, checkpoints: Path | None, seed: int = 0, steps: int = STEPS) -> LlamaForCausalLM:

@@ -34,10 +34,9 @@ ROWS = 20
 LEARNING_RATE = 1.5e-3
 FIRST_K = 150
 ANNEAL = 0.35  # of the steps
-RESAMPLE_EVERY = 50
+RESAMPLE_EVERY = 100
 RESAMPLE_UNTIL = 0.6  # of the steps
 DEAD_AFTER = 100  # steps without firing
-MOST_RESAMPLED = 12  # at most one in so many features of a layer starts again at a time
 TAU_MEMORY = 0.99
 # The words that are answers carry what the families are about, and there are few of them.
 ANSWER_WEIGHT = 3.0
@@ -168,8 +167,6 @@ class Trainer:
         total = 0
         for i in range(self.n_layers):
             dead = (self.quiet[i] >= DEAD_AFTER).nonzero()[:, 0]
-            # Many at once would land on tokens alike, and all of them together overshoot.
-            dead = dead[torch.randperm(len(dead), generator=self.rng)[: self.width // MOST_RESAMPLED]]
             if not len(dead):
                 continue
             total += len(dead)
