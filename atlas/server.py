@@ -31,6 +31,7 @@ USER = "neo4j"
 FIRST_PASSWORD = "neo4j"  # what Neo4j gives a new database; good for nothing but changing it
 START_LIMIT_S = 600.0  # on a machine that is busy with other things, ten seconds can become minutes
 STOP_LIMIT_S = 120.0
+PORT_WAIT_S = 3.0
 MAIN_CLASS = "org.neo4j.server.Neo4jCommunity"
 JAVA_FLAGS = (
     "--add-opens=java.base/java.nio=ALL-UNNAMED",
@@ -312,15 +313,26 @@ def _ask(
 
 def _check_ports(bolt_port: int, http_port: int) -> None:
     for port, name, option in ((bolt_port, "Bolt", "--bolt-port"), (http_port, "the console", "--http-port")):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError as error:
+        # A server that was just killed may hold its ports for a moment longer.
+        end = time.monotonic() + PORT_WAIT_S
+        while (trouble := _taken(port)) is not None:
+            if time.monotonic() > end:
                 raise InputError(
                     f"Port {port}, meant for {name}, is taken by another program",
                     next_step=f"choose another one: `atlas db start {option} {port + 1}`",
-                ) from error
+                ) from trouble
+            time.sleep(0.2)
+
+
+def _taken(port: int) -> OSError | None:
+    """Why nothing can listen on the port; None when it is free."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            return error
+    return None
 
 
 def _shared_classes(jars: Path) -> list[str]:
