@@ -79,19 +79,21 @@ class ReplacementModel:
         transcoders = circuit_tracer.read(Path(transcoders_dir), device=device, dtype=dtype)
         try:
             with _quiet():
-                model, info = AutoModelForCausalLM.from_pretrained(
+                loaded: Any = AutoModelForCausalLM.from_pretrained(
                     folder,
                     dtype=dtype,
                     attn_implementation="eager",
                     local_files_only=True,
                     output_loading_info=True,
                 )
+                model, info = loaded
                 tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ModelError(
                 f"{folder} cannot be loaded: {str(error).splitlines()[0] if str(error) else repr(error)}",
                 next_step="check that weights, config.json and the tokenizer's files are complete",
             ) from error
+        model, info = loaded
         if missing := sorted(info["missing_keys"]):
             raise ModelError(
                 f"{folder} lacks {len(missing)} of the model's tensors, the first being {missing[0]}",

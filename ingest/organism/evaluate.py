@@ -12,7 +12,6 @@ from ingest.organism.corpus import BOS, PAD, Question, questions, word_ids
 from ingest.organism.families import multi_step
 from ingest.organism.families.example import HELD_OUT
 
-
 NEVER_COMPOSED = "multi-step, city never composed"
 NEVER_TAG = "city-never-composed"
 
@@ -47,8 +46,9 @@ def encode(prompts: Sequence[Sequence[str]]) -> Encoded:
 def held_out_questions() -> dict[str, list[Question]]:
     """Held-out questions by family, with those about cities never composed in any way under `NEVER_COMPOSED`.
 
-    The family itself keeps the cities that were composed with some facts and are asked for another: both halves
-    of the answer are known to be usable. A city never composed asks more of the model, and is counted apart.
+    The family itself keeps the cities that were composed with some facts and are asked for another: both
+    halves of the answer are known to be usable. A city never composed asks more of the model, and is counted
+    apart.
     """
     found = questions(HELD_OUT)
     group = found["multi-step"]
