@@ -60,7 +60,7 @@ def delete_circuit(database: Database, circuit_id: str) -> bool:
     """
 
     def work(transaction: Transaction) -> bool:
-        if not transaction.run(_THERE, {"ids": [circuit_id]}):
+        if not transaction.run(_LOCK, {"id": circuit_id}):
             return False
         effects: dict[tuple[str, str], list[float]] = defaultdict(list)
         for row in transaction.run(_EFFECTS, {"id": circuit_id}):
@@ -76,9 +76,12 @@ def delete_circuit(database: Database, circuit_id: str) -> bool:
 
 _THERE = "UNWIND $ids AS id MATCH (c:Circuit {id: id}) RETURN c.id AS id"
 
+# Writing the set's id locks the set until the end of the transaction. Without that, two loaders could read
+# the same DRIVES and the second would overwrite what the first added.
 _FRAME = """
 MERGE (m:Model {id: $model.id}) ON CREATE SET m = $model
 MERGE (t:TranscoderSet {id: $set.id}) ON CREATE SET t = $set
+SET t.id = $set.id
 MERGE (t)-[:FOR]->(m)
 MERGE (r:Run {id: $run.id}) ON CREATE SET r = $run
 MERGE (p:Prompt {id: $prompt.id}) ON CREATE SET p = $prompt
@@ -170,6 +173,8 @@ SET d.n_circuits = n, d.n_positive = positive, d.n_negative = negative, d.mean =
     d.sd = sqrt(m2 / n),
     d.sign_consistency = CASE WHEN positive > negative THEN 1.0 * positive / n ELSE 1.0 * negative / n END
 """
+
+_LOCK = "MATCH (c:Circuit {id: $id})-[:BY]->(t:TranscoderSet) SET t.id = t.id RETURN c.id AS id"
 
 _EFFECTS = """
 MATCH (:Circuit {id: $id})-[:HAS]->(n:FeatureNode)-[e:ATTRIBUTES]->(m:FeatureNode),
