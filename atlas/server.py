@@ -42,7 +42,7 @@ JAVA_FLAGS = (
     "-Dfile.encoding=UTF-8",
 )
 # A small server is started often and lives short: compiling lightly halves the work of its start and of its
-# first hundred circuits. A large one lives long enough for Java's full compiler and concurrent collector to pay.
+# first hundred circuits. A large one lives long enough for the full compiler and concurrent collector to pay.
 SMALL_HEAP_MB = 2048
 SMALL_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 # Kept short of what Neo4j would do by itself: no reports to anybody, no 256 MB of preallocated log for each
