@@ -173,6 +173,7 @@ class LocalServer:
             str(JAVA),
             f"-Xmx{heap_mb}m",
             *size,
+            f"-XX:ErrorFile={self.home / 'logs' / 'java-crash-%p.log'}",
             *JAVA_FLAGS,
             *_shared_classes(jars),
             "-cp",
