@@ -176,8 +176,12 @@ class ReplacementModel:
 
     def freeze(self, ids: Sequence[int]) -> Frozen:
         """Run the model on a prompt and record what the walk needs. Raises ModelError on overflow."""
-        frozen = record(self.model, self.anatomy, ids, self.device)
-        if not torch.isfinite(frozen.logits).all():
+        return self.freeze_many([ids])[0]
+
+    def freeze_many(self, prompts: Sequence[Sequence[int]]) -> list[Frozen]:
+        """The same for some prompts in one pass, which is faster; best when they are of like length."""
+        frozen = record(self.model, self.anatomy, prompts, self.device)
+        if not all(torch.isfinite(one.logits).all() for one in frozen):
             raise ModelError(
                 f"The model's logits are not finite in {self.dtype}", next_step="load it with dtype float32"
             )

@@ -1,4 +1,4 @@
-"""One forward pass of the real model, with everything recorded that the linear walk holds fixed."""
+"""One forward pass of the real model over some prompts, recording all that the linear walk holds fixed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,16 +56,20 @@ def hooks(pairs: Sequence[tuple[nn.Module, Hook]]) -> Iterator[None]:
             handle.remove()
 
 
-def run(model: Any, ids: Sequence[int], device: torch.device) -> Tensor:
-    """(n_positions, vocab_size) logits of one prompt."""
-    tokens = torch.tensor([list(ids)], device=device)
+def run(model: Any, prompts: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """(n_prompts, longest, vocab_size) logits. Shorter prompts are padded on the right, where a causal model
+    never looks: what stands after a prompt's last token means nothing."""
+    longest = max(len(ids) for ids in prompts)
+    tokens = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in prompts], device=device)
     with torch.no_grad():
-        logits: Tensor = model(input_ids=tokens, use_cache=False).logits[0]
+        logits: Tensor = model(input_ids=tokens, use_cache=False).logits
     return logits
 
 
-def record(model: Any, anatomy: Anatomy, ids: Sequence[int], device: torch.device) -> Frozen:
-    """Run the model on one prompt and keep what the walk needs."""
+def record(
+    model: Any, anatomy: Anatomy, prompts: Sequence[Sequence[int]], device: torch.device
+) -> list[Frozen]:
+    """Run the model on some prompts at once and keep what the walk needs of each."""
     seen: dict[str, list[Tensor]] = {
         name: []
         for name in (
@@ -82,22 +86,22 @@ def record(model: Any, anatomy: Anatomy, ids: Sequence[int], device: torch.devic
     }
 
     def output_of(name: str) -> Hook:
-        return lambda module, given, output: seen[name].append(output[0])
+        return lambda module, given, output: seen[name].append(output)
 
     def both_of(before: str, after: str) -> Hook:
         def keep(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
-            seen[before].append(given[0][0])
-            seen[after].append(output[0])
+            seen[before].append(given[0])
+            seen[after].append(output)
 
         return keep
 
     def attention(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
-        seen["attention_out"].append(output[0][0])
-        seen["pattern"].append(output[1][0])
+        seen["attention_out"].append(output[0])
+        seen["pattern"].append(output[1])
 
     pairs: list[tuple[nn.Module, Hook]] = [
         (anatomy.embedding, output_of("embedding")),
-        (anatomy.final_norm.module, lambda module, given, output: seen["final"].append(given[0][0])),
+        (anatomy.final_norm.module, lambda module, given, output: seen["final"].append(given[0])),
     ]
     for layer in anatomy.layers:
         pairs += [
@@ -107,27 +111,38 @@ def record(model: Any, anatomy: Anatomy, ids: Sequence[int], device: torch.devic
             (layer.mlp, output_of("mlp_out")),
         ]
     with hooks(pairs):
-        logits = run(model, ids, device)
+        logits = run(model, prompts, device)
+    # (layer, prompt, …)
     stacked = {name: torch.stack(values) for name, values in seen.items()}
-    layers = anatomy.layers
-    return Frozen(
-        ids=tuple(ids),
-        embedding=stacked["embedding"][0],
-        pattern=stacked["pattern"],
-        attention_scale=torch.stack(
+    scales = {
+        "attention": torch.stack(
             [
                 part.attention_norm.scale(x)
-                for part, x in zip(layers, stacked["attention_norm_in"], strict=True)
+                for part, x in zip(anatomy.layers, stacked["attention_norm_in"], strict=True)
             ]
         ),
-        attention_input=stacked["attention_in"],
-        attention_output=stacked["attention_out"],
-        mlp_norm_input=stacked["mlp_norm_in"],
-        mlp_norm_output=stacked["mlp_in"],
-        mlp_scale=torch.stack(
-            [part.mlp_norm.scale(x) for part, x in zip(layers, stacked["mlp_norm_in"], strict=True)]
+        "mlp": torch.stack(
+            [part.mlp_norm.scale(x) for part, x in zip(anatomy.layers, stacked["mlp_norm_in"], strict=True)]
         ),
-        mlp_output=stacked["mlp_out"],
-        final_scale=anatomy.final_norm.scale(stacked["final"][0]),
-        logits=logits,
-    )
+        "final": anatomy.final_norm.scale(stacked["final"][0]),
+    }
+    found = []
+    for number, ids in enumerate(prompts):
+        n = len(ids)
+        found.append(
+            Frozen(
+                ids=tuple(ids),
+                embedding=stacked["embedding"][0, number, :n],
+                pattern=stacked["pattern"][:, number, :, :n, :n],
+                attention_scale=scales["attention"][:, number, :n],
+                attention_input=stacked["attention_in"][:, number, :n],
+                attention_output=stacked["attention_out"][:, number, :n],
+                mlp_norm_input=stacked["mlp_norm_in"][:, number, :n],
+                mlp_norm_output=stacked["mlp_in"][:, number, :n],
+                mlp_scale=scales["mlp"][:, number, :n],
+                mlp_output=stacked["mlp_out"][:, number, :n],
+                final_scale=scales["final"][number, :n],
+                logits=logits[number, :n],
+            )
+        )
+    return found
