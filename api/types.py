@@ -51,7 +51,9 @@ class LogitEffect:
     weight: float = strawberry.field(
         description="Signed effect on the logit, the node's activation folded in."
     )
-    share: float = strawberry.field(description="|weight| over that of all inputs of the logit, 0 to 1.")
+    share: float | None = strawberry.field(
+        description="|weight| over that of all inputs of the logit, 0 to 1."
+    )
     node_id: strawberry.Private[str]
 
     @strawberry.field(description="The logit's node: its token and probability.")
@@ -241,7 +243,7 @@ class DirectEffect:
     weight: float = strawberry.field(
         description="Effect on the target's pre-activation or logit, the source's activation folded in."
     )
-    share: float = strawberry.field(
+    share: float | None = strawberry.field(
         description="|weight| over the sum of |weight| of all inputs of the target before pruning, 0 to 1."
     )
     source_id: strawberry.Private[str]

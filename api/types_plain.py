@@ -11,7 +11,7 @@ import strawberry
 from schema import queries
 from schema.records import NodeKind
 
-strawberry.enum(NodeKind, description="The four kinds of node of an attribution graph.")
+strawberry.enum(NodeKind, description="The kinds of node of an attribution graph.")
 
 
 def columns(row: NamedTuple, *, without: Sequence[str] = ()) -> dict[str, Any]:
@@ -25,11 +25,13 @@ def columns(row: NamedTuple, *, without: Sequence[str] = ()) -> dict[str, Any]:
 class Model:
     id: strawberry.ID = strawberry.field(description="Name and revision.")
     name: str = strawberry.field(description="Name on the hub, or of the folder.")
-    revision: str = strawberry.field(description="Commit, or a hash of the weights.")
-    architecture: str = strawberry.field(description="Class of the model, for example `LlamaForCausalLM`.")
-    n_layers: int = strawberry.field(description="Layers: features are in layers 0 to nLayers - 1.")
-    d_model: int = strawberry.field(description="Width of the residual stream.")
-    vocab_size: int = strawberry.field(description="Number of tokens it knows.")
+    revision: str | None = strawberry.field(description="Commit, or a hash of the weights.")
+    architecture: str | None = strawberry.field(
+        description="Class of the model, for example `LlamaForCausalLM`."
+    )
+    n_layers: int | None = strawberry.field(description="Layers: features are in layers 0 to nLayers - 1.")
+    d_model: int | None = strawberry.field(description="Width of the residual stream.")
+    vocab_size: int | None = strawberry.field(description="Number of tokens it knows.")
     training_step: int | None = strawberry.field(description="Training step of a checkpoint, when known.")
 
 
@@ -37,12 +39,12 @@ class Model:
 class TranscoderSet:
     id: strawberry.ID = strawberry.field(description="Name and revision.")
     name: str = strawberry.field(description="Name on the hub, or of the folder.")
-    revision: str = strawberry.field(description="Commit, or a hash of the files.")
-    kind: str = strawberry.field(description="`clt` (cross-layer) or `plt` (per-layer).")
-    activation: str = strawberry.field(description="`relu`, `jumprelu` or `topk`.")
-    input_hook: str = strawberry.field(description="Where the transcoders read.")
-    output_hook: str = strawberry.field(description="Where they write.")
-    n_features: int = strawberry.field(description="Width of the dictionary of one layer.")
+    revision: str | None = strawberry.field(description="Commit, or a hash of the files.")
+    kind: str | None = strawberry.field(description="`clt` (cross-layer) or `plt` (per-layer).")
+    activation: str | None = strawberry.field(description="`relu`, `jumprelu` or `topk`.")
+    input_hook: str | None = strawberry.field(description="Where the transcoders read.")
+    output_hook: str | None = strawberry.field(description="Where they write.")
+    n_features: int | None = strawberry.field(description="Width of the dictionary of one layer.")
     n_circuits: int = strawberry.field(description="Circuits in the database that were made with this set.")
     model: Model = strawberry.field(description="The model that they replace.")
 
@@ -66,7 +68,7 @@ class Prompt:
     tokens: list[str] = strawberry.field(
         description="Decoded tokens by position, from 0; a special first token is included when there is one."
     )
-    token_ids: list[int] = strawberry.field(description="Vocabulary numbers of the tokens.")
+    token_ids: list[int] | None = strawberry.field(description="Vocabulary numbers of the tokens.")
     expected: str | None = strawberry.field(description="The expected next token, when known.")
     split: str | None = strawberry.field(
         description="`train` or `held-out` in the model's corpus, when known."
@@ -145,7 +147,7 @@ class CircuitFacts:
     id: strawberry.ID = strawberry.field(
         description="Hash of model, transcoders, tokens, target and thresholds."
     )
-    target: str = strawberry.field(description="What was attributed, for example the salient logits.")
+    target: str | None = strawberry.field(description="What was attributed, for example the salient logits.")
     target_position: int = strawberry.field(description="Position whose next token was attributed, from 0.")
     answer: str | None = strawberry.field(description="The most probable next token.")
     answer_probability: float | None = strawberry.field(description="Its probability, 0 to 1.")
@@ -162,13 +164,17 @@ class CircuitFacts:
         description="Share of the errors in the influence of features and errors before pruning, 0 to 1. "
         "When it is high, the graph explains little."
     )
-    node_threshold: float = strawberry.field(description="Share of influence that pruning kept of the nodes.")
-    edge_threshold: float = strawberry.field(description="Share of influence that pruning kept of the edges.")
+    node_threshold: float | None = strawberry.field(
+        description="Share of influence that pruning kept of the nodes."
+    )
+    edge_threshold: float | None = strawberry.field(
+        description="Share of influence that pruning kept of the edges."
+    )
     max_feature_nodes: int | None = strawberry.field(
         description="Most features attributed from; null: no limit."
     )
-    dtype: str = strawberry.field(description="Number format of the computation.")
-    special_first_token: bool = strawberry.field(
+    dtype: str | None = strawberry.field(description="Number format of the computation.")
+    special_first_token: bool | None = strawberry.field(
         description="Whether a special token stands first and its features and errors were left out."
     )
     n_active_features: int | None = strawberry.field(description="Features active anywhere in the prompt.")
@@ -234,13 +240,17 @@ class SupernodeFacts:
 @strawberry.type(description="A combination of settings under which circuits were made.")
 class Settings:
     transcoders: strawberry.ID = strawberry.field(description="Id of the transcoder set.")
-    target: str = strawberry.field(description="What was attributed, for example the salient logits.")
-    node_threshold: float = strawberry.field(description="Share of influence that pruning kept of the nodes.")
-    edge_threshold: float = strawberry.field(description="Share of influence that pruning kept of the edges.")
+    target: str | None = strawberry.field(description="What was attributed, for example the salient logits.")
+    node_threshold: float | None = strawberry.field(
+        description="Share of influence that pruning kept of the nodes."
+    )
+    edge_threshold: float | None = strawberry.field(
+        description="Share of influence that pruning kept of the edges."
+    )
     max_feature_nodes: int | None = strawberry.field(
         description="Most features attributed from; null: no limit."
     )
-    dtype: str = strawberry.field(description="Number format of the computation.")
+    dtype: str | None = strawberry.field(description="Number format of the computation.")
     n_circuits: int = strawberry.field(description="Circuits considered that have these settings.")
 
     @property

@@ -2,6 +2,7 @@
 
 AtlasError                  the root: what was wrong, where, and what to do next
 ├── InputError              something the user gave is wrong (file, line, value)
+│   └── FileError           a file of another tool cannot be read: names file, key and reason
 ├── LimitError              a request is over a stated limit
 ├── NotFoundError           no such circuit, feature, file …
 ├── DownloadError           a published file could not be fetched, or is not what was expected
@@ -31,6 +32,19 @@ class InputError(AtlasError):
     """Something the user gave is wrong: names the file, line or argument, and the mend."""
 
     code = "BAD_INPUT"
+
+
+class FileError(InputError):
+    """A file of another tool cannot be read."""
+
+    code = "BAD_FILE"
+
+    def __init__(self, file: str, key: str, reason: str, *, next_step: str | None = None) -> None:
+        """key: where in the file, such as `nodes[3].feature`; reason: what is wrong there."""
+        self.file = file
+        self.key = key
+        self.reason = reason
+        super().__init__(f"{file}: {key}: {reason}", next_step=next_step)
 
 
 class LimitError(AtlasError):

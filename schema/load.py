@@ -100,7 +100,7 @@ _BODY = """
 MATCH (c:Circuit {id: $id})-[:BY]->(t:TranscoderSet)
 CALL () {
   UNWIND $features AS row
-  MERGE (f:Feature {id: row[0]}) ON CREATE SET f.layer = row[1], f.index = row[2]
+  MERGE (f:Feature {id: row[0]}) ON CREATE SET f.layer = row[1], f.index = row[2], f.component = row[3]
   RETURN collect(f) AS features
 }
 CALL (features, t) {
@@ -124,7 +124,11 @@ CALL (c) {
   UNWIND $logit_nodes AS row CREATE (c)-[:HAS]->(n:Node:LogitNode) SET n = row
   RETURN collect(n) AS logit_nodes
 }
-WITH c, features, feature_nodes + error_nodes + token_nodes + logit_nodes AS nodes
+CALL (c) {
+  UNWIND $other_nodes AS row CREATE (c)-[:HAS]->(n:Node:OtherNode) SET n = row
+  RETURN collect(n) AS other_nodes
+}
+WITH c, features, feature_nodes + error_nodes + token_nodes + logit_nodes + other_nodes AS nodes
 CALL (nodes, features) {
   UNWIND range(0, size($instance_of) - 1) AS i
   WITH nodes[i] AS n, features[$instance_of[i]] AS f

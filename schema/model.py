@@ -72,11 +72,11 @@ MODEL = NodeType(
     (
         P("id", "string", "name@revision"),
         P("name", "string", "as on the hub, or the folder's name"),
-        P("revision", "string", "commit of the hub repository, or a hash of the weights"),
-        P("architecture", "string", "such as LlamaForCausalLM"),
-        P("n_layers", "integer", "transformer blocks"),
-        P("d_model", "integer", "width of the residual stream"),
-        P("vocab_size", "integer", "tokens of the vocabulary"),
+        P("revision", "string?", "commit of the hub repository, or a hash of the weights"),
+        P("architecture", "string?", "such as LlamaForCausalLM"),
+        P("n_layers", "integer?", "transformer blocks"),
+        P("d_model", "integer?", "width of the residual stream"),
+        P("vocab_size", "integer?", "tokens of the vocabulary"),
         P("training_step", "integer?", "of a checkpoint"),
     ),
 )
@@ -87,12 +87,12 @@ TRANSCODER_SET = NodeType(
     (
         P("id", "string", "name@revision"),
         P("name", "string", "as on the hub, or the folder's name"),
-        P("revision", "string", "commit of the hub repository, or a hash of the files"),
-        P("kind", "string", "clt (cross-layer) or plt (per-layer)"),
-        P("activation", "string", "relu, jumprelu or topk"),
-        P("input_hook", "string", "what the encoders read"),
-        P("output_hook", "string", "what the decoders write"),
-        P("n_features", "integer", "dictionary width of one layer"),
+        P("revision", "string?", "commit of the hub repository, or a hash of the files"),
+        P("kind", "string?", "clt (cross-layer) or plt (per-layer)"),
+        P("activation", "string?", "relu, jumprelu or topk"),
+        P("input_hook", "string?", "what the encoders read"),
+        P("output_hook", "string?", "what the decoders write"),
+        P("n_features", "integer?", "dictionary width of one layer"),
     ),
 )
 
@@ -104,6 +104,7 @@ FEATURE = NodeType(
         P("id", "string", "set/layer/index"),
         P("layer", "integer", "0 … n_layers-1"),
         P("index", "integer", "in the dictionary of its layer; other tools' numbers can pass 2^31"),
+        P("component", "string?", "attention, for features of attention; absent: of an MLP"),
     ),
     indexes=(("layer", "index"),),
 )
@@ -115,7 +116,7 @@ PROMPT = NodeType(
         P("id", "string", "hash of text and token ids"),
         P("text", "string", "as given"),
         P("tokens", "list of strings", "decoded tokens, the special first token included"),
-        P("token_ids", "list of integers", "vocabulary ids"),
+        P("token_ids", "list of integers?", "vocabulary ids"),
         P("expected", "string?", "the expected next token"),
         P("pair", "string?", "shared by the members of a minimal pair"),
         P("split", "string?", "train or held-out, with respect to the model's corpus"),
@@ -146,13 +147,13 @@ CIRCUIT = NodeType(
     "n_selected_features), or pruned (see the thresholds and kept_influence).",
     (
         P("id", "string", "hash of model, set, dtype, tokens, target and thresholds"),
-        P("target", "string", "what was attributed"),
+        P("target", "string?", "what was attributed"),
         P("target_position", "integer", "position of the target, 0-based"),
-        P("node_threshold", "float", "share of influence that the kept nodes were to hold"),
-        P("edge_threshold", "float", "the same for edges"),
+        P("node_threshold", "float?", "share of influence that the kept nodes were to hold"),
+        P("edge_threshold", "float?", "the same for edges"),
         P("max_feature_nodes", "integer?", "limit on features that were attributed; absent: no limit"),
-        P("dtype", "string", "of the computation"),
-        P("special_first_token", "boolean", "whether features and errors at the first token were left out"),
+        P("dtype", "string?", "of the computation"),
+        P("special_first_token", "boolean?", "whether features and errors at the first token were left out"),
         P("replacement_score", "float?", "share of end-to-end influence through features, not errors"),
         P("completeness_score", "float?", "share of each node's input through features and tokens"),
         P("error_share", "float?", "share of feature and error influence that is the errors'"),
@@ -164,12 +165,22 @@ CIRCUIT = NodeType(
         P("answer", "string?", "the most probable logit's token"),
         P("answer_probability", "float?", "its probability"),
         P("correct", "boolean?", "whether it is the expected token; absent when none is known"),
+        P("weights", "string?", "what the edges' weights are when not direct effects, such as gradient"),
+        P("content", "string?", "imported: hash of nodes and edges"),
+        P("tool", "string?", "imported: whose format the file had"),
+        P("slug", "string?", "imported: the graph's name in its file"),
+        P("scan", "string?", "imported: as in its file"),
+        P("source_set", "string?", "imported: Neuronpedia's name of the transcoders"),
+        P("attention_source_set", "string?", "imported: the same for features of attention"),
+        P("creator", "string?", "imported: by whom, as the file says"),
+        P("description", "string?", "imported: as the file says"),
     ),
 )
 
 NODE = NodeType(
     "Node",
-    "A node of a circuit; carries one of the labels FeatureNode, ErrorNode, TokenNode and LogitNode too.",
+    "A node of a circuit; carries one of the labels FeatureNode, ErrorNode, TokenNode, LogitNode and "
+    "OtherNode too.",
     (
         P("id", "string", "circuit/kind:layer:position:index"),
         P("layer", "integer", "tokens -1; features and errors 0 … n_layers-1; logits n_layers"),
@@ -185,6 +196,8 @@ NODE = NodeType(
             "float?",
             "share of all influence held by nodes at least as influential (small: important)",
         ),
+        P("component", "string?", "attention; of other nodes: what they are; absent: an MLP"),
+        P("pinned", "boolean?", "true when somebody pinned it in a viewer"),
     ),
 )
 FEATURE_NODE = NodeType(
@@ -212,6 +225,13 @@ LOGIT_NODE = NodeType(
         P("token", "string?", "its text"),
         P("probability", "float?", "the model's probability"),
     ),
+    None,
+    "Node",
+)
+OTHER_NODE = NodeType(
+    "OtherNode",
+    "A source in another tool's graph that is none of these, such as a bias; its component says what.",
+    (),
     None,
     "Node",
 )
@@ -273,6 +293,7 @@ NODES = (
     ERROR_NODE,
     TOKEN_NODE,
     LOGIT_NODE,
+    OTHER_NODE,
     SUPERNODE,
     CONCEPT,
     MIGRATION,
@@ -297,7 +318,7 @@ RELATIONSHIPS = (
         "A signed direct effect.",
         (
             P("weight", "float", "effect on the target's pre-activation or logit, the activation folded in"),
-            P("share", "float", "|weight| over the sum of |weight| of all inputs in the unpruned graph"),
+            P("share", "float?", "|weight| over the sum of |weight| of all inputs in the unpruned graph"),
         ),
     ),
     RelationshipType("GROUPS", "Supernode", "FeatureNode", "Its members."),

@@ -122,11 +122,11 @@ class SettingsRow(NamedTuple):
     """One combination of settings, and the circuits made under it."""
 
     transcoders: str
-    target: str
-    node_threshold: float
-    edge_threshold: float
+    target: str | None
+    node_threshold: float | None
+    edge_threshold: float | None
     max_feature_nodes: int | None
-    dtype: str
+    dtype: str | None
     circuits: list[str]
 
 
@@ -135,13 +135,13 @@ class CircuitRow(NamedTuple):
     prompt: str
     transcoders: str
     run: str | None
-    target: str
+    target: str | None
     target_position: int
-    node_threshold: float
-    edge_threshold: float
+    node_threshold: float | None
+    edge_threshold: float | None
     max_feature_nodes: int | None
-    dtype: str
-    special_first_token: bool
+    dtype: str | None
+    special_first_token: bool | None
     replacement_score: float | None
     completeness_score: float | None
     error_share: float | None
@@ -159,7 +159,7 @@ class PromptRow(NamedTuple):
     key: str
     text: str
     tokens: list[str]
-    token_ids: list[int]
+    token_ids: list[int] | None
     expected: str | None
     split: str | None
     pair: str | None
@@ -176,20 +176,20 @@ class RunRow(NamedTuple):
 class TranscodersRow(NamedTuple):
     key: str
     name: str
-    revision: str
-    kind: str
-    activation: str
-    input_hook: str
-    output_hook: str
-    n_features: int
+    revision: str | None
+    kind: str | None
+    activation: str | None
+    input_hook: str | None
+    output_hook: str | None
+    n_features: int | None
     circuits: int
     model_id: str
     model_name: str
-    model_revision: str
-    model_architecture: str
-    model_n_layers: int
-    model_d_model: int
-    model_vocab_size: int
+    model_revision: str | None
+    model_architecture: str | None
+    model_n_layers: int | None
+    model_d_model: int | None
+    model_vocab_size: int | None
     model_training_step: int | None
 
 
@@ -214,7 +214,7 @@ class EffectRow(NamedTuple):
     source: str
     target: str
     weight: float
-    share: float
+    share: float | None
 
 
 class UseRow(NamedTuple):

@@ -19,12 +19,14 @@ def stable_id(*parts: object) -> str:
 
 
 class NodeKind(StrEnum):
-    """The four kinds of node of an attribution graph."""
+    """The kinds of node of an attribution graph."""
 
     FEATURE = "feature"
     ERROR = "error"
     TOKEN = "token"
     LOGIT = "logit"
+    OTHER = "other"
+    """A source that is none of these, such as a bias; `Node.component` says what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +34,18 @@ class Model:
     """A model at one revision; every checkpoint of a training run is a model of its own."""
 
     name: str
-    revision: str
-    """Commit of the hub repository, or a hash of the weights for a local folder."""
-    architecture: str
-    n_layers: int
-    d_model: int
-    vocab_size: int
+    revision: str | None
+    """Commit of the hub repository, or a hash of the weights for a local folder. This and what follows is
+    None when an imported file does not say it."""
+    architecture: str | None
+    n_layers: int | None
+    d_model: int | None
+    vocab_size: int | None
     training_step: int | None = None
 
     @property
     def id(self) -> str:
-        return f"{self.name}@{self.revision[:12]}"
+        return self.name if self.revision is None else f"{self.name}@{self.revision[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +53,26 @@ class TranscoderSet:
     """The transcoders that make a replacement model of one model."""
 
     name: str
-    revision: str
-    """Commit of the hub repository, or a hash of the files for a local folder."""
-    kind: str
+    revision: str | None
+    """Commit of the hub repository, or a hash of the files for a local folder. This and what follows is None
+    when an imported file does not say it."""
+    kind: str | None
     """`clt` (cross-layer) or `plt` (per-layer)."""
-    activation: str
+    activation: str | None
     """`relu`, `jumprelu` or `topk`."""
-    input_hook: str
-    output_hook: str
-    n_features: int
+    input_hook: str | None
+    output_hook: str | None
+    n_features: int | None
     """Dictionary width of one layer."""
     model_id: str
 
     @property
     def id(self) -> str:
-        return f"{self.name}@{self.revision[:12]}"
+        return self.name if self.revision is None else f"{self.name}@{self.revision[:12]}"
 
-    def feature_id(self, layer: int, index: int) -> str:
-        return f"{self.id}/{layer}/{index}"
+    def feature_id(self, layer: int, index: int, component: str | None = None) -> str:
+        """component: as in `Node`."""
+        return f"{self.id}/{'' if component is None else f'{component}/'}{layer}/{index}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,8 @@ class Prompt:
     text: str
     tokens: tuple[str, ...]
     """Decoded tokens, the special first token included when there is one."""
-    token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...] | None
+    """None when an imported file does not say them."""
     family: str | None = None
     tags: tuple[str, ...] = ()
     expected: str | None = None
@@ -89,7 +95,7 @@ class Prompt:
 
     @property
     def id(self) -> str:
-        return stable_id(self.text, self.token_ids)
+        return stable_id(self.text, self.tokens if self.token_ids is None else self.token_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +132,20 @@ class Node:
     """Token and logit nodes: the token's text."""
     probability: float | None = None
     """Logit nodes: the model's probability."""
+    component: str | None = None
+    """What the node replaces when that is not an MLP: `attention`; other nodes: what they are."""
+    pinned: bool = False
+    """Whether somebody pinned it in a viewer."""
 
     @property
     def key(self) -> str:
         """Unique inside a circuit."""
-        return f"{self.kind}:{self.layer}:{self.position}:{'-' if self.index is None else self.index}"
+        key = f"{self.kind}:{self.layer}:{self.position}:{'-' if self.index is None else self.index}"
+        if self.component is not None:
+            key += f":{self.component}"
+        if self.kind is NodeKind.LOGIT and self.index is None:  # only its text tells it from others
+            key += f":{stable_id(self.token)}"
+        return key
 
 
 class Edge(NamedTuple):
@@ -142,8 +157,9 @@ class Edge(NamedTuple):
     """Place of the target in `Circuit.nodes`."""
     weight: float
     """Direct effect on the target's pre-activation or logit, the source's activation folded in."""
-    share: float
-    """|weight| over the sum of |weight| of all inputs of the target in the unpruned graph, 0 … 1."""
+    share: float | None
+    """|weight| over the sum of |weight| of all inputs of the target in the unpruned graph, 0 … 1; None when
+    an imported file lacks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +174,8 @@ class Label:
     author: str
     score: float | None = None
     null_score: float | None = None
+    component: str | None = None
+    """The feature's, as in `Node`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,20 +193,41 @@ class Supernode:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """The file that an imported circuit came from."""
+
+    tool: str
+    """Which tool's format it is in, such as `circuit-tracer`."""
+    slug: str
+    """The graph's name in it."""
+    scan: str
+    """As in the file: the transcoders for circuit-tracer, the model for Neuronpedia."""
+    source_set: str | None = None
+    """Neuronpedia's name of the transcoders."""
+    attention_source_set: str | None = None
+    """Neuronpedia's name of the dictionaries of attention features."""
+    creator: str | None = None
+    """Who made it, as the file says."""
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Circuit:
     """A pruned attribution graph of one prompt and one target, with everything needed to load it."""
 
     prompt: Prompt
     model: Model
     transcoders: TranscoderSet
-    target: str
-    """What was attributed, e.g. `salient-logits(10, 0.95)`."""
+    target: str | None
+    """What was attributed, e.g. `salient-logits(10, 0.95)`. This and what follows is None when an imported
+    file does not say it."""
     target_position: int
-    node_threshold: float
-    edge_threshold: float
+    node_threshold: float | None
+    edge_threshold: float | None
     max_feature_nodes: int | None
-    dtype: str
-    special_first_token: bool
+    """None: no limit, or a file does not say it."""
+    dtype: str | None
+    special_first_token: bool | None
     """Whether a special token stands first and its features and errors were left out."""
     replacement_score: float | None
     completeness_score: float | None
@@ -202,14 +241,23 @@ class Circuit:
     edges: tuple[Edge, ...]
     labels: tuple[Label, ...] = ()
     supernodes: tuple[Supernode, ...] = field(default=())
+    weights: str | None = None
+    """What the edges' weights are when they are not direct effects, such as `gradient`."""
+    source: Source | None = None
+    """Imported circuits: where from."""
+    content: str | None = None
+    """Imported circuits: hash of nodes and edges, from which the id follows because a file does not say all
+    the settings that our own circuits go by."""
 
     @property
     def id(self) -> str:
+        if self.content is not None:
+            return stable_id("imported", self.model.id, self.transcoders.id, self.content)
         return circuit_id(
             model_id=self.model.id,
             transcoders_id=self.transcoders.id,
             dtype=self.dtype,
-            token_ids=self.prompt.token_ids,
+            token_ids=self.prompt.token_ids or (),
             target=self.target,
             target_position=self.target_position,
             node_threshold=self.node_threshold,
@@ -221,7 +269,7 @@ class Circuit:
     @property
     def answer(self) -> Node | None:
         """The most probable logit node."""
-        logits = [node for node in self.nodes if node.kind is NodeKind.LOGIT]
+        logits = [node for node in self.nodes if node.kind is NodeKind.LOGIT and node.probability is not None]
         return max(logits, key=lambda node: node.probability or 0.0, default=None)
 
     @property
@@ -236,14 +284,14 @@ def circuit_id(
     *,
     model_id: str,
     transcoders_id: str,
-    dtype: str,
+    dtype: str | None,
     token_ids: Sequence[int],
-    target: str,
+    target: str | None,
     target_position: int,
-    node_threshold: float,
-    edge_threshold: float,
+    node_threshold: float | None,
+    edge_threshold: float | None,
     max_feature_nodes: int | None,
-    special_first_token: bool,
+    special_first_token: bool | None,
 ) -> str:
     """The id of the circuit that these inputs give, known before it is computed.
 
@@ -257,8 +305,8 @@ def circuit_id(
         list(token_ids),
         target,
         target_position,
-        float(node_threshold),
-        float(edge_threshold),
+        None if node_threshold is None else float(node_threshold),
+        None if edge_threshold is None else float(edge_threshold),
         max_feature_nodes,
         special_first_token,
     )

@@ -6,6 +6,7 @@ Rows refer to each other by their place in lists, which is several times as fast
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -45,9 +46,9 @@ def check(circuit: Circuit) -> None:
         for place in group.members:
             if not 0 <= place < count or circuit.nodes[place].kind is not NodeKind.FEATURE:
                 refuse(f"supernode {group.label!r} groups node {place}, which is no feature node")
-    features = {(node.layer, node.index) for node in circuit.nodes if node.kind is NodeKind.FEATURE}
+    features = {_feature_key(node) for node in circuit.nodes if node.kind is NodeKind.FEATURE}
     for label in circuit.labels:
-        if (label.layer, label.index) not in features:
+        if (label.layer, label.index, label.component) not in features:
             refuse(f"label {label.text!r} is about feature {label.layer}/{label.index}, which no node has")
     if not all(math.isfinite(number) for number in _numbers(circuit)):
         refuse("a weight, score or activation is not a finite number")
@@ -85,6 +86,8 @@ def _texts(circuit: Circuit) -> Iterable[str]:
         yield from (label.text, label.method, label.author)
     for group in circuit.supernodes:
         yield from (group.method, group.author)
+    if circuit.source is not None:
+        yield from (text for text in asdict(circuit.source).values() if text is not None)
 
 
 def frame(circuit: Circuit, run: Run) -> dict[str, Any]:
@@ -116,7 +119,7 @@ def frame(circuit: Circuit, run: Run) -> dict[str, Any]:
             "id": prompt.id,
             "text": prompt.text,
             "tokens": list(prompt.tokens),
-            "token_ids": list(prompt.token_ids),
+            "token_ids": None if prompt.token_ids is None else list(prompt.token_ids),
             "expected": prompt.expected,
             "pair": prompt.pair,
             "split": prompt.split,
@@ -127,8 +130,8 @@ def frame(circuit: Circuit, run: Run) -> dict[str, Any]:
             "id": circuit.id,
             "target": circuit.target,
             "target_position": circuit.target_position,
-            "node_threshold": float(circuit.node_threshold),
-            "edge_threshold": float(circuit.edge_threshold),
+            "node_threshold": None if circuit.node_threshold is None else float(circuit.node_threshold),
+            "edge_threshold": None if circuit.edge_threshold is None else float(circuit.edge_threshold),
             "max_feature_nodes": circuit.max_feature_nodes,
             "dtype": circuit.dtype,
             "special_first_token": circuit.special_first_token,
@@ -143,6 +146,9 @@ def frame(circuit: Circuit, run: Run) -> dict[str, Any]:
             "answer": None if answer is None else answer.token,
             "answer_probability": None if answer is None else answer.probability,
             "correct": circuit.correct,
+            "weights": circuit.weights,
+            "content": circuit.content,
+            **({} if circuit.source is None else asdict(circuit.source)),
         },
     }
 
@@ -172,11 +178,12 @@ def body(circuit: Circuit) -> dict[str, Any]:
         "error_nodes": rows[NodeKind.ERROR],
         "token_nodes": rows[NodeKind.TOKEN],
         "logit_nodes": rows[NodeKind.LOGIT],
+        "other_nodes": rows[NodeKind.OTHER],
         "instance_of": [features[_feature_key(node)] for node in feature_nodes],
         "sources": [place[edge.source] for edge in circuit.edges],
         "targets": [place[edge.target] for edge in circuit.edges],
         "weights": [float(edge.weight) for edge in circuit.edges],
-        "shares": [float(edge.share) for edge in circuit.edges],
+        "shares": [None if edge.share is None else float(edge.share) for edge in circuit.edges],
         "uses": _uses(feature_nodes, features),
         "labels": [_label_row(label, circuit, features) for label in circuit.labels],
         "supernodes": [
@@ -189,15 +196,20 @@ def body(circuit: Circuit) -> dict[str, Any]:
     }
 
 
-def _feature_key(node: Node) -> tuple[int, int]:
+FeatureKey = tuple[int, int, str | None]
+"""Layer, index and component."""
+
+
+def _feature_key(node: Node) -> FeatureKey:
     assert node.index is not None
-    return node.layer, node.index
+    return node.layer, node.index, node.component
 
 
-def _features(circuit: Circuit) -> dict[tuple[int, int], int]:
-    """(layer, index) of every feature, sorted (so that two loads lock in the same order) → its place."""
+def _features(circuit: Circuit) -> dict[FeatureKey, int]:
+    """The key of every feature, sorted (so that two loads lock in the same order) → its place."""
     keys = {_feature_key(node) for node in circuit.nodes if node.kind is NodeKind.FEATURE}
-    return {key: place for place, key in enumerate(sorted(keys))}
+    ordered = sorted(keys, key=lambda key: (key[0], key[1], key[2] or ""))
+    return {key: place for place, key in enumerate(ordered)}
 
 
 def _node_row(node: Node, circuit_id: str, last: int) -> dict[str, Any]:
@@ -212,11 +224,13 @@ def _node_row(node: Node, circuit_id: str, last: int) -> dict[str, Any]:
         "cumulative": node.cumulative,
         "token": node.token,
         "probability": node.probability,
+        "component": node.component,
+        "pinned": node.pinned or None,
     }
     return {key: value for key, value in row.items() if value is not None}
 
 
-def _uses(nodes: Sequence[Node], features: dict[tuple[int, int], int]) -> list[dict[str, Any]]:
+def _uses(nodes: Sequence[Node], features: dict[FeatureKey, int]) -> list[dict[str, Any]]:
     found: dict[int, list[Node]] = defaultdict(list)
     for node in nodes:
         found[features[_feature_key(node)]].append(node)
@@ -234,10 +248,11 @@ def _uses(nodes: Sequence[Node], features: dict[tuple[int, int], int]) -> list[d
     return rows
 
 
-def _label_row(label: Label, circuit: Circuit, features: dict[tuple[int, int], int]) -> dict[str, Any]:
-    feature_id = circuit.transcoders.feature_id(label.layer, label.index)
+def _label_row(label: Label, circuit: Circuit, features: dict[FeatureKey, int]) -> dict[str, Any]:
+    key = label.layer, label.index, label.component
+    feature_id = circuit.transcoders.feature_id(*key)
     return {
-        "feature": features[label.layer, label.index],
+        "feature": features[key],
         "label": {
             "id": stable_id(feature_id, label.text, label.method, label.author),
             "text": label.text,

@@ -218,6 +218,7 @@ def _nodes(
         for position in rng.sample(range(1, n_tokens), rng.choice((1, 1, 1, 2))):
             kept.add((layer, position, index))
     errors = {(rng.randrange(N_LAYERS), rng.randrange(1, n_tokens)) for _ in range(4)}
+    assert prompt.token_ids is not None
     nodes = [
         Node(NodeKind.TOKEN, -1, position, prompt.token_ids[position], influence=_small(rng), token=token)
         for position, token in enumerate(prompt.tokens)

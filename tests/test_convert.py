@@ -43,6 +43,7 @@ def test_an_unpruned_circuit_holds_the_whole_graph(model: ReplacementModel) -> N
     share = torch.zeros_like(graph.adjacency)
     for edge in found.edges:
         adjacency[edge.target, edge.source] = edge.weight
+        assert edge.share is not None
         share[edge.target, edge.source] = edge.share
     assert torch.equal(adjacency, graph.adjacency)
     assert not any(edge.weight == 0 for edge in found.edges)

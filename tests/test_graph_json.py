@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import orjson
 import pytest
 
+from schema.canonical import canonical, digest
 from schema.errors import InputError
 from schema.graph_json import cantor, default_slug, to_json, write
 from schema.records import (
@@ -60,6 +61,7 @@ def test_a_whole_file() -> None:
     found = to_json(CIRCUIT, slug="cat")
     generator = found["metadata"]["info"].pop("generator")
     assert generator["name"] == "circuit-atlas"
+    assert found["metadata"]["atlas"].pop("content") == digest(canonical(CIRCUIT))
     common = {"run_idx": 0, "reverse_ctx_idx": 0}
     assert found == {
         "metadata": {
@@ -79,18 +81,39 @@ def test_a_whole_file() -> None:
             },
             "pruning_settings": {"node_threshold": 0.8, "edge_threshold": 0.98},
             "atlas": {
+                "version": 1,
                 "circuit": CIRCUIT.id,
-                "model": "org/model@aaaaaaaaaaaa",
-                "transcoders": "org/clt@bbbbbbbbbbbb",
-                "dtype": "float32",
-                "target_position": 2,
-                "special_first_token": True,
-                "replacement_score": 0.5,
-                "completeness_score": 0.75,
-                "error_share": 0.25,
-                "n_active_features": 9,
-                "n_selected_features": 9,
-                "kept_influence": 0.875,
+                "imported": False,
+                "model": asdict(MODEL),
+                "transcoders": asdict(TRANSCODERS),
+                "prompt": {
+                    "token_ids": (0, 5, 6),
+                    "family": "animals",
+                    "tags": (),
+                    "expected": None,
+                    "pair": None,
+                    "split": None,
+                },
+                "settings": {
+                    "target": "salient-logits(10, 0.95)",
+                    "target_position": 2,
+                    "node_threshold": 0.8,
+                    "edge_threshold": 0.98,
+                    "max_feature_nodes": None,
+                    "dtype": "float32",
+                    "special_first_token": True,
+                    "replacement_score": 0.5,
+                    "completeness_score": 0.75,
+                    "error_share": 0.25,
+                    "n_active_features": 9,
+                    "n_selected_features": 9,
+                    "kept_influence": 0.875,
+                    "weights": None,
+                },
+                "source": None,
+                "labels": [asdict(label) for label in CIRCUIT.labels],
+                "pinned": [],
+                "supernodes": [asdict(CIRCUIT.supernodes[0]) | {"members": ["1_7_2"]}],
             },
         },
         "qParams": {
@@ -145,6 +168,7 @@ def test_a_whole_file() -> None:
                 "influence": 1.0,
                 "activation": None,
                 "raw_influence": 0.125,
+                "token": "cat",
             },
             common
             | {
@@ -160,6 +184,7 @@ def test_a_whole_file() -> None:
                 "influence": None,
                 "activation": None,
                 "raw_influence": None,
+                "token": "sat",
             },
             common
             | {
@@ -175,11 +200,12 @@ def test_a_whole_file() -> None:
                 "influence": None,
                 "activation": None,
                 "raw_influence": None,
+                "token": "ran",
             },
         ],
         "links": [
-            {"source": "E_6_2", "target": "1_7_2", "weight": 1.5},
-            {"source": "1_7_2", "target": "4_8_2", "weight": -0.5},
+            {"source": "E_6_2", "target": "1_7_2", "weight": 1.5, "share": 0.5},
+            {"source": "1_7_2", "target": "4_8_2", "weight": -0.5, "share": 0.25},
         ],
     }
 
@@ -212,7 +238,7 @@ def test_the_default_slug_tells_prompts_and_settings_apart() -> None:
 def test_write_writes_what_to_json_says(tmp_path: Path) -> None:
     path = tmp_path / "graph.json"
     write(CIRCUIT, path, slug="cat")
-    assert orjson.loads(path.read_bytes()) == to_json(CIRCUIT, slug="cat")
+    assert orjson.loads(path.read_bytes()) == orjson.loads(orjson.dumps(to_json(CIRCUIT, slug="cat")))
 
 
 def test_a_missing_folder_says_so(tmp_path: Path) -> None:

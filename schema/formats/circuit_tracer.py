@@ -1,0 +1,61 @@
+"""circuit-tracer's graph JSON, of every version: the three forms of error ids do not matter, kinds do.
+
+Logits stand in layer n_layers + 1. The file names the transcoders, never the model.
+"""
+
+import re
+
+from schema.formats.numbers import feature_index
+from schema.formats.raw import RawGraph, RawNode
+from schema.formats.variant import Names, Place, Variant, kind, layer_number, vocabulary_id
+from schema.records import NodeKind, stable_id
+
+_TOKEN = re.compile(r"E_(-?\d{1,9})_(\d{1,9})", re.ASCII)
+_REVISION = re.compile(r"(.+)@([^@/]+)", re.DOTALL)
+
+
+def applies(graph: RawGraph) -> bool:
+    return graph.metadata.transcoder_list is not None
+
+
+def place(node: RawNode, graph: RawGraph) -> Place:
+    what = kind(node)
+    if what is NodeKind.FEATURE:
+        layer = layer_number(node)
+        paired = graph.metadata.schema_version is not None
+        return Place(what, layer, node.ctx_idx, feature_index(node, layer, paired=paired))
+    return plain_place(node, what)
+
+
+def plain_place(node: RawNode, what: NodeKind) -> Place:
+    """Errors, tokens and logits, which circuit-tracer and Neuronpedia write alike."""
+    if what is NodeKind.ERROR:
+        return Place(what, layer_number(node), node.ctx_idx, None)
+    if what is NodeKind.TOKEN:
+        found = _TOKEN.fullmatch(node.node_id)
+        return Place(what, -1, node.ctx_idx, vocabulary_id(found[1]) if found else None)
+    if what is NodeKind.LOGIT:
+        return Place(what, layer_number(node) - 1, node.ctx_idx, vocabulary_id(node.feature))
+    return Place(what, layer_number(node), node.ctx_idx, None, f"{node.feature_type}:{node.node_id}")
+
+
+def logit_layer(graph: RawGraph) -> int | None:
+    """n_layers, when the logits say it."""
+    layers = {node.layer for node in graph.nodes if node.feature_type == "logit"}
+    if len(layers) != 1 or not re.fullmatch(r"\d{1,4}", only := str(layers.pop()), re.ASCII):
+        return None
+    return max(int(only) - 1, 0)
+
+
+def names(graph: RawGraph) -> Names:
+    metadata = graph.metadata
+    name, revision = metadata.scan, None
+    if metadata.transcoder_list:
+        # Their own name for a list is salted anew in every process.
+        name = f"custom-{stable_id(metadata.transcoder_list)}"
+    elif found := _REVISION.fullmatch(name):
+        name, revision = found[1], found[2]
+    return Names(f"model of {name}" if name else "", name, logit_layer(graph), revision)
+
+
+CIRCUIT_TRACER = Variant("circuit-tracer", applies, place, names, author="circuit-tracer")

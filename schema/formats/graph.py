@@ -1,0 +1,314 @@
+"""Graph JSON to a circuit, whichever tool wrote it.
+
+1. decode   bytes to typed values; a wrong type is refused with its key
+2. variant  which tool's way to number nodes
+3. nodes    each to its kind, layer, position and index; duplicates and impossible places are refused
+4. links    both ends looked up; where an old file gives a feature and an error one id, their order decides
+5. view     pins, supernodes, labels
+6. order    canonical, and its hash: what was imported before is found again
+
+What a file lacks stays None. A pruned file cannot give raw influence, shares or scores, so they stay unknown.
+"""
+
+import re
+from dataclasses import replace
+from typing import NamedTuple
+
+from schema.canonical import canonical, digest
+from schema.errors import FileError
+from schema.formats import atlas
+from schema.formats.anthropic import ANTHROPIC
+from schema.formats.atlas import ATLAS
+from schema.formats.circuit_tracer import CIRCUIT_TRACER
+from schema.formats.crm import CRM
+from schema.formats.eleuther import ELEUTHER
+from schema.formats.neuronpedia import NEURONPEDIA
+from schema.formats.raw import TEXT_LIMIT, RawGraph, RawLink, RawNode, decode
+from schema.formats.variant import Names, Variant, section
+from schema.formats.view import view
+from schema.records import Circuit, Edge, Model, Node, NodeKind, Prompt, Source, TranscoderSet
+
+VARIANTS = (ATLAS, ELEUTHER, CRM, ANTHROPIC, CIRCUIT_TRACER, NEURONPEDIA)
+"""The first that applies counts; the last always does."""
+
+_LOGIT = re.compile(r'(?:Output|Logit|output:) "(.*)" \(p=([\d.]+|\?)\)', re.DOTALL)
+_POSITION_LIMIT = 2**31
+
+
+class Given(NamedTuple):
+    """What the person who imports says, where files do not or otherwise."""
+
+    model: str | None = None
+    transcoders: str | None = None
+    family: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+class Imported(NamedTuple):
+    """One file, read."""
+
+    circuit: Circuit
+    notes: tuple[str, ...] = ()
+    """What of the file the records have no place for."""
+
+
+def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # noqa: B008  immutable
+    """The circuit of a graph JSON file. file: its name in messages. Raises FileError."""
+    raw = decode(data, file)
+    variant = next(each for each in VARIANTS if each.applies(raw))
+    nodes = _nodes(raw, variant, file)
+    places = _places(raw, nodes, file)
+    edges = _edges(raw, places, nodes, file)
+    left = view(raw, nodes, places, variant, file)
+    for place in left.pinned:
+        nodes[place] = replace(nodes[place], pinned=True)
+    ours = atlas.block(raw, file) if variant is ATLAS else None
+    names = _named(variant.names(raw), given, file) if ours is None else Names("-", "-", None)
+    circuit = Circuit(
+        prompt=_prompt(raw, nodes),
+        model=Model(names.model, None, None, names.n_layers, None, None),
+        transcoders=TranscoderSet(
+            names.transcoders, names.transcoders_revision, None, None, None, None, None, names.model
+        ),
+        target=_target(raw),
+        target_position=max((n.position for n in nodes if n.kind is NodeKind.LOGIT), default=0),
+        node_threshold=_share(raw, "node_threshold"),
+        edge_threshold=_share(raw, "edge_threshold"),
+        max_feature_nodes=_whole(raw, "max_feature_nodes"),
+        dtype=None,
+        special_first_token=None,
+        replacement_score=None,
+        completeness_score=None,
+        error_share=None,
+        n_active_features=None,
+        n_selected_features=None,
+        kept_influence=None,
+        nodes=tuple(nodes),
+        edges=tuple(edges),
+        labels=left.labels,
+        supernodes=left.supernodes,
+        weights=names.weights,
+        source=Source(
+            tool=variant.tool,
+            slug=raw.metadata.slug[:TEXT_LIMIT],
+            scan=raw.metadata.scan[:TEXT_LIMIT],
+            source_set=names.source_set,
+            attention_source_set=names.attention_source_set,
+            creator=section(raw.metadata.info, "creator_name"),
+            description=section(raw.metadata.info, "description"),
+        ),
+    )
+    if ours is not None:
+        before = canonical(circuit)
+        order = {node.key: place for place, node in enumerate(before.nodes)}
+        moved = {name: order[nodes[place].key] for name, place in places.items()}
+        circuit = canonical(atlas.restore(before, ours, moved))
+    else:
+        circuit = canonical(circuit)
+        circuit = replace(circuit, content=digest(circuit))
+    prompt = circuit.prompt
+    prompt = replace(
+        prompt,
+        family=given.family or prompt.family,
+        tags=tuple(sorted({*prompt.tags, *given.tags})),
+    )
+    return Imported(replace(circuit, prompt=prompt), left.notes)
+
+
+def _named(found: Names, given: Given, file: str) -> Names:
+    transcoders = given.transcoders or found.transcoders
+    model = given.model or found.model
+    if not transcoders.strip() or not model.strip():
+        raise FileError(
+            file,
+            "metadata.scan",
+            "is empty, so nothing says what made the graph",
+            next_step="name them with --transcoders and --model",
+        )
+    return found._replace(model=model, transcoders=transcoders)
+
+
+def _nodes(raw: RawGraph, variant: Variant, file: str) -> list[Node]:
+    """The nodes in the file's order."""
+    tokens = raw.metadata.prompt_tokens
+    nodes = [_node(raw, variant, node, place, tokens, file) for place, node in enumerate(raw.nodes)]
+    above = 1 + max((node.layer for node in nodes if node.kind is not NodeKind.LOGIT), default=-1)
+    seen: dict[str, int] = {}
+    for place, node in enumerate(nodes):
+        if node.kind is NodeKind.LOGIT and node.layer < 0:
+            node = nodes[place] = replace(node, layer=max(above, 0))
+        first = seen.setdefault(node.key, place)
+        if first != place:
+            raise FileError(
+                file,
+                f"nodes[{place}]",
+                f"is the same {node.kind} as nodes[{first}]: layer {node.layer}, position {node.position}, "
+                f"index {node.index}",
+                next_step="keep one of the two",
+            )
+    return nodes
+
+
+def _node(raw: RawGraph, variant: Variant, node: RawNode, place: int, tokens: list[str], file: str) -> Node:
+    try:
+        found = variant.place(node, raw)
+    except ValueError as error:
+        raise FileError(
+            file, f"nodes[{place}]", str(error), next_step="mend the node, or leave the file out"
+        ) from error
+    if not 0 <= found.position < min(len(tokens), _POSITION_LIMIT):
+        raise FileError(
+            file,
+            f"nodes[{place}].ctx_idx",
+            f"is {found.position}, but there are {len(tokens)} prompt_tokens",
+            next_step="mend the node, or leave the file out",
+        )
+    if len(found.component or "") > 200 or (found.index or 0) >= 2**63:
+        raise FileError(file, f"nodes[{place}]", "its number or id is too large", next_step="mend the node")
+    token, probability, influence = None, None, node.raw_influence
+    if found.kind is NodeKind.TOKEN:
+        token = tokens[found.position] if node.token is None else node.token
+    elif found.kind is NodeKind.LOGIT:
+        token, probability = _output(node)
+        influence = probability
+    if token is not None and len(token) > TEXT_LIMIT:
+        raise FileError(
+            file, f"nodes[{place}].token", f"has more than {TEXT_LIMIT} characters", next_step="shorten it"
+        )
+    return Node(
+        found.kind,
+        found.layer,
+        found.position,
+        found.index,
+        node.activation,
+        influence,
+        None if found.kind is NodeKind.LOGIT else node.influence,
+        token,
+        probability,
+        found.component,
+    )
+
+
+def _output(node: RawNode) -> tuple[str | None, float | None]:
+    """Text and probability of a logit: keys of their own, or what is written in its clerp."""
+    token, probability = node.token, node.token_prob or None
+    if found := _LOGIT.fullmatch(node.clerp or ""):
+        token = found[1] if token is None else token
+        if probability is None and re.fullmatch(r"[01]\.\d{1,9}", found[2]):
+            probability = float(found[2]) or None
+    return token, probability
+
+
+def _places(raw: RawGraph, nodes: list[Node], file: str) -> dict[str, int]:
+    """Node id → place. An id that a feature and an error share is the feature's here."""
+    places: dict[str, int] = {}
+    for place, node in enumerate(raw.nodes):
+        first = places.setdefault(node.node_id, place)
+        if first == place:
+            continue
+        kinds = {nodes[first].kind, nodes[place].kind}
+        if kinds != {NodeKind.FEATURE, NodeKind.ERROR}:
+            raise FileError(
+                file,
+                f"nodes[{place}].node_id",
+                f"{node.node_id[:60]!r} is that of nodes[{first}] too",
+                next_step="give every node an id of its own",
+            )
+        if nodes[place].kind is NodeKind.FEATURE:
+            places[node.node_id] = place
+    return places
+
+
+def _edges(raw: RawGraph, places: dict[str, int], nodes: list[Node], file: str) -> list[Edge]:
+    shared = _shared(raw, places)
+    edges = []
+    for number, link in enumerate(raw.links):
+        try:
+            source, target = places[link.source], places[link.target]
+        except KeyError:
+            end = "source" if link.source not in places else "target"
+            raise FileError(
+                file,
+                f"links[{number}].{end}",
+                f"{getattr(link, end)[:60]!r} is the id of no node",
+                next_step="add the node, or remove the link",
+            ) from None
+        if link.source in shared:
+            source = _which(raw.links, number, places, source, shared[link.source], file)
+        edges.append(Edge(source, target, link.weight, link.share))
+    pairs = {(edge.source, edge.target) for edge in edges}
+    if len(pairs) < len(edges):
+        seen: dict[tuple[int, int], int] = {}
+        for number, edge in enumerate(edges):
+            first = seen.setdefault((edge.source, edge.target), number)
+            if first != number:
+                raise FileError(
+                    file,
+                    f"links[{number}]",
+                    f"has source and target of links[{first}]",
+                    next_step="keep one of the two",
+                )
+    return edges
+
+
+def _shared(raw: RawGraph, places: dict[str, int]) -> dict[str, int]:
+    """Ids that a feature and an error share → place of the error."""
+    if len(places) == len(raw.nodes):
+        return {}
+    return {node.node_id: place for place, node in enumerate(raw.nodes) if places[node.node_id] != place}
+
+
+def _which(
+    links: list[RawLink], number: int, places: dict[str, int], feature: int, error: int, file: str
+) -> int:
+    """The source of a link whose source id is that of a feature and of an error.
+
+    circuit-tracer writes the links of one target in the order of their sources, features before errors: so
+    the neighbours decide. An error is never a target.
+    """
+    link = links[number]
+    before = links[number - 1] if number and links[number - 1].target == link.target else None
+    after = links[number + 1] if number + 1 < len(links) and links[number + 1].target == link.target else None
+    if before is not None and before.source == link.source:
+        return error
+    if after is not None and after.source == link.source:
+        return feature
+    low = -1 if before is None else places[before.source]
+    high = len(places) + len(links) if after is None else places[after.source]
+    fits = [place for place in (feature, error) if low < place < high]
+    if len(fits) == 1:
+        return fits[0]
+    raise FileError(
+        file,
+        f"links[{number}].source",
+        f"{link.source[:60]!r} is the id of a feature and of an error, and nothing says which is meant",
+        next_step="write the graph again with a circuit-tracer newer than July 2026",
+    )
+
+
+def _prompt(raw: RawGraph, nodes: list[Node]) -> Prompt:
+    """Token ids are known when every token has a node with its id."""
+    tokens = raw.metadata.prompt_tokens
+    ids = {n.position: n.index for n in nodes if n.kind is NodeKind.TOKEN and n.index is not None}
+    whole = tuple(ids[place] for place in range(len(tokens))) if len(ids) == len(tokens) else None
+    return Prompt(raw.metadata.prompt, tuple(tokens), whole or None)
+
+
+def _target(raw: RawGraph) -> str | None:
+    settings = raw.metadata.generation_settings or {}
+    most, wanted = settings.get("max_n_logits"), settings.get("desired_logit_prob")
+    if type(most) is int and isinstance(wanted, int | float):
+        return f"salient-logits({most}, {float(wanted)})"
+    return None
+
+
+def _share(raw: RawGraph, key: str) -> float | None:
+    value = (raw.metadata.pruning_settings or {}).get(key)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    return raw.metadata.node_threshold if key == "node_threshold" else None
+
+
+def _whole(raw: RawGraph, key: str) -> int | None:
+    value = (raw.metadata.generation_settings or {}).get(key)
+    return value if type(value) is int and 0 < value < 2**63 else None

@@ -1,0 +1,112 @@
+"""The graph JSON that all tools share, typed: keys of a wrong type are refused with their path.
+
+Keys that are not here are ignored, whatever they hold.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from schema.errors import FileError
+
+TEXT_LIMIT = 100_000
+"""Characters of any text but the prompt's."""
+_AT = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
+_BYTE = re.compile(r"(.*) \(byte (\d+)\)", re.DOTALL)
+
+
+class RawMetadata(msgspec.Struct, gc=False):
+    """`metadata`. Values that only some tools write are checked where they are used."""
+
+    prompt_tokens: list[str]
+    prompt: str
+    slug: str = ""
+    scan: str = ""
+    schema_version: int | None = None
+    node_threshold: float | None = None
+    n_layers: int | None = None
+    transcoder_list: list[str] | None = None
+    feature_details: dict[str, Any] | None = None
+    info: dict[str, Any] | None = None
+    generation_settings: dict[str, Any] | None = None
+    pruning_settings: dict[str, Any] | None = None
+    atlas: dict[str, Any] | None = None
+
+
+class RawNode(msgspec.Struct, gc=False):
+    """One of `nodes`."""
+
+    node_id: str
+    layer: str | int
+    ctx_idx: int
+    feature_type: str
+    feature: int | None = None
+    clerp: str | None = None
+    influence: float | None = None
+    activation: float | None = None
+    token_prob: float | None = None
+    token: str | None = None
+    jsNodeId: str | None = None
+    raw_influence: float | None = None
+    component: str | None = None
+
+
+class RawLink(msgspec.Struct, gc=False):
+    """One of `links`."""
+
+    source: str
+    target: str
+    weight: float
+    share: float | None = None
+
+
+class RawView(msgspec.Struct, gc=False):
+    """`qParams`."""
+
+    pinnedIds: list[str] | str | None = None
+    supernodes: list[list[str]] | None = None
+    clerps: list[list[str]] | str | None = None
+
+
+class RawGraph(msgspec.Struct, gc=False):
+    """A whole file."""
+
+    metadata: RawMetadata
+    nodes: list[RawNode]
+    links: list[RawLink]
+    qParams: RawView | None = None
+
+
+_DECODER = msgspec.json.Decoder(RawGraph)
+
+
+def decode(data: bytes, file: str) -> RawGraph:
+    """The parsed file. Raises FileError."""
+    return parse(_DECODER, data, file)
+
+
+def parse(decoder: "msgspec.json.Decoder[Any]", data: bytes, file: str) -> Any:
+    """`decoder.decode(data)`, its errors as FileError with the key at fault."""
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError as error:
+        reason, key = str(error), "the file"
+        if found := _AT.fullmatch(reason):
+            reason, key = found[1], found[2] or "the file"
+        raise FileError(file, key, reason, next_step="mend the value, or leave the file out") from error
+    except msgspec.DecodeError as error:
+        reason, key = str(error), "the end of the file"
+        if found := _BYTE.fullmatch(reason):
+            reason, key = found[1], f"byte {found[2]}"
+        elif data[:1] not in (b"{", b" ", b"\n"):
+            key = "the file"
+        raise FileError(file, key, reason, next_step="write or download the file again") from error
+    except RecursionError as error:
+        raise FileError(
+            file, "the file", "lists or objects are nested too deeply", next_step="leave the file out"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise FileError(
+            file, f"byte {error.start}", "is no UTF-8 text", next_step="write the file again as UTF-8"
+        ) from error

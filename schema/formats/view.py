@@ -1,0 +1,105 @@
+"""What people left in a graph file: pins, supernodes and labels.
+
+A supernode or pin names nodes by `node_id`, in Anthropic's files by `jsNodeId`.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from schema.errors import FileError
+from schema.formats.raw import RawGraph
+from schema.formats.variant import Variant, section
+from schema.records import Label, Node, NodeKind, Supernode
+
+METHOD = "viewer"
+"""`Label.method` and `Supernode.method` of what was made in another tool's viewer."""
+LABEL_LIMIT = 4000
+"""Bytes of a supernode's label: it becomes a key of the database."""
+
+
+class View(NamedTuple):
+    """What was left."""
+
+    pinned: frozenset[int]
+    """Places of nodes."""
+    supernodes: tuple[Supernode, ...]
+    labels: tuple[Label, ...]
+    notes: tuple[str, ...]
+    """What the records have no place for."""
+
+
+def view(graph: RawGraph, nodes: list[Node], places: dict[str, int], variant: Variant, file: str) -> View:
+    """places: node id → place in `nodes`, which stand in the file's order. Raises FileError."""
+    author = section(graph.metadata.info, "creator_name") or variant.author
+    names = dict(places)
+    by_script: dict[str, int | None] = {}
+    for place, raw in enumerate(graph.nodes):
+        if raw.jsNodeId is not None and raw.jsNodeId not in places:
+            # A feature at several positions shares one in some files: then it names none of them.
+            by_script[raw.jsNodeId] = None if raw.jsNodeId in by_script else place
+    names |= {name: place for name, place in by_script.items() if place is not None}
+    notes: list[str] = []
+    query = graph.qParams
+    pins = _strings(query.pinnedIds) if query is not None else []
+    pinned = frozenset(names[name] for name in pins if name in names)
+    if missing := sum(name not in names for name in pins):
+        notes.append(f"{missing} pinned nodes are not in the graph")
+    groups: list[Supernode] = []
+    for number, parts in enumerate((query.supernodes or []) if query is not None else []):
+        if not parts:
+            continue
+        label, members = parts[0], [names[name] for name in parts[1:] if name in names]
+        if len(label.encode(errors="replace")) > LABEL_LIMIT:
+            raise FileError(
+                file,
+                f"qParams.supernodes[{number}][0]",
+                f"is longer than {LABEL_LIMIT} bytes",
+                next_step="shorten it",
+            )
+        features = sorted({place for place in members if nodes[place].kind is NodeKind.FEATURE})
+        if left := len(parts) - 1 - len(features):
+            notes.append(f"{left} members of supernode {label[:60]!r} are no features of the graph")
+        if features:
+            positions = {nodes[place].position for place in features}
+            position = positions.pop() if len(positions) == 1 else None
+            groups.append(Supernode(label, position, tuple(features), METHOD, author))
+    return View(pinned, tuple(groups), _labels(graph, nodes, names, variant, author), tuple(notes))
+
+
+def _labels(
+    graph: RawGraph, nodes: list[Node], names: dict[str, int], variant: Variant, author: str
+) -> tuple[Label, ...]:
+    found: dict[Label, None] = {}
+
+    def add(node: Node, text: str | None) -> None:
+        text = (text or "").strip()
+        if not text or node.kind is not NodeKind.FEATURE or node.index is None:
+            return
+        if variant.no_label is None or not variant.no_label.fullmatch(text):
+            found[Label(node.layer, node.index, text, METHOD, author, component=node.component)] = None
+
+    for raw, node in zip(graph.nodes, nodes, strict=True):
+        add(node, raw.clerp)
+    if graph.qParams is not None:
+        for pair in _pairs(graph.qParams.clerps):
+            if len(pair) == 2 and pair[0] in names:
+                add(nodes[names[pair[0]]], pair[1])
+    return tuple(found)
+
+
+def _strings(value: list[str] | str | None) -> list[str]:
+    """Addresses hold lists as text with commas."""
+    if isinstance(value, str):
+        return [part for part in value.split(",") if part]
+    return value or []
+
+
+def _pairs(value: list[list[str]] | str | None) -> list[list[str]]:
+    """Addresses hold pairs as JSON in text."""
+    if not isinstance(value, str):
+        return value or []
+    try:
+        return msgspec.json.decode(value, type=list[list[str]])
+    except (msgspec.DecodeError, RecursionError):
+        return []
