@@ -21,7 +21,7 @@ Steps 2, 4 and 5 are in `ingest.engine.walk`. A target at position p depends on 
 are sorted by position and cut after their last one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -31,7 +31,8 @@ from ingest.engine.errors import SettingError
 from ingest.engine.graph import AttributionGraph
 from ingest.engine.model import ReplacementModel
 from ingest.engine.prune import accumulate
-from ingest.engine.walk import effects, sources, targets
+from ingest.engine.record import Frozen
+from ingest.engine.walk import Traced, effects, sources, targets
 
 BATCH_SIZE = 128
 """Targets that walk together: more means less overhead but coarser cuts by position and more memory."""
@@ -49,71 +50,104 @@ def attribute(
     max_feature_nodes: int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> AttributionGraph:
-    """The attribution graph of a prompt's next-token logits.
+    """The attribution graph of a prompt's next-token logits; see `attribute_many`."""
+    return attribute_many(
+        model,
+        [prompt],
+        max_n_logits=max_n_logits,
+        desired_logit_prob=desired_logit_prob,
+        max_feature_nodes=max_feature_nodes,
+        batch_size=batch_size,
+    )[0]
 
-    prompt: text, or vocabulary ids. max_feature_nodes: keep only so many features, the most influential
-    first, as ranked on the rows known so far. batch_size: targets that walk together; changes speed and
-    memory only. Raises PromptError for a prompt that cannot be attributed, SettingError for an argument out
-    of range.
+
+def attribute_many(
+    model: ReplacementModel,
+    prompts: Sequence[str | Sequence[int]],
+    *,
+    max_n_logits: int = 10,
+    desired_logit_prob: float = 0.95,
+    max_feature_nodes: int | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> list[AttributionGraph]:
+    """The attribution graphs of some prompts' next-token logits, computed together.
+
+    prompts: texts, or vocabulary ids; best of like length. max_feature_nodes: keep only so many features of
+    each, the most influential first, as ranked on the rows known so far. batch_size: targets that walk
+    together; changes speed and memory only. Raises PromptError for a prompt that cannot be attributed,
+    SettingError for an argument out of range.
     """
     _check(max_n_logits, desired_logit_prob, max_feature_nodes, batch_size)
     with torch.no_grad():
-        # 1
-        encoded = model.encode(prompt)
-        frozen = model.freeze(encoded.ids)
-        skip_first = encoded.special_first_token
-        active = model.transcoders.encode(model.read(frozen), skip_first=skip_first)
-        # 2, 3, 4
-        target_position = len(encoded.ids) - 1
-        written = sources(model, frozen, active, skip_first=skip_first)
-        logits = salient_logits(
-            frozen.logits[target_position],
-            model.anatomy.unembedding,
-            max_n_logits=max_n_logits,
-            desired_logit_prob=desired_logit_prob,
-        )
-        starts = targets(model, frozen, active, logits.directions, target_position)
-        # 5
-        n_active, n_logits = len(active.activation), len(logits.ids)
-        every = torch.arange(n_active + n_logits)
-
-        def rows_of(chosen: Tensor) -> Tensor:
-            return effects(model, frozen, written, starts, chosen, batch_size)
-
-        if max_feature_nodes is None or max_feature_nodes >= n_active:
-            selected, rows = every[:n_active], rows_of(every)
-        else:
-            selected, rows = _most_influential(
-                rows_of,
-                starts.layer.cpu(),
-                logits.probabilities.float().cpu(),
-                limit=max_feature_nodes,
-                at_once=RANK_EVERY * batch_size,
+        # 1, 2, 3, 4
+        encoded = [model.encode(prompt) for prompt in prompts]
+        traced, logits = [], []
+        for one, frozen in zip(encoded, model.freeze_many([one.ids for one in encoded]), strict=True):
+            chosen = salient_logits(
+                frozen.logits[-1],
+                model.anatomy.unembedding,
+                max_n_logits=max_n_logits,
+                desired_logit_prob=desired_logit_prob,
             )
+            logits.append(chosen)
+            traced.append(trace(model, frozen, chosen.directions, skip_first=one.special_first_token))
+        # 5
+        everything = [torch.arange(len(one.starts.layer)) for one in traced]
+        if max_feature_nodes is None:
+            rows = effects(model, traced, everything, batch_size)
+            selected = [
+                every[: len(one.active.activation)] for every, one in zip(everything, traced, strict=True)
+            ]
+        else:
+            found = [
+                _most_influential(model, one, few.probabilities.float().cpu(), max_feature_nodes, batch_size)
+                for one, few in zip(traced, logits, strict=True)
+            ]
+            selected, rows = [one[0] for one in found], [one[1] for one in found]
     # 6
-    n_inputs = rows.shape[1]
-    kept = torch.cat([selected, torch.arange(n_active, n_inputs)])
-    n_nodes = len(kept) + n_logits
-    adjacency = torch.zeros(n_nodes, n_nodes)
-    adjacency[: len(selected), : len(kept)] = rows[: len(selected), kept]
-    adjacency[len(kept) :, : len(kept)] = rows[len(selected) :, kept]
-    return AttributionGraph(
-        tokens=encoded.tokens,
-        token_ids=encoded.ids,
-        active=active.where.cpu(),
-        activations=active.activation.float().cpu(),
-        selected=selected,
-        adjacency=adjacency,
-        logit_ids=logits.ids.cpu(),
-        logit_tokens=tuple(model.decode(token) for token in logits.ids.tolist()),
-        logit_probabilities=logits.probabilities.float().cpu(),
-        n_layers=model.n_layers,
-        target=f"salient-logits({max_n_logits}, {desired_logit_prob:g})",
-        target_position=target_position,
-        special_first_token=skip_first,
-        max_feature_nodes=max_feature_nodes,
-        dtype=str(model.dtype).removeprefix("torch."),
+    return [
+        AttributionGraph(
+            tokens=one.tokens,
+            token_ids=one.ids,
+            active=walked.active.where.cpu(),
+            activations=walked.active.activation.float().cpu(),
+            selected=kept,
+            adjacency=_adjacency(kept, effect, len(walked.active.activation)),
+            logit_ids=few.ids.cpu(),
+            logit_tokens=tuple(model.decode(token) for token in few.ids.tolist()),
+            logit_probabilities=few.probabilities.float().cpu(),
+            n_layers=model.n_layers,
+            target=f"salient-logits({max_n_logits}, {desired_logit_prob:g})",
+            target_position=len(one.ids) - 1,
+            special_first_token=one.special_first_token,
+            max_feature_nodes=max_feature_nodes,
+            dtype=str(model.dtype).removeprefix("torch."),
+        )
+        for one, walked, few, kept, effect in zip(encoded, traced, logits, selected, rows, strict=True)
+    ]
+
+
+def trace(model: ReplacementModel, frozen: Frozen, directions: Tensor, *, skip_first: bool) -> Traced:
+    """Steps 1, 2 and 4 for one prompt. directions: (n_logits, d_model) at the last norm's output."""
+    active = model.transcoders.encode(model.read(frozen), skip_first=skip_first)
+    return Traced(
+        frozen,
+        active,
+        sources(model, frozen, active, skip_first=skip_first),
+        targets(model, frozen, active, directions, len(frozen.ids) - 1),
     )
+
+
+def _adjacency(selected: Tensor, rows: Tensor, n_active: int) -> Tensor:
+    """The matrix in the graph's order, from the rows of the selected features and then of the logits."""
+    n_selected, n_logits = len(selected), len(rows) - len(selected)
+    if n_selected < n_active:
+        rows = rows[:, torch.cat([selected, torch.arange(n_active, rows.shape[1])])]
+    n_inputs = rows.shape[1]
+    adjacency = torch.zeros(n_inputs + n_logits, n_inputs + n_logits)
+    adjacency[:n_selected, :n_inputs] = rows[:n_selected]
+    adjacency[n_inputs:, :n_inputs] = rows[n_selected:]
+    return adjacency
 
 
 class Logits(NamedTuple):
@@ -142,20 +176,29 @@ def salient_logits(
 
 
 def _most_influential(
-    rows_of: Callable[[Tensor], Tensor], layer: Tensor, weights: Tensor, *, limit: int, at_once: int
+    model: ReplacementModel, traced: Traced, weights: Tensor, limit: int, batch_size: int
 ) -> tuple[Tensor, Tensor]:
     """Choose features greedily by their influence through the rows known so far.
 
-    layer: (n_active + n_logits,) of every target. Returns the chosen features (limit,), sorted, and the rows
-    of these features and of the logits, in that order.
+    weights: (n_logits,) probabilities. Returns the chosen features (≤ limit,), sorted, and the rows of these
+    features and of the logits, in that order.
     """
+    layer = traced.starts.layer.cpu()
     n_active = len(layer) - len(weights)
+
+    def rows_of(chosen: Tensor) -> Tensor:
+        return effects(model, [traced], [chosen], batch_size)[0]
+
+    if limit >= n_active:
+        return torch.arange(n_active), rows_of(torch.arange(len(layer)))
     known = torch.arange(n_active, len(layer))
     rows = rows_of(known)
     while (missing := limit + len(weights) - len(known)) > 0:
         influence = _influence_so_far(known, rows, layer[known], weights)[:n_active]
         influence[known[known < n_active]] = -1
-        chosen = torch.argsort(influence, descending=True, stable=True)[: min(missing, at_once)]
+        chosen = torch.argsort(influence, descending=True, stable=True)[
+            : min(missing, RANK_EVERY * batch_size)
+        ]
         known = torch.cat([known, chosen])
         rows = torch.cat([rows, rows_of(chosen)])
     order = torch.argsort(known)

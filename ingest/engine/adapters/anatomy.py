@@ -9,7 +9,9 @@ With attention patterns and norm scales held, every path between two points of t
 An adapter fills these in from a Hugging Face model; weights are views of the model's own parameters.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -65,25 +67,54 @@ class Attention:
         values = values.repeat_interleave(self.output.shape[0] // self.value.shape[0], dim=0)
         return torch.einsum("hqk,hkv,hdv->qd", pattern, values, self.output)
 
-    def backward(self, gradient: Tensor, pattern: Tensor) -> Tensor:
+    def backward(self, gradient: Tensor, parts: Sequence[tuple[slice, Tensor]]) -> Tensor:
         """The gradient at the input from that at the output: the transpose of `forward` for many rows at
         once.
 
-        gradient: (n_positions, n_rows, d_model); pattern: (n_heads, query, key). Returns the shape of
-        gradient.
+        gradient: (n_positions, n_rows, d_model); parts: the rows of each prompt, in order, and its pattern
+        (n_heads, query, key). Returns the shape of gradient.
         """
         n_positions, n_rows, d_model = gradient.shape
         n_heads, _, d_head = self.output.shape
-        n_groups = self.value.shape[0]
         mixed = torch.matmul(gradient.reshape(1, -1, d_model), self.output)
-        mixed = torch.bmm(pattern.transpose(1, 2), mixed.view(n_heads, n_positions, n_rows * d_head))
-        if n_groups != n_heads:
-            mixed = mixed.view(n_groups, n_heads // n_groups, n_positions, n_rows * d_head).sum(1)
-        mixed = mixed.view(n_groups, -1, d_head)
+        mixed = mixed.view(n_heads, n_positions, n_rows, d_head)
+        found = []
+        for rows, pattern in parts:
+            mine = mixed[:, :, rows].reshape(n_heads, n_positions, -1)
+            found.append(torch.bmm(pattern.transpose(1, 2), mine).view(n_heads, n_positions, -1, d_head))
+        held = found[0] if len(found) == 1 else torch.cat(found, dim=2)
+        return self._values_backward(held.view(n_heads, -1, d_head)).view(n_positions, n_rows, d_model)
+
+    def backward_from(self, gradient: Tensor, pattern: Tensor) -> Tensor:
+        """The same for gradients that stand at one position each, which is far cheaper.
+
+        gradient: (n_rows, d_model); pattern: (n_rows, n_heads, key), what the position of each row looks at.
+        Returns (key, n_rows, d_model).
+        """
+        n_heads, _, d_head = self.output.shape
+        n_groups = self.value.shape[0]
+        mixed = torch.matmul(gradient[None], self.output).view(n_groups, -1, d_head)
+        read = torch.bmm(mixed, self.value).view(n_heads, len(gradient), -1)
+        return torch.bmm(pattern.transpose(1, 2), read.transpose(0, 1)).transpose(0, 1)
+
+    def _values_backward(self, mixed: Tensor) -> Tensor:
+        """(n, d_model) through W_V, summed over heads, from what their values get (n_heads, n, d_head)."""
+        n_groups = self.value.shape[0]
+        if n_groups != len(mixed):
+            mixed = mixed.view(n_groups, len(mixed) // n_groups, *mixed.shape[1:]).sum(1)
         result = torch.mm(mixed[0], self.value[0])
         for group in range(1, n_groups):
             result.addmm_(mixed[group], self.value[group])
-        return result.view(n_positions, n_rows, d_model)
+        return result
+
+
+class Held(NamedTuple):
+    """What one layer's attention held on one prompt, up to the last position that matters."""
+
+    pattern: Tensor
+    """(n_heads, query, key)"""
+    scale: Tensor
+    """(n_positions, 1) of the norm before attention"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +125,35 @@ class Layer:
     attention: Attention
     mlp_norm: Norm
     mlp: nn.Module
+
+    def attention_backward(self, gradient: Tensor, parts: Sequence[tuple[slice, Held]]) -> Tensor:
+        """What a gradient after attention adds, by way of attention, to that before it.
+
+        gradient: (n_positions, n_rows, d_model); parts: the rows of each prompt, in order, and what was held
+        there. Returns the shape of gradient.
+        """
+        through = self.attention.backward(gradient, [(rows, held.pattern) for rows, held in parts])
+        return self.attention_norm.backward(through, _spread(parts))
+
+    def attention_backward_from(
+        self, gradient: Tensor, position: Tensor, parts: Sequence[tuple[slice, Held]]
+    ) -> Tensor:
+        """The same for gradients that stand at one position each.
+
+        gradient: (n_rows, d_model); position: (n_rows,) int64. Returns (n_positions, n_rows, d_model).
+        """
+        pattern = torch.cat([held.pattern[:, position[rows]].transpose(0, 1) for rows, held in parts])
+        through = self.attention.backward_from(gradient, pattern)
+        return self.attention_norm.backward(through, _spread(parts))
+
+
+def _spread(parts: Sequence[tuple[slice, Held]]) -> Tensor:
+    """(n_positions, n_rows or 1, 1) the scale of every row."""
+    if len(parts) == 1:
+        return parts[0][1].scale[:, None]
+    return torch.cat(
+        [held.scale[:, None].expand(-1, rows.stop - rows.start, -1) for rows, held in parts], dim=1
+    )
 
 
 @dataclass(frozen=True, eq=False)
