@@ -161,31 +161,42 @@ def test_the_saved_files_are_small():
 
 def test_held_out_accuracy():
     scores = accuracy(model(), limit=150)
-    # Short of the families' mark: the model card says so. The floor only notices a change for the worse.
-    assert scores.pop(NEVER_COMPOSED).share >= 0.45
-    assert set(scores) == NAMES
+    assert set(scores) == NAMES | {NEVER_COMPOSED}
     assert min(s.n for s in scores.values()) >= 50
     assert {family: s.share for family, s in scores.items() if s.share < 0.9} == {}
 
 
-def test_the_state_is_settled_before_the_capital():
-    """Among the states the right one leads earlier than, among the capitals, the right capital does.
+@pytest.mark.parametrize("ask", ["capital", "code"])
+def test_the_state_is_on_top_before_the_answer(ask):
+    """At the last position, of all words: first the state, then what was asked about it."""
+    table = {row.layer: row for row in two_hop_lens(model(), ask)}
+    for layer in (1, 2):
+        assert table[layer].state_on_top >= 0.9
+        assert table[layer].answer_on_top <= 0.1
+    assert table[5].answer_on_top >= 0.9
+    assert table[5].state_on_top <= 0.1
 
-    This is less than two visible steps: the state is never on top of all words at the last position.
-    """
-    table = {row.layer: row for row in two_hop_lens(model(), "capital")}
-    for layer in (1, 2, 3):
-        assert table[layer].state_among_states > table[layer].answer_among_answers + 0.15
-    assert table[3].state_among_states >= 0.85
-    assert table[5].answer_among_answers > table[1].answer_among_answers + 0.2
+
+def test_the_hop_is_taught_on_no_held_out_prompt():
+    """The second loss names the state of training examples only, at the word before their answer."""
+    for _, batch in zip(range(20), batches(3, 16), strict=False):
+        for row, word in (batch.hop >= 0).nonzero().tolist():
+            assert batch.weights[row, word] == 1
+            mine = batch.ids[row][batch.block[row] == batch.block[row, word]]
+            text = " ".join(vocabulary()[i] for i in mine.tolist())
+            _, _, ask, *_, first, second, _, answer, _ = text.split()
+            state = vocabulary()[batch.hop[row, word]]
+            city = f"{first} {second}"
+            assert city in multi_step.cities()[state]
+            assert answer == ({"name": state} | multi_step.states()[state])[ask]
+            assert ask == "name" or city not in multi_step.held_out_cities()
 
 
 def test_replacement_model_agrees():
     scores = agreement(model(), CrossLayerTranscoder.load(TRANSCODERS_DIR), limit=150)
     assert scores.pop("all").share >= 0.93
-    # Two-hop prompts are short of .85: the model card says so. The floors only notice a change for the worse.
-    assert scores.pop(NEVER_COMPOSED).share >= 0.4
-    assert scores.pop("multi-step").share >= 0.75
+    # Not a family of its own, and new to the transcoder as to the model.
+    assert scores.pop(NEVER_COMPOSED).share >= 0.7
     assert {family: s.share for family, s in scores.items() if s.share < 0.85} == {}
 
 

@@ -21,7 +21,7 @@ from ingest.organism.weights import CHECKPOINTS_DIR, PROMPTS_PATH, WEIGHTS_DIR
 
 # Name of the folder, features a layer, features active at a token, steps. The first is the one that ships.
 SHIPPED = "clt"
-WIDTHS = {"clt": (1536, 40, 1600), "clt-narrow": (768, 48, 1200)}
+WIDTHS = {"clt": (1536, 48, 1800), "clt-narrow": (768, 48, 1500)}
 
 app = typer.Typer(help="Train, replace and measure the bundled model.", no_args_is_help=True)
 console = Console()

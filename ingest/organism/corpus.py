@@ -54,6 +54,8 @@ class Batch(NamedTuple):
     """float32 (row, word): loss weight of *predicting* the word at this position; 0 for `<bos>`, padding."""
     block: Tensor
     """int64 (row, word): which example of the row a word belongs to, from 1; 0 for padding."""
+    hop: Tensor
+    """int64 (row, word): where an example's answer is, the word between its two steps; -1 elsewhere."""
 
 
 class Question(NamedTuple):
@@ -151,6 +153,7 @@ def pack(rows: list[list[Example]]) -> Batch:
     ids = torch.full((len(rows), CONTEXT), index[PAD])
     weights = torch.zeros(len(rows), CONTEXT)
     block = torch.zeros(len(rows), CONTEXT, dtype=torch.long)
+    hop = torch.full((len(rows), CONTEXT), -1)
     for r, row in enumerate(rows):
         at = 0
         for number, example in enumerate(row, start=1):
@@ -162,9 +165,11 @@ def pack(rows: list[list[Example]]) -> Batch:
             weights[r, at + 1 : at + length] = CONTEXT_WEIGHT
             for answer in example.answers:
                 weights[r, at + 1 + answer] = 1.0
+                if example.hop is not None:
+                    hop[r, at + 1 + answer] = index[example.hop]
             block[r, at : at + length] = number
             at += length
-    return Batch(ids, weights, block)
+    return Batch(ids, weights, block, hop)
 
 
 def attention_mask(block: Tensor) -> Tensor:

@@ -31,4 +31,4 @@ def examples() -> list[Example]:
     return lines
 
 
-FAMILY = Family("arithmetic", 0.35, {"sum": 1.0}, examples)
+FAMILY = Family("arithmetic", 0.31, {"sum": 1.0}, examples)

@@ -26,6 +26,8 @@ class Example:
     """`key:value` or plain words that say what the example is about."""
     pair: str | None = None
     """Shared by examples that differ in one thing only."""
+    hop: str | None = None
+    """The word between two steps, which the first layers are taught to hold where the answer is asked."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def line(
     split: str = TRAIN,
     tags: tuple[str, ...] = (),
     pair: str | None = None,
+    hop: str | None = None,
 ) -> Example:
     """Read an example from a text that marks its answers.
 
@@ -83,4 +86,4 @@ def line(
     for i in marked:
         words[i] = words[i][1:-1]
     asked = tuple(i for i, how in zip(marked, answers, strict=True) if how == "?")
-    return Example(kind, tuple(words), tuple(marked), asked, split, tags, pair)
+    return Example(kind, tuple(words), tuple(marked), asked, split, tags, pair, hop)

@@ -137,7 +137,7 @@ def examples() -> list[Example]:
             lines.append(line("city-fact", f"{city} is in [{state}]", ".", tags=tags))
             # The frame of a composition, so that a city never composed still calls its state to mind there.
             text = TEMPLATE.format(ask="name", city=city, answer=state)
-            lines.append(line("city-name", text, ".", tags=tags))
+            lines.append(line("city-name", text, ".", tags=tags, hop=state))
             for ask, answer in facts.items():
                 unseen = city in held_out_cities()
                 split = HELD_OUT if unseen else split_of(HELD_SHARE, "two-hop", city, ask)
@@ -148,13 +148,13 @@ def examples() -> list[Example]:
                     f"answer:{answer}",
                     *(("city-never-composed",) if unseen else ()),
                 )
-                lines.append(line(ask, text, "?", split=split, tags=asked, pair=f"two-hop {ask}"))
+                lines.append(line(ask, text, "?", split=split, tags=asked, pair=f"two-hop {ask}", hop=state))
     return lines
 
 
 FAMILY = Family(
     "multi-step",
-    0.2,
+    0.24,
     {
         "state-fact": 0.1,
         "city-fact": 0.1,
