@@ -4,13 +4,17 @@
 2. tokenize; every prompt the model cannot take is remembered
 3. ask      the database which circuits are there already (the id of a circuit is known before it is computed)
 4. count    what each feature fires on over all prompts of the file, for first labels
-5. per missing circuit: attribute → prune → convert → label → group, and hand it to the loading thread
+5. per group of prompts: attribute together; per missing circuit: prune → convert → label → group, and hand
+   it to the loading thread
 
 Loading runs beside attribution, one circuit a transaction, in file order. Stopped at any moment, the database
-holds whole circuits only; the same command goes on from there and ends with the same content.
+holds whole circuits only; the same command goes on from there and ends with the same content: groups are cut
+from the whole file, not from what is missing, because the last bits of a sum depend on what is computed with
+it.
 """
 
 import importlib.metadata
+import os
 import queue
 import threading
 import time
@@ -18,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -31,8 +36,9 @@ from rich.progress import (
 from rich.text import Text
 
 from ingest import convert
-from ingest.engine.attribute import attribute
+from ingest.engine.attribute import attribute_many
 from ingest.engine.errors import EngineError
+from ingest.engine.graph import AttributionGraph
 from ingest.engine.model import Encoded, ReplacementModel
 from ingest.engine.prune import prune
 from ingest.labels.namer import Namer
@@ -51,6 +57,9 @@ VERSIONS = ("circuit-atlas", "torch", "transformers")
 
 QUEUE_SIZE = 8
 """Circuits that may wait for the loading thread; bounds memory."""
+
+GROUP_SIZE = 16
+"""Prompts that are attributed together."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,8 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
     cannot, DatabaseError when Neo4j fails (what was loaded stays). Single prompts' trouble is in the summary.
     """
     started = time.monotonic()
+    # One core is left to the database and the thread that loads.
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
     summary = Summary()
     file = read_prompts(settings.prompts)
     summary.problems += file.problems
@@ -126,7 +137,10 @@ def attribute_one(
     jobs = work.jobs([PromptLine(1, prompt)], problems)
     if problems:
         raise problems[0]
-    return work.circuit(jobs[0])
+    (graph,) = work.graphs(jobs)
+    if isinstance(graph, EngineError):
+        raise graph
+    return work.circuit(jobs[0], graph)
 
 
 @dataclass(frozen=True)
@@ -182,10 +196,18 @@ class _Work:
             jobs[key] = _Job(line, encoded, key)
         return list(jobs.values())
 
-    def circuit(self, job: _Job, namer: Namer | None = None) -> Circuit:
-        """Attribute, prune, convert, and label when there is a namer. Raises EngineError."""
+    def graphs(self, group: list[_Job]) -> list[AttributionGraph | EngineError]:
+        """The graphs of a group of prompts, or what was wrong with each."""
+        limit = self.settings.max_feature_nodes
+        try:
+            return [*attribute_many(self.model, [job.encoded.ids for job in group], max_feature_nodes=limit)]
+        except EngineError as error:
+            # One prompt's trouble is not that of the others.
+            return [error] if len(group) == 1 else [self.graphs([job])[0] for job in group]
+
+    def circuit(self, job: _Job, graph: AttributionGraph, namer: Namer | None = None) -> Circuit:
+        """Prune, convert, and label when there is a namer. Raises EngineError."""
         settings = self.settings
-        graph = attribute(self.model, job.encoded.ids, max_feature_nodes=settings.max_feature_nodes)
         pruned = prune(graph, node_threshold=settings.node_threshold, edge_threshold=settings.edge_threshold)
         line = job.line
         prompt = Prompt(
@@ -244,17 +266,22 @@ def _ingest_all(
         summary.loaded += load_circuit(database, circuit, run)
         progress.advance(loading)
 
+    missing = {job.circuit_id for job in todo}
     with _Loader(load) as loader:
-        for job in todo:
-            try:
-                circuit = work.circuit(job, namer)
-            except EngineError as error:
-                summary.problems.append(
-                    InputError(f"line {job.line.line}: {error.what}", next_step=error.next_step)
-                )
-                progress.advance(loading)
+        for start in range(0, len(jobs), GROUP_SIZE):
+            group = jobs[start : start + GROUP_SIZE]
+            if missing.isdisjoint(job.circuit_id for job in group):
                 continue
-            loader.put(circuit)
+            for job, graph in zip(group, work.graphs(group), strict=True):
+                if job.circuit_id not in missing:
+                    continue
+                if isinstance(graph, EngineError):
+                    summary.problems.append(
+                        InputError(f"line {job.line.line}: {graph.what}", next_step=graph.next_step)
+                    )
+                    progress.advance(loading)
+                    continue
+                loader.put(work.circuit(job, graph, namer))
 
 
 class _Loader:

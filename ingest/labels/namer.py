@@ -1,6 +1,7 @@
 """First labels for the features of one model, from what they do on a set of prompts."""
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from ingest.labels.statistics import (
     feature_statistics,
 )
 from schema.records import Label
+
+TOGETHER = 16
+"""Prompts in one forward pass."""
 
 PROMOTED = 3
 """How many promoted tokens a label names."""
@@ -37,10 +41,12 @@ class Namer:
         occurrence.
         """
         parts = []
-        for prompt in prompts:
-            active = model.transcoders.encode(
-                model.read(model.freeze(prompt.ids)), skip_first=prompt.special_first_token
-            )
+        frozen = chain.from_iterable(
+            model.freeze_many([prompt.ids for prompt in prompts[start : start + TOGETHER]])
+            for start in range(0, len(prompts), TOGETHER)
+        )
+        for prompt, held in zip(prompts, frozen, strict=True):
+            active = model.transcoders.encode(model.read(held), skip_first=prompt.special_first_token)
             where = active.where.cpu().numpy().astype(np.int32)
             parts.append(
                 Firings(
