@@ -148,10 +148,19 @@ class Answer(NamedTuple):
 
 
 def attribute_slowly(
-    folders: Folders, ids: list[int], logit_ids: list[int], *, skip_first: bool, dtype: torch.dtype
+    folders: Folders,
+    ids: list[int],
+    logit_ids: list[int],
+    *,
+    skip_first: bool,
+    dtype: torch.dtype,
+    without: tuple[int, int] | None = None,
 ) -> Answer:
     """Attribute by autograd: every source gets a multiplier of 1; an edge is the target's derivative by
-    it."""
+    it.
+
+    without: (layer, head) that no effect may pass through.
+    """
     model = LlamaForCausalLM.from_pretrained(folders.model, dtype=dtype, attn_implementation="eager")
     weights = {name: tensor.detach() for name, tensor in model.named_parameters()}
     config: Any = model.config
@@ -178,6 +187,7 @@ def attribute_slowly(
         name = f"model.layers.{layer}.self_attn"
         value = linear(f"{name}.v_proj", x).view(n_positions, n_groups, d_head)
         heads = [patterns[layer][0, h] @ value[:, h * n_groups // n_heads] for h in range(n_heads)]
+        heads = [head.detach() if (layer, h) == without else head for h, head in enumerate(heads)]
         return linear(f"{name}.o_proj", torch.cat(heads, dim=-1))
 
     # 1. which features fire, on the real model
