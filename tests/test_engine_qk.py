@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from ingest.engine.adapters.queries import queries
 from ingest.engine.errors import SettingError
 from ingest.engine.model import ReplacementModel
-from ingest.engine.qk import QkAttribution, qk_attribution
+from ingest.engine.qk import QkAttribution, Source, qk_attribution
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 
 
@@ -66,9 +66,7 @@ def test_a_part_is_what_a_node_put_into_the_query(tmp_path: Path) -> None:
         normed = part.attention_norm.forward(stream, frozen.attention_scale[0])
         stream = stream + part.attention.forward(normed, frozen.pattern[0])
         read = model.anatomy.layers[1].attention_norm.forward(stream, frozen.attention_scale[1])[5]
-        token = next(
-            place for place, source in enumerate(found.sources) if source[:3] == ("token", -1, position)
-        )
+        token = found.sources.index(Source("token", -1, position, frozen.ids[position]))
         # A rotation keeps lengths.
         size = (how.query[2] @ read).norm() * how.scaling
         torch.testing.assert_close(found.query_parts[token].norm(), size, rtol=1e-6, atol=1e-9)
@@ -103,7 +101,7 @@ SMALL: dict[str, Any] = {
 GROUPED = SMALL | {"num_key_value_heads": 2, "head_dim": 8}
 CONFIGS = {
     "GPT2": transformers.GPT2Config(vocab_size=20, n_embd=16, n_layer=2, n_head=4, n_positions=32),
-    "GPTNeoX": transformers.GPTNeoXConfig(**SMALL, rotary_pct=0.5),
+    "GPTNeoX": transformers.GPTNeoXConfig(**(SMALL | {"rotary_pct": 0.5})),
     "Llama": transformers.LlamaConfig(**GROUPED),
     "Mistral": transformers.MistralConfig(**GROUPED),
     "Qwen2": transformers.Qwen2Config(**SMALL, num_key_value_heads=2),

@@ -36,7 +36,8 @@ MEMORY = 1 << 30
 """Bytes that the sources' streams may take; more sources are carried up in several rounds."""
 
 
-class Source(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Source:
     """One side of a pair."""
 
     kind: str

@@ -1,0 +1,75 @@
+"""What ablating a node of a graph really changes, with everything held: the measured side of its edges.
+
+With patterns, norm scales and MLP outputs held, the model is linear, so taking away what source s writes
+changes target t by -A[t, s], up to rounding. Each source is one row of a batch: what it wrote is taken from
+the embeddings or MLP outputs of the real model, whose own modules then compute what follows.
+"""
+
+import torch
+from torch import Tensor
+
+from ingest.engine.graph import AttributionGraph
+from ingest.engine.hold import Added, Freeze, Hold, run
+from ingest.engine.model import ReplacementModel
+from ingest.engine.streams import choose, writes
+from ingest.engine.transcoder import Active
+
+BATCH_SIZE = 64
+"""Sources ablated in one pass."""
+
+
+def measured_effects(
+    model: ReplacementModel,
+    graph: AttributionGraph,
+    sources: Tensor,
+    *,
+    batch_size: int = BATCH_SIZE,
+) -> Tensor:
+    """(n_nodes, n_sources) effect of sources on all nodes, as measured: to compare with `adjacency`.
+
+    sources: (n,) int64 nodes of the graph, logits excepted. Logits are those of the model, mean-centred.
+    """
+    device, n_inputs = model.device, graph.n_active + (graph.n_layers + 1) * graph.n_positions
+    inputs = torch.cat([graph.selected, torch.arange(graph.n_active, n_inputs)])[sources].to(device)
+    with torch.no_grad():
+        frozen = model.freeze(graph.token_ids)
+        active = Active(graph.active.to(device), graph.activations.to(device, model.dtype))
+        written = writes(model, frozen, active, skip_first=graph.special_first_token)
+        tokens = torch.tensor([graph.token_ids], device=device)
+        plain = run(model, tokens)
+        found = []
+        for nodes in inputs.split(batch_size):
+            size = (len(nodes), graph.n_positions, model.d_model)
+            taken = []
+            for each in written:
+                mine = choose(each, nodes, n_inputs)
+                change = torch.zeros(size, dtype=model.dtype, device=device)
+                taken.append(change.index_put((mine.rows, mine.position), -mine.vectors, accumulate=True))
+            rows = torch.zeros(len(nodes), dtype=torch.int64, device=device)
+            after = run(
+                model,
+                tokens.expand(len(nodes), -1),
+                hold=Hold(plain, rows, Freeze.EVERYTHING),
+                added=_from(taken[1:]),
+                embedded=taken[0],
+            )
+            read = [new - old for new, old in zip(after.read, plain.read, strict=True)]
+            found.append(_effects(model, graph, read, after.logits - plain.logits))
+    return torch.cat(found, dim=1).cpu()
+
+
+def _from(changes: list[Tensor]) -> Added:
+    return lambda layer, read: changes[layer]
+
+
+def _effects(model: ReplacementModel, graph: AttributionGraph, read: list[Tensor], logits: Tensor) -> Tensor:
+    """(n_nodes, n_rows) minus the change of every node, from changes of what is read and of logits."""
+    effects = logits.new_zeros(graph.n_nodes, len(logits))
+    features = graph.features.to(logits.device)
+    for layer, change in enumerate(read):
+        mine = (features[:, 0] == layer).nonzero().flatten()
+        encoder = model.transcoders.layers[layer].encoder[features[mine, 2]]
+        effects[mine] = -torch.einsum("bfd,fd->fb", change[:, features[mine, 1]], encoder)
+    at = logits[:, graph.target_position]
+    effects[graph.logit_nodes] = (at.mean(-1, keepdim=True) - at)[:, graph.logit_ids.to(logits.device)].T
+    return effects
