@@ -3,12 +3,13 @@
 import strawberry
 
 from api.connection import After, Connection, First, Window, connect, stretch, window
-from api.inputs import AbsentFrom, CircuitSet, Match, SharedOrder, checked_count, checked_list, tags_needed
+from api.inputs import Align, CircuitSet, Match, checked_list, node_label, tags_needed
 from api.loaders import Info
 from api.types import Circuit, Feature, FeatureUse, Supernode, load_circuits, load_features, load_supernodes
 from api.types_plain import Considered, columns
 from schema import queries
 from schema.errors import InputError, NotFoundError
+from schema.records import NodeKind
 
 MIXED = (
     "True when circuits of different transcoder sets or thresholds were compared: what is absent may "
@@ -92,8 +93,13 @@ class CircuitsSharing(Connection[CircuitSharing]):
         features: list[str],
         mode: Match,
         min_influence: float | None,
+        kind: NodeKind | None,
         among: CircuitSet | None,
     ) -> "CircuitsSharing":
+        if kind not in (None, NodeKind.FEATURE, NodeKind.LOGIT):
+            raise InputError(
+                f"kind: features do not act on nodes of kind {kind.name}", next_step="give FEATURE or LOGIT"
+            )
         loaded = await load_features(info, features)
         considered = await consider(info, among, transcoders=sorted({each.set_id for each in loaded}))
         page = await info.context.loaders.ask_page(
@@ -101,6 +107,7 @@ class CircuitsSharing(Connection[CircuitSharing]):
             features=features,
             needed=len(features) if mode is Match.ALL else 1,
             min_influence=min_influence,
+            kind=node_label(kind),
             circuits=None if among is None else considered.ids,
             **where._asdict(),
         )
@@ -117,97 +124,6 @@ class CircuitsSharing(Connection[CircuitSharing]):
             considered=considered,
             mixed_settings=considered.mixed_settings,
             **stretch(where, page.total, items)._asdict(),
-        )
-
-
-@strawberry.type(description="A feature that several circuits of a set have, and how common it is outside.")
-class SharedFeature:
-    n_circuits: int = strawberry.field(description="Circuits of the set that have it.")
-    n_considered: int = strawberry.field(
-        description="Circuits of the set that could have it: those made with its transcoder set."
-    )
-    share: float = strawberry.field(description="nCircuits / nConsidered, 0 to 1.")
-    mean_influence: float | None = strawberry.field(
-        description="Mean influence over the circuits of the set that have it: absent is not counted as 0."
-    )
-    n_circuits_outside: int = strawberry.field(description="Circuits outside that have it.")
-    n_considered_outside: int = strawberry.field(
-        description="Circuits outside that could have it: those made with its transcoder set."
-    )
-    share_outside: float | None = strawberry.field(
-        description="nCircuitsOutside / nConsideredOutside, 0 to 1; null when there are none outside."
-    )
-    lift: float | None = strawberry.field(
-        description="share / shareOutside: above 1 it is typical of the set. Null when never seen outside."
-    )
-    feature_id: strawberry.Private[str]
-
-    @classmethod
-    def of(cls, row: queries.SharedRow) -> "SharedFeature":
-        return cls(
-            feature_id=row.feature,
-            n_circuits=row.support,
-            n_considered=row.n_inside,
-            share=row.support / row.n_inside,
-            mean_influence=row.influence,
-            n_circuits_outside=row.support_outside,
-            n_considered_outside=row.n_outside,
-            share_outside=row.support_outside / row.n_outside if row.n_outside else None,
-            lift=row.lift,
-        )
-
-    @strawberry.field(description="The feature, with its labels.")
-    async def feature(self, info: Info) -> Feature:
-        return (await load_features(info, [self.feature_id]))[0]
-
-
-@strawberry.type(description="The features that circuits share.")
-class SharedFeatures(Connection[SharedFeature]):
-    considered: Considered = strawberry.field(description="The circuits of the set: the denominator inside.")
-    outside: Considered = strawberry.field(
-        description="The denominator outside: the circuits of `absentFrom`, else all others of the same "
-        "transcoder sets."
-    )
-    mixed_settings: bool = strawberry.field(description=MIXED)
-
-    @classmethod
-    async def ask(
-        cls,
-        info: Info,
-        where: Window,
-        among: CircuitSet,
-        min_circuits: int,
-        absent_from: AbsentFrom | None,
-        order: SharedOrder,
-    ) -> "SharedFeatures":
-        inside = await consider(info, among)
-        if absent_from is None:
-            outside = await consider(
-                info, None, transcoders=sorted({each.transcoders for each in inside.settings})
-            )
-            outside = outside.without(inside)
-        else:
-            checked_count("absentFrom.maxCircuits", absent_from.max_circuits, 0)
-            outside = await consider(info, absent_from)
-            if common := len(set(inside.ids) & set(outside.ids)):
-                raise InputError(
-                    f"{common} circuits are both in the set and in absentFrom",
-                    next_step="narrow one of them, for example by a tag that the other does not have",
-                )
-        page = await info.context.loaders.ask_page(
-            queries.SHARED_FEATURES,
-            inside=inside.ids,
-            outside=None if absent_from is None else outside.ids,
-            min_circuits=min_circuits,
-            max_outside=None if absent_from is None else absent_from.max_circuits,
-            order=order.value,
-            **where._asdict(),
-        )
-        return cls(
-            considered=inside,
-            outside=outside,
-            mixed_settings=mixed(inside, outside),
-            **stretch(where, page.total, [SharedFeature.of(row) for row in page.rows])._asdict(),
         )
 
 
@@ -232,7 +148,7 @@ class Supernodes(Connection[Supernode]):
         )
 
 
-@strawberry.type(description="A feature in two circuits, positions taken together; null: a circuit lacks it.")
+@strawberry.type(description="A feature in two circuits; null: a circuit lacks it.")
 class ComparedFeature:
     influence_a: float | None = strawberry.field(description="Its influence in circuit a.")
     influence_b: float | None = strawberry.field(description="Its influence in circuit b.")
@@ -241,6 +157,9 @@ class ComparedFeature:
     )
     activation_a: float | None = strawberry.field(description="Its highest activation in circuit a.")
     activation_b: float | None = strawberry.field(description="Its highest activation in circuit b.")
+    place: int | None = strawberry.field(
+        description="Where the two are aligned: position from 0, or from the end; null when aligned freely."
+    )
     positions_a: list[int] = strawberry.field(description="Where it stands in the prompt of a, from 0.")
     positions_b: list[int] = strawberry.field(description="Where it stands in the prompt of b, from 0.")
     feature_id: strawberry.Private[str]
@@ -251,13 +170,17 @@ class ComparedFeature:
 
 
 @strawberry.type(
-    description="The effect of one feature on another in two circuits, summed over positions. What a circuit "
+    description="The effect of one feature on another in two circuits, what aligns added up. What a circuit "
     "lacks is null."
 )
 class ComparedEffect:
     weight_a: float | None = strawberry.field(description="Summed signed weight in circuit a.")
     weight_b: float | None = strawberry.field(description="Summed signed weight in circuit b.")
     difference: float | None = strawberry.field(description="weightA - weightB; null unless both have it.")
+    source_place: int | None = strawberry.field(
+        description="Where the source is aligned: position from 0, or from the end; null when aligned freely."
+    )
+    target_place: int | None = strawberry.field(description="The same of the target.")
     source_id: strawberry.Private[str]
     target_id: strawberry.Private[str]
 
@@ -270,10 +193,11 @@ class ComparedEffect:
         return (await load_features(info, [self.target_id]))[0]
 
 
-@strawberry.type(description="Two circuits side by side, features and effects aligned free of position.")
+@strawberry.type(description="Two circuits side by side.")
 class CircuitComparison:
     a: Circuit = strawberry.field(description="The first circuit.")
     b: Circuit = strawberry.field(description="The second circuit.")
+    align: Align = strawberry.field(description="How features and effects are aligned.")
     mixed_settings: bool = strawberry.field(description=MIXED)
 
     @strawberry.field(description="Features that only circuit a has, highest influence first.")
@@ -312,12 +236,25 @@ class CircuitComparison:
     ) -> Connection[ComparedEffect]:
         return await self._edges(info, "both", first, after)
 
+    @strawberry.field(
+        description="Effects that both have, with opposite signs; greatest difference of weight first."
+    )
+    async def edges_flipped(
+        self, info: Info, first: First = None, after: After = None
+    ) -> Connection[ComparedEffect]:
+        return await self._edges(info, "flipped", first, after)
+
     async def _features(
         self, info: Info, part: str, first: int | None, after: str | None
     ) -> Connection[ComparedFeature]:
         where = window(info.context.limits, first, after)
         page = await info.context.loaders.ask_page(
-            queries.COMPARE_FEATURES, a=self.a.id, b=self.b.id, part=part, **where._asdict()
+            queries.COMPARE_FEATURES,
+            a=self.a.id,
+            b=self.b.id,
+            align=self.align.value,
+            part=part,
+            **where._asdict(),
         )
         items = [
             ComparedFeature(feature_id=row.feature, **columns(row, without=("feature",))) for row in page.rows
@@ -329,7 +266,12 @@ class CircuitComparison:
     ) -> Connection[ComparedEffect]:
         where = window(info.context.limits, first, after)
         page = await info.context.loaders.ask_page(
-            queries.COMPARE_EDGES, a=self.a.id, b=self.b.id, part=part, **where._asdict()
+            queries.COMPARE_EDGES,
+            a=self.a.id,
+            b=self.b.id,
+            align=self.align.value,
+            part=part,
+            **where._asdict(),
         )
         items = [
             ComparedEffect(

@@ -34,13 +34,11 @@ class FeatureOrder(Enum):
     LAYER = strawberry.enum_value("layer", description="By layer, then by index.")
 
 
-@strawberry.enum(description="Order of shared features; ties are broken by support, influence and id.")
-class SharedOrder(Enum):
-    SUPPORT = strawberry.enum_value("support", description="Those of most circuits of the set first.")
-    INFLUENCE = strawberry.enum_value("influence", description="Highest mean influence in the set first.")
-    LIFT = strawberry.enum_value(
-        "lift", description="Those most typical of the set first; features that never occur outside lead."
-    )
+@strawberry.enum(description="How two prompts are laid over each other.")
+class Align(Enum):
+    FREE = strawberry.enum_value("free", description="Wherever in the prompt.")
+    POSITION = strawberry.enum_value("position", description="At the same position from the beginning.")
+    FROM_END = strawberry.enum_value("from_end", description="At the same distance from the end.")
 
 
 @strawberry.input(
@@ -60,13 +58,6 @@ class CircuitSet:
     )
     tag_mode: Match = strawberry.field(
         default=Match.ALL, description="Whether a prompt needs all of `tags` or any of them."
-    )
-
-
-@strawberry.input(description="The circuits in which a feature should be absent or rare.")
-class AbsentFrom(CircuitSet):
-    max_circuits: int = strawberry.field(
-        default=0, description="In how many of these circuits a feature may still occur: 0 or more."
     )
 
 

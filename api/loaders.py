@@ -12,7 +12,7 @@ from strawberry.dataloader import DataLoader
 from api.limits import Limits
 from schema.database import AsyncDatabase
 from schema.errors import LimitError, QueryTimeoutError
-from schema.queries import Page, Question, ask_async
+from schema.question import Page, Question, ask_async
 
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")

@@ -8,29 +8,36 @@ from strawberry import argument
 from api.answers import (
     CircuitComparison,
     CircuitsSharing,
-    SharedFeatures,
     Supernodes,
     consider,
     require_known,
 )
+from api.audit import AuditQuery
 from api.connection import After, Connection, First, connect, window
+from api.contrast import ContrastQuery
+from api.hubs import HubQuery
 from api.inputs import (
-    AbsentFrom,
+    Align,
     CircuitFilter,
     CircuitOrder,
     CircuitSet,
     FeatureOrder,
     Match,
-    SharedOrder,
     checked_count,
     checked_list,
     checked_text,
     tags_needed,
 )
 from api.loaders import Info
+from api.search import SearchQuery
+from api.shared import SharedQuery
+from api.similar import SimilarQuery
+from api.structure import StructureQuery
 from api.types import Circuit, Feature, load_circuits, load_features
 from api.types_plain import Family
 from schema import queries
+from schema.question import full_text, words_of
+from schema.records import NodeKind
 
 Search = Annotated[
     str | None,
@@ -39,7 +46,7 @@ Search = Annotated[
 
 
 @strawberry.type(description="Questions to the circuit atlas.")
-class Query:
+class Query(SharedQuery, ContrastQuery, SimilarQuery, StructureQuery, HubQuery, SearchQuery, AuditQuery):
     @strawberry.field(description="One feature; null when no circuit in the database ever had it.")
     async def feature(
         self,
@@ -73,7 +80,7 @@ class Query:
         search = checked_text(limits, "search", search)
         page = await info.context.loaders.ask_page(
             queries.FEATURES,
-            search=None if search is None else queries.full_text(search),
+            search=None if search is None else full_text(search),
             layer=layer,
             family=family,
             min_circuits=checked_count("minCircuits", min_circuits, 1),
@@ -109,7 +116,7 @@ class Query:
             families=checked_list(limits, "filter.families", given.families),
             tags=tags or [],
             min_tags=tags_needed(tags, given.tag_mode),
-            text=None if text is None else queries.full_text(text),
+            text=None if text is None else full_text(text),
             answer=given.answer,
             correct=given.correct,
             min_replacement=given.min_replacement_score,
@@ -141,6 +148,13 @@ class Query:
                 description="A feature counts only with at least this influence in the circuit: 0 or more."
             ),
         ] = None,
+        kind: Annotated[
+            NodeKind | None,
+            argument(
+                description="A feature counts only where it acts directly on a node of this kind: FEATURE or "
+                "LOGIT."
+            ),
+        ] = None,
         among: Annotated[CircuitSet | None, argument(description="Only circuits of this set.")] = None,
         first: First = None,
         after: After = None,
@@ -148,51 +162,9 @@ class Query:
         where = window(info.context.limits, first, after)
         ids = checked_list(info.context.limits, "features", features)
         await require_known(info, features=ids)
-        return await CircuitsSharing.ask(info, where, ids or [], mode, min_influence, among)
+        return await CircuitsSharing.ask(info, where, ids or [], mode, min_influence, kind, among)
 
-    @strawberry.field(
-        description="Which features circuits share, and how common the same features are outside. Name the "
-        "circuits by id, family or tags; what is given combines with AND; nothing given means all circuits."
-    )
-    async def shared_features(
-        self,
-        info: Info,
-        circuits: Annotated[
-            list[strawberry.ID] | None, argument(description="These circuits. Unknown: an error (NOT_FOUND).")
-        ] = None,
-        families: Annotated[
-            list[str] | None,
-            argument(description="Circuits of one of these families. Unknown: an error (NOT_FOUND)."),
-        ] = None,
-        tags: Annotated[
-            list[str] | None,
-            argument(description="Circuits of prompts with these tags. Unknown: an error (NOT_FOUND)."),
-        ] = None,
-        tag_mode: Annotated[
-            Match, argument(description="Whether a prompt needs all of `tags` or any of them.")
-        ] = Match.ALL,
-        min_circuits: Annotated[
-            int,
-            argument(description="A feature is shared when at least this many circuits have it: 1 or more."),
-        ] = 2,
-        absent_from: Annotated[
-            AbsentFrom | None,
-            argument(description="Only features that are absent, or rare, in these other circuits."),
-        ] = None,
-        order_by: Annotated[SharedOrder, argument(description="Which come first.")] = SharedOrder.SUPPORT,
-        first: First = None,
-        after: After = None,
-    ) -> SharedFeatures:
-        return await SharedFeatures.ask(
-            info,
-            window(info.context.limits, first, after),
-            CircuitSet(circuits=circuits, families=families, tags=tags, tag_mode=tag_mode),
-            checked_count("minCircuits", min_circuits, 1),
-            absent_from,
-            order_by,
-        )
-
-    @strawberry.field(description="What two circuits have in common and what not, free of position.")
+    @strawberry.field(description="What two circuits have in common and what not.")
     async def compare_circuits(
         self,
         info: Info,
@@ -200,10 +172,13 @@ class Query:
         b: Annotated[
             strawberry.ID, argument(description="Id of another one. Unknown: an error (NOT_FOUND).")
         ],
+        align: Annotated[
+            Align, argument(description="How the two prompts are laid over each other.")
+        ] = Align.FREE,
     ) -> CircuitComparison:
         both = await consider(info, CircuitSet(circuits=[a, b]))
         first, second = await load_circuits(info, [a, b])
-        return CircuitComparison(a=first, b=second, mixed_settings=both.mixed_settings)
+        return CircuitComparison(a=first, b=second, align=align, mixed_settings=both.mixed_settings)
 
     @strawberry.field(
         description="Groups of features by their name, over all circuits; by label, then score."
@@ -223,7 +198,7 @@ class Query:
         return await Supernodes.ask(
             info,
             window(limits, first, after),
-            [] if label is None else queries.words_of(label),
+            [] if label is None else words_of(label),
             checked_list(limits, "families", families),
         )
 

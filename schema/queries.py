@@ -1,112 +1,8 @@
-"""Every question the API asks the database: a Cypher file in `schema/cypher` and the type of its rows.
+"""Every question about one circuit, feature or list of them: its file in `schema/cypher`, and its rows."""
 
-A `Question` is a value. Two tiny runners, `ask` and `ask_async`, run any of them: nothing is written twice.
-The files can be pasted into the Neo4j console: their `:param` lines set sample values there, and are left out
-here. Values from outside travel as parameters, never as text of a query.
-"""
+from typing import Any, NamedTuple
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from importlib import resources
-from typing import Any, Generic, NamedTuple, TypeVar
-
-from schema.database import AsyncDatabase, Database
-from schema.errors import InputError
-
-Row = TypeVar("Row")
-Record = Mapping[str, Any]
-
-_PARAM = re.compile(r"^:param (?P<name>\w+) => (?P<value>.*?);?$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Question(Generic[Row]):
-    """One question: where its Cypher is, and how a record of the answer becomes a row."""
-
-    name: str
-    """Name of the file in `schema/cypher`, without its ending."""
-    decode: Callable[[Record], Row]
-
-    @cached_property
-    def file(self) -> str:
-        """The whole file, as one would paste it."""
-        return resources.files("schema").joinpath("cypher", f"{self.name}.cypher").read_text(encoding="utf-8")
-
-    @cached_property
-    def text(self) -> str:
-        """The Cypher that is sent: the file without its `:param` lines."""
-        return _PARAM.sub("", self.file).strip()
-
-    @cached_property
-    def samples(self) -> dict[str, str]:
-        """Every parameter with its sample value, a Cypher expression."""
-        return {match["name"]: match["value"] for match in _PARAM.finditer(self.file)}
-
-
-def ask(database: Database, question: Question[Row], *, timeout_s: float, **parameters: object) -> list[Row]:
-    """The rows of the answer. Raises QueryTimeoutError past `timeout_s`."""
-    return [
-        question.decode(record) for record in database.read(question.text, parameters, timeout_s=timeout_s)
-    ]
-
-
-async def ask_async(
-    database: AsyncDatabase, question: Question[Row], *, timeout_s: float, **parameters: object
-) -> list[Row]:
-    """`ask`, on the asynchronous driver."""
-    records = await database.read(question.text, parameters, timeout_s=timeout_s)
-    return [question.decode(record) for record in records]
-
-
-def words_of(search: str) -> list[str]:
-    """The words of `search` in lower case: letters and digits only, so nothing in them can be read as syntax.
-
-    Raises InputError when there are none.
-    """
-    words = re.findall(r"[^\W_]+", search.lower())
-    if not words:
-        raise InputError(
-            f"There is no word to search for in {search!r}",
-            next_step="give at least one word of letters or digits, or leave the argument out",
-        )
-    return words
-
-
-def full_text(search: str) -> str:
-    """A full-text query that wants every word of `search`, each whole or as the beginning of a word."""
-    return " ".join(f'+("{word}" {word}*)' for word in words_of(search))
-
-
-class Page(NamedTuple, Generic[Row]):
-    """A stretch of a longer list."""
-
-    total: int
-    """Length of the whole list."""
-    rows: list[Row]
-    key: Any = None
-    """What the list belongs to, in questions that are asked of many keys at once."""
-
-
-def _page(row: Callable[..., Row]) -> Callable[[Record], Page[Row]]:
-    """Decodes {total, rows, key?}, each row a map of the row type's fields."""
-
-    def decode(record: Record) -> Page[Row]:
-        return Page(record["total"], [row(**each) for each in record["rows"]], record.get("key"))
-
-    return decode
-
-
-def _row(row: Callable[..., Row]) -> Callable[[Record], Row]:
-    def decode(record: Record) -> Row:
-        return row(**record)
-
-    return decode
-
-
-def _ids(record: Record) -> Page[str]:
-    return Page(record["total"], list(record["rows"]), record.get("key"))
+from schema.question import Question, ids_of, page_of, row_of
 
 
 class HealthRow(NamedTuple):
@@ -308,18 +204,9 @@ class OccurrenceRow(NamedTuple):
     logits: list[dict[str, Any]]
 
 
-class SharedRow(NamedTuple):
-    feature: str
-    support: int
-    n_inside: int
-    influence: float | None
-    support_outside: int
-    n_outside: int
-    lift: float | None
-
-
 class ComparedFeatureRow(NamedTuple):
     feature: str
+    place: int | None
     influence_a: float | None
     influence_b: float | None
     difference: float | None
@@ -332,6 +219,8 @@ class ComparedFeatureRow(NamedTuple):
 class ComparedEdgeRow(NamedTuple):
     source: str
     target: str
+    source_place: int | None
+    target_place: int | None
     weight_a: float | None
     weight_b: float | None
     difference: float | None
@@ -350,38 +239,33 @@ class FamilyRow(NamedTuple):
     tags: list[str]
 
 
-HEALTH = Question("health", _row(HealthRow))
-UNKNOWN = Question("unknown", _row(UnknownRow))
-CONSIDERED = Question("considered", _row(SettingsRow))
+HEALTH = Question("health", row_of(HealthRow))
+UNKNOWN = Question("unknown", row_of(UnknownRow))
+CONSIDERED = Question("considered", row_of(SettingsRow))
 
-CIRCUITS = Question("circuits", _ids)
-CIRCUITS_BY_ID = Question("circuits_by_id", _row(CircuitRow))
-PROMPTS_BY_ID = Question("prompts_by_id", _row(PromptRow))
-RUNS_BY_ID = Question("runs_by_id", _row(RunRow))
-TRANSCODERS_BY_ID = Question("transcoders_by_id", _row(TranscodersRow))
-NODES_OF_CIRCUIT = Question("nodes_of_circuit", _ids)
-NODES_BY_ID = Question("nodes_by_id", _row(NodeRow))
-EDGES_OF_CIRCUIT = Question("edges_of_circuit", _page(EffectRow))
-FEATURES_OF_CIRCUIT = Question("features_of_circuit", _page(UseRow))
-SUPERNODES_OF_CIRCUIT = Question("supernodes_of_circuit", _ids)
-SUPERNODES_BY_ID = Question("supernodes_by_id", _row(SupernodeRow))
-SUPERNODE_EDGES = Question("supernode_edges", _row(SupernodeEdgeRow))
+CIRCUITS = Question("circuits", ids_of)
+CIRCUITS_BY_ID = Question("circuits_by_id", row_of(CircuitRow))
+PROMPTS_BY_ID = Question("prompts_by_id", row_of(PromptRow))
+RUNS_BY_ID = Question("runs_by_id", row_of(RunRow))
+TRANSCODERS_BY_ID = Question("transcoders_by_id", row_of(TranscodersRow))
+NODES_OF_CIRCUIT = Question("nodes_of_circuit", ids_of)
+NODES_BY_ID = Question("nodes_by_id", row_of(NodeRow))
+EDGES_OF_CIRCUIT = Question("edges_of_circuit", page_of(EffectRow))
+FEATURES_OF_CIRCUIT = Question("features_of_circuit", page_of(UseRow))
+SUPERNODES_OF_CIRCUIT = Question("supernodes_of_circuit", ids_of)
+SUPERNODES_BY_ID = Question("supernodes_by_id", row_of(SupernodeRow))
+SUPERNODE_EDGES = Question("supernode_edges", row_of(SupernodeEdgeRow))
 
-FEATURES = Question("features", _ids)
-FEATURES_BY_ID = Question("features_by_id", _row(FeatureRow))
-LABELS_OF_FEATURE = Question("labels_of_feature", _row(LabelRow))
-FAMILIES_OF_FEATURE = Question("families_of_feature", _row(FamilyOfFeatureRow))
-CIRCUITS_OF_FEATURE = Question("circuits_of_feature", _page(UseRow))
-RECURRING_EDGES = Question("recurring_edges", _page(RecurringEdgeRow))
+FEATURES = Question("features", ids_of)
+FEATURES_BY_ID = Question("features_by_id", row_of(FeatureRow))
+LABELS_OF_FEATURE = Question("labels_of_feature", row_of(LabelRow))
+FAMILIES_OF_FEATURE = Question("families_of_feature", row_of(FamilyOfFeatureRow))
+CIRCUITS_OF_FEATURE = Question("circuits_of_feature", page_of(UseRow))
+RECURRING_EDGES = Question("recurring_edges", page_of(RecurringEdgeRow))
 
-CIRCUITS_SHARING = Question("circuits_sharing", _page(SharingRow))
-OCCURRENCES = Question("occurrences", _row(OccurrenceRow))
-SHARED_FEATURES = Question("shared_features", _page(SharedRow))
-COMPARE_FEATURES = Question("compare_features", _page(ComparedFeatureRow))
-COMPARE_EDGES = Question("compare_edges", _page(ComparedEdgeRow))
-SUPERNODES = Question("supernodes", _row(SupernodesRow))
-FAMILIES = Question("families", _row(FamilyRow))
-
-ALL: tuple[Question[Any], ...] = tuple(
-    value for value in list(globals().values()) if isinstance(value, Question)
-)
+CIRCUITS_SHARING = Question("circuits_sharing", page_of(SharingRow))
+OCCURRENCES = Question("occurrences", row_of(OccurrenceRow))
+COMPARE_FEATURES = Question("compare_features", page_of(ComparedFeatureRow))
+COMPARE_EDGES = Question("compare_edges", page_of(ComparedEdgeRow))
+SUPERNODES = Question("supernodes", row_of(SupernodesRow))
+FAMILIES = Question("families", row_of(FamilyRow))

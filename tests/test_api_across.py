@@ -35,15 +35,25 @@ def popular(circuits: Sequence[Circuit], n: int) -> list[str]:
 
 
 SHARING = """
-query ($features: [ID!]!, $mode: Match!, $min: Float, $among: CircuitSet) {
-  circuitsSharing(features: $features, mode: $mode, minInfluence: $min, among: $among, first: 100) {
+query ($features: [ID!]!, $mode: Match!, $min: Float, $kind: NodeKind, $among: CircuitSet) {
+  circuitsSharing(features: $features, mode: $mode, minInfluence: $min, kind: $kind, among: $among,
+                  first: 100) {
     totalCount mixedSettings considered { nCircuits mixedSettings }
     nodes { nFeatures influence circuit { id } uses { feature { id } influence activation positions } }
   }
 }"""
 
 
-def sharing(circuits, features, needed, least=None, considered=None):
+def acting_on(circuit, kind):
+    """The features that act directly on a node of the kind."""
+    return {
+        feature_id(circuit, circuit.nodes[edge.source])
+        for edge in circuit.edges
+        if circuit.nodes[edge.source].kind is NodeKind.FEATURE and circuit.nodes[edge.target].kind is kind
+    }
+
+
+def sharing(circuits, features, needed, least=None, considered=None, kind=None):
     """What circuitsSharing should answer."""
     sets = {feature.rsplit("/", 2)[0] for feature in features}
     considered = [c for c in (circuits if considered is None else considered) if c.transcoders.id in sets]
@@ -57,7 +67,9 @@ def sharing(circuits, features, needed, least=None, considered=None):
                 "positions": use.positions,
             }
             for (_, feature), use in uses([circuit]).items()
-            if feature in features and (least is None or (use.influence or 0) >= least)
+            if feature in features
+            and (least is None or (use.influence or 0) >= least)
+            and (kind is None or feature in acting_on(circuit, kind))
         ]
         mine.sort(key=lambda use: (-use["influence"], use["feature"]["id"]))
         if len(mine) >= needed:
@@ -91,6 +103,17 @@ async def test_circuits_sharing_with_influence_and_among(api, near, circuits):
     expected = sharing(circuits, features, 1, 0.05, family)
     assert 0 < expected["totalCount"] < len(family)
     assert data["circuitsSharing"] == near(expected)
+
+
+@pytest.mark.parametrize("kind", [NodeKind.LOGIT, NodeKind.FEATURE])
+async def test_circuits_sharing_where_the_features_act_on_a_kind(api, near, circuits, kind):
+    features = popular(circuits, 4)
+    data = await api(SHARING, features=features, mode="ANY", kind=kind.name)
+    expected = sharing(circuits, features, 1, kind=kind)
+    assert expected["totalCount"] > 0
+    assert expected != sharing(circuits, features, 1)
+    assert data["circuitsSharing"] == near(expected)
+    assert (await api.error(SHARING, features=features, mode="ANY", kind="TOKEN"))[0] == "BAD_INPUT"
 
 
 async def test_what_a_shared_feature_does_in_a_circuit(api, near, circuits):

@@ -7,12 +7,19 @@ import pytest
 from graphql import build_schema, get_introspection_query, parse, validate
 
 from api.app import sdl
-from schema import queries
+from schema import queries, questions_sets, questions_structure, questions_words
 from schema.database import Database
+from schema.question import Question, ask
 
 pytest_plugins = ("api_asking",)
 
 HOME = Path(__file__).parent.parent
+QUESTIONS = [
+    value
+    for module in (queries, questions_sets, questions_structure, questions_words)
+    for value in vars(module).values()
+    if isinstance(value, Question)
+]
 
 
 def test_the_schema_is_written_down():
@@ -54,12 +61,12 @@ def test_every_query_shown_fits_the_schema(where, text):
     assert validate(build_schema(sdl()), parse(text)) == []
 
 
-@pytest.mark.parametrize("question", queries.ALL, ids=lambda question: question.name)
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
 def test_every_question_runs_with_its_sample_values(circuits, connection: Database, question):
     samples = question.samples
     returned = ", ".join(f"{value} AS {name}" for name, value in samples.items()) or "null AS nothing"
     values = connection.read(f"RETURN {returned}")[0] if samples else {}
-    queries.ask(connection, question, timeout_s=20, **values)
+    ask(connection, question, timeout_s=20, **values)
     used = set(re.findall(r"\$(\w+)", re.sub(r"(?m)^//.*$", "", question.text)))
     assert used == set(samples)
     assert question.file.startswith("// ")
@@ -67,7 +74,7 @@ def test_every_question_runs_with_its_sample_values(circuits, connection: Databa
 
 def test_every_file_is_a_question():
     files = {path.stem for path in (HOME / "schema" / "cypher").glob("*.cypher")}
-    assert files == {question.name for question in queries.ALL}
+    assert files == {question.name for question in QUESTIONS}
 
 
 async def test_pages(api, circuits):

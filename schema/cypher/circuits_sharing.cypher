@@ -1,9 +1,11 @@
 // Which circuits share these features?
 // A circuit must use at least $needed of $features (1: any of them; the length of the list: all), each with at least
-// $min_influence when that is given. $circuits restricts the answer. Most features first, then by summed influence.
+// $min_influence when that is given and, when $kind is given, acting directly on a node of that label: FeatureNode or
+// LogitNode. $circuits restricts the answer. Most features first, then by summed influence.
 :param features => ["some-transcoders@000000000000/0/1"];
 :param needed => 1;
 :param min_influence => null;
+:param kind => null;
 :param circuits => null;
 :param skip => 0;
 :param limit => 20;
@@ -12,6 +14,11 @@ MATCH (c:Circuit)-[u:USES]->(f:Feature)
 WHERE f.id IN $features
   AND ($min_influence IS NULL OR u.influence >= $min_influence)
   AND ($circuits IS NULL OR c.id IN $circuits)
+  AND ($kind IS NULL OR EXISTS {
+    UNWIND u.positions AS position
+    MATCH (:Node {id: c.id + "/feature:" + f.layer + ":" + position + ":" + f.index})-[:ATTRIBUTES]->(n:Node)
+    WHERE $kind IN labels(n)
+  })
 WITH c, u, f
 ORDER BY coalesce(u.influence, -1.0) DESC, f.id
 WITH c, sum(u.influence) AS influence,

@@ -1,28 +1,33 @@
-// Which effects of one feature on another do two circuits have, and not have, in common, free of position?
-// The effects between all occurrences of two features in a circuit are added up. $part: a (only in circuit a), b (only
-// in b) or both. `difference` is the weight in a minus that in b.
+// Which effects of one feature on another do two circuits have, and not have, in common?
+// $align: free (wherever in the prompt the features stand), position (both ends at the same positions) or from_end (both
+// ends at the same distances from the end of the prompt). Effects that align are added up. $part: a (only in circuit a),
+// b (only in b), both, or flipped (in both, with opposite signs). `difference` is the weight in a minus that in b.
 :param a => "00000000000000000000";
 :param b => "00000000000000000001";
+:param align => "free";
 :param part => "both";
 :param skip => 0;
 :param limit => 20;
 
-CALL () {
-  MATCH (:Circuit {id: $a})-[:HAS]->(n:FeatureNode)-[e:ATTRIBUTES]->(m:FeatureNode),
-        (n)-[:INSTANCE_OF]->(f:Feature), (m)-[:INSTANCE_OF]->(g:Feature)
-  RETURN f, g, sum(e.weight) AS in_a, null AS in_b
-UNION ALL
-  MATCH (:Circuit {id: $b})-[:HAS]->(n:FeatureNode)-[e:ATTRIBUTES]->(m:FeatureNode),
-        (n)-[:INSTANCE_OF]->(f:Feature), (m)-[:INSTANCE_OF]->(g:Feature)
-  RETURN f, g, null AS in_a, sum(e.weight) AS in_b
+UNWIND [{id: $a, first: true}, {id: $b, first: false}] AS side
+CALL (side) {
+  MATCH (:Circuit {id: side.id})-[:HAS]->(n:FeatureNode)-[e:ATTRIBUTES]->(m:FeatureNode)
+  MATCH (n)-[:INSTANCE_OF]->(f:Feature)
+  MATCH (m)-[:INSTANCE_OF]->(g:Feature)
+  RETURN f, g, CASE $align WHEN "position" THEN n.position WHEN "from_end" THEN n.position_from_end END AS source_place,
+         CASE $align WHEN "position" THEN m.position WHEN "from_end" THEN m.position_from_end END AS target_place,
+         sum(e.weight) AS weight
 }
-WITH f, g, head(collect(in_a)) AS in_a, head(collect(in_b)) AS in_b
+WITH f, g, source_place, target_place, head(collect(CASE WHEN side.first THEN weight END)) AS in_a,
+     head(collect(CASE WHEN NOT side.first THEN weight END)) AS in_b
 WHERE CASE $part
   WHEN "a" THEN in_b IS NULL
   WHEN "b" THEN in_a IS NULL
+  WHEN "flipped" THEN in_a * in_b < 0
   ELSE in_a IS NOT NULL AND in_b IS NOT NULL
 END
-WITH f, g, in_a, in_b, in_a - in_b AS difference
-ORDER BY abs(coalesce(difference, in_a, in_b)) DESC, f.id, g.id
-WITH collect({source: f.id, target: g.id, weight_a: in_a, weight_b: in_b, difference: difference}) AS found
+WITH f, g, source_place, target_place, in_a, in_b, in_a - in_b AS difference
+ORDER BY abs(coalesce(difference, in_a, in_b)) DESC, f.id, g.id, source_place, target_place
+WITH collect({source: f.id, target: g.id, source_place: source_place, target_place: target_place, weight_a: in_a,
+              weight_b: in_b, difference: difference}) AS found
 RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows

@@ -1,27 +1,35 @@
-// Which features do two circuits have, and not have, in common, wherever in the prompt they stand?
-// $part: a (only in circuit a), b (only in b) or both. `difference` is the influence in a minus that in b.
+// Which features do two circuits have, and not have, in common?
+// $align: free (wherever in the prompt they stand), position (at the same position) or from_end (at the same distance
+// from the end of the prompt). Occurrences of a feature that align count as one. $part: a (only in circuit a), b (only
+// in b) or both. `difference` is the influence in a minus that in b.
 :param a => "00000000000000000000";
 :param b => "00000000000000000001";
+:param align => "free";
 :param part => "both";
 :param skip => 0;
 :param limit => 20;
 
-CALL () {
-  MATCH (:Circuit {id: $a})-[u:USES]->(f:Feature)
-  RETURN f, u AS in_a, null AS in_b
-UNION ALL
-  MATCH (:Circuit {id: $b})-[u:USES]->(f:Feature)
-  RETURN f, null AS in_a, u AS in_b
+UNWIND [{id: $a, first: true}, {id: $b, first: false}] AS side
+CALL (side) {
+  MATCH (:Circuit {id: side.id})-[:HAS]->(n:FeatureNode)-[:INSTANCE_OF]->(f:Feature)
+  WITH f, n, CASE $align WHEN "position" THEN n.position WHEN "from_end" THEN n.position_from_end END AS place
+  ORDER BY n.position
+  RETURN f, place, {
+    influence: CASE WHEN count(n.influence) > 0 THEN sum(n.influence) END,
+    activation: max(n.activation),
+    positions: collect(n.position)
+  } AS use
 }
-WITH f, head(collect(in_a)) AS in_a, head(collect(in_b)) AS in_b
+WITH f, place, head(collect(CASE WHEN side.first THEN use END)) AS in_a,
+     head(collect(CASE WHEN NOT side.first THEN use END)) AS in_b
 WHERE CASE $part
   WHEN "a" THEN in_b IS NULL
   WHEN "b" THEN in_a IS NULL
   ELSE in_a IS NOT NULL AND in_b IS NOT NULL
 END
-WITH f, in_a, in_b, in_a.influence - in_b.influence AS difference
-ORDER BY abs(coalesce(difference, in_a.influence, in_b.influence, 0.0)) DESC, f.id
-WITH collect({feature: f.id, influence_a: in_a.influence, influence_b: in_b.influence, difference: difference,
-              activation_a: in_a.activation, activation_b: in_b.activation,
+WITH f, place, in_a, in_b, in_a.influence - in_b.influence AS difference
+ORDER BY abs(coalesce(difference, in_a.influence, in_b.influence, 0.0)) DESC, f.id, place
+WITH collect({feature: f.id, place: place, influence_a: in_a.influence, influence_b: in_b.influence,
+              difference: difference, activation_a: in_a.activation, activation_b: in_b.activation,
               positions_a: coalesce(in_a.positions, []), positions_b: coalesce(in_b.positions, [])}) AS found
 RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows

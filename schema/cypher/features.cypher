@@ -10,20 +10,32 @@
 :param limit => 20;
 
 CALL () {
+  // Everything: the database knows how many relationships a node has without walking along them.
+  WITH $order AS order WHERE $search IS NULL AND $family IS NULL
+  MATCH (f:Feature)
+  CALL (f, order) {
+    MATCH (f)<-[u:USES]-()
+    WHERE order = "influence"
+    RETURN avg(u.influence) AS influence
+  }
+  RETURN f, COUNT { (f)<-[:USES]-() } AS n, influence
+UNION ALL
+  // A family: from its circuits.
+  WITH $family AS family WHERE $search IS NULL AND family IS NOT NULL
+  MATCH (:Family {name: family})<-[:IN_FAMILY]-(:Prompt)<-[:OF_PROMPT]-(:Circuit)-[u:USES]->(f:Feature)
+  RETURN f, count(u) AS n, avg(u.influence) AS influence
+UNION ALL
+  // A search: from the labels found.
   WITH $search AS words WHERE words IS NOT NULL
   CALL db.index.fulltext.queryNodes("label_text", words) YIELD node
   MATCH (node)-[:LABELS]->(f:Feature)
-  RETURN DISTINCT f
-UNION ALL
-  WITH $search AS words WHERE words IS NULL
-  MATCH (f:Feature)
-  RETURN f
+  WITH DISTINCT f
+  MATCH (f)<-[u:USES]-(c:Circuit)
+  WHERE $family IS NULL OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(:Family {name: $family}) }
+  RETURN f, count(u) AS n, avg(u.influence) AS influence
 }
-WITH f WHERE $layer IS NULL OR f.layer = $layer
-MATCH (f)<-[u:USES]-(c:Circuit)
-WHERE $family IS NULL OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(:Family {name: $family}) }
-WITH f, count(u) AS n, avg(u.influence) AS influence
-WHERE n >= $min_circuits
+WITH f, n, influence
+WHERE n >= $min_circuits AND ($layer IS NULL OR f.layer = $layer)
 WITH f, n, influence
 ORDER BY CASE $order WHEN "circuits" THEN -n WHEN "influence" THEN -coalesce(influence, 0.0) END,
          CASE $order WHEN "layer" THEN f.layer END, CASE $order WHEN "layer" THEN f.index END, f.id

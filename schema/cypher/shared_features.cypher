@@ -2,13 +2,17 @@
 // $inside: the circuits asked about. $outside: the circuits to compare with; null means all others.
 // A feature counts when at least $min_circuits of the inside use it, and (unless $max_outside is null) at most
 // $max_outside of the outside do. The denominators n_inside and n_outside are, for each feature, the circuits made with
-// its transcoder set: in others it could not occur. $order: support, influence (highest mean first) or lift (share inside
-// over share outside, features never seen outside first).
+// its transcoder set: in others it could not occur. $order: support, influence (highest mean first), lift (share inside
+// over share outside, features never seen outside first) or p (smallest first; $p maps
+// "support/n_inside/support_outside/n_outside" to the p-value, which Cypher has no function for).
+// `tested` counts the features of the inside by these four numbers, before any of the filters; n_tested counts all
+// features of the inside and the outside: how many tests a correction of the p-values has to reckon with.
 :param inside => ["00000000000000000000", "00000000000000000001"];
 :param outside => null;
 :param min_circuits => 2;
 :param max_outside => null;
 :param order => "support";
+:param p => {};
 :param skip => 0;
 :param limit => 20;
 
@@ -20,10 +24,10 @@ CALL () {
     set: t,
     n_inside: n_inside,
     n_outside: CASE WHEN $outside IS NULL
-      THEN COUNT { (t)<-[:BY]-(:Circuit) } - n_inside
+      THEN COUNT { (t)<-[:BY]-() } - n_inside
       ELSE COUNT { (t)<-[:BY]-(o:Circuit) WHERE o.id IN $outside }
     END
-  }) AS sets
+  }) AS sets, sum(COUNT { (t)<-[:IN]-() }) AS n_features
 }
 CALL () {
   MATCH (c:Circuit)-[u:USES]->(f:Feature)
@@ -34,20 +38,37 @@ UNION ALL
   WHERE c.id IN coalesce($outside, [])
   RETURN f, 0 AS inside, 1 AS outside, null AS influence
 }
-WITH sets, f, sum(inside) AS support, sum(outside) AS named_outside, avg(influence) AS influence
-WHERE support >= $min_circuits
-WITH sets, f, support, influence,
-     CASE WHEN $outside IS NULL THEN COUNT { (f)<-[:USES]-(:Circuit) } - support ELSE named_outside END AS support_outside
-WHERE $max_outside IS NULL OR support_outside <= $max_outside
+WITH sets, n_features, f, sum(inside) AS support, sum(outside) AS named_outside, avg(influence) AS influence
 MATCH (f)-[:IN]->(t:TranscoderSet)
-WITH f, support, support_outside, influence, head([s IN sets WHERE s.set = t]) AS counts
-WITH f, support, support_outside, influence, counts.n_inside AS n_inside, counts.n_outside AS n_outside
-WITH *, CASE WHEN support_outside > 0 THEN toFloat(support) * n_outside / (n_inside * support_outside) END AS lift
-ORDER BY CASE $order
-           WHEN "support" THEN -toFloat(support)
-           WHEN "influence" THEN -coalesce(influence, 0.0)
-           WHEN "lift" THEN CASE WHEN n_outside = 0 THEN 1.0 WHEN lift IS NULL THEN -1.0e300 ELSE -lift END
-         END, support DESC, coalesce(influence, 0.0) DESC, f.id
-WITH collect({feature: f.id, support: support, n_inside: n_inside, influence: influence,
-              support_outside: support_outside, n_outside: n_outside, lift: lift}) AS found
-RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows
+WITH n_features, f, support, influence, head([s IN sets WHERE s.set = t]) AS counts,
+     CASE WHEN $outside IS NULL THEN COUNT { (f)<-[:USES]-() } - support ELSE named_outside END AS support_outside
+WHERE counts IS NOT NULL
+WITH coalesce(max(n_features), 0) AS n_features, collect({
+       feature: f.id, support: support, n_inside: counts.n_inside, influence: influence,
+       support_outside: support_outside, n_outside: counts.n_outside,
+       lift: CASE WHEN support_outside > 0
+         THEN toFloat(support) * counts.n_outside / (counts.n_inside * support_outside) END
+     }) AS every
+CALL (every) {
+  UNWIND every AS row
+  WITH row
+  WHERE row.support >= $min_circuits AND ($max_outside IS NULL OR row.support_outside <= $max_outside)
+  WITH row
+  ORDER BY CASE $order
+             WHEN "support" THEN -toFloat(row.support)
+             WHEN "influence" THEN -coalesce(row.influence, 0.0)
+             WHEN "lift"
+               THEN CASE WHEN row.n_outside = 0 THEN 1.0 WHEN row.lift IS NULL THEN -1.0e300 ELSE -row.lift END
+             WHEN "p" THEN $p[row.support + "/" + row.n_inside + "/" + row.support_outside + "/" + row.n_outside]
+           END, row.support DESC, coalesce(row.influence, 0.0) DESC, row.feature
+  RETURN collect(row) AS found
+}
+CALL (every) {
+  UNWIND every AS row
+  WITH row.support AS support, row.n_inside AS n_inside, row.support_outside AS support_outside,
+       row.n_outside AS n_outside, count(*) AS n_features
+  WHERE support > 0
+  RETURN collect([support, n_inside, support_outside, n_outside, n_features]) AS tested
+}
+RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows, tested,
+       CASE WHEN $outside IS NULL THEN n_features ELSE size(every) END AS n_tested

@@ -1,0 +1,40 @@
+// In which circuits does a text that `search` found occur, those where it carries most influence first?
+// Each key is a kind (prompt, label, supernode or token) and a text. Influence: of a label that of its features, of a
+// supernode that of its members, of a token that of its embeddings (null where it is only the answer); of a prompt unknown.
+:param keys => [["label", "capital"]];
+:param skip => 0;
+:param limit => 20;
+
+UNWIND $keys AS key
+CALL (key) {
+  CALL (key) {
+    WITH key WHERE key[0] = "prompt"
+    MATCH (p:Prompt) WHERE p.text = key[1]
+    MATCH (p)<-[:OF_PROMPT]-(c:Circuit)
+    RETURN c, null AS influence
+  UNION ALL
+    WITH key WHERE key[0] = "label"
+    MATCH (l:Label) WHERE l.text = key[1]
+    MATCH (l)-[:LABELS]->(f:Feature)
+    WITH DISTINCT f
+    MATCH (f)<-[u:USES]-(c:Circuit)
+    RETURN c, CASE WHEN count(u.influence) > 0 THEN sum(u.influence) END AS influence
+  UNION ALL
+    WITH key WHERE key[0] = "supernode"
+    MATCH (:Concept {label: key[1]})<-[:MEANS]-(s:Supernode)<-[:HAS]-(c:Circuit)
+    MATCH (s)-[:GROUPS]->(n:FeatureNode)
+    WITH DISTINCT c, n
+    RETURN c, CASE WHEN count(n.influence) > 0 THEN sum(n.influence) END AS influence
+  UNION ALL
+    WITH key WHERE key[0] = "token"
+    MATCH (c:Circuit)-[:OF_PROMPT]->(p:Prompt)
+    WHERE any(token IN p.tokens + coalesce(c.answer, "") WHERE trim(token) = key[1])
+    OPTIONAL MATCH (c)-[:HAS]->(n:TokenNode)
+    WHERE trim(n.token) = key[1]
+    RETURN c, CASE WHEN count(n.influence) > 0 THEN sum(n.influence) END AS influence
+  }
+  WITH c, influence
+  ORDER BY coalesce(influence, -1.0) DESC, c.id
+  RETURN collect({circuit: c.id, influence: influence}) AS found
+}
+RETURN key, size(found) AS total, found[$skip .. $skip + $limit] AS rows

@@ -1,0 +1,67 @@
+// Which effects of one feature on another tell two sets of circuits apart?
+// The effects between all occurrences of two features in a circuit are added up; a circuit without the effect counts
+// as 0, between those that excite and those that inhibit. AUROC: the chance that the effect is greater in a random
+// circuit of $positive than in one of $negative, ties counted half. Only circuits made with the features' own
+// transcoder set count. An effect must be in at least $min_circuits of both sets together. $order: auroc (highest
+// first), separation (furthest from 0.5 first) or lift (share of the positive over share of the negative circuits,
+// effects that no negative circuit has first).
+:param positive => ["00000000000000000000"];
+:param negative => ["00000000000000000001"];
+:param min_circuits => 2;
+:param order => "separation";
+:param skip => 0;
+:param limit => 20;
+
+CALL () {
+  MATCH (c:Circuit)-[:BY]->(t:TranscoderSet)
+  WHERE c.id IN $positive OR c.id IN $negative
+  WITH t, count(CASE WHEN c.id IN $positive THEN 1 END) AS positive,
+       count(CASE WHEN c.id IN $negative THEN 1 END) AS negative
+  RETURN collect({set: t, positive: positive, negative: negative}) AS sets
+}
+CALL () {
+  MATCH (c:Circuit)
+  WHERE c.id IN $positive OR c.id IN $negative
+  CALL (c) {
+    MATCH (c)-[:HAS]->(n:FeatureNode)-[e:ATTRIBUTES]->(m:FeatureNode)
+    MATCH (n)-[:INSTANCE_OF]->(f:Feature)
+    MATCH (m)-[:INSTANCE_OF]->(g:Feature)
+    RETURN f, g, sum(e.weight) AS weight
+  }
+  RETURN f, g, weight, count(CASE WHEN c.id IN $positive THEN 1 END) AS positive,
+         count(CASE WHEN c.id IN $negative THEN 1 END) AS negative
+}
+WITH sets, f, g, weight, positive, negative
+ORDER BY weight
+WITH sets, f, g, collect([weight, positive, negative]) AS steps,
+     sum(positive) AS with_positive, sum(negative) AS with_negative
+WHERE with_positive + with_negative >= $min_circuits
+MATCH (f)-[:IN]->(t:TranscoderSet)
+WITH f, g, steps, with_positive, with_negative, head([s IN sets WHERE s.set = t]) AS counts
+WITH f, g, with_positive, with_negative, counts.positive AS n_positive, counts.negative AS n_negative,
+     // The circuits without the effect take their place at 0.
+     [step IN steps WHERE step[0] < 0]
+       + [[0.0, counts.positive - reduce(n = 0, step IN steps | n + CASE WHEN step[0] <> 0 THEN step[1] ELSE 0 END),
+           counts.negative - reduce(n = 0, step IN steps | n + CASE WHEN step[0] <> 0 THEN step[2] ELSE 0 END)]]
+       + [step IN steps WHERE step[0] > 0] AS ranks
+WITH f, g, with_positive, with_negative, n_positive, n_negative,
+     reduce(sum = 0.0, step IN ranks | sum + step[0] * step[1]) AS sum_positive,
+     reduce(sum = 0.0, step IN ranks | sum + step[0] * step[2]) AS sum_negative,
+     // Walking up the ranks: [negative circuits so far, pairs that the positive circuit won].
+     reduce(state = [0.0, 0.0], step IN ranks |
+       [state[0] + step[2], state[1] + step[1] * (state[0] + step[2] / 2.0)])[1] AS won
+WITH f, g, with_positive, with_negative, n_positive, n_negative,
+     CASE WHEN with_positive > 0 THEN sum_positive / with_positive END AS mean_positive,
+     CASE WHEN with_negative > 0 THEN sum_negative / with_negative END AS mean_negative,
+     CASE WHEN n_positive > 0 AND n_negative > 0 THEN won / (n_positive * n_negative) END AS auroc,
+     CASE WHEN with_negative > 0 AND n_positive > 0
+       THEN toFloat(with_positive) * n_negative / (n_positive * with_negative) END AS lift
+ORDER BY CASE $order
+           WHEN "auroc" THEN -coalesce(auroc, -1.0)
+           WHEN "separation" THEN -abs(coalesce(auroc, 0.5) - 0.5)
+           WHEN "lift" THEN CASE WHEN n_negative = 0 THEN 1.0 WHEN lift IS NULL THEN -1.0e300 ELSE -lift END
+         END, with_positive DESC, with_negative, f.id, g.id
+WITH collect({name: f.id, target: g.id, with_positive: with_positive, n_positive: n_positive,
+              with_negative: with_negative, n_negative: n_negative, mean_positive: mean_positive,
+              mean_negative: mean_negative, auroc: auroc, lift: lift}) AS found
+RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows

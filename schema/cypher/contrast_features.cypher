@@ -1,0 +1,62 @@
+// Which features tell two sets of circuits apart?
+// AUROC: the chance that the feature has more influence in a random circuit of $positive than in one of $negative, ties
+// counted half. Circuits without the feature rank below all that have it, circuits that have it without known influence
+// next. Only circuits made with the feature's own transcoder set count. A feature must be in at least $min_circuits of
+// both sets together. $order: auroc (highest first), separation (furthest from 0.5 first) or lift (share of the
+// positive over share of the negative circuits, features that no negative circuit has first).
+:param positive => ["00000000000000000000"];
+:param negative => ["00000000000000000001"];
+:param min_circuits => 2;
+:param order => "separation";
+:param skip => 0;
+:param limit => 20;
+
+CALL () {
+  MATCH (c:Circuit)-[:BY]->(t:TranscoderSet)
+  WHERE c.id IN $positive OR c.id IN $negative
+  WITH t, count(CASE WHEN c.id IN $positive THEN 1 END) AS positive,
+       count(CASE WHEN c.id IN $negative THEN 1 END) AS negative
+  RETURN collect({set: t, positive: positive, negative: negative}) AS sets
+}
+CALL () {
+  MATCH (c:Circuit)-[u:USES]->(f:Feature)
+  WHERE c.id IN $positive
+  RETURN f, u.influence AS influence, 1 AS positive, 0 AS negative
+UNION ALL
+  MATCH (c:Circuit)-[u:USES]->(f:Feature)
+  WHERE c.id IN $negative
+  RETURN f, u.influence AS influence, 0 AS positive, 1 AS negative
+}
+WITH sets, f, influence, sum(positive) AS positive, sum(negative) AS negative
+ORDER BY coalesce(influence, -1.0)
+WITH sets, f, collect([influence, positive, negative]) AS steps,
+     sum(positive) AS with_positive, sum(negative) AS with_negative
+WHERE with_positive + with_negative >= $min_circuits
+MATCH (f)-[:IN]->(t:TranscoderSet)
+WITH f, steps, with_positive, with_negative, head([s IN sets WHERE s.set = t]) AS counts
+WITH f, steps, with_positive, with_negative, counts.positive AS n_positive, counts.negative AS n_negative,
+     [step IN steps WHERE step[0] IS NOT NULL] AS known
+WITH f, with_positive, with_negative, n_positive, n_negative,
+     reduce(sum = 0.0, step IN known | sum + step[0] * step[1]) AS sum_positive,
+     reduce(sum = 0.0, step IN known | sum + step[0] * step[2]) AS sum_negative,
+     reduce(n = 0, step IN known | n + step[1]) AS known_positive,
+     reduce(n = 0, step IN known | n + step[2]) AS known_negative,
+     // Walking up the ranks: [negative circuits so far, pairs that the positive circuit won].
+     reduce(state = [n_negative - with_negative, (n_positive - with_positive) * (n_negative - with_negative) / 2.0],
+            step IN steps |
+       [state[0] + step[2], state[1] + step[1] * (state[0] + step[2] / 2.0)])[1] AS won
+WITH f, with_positive, with_negative, n_positive, n_negative,
+     CASE WHEN known_positive > 0 THEN sum_positive / known_positive END AS influence_positive,
+     CASE WHEN known_negative > 0 THEN sum_negative / known_negative END AS influence_negative,
+     CASE WHEN n_positive > 0 AND n_negative > 0 THEN won / (n_positive * n_negative) END AS auroc,
+     CASE WHEN with_negative > 0 AND n_positive > 0
+       THEN toFloat(with_positive) * n_negative / (n_positive * with_negative) END AS lift
+ORDER BY CASE $order
+           WHEN "auroc" THEN -coalesce(auroc, -1.0)
+           WHEN "separation" THEN -abs(coalesce(auroc, 0.5) - 0.5)
+           WHEN "lift" THEN CASE WHEN n_negative = 0 THEN 1.0 WHEN lift IS NULL THEN -1.0e300 ELSE -lift END
+         END, with_positive DESC, with_negative, f.id
+WITH collect({name: f.id, with_positive: with_positive, n_positive: n_positive, with_negative: with_negative,
+              n_negative: n_negative, mean_positive: influence_positive, mean_negative: influence_negative,
+              auroc: auroc, lift: lift}) AS found
+RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows

@@ -1,0 +1,55 @@
+// Which groups of features, by their name, tell two sets of circuits apart?
+// A group's influence in a circuit is that of all members of the supernodes of its name. Only circuits that have any
+// supernode count: in others nobody has grouped features yet. Otherwise as in contrast_features.cypher.
+:param positive => ["00000000000000000000"];
+:param negative => ["00000000000000000001"];
+:param min_circuits => 2;
+:param order => "separation";
+:param skip => 0;
+:param limit => 20;
+
+CALL () {
+  MATCH (c:Circuit)
+  WHERE (c.id IN $positive OR c.id IN $negative) AND EXISTS { (c)-[:HAS]->(:Supernode) }
+  RETURN count(CASE WHEN c.id IN $positive THEN 1 END) AS n_positive,
+         count(CASE WHEN c.id IN $negative THEN 1 END) AS n_negative
+}
+CALL () {
+  MATCH (c:Circuit)
+  WHERE c.id IN $positive OR c.id IN $negative
+  MATCH (c)-[:HAS]->(s:Supernode)-[:GROUPS]->(n:FeatureNode)
+  WITH DISTINCT c, s.label AS label, n
+  WITH c, label, CASE WHEN count(n.influence) > 0 THEN sum(n.influence) END AS influence
+  RETURN label, influence, count(CASE WHEN c.id IN $positive THEN 1 END) AS positive,
+         count(CASE WHEN c.id IN $negative THEN 1 END) AS negative
+}
+WITH n_positive, n_negative, label, influence, positive, negative
+ORDER BY coalesce(influence, -1.0)
+WITH n_positive, n_negative, label, collect([influence, positive, negative]) AS steps,
+     sum(positive) AS with_positive, sum(negative) AS with_negative
+WHERE with_positive + with_negative >= $min_circuits
+WITH *, [step IN steps WHERE step[0] IS NOT NULL] AS known
+WITH label, with_positive, with_negative, n_positive, n_negative,
+     reduce(sum = 0.0, step IN known | sum + step[0] * step[1]) AS sum_positive,
+     reduce(sum = 0.0, step IN known | sum + step[0] * step[2]) AS sum_negative,
+     reduce(n = 0, step IN known | n + step[1]) AS known_positive,
+     reduce(n = 0, step IN known | n + step[2]) AS known_negative,
+     // Walking up the ranks: [negative circuits so far, pairs that the positive circuit won].
+     reduce(state = [n_negative - with_negative, (n_positive - with_positive) * (n_negative - with_negative) / 2.0],
+            step IN steps |
+       [state[0] + step[2], state[1] + step[1] * (state[0] + step[2] / 2.0)])[1] AS won
+WITH label, with_positive, with_negative, n_positive, n_negative,
+     CASE WHEN known_positive > 0 THEN sum_positive / known_positive END AS influence_positive,
+     CASE WHEN known_negative > 0 THEN sum_negative / known_negative END AS influence_negative,
+     CASE WHEN n_positive > 0 AND n_negative > 0 THEN won / (n_positive * n_negative) END AS auroc,
+     CASE WHEN with_negative > 0 AND n_positive > 0
+       THEN toFloat(with_positive) * n_negative / (n_positive * with_negative) END AS lift
+ORDER BY CASE $order
+           WHEN "auroc" THEN -coalesce(auroc, -1.0)
+           WHEN "separation" THEN -abs(coalesce(auroc, 0.5) - 0.5)
+           WHEN "lift" THEN CASE WHEN n_negative = 0 THEN 1.0 WHEN lift IS NULL THEN -1.0e300 ELSE -lift END
+         END, with_positive DESC, with_negative, label
+WITH collect({name: label, with_positive: with_positive, n_positive: n_positive, with_negative: with_negative,
+              n_negative: n_negative, mean_positive: influence_positive, mean_negative: influence_negative,
+              auroc: auroc, lift: lift}) AS found
+RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows

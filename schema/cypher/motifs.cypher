@@ -1,0 +1,56 @@
+// Which small sub-circuits of three recur?
+// $shape: chain (a feature drives a second, which drives a third), triangle (a chain whose first feature drives the third
+// directly, too) or output (a feature drives a second, which drives a logit, told by its token). The three must be
+// joined in the same circuit and at the same nodes. Each row counts the circuits of $circuits (null: of all) that have
+// the motif; at least $min_support must. `product` is the product of the two signed weights of the chain, `direct` the
+// weight of the direct effect, both summed within a circuit and averaged over circuits. Looked at are the $strong effects
+// that recur in most circuits (of all); `truncated` says that more than these recur in $min_support circuits.
+:param shape => "chain";
+:param circuits => null;
+:param min_support => 2;
+:param strong => 300;
+:param skip => 0;
+:param limit => 20;
+
+CALL () {
+  MATCH (f:Feature)-[d:DRIVES]->(g:Feature)
+  WHERE d.n_circuits >= $min_support
+  WITH f, d, g
+  ORDER BY d.n_circuits DESC, f.id, g.id
+  LIMIT $strong + 1
+  RETURN collect(d) AS recurring
+}
+WITH recurring[..$strong] AS drives, size(recurring) > $strong AS truncated
+CALL (drives) {
+  UNWIND drives AS d
+  WITH drives, startNode(d) AS a, endNode(d) AS b
+  MATCH (a)<-[:INSTANCE_OF]-(x:FeatureNode)-[e:ATTRIBUTES]->(y:FeatureNode)-[:INSTANCE_OF]->(b)
+  MATCH (y)<-[:HAS]-(c:Circuit)
+  WHERE $circuits IS NULL OR c.id IN $circuits
+  CALL (drives, a, b, x, y) {
+    WITH * WHERE $shape <> "output"
+    MATCH (y)-[k:ATTRIBUTES]->(z:FeatureNode)-[:INSTANCE_OF]->(third:Feature)
+    WHERE EXISTS { (b)-[r:DRIVES]->(third) WHERE r IN drives }
+    OPTIONAL MATCH (x)-[through:ATTRIBUTES]->(z)
+    WITH third, k, through
+    WHERE $shape = "chain" OR through IS NOT NULL
+    RETURN third.id AS feature, null AS token, k.weight AS weight, through.weight AS direct
+  UNION ALL
+    WITH y WHERE $shape = "output"
+    MATCH (y)-[k:ATTRIBUTES]->(l:LogitNode)
+    WHERE l.token IS NOT NULL
+    RETURN null AS feature, l.token AS token, k.weight AS weight, null AS direct
+  }
+  WITH a, b, feature, token, c, sum(e.weight * weight) AS product,
+       CASE WHEN count(direct) > 0 THEN sum(direct) END AS direct
+  WITH a.id AS first, b.id AS second, feature AS third, token, count(c) AS n_circuits, avg(product) AS product,
+       avg(direct) AS direct, count(CASE WHEN product > 0 THEN 1 END) AS positive,
+       count(CASE WHEN product < 0 THEN 1 END) AS negative
+  WHERE n_circuits >= $min_support
+  WITH first, second, third, token, n_circuits, product, direct,
+       toFloat(CASE WHEN positive > negative THEN positive ELSE negative END) / n_circuits AS sign_consistency
+  ORDER BY n_circuits DESC, abs(product) DESC, first, second, third, token
+  RETURN collect({first: first, second: second, third: third, token: token, n_circuits: n_circuits,
+                  product: product, direct: direct, sign_consistency: sign_consistency}) AS found
+}
+RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows, truncated

@@ -1,0 +1,89 @@
+// Along which chains of direct effects does one thing act on another, in each of these circuits?
+// Each end is a feature (by id), the tokens or logits of a text (blanks around it left out), or the members of the
+// supernodes of a label: $source_kind and $target_kind are feature, token, logit or supernode. A chain has at most
+// $max_length effects, each of at least $min_weight in size. `product` multiplies their signed weights; `flow`
+// multiplies their shares of the input of what they act on, with the sign of the product: what part of the target comes
+// this way. At most $bound chains are looked at; total is $bound + 1 when there are more.
+:param circuits => ["00000000000000000000"];
+:param source_kind => "token";
+:param source => "the";
+:param target_kind => "logit";
+:param target => "capital";
+:param max_length => 3;
+:param min_weight => 0.01;
+:param bound => 100000;
+:param skip => 0;
+:param limit => 20;
+
+MATCH (c:Circuit)
+WHERE c.id IN $circuits
+CALL (c) {
+  WITH c WHERE $source_kind = "feature"
+  MATCH (:Feature {id: $source})<-[:INSTANCE_OF]-(n:FeatureNode)<-[:HAS]-(c)
+  RETURN n
+UNION
+  WITH c WHERE $source_kind = "supernode"
+  MATCH (c)-[:HAS]->(:Supernode {label: $source})-[:GROUPS]->(n:FeatureNode)
+  RETURN n
+UNION
+  WITH c WHERE $source_kind = "token"
+  MATCH (c)-[:HAS]->(n:TokenNode)
+  WHERE trim(n.token) = trim($source)
+  RETURN n
+UNION
+  WITH c WHERE $source_kind = "logit"
+  MATCH (c)-[:HAS]->(n:LogitNode)
+  WHERE trim(n.token) = trim($source)
+  RETURN n
+}
+WITH c, n AS s
+CALL (c) {
+  WITH c WHERE $target_kind = "feature"
+  MATCH (:Feature {id: $target})<-[:INSTANCE_OF]-(n:FeatureNode)<-[:HAS]-(c)
+  RETURN n
+UNION
+  WITH c WHERE $target_kind = "supernode"
+  MATCH (c)-[:HAS]->(:Supernode {label: $target})-[:GROUPS]->(n:FeatureNode)
+  RETURN n
+UNION
+  WITH c WHERE $target_kind = "token"
+  MATCH (c)-[:HAS]->(n:TokenNode)
+  WHERE trim(n.token) = trim($target)
+  RETURN n
+UNION
+  WITH c WHERE $target_kind = "logit"
+  MATCH (c)-[:HAS]->(n:LogitNode)
+  WHERE trim(n.token) = trim($target)
+  RETURN n
+}
+WITH c, s, n AS t
+CALL (s, t) {
+  WITH s, t WHERE $max_length >= 1
+  MATCH p = (s) (()-[e:ATTRIBUTES]->() WHERE abs(e.weight) >= $min_weight){1} (t)
+  RETURN nodes(p) AS steps, relationships(p) AS effects
+UNION ALL
+  WITH s, t WHERE $max_length >= 2
+  MATCH p = (s) (()-[e:ATTRIBUTES]->() WHERE abs(e.weight) >= $min_weight){2} (t)
+  RETURN nodes(p) AS steps, relationships(p) AS effects
+UNION ALL
+  WITH s, t WHERE $max_length >= 3
+  MATCH p = (s) (()-[e:ATTRIBUTES]->() WHERE abs(e.weight) >= $min_weight){3} (t)
+  RETURN nodes(p) AS steps, relationships(p) AS effects
+UNION ALL
+  WITH s, t WHERE $max_length >= 4
+  MATCH p = (s) (()-[e:ATTRIBUTES]->() WHERE abs(e.weight) >= $min_weight){4} (t)
+  RETURN nodes(p) AS steps, relationships(p) AS effects
+UNION ALL
+  WITH s, t WHERE $max_length >= 5
+  MATCH p = (s) (()-[e:ATTRIBUTES]->() WHERE abs(e.weight) >= $min_weight){5} (t)
+  RETURN nodes(p) AS steps, relationships(p) AS effects
+}
+WITH c, steps, effects
+LIMIT $bound + 1
+WITH c, [step IN steps | step.id] AS nodes, [e IN effects | e.weight] AS weights,
+     reduce(product = 1.0, e IN effects | product * e.weight) AS product,
+     reduce(flow = 1.0, e IN effects | flow * e.share) AS flow
+ORDER BY abs(product) DESC, size(nodes), nodes
+WITH collect({circuit: c.id, nodes: nodes, weights: weights, product: product,
+              flow: CASE WHEN product < 0 THEN -flow ELSE flow END}) AS found
+RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows

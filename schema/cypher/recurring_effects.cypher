@@ -1,0 +1,58 @@
+// Which effects of one feature on another recur, over all circuits or those of some families?
+// An effect must be in at least $min_circuits circuits, and have its commoner sign in at least $sign_consistency of
+// them. `both` counts the circuits (of the families, when given) that have both features: the denominator of
+// n_circuits. $order: circuits (most first), weight (greatest |mean| first) or share (greatest n_circuits / both first).
+:param families => null;
+:param min_circuits => 2;
+:param sign_consistency => 0.9;
+:param order => "circuits";
+:param skip => 0;
+:param limit => 20;
+
+CALL () {
+  // Over all circuits the answer is kept up to date by every load.
+  WITH $families AS families WHERE families IS NULL
+  MATCH (f:Feature)-[d:DRIVES]->(g:Feature)
+  WHERE d.n_circuits >= $min_circuits AND d.sign_consistency >= $sign_consistency
+  RETURN f, g, d.n_circuits AS n_circuits, d.mean AS mean, d.sd AS sd, d.sign_consistency AS sign_consistency
+UNION ALL
+  WITH $families AS families WHERE families IS NOT NULL
+  MATCH (y:Family)<-[:IN_FAMILY]-(:Prompt)<-[:OF_PROMPT]-(c:Circuit)
+  WHERE y.name IN families
+  CALL (c) {
+    MATCH (c)-[:HAS]->(n:FeatureNode)-[e:ATTRIBUTES]->(m:FeatureNode)
+    MATCH (n)-[:INSTANCE_OF]->(f:Feature)
+    MATCH (m)-[:INSTANCE_OF]->(g:Feature)
+    RETURN f, g, sum(e.weight) AS weight
+  }
+  WITH f, g, count(weight) AS n_circuits, avg(weight) AS mean, stDevP(weight) AS sd,
+       count(CASE WHEN weight > 0 THEN 1 END) AS positive, count(CASE WHEN weight < 0 THEN 1 END) AS negative
+  WHERE n_circuits >= $min_circuits
+  WITH f, g, n_circuits, mean, sd,
+       toFloat(CASE WHEN positive > negative THEN positive ELSE negative END) / n_circuits AS sign_consistency
+  WHERE sign_consistency >= $sign_consistency
+  RETURN f, g, n_circuits, mean, sd, sign_consistency
+}
+WITH f, g, n_circuits, mean, sd, sign_consistency,
+     CASE WHEN $order = "share" THEN
+       COUNT { (f)<-[:USES]-(c:Circuit)-[:USES]->(g)
+               WHERE $families IS NULL
+                  OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families } }
+     END AS both
+ORDER BY CASE $order
+           WHEN "circuits" THEN -toFloat(n_circuits)
+           WHEN "weight" THEN -abs(mean)
+           WHEN "share" THEN -toFloat(n_circuits) / both
+         END, n_circuits DESC, abs(mean) DESC, f.id, g.id
+WITH collect([f, g, n_circuits, mean, sd, sign_consistency]) AS found
+CALL (found) {
+  UNWIND found[$skip .. $skip + $limit] AS row
+  WITH row, row[0] AS f, row[1] AS g
+  RETURN collect({
+    source: f.id, target: g.id, n_circuits: row[2], mean: row[3], sd: row[4], sign_consistency: row[5],
+    both: COUNT { (f)<-[:USES]-(c:Circuit)-[:USES]->(g)
+                  WHERE $families IS NULL
+                     OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families } }
+  }) AS rows
+}
+RETURN size(found) AS total, rows

@@ -1,0 +1,41 @@
+// What contains these words: prompts, labels of features, names of supernodes, tokens?
+// $text is a full-text query; $words are its lower-case words, which a token must begin with, one of them. $kinds: prompt,
+// label, supernode, token. One row for each text: in how many circuits it occurs and, for labels, of how many features it
+// is one. Texts that are $exact (in lower case) come first, then those in most circuits.
+:param text => "+(\"capital\" capital*)";
+:param words => ["capital"];
+:param exact => "capital";
+:param kinds => ["prompt", "label", "supernode", "token"];
+:param skip => 0;
+:param limit => 20;
+
+CALL () {
+  WITH $kinds AS kinds WHERE "prompt" IN kinds
+  CALL db.index.fulltext.queryNodes("prompt_text", $text) YIELD node
+  WITH node.text AS text, sum(COUNT { (node)<-[:OF_PROMPT]-() }) AS n_circuits
+  RETURN "prompt" AS kind, text, n_circuits, 0 AS n_features
+UNION ALL
+  WITH $kinds AS kinds WHERE "label" IN kinds
+  CALL db.index.fulltext.queryNodes("label_text", $text) YIELD node
+  MATCH (node)-[:LABELS]->(f:Feature)
+  WITH DISTINCT node.text AS text, f
+  OPTIONAL MATCH (f)<-[:USES]-(c:Circuit)
+  RETURN "label" AS kind, text, count(DISTINCT c) AS n_circuits, count(DISTINCT f) AS n_features
+UNION ALL
+  WITH $kinds AS kinds WHERE "supernode" IN kinds
+  MATCH (k:Concept)
+  WHERE all(word IN $words WHERE toLower(k.label) =~ "(?sU).*\\b" + word + ".*")
+  MATCH (k)<-[:MEANS]-(:Supernode)<-[:HAS]-(c:Circuit)
+  RETURN "supernode" AS kind, k.label AS text, count(DISTINCT c) AS n_circuits, 0 AS n_features
+UNION ALL
+  WITH $kinds AS kinds WHERE "token" IN kinds
+  MATCH (c:Circuit)-[:OF_PROMPT]->(p:Prompt)
+  UNWIND p.tokens + coalesce(c.answer, "") AS token
+  WITH c, trim(token) AS text
+  WHERE any(word IN $words WHERE toLower(text) STARTS WITH word)
+  RETURN "token" AS kind, text, count(DISTINCT c) AS n_circuits, 0 AS n_features
+}
+WITH kind, text, n_circuits, n_features
+ORDER BY toLower(text) = $exact DESC, n_circuits DESC, kind, text
+WITH collect({kind: kind, text: text, n_circuits: n_circuits, n_features: n_features}) AS found
+RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows

@@ -1,0 +1,29 @@
+// Which effects of one feature on another do two similar circuits share, those that say most first?
+// Each key names two circuits. An effect weighs log(circuits of the set / circuits that have it) times the smaller of
+// its two |weights|, each the sum over positions; effects with opposite signs are left out.
+:param keys => [["00000000000000000000", "00000000000000000001"]];
+:param skip => 0;
+:param limit => 5;
+
+UNWIND $keys AS key
+CALL (key) {
+  CALL (key) {
+    UNWIND [true, false] AS first
+    MATCH (:Circuit {id: CASE WHEN first THEN key[0] ELSE key[1] END})-[:HAS]->(n:FeatureNode)
+          -[e:ATTRIBUTES]->(m:FeatureNode)
+    MATCH (n)-[:INSTANCE_OF]->(f:Feature)
+    MATCH (m)-[:INSTANCE_OF]->(g:Feature)
+    WITH first, f, g, sum(e.weight) AS weight
+    WITH f, g, head(collect(CASE WHEN first THEN weight END)) AS weight_a,
+         head(collect(CASE WHEN NOT first THEN weight END)) AS weight_b
+    WHERE weight_a * weight_b > 0
+    RETURN f, g, weight_a, weight_b
+  }
+  MATCH (f)-[d:DRIVES]->(g), (f)-[:IN]->(t:TranscoderSet)
+  WITH f, g, weight_a, weight_b, log(toFloat(COUNT { (t)<-[:BY]-() }) / d.n_circuits) AS idf
+  WITH f, g, weight_a, weight_b,
+       idf * CASE WHEN abs(weight_a) < abs(weight_b) THEN abs(weight_a) ELSE abs(weight_b) END AS weight
+  ORDER BY weight DESC, f.id, g.id
+  RETURN collect({source: f.id, target: g.id, weight: weight, weight_a: weight_a, weight_b: weight_b}) AS found
+}
+RETURN key, size(found) AS total, found[$skip .. $skip + $limit] AS rows

@@ -1,0 +1,20 @@
+// How specific is a feature for one family of prompts?
+// `shares`: for each family with circuits of the feature's transcoder set, the share of these that have the feature.
+// `tau` is 0 when all shares are equal and 1 when one family alone has it: the mean of 1 - share / greatest share over
+// the other families (the tissue-specificity index of Yanai et al. 2005). Null when there are fewer than two families.
+:param keys => ["some-transcoders@000000000000/0/1"];
+
+UNWIND $keys AS key
+MATCH (f:Feature {id: key})-[:IN]->(t:TranscoderSet)
+CALL (f, t) {
+  MATCH (t)<-[:BY]-(c:Circuit)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family)
+  WITH f, y, count(c) AS considered
+  WITH y, toFloat(COUNT { (f)<-[:USES]-(:Circuit)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y) }) / considered AS share
+  ORDER BY share DESC, y.name
+  RETURN collect(share) AS shares, head(collect(y.name)) AS family
+}
+WITH key, shares, family, shares[0] AS greatest
+RETURN key, CASE WHEN greatest > 0 THEN family END AS family, greatest AS share,
+       CASE WHEN size(shares) > 1 AND greatest > 0
+         THEN reduce(sum = 0.0, share IN shares | sum + 1.0 - share / greatest) / (size(shares) - 1)
+       END AS tau

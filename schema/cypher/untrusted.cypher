@@ -1,0 +1,13 @@
+// Which circuits are not to be trusted, because error nodes carry much of the influence? The worst first.
+:param families => null;
+:param max_error_share => 0.3;
+:param skip => 0;
+:param limit => 20;
+
+MATCH (c:Circuit)-[:OF_PROMPT]->(p:Prompt)
+WHERE c.error_share > $max_error_share
+  AND ($families IS NULL OR EXISTS { (p)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families })
+WITH c
+ORDER BY c.error_share DESC, c.id
+WITH collect(c.id) AS found
+RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows

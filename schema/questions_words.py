@@ -1,0 +1,53 @@
+"""Questions by words, and about how far circuits can be trusted and where they come from."""
+
+from typing import NamedTuple
+
+from schema.question import Question, ids_of, page_of, row_of
+
+
+class FoundRow(NamedTuple):
+    kind: str
+    text: str
+    n_circuits: int
+    n_features: int
+
+
+class TextUseRow(NamedTuple):
+    circuit: str
+    influence: float | None
+
+
+class FamilyErrorRow(NamedTuple):
+    family: str | None
+    transcoders: str
+    n_considered: int
+    n_known: int
+    mean: float | None
+    greatest: float | None
+    n_untrusted: int
+
+
+class LayerErrorRow(NamedTuple):
+    transcoders: str
+    layer: int
+    n_circuits: int
+    errors: float
+    features: float
+    error_share: float | None
+
+
+class MadeRow(NamedTuple):
+    """A run, and how many circuits it made."""
+
+    key: str
+    settings: str
+    versions: str
+    n_circuits: int
+
+
+SEARCH = Question("search", page_of(FoundRow))
+CIRCUITS_OF_TEXT = Question("circuits_of_text", page_of(TextUseRow))
+ERROR_BY_FAMILY = Question("error_by_family", row_of(FamilyErrorRow))
+ERROR_BY_LAYER = Question("error_by_layer", row_of(LayerErrorRow))
+UNTRUSTED = Question("untrusted", ids_of)
+RUNS = Question("runs", page_of(MadeRow))
