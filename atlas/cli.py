@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from atlas.intervene_command import intervene
 from atlas.settings import Settings
 from ingest.engine.errors import EngineError
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
@@ -31,6 +32,7 @@ db = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(db, name="db")
+app.command()(intervene)
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
