@@ -181,11 +181,19 @@ def attribute(
     edge_threshold: EdgeThreshold = 0.98,
     max_feature_nodes: MaxFeatureNodes = None,
     slug: Annotated[str | None, typer.Option(help="Name of the graph inside the file.")] = None,
+    heads: Annotated[
+        bool, typer.Option("--heads", help="Say what each attention head carries of each edge.")
+    ] = False,
+    qk: Annotated[
+        list[str] | None,
+        typer.Option(help="LAYER/HEAD@POSITION whose attention is taken apart into pairs; may be repeated."),
+    ] = None,
 ) -> None:
     """Write one prompt's attribution graph as circuit-tracer's graph JSON; needs no database.
 
     Thresholds of 1 write the unpruned graph.
     """
+    from ingest.heads import lines
     from ingest.run import attribute_one
     from schema.graph_json import to_json, write
 
@@ -196,6 +204,8 @@ def attribute(
         node_threshold=node_threshold,
         edge_threshold=edge_threshold,
         max_feature_nodes=max_feature_nodes,
+        heads=heads,
+        qk=qk or (),
     )
     if str(out_path) == "-":
         import orjson
@@ -216,6 +226,8 @@ def attribute(
         markup=False,
         soft_wrap=True,
     )
+    for line in lines(circuit):
+        err.print(line, markup=False, soft_wrap=True)
 
 
 @app.command()

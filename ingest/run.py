@@ -18,7 +18,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -41,6 +41,7 @@ from ingest.engine.errors import EngineError
 from ingest.engine.graph import AttributionGraph
 from ingest.engine.model import Encoded, ReplacementModel
 from ingest.engine.prune import prune
+from ingest.heads import with_heads, with_qk
 from ingest.labels.namer import Namer
 from ingest.labels.supernodes import group_by_concept
 from ingest.prompts import PromptLine, read_prompts
@@ -129,8 +130,13 @@ def attribute_one(
     node_threshold: float = 0.8,
     edge_threshold: float = 0.98,
     max_feature_nodes: int | None = None,
+    heads: bool = False,
+    qk: Sequence[str] = (),
 ) -> Circuit:
-    """The circuit of one prompt, without labels and without a database. Raises EngineError."""
+    """The circuit of one prompt, without labels and without a database. Raises EngineError.
+
+    heads: with what attention heads carry; qk: with the scores of these heads and positions, such as 3/1@5.
+    """
     settings = IngestSettings(Path(), model, transcoders, node_threshold, edge_threshold, max_feature_nodes)
     work = _Work(ReplacementModel.load(model, transcoders), settings)
     problems: list[Exception] = []
@@ -140,7 +146,10 @@ def attribute_one(
     (graph,) = work.graphs(jobs)
     if isinstance(graph, EngineError):
         raise graph
-    return work.circuit(jobs[0], graph)
+    circuit = work.circuit(jobs[0], graph)
+    if heads:
+        circuit = with_heads(circuit, work.model, graph)
+    return with_qk(circuit, work.model, qk)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 Top level: metadata, qParams, nodes, links. A link's weight is the signed direct effect, the source's
 activation folded in. A node's `influence` is the *cumulative* share (small = important). What the format has
 no key for goes where readers look past it: `metadata.atlas`, `raw_influence`, `token` and `component` on
-nodes, `share` on links. `schema.formats` reads it all back: the same circuit, under the same id.
+nodes, `share` and `heads` on links. `schema.formats` reads it back, attention heads excepted: the same
+circuit, under the same id.
 
 node_id     feature {layer}_{index}_{position}, of attention {layer}_lor_{index}_{position}
             error {layer}_-1_{position}, of attention {layer}_error_attn_{position}
@@ -47,6 +48,10 @@ VERSION = 1
 def to_json(circuit: Circuit, *, slug: str | None = None) -> dict[str, Any]:
     """The whole file as plain values. slug: the graph's name in viewers; by default from prompt and id."""
     ids = [node_id(node) for node in circuit.nodes]
+    heads: dict[int, dict[str, list[Any]]] = {}
+    for part in circuit.head_parts:
+        carried = {"layer": part.layer, "head": part.head, "weight": part.weight}
+        heads.setdefault(part.edge, {"heads": []})["heads"].append(carried)
     return {
         "metadata": _metadata(circuit, slug or default_slug(circuit), ids),
         "qParams": _view(circuit, ids),
@@ -54,7 +59,8 @@ def to_json(circuit: Circuit, *, slug: str | None = None) -> dict[str, Any]:
         "links": [
             {"source": ids[source], "target": ids[target], "weight": weight}
             | ({} if share is None else {"share": share})
-            for source, target, weight, share in circuit.edges
+            | heads.get(place, {})
+            for place, (source, target, weight, share) in enumerate(circuit.edges)
         ],
     }
 
@@ -171,7 +177,17 @@ def _ours(circuit: Circuit, ids: list[str]) -> dict[str, Any]:
             asdict(group) | {"members": [ids[member] for member in group.members]}
             for group in circuit.supernodes
         ],
+        **_attention(circuit),
     }
+
+
+def _attention(circuit: Circuit) -> dict[str, Any]:
+    """What is known of attention heads, if anything."""
+    scores = [
+        score._asdict() | {"pairs": [pair._asdict() for pair in score.pairs]} for score in circuit.qk_scores
+    ]
+    totals = [total._asdict() for total in circuit.head_totals]
+    return ({"heads": totals} if totals else {}) | ({"qk": scores} if scores else {})
 
 
 SETTINGS = (
