@@ -6,6 +6,7 @@ own graphs and of circuit-tracer's files; the database keeps none.
 
 import hashlib
 from dataclasses import replace
+from operator import gt
 
 import msgspec
 
@@ -23,10 +24,14 @@ def canonical(circuit: Circuit) -> Circuit:
     edges = circuit.edges
     if order != list(range(len(order))):
         edges = tuple(Edge(place[s], place[t], weight, share) for s, t, weight, share in edges)
+    # One number for both ends: most files are in order already, and sorting tuples takes longest of all.
+    keys = [edge.target * len(order) + edge.source for edge in edges]
+    if any(map(gt, keys, keys[1:])):
+        edges = tuple(edges[old] for old in sorted(range(len(keys)), key=keys.__getitem__))
     return replace(
         circuit,
         nodes=tuple(circuit.nodes[old] for old in order),
-        edges=tuple(sorted(edges, key=lambda edge: (edge.target, edge.source))),
+        edges=edges,
         labels=tuple(sorted(set(circuit.labels), key=_label_order)),
         supernodes=tuple(
             sorted(

@@ -205,6 +205,8 @@ SETTINGS = (
     "n_selected_features",
     "kept_influence",
     "weights",
+    "pruned_features",
+    "unselected_features",
 )
 """Fields of `Circuit` that `metadata.atlas` holds as they are."""
 

@@ -210,6 +210,31 @@ class Edge(NamedTuple):
     an imported file lacks it."""
 
 
+class Example(NamedTuple):
+    """A context that a feature fires in."""
+
+    tokens: tuple[str, ...]
+    activations: tuple[float, ...]
+    """One for each token."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureNotes:
+    """What a feature file says of one feature."""
+
+    layer: int
+    index: int
+    label: str | None
+    examples: tuple[Example, ...]
+    """The strongest first."""
+    promotes: tuple[str, ...]
+    """Tokens whose logits it raises most."""
+    suppresses: tuple[str, ...]
+    """Tokens whose logits it lowers most."""
+    transcoders: str | None
+    """The transcoders that the file names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """What somebody or something says a feature is. Versioned: a new text is a new label."""
@@ -301,10 +326,16 @@ class Circuit:
     head_totals: tuple[HeadTotal, ...] = ()
     qk_scores: tuple[QkScore, ...] = ()
 
+    pruned_features: tuple[tuple[int, int], ...] | None = None
+    """(layer, index) of the features that were attributed and kept at no position. None, here and in what
+    follows: not known, so that a feature that is not kept may be anything."""
+    unselected_features: tuple[tuple[int, int], ...] | None = None
+    """(layer, index) of the features that were active and attributed at no position."""
+
     @property
     def id(self) -> str:
         if self.content is not None:
-            return stable_id("imported", self.model.id, self.transcoders.id, self.content)
+            return stable_id("imported", self.transcoders.id, self.content)
         return circuit_id(
             model_id=self.model.id,
             transcoders_id=self.transcoders.id,

@@ -109,6 +109,8 @@ def test_a_whole_file() -> None:
                     "n_selected_features": 9,
                     "kept_influence": 0.875,
                     "weights": None,
+                    "pruned_features": None,
+                    "unselected_features": None,
                 },
                 "source": None,
                 "labels": [asdict(label) for label in CIRCUIT.labels],

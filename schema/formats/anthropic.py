@@ -3,6 +3,8 @@
 `feature` is the feature's number in its layer; clerps are labels that people wrote. `scan` names the run.
 """
 
+from dataclasses import replace
+
 from schema.formats.circuit_tracer import plain_place
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
@@ -23,7 +25,7 @@ def place(node: RawNode, graph: RawGraph) -> Place:
         return Place(what, layer, node.ctx_idx, feature_index(node, layer, paired=False))
     found = plain_place(node, what)
     # Viewers put logits above all layers, whatever `layer` says.
-    return found._replace(layer=-1) if what is NodeKind.LOGIT else found
+    return replace(found, layer=-1) if what is NodeKind.LOGIT else found
 
 
 def names(graph: RawGraph) -> Names:

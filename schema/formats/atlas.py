@@ -15,7 +15,7 @@ from schema.formats.circuit_tracer import plain_place
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
 from schema.formats.variant import Names, Place, Variant, kind, layer_number
-from schema.graph_json import VERSION
+from schema.graph_json import ATTENTION, VERSION
 from schema.records import Circuit, Label, Model, NodeKind, Prompt, Source, Supernode, TranscoderSet
 
 
@@ -47,6 +47,8 @@ class Settings(msgspec.Struct):
     n_selected_features: int | None = None
     kept_influence: float | None = None
     weights: str | None = None
+    pruned_features: tuple[tuple[int, int], ...] | None = None
+    unselected_features: tuple[tuple[int, int], ...] | None = None
 
 
 class Group(msgspec.Struct):
@@ -94,13 +96,16 @@ def applies(graph: RawGraph) -> bool:
 
 def place(node: RawNode, graph: RawGraph) -> Place:
     what = kind(node)
+    allowed = (None, ATTENTION) if what in (NodeKind.FEATURE, NodeKind.ERROR) else (None,)
+    if what is not NodeKind.OTHER and node.component not in allowed:
+        raise ValueError(f"component {str(node.component)[:60]!r} is none of a {what} node")
     if what is NodeKind.FEATURE:
         layer = layer_number(node)
         index = feature_index(node, layer, paired=True)
         return Place(what, layer, node.ctx_idx, index, node.component)
     if what is NodeKind.OTHER:
         return Place(what, layer_number(node), node.ctx_idx, None, node.component)
-    return plain_place(node, what)._replace(component=node.component)
+    return replace(plain_place(node, what), component=node.component)
 
 
 def names(graph: RawGraph) -> Names:

@@ -83,7 +83,36 @@ _DECODER = msgspec.json.Decoder(RawGraph)
 
 def decode(data: bytes, file: str) -> RawGraph:
     """The parsed file. Raises FileError."""
-    return parse(_DECODER, data, file)
+    try:
+        return parse(_DECODER, data, file)
+    except FileError as error:
+        raise _numbered(error, data) from error
+
+
+class _Loose(msgspec.Struct):
+    """The lists, their items not looked at."""
+
+    nodes: list[msgspec.Raw] = []
+    links: list[msgspec.Raw] = []
+
+
+def _numbered(error: FileError, data: bytes) -> FileError:
+    """The parser does not say which item of a list is wrong; a second, slower look does."""
+    name, elsewhere, _ = error.key.partition("[...]")
+    kind: type[RawNode | RawLink] | None = {"nodes": RawNode, "links": RawLink}.get(name)
+    if not elsewhere or kind is None:
+        return error
+    try:
+        items = getattr(msgspec.json.decode(data, type=_Loose), name)
+    except (msgspec.DecodeError, RecursionError):  # something else is wrong, further on
+        return error
+    for place, item in enumerate(items):
+        try:
+            msgspec.json.decode(item, type=kind)
+        except msgspec.DecodeError:
+            key = error.key.replace("[...]", f"[{place}]", 1)
+            return FileError(error.file, key, error.reason, next_step=error.next_step)
+    return error
 
 
 def parse(decoder: "msgspec.json.Decoder[Any]", data: bytes, file: str) -> Any:

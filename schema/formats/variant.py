@@ -9,7 +9,8 @@ from schema.formats.raw import RawGraph, RawNode
 from schema.records import NodeKind
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """Which node of a circuit a node of a file is."""
 
     kind: NodeKind

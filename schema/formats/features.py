@@ -1,0 +1,151 @@
+"""Feature files: what a feature fires on, and its label where the file has one.
+
+Two layouts. One JSON a feature, named after its number in graph files. Or for each layer one `.bin` of
+records (length in four bytes, then zlib), with `index.json.gz`: for each layer a file name and the offsets
+of its features' records; so single features are read without the rest.
+"""
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from schema.errors import FileError
+from schema.formats.numbers import uncantor
+from schema.formats.raw import parse
+from schema.records import Example, FeatureNotes
+
+INDEX = "index.json.gz"
+RECORD_LIMIT = 64 << 20
+"""Bytes of one feature, unpacked."""
+EXAMPLES = 20
+"""Examples kept of a feature, the strongest first."""
+_NAME = re.compile(r"(\d{1,18})\.json(?:\.gz)?", re.ASCII)
+
+
+class RawExample(msgspec.Struct, gc=False):
+    """One context."""
+
+    tokens: list[str]
+    tokens_acts_list: list[float]
+
+
+class RawQuantile(msgspec.Struct, gc=False):
+    """Contexts of one range of activations."""
+
+    quantile_name: str
+    examples: list[RawExample]
+
+
+class RawFeature(msgspec.Struct, gc=False):
+    """A feature file; its `index` is not used: files disagree on what it counts."""
+
+    examples_quantiles: list[RawQuantile]
+    top_logits: list[str] = []
+    bottom_logits: list[str] = []
+    clerp: str | None = None
+    label: str | None = None
+    description: str | None = None
+    transcoder_id: str | None = None
+    activation_frequency: float | None = None
+
+
+class LayerIndex(msgspec.Struct, gc=False):
+    """Where a layer's features are."""
+
+    filename: str
+    offsets: list[int]
+
+
+_FEATURE = msgspec.json.Decoder(RawFeature)
+_INDEX = msgspec.json.Decoder(list[LayerIndex] | dict[str, LayerIndex])
+
+
+Wanted = tuple[int, int]
+"""Layer and index of a feature that a circuit of the database has."""
+
+
+def from_index(folder: Path, wanted: Iterable[Wanted]) -> Iterator[FeatureNotes | FileError]:
+    """Those of the wanted features that the folder has; a FileError in place of a damaged one.
+
+    Raises FileError when the index itself cannot be read.
+    """
+    path = folder / INDEX
+    try:
+        data = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise FileError(str(path), "the file", f"cannot be unpacked: {error}") from error
+    found = parse(_INDEX, data, str(path))
+    layers = found if isinstance(found, dict) else {str(i): each for i, each in enumerate(found)}
+    for layer, index in wanted:
+        entry = layers.get(str(layer))
+        if entry is None or not 0 <= index < len(entry.offsets) - 1:
+            continue
+        if Path(entry.filename).name != entry.filename:
+            raise FileError(str(path), f"[{layer}].filename", "is no plain file name")
+        start, stop = entry.offsets[index : index + 2]
+        if stop <= start:
+            continue  # a feature without a record
+        name = f"{folder / entry.filename}, bytes {start} … {stop}"
+        try:
+            with (folder / entry.filename).open("rb") as file:
+                file.seek(start)
+                record = file.read(min(stop - start, RECORD_LIMIT))
+            size = int.from_bytes(record[:4], "little")
+            yield _notes(_inflate(record[4 : 4 + size], name), layer, index, name)
+        except (OSError, ValueError, OverflowError) as error:
+            yield FileError(name, "the record", f"cannot be read: {error}")
+        except FileError as error:
+            yield error
+
+
+def from_file(path: Path, data: bytes) -> FeatureNotes:
+    """The feature of a JSON file, layer and index from its name. Raises FileError."""
+    found = _NAME.fullmatch(path.name)
+    if found is None:
+        raise FileError(
+            str(path),
+            "the file's name",
+            "is not the number of a feature, so nothing says whose it is",
+            next_step="name it as the graph's `feature` says",
+        )
+    return _notes(data, *uncantor(int(found[1])), str(path))
+
+
+def _inflate(data: bytes, name: str) -> bytes:
+    unpacker = zlib.decompressobj()
+    try:
+        whole = unpacker.decompress(data, RECORD_LIMIT)
+    except zlib.error as error:
+        raise FileError(name, "the record", f"is no zlib data: {error}") from error
+    if not unpacker.eof:
+        raise FileError(name, "the record", "ends too early, or is too large")
+    return whole
+
+
+def _notes(data: bytes, layer: int, index: int, name: str) -> FeatureNotes:
+    raw: RawFeature = parse(_FEATURE, data, name)
+    examples = []
+    for place, quantile in enumerate(raw.examples_quantiles):
+        for number, each in enumerate(quantile.examples):
+            if len(each.tokens) != len(each.tokens_acts_list):
+                key = f"examples_quantiles[{place}].examples[{number}]"
+                raise FileError(name, key, "has more activations than tokens, or fewer")
+            examples.append(Example(tuple(each.tokens), tuple(each.tokens_acts_list)))
+    examples = list(dict.fromkeys(examples))
+    examples.sort(key=lambda example: -max(example.activations, default=0.0))
+    texts: list[Any] = [raw.clerp, raw.label, raw.description]
+    text = next((text.strip() for text in texts if text and text.strip()), None)
+    return FeatureNotes(
+        layer,
+        index,
+        text,
+        tuple(examples[:EXAMPLES]),
+        tuple(raw.top_logits),
+        tuple(raw.bottom_logits),
+        raw.transcoder_id,
+    )
