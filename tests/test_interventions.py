@@ -1,10 +1,13 @@
 """Edits as text, and what `atlas intervene` reports of them."""
 
 import json
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from engine_oracle import PROMPT, Folders, Tiny, save
 
 from atlas.cli import main
@@ -138,3 +141,14 @@ def test_the_command(
         assert (code, printed) == (1, "")
         assert message in complaint
         assert "→" in complaint
+
+
+def test_the_page_of_the_docs_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "interventions.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(code, "docs/interventions.md", "exec"), names)
+    assert len(names["answers"]) == 5
+    driven = slice(0, names["graph"].n_features)
+    torch.testing.assert_close(names["measured"][driven], names["predicted"][driven], rtol=1e-3, atol=1e-4)
+    assert capsys.readouterr().out.count("\n") == 4
