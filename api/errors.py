@@ -1,9 +1,10 @@
 """How an error leaves the API: a message, a code and a next step, and nothing of the inside."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from graphql import GraphQLError
+from starlette.responses import JSONResponse, Response
 from strawberry.extensions import AddValidationRules
 
 from api.limits import Limits, over_limit, size_rule
@@ -39,6 +40,14 @@ def presentable(error: GraphQLError, request_id: str) -> GraphQLError:
         path=error.path,
         extensions=extensions,
     )
+
+
+def refusal(
+    status: int, code: str, message: str, next_step: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A request that is not even run, answered as GraphQL answers errors."""
+    error = {"message": message, "extensions": {"code": code, "nextStep": next_step}}
+    return JSONResponse({"data": None, "errors": [error]}, status_code=status, headers=headers)
 
 
 class WithinLimits(AddValidationRules):

@@ -1,5 +1,6 @@
 """What one request carries: its limits, and loaders that turn many small look-ups into one query each."""
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable
@@ -10,6 +11,7 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from api.limits import Limits
+from api.metrics import Metrics
 from schema.database import AsyncDatabase
 from schema.errors import LimitError, QueryTimeoutError
 from schema.question import Page, Question, ask_async
@@ -30,8 +32,10 @@ class Loaders:
     together, and no key is asked for twice.
     """
 
-    def __init__(self, database: AsyncDatabase, limits: Limits) -> None:
+    def __init__(self, database: AsyncDatabase, limits: Limits, metrics: Metrics) -> None:
         self._database = database
+        self._metrics = metrics
+        self._running: set[asyncio.Task[Any]] = set()
         self._limits = limits
         self._deadline = time.monotonic() + limits.timeout_s
         self._rows_left = limits.rows
@@ -48,7 +52,19 @@ class Loaders:
                 f"The request used up its {self._limits.timeout_s:g} s in the database",
                 next_step="ask for fewer rows (first: …), fewer circuits or less nesting",
             )
-        return await ask_async(self._database, question, timeout_s=left, **parameters)
+        # A task of its own, because a look-up that several resolvers wait for belongs to none of them.
+        task = asyncio.create_task(ask_async(self._database, question, timeout_s=left, **parameters))
+        self._running.add(task)
+        try:
+            with self._metrics.database_seconds.labels(question.name).time():
+                return await task
+        finally:
+            self._running.discard(task)
+
+    def cancel(self) -> None:
+        """Stop what still runs in the database, when nobody waits for the answer any more."""
+        for task in self._running:
+            task.cancel()
 
     async def ask_page(self, question: Question[Answer], *, limit: int, **parameters: object) -> Answer:
         """The page that answers a question; such questions have exactly one row."""

@@ -1,18 +1,26 @@
 """The GraphQL API as a running server: in the foreground for `atlas serve`, in a thread for the demo."""
 
 import asyncio
+import logging
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 from rich.console import Console
 
 from api.app import create_app
+from api.logs import JsonLines
 from atlas.database import Login
 from atlas.settings import Settings
 from schema.errors import AtlasError, InputError
+
+SHUTDOWN_S = 25
+"""How long answers may still take at the end: longer than a request may spend in the database."""
+LEAST_TOKEN = 16
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def check_port(host: str, port: int) -> None:
@@ -29,11 +37,17 @@ def check_port(host: str, port: int) -> None:
             ) from error
 
 
-async def _run(login: Login, host: str, port: int, ready: "Ready") -> None:
+async def _run(login: Login, host: str, port: int, ready: "Ready", token: str | None = None) -> None:
     database = await login.connect_async()
     try:
         config = uvicorn.Config(
-            create_app(database), host=host, port=port, log_level="warning", lifespan="on", access_log=False
+            create_app(database, token=token),
+            host=host,
+            port=port,
+            log_level="warning",
+            lifespan="on",
+            access_log=False,
+            timeout_graceful_shutdown=SHUTDOWN_S,
         )
         server = uvicorn.Server(config)
         ready.server = server
@@ -55,14 +69,52 @@ class Ready:
         self.error: Exception | None = None
 
 
-def serve(settings: Settings, console: Console, *, host: str, port: int) -> None:
-    """Serve until interrupted. Raises InputError when the port is taken, DatabaseError when Neo4j says no."""
+def read_token(file: Path) -> str:
+    """The token in a file, blanks around it left out. Raises InputError when there is none to be used."""
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"The token file {file} cannot be read: {error}", next_step="check the path and its permissions"
+        ) from error
+    if len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise InputError(
+            f"The token in {file} is under {LEAST_TOKEN} characters, or not plain ASCII without blanks",
+            next_step=f"make one, for example: openssl rand -hex 24 > {file}",
+        )
+    return token
+
+
+def _log_json() -> None:
+    """One line of JSON a request, on the standard error output."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logger = logging.getLogger("atlas")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def serve(
+    settings: Settings, console: Console, *, host: str, port: int, token_file: Path | None = None
+) -> None:
+    """Serve until interrupted; answers that are being worked on are finished first.
+
+    Raises InputError when the port is taken or the token cannot be used, DatabaseError when Neo4j says no.
+    """
+    token = None if token_file is None else read_token(token_file)
     login = Login(settings)
     check_port(host, port)
     with login.connect():
         pass  # migrated, and any trouble named before the server starts
     console.print(f"GraphQL at http://{host}:{port}/graphql (GraphiQL in a browser). Ctrl-C stops it.")
-    asyncio.run(_run(login, host, port, Ready()))
+    if token is None and host not in LOOPBACK:
+        console.print(
+            f"Everyone who reaches {host}:{port} can read all circuits; see --token-file.",
+            soft_wrap=True,
+        )
+    _log_json()
+    asyncio.run(_run(login, host, port, Ready(), token))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from atlas import file_commands
 from atlas.intervene_command import intervene
 from atlas.settings import Settings
 from ingest.engine.errors import EngineError
@@ -33,6 +34,8 @@ db = typer.Typer(
 )
 app.add_typer(db, name="db")
 app.command()(intervene)
+app.command("import")(file_commands.import_)
+app.command("export")(file_commands.export)
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -236,11 +239,17 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on; everyone who reaches it can read.")
     ] = "127.0.0.1",
+    token_file: Annotated[
+        Path | None, typer.Option(help="A file with the token that requests must carry.")
+    ] = None,
 ) -> None:
-    """Serve the GraphQL API, with GraphiQL in the browser, until Ctrl-C."""
+    """Serve the GraphQL API, with GraphiQL in the browser, until Ctrl-C.
+
+    Each request leaves a line of JSON on the standard error output; /metrics is for Prometheus.
+    """
     from atlas.api_server import serve as run
 
-    run(Settings.load(), out, host=host, port=port)
+    run(Settings.load(), out, host=host, port=port, token_file=token_file)
 
 
 @app.command()

@@ -80,7 +80,9 @@ def test_every_file_is_a_question():
 async def test_pages(api, circuits):
     home = await api.http.get("/")
     assert (home.status_code, 'href="/graphql"' in home.text) == (200, True)
-    health = await api.http.get("/healthz")
+    alive = await api.http.get("/healthz")
+    assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
+    health = await api.http.get("/readyz")
     assert (health.status_code, health.json()) == (200, {"status": "ok", "circuits": len(circuits)})
     page = await api.http.get("/graphql", headers={"accept": "text/html"})
     assert page.status_code == 200

@@ -1,0 +1,168 @@
+"""`/graphql`: strawberry's endpoint with our context, limits, errors and page."""
+
+import asyncio
+from importlib import resources
+from importlib.util import find_spec
+
+import orjson
+import strawberry
+from cross_web import HTTPException
+from graphql import GraphQLError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
+from strawberry.extensions import DisableIntrospection
+from strawberry.http import GraphQLHTTPResponse
+from strawberry.types import ExecutionResult
+from strawberry.types.execution import ExecutionContext
+
+from api.cost import WithinCost
+from api.errors import WithinLimits, presentable, refusal
+from api.limits import Limits
+from api.loaders import Context, Loaders
+from api.metrics import Metrics
+from api.query import Query
+from schema.database import AsyncDatabase
+
+# A package of the files of GraphiQL alone: the page works without any other server.
+GRAPHIQL_PACKAGE = "graphene_django_graphiql_static"
+
+
+class _Schema(strawberry.Schema):
+    def process_errors(
+        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        """Nothing here: `presentable` logs what needs logging, once."""
+
+
+def graphql_schema(limits: Limits | None = None) -> strawberry.Schema:
+    """The GraphQL schema, with its limits on the size and cost of queries."""
+    chosen = limits or Limits()
+    hidden = [] if chosen.introspection else [DisableIntrospection]
+    return _Schema(Query, extensions=[lambda: WithinLimits(chosen), lambda: WithinCost(chosen), *hidden])
+
+
+def html(name: str) -> str:
+    """A page of ours."""
+    return resources.files("api").joinpath("html", name).read_text(encoding="utf-8")
+
+
+class _TooLarge(Exception):
+    """More bytes came than a request may have."""
+
+
+class _Gone(Exception):
+    """The client went away before it had sent its request."""
+
+
+class Endpoint(GraphQL[Context, None]):
+    """The GraphQL endpoint of one API."""
+
+    def __init__(self, database: AsyncDatabase, limits: Limits, metrics: Metrics) -> None:
+        super().__init__(graphql_schema(limits), multipart_uploads_enabled=False)
+        self._database = database
+        self._limits = limits
+        self._metrics = metrics
+        self._running = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        try:
+            body = await self._body(receive)
+        except _TooLarge:
+            response = refusal(
+                413, "OVER_LIMIT", f"The request is over {self._limits.body} bytes", "split it"
+            )
+        except _Gone:
+            return
+        else:
+            if self._running >= self._limits.running:
+                response = refusal(
+                    429,
+                    "BUSY",
+                    f"The atlas is answering {self._running} queries, which is its limit",
+                    "ask again in a second",
+                    headers={"retry-after": "1"},
+                )
+            else:
+                answer = await self._answer(scope, body, receive)
+                if answer is None:
+                    return
+                response = answer
+        await response(scope, receive, send)
+
+    async def _body(self, receive: Receive) -> bytes:
+        parts, size, more = [], 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > self._limits.body:
+                raise _TooLarge
+            more = message.get("more_body", False)
+        return b"".join(parts)
+
+    async def _answer(self, scope: Scope, body: bytes, receive: Receive) -> Response | None:
+        """The answer; None when the client went away: its queries to the database are cancelled."""
+
+        async def replay() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def gone() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        scope["atlas.loaders"] = loaders = Loaders(self._database, self._limits, self._metrics)
+        work, left = asyncio.ensure_future(self._run(Request(scope, replay))), asyncio.ensure_future(gone())
+        self._running += 1
+        self._metrics.running.set(self._running)
+        try:
+            await asyncio.wait((work, left), return_when=asyncio.FIRST_COMPLETED)
+            return work.result() if work.done() else None
+        finally:
+            self._running -= 1
+            self._metrics.running.set(self._running)
+            for task in (work, left):
+                task.cancel()
+            loaders.cancel()
+            await asyncio.gather(work, left, return_exceptions=True)
+
+    async def _run(self, request: Request) -> Response:
+        try:
+            return await self.run(request)
+        except HTTPException as error:
+            return refusal(
+                error.status_code,
+                "BAD_REQUEST",
+                error.reason,
+                'POST {"query": "{ families { name } }"} with the header content-type: application/json',
+            )
+
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
+        return Context(request.scope["atlas.loaders"], self._limits)
+
+    async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
+        if result.errors:
+            result.errors = [presentable(error, request.scope["atlas.request_id"]) for error in result.errors]
+            for error in result.errors:
+                self._metrics.errors.labels(str((error.extensions or {}).get("code"))).inc()
+            request.scope["atlas.fields"] = {
+                "errors": [(error.extensions or {}).get("code") for error in result.errors[:5]]
+            }
+        return await super().process_result(request, result)
+
+    def decode_json(self, data: str | bytes) -> object:
+        return orjson.loads(data)  # refuses broken Unicode, which the database would choke on
+
+    def encode_json(self, data: object) -> bytes:
+        return orjson.dumps(data)
+
+    @property
+    def graphql_ide_html(self) -> str:
+        return html("graphiql.html" if find_spec(GRAPHIQL_PACKAGE) else "no-graphiql.html")

@@ -1,0 +1,21 @@
+"""Log records as lines of JSON."""
+
+import logging
+
+import orjson
+
+
+class JsonLines(logging.Formatter):
+    """One object a record: time, level, logger, message, and what `extra={"fields": {…}}` adds."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
