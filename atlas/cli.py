@@ -261,22 +261,37 @@ def query(
     as_json: Annotated[
         bool, typer.Option("--json/--table", help="JSON for scripts, or tables to read.")
     ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="The answer's only list as CSV, objects as dotted columns.")
+    ] = False,
     api: Annotated[str | None, typer.Option(help="Address of the API.", show_default="ATLAS_API")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="The server's token, when it wants one.")] = None,
 ) -> None:
     """Ask the API the question in a file."""
     import json
 
+    from atlas.api_server import read_token
     from atlas.client import AtlasClient
-    from atlas.tables import print_rows, tables
+    from atlas.tables import print_rows, tables, write_csv
 
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}", next_step="name a .graphql text file") from error
-    with AtlasClient(api or Settings.load().api) as client:
+    token = None if token_file is None else read_token(token_file)
+    with AtlasClient(api or Settings.load().api, token=token) as client:
         data = client.query(text, dict(_variable(item) for item in var or ()))
     if as_json:
         sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+    elif as_csv:
+        found = tables(data)
+        lists = [rows for rows in found if not rows.scalars] or found
+        if len(lists) != 1:
+            raise InputError(
+                f"The answer has {len(lists)} lists, and a CSV file is one",
+                next_step="ask for one list, or use --json",
+            )
+        write_csv(lists[0], sys.stdout)
     else:
         for rows in tables(data):
             print_rows(out, rows)

@@ -3,18 +3,36 @@
 from atlas.client import AtlasClient
 
 atlas = AtlasClient()
-atlas.query("{ families { name nCircuits } }")
+atlas.query("{ families { name nCircuits } }")              # one answer, as it came
+atlas.frame("query ($after: String) { hubs(first: 100, after: $after) {"
+            "  pageInfo { hasNextPage endCursor } nodes { frequency feature { id } } } }")   # all pages
+atlas.circuit_graph("0123456789abcdef0123")                 # a networkx.DiGraph
 """
 
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2 as httpx
 
 from schema.errors import AtlasError, InputError, LimitError, UnreachableError
 
+if TYPE_CHECKING:
+    import networkx
+    import polars
+
 DEFAULT_URL = "http://127.0.0.1:8000/graphql"
+_PAGE = "pageInfo { hasNextPage endCursor }"
+_CIRCUIT_NODES = f"""query ($id: ID!, $after: String) {{ circuit(id: $id) {{
+  nodes(first: 100, after: $after) {{ {_PAGE} nodes {{
+    id kind layer position index activation influence token probability feature {{ id }} }} }} }} }}"""
+_CIRCUIT_EDGES = f"""query ($id: ID!, $after: String) {{ circuit(id: $id) {{
+  edges(first: 100, after: $after) {{ {_PAGE}
+    nodes {{ weight share source {{ id }} target {{ id }} }} }} }} }}"""
+_RECURRING = f"""query ($least: Int!, $consistency: Float!, $families: [String!], $after: String) {{
+  recurringEdges(minCircuits: $least, signConsistency: $consistency, families: $families, first: 100,
+                 after: $after) {{
+    {_PAGE} nodes {{ nCircuits nConsidered mean sd signConsistency source {{ id }} target {{ id }} }} }} }}"""
 
 
 class QueryError(AtlasError):
@@ -28,9 +46,11 @@ class QueryError(AtlasError):
 class AtlasClient:
     """One connection to the API; use it as a context manager, or call `close()`."""
 
-    def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 60.0) -> None:
+    def __init__(self, url: str = DEFAULT_URL, *, token: str | None = None, timeout_s: float = 60.0) -> None:
+        """token: the content of the server's --token-file, when it has one."""
         self.url = url
-        self._http = httpx.Client(timeout=timeout_s)
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        self._http = httpx.Client(timeout=timeout_s, headers=headers)
 
     def __enter__(self) -> "AtlasClient":
         return self
@@ -82,20 +102,96 @@ class AtlasClient:
         return dict(body["data"])
 
     def nodes(
-        self, text: str, variables: Mapping[str, Any] | None = None, *, field: str
+        self, text: str, variables: Mapping[str, Any] | None = None, *, field: str | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Every node of the connection `field`, page after page.
+        """Every node of a list, page after page.
 
-        The query must take `$after: String`, pass it to the field, and ask for
-        `pageInfo { hasNextPage endCursor }` and `edges { node { … } }`.
+        The query must take `$after: String`, pass it to the list's field, and ask for
+        `pageInfo { hasNextPage endCursor }` and `nodes { … }` (or `edges { node { … } }`).
+        field: where the list is, such as `circuit.edges`; needed when the query asks for several.
         """
         after: str | None = None
         while True:
-            connection = self.query(text, {**(variables or {}), "after": after})
-            for step in field.split("."):
-                connection = connection[step]
-            for edge in connection["edges"]:
-                yield edge["node"]
-            if not connection["pageInfo"]["hasNextPage"]:
+            data = self.query(text, {**(variables or {}), "after": after})
+            page = _page(data, field)
+            yield from page["nodes"] if "nodes" in page else (edge["node"] for edge in page["edges"])
+            if not page["pageInfo"]["hasNextPage"]:
                 return
-            after = connection["pageInfo"]["endCursor"]
+            if page["pageInfo"]["endCursor"] == after:
+                raise InputError(
+                    "The query does not go on: its second page is its first one",
+                    next_step="take $after: String in the query, and pass after: $after to the list",
+                )
+            after = page["pageInfo"]["endCursor"]
+
+    def frame(
+        self, text: str, variables: Mapping[str, Any] | None = None, *, field: str | None = None
+    ) -> "polars.DataFrame":
+        """`nodes` as a polars frame (`.to_pandas()` for pandas): objects become dotted columns."""
+        polars = _library("polars")
+        rows = [_flat(node) for node in self.nodes(text, variables, field=field)]
+        return polars.DataFrame(rows, infer_schema_length=None)
+
+    def circuit_graph(self, circuit: str) -> "networkx.DiGraph":
+        """The attribution graph of a circuit: nodes by id, edges with `weight` and `share`.
+
+        Raises InputError for a circuit that does not exist.
+        """
+        graph = _library("networkx").DiGraph(circuit=circuit)
+        for node in self.nodes(_CIRCUIT_NODES, {"id": circuit}):
+            graph.add_node(node.pop("id"), **{**node, "feature": (node["feature"] or {}).get("id")})
+        for edge in self.nodes(_CIRCUIT_EDGES, {"id": circuit}):
+            graph.add_edge(
+                edge["source"]["id"], edge["target"]["id"], weight=edge["weight"], share=edge["share"]
+            )
+        return graph
+
+    def feature_graph(
+        self, *, min_circuits: int = 2, sign_consistency: float = 0.0, families: list[str] | None = None
+    ) -> "networkx.DiGraph":
+        """The features and their effects on each other that recur, as `recurringEdges` finds them."""
+        graph = _library("networkx").DiGraph()
+        asked = {"least": min_circuits, "consistency": sign_consistency, "families": families}
+        for edge in self.nodes(_RECURRING, asked):
+            source, target = edge.pop("source")["id"], edge.pop("target")["id"]
+            graph.add_edge(source, target, **edge)
+        return graph
+
+
+def _page(data: Mapping[str, Any], field: str | None) -> Mapping[str, Any]:
+    """The page of the list in an answer. Raises InputError when there is none, or several."""
+    if field is not None:
+        found: Any = data
+        for step in field.split("."):
+            found = found.get(step) if isinstance(found, Mapping) else None
+        pages = [found] if isinstance(found, Mapping) and "pageInfo" in found else []
+    else:
+        level: list[Any] = [data]
+        pages = []
+        while level and not pages:
+            pages = [each for each in level if "pageInfo" in each]
+            level = [value for each in level for value in each.values() if isinstance(value, Mapping)]
+    if len(pages) != 1:
+        raise InputError(
+            f"The answer has {len(pages) or 'no'} lists with pageInfo" + (f" at {field}" if field else ""),
+            next_step="ask for pageInfo { hasNextPage endCursor }, and name the list with field=… "
+            "(an id that does not exist has none)",
+        )
+    return dict(pages[0])
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for key, value in node.items():
+        row |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return row
+
+
+def _library(name: str) -> Any:
+    """A library that only these frames and graphs need."""
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise InputError(f"This needs {name}", next_step=f"install it: pip install {name}") from error

@@ -1,8 +1,10 @@
 """A GraphQL answer as tables a person can read."""
 
+import csv
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +18,8 @@ class Rows:
     title: str
     columns: list[str]
     rows: list[list[Any]]
+    scalars: bool = field(default=False, compare=False)
+    """Whether it is what an object says beside its lists."""
 
 
 def tables(data: Mapping[str, Any]) -> list[Rows]:
@@ -48,7 +52,7 @@ def _collect(title: str, value: Any, result: list[Rows]) -> None:
     elif isinstance(value, Mapping):
         scalars = _flatten(value, lists=False)
         if scalars:
-            result.append(Rows(title, list(scalars), [list(scalars.values())]))
+            result.append(Rows(title, list(scalars), [list(scalars.values())], scalars=True))
         for key, item in value.items():
             folded = _fold(item)
             if isinstance(folded, list) and any(isinstance(part, Mapping) for part in folded):
@@ -101,6 +105,16 @@ def show(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(show(item) for item in value)
     return str(value)
+
+
+def write_csv(rows: Rows, file: TextIO) -> None:
+    """One table as CSV (RFC 4180): numbers in full, null as nothing, lists as JSON."""
+    writer = csv.writer(file)
+    writer.writerow(rows.columns)
+    for row in rows.rows:
+        writer.writerow(
+            json.dumps(each, ensure_ascii=False) if isinstance(each, list) else each for each in row
+        )
 
 
 def print_rows(console: Console, rows: Rows) -> None:
