@@ -9,8 +9,9 @@ import pytest
 import torch
 from engine_oracle import PROMPT, Tiny, save
 
+from ingest.engine import intervene as module
 from ingest.engine.attribute import attribute
-from ingest.engine.errors import SettingError
+from ingest.engine.errors import ModelError, SettingError
 from ingest.engine.graph import AttributionGraph
 from ingest.engine.intervene import (
     Action,
@@ -141,6 +142,33 @@ def test_many_cases_at_once_are_what_they_are_one_by_one(tiny: ReplacementModel,
     torch.testing.assert_close(whole, outcome_lists(iter(single)), rtol=1e-4, atol=1e-5)
     fives = intervene_many(tiny, cases, batch_size=5, **options)
     torch.testing.assert_close(whole, outcome_lists(fives), rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_that_is_too_large_is_halved(tiny: ReplacementModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [Case(PROMPT, [ablate(0, 2, feature)]) for feature in range(12)]
+    whole = outcome_lists(intervene_many(tiny, cases))
+    real, most, sizes = module._batch, 4, []
+
+    def small(model: ReplacementModel, jobs: list[Any], *rest: Any) -> list[Outcome]:
+        sizes.append(len(jobs))
+        if len(jobs) > most:
+            raise torch.OutOfMemoryError
+        return real(model, jobs, *rest)
+
+    monkeypatch.setattr(module, "_batch", small)
+    found = outcome_lists(intervene_many(tiny, cases))
+    torch.testing.assert_close(whole, found, rtol=1e-4, atol=1e-5)
+    assert sizes == [12, 6, 3, 3, 6, 3, 3]
+    most = 0
+    with pytest.raises(SettingError, match="A case of 8 tokens is more than the memory of cpu"):
+        next(intervene_many(tiny, cases))
+
+
+def test_numbers_that_are_not_finite_are_named(tmp_path: Path) -> None:
+    model = ReplacementModel.load(*save(Tiny(), tmp_path))
+    model.anatomy.final_norm.weight[3] = float("nan")
+    with pytest.raises(ModelError, match="logits are not finite"):
+        intervene(model, PROMPT, [])
 
 
 def test_what_each_action_sets(tiny: ReplacementModel) -> None:

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from ingest.engine.edits import Action, Edit, Step, ablate, resolve, scale, swap
-from ingest.engine.errors import SettingError
+from ingest.engine.errors import ModelError, SettingError
 from ingest.engine.hold import Freeze, Hold, pad, run
 from ingest.engine.model import Encoded, ReplacementModel
 from ingest.engine.transcoder import Transcoder
@@ -166,11 +166,23 @@ def outcomes(
     if batch_size is not None and batch_size < 1:
         raise SettingError(f"batch_size is {batch_size}", next_step="give a whole number from 1 up")
 
-    def compute() -> Iterator[Outcome]:
-        for part in _chunks(model, jobs, batch_size):
-            yield from _batch(model, part, freeze, constrained, written)
+    def compute(part: list[Job]) -> Iterator[Outcome]:
+        found: list[Outcome] = []
+        try:
+            found = _batch(model, part, freeze, constrained, written)
+        except torch.OutOfMemoryError as error:
+            if len(part) == 1:
+                raise SettingError(
+                    f"A case of {len(part[0].encoded.ids)} tokens is more than the memory of {model.device}",
+                    next_step="shorten the prompt, or load the model on cpu or in 16 bits",
+                ) from error
+        if not found:
+            # Not in the handler: the error keeps alive what did not fit.
+            yield from compute(part[: len(part) // 2])
+            yield from compute(part[len(part) // 2 :])
+        yield from found
 
-    return compute()
+    return (outcome for part in _chunks(model, jobs, batch_size) for outcome in compute(part))
 
 
 def changes(model: ReplacementModel, outcome: Outcome, *, least: float = 1e-4) -> FeatureChanges:
@@ -227,6 +239,10 @@ def _batch(
     # 1
     prompts = {ids: number for number, ids in enumerate(dict.fromkeys(job.encoded.ids for job in jobs))}
     plain = run(model, pad(list(prompts), model.device))
+    if not torch.isfinite(plain.logits).all():
+        raise ModelError(
+            f"The model's logits are not finite in {model.dtype}", next_step="load it with dtype float32"
+        )
     rows = torch.tensor([prompts[job.encoded.ids] for job in jobs], device=model.device)
     hold = Hold(plain, rows, freeze, constrained)
     edits = _Edits(model, jobs, hold, writes)
