@@ -270,7 +270,6 @@ def query(
     """Ask the API the question in a file."""
     import json
 
-    from atlas.api_server import read_token
     from atlas.client import AtlasClient
     from atlas.tables import print_rows, tables, write_csv
 
@@ -278,7 +277,11 @@ def query(
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}", next_step="name a .graphql text file") from error
-    token = None if token_file is None else read_token(token_file)
+    token = None
+    if token_file is not None:
+        from atlas.api_server import read_token
+
+        token = read_token(token_file)
     with AtlasClient(api or Settings.load().api, token=token) as client:
         data = client.query(text, dict(_variable(item) for item in var or ()))
     if as_json:
