@@ -54,6 +54,8 @@ class Seen:
     """(B, n_heads, T query, T key)"""
     mlp_output: list[Tensor]
     """(B, T, d) what is added to the residual stream"""
+    final: Tensor
+    """(B, T, d) what the unembedding reads"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +159,8 @@ def run(
         pairs += [(part.attention.module, attention(number, part)), (part.mlp, mlp(number, part))]
     with torch.no_grad(), hooks(pairs):
         logits: Tensor = model.model(input_ids=tokens, use_cache=False).logits
-    return Seen(logits, read, norm_inputs, attention_input, attention_output, pattern, mlp_output)
+    final = norm_outputs[anatomy.final_norm.module]
+    return Seen(logits, read, norm_inputs, attention_input, attention_output, pattern, mlp_output, final)
 
 
 def norms(layers: Sequence[Layer], final: Norm) -> list[Norm]:

@@ -45,6 +45,7 @@ from ingest.engine.streams import (
     Chosen,
     attend,
     attend_backward,
+    centred,
     choose,
     head_gradients,
     values,
@@ -223,8 +224,7 @@ def _starts(
         encoder = model.transcoders.layers[number].encoder[where[:, 2]]
         gradient[mine] = model.read_backward(number, encoder, frozen.mlp_scale[number, where[:, 1]])
     if logit_vectors is None:
-        unembedding = model.anatomy.unembedding
-        logit_vectors = unembedding[graph.logit_ids.to(device)] - unembedding.mean(0)
+        logit_vectors = centred(model, graph.logit_ids)
     mine = (edges.target_layers == model.n_layers).nonzero().flatten()
     vectors = logit_vectors[edges.targets.to(device)[mine] - graph.logit_nodes.start]
     scale = frozen.final_scale[edges.target_positions[mine]]

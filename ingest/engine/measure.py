@@ -11,7 +11,7 @@ from torch import Tensor
 from ingest.engine.graph import AttributionGraph
 from ingest.engine.hold import Added, Freeze, Hold, run
 from ingest.engine.model import ReplacementModel
-from ingest.engine.streams import choose, writes
+from ingest.engine.streams import centred, choose, writes
 from ingest.engine.transcoder import Active
 
 BATCH_SIZE = 64
@@ -23,11 +23,13 @@ def measured_effects(
     graph: AttributionGraph,
     sources: Tensor,
     *,
+    logit_vectors: Tensor | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> Tensor:
     """(n_nodes, n_sources) effect of sources on all nodes, as measured: to compare with `adjacency`.
 
-    sources: (n,) int64 nodes of the graph, logits excepted. Logits are those of the model, mean-centred.
+    sources: (n,) int64 nodes of the graph, logits excepted. logit_vectors: (n_logits, d_model) directions at
+    the last norm's output, None for the graph's logits, mean-centred.
     """
     device, n_inputs = model.device, graph.n_active + (graph.n_layers + 1) * graph.n_positions
     inputs = torch.cat([graph.selected, torch.arange(graph.n_active, n_inputs)])[sources].to(device)
@@ -54,7 +56,7 @@ def measured_effects(
                 embedded=taken[0],
             )
             read = [new - old for new, old in zip(after.read, plain.read, strict=True)]
-            found.append(_effects(model, graph, read, after.logits - plain.logits))
+            found.append(_effects(model, graph, read, after.final - plain.final, logit_vectors))
     return torch.cat(found, dim=1).cpu()
 
 
@@ -62,14 +64,22 @@ def _from(changes: list[Tensor]) -> Added:
     return lambda layer, read: changes[layer]
 
 
-def _effects(model: ReplacementModel, graph: AttributionGraph, read: list[Tensor], logits: Tensor) -> Tensor:
-    """(n_nodes, n_rows) minus the change of every node, from changes of what is read and of logits."""
-    effects = logits.new_zeros(graph.n_nodes, len(logits))
-    features = graph.features.to(logits.device)
+def _effects(
+    model: ReplacementModel,
+    graph: AttributionGraph,
+    read: list[Tensor],
+    final: Tensor,
+    logit_vectors: Tensor | None,
+) -> Tensor:
+    """(n_nodes, n_rows) minus the change of every node, from changes of what transcoders and logits read."""
+    effects = final.new_zeros(graph.n_nodes, len(final))
+    features = graph.features.to(final.device)
     for layer, change in enumerate(read):
         mine = (features[:, 0] == layer).nonzero().flatten()
         encoder = model.transcoders.layers[layer].encoder[features[mine, 2]]
         effects[mine] = -torch.einsum("bfd,fd->fb", change[:, features[mine, 1]], encoder)
-    at = logits[:, graph.target_position]
-    effects[graph.logit_nodes] = (at.mean(-1, keepdim=True) - at)[:, graph.logit_ids.to(logits.device)].T
+    if logit_vectors is None:
+        logit_vectors = centred(model, graph.logit_ids)
+    position = graph.node_positions()[graph.logit_nodes].to(final.device)
+    effects[graph.logit_nodes] = -torch.einsum("bld,ld->lb", final[:, position], logit_vectors)
     return effects

@@ -70,6 +70,12 @@ def choose(written: Writes, nodes: Tensor, n_inputs: int) -> Chosen:
     return Chosen(rows[mine], written.position[mine], written.vectors[mine])
 
 
+def centred(model: ReplacementModel, logits: Tensor) -> Tensor:
+    """(n, d_model) directions of logits at the last norm's output, the vocabulary's mean taken away."""
+    unembedding = model.anatomy.unembedding
+    return unembedding[logits.to(model.device)] - unembedding.mean(0)
+
+
 def values(part: Layer, scale: Tensor, stream: Tensor) -> Tensor:
     """(n, n_heads, n_positions, d_head) what each head reads of streams (n, n_positions, d_model).
 
