@@ -40,11 +40,12 @@ def with_heads(circuit: Circuit, model: ReplacementModel, graph: AttributionGrap
     strongest = parts.abs().topk(min(HEADS_OF_AN_EDGE, parts.shape[1]), dim=1).indices
     weights = parts.gather(1, strongest)
     net, gross = totals.net.tolist(), totals.gross.tolist()
+    keys = [node.key for node in circuit.nodes]
     return replace(
         circuit,
         head_parts=tuple(
-            HeadPart(edge, place // n_heads, place % n_heads, weight)
-            for edge, (places, values) in enumerate(zip(strongest.tolist(), weights.tolist(), strict=True))
+            HeadPart(keys[edge.source], keys[edge.target], place // n_heads, place % n_heads, weight)
+            for edge, places, values in zip(circuit.edges, strongest.tolist(), weights.tolist(), strict=True)
             for place, weight in zip(places, values, strict=True)
             if weight
         ),

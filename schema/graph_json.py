@@ -48,10 +48,11 @@ VERSION = 1
 def to_json(circuit: Circuit, *, slug: str | None = None) -> dict[str, Any]:
     """The whole file as plain values. slug: the graph's name in viewers; by default from prompt and id."""
     ids = [node_id(node) for node in circuit.nodes]
-    heads: dict[int, dict[str, list[Any]]] = {}
+    keys = [node.key for node in circuit.nodes] if circuit.head_parts else ids
+    heads: dict[tuple[str, str], dict[str, list[Any]]] = {}
     for part in circuit.head_parts:
         carried = {"layer": part.layer, "head": part.head, "weight": part.weight}
-        heads.setdefault(part.edge, {"heads": []})["heads"].append(carried)
+        heads.setdefault((part.source, part.target), {"heads": []})["heads"].append(carried)
     return {
         "metadata": _metadata(circuit, slug or default_slug(circuit), ids),
         "qParams": _view(circuit, ids),
@@ -59,8 +60,8 @@ def to_json(circuit: Circuit, *, slug: str | None = None) -> dict[str, Any]:
         "links": [
             {"source": ids[source], "target": ids[target], "weight": weight}
             | ({} if share is None else {"share": share})
-            | heads.get(place, {})
-            for place, (source, target, weight, share) in enumerate(circuit.edges)
+            | heads.get((keys[source], keys[target]), {})
+            for source, target, weight, share in circuit.edges
         ],
     }
 

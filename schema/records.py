@@ -151,8 +151,9 @@ class Node:
 class HeadPart(NamedTuple):
     """What one attention head carries of an edge."""
 
-    edge: int
-    """Place of the edge in `Circuit.edges`."""
+    source: str
+    """`Node.key` of the edge's source: places change when parts are put in order."""
+    target: str
     layer: int
     head: int
     weight: float

@@ -2,8 +2,10 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 from engine_oracle import PROMPT, Folders, Tiny, save
 
@@ -16,6 +18,8 @@ from ingest.engine.prune import prune
 from ingest.engine.qk import qk_attribution
 from ingest.heads import lines
 from ingest.run import attribute_one
+from schema.canonical import canonical
+from schema.formats.graph import read_graph
 from schema.graph_json import to_json
 from schema.records import Circuit
 
@@ -38,8 +42,10 @@ def test_a_circuit_has_the_strongest_heads_of_its_edges(folders: Folders, circui
     pruned = prune(graph)
     loadings = head_loadings(model, graph, pruned)
     of_edge: dict[int, list[tuple[float, int, int]]] = {}
+    keys = [node.key for node in circuit.nodes]
+    places = {(keys[edge.source], keys[edge.target]): place for place, edge in enumerate(circuit.edges)}
     for part in circuit.head_parts:
-        of_edge.setdefault(part.edge, []).append((part.weight, part.layer, part.head))
+        of_edge.setdefault(places[part[:2]], []).append((part.weight, part.layer, part.head))
     carried = 0
     for number, edge in enumerate(circuit.edges):
         assert float(loadings.weight[number]) == edge.weight
@@ -88,9 +94,15 @@ def test_a_file_holds_them_only_when_asked_for(folders: Folders, circuit: Circui
         "gross": circuit.head_totals[5].gross,
     }
     assert scores[0]["pairs"][0] == circuit.qk_scores[0].pairs[0]._asdict()
-    first = circuit.head_parts[0]
-    assert parts[first.edge][0] == {"layer": first.layer, "head": first.head, "weight": first.weight}
-    assert sum(map(len, parts)) == len(circuit.head_parts)
+    assert [tuple(part.values()) for each in parts for part in each] == [p[2:] for p in circuit.head_parts]
+    # Readers look past it, and order the parts anew.
+    again = to_json(replace(canonical(circuit), supernodes=circuit.supernodes))
+    both = [
+        {(x["source"], x["target"]): x.get("heads") for x in one["links"]}
+        for one in (to_json(circuit), again)
+    ]
+    assert both[0] == both[1]
+    assert read_graph(orjson.dumps(to_json(circuit)), "graph").circuit.id == circuit.id
 
 
 def test_the_command_writes_and_tells(
