@@ -83,9 +83,20 @@ class Database:
         with _translated(self.uri, timeout_s), self._session(neo4j.READ_ACCESS) as session:
             return session.execute_read(work)
 
+    def stream(self, text: str, parameters: Parameters = None) -> Iterator[dict[str, Any]]:
+        """The rows of a query that only reads, as they come, so that their number does not matter."""
+        with _translated(self.uri), self._session(neo4j.READ_ACCESS) as session:
+            for record in session.run(text, _plain(parameters)):
+                yield dict(record.items())
+
     def write(self, text: str, parameters: Parameters = None) -> Rows:
         """Run one query in a transaction of its own; its rows."""
         return self.transaction(lambda transaction: transaction.run(text, parameters))
+
+    def write_in_batches(self, text: str) -> None:
+        """Run one query that may commit piece by piece (CALL … IN TRANSACTIONS); nothing runs it again."""
+        with _translated(self.uri), self._session(neo4j.WRITE_ACCESS) as session:
+            session.run(text).consume()
 
     def transaction(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in one write transaction and return what it returns.

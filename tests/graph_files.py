@@ -83,6 +83,7 @@ def neuronpedia() -> Graph:
         "pruning_settings": {"node_threshold": 0.7, "edge_threshold": 0.85},
     }
     del graph["metadata"]["transcoder_list"], graph["metadata"]["schema_version"]
+    graph["links"][2]["weight"] = 2.25
     graph["nodes"][0]["clerp"] = "greetings"
     graph["qParams"] |= {
         "pinnedIds": ["0_3_1", "E_7_1"],

@@ -127,6 +127,12 @@ def test_neuronpedia_with_a_subgraph() -> None:
         edge_threshold=0.85,
         max_feature_nodes=5000,
         nodes=tuple(nodes),
+        edges=(
+            Edge(4, 0, 1.0, None),
+            Edge(0, 1, -0.5, None),
+            Edge(1, 5, 2.25, None),
+            Edge(2, 5, 0.125, None),
+        ),
         labels=(
             Label(0, 3, "greetings", "viewer", "Ada"),
             Label(1, 40000, "say you", "viewer", "Ada"),
@@ -296,7 +302,7 @@ def changed(path: str, value: Any) -> Graph:
     for part in parents:
         target = target[part]
     target[last] = value
-    return graph  # type: ignore[no-any-return]
+    return graph
 
 
 @pytest.mark.parametrize(

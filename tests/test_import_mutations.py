@@ -130,7 +130,6 @@ MUTATIONS: tuple[Callable[[Graph, random.Random], bytes], ...] = (
     *(hostile, hostile_ids, flipped, surrogate),
 )
 N = 1000
-N_NESTED = 20
 
 
 def files(count: int, seed: int) -> list[tuple[str, bytes]]:
@@ -141,7 +140,7 @@ def files(count: int, seed: int) -> list[tuple[str, bytes]]:
         graph = ALL[rng.choice(list(ALL))]()
         if rng.random() < 0.3:  # our own form of it, with metadata.atlas
             graph = json.loads(json.dumps(to_json(read_graph(encode(graph), "x").circuit)))
-        mutate = nested if number % (count // N_NESTED) == 0 else rng.choice(MUTATIONS)
+        mutate = nested if number % 50 == 0 else rng.choice(MUTATIONS)
         result.append((mutate.__name__, mutate(graph, rng)))
     return result
 

@@ -99,7 +99,8 @@ class _Loose(msgspec.Struct):
 def _numbered(error: FileError, data: bytes) -> FileError:
     """The parser does not say which item of a list is wrong; a second, slower look does."""
     name, elsewhere, _ = error.key.partition("[...]")
-    kind: type[RawNode | RawLink] | None = {"nodes": RawNode, "links": RawLink}.get(name)
+    kinds: dict[str, Any] = {"nodes": RawNode, "links": RawLink}
+    kind = kinds.get(name)
     if not elsewhere or kind is None:
         return error
     try:

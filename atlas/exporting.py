@@ -1,0 +1,177 @@
+"""The export: circuits, or the rows of a query, as files of other tools; one circuit at a time in memory."""
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+import pyarrow as pa
+
+from schema.circuits import circuit_ids, read_circuit
+from schema.database import Database
+from schema.errors import InputError
+from schema.graph_json import default_slug, to_json
+from schema.graphml import graphml
+from schema.node_link import node_link
+from schema.records import Circuit
+from schema.tables import RowWriter, Tables, chunks
+
+
+class Format(StrEnum):
+    """What to write."""
+
+    JSON = "json"
+    GRAPHML = "graphml"
+    NODE_LINK = "node-link"
+    PARQUET = "parquet"
+    CSV = "csv"
+
+
+TABLES = (Format.PARQUET, Format.CSV)
+_ENDINGS = {Format.JSON: ".json", Format.GRAPHML: ".graphml", Format.NODE_LINK: ".node-link.json"}
+_WRITERS: dict[Format, Callable[[Circuit], Iterable[bytes]]] = {
+    Format.JSON: lambda circuit: (orjson.dumps(to_json(circuit)),),
+    Format.GRAPHML: lambda circuit: (line.encode() for line in graphml(circuit)),
+    Format.NODE_LINK: node_link,
+}
+_PARAM = re.compile(r"^\s*:param\s+(\w+)\s*=>\s*(.*?);?\s*$", re.MULTILINE)
+COLUMN = "circuit"
+"""Of a query whose circuits are to be written."""
+
+
+def export_circuits(
+    database: Database, names: list[str], format_: Format, out: Path, *, step: Callable[[], None]
+) -> int:
+    """Write circuits; how many. step: called after each.
+
+    One graph goes to the file `out` (`-`: standard output), several to a folder; tables to a folder. Raises
+    NotFoundError, InputError.
+    """
+    return _write(database, circuit_ids(database, names), format_, out, step)
+
+
+def export_query(
+    database: Database,
+    text: str,
+    parameters: dict[str, Any],
+    format_: Format,
+    out: Path,
+    *,
+    step: Callable[[], None],
+) -> int:
+    """Write the rows of a Cypher query as a table, or the circuits that its column `circuit` names."""
+    given = {name: _value(value) for name, value in _PARAM.findall(text)} | parameters
+    rows = database.stream(_PARAM.sub("", text), given)
+    if format_ in TABLES:
+        return _write_rows(rows, format_, out)
+    ids: dict[str, None] = {}
+    for row in rows:
+        if not isinstance(row.get(COLUMN), str):
+            raise InputError(
+                f"The query has no column `{COLUMN}` with the ids of circuits",
+                next_step=f"add `c.id AS {COLUMN}`, or write its rows with --format parquet or csv",
+            )
+        ids[row[COLUMN]] = None
+    return _write(database, list(ids), format_, out, step)
+
+
+def _write(database: Database, ids: list[str], format_: Format, out: Path, step: Callable[[], None]) -> int:
+    if format_ in TABLES:
+        with Tables(out, format_) as tables:
+            for circuit_id in ids:
+                tables.write(read_circuit(database, circuit_id))
+                step()
+        return len(ids)
+    single = len(ids) == 1 and not out.is_dir()
+    names: set[str] = set()
+    for circuit_id in ids:
+        circuit = read_circuit(database, circuit_id)
+        pieces = _WRITERS[format_](circuit)
+        if single and str(out) == "-":
+            _put(pieces, sys.stdout.buffer)
+        else:
+            path = out if single else out / (_file_name(circuit, names) + _ENDINGS[format_])
+            _save(pieces, path)
+        step()
+    return len(ids)
+
+
+def _save(pieces: Iterable[bytes], path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            _put(pieces, file)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written: {error.strerror or error}", next_step="name another file or folder"
+        ) from error
+
+
+def _put(pieces: Iterable[bytes], file: BinaryIO) -> None:
+    for piece in pieces:
+        file.write(piece)
+
+
+def _file_name(circuit: Circuit, taken: set[str]) -> str:
+    """Slugs come from outside: only their plain characters stay; the id tells doubles apart."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", default_slug(circuit)).strip("-")[:100] or circuit.id
+    if name in taken:
+        name = f"{name}-{circuit.id}"
+    taken.add(name)
+    return name
+
+
+def _write_rows(rows: Iterator[dict[str, Any]], format_: Format, out: Path) -> int:
+    """Columns and their types are those of the first rows."""
+    count = 0
+    writer: RowWriter | None = None
+    try:
+        for chunk in chunks({key: _plain(value) for key, value in row.items()} for row in rows):
+            if writer is None:
+                writer = RowWriter(out, format_, _schema(chunk)).__enter__()
+            try:
+                writer.write(chunk)
+            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                raise InputError(
+                    f"A column of the query holds values of several types: {error}",
+                    next_step="turn them to text with toString(), or write --format csv",
+                ) from error
+            count += len(chunk)
+    finally:
+        if writer is not None:
+            writer.__exit__(None, None, None)
+    if writer is None:
+        with RowWriter(out, format_, pa.schema([])):
+            pass
+    return count
+
+
+def _schema(rows: list[dict[str, Any]]) -> pa.Schema:
+    try:
+        found = pa.Table.from_pylist(rows).schema
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise InputError(
+            f"A column of the query holds values of several types: {error}",
+            next_step="turn them to text with toString()",
+        ) from error
+    # A column that is null in all the first rows may hold anything later; text holds it all.
+    return pa.schema([(each.name, pa.string() if each.type == pa.null() else each.type) for each in found])
+
+
+def _plain(value: Any) -> Any:
+    """Nodes and relationships as their properties, dates as text."""
+    if hasattr(value, "items") and not isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.iso_format() if hasattr(value, "iso_format") else value
+
+
+def _value(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text.strip("'\"")

@@ -1,0 +1,148 @@
+"""`atlas import` and `atlas export`: other tools' files in and out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from atlas.settings import Settings
+from schema.errors import InputError
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+NOTES = 20
+"""Notes printed at most."""
+
+
+def import_(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Graphs (.json, .json.gz, .pt), feature files, or folders of them.", metavar="PATH…"
+        ),
+    ],
+    family: Annotated[str | None, typer.Option(help="Family of all the prompts.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Tag of all the prompts; may be repeated.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Name of the model, when files do not say it, or to replace it.")
+    ] = None,
+    transcoders: Annotated[
+        str | None, typer.Option(help="Name of the transcoders, when files do not say it, or to replace it.")
+    ] = None,
+    node_threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Pruning of .pt graphs: share of influence nodes keep.")
+    ] = 0.8,
+    edge_threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Pruning of .pt graphs: share of influence edges keep.")
+    ] = 0.98,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Folder of a tokenizer: .pt graphs hold ids of tokens, not texts.")
+    ] = None,
+) -> None:
+    """Load graphs of circuit-tracer, Neuronpedia, Anthropic and EleutherAI into Neo4j; needs no GPU.
+
+    A file goes by its content, so importing it twice changes nothing, and a stopped import goes on when it is
+    called again. Files that cannot be read are named with key and reason and the exit code is 1; the others
+    are loaded.
+    """
+    from atlas.database import Login
+    from ingest.imported import ImportSettings, import_files
+    from schema.formats.graph import Given
+
+    given = Given(model, transcoders, family, tuple(dict.fromkeys(tag or ())))
+    settings = ImportSettings(tuple(paths), given, node_threshold, edge_threshold, tokenizer)
+    with Login(Settings.load()).connect() as database:
+        summary = import_files(database, settings, console=err)
+    notes = [f"{file}: {note}" for file, found in summary.notes.items() for note in found]
+    for note in notes[:NOTES]:
+        err.print(f"note: {note}", markup=False, soft_wrap=True)
+    if len(notes) > NOTES:
+        err.print(f"note: and {len(notes) - NOTES} more")
+    for problem in summary.problems:
+        err.print("[red]error:[/] ", end="")
+        err.print(str(problem).encode(errors="replace").decode(), markup=False, soft_wrap=True)
+    out.print(summary.sentence(), soft_wrap=True, markup=False)
+    if summary.problems:
+        raise typer.Exit(1)
+
+
+def export(
+    out_path: Annotated[
+        Path,
+        typer.Option("--out", help="File for one graph (`-`: the screen), folder for several or for tables."),
+    ],
+    circuits: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Ids of circuits (or their beginnings), slugs, families or tags. None: all circuits.",
+            metavar="CIRCUIT…",
+        ),
+    ] = None,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="json (circuit-tracer's and Neuronpedia's), graphml, node-link (NetworkX), parquet or csv.",
+        ),
+    ] = "json",
+    query: Annotated[
+        Path | None,
+        typer.Option(
+            help="A .cypher file: its rows as one table, or the circuits that its column `circuit` names."
+        ),
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(help="A parameter of the query as NAME=VALUE; VALUE is JSON or text.")
+    ] = None,
+) -> None:
+    """Write circuits, or what a query found, to files that other tools open.
+
+    Graph JSON comes back with `atlas import` as the same circuit.
+    """
+    from rich.progress import Progress
+
+    from atlas.database import Login
+    from atlas.exporting import Format, export_circuits, export_query
+
+    try:
+        chosen = Format(format_)
+    except ValueError:
+        raise InputError(
+            f"--format {format_!r} is none of {', '.join(Format)}", next_step="for example --format graphml"
+        ) from None
+    if query is not None and circuits:
+        raise InputError("both circuits and --query are given", next_step="give one of the two")
+    with Login(Settings.load()).connect() as database, Progress(console=err, transient=True) as progress:
+        task = progress.add_task("circuits", total=None)
+
+        def step() -> None:
+            progress.advance(task)
+
+        if query is None:
+            count = export_circuits(database, circuits or [], chosen, out_path, step=step)
+        else:
+            values = dict(_parameter(item) for item in param or ())
+            count = export_query(database, _text(query), values, chosen, out_path, step=step)
+    what = "rows" if query is not None and chosen in ("parquet", "csv") else "circuits"
+    err.print(f"{count} {what} written to {out_path}", markup=False, soft_wrap=True)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}", next_step="name a .cypher text file") from error
+
+
+def _parameter(item: str) -> tuple[str, object]:
+    import json
+
+    name, equals, value = item.partition("=")
+    if not equals or not name:
+        raise InputError(f"--param {item!r} is not NAME=VALUE", next_step='for example --param tag="easy"')
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value

@@ -1,0 +1,277 @@
+"""The import: other tools' files → records → the database, through the same `load_circuit` as our own.
+
+1. find   files at the paths, folders searched through
+2. ask    the run's ledger which of them are in the database already: a file goes by its hash
+3. per file, in order: read, unpack, parse, check; what fails is named with file, key and reason, and the
+   rest goes on
+4. load   in threads beside the reading, one circuit a transaction; a circuit is told by its content, so
+          another file with the same graph adds what was drawn in it and changes nothing else
+5. notes  feature files last, for the features that circuits have
+
+Stopped at any moment, the database holds whole circuits only, and the same command goes on from there.
+"""
+
+import hashlib
+import importlib.metadata
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from ingest.engine.errors import EngineError
+from schema import ledger
+from schema.database import Database
+from schema.drawn import add_drawn
+from schema.errors import FileError, InputError
+from schema.feature_notes import load_notes, wanted
+from schema.formats.features import from_file, from_index
+from schema.formats.files import Found, Kind, find, is_feature, read
+from schema.formats.graph import Given, read_graph
+from schema.load import load_circuit
+from schema.records import Circuit, FeatureNotes, Model, Run
+
+WRITERS = 2
+"""Threads that load."""
+WAITING = 4
+"""Circuits that may wait for them; bounds memory."""
+BATCH = 200
+"""Features of a transaction."""
+
+
+@dataclass(frozen=True)
+class ImportSettings:
+    """What to import, and how."""
+
+    paths: tuple[Path, ...]
+    given: Given = field(default_factory=Given)
+    node_threshold: float = 0.8
+    """For `.pt` graphs, which are not pruned."""
+    edge_threshold: float = 0.98
+    tokenizer: Path | None = None
+
+    def run(self) -> Run:
+        settings = {
+            "import": [str(path) for path in self.paths],
+            "family": self.given.family,
+            "tags": list(self.given.tags),
+            "model": self.given.model,
+            "transcoders": self.given.transcoders,
+            "node_threshold": self.node_threshold,
+            "edge_threshold": self.edge_threshold,
+        }
+        return Run(settings, {"circuit-atlas": importlib.metadata.version("circuit-atlas")})
+
+
+@dataclass
+class Summary:
+    """What one call did."""
+
+    loaded: int = 0
+    present: int = 0
+    """Graphs whose circuit was there already."""
+    features: int = 0
+    """Features that labels or examples were found for."""
+    strangers: int = 0
+    """Features in files that no circuit has."""
+    megabytes: float = 0.0
+    seconds: float = 0.0
+    problems: list[Exception] = field(default_factory=list)
+    """One for each file that gave nothing."""
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    """File → what of it the atlas has no place for."""
+
+    def sentence(self) -> str:
+        failed = f", {len(self.problems)} files refused" if self.problems else ""
+        notes = f"; labels or examples for {self.features} features" if self.features else ""
+        rate = self.megabytes / self.seconds if self.seconds else 0.0
+        return (
+            f"{self.loaded} circuits imported, {self.present} were there already{failed}{notes} "
+            f"({self.megabytes:.1f} MB in {self.seconds:.1f} s, {rate:.1f} MB/s)."
+        )
+
+
+def import_files(database: Database, settings: ImportSettings, *, console: Console) -> Summary:
+    """Import into a migrated database. Raises InputError when a path is wrong, DatabaseError when Neo4j fails
+    (what was loaded stays). Single files' trouble is in the summary."""
+    started = time.monotonic()
+    summary, run = Summary(), settings.run()
+    files = find(settings.paths)
+    ledger.begin(database, run)
+    work = _Work(database, settings, run, summary, set(ledger.done(database, run)))
+    with _bar(console, files) as progress, _Loader(work) as loader:
+        for found in files:
+            try:
+                work.one(found, loader)
+            except (InputError, EngineError) as error:
+                work.refuse(found.path, error)
+            progress.advance(progress.task_ids[0], found.size)
+    work.finish_notes()
+    ledger.end(database, run)
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+class _Work:
+    """What all files of one call share."""
+
+    def __init__(
+        self, database: Database, settings: ImportSettings, run: Run, summary: Summary, done: set[str]
+    ) -> None:
+        self.database = database
+        self.settings = settings
+        self.run = run
+        self.summary = summary
+        self.done = done
+        self.lock = threading.Lock()
+        self._models: dict[str, Model | None] = {}
+        self._notes: list[FeatureNotes] = []
+        self._folders: list[Path] = []
+
+    def one(self, found: Found, loader: "_Loader") -> None:
+        """Read one file and hand its circuit over. Raises FileError, EngineError."""
+        name = str(found.path)
+        if found.kind is Kind.FEATURES:
+            self._folders.append(found.path)
+            return
+        data = read(found.path)
+        self.summary.megabytes += len(data) / 1e6
+        if found.kind is Kind.JSON and is_feature(data):
+            self._notes.append(from_file(found.path, data))
+            if len(self._notes) >= BATCH:
+                self._flush()
+            return
+        key = hashlib.sha256(data).hexdigest()
+        if key in self.done:
+            self.summary.present += 1
+            return
+        if found.kind is Kind.PT:
+            from ingest.unpruned import read_circuit  # torch, which JSON does without
+
+            circuit = read_circuit(
+                found.path,
+                self.settings.given,
+                node_threshold=self.settings.node_threshold,
+                edge_threshold=self.settings.edge_threshold,
+                tokenizer=self.settings.tokenizer,
+            )
+        else:
+            imported = read_graph(data, name, self.settings.given)
+            circuit = imported.circuit
+            if imported.notes:
+                self.summary.notes[name] = list(imported.notes)
+        loader.put(self._settled(circuit), ledger.Entry(key, name), found.path)
+
+    def _settled(self, circuit: Circuit) -> Circuit:
+        """With the model that the database knows the transcoders to be of: other files say less."""
+        id_ = circuit.transcoders.id
+        if id_ not in self._models:
+            self._models[id_] = _model_of(self.database, id_) or circuit.model
+        model = self._models[id_] or circuit.model
+        if model == circuit.model:
+            return circuit
+        return replace(circuit, model=model, transcoders=replace(circuit.transcoders, model_id=model.id))
+
+    def refuse(self, path: Path, error: Exception) -> None:
+        """Remember that a file gave nothing, in the ledger too."""
+        reason = str(error).encode(errors="replace").decode()
+        key = hashlib.sha256(str(path).encode(errors="surrogateescape")).hexdigest()
+        name = str(path).encode(errors="replace").decode()
+        with self.lock:
+            self.summary.problems.append(error)
+        ledger.refuse(self.database, self.run, [ledger.Entry(key, name, reason)])
+
+    def finish_notes(self) -> None:
+        """Feature files: labels and examples for features that circuits have."""
+        self._flush()
+        for folder in self._folders:
+            try:
+                for note in from_index(folder, wanted(self.database, self.settings.given.transcoders)):
+                    if isinstance(note, FileError):
+                        self.refuse(folder, note)
+                        continue
+                    self._notes.append(note)
+                    if len(self._notes) >= BATCH:
+                        self._flush()
+            except FileError as error:
+                self.refuse(folder, error)
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._notes:
+            kept = load_notes(self.database, self._notes, self.settings.given.transcoders)
+            self.summary.features += kept
+            self.summary.strangers += len(self._notes) - kept
+            self._notes.clear()
+
+
+class _Loader:
+    """Threads that load circuits while the next files are read."""
+
+    def __init__(self, work: _Work) -> None:
+        self._work = work
+        self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="loader")
+        self._room = threading.Semaphore(WAITING)
+        self._tasks: list[Future[None]] = []
+
+    def __enter__(self) -> "_Loader":
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._pool.shutdown(cancel_futures=error is not None)
+        if error is None:
+            for task in self._tasks:
+                task.result()
+
+    def put(self, circuit: Circuit, entry: ledger.Entry, path: Path) -> None:
+        """Hand over a circuit; raises what a thread failed with, so that no more is read in vain."""
+        self._room.acquire()
+        for task in [task for task in self._tasks if task.done()]:
+            self._tasks.remove(task)
+            task.result()
+        self._tasks.append(self._pool.submit(self._load, circuit, entry, path))
+
+    def _load(self, circuit: Circuit, entry: ledger.Entry, path: Path) -> None:
+        work = self._work
+        try:
+            new = load_circuit(work.database, circuit, work.run, entry)
+            if not new:
+                add_drawn(work.database, circuit)
+        except InputError as error:
+            work.refuse(path, FileError(str(path), "the graph", error.what, next_step=error.next_step))
+            return
+        finally:
+            self._room.release()
+        with work.lock:
+            work.summary.loaded += new
+            work.summary.present += not new
+
+
+def _model_of(database: Database, set_id: str) -> Model | None:
+    rows = database.read(
+        "MATCH (:TranscoderSet {id: $id})-[:FOR]->(m:Model) RETURN properties(m) AS m ORDER BY m.id LIMIT 1",
+        {"id": set_id},
+    )
+    if not rows:
+        return None
+    found = rows[0]["m"]
+    names = ("name", "revision", "architecture", "n_layers", "d_model", "vocab_size", "training_step")
+    return Model(*(found.get(name) for name in names))
+
+
+@contextmanager
+def _bar(console: Console, files: list[Found]) -> Iterator[Progress]:
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=console,
+    ) as progress:
+        progress.add_task(f"{len(files)} files", total=sum(found.size for found in files))
+        yield progress

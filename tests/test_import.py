@@ -1,0 +1,213 @@
+"""`atlas import` into a real database: content, again, resumed, with bad files, hostile files, features."""
+
+import gzip
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graph_files import (
+    ALL,
+    circuit_tracer,
+    encode,
+    feature,
+    neuronpedia,
+    pt_values,
+    save_pt,
+    write_feature_index,
+)
+from oracle import RUN, synthetic_circuits
+from rich.console import Console
+from test_import_mutations import files, read_or_refuse
+
+from ingest.imported import ImportSettings, Summary, import_files
+from schema import ledger
+from schema.circuits import circuit_ids, read_circuit
+from schema.content import content
+from schema.database import Database
+from schema.errors import FileError, InputError
+from schema.formats.graph import Given, read_graph
+from schema.graph_json import cantor, to_json
+from schema.load import load_circuit
+
+
+def run(database: Database, *paths: Path, given: Given = Given(), **more: Any) -> Summary:  # noqa: B008
+    return import_files(database, ImportSettings(paths, given, **more), console=Console(file=io.StringIO()))
+
+
+def counts(summary: Summary) -> tuple[int, int, int]:
+    return summary.loaded, summary.present, len(summary.problems)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A file of every form."""
+    for name, make in ALL.items():
+        (tmp_path / f"{name}.json").write_bytes(encode(make()))
+    (tmp_path / "packed.json.gz").write_bytes(gzip.compress(encode(ALL["crm"]() | {"qk_only_nodes": {}})))
+    save_pt(tmp_path / "graph.pt", pt_values())
+    return tmp_path
+
+
+def test_every_form_is_loaded_and_comes_back(database: Database, folder: Path) -> None:
+    summary = run(database, folder, given=Given(family="greetings", tags=("x",)))
+    assert counts(summary) == (len(ALL) + 1, 1, 0), summary.problems  # packed: the same graph as crm
+    for name, make in ALL.items():
+        circuit = read_graph(encode(make()), name, Given(family="greetings", tags=("x",))).circuit
+        found = read_circuit(database, circuit.id)
+        assert set(found.labels) >= set(circuit.labels)  # those of other circuits' features, too
+        assert replace(found, labels=circuit.labels) == circuit
+    names = {row["name"] for row in database.read("MATCH (m:Model) RETURN m.name AS name")}
+    assert names >= {"gemma-2-2b", "qwen3-1.7b", "model"}
+    rows = database.read(
+        "MATCH (s:Supernode)-[:GROUPS]->(n) RETURN s.label AS l, s.author AS a, count(n) AS n"
+    )
+    assert {(row["l"], row["a"], row["n"]) for row in rows} == {
+        ("say hello", "Ada", 2),
+        ("hello", "Anthropic", 2),
+    }
+    rows = database.read("MATCH (l:Label)-[:LABELS]->(f) RETURN l.text AS text, l.author AS a, f.index AS i")
+    assert {(row["text"], row["a"], row["i"]) for row in rows} == {
+        ("greetings", "Ada", 3),
+        ("say you", "Ada", 40000),
+        ("say you", "Anthropic", 40000),
+    }
+
+
+def test_again_changes_nothing(database: Database, folder: Path) -> None:
+    run(database, folder)
+    before = content(database)
+    assert counts(run(database, folder)) == (0, len(ALL) + 2, 0)
+    assert content(database) == before
+    (folder / "copy.json").write_bytes(encode(circuit_tracer("0_{layer}_{position}")) + b"\n")
+    assert counts(run(database, folder / "copy.json")) == (0, 1, 0)
+
+
+def test_bad_files_are_named_and_the_rest_goes_on(database: Database, folder: Path) -> None:
+    (folder / "a bad one.json").write_bytes(encode(circuit_tracer())[:-9])
+    worse = neuronpedia()
+    worse["links"][2]["source"] = "nobody"
+    (folder / "worse.json").write_bytes(encode(worse))
+    (folder / "other.pt").write_bytes(b"no zip")
+    summary = run(database, folder)
+    assert counts(summary) == (len(ALL) + 1, 1, 3)
+    found = {(Path(e.file).name, e.key) for e in summary.problems if isinstance(e, FileError)}
+    assert found == {
+        ("a bad one.json", "the end of the file"),
+        ("worse.json", "links[2].source"),
+        ("other.pt", "the file"),
+    }
+    runs = [row.id for row in ledger.runs(database)]
+    assert {Path(name).name for name, _ in ledger.refusals(database, runs[0])} == {name for name, _ in found}
+
+
+def test_the_model_that_one_file_names_is_that_of_all(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "graph.pt"
+    save_pt(path, pt_values() | {"scan": "org/clt@0123456789abcdef"})
+    (tmp_path / "z.json").write_bytes(encode(circuit_tracer()))
+    assert counts(run(database, tmp_path)) == (2, 0, 0)
+    rows = database.read("MATCH (t:TranscoderSet)-[:FOR]->(m) RETURN t.id AS t, m.name AS m")
+    assert [(row["t"], row["m"]) for row in rows] == [("org/clt@0123456789ab", "model")]
+
+
+def test_what_was_drawn_since_is_added(database: Database, tmp_path: Path) -> None:
+    graph = neuronpedia()
+    plain = graph | {"qParams": {}}
+    plain["nodes"] = [graph["nodes"][0] | {"clerp": ""}, *graph["nodes"][1:]]
+    (tmp_path / "plain.json").write_bytes(encode(plain))
+    run(database, tmp_path / "plain.json")
+    before = database.read("MATCH ()-[e:ATTRIBUTES|USES|DRIVES]->() RETURN count(e) AS n, sum(e.weight) AS w")
+    (tmp_path / "drawn.json").write_bytes(encode(graph))
+    for _ in range(2):
+        run(database, tmp_path)
+        wanted = read_graph(encode(graph), "x").circuit
+        found = read_circuit(database, wanted.id)
+        assert (found.labels, found.supernodes) == (wanted.labels, wanted.supernodes)
+        assert before == database.read(
+            "MATCH ()-[e:ATTRIBUTES|USES|DRIVES]->() RETURN count(e) AS n, sum(e.weight) AS w"
+        )
+
+
+def test_our_own_exports_are_there_already(database: Database, tmp_path: Path) -> None:
+    circuits = synthetic_circuits(3)
+    for number, circuit in enumerate(circuits):
+        load_circuit(database, circuit, RUN)
+        (tmp_path / f"{number}.json").write_bytes(encode(to_json(circuit)))
+    assert counts(run(database, tmp_path)) == (0, 3, 0)
+
+
+def test_a_wrong_path_says_so(database: Database, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not there"):
+        run(database, tmp_path / "nowhere")
+    with pytest.raises(InputError, match="holds no"):
+        run(database, tmp_path)
+
+
+def test_feature_files_bring_labels_and_examples(database: Database, tmp_path: Path) -> None:
+    graphs, features = tmp_path / "graphs", tmp_path / "features"
+    graphs.mkdir()
+    (graphs / "hi.json").write_bytes(encode(circuit_tracer()))
+    write_feature_index(features, {0: {3: feature(3), 4: feature(4)}, 1: {}}, width=6)
+    single = tmp_path / "single"
+    single.mkdir()
+    (single / f"{cantor(1, 40000)}.json").write_bytes(encode(feature(40000, seed=1)))
+    (single / f"{cantor(9, 9)}.json").write_bytes(encode(feature(9)))
+    (single / "no number.json").write_bytes(encode(feature(9)))
+    summary = run(database, graphs, features, single)
+    assert (summary.loaded, summary.features, summary.strangers, len(summary.problems)) == (1, 2, 1, 1)
+    query = """
+    MATCH (f:Feature) OPTIONAL MATCH (l:Label)-[:LABELS]->(f)
+    RETURN f.index AS index, f.promotes AS promotes, l.text AS label, l.method AS method,
+           [(e:Example)-[:EXAMPLE_OF]->(f) | e.maximum] AS examples ORDER BY index
+    """
+    rows = database.read(query)
+    wanted = []
+    for index, seed in ((3, 0), (40000, 1)):
+        contexts = feature(index, seed)["examples_quantiles"][0]["examples"]
+        wanted.append(
+            (index, ["up"], f"feature {index}", sorted(max(c["tokens_acts_list"]) for c in contexts))
+        )
+    assert [(r["index"], r["promotes"], r["label"], sorted(r["examples"])) for r in rows] == wanted
+    before = content(database)
+    run(database, graphs, features, single)
+    assert content(database) == before
+
+
+def test_a_damaged_feature_index_does_not_stop_the_rest(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "hi.json").write_bytes(encode(circuit_tracer()))
+    write_feature_index(tmp_path / "features", {0: {3: feature(3)}, 1: {}}, width=6)
+    (tmp_path / "features" / "layer_0.bin").write_bytes(b"\x10\x00\x00\x00garbage")
+    summary = run(database, tmp_path)
+    assert counts(summary) == (1, 0, 1)
+    assert "layer_0.bin" in str(summary.problems[0])
+    (tmp_path / "features" / "index.json.gz").write_bytes(
+        gzip.compress(b'[{"filename": "../x", "offsets": [0, 0, 0, 0, 9]}]')
+    )
+    assert "is no plain file name" in str(run(database, tmp_path, given=Given(tags=("x",))).problems)
+
+
+def test_mutated_files_leave_whole_circuits_only(database: Database, tmp_path: Path) -> None:
+    mutated = files(40, seed=11)
+    kept: dict[str, Any] = {}
+    for number, (_, data) in enumerate(mutated):
+        name = f"{number:02}.json"
+        (tmp_path / name).write_bytes(data)
+        circuit = read_or_refuse(data, name)
+        if circuit is not None:
+            kept.setdefault(circuit.id, circuit)
+    summary = run(database, tmp_path)
+    assert summary.loaded == len(kept) > 5
+    assert summary.loaded + summary.present + len(summary.problems) == 40
+    assert set(circuit_ids(database, [])) == set(kept)
+    edges = database.read(
+        "MATCH (c:Circuit) RETURN c.id AS id, COUNT { (c)-[:HAS]->(n:Node) } AS nodes, "
+        "COUNT { (c)-[:HAS]->(:Node)-[:ATTRIBUTES]->() } AS edges"
+    )
+    assert {row["id"]: (row["nodes"], row["edges"]) for row in edges} == {
+        id: (len(circuit.nodes), len(circuit.edges)) for id, circuit in kept.items()
+    }
+    for circuit in kept.values():
+        found = read_circuit(database, circuit.id)
+        assert (found.prompt.text, found.edges) == (circuit.prompt.text, circuit.edges)
+        assert [n.key for n in found.nodes] == [n.key for n in circuit.nodes]
