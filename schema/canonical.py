@@ -25,7 +25,8 @@ def canonical(circuit: Circuit) -> Circuit:
     if order != list(range(len(order))):
         edges = tuple(Edge(place[s], place[t], weight, share) for s, t, weight, share in edges)
     # One number for both ends: most files are in order already, and sorting tuples takes longest of all.
-    keys = [edge.target * len(order) + edge.source for edge in edges]
+    count = len(order)
+    keys = [target * count + source for source, target, _, _ in edges]
     if any(map(gt, keys, keys[1:])):
         edges = tuple(edges[old] for old in sorted(range(len(keys)), key=keys.__getitem__))
     return replace(

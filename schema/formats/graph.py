@@ -244,7 +244,8 @@ def _edges(raw: RawGraph, places: dict[str, int], nodes: list[Node], file: str) 
                 sources[number] = _which(
                     raw.links, number, places, sources[number], shared[link.source], file
                 )
-    if len(set(zip(sources, targets, strict=True))) < len(sources):
+    count = len(nodes)
+    if len({target * count + source for source, target in zip(sources, targets, strict=True)}) < len(sources):
         seen: dict[tuple[int, int], int] = {}
         for number, pair in enumerate(zip(sources, targets, strict=True)):
             first = seen.setdefault(pair, number)
