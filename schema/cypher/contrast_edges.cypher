@@ -22,20 +22,27 @@ CALL () {
 CALL () {
   MATCH (c:Circuit)
   WHERE c.id IN $positive OR c.id IN $negative
+  WITH c, CASE WHEN c.id IN $positive THEN 1 ELSE 0 END AS side
   CALL (c) {
-    MATCH (c)-[:HAS]->(n:FeatureNode)-[e:ATTRIBUTES]->(m:FeatureNode)
+    // The feature of a node is looked up once for each node, not for each of its effects.
+    MATCH (c)-[:HAS]->(m:FeatureNode)-[:INSTANCE_OF]->(g:Feature)
+    MATCH (n:FeatureNode)-[e:ATTRIBUTES]->(m)
+    WITH n, g, sum(e.weight) AS weight
+    WITH n, collect([g, weight]) AS effects
     MATCH (n)-[:INSTANCE_OF]->(f:Feature)
-    MATCH (m)-[:INSTANCE_OF]->(g:Feature)
-    RETURN f, g, sum(e.weight) AS weight
+    UNWIND effects AS effect
+    RETURN f, effect[0] AS g, sum(effect[1]) AS weight
   }
-  RETURN f, g, weight, count(CASE WHEN c.id IN $positive THEN 1 END) AS positive,
-         count(CASE WHEN c.id IN $negative THEN 1 END) AS negative
+  // Most effects are in one circuit only: they go before anything is sorted.
+  WITH f, g, collect([weight, side]) AS effects
+  WHERE size(effects) >= $min_circuits
+  UNWIND effects AS effect
+  RETURN f, g, effect[0] AS weight, sum(effect[1]) AS positive, sum(1 - effect[1]) AS negative
 }
 WITH sets, f, g, weight, positive, negative
 ORDER BY weight
 WITH sets, f, g, collect([weight, positive, negative]) AS steps,
      sum(positive) AS with_positive, sum(negative) AS with_negative
-WHERE with_positive + with_negative >= $min_circuits
 MATCH (f)-[:IN]->(t:TranscoderSet)
 WITH f, g, steps, with_positive, with_negative, head([s IN sets WHERE s.set = t]) AS counts
 WITH f, g, with_positive, with_negative, counts.positive AS n_positive, counts.negative AS n_negative,

@@ -22,15 +22,19 @@ CALL () {
 }
 WITH recurring[..$strong] AS drives, size(recurring) > $strong AS truncated
 CALL (drives) {
+  // From the middle outwards: each node of a feature in the middle is looked at once.
   UNWIND drives AS d
-  WITH drives, startNode(d) AS a, endNode(d) AS b
-  MATCH (a)<-[:INSTANCE_OF]-(x:FeatureNode)-[e:ATTRIBUTES]->(y:FeatureNode)-[:INSTANCE_OF]->(b)
-  MATCH (y)<-[:HAS]-(c:Circuit)
+  WITH drives, endNode(d) AS b, collect(startNode(d)) AS sources
+  WITH b, sources, [d IN drives WHERE startNode(d) = b | endNode(d)] AS targets
+  WHERE $shape = "output" OR size(targets) > 0
+  MATCH (b)<-[:INSTANCE_OF]-(y:FeatureNode)<-[:HAS]-(c:Circuit)
   WHERE $circuits IS NULL OR c.id IN $circuits
-  CALL (drives, a, b, x, y) {
+  MATCH (y)<-[e:ATTRIBUTES]-(x:FeatureNode)-[:INSTANCE_OF]->(a:Feature)
+  WHERE a IN sources
+  CALL (targets, x, y) {
     WITH * WHERE $shape <> "output"
     MATCH (y)-[k:ATTRIBUTES]->(z:FeatureNode)-[:INSTANCE_OF]->(third:Feature)
-    WHERE EXISTS { (b)-[r:DRIVES]->(third) WHERE r IN drives }
+    WHERE third IN targets
     OPTIONAL MATCH (x)-[through:ATTRIBUTES]->(z)
     WITH third, k, through
     WHERE $shape = "chain" OR through IS NOT NULL

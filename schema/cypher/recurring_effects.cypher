@@ -20,10 +20,14 @@ UNION ALL
   MATCH (y:Family)<-[:IN_FAMILY]-(:Prompt)<-[:OF_PROMPT]-(c:Circuit)
   WHERE y.name IN families
   CALL (c) {
-    MATCH (c)-[:HAS]->(n:FeatureNode)-[e:ATTRIBUTES]->(m:FeatureNode)
+    // The feature of a node is looked up once for each node, not for each of its effects.
+    MATCH (c)-[:HAS]->(m:FeatureNode)-[:INSTANCE_OF]->(g:Feature)
+    MATCH (n:FeatureNode)-[e:ATTRIBUTES]->(m)
+    WITH n, g, sum(e.weight) AS weight
+    WITH n, collect([g, weight]) AS effects
     MATCH (n)-[:INSTANCE_OF]->(f:Feature)
-    MATCH (m)-[:INSTANCE_OF]->(g:Feature)
-    RETURN f, g, sum(e.weight) AS weight
+    UNWIND effects AS effect
+    RETURN f, effect[0] AS g, sum(effect[1]) AS weight
   }
   WITH f, g, count(weight) AS n_circuits, avg(weight) AS mean, stDevP(weight) AS sd,
        count(CASE WHEN weight > 0 THEN 1 END) AS positive, count(CASE WHEN weight < 0 THEN 1 END) AS negative
