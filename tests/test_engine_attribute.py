@@ -8,10 +8,11 @@ import torch
 from engine_oracle import PROMPT, Tiny, attribute_slowly, save
 from safetensors.torch import load_file, save_file
 
-from ingest.engine.attribute import attribute, salient_logits
+from ingest.engine.attribute import attribute
 from ingest.engine.errors import SettingError
 from ingest.engine.model import ReplacementModel
 from ingest.engine.prune import node_influence, prune, scores
+from ingest.engine.targets import Salient
 
 VARIANTS = {
     "plain": Tiny(),
@@ -91,7 +92,7 @@ def test_nothing_at_the_special_first_token_has_an_effect(model: ReplacementMode
 
 
 def test_the_graph_tells_its_own_shape(model: ReplacementModel) -> None:
-    graph = attribute(model, PROMPT, max_n_logits=3, desired_logit_prob=1.0)
+    graph = attribute(model, PROMPT, [Salient(3, 1.0)])
     assert graph.tokens == ("<bos>", *PROMPT.split())
     assert (graph.n_positions, graph.n_logits, graph.n_features) == (8, 3, graph.n_active)
     assert graph.n_nodes == graph.n_features + 5 * 8 + 3
@@ -142,25 +143,14 @@ def test_a_prompt_on_which_nothing_fires_has_a_graph(tmp_path: Path) -> None:
     assert prune(graph).nodes[graph.token_nodes].all()
 
 
-def test_logits_are_taken_until_they_hold_the_probability() -> None:
-    logits = torch.tensor([0.1, 0.5, 0.05, 0.3, 0.05]).log()
-    unembedding = torch.arange(10.0).view(5, 2)
-    for wanted, ids in [(0.5, [1]), (0.51, [1, 3]), (0.9, [1, 3, 0])]:
-        found = salient_logits(logits, unembedding, max_n_logits=4, desired_logit_prob=wanted - 1e-6)
-        assert found.ids.tolist() == ids
-        torch.testing.assert_close(found.directions, unembedding[ids] - torch.tensor([4.0, 5.0]))
-    assert len(salient_logits(logits, unembedding, max_n_logits=2, desired_logit_prob=1.0).ids) == 2
-    assert len(salient_logits(logits, unembedding, max_n_logits=50, desired_logit_prob=1.0).ids) == 5
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"max_n_logits": 0}, "max_n_logits is 0\n  → give a whole number from 1 up"),
+        ({"targets": [Salient(0)]}, "max_n_logits is 0\n  → give a whole number from 1 up"),
         ({"max_feature_nodes": 0}, "max_feature_nodes is 0\n  → give a whole number from 1 up"),
         ({"batch_size": -1}, "batch_size is -1\n  → give a whole number from 1 up"),
         (
-            {"desired_logit_prob": 1.5},
+            {"targets": [Salient(10, 1.5)]},
             "desired_logit_prob is 1.5\n  → give a probability above 0, at most 1",
         ),
     ],

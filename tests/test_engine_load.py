@@ -9,11 +9,11 @@ import torch
 import yaml
 from engine_oracle import PROMPT, Folders, Tiny, random_llama, save, save_clt, tokenizer
 from safetensors.torch import load_file, save_file
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import OPTConfig, OPTForCausalLM
 
 from ingest.engine.errors import FitError, FormatError, ModelError, PromptError, SettingError
-from ingest.engine.formats import circuit_tracer
-from ingest.engine.model import ReplacementModel
+from ingest.engine.formats import recognise
+from ingest.engine.model import ARCHITECTURES, ReplacementModel
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_what_was_loaded(model: ReplacementModel, folders: Folders) -> None:
 
 
 def test_transcoders_saved_in_16_bits_compute_in_32(tmp_path: Path) -> None:
-    found = circuit_tracer.read(save(Tiny(half=True), tmp_path).transcoders)
+    found = recognise.read(save(Tiny(half=True), tmp_path).transcoders)
     assert found.layers[0].encoder.dtype == torch.float32
     assert found.layers[0].decoder.dtype == torch.bfloat16
     rows = found.decoder_rows(1, torch.tensor([3, 0]), torch.float32)
@@ -145,13 +145,11 @@ def test_a_device_that_is_not_there_says_so(folders: Folders) -> None:
 
 
 def test_an_unknown_architecture_says_which_are_known(folders: Folders) -> None:
-    config = GPT2Config(vocab_size=40, n_embd=16, n_layer=3, n_head=2, bos_token_id=0, eos_token_id=0)
+    config = OPTConfig(vocab_size=40, hidden_size=16, num_hidden_layers=3, num_attention_heads=2, ffn_dim=8)
     with pytest.raises(ModelError) as caught:
-        ReplacementModel.build(
-            GPT2LMHeadModel(config), tokenizer(Tiny()), circuit_tracer.read(folders.transcoders)
-        )
+        ReplacementModel.build(OPTForCausalLM(config), tokenizer(Tiny()), recognise.read(folders.transcoders))
     assert str(caught.value) == (
-        "There is no adapter for the architecture GPT2LMHeadModel\n  → use one of: LlamaForCausalLM"
+        "There is no adapter for the architecture OPTForCausalLM\n  → use one of: " + ", ".join(ARCHITECTURES)
     )
 
 
@@ -160,7 +158,7 @@ def test_numbers_that_overflow_say_so(folders: Folders) -> None:
     with torch.no_grad():
         llama.lm_head.weight.fill_(3e38)
     llama.set_attn_implementation("eager")
-    model = ReplacementModel.build(llama, tokenizer(Tiny()), circuit_tracer.read(folders.transcoders))
+    model = ReplacementModel.build(llama, tokenizer(Tiny()), recognise.read(folders.transcoders))
     with pytest.raises(ModelError, match=r"logits are not finite in torch.float32"):
         model.freeze(model.encode(PROMPT).ids)
 
@@ -207,6 +205,13 @@ def configure(folder: Path, **keys: object) -> None:
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | keys))
 
 
+def narrow(clt: Path) -> None:
+    """Make the last layer one of a narrower model."""
+    encoder = {"W_enc_2": torch.zeros(12, 8), "b_dec_2": torch.zeros(8)}
+    rewrite(clt / "W_enc_2.safetensors", lambda tensors: tensors.update(encoder))
+    rewrite(clt / "W_dec_2.safetensors", lambda tensors: tensors.update(W_dec_2=torch.zeros(12, 1, 8)))
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no configuration": (lambda clt: (clt / "config.yaml").unlink(), "clt has no config.yaml"),
     "not YAML": (
@@ -215,18 +220,18 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no keys": (lambda clt: (clt / "config.yaml").write_text("3"), "config.yaml holds no keys"),
     "another kind": (
-        lambda clt: configure(clt, model_kind="transcoder_set"),
-        "config.yaml says model_kind: transcoder_set, which cannot be read yet",
+        lambda clt: configure(clt, model_kind="lorsa"),
+        "config.yaml says model_kind: lorsa, which cannot be read",
     ),
     "another activation": (
         lambda clt: configure(clt, activation="topk"),
-        "config.yaml says activation: topk, which cross-layer transcoders do not have",
+        "config.yaml says activation: topk, which a cross_layer_transcoder cannot have",
     ),
     "no decoder": (lambda clt: (clt / "W_dec_1.safetensors").unlink(), "clt has no W_dec_1.safetensors"),
     "a gap": (lambda clt: (clt / "W_enc_1.safetensors").unlink(), "clt has no W_enc_1.safetensors"),
     "no files": (
         lambda clt: [shutil.move(path, clt.parent) for path in clt.glob("W_*")],
-        "clt has no W_enc_0.safetensors",
+        "clt holds no transcoders in a known format",
     ),
     "not safetensors": (
         lambda clt: (clt / "W_dec_2.safetensors").write_bytes(b"{}"),
@@ -250,13 +255,21 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "thresholds here and there": (
         lambda clt: rewrite(clt / "W_enc_0.safetensors", lambda tensors: tensors.pop("threshold_0")),
-        "clt has threshold_i for some layers and not for others",
+        "clt has thresholds for some layers and not for others",
     ),
-    "skip connections": (
+    "numbers that are not finite": (
+        lambda clt: rewrite(clt / "W_enc_0.safetensors", lambda tensors: tensors["b_dec_0"].fill_(torch.nan)),
+        "W_enc_0.safetensors: b_dec_0 holds numbers that are not finite",
+    ),
+    "whole numbers": (
         lambda clt: rewrite(
-            clt / "W_enc_0.safetensors", lambda tensors: tensors.update(W_skip_0=torch.zeros(16, 16))
+            clt / "W_enc_0.safetensors", lambda tensors: tensors.update(b_dec_0=torch.zeros(16).long())
         ),
-        "W_enc_0.safetensors holds W_skip_0; skip connections cannot be read yet",
+        "W_enc_0.safetensors: b_dec_0 holds int64 where floating point numbers are expected",
+    ),
+    "layers of several widths": (
+        narrow,
+        "clt has layers for models of width 8 and 16",
     ),
 }
 
@@ -275,4 +288,4 @@ def test_a_bad_transcoder_folder_says_what_is_wrong(
 
 def test_a_missing_transcoder_folder_says_so(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="There is no transcoder folder"):
-        circuit_tracer.read(tmp_path / "none")
+        recognise.read(tmp_path / "none")

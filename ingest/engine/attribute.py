@@ -9,8 +9,7 @@ the nodes below it, and the direct effect of a source on a target t is a dot pro
 Steps
 1. Run the model once; record patterns, scales, MLP inputs and outputs; encode: the active features.
 2. What each layer wrote: decoder vectors times activation; the error is what they leave of the MLP's output.
-3. Choose the logits: the most probable until they sum to `desired_logit_prob`, at most `max_n_logits`; their
-   directions are unembedding columns minus the vocabulary's mean.
+3. Choose the targets as directions (`ingest.engine.targets`): by default the most probable next tokens.
 4. Start a gradient for every target: a logit's direction through the last norm, a feature's encoder vector
    through the norm that its MLP reads.
 5. Walk the gradients down together. At each layer: score them against what was written there, let the targets
@@ -22,19 +21,19 @@ are sorted by position and cut after their last one.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ingest.engine.errors import SettingError
 from ingest.engine.graph import AttributionGraph
-from ingest.engine.model import ReplacementModel
+from ingest.engine.model import Encoded, FirstToken, ReplacementModel
 from ingest.engine.prune import accumulate
 from ingest.engine.record import Frozen
-from ingest.engine.walk import Traced, effects, sources, targets
+from ingest.engine.targets import DEFAULT, Logits, Target, named, resolve
+from ingest.engine.walk import Traced, effects, sources, starts
 
-BATCH_SIZE = 128
+BATCH_SIZE = 512
 """Targets that walk together: more means less overhead but coarser cuts by position and more memory."""
 
 RANK_EVERY = 4
@@ -44,53 +43,43 @@ RANK_EVERY = 4
 def attribute(
     model: ReplacementModel,
     prompt: str | Sequence[int],
+    targets: Sequence[Target] = DEFAULT,
     *,
-    max_n_logits: int = 10,
-    desired_logit_prob: float = 0.95,
+    first_token: FirstToken = "left-out",
     max_feature_nodes: int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> AttributionGraph:
-    """The attribution graph of a prompt's next-token logits; see `attribute_many`."""
+    """The attribution graph of one prompt; see `attribute_many`."""
+    encoded = model.encode(prompt, first_token=first_token)
     return attribute_many(
-        model,
-        [prompt],
-        max_n_logits=max_n_logits,
-        desired_logit_prob=desired_logit_prob,
-        max_feature_nodes=max_feature_nodes,
-        batch_size=batch_size,
+        model, [(encoded, targets)], max_feature_nodes=max_feature_nodes, batch_size=batch_size
     )[0]
 
 
 def attribute_many(
     model: ReplacementModel,
-    prompts: Sequence[str | Sequence[int]],
+    jobs: Sequence[tuple[Encoded, Sequence[Target]]],
     *,
-    max_n_logits: int = 10,
-    desired_logit_prob: float = 0.95,
     max_feature_nodes: int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> list[AttributionGraph]:
-    """The attribution graphs of some prompts' next-token logits, computed together.
+    """The attribution graphs of some prompts, each with its targets, computed together.
 
-    prompts: texts, or vocabulary ids; best of like length. max_feature_nodes: keep only so many features of
-    each, the most influential first, as ranked on the rows known so far. batch_size: targets that walk
-    together; changes speed and memory only. Raises PromptError for a prompt that cannot be attributed,
-    SettingError for an argument out of range.
+    jobs: prompts as `ReplacementModel.encode` gives them; best of like length. max_feature_nodes: keep only
+    so many features of each, the most influential first, as ranked on the rows known so far. batch_size:
+    targets that walk together; changes speed and memory only. Raises PromptError for a prompt that cannot be
+    attributed, SettingError for an argument out of range.
     """
-    _check(max_n_logits, desired_logit_prob, max_feature_nodes, batch_size)
+    _check(max_feature_nodes, batch_size)
+    names = [named(model, encoded, wanted) for encoded, wanted in jobs]
     with torch.no_grad():
         # 1, 2, 3, 4
-        encoded = [model.encode(prompt) for prompt in prompts]
         traced, logits = [], []
-        for one, frozen in zip(encoded, model.freeze_many([one.ids for one in encoded]), strict=True):
-            chosen = salient_logits(
-                frozen.logits[-1],
-                model.anatomy.unembedding,
-                max_n_logits=max_n_logits,
-                desired_logit_prob=desired_logit_prob,
-            )
+        frozen_all = model.freeze_many([encoded.ids for encoded, _ in jobs])
+        for (encoded, wanted), frozen in zip(jobs, frozen_all, strict=True):
+            chosen = resolve(model, frozen, wanted)
             logits.append(chosen)
-            traced.append(trace(model, frozen, chosen.directions, skip_first=one.special_first_token))
+            traced.append(trace(model, frozen, chosen, skip_first=encoded.special_first_token))
         # 5
         everything = [torch.arange(len(one.starts.layer)) for one in traced]
         if max_feature_nodes is None:
@@ -100,41 +89,44 @@ def attribute_many(
             ]
         else:
             found = [
-                _most_influential(model, one, few.probabilities.float().cpu(), max_feature_nodes, batch_size)
+                _most_influential(model, one, few.probabilities.cpu(), max_feature_nodes, batch_size)
                 for one, few in zip(traced, logits, strict=True)
             ]
             selected, rows = [one[0] for one in found], [one[1] for one in found]
     # 6
     return [
         AttributionGraph(
-            tokens=one.tokens,
-            token_ids=one.ids,
+            tokens=encoded.tokens,
+            token_ids=encoded.ids,
             active=walked.active.where.cpu(),
             activations=walked.active.activation.float().cpu(),
             selected=kept,
             adjacency=_adjacency(kept, effect, len(walked.active.activation)),
             logit_ids=few.ids.cpu(),
-            logit_tokens=tuple(model.decode(token) for token in few.ids.tolist()),
-            logit_probabilities=few.probabilities.float().cpu(),
+            logit_tokens=few.names,
+            logit_probabilities=few.probabilities.cpu(),
+            logit_positions=few.positions.cpu(),
             n_layers=model.n_layers,
-            target=f"salient-logits({max_n_logits}, {desired_logit_prob:g})",
-            target_position=len(one.ids) - 1,
-            special_first_token=one.special_first_token,
+            target=name.target,
+            target_position=name.position,
+            special_first_token=encoded.special_first_token,
             max_feature_nodes=max_feature_nodes,
             dtype=str(model.dtype).removeprefix("torch."),
         )
-        for one, walked, few, kept, effect in zip(encoded, traced, logits, selected, rows, strict=True)
+        for (encoded, _), name, walked, few, kept, effect in zip(
+            jobs, names, traced, logits, selected, rows, strict=True
+        )
     ]
 
 
-def trace(model: ReplacementModel, frozen: Frozen, directions: Tensor, *, skip_first: bool) -> Traced:
-    """Steps 1, 2 and 4 for one prompt. directions: (n_logits, d_model) at the last norm's output."""
+def trace(model: ReplacementModel, frozen: Frozen, logits: Logits, *, skip_first: bool) -> Traced:
+    """Steps 1, 2 and 4 for one prompt."""
     active = model.transcoders.encode(model.read(frozen), skip_first=skip_first)
     return Traced(
         frozen,
         active,
         sources(model, frozen, active, skip_first=skip_first),
-        targets(model, frozen, active, directions, len(frozen.ids) - 1),
+        starts(model, frozen, active, logits.directions, logits.positions),
     )
 
 
@@ -148,31 +140,6 @@ def _adjacency(selected: Tensor, rows: Tensor, n_active: int) -> Tensor:
     adjacency[:n_selected, :n_inputs] = rows[:n_selected]
     adjacency[n_inputs:, :n_inputs] = rows[n_selected:]
     return adjacency
-
-
-class Logits(NamedTuple):
-    """The logits to attribute, most probable first."""
-
-    ids: Tensor
-    """(n,) int64 vocabulary ids"""
-    probabilities: Tensor
-    """(n,)"""
-    directions: Tensor
-    """(n, d_model) at the last norm's output"""
-
-
-def salient_logits(
-    logits: Tensor, unembedding: Tensor, *, max_n_logits: int = 10, desired_logit_prob: float = 0.95
-) -> Logits:
-    """The most probable next tokens until they sum to `desired_logit_prob`, at most `max_n_logits`.
-
-    logits: (vocab_size,); unembedding: (vocab_size, d_model). Directions are mean-centred, because adding one
-    number to all logits changes no probability.
-    """
-    top = torch.topk(logits.softmax(-1), min(max_n_logits, len(logits)))
-    enough = int((top.values.cumsum(0) < desired_logit_prob).sum()) + 1
-    ids = top.indices[:enough]
-    return Logits(ids, top.values[:enough], unembedding[ids] - unembedding.mean(0))
 
 
 def _most_influential(
@@ -217,17 +184,7 @@ def _influence_so_far(known: Tensor, rows: Tensor, layer: Tensor, weights: Tenso
     return accumulate(start, ((node[level], rows[level]) for level in levels))[:n_inputs]
 
 
-def _check(
-    max_n_logits: int, desired_logit_prob: float, max_feature_nodes: int | None, batch_size: int
-) -> None:
-    for name, value in (
-        ("max_n_logits", max_n_logits),
-        ("max_feature_nodes", max_feature_nodes),
-        ("batch_size", batch_size),
-    ):
+def _check(max_feature_nodes: int | None, batch_size: int) -> None:
+    for name, value in (("max_feature_nodes", max_feature_nodes), ("batch_size", batch_size)):
         if value is not None and value < 1:
             raise SettingError(f"{name} is {value}", next_step="give a whole number from 1 up")
-    if not 0 < desired_logit_prob <= 1:
-        raise SettingError(
-            f"desired_logit_prob is {desired_logit_prob}", next_step="give a probability above 0, at most 1"
-        )

@@ -16,7 +16,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class AttributionGraph:
-    """One prompt, one target position, all selected nodes, not pruned. Tensors are on the CPU."""
+    """One prompt, one or more targets, all selected nodes, not pruned. Tensors are on the CPU."""
 
     tokens: tuple[str, ...]
     """Decoded tokens, the special first token included."""
@@ -32,22 +32,24 @@ class AttributionGraph:
     """(n_nodes, n_nodes) float32 [target, source]: direct effect of the source on the target's pre-activation
     or mean-centred logit, the source's activation folded in."""
     logit_ids: Tensor
-    """(n_logits,) int64 vocabulary ids, most probable first."""
+    """(n_logits,) int64 vocabulary ids; -1 for a target that is no single token."""
     logit_tokens: tuple[str, ...]
-    """Decoded `logit_ids`."""
+    """Decoded `logit_ids`, or what the target is called."""
     logit_probabilities: Tensor
-    """(n_logits,) float32, softmax over the whole vocabulary."""
+    """(n_logits,) float32, softmax over the whole vocabulary; weighs the targets against each other."""
     n_layers: int
     target: str
     """What was attributed, e.g. `salient-logits(10, 0.95)`."""
     target_position: int
-    """Position whose next-token logits are the target."""
+    """Position whose next-token logits are the target; the last of them if there are several."""
     special_first_token: bool
-    """Whether a special token stands first; its features and errors are then left out."""
+    """Whether a special token stands first and its features and errors are left out."""
     max_feature_nodes: int | None
     """The limit that `selected` obeys, None for no limit."""
     dtype: str
     """Number format of the computation, e.g. `float32`."""
+    logit_positions: Tensor | None = None
+    """(n_logits,) int64 position of each logit; None: all at `target_position`."""
 
     @property
     def n_positions(self) -> int:
@@ -108,12 +110,14 @@ class AttributionGraph:
         return layers
 
     def node_positions(self) -> Tensor:
-        """(n_nodes,) int64 position of every node; logits stand at the target position."""
+        """(n_nodes,) int64 position of every node."""
         positions = torch.empty(self.n_nodes, dtype=torch.int64)
         positions[self.feature_nodes] = self.features[:, 1]
         positions[self.error_nodes] = torch.arange(self.n_positions).repeat(self.n_layers)
         positions[self.token_nodes] = torch.arange(self.n_positions)
-        positions[self.logit_nodes] = self.target_position
+        positions[self.logit_nodes] = (
+            self.target_position if self.logit_positions is None else self.logit_positions
+        )
         return positions
 
     def levels(self) -> list[slice]:

@@ -5,7 +5,7 @@ model's own modules hold what `Freeze` and `clamped` say at that prompt's record
 
     norm        its scale: the output as a linear function of the input
     attention   its pattern: the recorded output plus what the pattern makes of the change of the input
-    MLP         its output, plus what the caller adds
+    MLP         its output, but for a skip connection of its transcoder, plus what the caller adds
 
 Prompts of different lengths are padded on the right, where a causal model's padding cannot be seen.
 """
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ingest.engine.adapters.anatomy import Layer, Norm
+from ingest.engine.adapters.anatomy import Layer, Norm, wide
 from ingest.engine.model import ReplacementModel
 from ingest.engine.record import Hook, hooks
 
@@ -109,7 +109,8 @@ def run(
             if hold is not None and scales_held:
                 # A norm is linear in its scale.
                 scale = part.scale(hold.plain.norm_inputs[module][hold.rows])
-                output = output + part.forward(given[0], scale - part.scale(given[0]))
+                moved = part.forward(given[0], scale - part.scale(given[0]))
+                output = (output + moved).to(output.dtype)
             norm_inputs[module], norm_outputs[module] = given[0], output
             return output
 
@@ -122,10 +123,11 @@ def run(
             if hold is not None and patterns_held:
                 plain, rows = hold.plain, hold.rows
                 weights = plain.pattern[layer][rows]
-                change = here - plain.attention_input[layer][rows]
-                written = plain.attention_output[layer][rows] + torch.vmap(part.attention.forward)(
-                    change, weights
-                )
+                change = wide(here - plain.attention_input[layer][rows])
+                moved = torch.vmap(part.attention.forward)(change, wide(weights))
+                written = plain.attention_output[layer][rows] + moved
+            # Weights of 16 bits are widened in `Attention`; the model's next module expects its own format.
+            written = written.to(output[0].dtype)
             attention_input.append(here)
             attention_output.append(written)
             pattern.append(weights)
@@ -134,23 +136,31 @@ def run(
         return hook
 
     def mlp(layer: int, part: Layer) -> Hook:
-        def hook(module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor:
+        def hook(module: nn.Module, given: tuple[Any, ...], output: Any) -> Any:
+            # A mixture of experts returns its router's scores besides.
+            output, *rest = output if isinstance(output, tuple) else (output,)
             scale = None
             before = norm_inputs[part.mlp_norm.module]
             if hold is not None and scales_held:
                 scale = part.mlp_norm.scale(hold.plain.norm_inputs[part.mlp_norm.module][hold.rows])
-            read.append(_read(model, part.mlp_norm, before, norm_outputs[part.mlp_norm.module], scale))
+            seen = _read(model, part.mlp_norm, before, norm_outputs[part.mlp_norm.module], scale)
+            read.append(wide(seen))
+            own = output.dtype
             if hold is not None and hold.clamps(layer):
                 output = hold.plain.mlp_output[layer][hold.rows]
+                if (skip := model.transcoders.layers[layer].skip) is not None:
+                    moved = read[-1] - hold.plain.read[layer][hold.rows]
+                    output = output + torch.nn.functional.linear(moved, skip)
             if added is not None and (change := added(layer, read[-1])) is not None:
                 output = output + change
+            output = output.to(own)
             mlp_output.append(output)
-            return output
+            return (output, *rest) if rest else output
 
         return hook
 
     def embedding(module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor:
-        return output if embedded is None else output + embedded
+        return output if embedded is None else (output + embedded).to(output.dtype)
 
     anatomy = model.anatomy
     pairs: list[tuple[nn.Module, Hook]] = [(anatomy.embedding, embedding)]

@@ -13,8 +13,9 @@ the edge from s to t is a sum, exactly:
     G        (positions) the gradient of t between attention and MLP of layer l; G_{l'} after MLP l'
     w_{l'}   what s writes at MLP l', its activation folded in
 
-An edge crosses layer l when s writes below l and t reads at l or above. `above` is 0 for per-layer
-transcoders, errors and tokens.
+An edge crosses layer l when s writes below l and t reads at l or above; above l only, where MLPs read what
+attention reads. `above` is 0 for per-layer transcoders, errors and tokens. A norm behind attention counts as
+a part of the heads; a transcoder's skip connection goes past them.
 
 Steps
 1. Run the model; list the sources and targets of the kept edges.
@@ -48,6 +49,7 @@ from ingest.engine.streams import (
     centred,
     choose,
     head_gradients,
+    skip,
     values,
     writes,
 )
@@ -104,7 +106,10 @@ def head_loadings(
         parts = _parts(model, frozen, graph, edges, logit_vectors)
     layer = graph.node_layers()
     crosses = torch.stack(
-        [(layer[source] < number) & (layer[target] >= number) for number in range(model.n_layers)]
+        [
+            (layer[source] < number) & (layer[target] >= number + int(part.parallel))
+            for number, part in enumerate(model.anatomy.layers)
+        ]
     )
     weight = graph.adjacency[target, source]
     heads, past, above = (torch.stack(each).cpu() for each in parts)
@@ -157,7 +162,7 @@ def _parts(
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """Heads (E, H), past (E,) and above (E,) of each layer."""
     n_layers, cut, n_edges = model.n_layers, edges.cut, len(edges.source)
-    device, dtype = model.device, model.dtype
+    device, dtype = model.device, frozen.embedding.dtype
     n_heads = [part.attention.output.shape[0] for part in model.anatomy.layers]
     heads = [torch.zeros(n_edges, n, dtype=dtype, device=device) for n in n_heads]
     past = [torch.zeros(n_edges, dtype=dtype, device=device) for _ in range(n_layers)]
@@ -180,7 +185,8 @@ def _parts(
             stream = _with(stream, here[number])
             streams.append(stream)
             read = values(part, frozen.attention_scale[number, :cut], stream)
-            stream = stream + attend(part, frozen.pattern[number, :, :cut, :cut], read)
+            after = stream + attend(part, frozen.pattern[number, :, :cut, :cut], read)
+            stream = after + skip(model, frozen, number, stream if part.parallel else after)
         # 3
         gradient = torch.zeros(len(edges.targets), cut, model.d_model, dtype=dtype, device=device)
         gradient = _join(gradient, starts, n_layers)
@@ -188,14 +194,17 @@ def _parts(
         for number in range(n_layers - 1, -1, -1):
             part = model.anatomy.layers[number]
             later = later + _scored(here[number + 1], gradient, source, target, n_sources)
-            gradient = _join(gradient, starts, number)
-            by_head = head_gradients(part, frozen.pattern[number, :, :cut, :cut], gradient)
+            by_mlp = model.skip_backward(number, gradient, frozen.mlp_scale[number, :cut])
+            whole = gradient + _join(by_mlp, starts, number)
+            by_head = head_gradients(
+                part, frozen.pattern[number, :, :cut, :cut], gradient if part.parallel else whole
+            )
             read = values(part, frozen.attention_scale[number, :cut], streams[number])
             products = torch.bmm(read.transpose(0, 1).flatten(2), by_head.transpose(0, 1).flatten(2).mT)
             heads[number][mine] = products[:, source, target].T
-            past[number][mine] = (streams[number].flatten(1) @ gradient.flatten(1).T)[source, target]
+            past[number][mine] = (streams[number].flatten(1) @ whole.flatten(1).T)[source, target]
             above[number][mine] = later
-            gradient = gradient + attend_backward(part, frozen.attention_scale[number, :cut], by_head)
+            gradient = whole + attend_backward(part, frozen.attention_scale[number, :cut], by_head)
     return heads, past, above
 
 
@@ -216,7 +225,7 @@ def _starts(
     logit_vectors: Tensor | None,
 ) -> _Starts:
     device = model.device
-    gradient = torch.zeros(len(edges.targets), model.d_model, dtype=model.dtype, device=device)
+    gradient = torch.zeros_like(frozen.embedding[:1]).repeat(len(edges.targets), 1)
     features = graph.features.to(device)
     for number in range(model.n_layers):
         mine = (edges.target_layers == number).nonzero().flatten()

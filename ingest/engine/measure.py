@@ -35,7 +35,7 @@ def measured_effects(
     inputs = torch.cat([graph.selected, torch.arange(graph.n_active, n_inputs)])[sources].to(device)
     with torch.no_grad():
         frozen = model.freeze(graph.token_ids)
-        active = Active(graph.active.to(device), graph.activations.to(device, model.dtype))
+        active = Active(graph.active.to(device), graph.activations.to(device, frozen.embedding.dtype))
         written = writes(model, frozen, active, skip_first=graph.special_first_token)
         tokens = torch.tensor([graph.token_ids], device=device)
         plain = run(model, tokens)
@@ -45,7 +45,7 @@ def measured_effects(
             taken = []
             for each in written:
                 mine = choose(each, nodes, n_inputs)
-                change = torch.zeros(size, dtype=model.dtype, device=device)
+                change = torch.zeros(size, dtype=frozen.embedding.dtype, device=device)
                 taken.append(change.index_put((mine.rows, mine.position), -mine.vectors, accumulate=True))
             rows = torch.zeros(len(nodes), dtype=torch.int64, device=device)
             after = run(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -16,17 +16,37 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from ingest.engine.adapters.anatomy import Anatomy
+from ingest.engine.adapters.gemma import gemma
+from ingest.engine.adapters.gpt import gpt2, gpt_neox
 from ingest.engine.adapters.llama import llama
 from ingest.engine.errors import FitError, ModelError, PromptError, SettingError, shape
-from ingest.engine.formats import circuit_tracer
+from ingest.engine.formats import hub, recognise
 from ingest.engine.record import Frozen, record
 from ingest.engine.transcoder import TranscoderSet
 
-ARCHITECTURES: Mapping[str, Callable[[Any], Anatomy]] = {"LlamaForCausalLM": llama}
+ARCHITECTURES: Mapping[str, Callable[[Any], Anatomy]] = {
+    "GPT2LMHeadModel": gpt2,
+    "GPTNeoXForCausalLM": gpt_neox,
+    "Gemma2ForCausalLM": gemma,
+    "Gemma3ForCausalLM": gemma,
+    "GptOssForCausalLM": llama,
+    "LlamaForCausalLM": llama,
+    "MistralForCausalLM": llama,
+    "Qwen2ForCausalLM": llama,
+    "Qwen3ForCausalLM": llama,
+}
 """The adapter of each architecture, by the name in the model's config.json."""
 
 READ_AT = ("mlp.hook_in", "hook_resid_mid", "ln2.hook_normalized")
 WRITE_AT = ("hook_mlp_out", "mlp.hook_out")
+
+FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+"""Files of a model and its tokenizer on the hub."""
+
+
+FirstToken = Literal["left-out", "counted", "none"]
+"""What becomes of the special token that tokenizers put first: its features and errors are left out, they
+count as any other's, or it is not put there."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +58,7 @@ class Encoded:
     tokens: tuple[str, ...]
     """Each id decoded by itself."""
     special_first_token: bool
-    """Whether position 0 holds a special token."""
+    """Whether position 0 holds a special token whose features and errors are left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +89,14 @@ class ReplacementModel:
         Raises ModelError (no such folder, unknown architecture), FormatError (transcoder files), FitError
         (transcoders of another model) or SettingError (no such device here).
         """
-        folder = Path(model_dir)
+        folder = _folder(model_dir)
         if not (folder / "config.json").is_file():
             raise ModelError(
                 f"{folder} holds no model: there is no config.json in it",
                 next_step="name the folder that save_pretrained wrote, with its tokenizer",
             )
         _check_device(device)
-        transcoders = circuit_tracer.read(Path(transcoders_dir), device=device, dtype=dtype)
+        transcoders = recognise.read(transcoders_dir, device=device, dtype=dtype)
         try:
             with _quiet():
                 loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -113,7 +133,8 @@ class ReplacementModel:
     ) -> "ReplacementModel":
         """Join a loaded Hugging Face model (eager attention) with transcoders.
 
-        Raises ModelError for an architecture without an adapter, FitError when the two do not fit.
+        Raises ModelError for an architecture without an adapter or weights that are not finite, FitError when
+        the two do not fit.
         """
         architecture = type(model).__name__
         adapter = ARCHITECTURES.get(architecture)
@@ -123,6 +144,13 @@ class ReplacementModel:
                 next_step=f"use one of: {', '.join(ARCHITECTURES)}",
             )
         model = model.to(device).eval().requires_grad_(False)
+        for name, weight in model.named_parameters():
+            # The sum is one pass without a mask; it may overflow where no number did.
+            if not weight.sum().isfinite() and not weight.isfinite().all():
+                raise ModelError(
+                    f"{name} of the {architecture} holds a number that is not finite",
+                    next_step="save or download the model again",
+                )
         anatomy = adapter(model)
         _check_fit(anatomy, transcoders, architecture)
         weight = anatomy.unembedding
@@ -144,10 +172,11 @@ class ReplacementModel:
     def vocab_size(self) -> int:
         return self.anatomy.unembedding.shape[0]
 
-    def encode(self, prompt: str | Sequence[int]) -> Encoded:
+    def encode(self, prompt: str | Sequence[int], *, first_token: FirstToken = "left-out") -> Encoded:
         """Vocabulary ids of a prompt, the special first token put first when the tokenizer has one.
 
-        Text or ids that already begin with a special token are left as they are. Raises PromptError for a
+        Text or ids that already begin with a special token are left as they are. first_token: `counted` puts
+        it first and treats it as any other token; `none` does not put it there. Raises PromptError for a
         prompt that is empty, too long, or has tokens outside the vocabulary.
         """
         ids = self._text_ids(prompt) if isinstance(prompt, str) else [int(token) for token in prompt]
@@ -161,14 +190,15 @@ class ReplacementModel:
         special = set(self.tokenizer.all_special_ids)
         if not ids or (len(ids) == 1 and ids[0] in special):
             raise PromptError("The prompt is empty", next_step="give at least one token to attribute from")
-        if ids[0] not in special and (first := self._first_token()) is not None:
+        if first_token != "none" and ids[0] not in special and (first := self._first_token()) is not None:
             ids = [first, *ids]
         if len(ids) > self.anatomy.context:
             raise PromptError(
                 f"The prompt has {len(ids)} tokens and the model holds {self.anatomy.context}",
                 next_step=f"shorten it by {len(ids) - self.anatomy.context} tokens",
             )
-        return Encoded(tuple(ids), tuple(self.decode(token) for token in ids), ids[0] in special)
+        left_out = first_token == "left-out" and ids[0] in special
+        return Encoded(tuple(ids), tuple(self.decode(token) for token in ids), left_out)
 
     def decode(self, token: int) -> str:
         """The text of one vocabulary id."""
@@ -211,6 +241,20 @@ class ReplacementModel:
             case _:
                 return self.anatomy.layers[layer].mlp_norm.backward(encoder, scale)
 
+    def base(self, layer: int, frozen: Frozen) -> Tensor:
+        """What a layer's transcoder writes besides features, (d_model,) or with a skip connection
+        (n_positions, d_model)."""
+        part = self.transcoders.layers[layer]
+        return part.decoder_bias if part.skip is None else part.base(self.read(frozen)[layer])
+
+    def skip_backward(self, layer: int, gradient: Tensor, scale: Tensor) -> Tensor:
+        """The part of a gradient (…, d_model) after an MLP that goes through its skip connection, at the
+        residual stream before the MLP's norm, whose frozen scale is (…, 1)."""
+        skip = self.transcoders.layers[layer].skip
+        if skip is None:
+            return torch.zeros_like(gradient)
+        return self.read_backward(layer, gradient @ skip, scale)
+
     def _first_token(self) -> int | None:
         """The special token that stands first: the tokenizer's bos, else pad, else eos, else any other."""
         tokenizer = self.tokenizer
@@ -247,6 +291,13 @@ class ReplacementModel:
         return ids
 
 
+def _folder(model_dir: Path | str) -> Path:
+    """A local folder, or that of `hf://org/name[@revision]` in the hub's cache, downloaded when it is not."""
+    if not hub.is_reference(model_dir):
+        return Path(model_dir)
+    return hub.Hub().fetch(hub.Reference.parse(str(model_dir)), FILES)
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the progress bars of transformers."""
@@ -276,6 +327,12 @@ def _check_fit(anatomy: Anatomy, transcoders: TranscoderSet, architecture: str) 
             f"The transcoders {transcoders.name} have {transcoders.n_layers} layers "
             f"and the {architecture} has {n_layers}",
             next_step=remedy,
+        )
+    if transcoders.has_skip and any(layer.parallel for layer in anatomy.layers):
+        raise FitError(
+            f"The transcoders {transcoders.name} have skip connections, which cannot be followed beside the "
+            f"attention of a {architecture} with parallel residuals",
+            next_step="use transcoders without skip connections",
         )
     for number, layer in enumerate(transcoders.layers):
         if layer.encoder.shape[1] != d_model:

@@ -27,9 +27,9 @@ from torch import Tensor, nn
 
 from ingest.engine.adapters.queries import Queries, Rotary, queries
 from ingest.engine.errors import SettingError
-from ingest.engine.model import ReplacementModel
+from ingest.engine.model import Encoded, ReplacementModel
 from ingest.engine.record import Frozen
-from ingest.engine.streams import Writes, attend, choose, values, writes
+from ingest.engine.streams import Writes, attend, choose, skip, values, writes
 from ingest.engine.transcoder import Active
 
 MEMORY = 1 << 30
@@ -99,14 +99,14 @@ class QkAttribution:
 
 
 def qk_attribution(
-    model: ReplacementModel, prompt: str | Sequence[int], *, layer: int, head: int, position: int
+    model: ReplacementModel, prompt: str | Sequence[int] | Encoded, *, layer: int, head: int, position: int
 ) -> QkAttribution:
     """Split the scores of one head, from one position to all that it sees, into pairs of sources.
 
     Raises PromptError for a prompt that the model cannot take, SettingError for a layer, head or position
     that does not exist, ModelError for attention that cannot be taken apart.
     """
-    encoded = model.encode(prompt)
+    encoded = prompt if isinstance(prompt, Encoded) else model.encode(prompt)
     if not 0 <= layer < model.n_layers:
         raise SettingError(f"There is no layer {layer}", next_step=f"use 0 to {model.n_layers - 1}")
     part = model.anatomy.layers[layer]
@@ -119,7 +119,7 @@ def qk_attribution(
         )
     with torch.no_grad():
         # 1
-        frozen, rotary = _run(model, encoded.ids, part.attention.module)
+        frozen, rotary, pattern = _run(model, encoded.ids, part.attention.module)
         active = model.transcoders.encode(model.read(frozen), skip_first=encoded.special_first_token)
         written = writes(model, frozen, active, skip_first=encoded.special_first_token)
         here = frozen.attention_input[layer, : position + 1]
@@ -140,28 +140,32 @@ def qk_attribution(
         position=position,
         sources=_names(frozen, active, model.n_layers),
         scores=key.sum(1) @ query.sum(0),
-        pattern=frozen.pattern[layer, head, position, : position + 1],
+        pattern=pattern[head, position, : position + 1],
         soft_cap=how.soft_cap,
         query_parts=query,
         key_parts=key,
     )
 
 
-def _run(model: ReplacementModel, ids: Sequence[int], attention: nn.Module) -> tuple[Frozen, Rotary | None]:
-    """Freeze the model, and keep the rotary positions that it hands to one attention module."""
+def _run(
+    model: ReplacementModel, ids: Sequence[int], attention: nn.Module
+) -> tuple[Frozen, Rotary | None, Tensor]:
+    """Freeze the model; keep the rotary positions that it hands to one attention module, and its pattern."""
     kept: list[Rotary] = []
+    patterns: list[Tensor] = []
 
-    def keep(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+    def keep(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
         rotary = named.get("position_embeddings")
         if rotary is not None:
             kept.append((rotary[0][0], rotary[1][0]))
+        patterns.append(output[1][0])
 
-    handle = attention.register_forward_pre_hook(keep, with_kwargs=True)
+    handle = attention.register_forward_hook(keep, with_kwargs=True)
     try:
         frozen = model.freeze(ids)
     finally:
         handle.remove()
-    return frozen, kept[0] if kept else None
+    return frozen, kept[0] if kept else None, patterns[0]
 
 
 def _vectors(how: Queries, head: int, read: Tensor, *, key: bool = False, bias: bool = True) -> Tensor:
@@ -186,7 +190,7 @@ def _parts(
     at_once = max(1, MEMORY // (4 * cut * model.d_model * model.dtype.itemsize))
     found: tuple[list[Tensor], list[Tensor]] = ([], [])
     for nodes in torch.arange(n_inputs, device=model.device).split(at_once):
-        stream = torch.zeros(len(nodes), cut, model.d_model, dtype=model.dtype, device=model.device)
+        stream = torch.zeros_like(frozen.embedding[:cut]).repeat(len(nodes), 1, 1)
         for number in range(layer + 1):
             mine = choose(written[number], nodes, n_inputs)
             inside = mine.position < cut
@@ -195,7 +199,8 @@ def _parts(
             part, scale = model.anatomy.layers[number], frozen.attention_scale[number, :cut]
             if number < layer:
                 read = values(part, scale, stream)
-                stream = stream + attend(part, frozen.pattern[number, :, :cut, :cut], read)
+                after = stream + attend(part, frozen.pattern[number, :, :cut, :cut], read)
+                stream = after + skip(model, frozen, number, stream if part.parallel else after)
         normed = part.attention_norm.forward(stream, scale)
         found[0].append(_vectors(how, head, normed, bias=False))
         found[1].append(_vectors(how, head, normed, key=True, bias=False))

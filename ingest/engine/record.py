@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ingest.engine.adapters.anatomy import Anatomy
+from ingest.engine.adapters.anatomy import Anatomy, Norm, wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,13 +20,13 @@ class Frozen:
     embedding: Tensor
     """(T, d) the residual stream's first value"""
     pattern: Tensor
-    """(L, H, T query, T key) attention after the softmax"""
+    """(L, H, T query, T key) attention after the softmax, times the scale of a norm behind attention"""
     attention_scale: Tensor
     """(L, T, 1) frozen scale of the norm before attention"""
     attention_input: Tensor
     """(L, T, d) what attention reads"""
     attention_output: Tensor
-    """(L, T, d) what attention writes"""
+    """(L, T, d) what attention writes, before a norm behind it"""
     mlp_norm_input: Tensor
     """(L, T, d) residual stream before the MLP's norm"""
     mlp_norm_output: Tensor
@@ -34,7 +34,7 @@ class Frozen:
     mlp_scale: Tensor
     """(L, T, 1) frozen scale of the norm before the MLP"""
     mlp_output: Tensor
-    """(L, T, d) what the MLP writes"""
+    """(L, T, d) what the MLP, or the norm behind it, adds to the residual stream"""
     final_scale: Tensor
     """(T, 1) frozen scale of the last norm"""
     logits: Tensor
@@ -86,7 +86,10 @@ def record(
     }
 
     def output_of(name: str) -> Hook:
-        return lambda module, given, output: seen[name].append(output)
+        # A mixture of experts returns its router's scores besides.
+        return lambda module, given, output: seen[name].append(
+            output[0] if isinstance(output, tuple) else output
+        )
 
     def both_of(before: str, after: str) -> Hook:
         def keep(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
@@ -99,6 +102,13 @@ def record(
         seen["attention_out"].append(output[0])
         seen["pattern"].append(output[1])
 
+    def behind(norm: Norm) -> Hook:
+        def scale(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
+            # One number for each query.
+            seen["pattern"][-1] = seen["pattern"][-1] * norm.scale(wide(given[0]))[:, None]
+
+        return scale
+
     pairs: list[tuple[nn.Module, Hook]] = [
         (anatomy.embedding, output_of("embedding")),
         (anatomy.final_norm.module, lambda module, given, output: seen["final"].append(given[0])),
@@ -110,10 +120,12 @@ def record(
             (layer.mlp_norm.module, both_of("mlp_norm_in", "mlp_in")),
             (layer.mlp, output_of("mlp_out")),
         ]
+        if layer.attention_post is not None:
+            pairs.append((layer.attention_post.module, behind(layer.attention_post)))
     with hooks(pairs):
         logits = run(model, prompts, device)
     # (layer, prompt, …)
-    stacked = {name: torch.stack(values) for name, values in seen.items()}
+    stacked = {name: wide(torch.stack(values)) for name, values in seen.items()}
     scales = {
         "attention": torch.stack(
             [
@@ -142,7 +154,7 @@ def record(
                 mlp_scale=scales["mlp"][:, number, :n],
                 mlp_output=stacked["mlp_out"][:, number, :n],
                 final_scale=scales["final"][number, :n],
-                logits=logits[number, :n],
+                logits=wide(logits[number, :n]),
             )
         )
     return found

@@ -2,7 +2,7 @@
 
 With patterns and norm scales held, an attention layer adds Σ_h W_O^h A^h W_V^h norm(x) to the stream x. So
 what one node wrote reaches every later point of the stream as a vector of its own, and these vectors, with
-that of the constants (biases), sum to the stream itself.
+that of the constants (biases), sum to the stream itself. Of MLPs only a transcoder's skip connection stays.
 """
 
 from typing import NamedTuple
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ingest.engine.adapters.anatomy import Layer
+from ingest.engine.errors import SettingError
 from ingest.engine.model import ReplacementModel
 from ingest.engine.record import Frozen
 from ingest.engine.transcoder import Active
@@ -37,7 +38,7 @@ def writes(model: ReplacementModel, frozen: Frozen, active: Active, *, skip_firs
     found = [Writes(place + (n_active + model.n_layers * n_positions), place, frozen.embedding)]
     for layer, (features, written) in enumerate(model.transcoders.writes(active)):
         at = active.where[features, 1]
-        error = frozen.mlp_output[layer] - model.transcoders.layers[layer].decoder_bias
+        error = frozen.mlp_output[layer] - model.base(layer, frozen)
         error = error.index_add(0, at, written, alpha=-1)
         kept = place[int(skip_first) :]
         found.append(
@@ -71,7 +72,15 @@ def choose(written: Writes, nodes: Tensor, n_inputs: int) -> Chosen:
 
 
 def centred(model: ReplacementModel, logits: Tensor) -> Tensor:
-    """(n, d_model) directions of logits at the last norm's output, the vocabulary's mean taken away."""
+    """(n, d_model) directions of logits at the last norm's output, the vocabulary's mean taken away.
+
+    logits: (n,) vocabulary ids. Raises SettingError for a target that is none.
+    """
+    if bool((logits < 0).any()):
+        raise SettingError(
+            "A target of the graph is no single token",
+            next_step="pass `logit_vectors`, the directions asked for",
+        )
     unembedding = model.anatomy.unembedding
     return unembedding[logits.to(model.device)] - unembedding.mean(0)
 
@@ -89,6 +98,25 @@ def values(part: Layer, scale: Tensor, stream: Tensor) -> Tensor:
 def attend(part: Layer, pattern: Tensor, read: Tensor) -> Tensor:
     """(n, n_positions, d_model) what attention adds to the stream; read: of `values`."""
     return torch.einsum("hqk,nhkv,hdv->nqd", pattern, read, part.attention.output)
+
+
+def skip(model: ReplacementModel, frozen: Frozen, number: int, stream: Tensor) -> Tensor:
+    """What the skip connection of a layer's transcoder, if any, adds to streams (n, n_positions, d_model).
+
+    stream: what the MLP's norm reads.
+    """
+    matrix = model.transcoders.layers[number].skip
+    if matrix is None:
+        return stream.new_zeros(())
+    norm, scale = model.anatomy.layers[number].mlp_norm, frozen.mlp_scale[number, : stream.shape[1]]
+    match model.transcoders.read_at:
+        case "hook_resid_mid":
+            read = stream
+        case "ln2.hook_normalized":
+            read = norm.centre(stream) * scale
+        case _:
+            read = norm.forward(stream, scale)
+    return torch.nn.functional.linear(read, matrix)
 
 
 def head_gradients(part: Layer, pattern: Tensor, gradient: Tensor) -> Tensor:

@@ -4,8 +4,17 @@ A transcoder of layer l reads the MLP's input at layer l and writes to the MLP o
 when it is cross-layer ("Circuit Tracing", Anthropic 2025, §"Building an interpretable replacement model"), of
 every later one:
 
-    a_l  = activation(W_enc_l x_l + b_enc_l)                   activation: x · [x > threshold], or max(x, 0)
-    y_l' = Σ_{l ≤ l'} W_dec_{l→l'} a_l + b_dec_l'
+    a_l  = activation(W_enc_l x_l + b_enc_l)
+    y_l' = Σ_{l ≤ l'} W_dec_{l→l'} a_l + b_dec_l' + W_skip_l' x_l'
+
+    ReLU       max(z, 0)
+    JumpReLU   z · [z > threshold]
+    TopK       z of the k largest features of a position, else 0; of max(z, 0) unless `signed`
+
+The skip connection ("Transcoders Beat Sparse Autoencoders for Interpretability", Paulo et al. 2025) is no
+node of a graph. As in circuit-tracer, it stays a live linear path of the frozen model: effects go from the
+transcoder's input straight to the MLP's output, at every position, the special first one included; the
+error is what features, bias and skip together leave of the output.
 """
 
 from dataclasses import dataclass
@@ -14,6 +23,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from ingest.engine.errors import FormatError
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +41,15 @@ class Transcoder:
     decoder_bias: Tensor
     """(d_model,) added to the reconstruction of this layer's MLP output"""
     threshold: Tensor | None = None
-    """(n_features,) of JumpReLU; None for ReLU"""
+    """(n_features,) of JumpReLU"""
+    k: int | None = None
+    """of TopK; with neither threshold nor k: ReLU"""
+    signed: bool = False
+    """Whether TopK lets negative numbers pass, as circuit-tracer's does."""
+    skip: Tensor | None = None
+    """(d_model written, d_model read)"""
+    decoder_name: str = "the decoder"
+    """File and tensor of the decoder, for errors: its rows are checked when they are read."""
 
     @property
     def n_features(self) -> int:
@@ -44,9 +63,23 @@ class Transcoder:
     def activate(self, read: Tensor) -> Tensor:
         """Activations (…, n_features) of the MLP inputs (…, d_model)."""
         before = torch.nn.functional.linear(read, self.encoder, self.encoder_bias)
-        if self.threshold is None:
-            return before.relu_()
-        return before * (before > self.threshold)
+        if self.threshold is not None:
+            return before * (before > self.threshold)
+        if not self.signed:
+            before = before.relu_()
+        if self.k is None:
+            return before
+        top = before.topk(self.k, dim=-1)
+        return torch.zeros_like(before).scatter_(-1, top.indices, top.values)
+
+    def base(self, read: Tensor) -> Tensor:
+        """What it writes to its layer besides its features: the bias and the skip connection.
+
+        read: (…, d_model), what it sees. Returns a shape that adds to read's.
+        """
+        if self.skip is None:
+            return self.decoder_bias
+        return torch.nn.functional.linear(read, self.skip, self.decoder_bias)
 
 
 class Active(NamedTuple):
@@ -72,12 +105,13 @@ class TranscoderSet:
 
     layers: tuple[Transcoder, ...]
     name: str
-    """From the set's own configuration, else the folder's name."""
+    """From the set's own configuration, else the folder's or the hub reference's name."""
     read_at: str
-    """Where features read, by TransformerLens's names: `mlp.hook_in`, `hook_resid_mid` or
-    `ln2.hook_normalized`."""
+    """Where features read, by TransformerLens's names: `hook_resid_mid` (the residual stream before the
+    norm), `ln2.hook_normalized` (after the norm, before its gain) or `mlp.hook_in` (what the MLP reads)."""
     write_at: str
-    """Where features write: `hook_mlp_out` or `mlp.hook_out`."""
+    """Where features write: `mlp.hook_out` (what the MLP writes) or `hook_mlp_out` (what is added to the
+    residual stream: the same but for a norm after the MLP)."""
     model_name: str | None = None
     """The model it was trained on, as its configuration calls it."""
     files: tuple[Path, ...] = ()
@@ -103,8 +137,15 @@ class TranscoderSet:
 
     @property
     def activation(self) -> str:
-        """`jumprelu` or `relu`."""
+        """`jumprelu`, `topk` or `relu`."""
+        if self.layers[0].k is not None:
+            return "topk"
         return "relu" if self.layers[0].threshold is None else "jumprelu"
+
+    @property
+    def has_skip(self) -> bool:
+        """Whether any layer has a skip connection."""
+        return any(layer.skip is not None for layer in self.layers)
 
     def encode(self, read: Tensor, *, skip_first: bool) -> Active:
         """The features that fire.
@@ -124,9 +165,17 @@ class TranscoderSet:
 
     def decoder_rows(self, layer: int, features: Tensor, dtype: torch.dtype) -> Tensor:
         """(n, n_written, d_model): decoder vectors of some features of one layer, only these rows being
-        read."""
+        read. Raises FormatError when one is not finite."""
         decoder = self.layers[layer].decoder
-        return decoder[features.to(decoder.device)].to(device=features.device, dtype=dtype)
+        rows = decoder[features.to(decoder.device)].to(device=features.device, dtype=dtype)
+        # The sum is one pass without a mask; it may overflow where no number did.
+        if not rows.sum().isfinite() and not rows.isfinite().all():
+            bad = features[~rows.isfinite().flatten(1).all(1)][0]
+            raise FormatError(
+                f"{self.layers[layer].decoder_name} holds a number that is not finite, in feature {int(bad)}",
+                next_step="download or save the file again",
+            )
+        return rows
 
     def writes(self, active: Active) -> list[tuple[Tensor, Tensor]]:
         """What the active features write, layer by layer.

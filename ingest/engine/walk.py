@@ -5,10 +5,15 @@ each layer wrote.
 
 `ingest.engine.attribute` explains the steps; this file is steps 2, 4 and 5 of them.
 
-A gradient starts at one position. Going through its first attention layer costs one position's products only
-(`Attention.backward_from`), and features of the lowest layers need no other step: most of a graph's rows.
+What keeps it fast
+- Targets are sorted by layer: those under way are a slice, and each layer's gradients join at its front.
+- A gradient starts at one position, so its first attention layer costs that position's products only; targets
+  of the lowest layer, often half of them, meet the tokens without ever becoming a gradient over positions.
+- What was written is laid out in one block of slots a layer, the same at every position: a score is one
+  batched product, added to a slice of the slots. They are put in the graph's order once, at the end.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -22,15 +27,24 @@ from ingest.engine.transcoder import Active
 
 
 class Sources(NamedTuple):
-    """Everything written to the residual stream at one depth, padded to as many sources at each position."""
+    """Everything written to the residual stream of one prompt.
 
-    vectors: Tensor
-    """(n_positions, m, d_model); zero where there are fewer than m"""
-    columns: Tensor
-    """(n_positions, m) int64: the input node that each belongs to; `n_inputs` for padding"""
+    At each position, layer l's features and last its error have the slots `first[l]` to `first[l + 1]`.
+    """
+
+    written: list[Tensor]
+    """of each layer's MLP, (n_positions, n_slots, d_model) from slot `lowest` on; zero in empty slots"""
+    lowest: list[int]
+    """The first slot of the lowest layer that writes to each layer."""
+    tokens: Tensor
+    """(n_positions, d_model)"""
+    slot: Tensor
+    """(n_inputs - n_positions,) int64: position * n_slots + slot of every feature and then of every error,
+    layer by layer"""
+    n_slots: int
 
 
-class Targets(NamedTuple):
+class Starts(NamedTuple):
     """Where the gradient of each target starts: at the residual stream that it reads."""
 
     layer: Tensor
@@ -41,56 +55,53 @@ class Targets(NamedTuple):
     """(n, d_model)"""
 
 
-def sources(model: ReplacementModel, frozen: Frozen, active: Active, *, skip_first: bool) -> list[Sources]:
-    """What each layer's MLP wrote (features and error), bottom layer first, and last the tokens.
+def sources(model: ReplacementModel, frozen: Frozen, active: Active, *, skip_first: bool) -> Sources:
+    """What each layer's MLP wrote (features and error), and the tokens.
 
     Input nodes are numbered [features of `active` | errors, layer by layer | tokens]. skip_first: the error
     of position 0 is left out.
     """
-    n_positions, n_active = len(frozen.ids), len(active.activation)
-    n_inputs = n_active + (model.n_layers + 1) * n_positions
-    place = torch.arange(n_positions, device=frozen.embedding.device)
-    found = []
-    for layer, (features, written) in enumerate(model.transcoders.writes(active)):
+    n_layers, n_positions, n_active = model.n_layers, len(frozen.ids), len(active.activation)
+    device, d_model = frozen.embedding.device, model.d_model
+    # Features are sorted by layer and position: each one's place among its like, and the most of each layer.
+    group = active.where[:, 0] * n_positions + active.where[:, 1]
+    count = torch.bincount(group, minlength=n_layers * n_positions)
+    rank = torch.arange(n_active, device=device) - (count.cumsum(0) - count)[group]
+    most = count.view(n_layers, n_positions).amax(1) + 1
+    first = torch.nn.functional.pad(most.cumsum(0), (1, 0))
+    bounds = first.tolist()
+    n_slots = bounds[-1]
+    place = torch.arange(n_positions, device=device)
+    slot = torch.cat(
+        [
+            active.where[:, 1] * n_slots + first[active.where[:, 0]] + rank,
+            (place * n_slots + (first[1:, None] - 1)).flatten(),
+        ]
+    )
+    written, lowest = [], []
+    for layer, (features, vectors) in enumerate(model.transcoders.writes(active)):
         at = active.where[features, 1]
-        error = frozen.mlp_output[layer] - model.transcoders.layers[layer].decoder_bias
-        error = error.index_add(0, at, written, alpha=-1)
+        error = frozen.mlp_output[layer] - model.base(layer, frozen)
+        error = error.index_add(0, at, vectors, alpha=-1)
         if skip_first:
             error[0] = 0
-        found.append(
-            _pad(
-                torch.cat([at, place]),
-                torch.cat([features, place + (n_active + layer * n_positions)]),
-                torch.cat([written, error]),
-                n_positions,
-                n_inputs,
-            )
-        )
-    tokens = place + (n_active + model.n_layers * n_positions)
-    return [*found, Sources(frozen.embedding[:, None], tokens[:, None])]
+        bottom = int(active.where[features[0], 0]) if len(features) else layer
+        low, width = bounds[bottom], bounds[layer + 1] - bounds[bottom]
+        block = vectors.new_zeros(n_positions, width, d_model)
+        block[:, -1] = error
+        local = at * width + (slot[features] - at * n_slots - low)
+        block.view(-1, d_model).index_copy_(0, local, vectors)
+        written.append(block)
+        lowest.append(low)
+    return Sources(written, lowest, frozen.embedding, slot, n_slots)
 
 
-def _pad(position: Tensor, column: Tensor, vector: Tensor, n_positions: int, spare: int) -> Sources:
-    """Lay rows out as (position, number within the position)."""
-    count = torch.bincount(position, minlength=n_positions)
-    order = torch.argsort(position, stable=True)
-    first = count.cumsum(0) - count
-    slot = torch.empty_like(position)
-    slot[order] = torch.arange(len(position), device=position.device) - first[position[order]]
-    width = int(count.max())
-    vectors = vector.new_zeros(n_positions, width, vector.shape[1])
-    columns = column.new_full((n_positions, width), spare)
-    vectors[position, slot] = vector
-    columns[position, slot] = column
-    return Sources(vectors, columns)
-
-
-def targets(
-    model: ReplacementModel, frozen: Frozen, active: Active, logit_vectors: Tensor, target_position: int
-) -> Targets:
+def starts(
+    model: ReplacementModel, frozen: Frozen, active: Active, directions: Tensor, positions: Tensor
+) -> Starts:
     """Starts of the gradients of all features, in the order of `active`, and then of the logits.
 
-    logit_vectors: (n_logits, d_model) directions at the last norm's output.
+    directions: (n_logits, d_model) at the last norm's output; positions: (n_logits,) int64.
     """
     vectors = []
     for layer in range(model.n_layers):
@@ -98,11 +109,10 @@ def targets(
         encoder = model.transcoders.layers[layer].encoder[active.where[mine, 2]]
         scale = frozen.mlp_scale[layer, active.where[mine, 1]]
         vectors.append(model.read_backward(layer, encoder, scale))
-    final = model.anatomy.final_norm.backward(logit_vectors, frozen.final_scale[target_position])
-    n_logits = len(logit_vectors)
-    return Targets(
-        layer=torch.nn.functional.pad(active.where[:, 0], (0, n_logits), value=model.n_layers),
-        position=torch.nn.functional.pad(active.where[:, 1], (0, n_logits), value=target_position),
+    final = model.anatomy.final_norm.backward(directions, frozen.final_scale[positions])
+    return Starts(
+        layer=torch.nn.functional.pad(active.where[:, 0], (0, len(positions)), value=model.n_layers),
+        position=torch.cat([active.where[:, 1], positions]),
         gradient=torch.cat([*vectors, final]),
     )
 
@@ -112,13 +122,12 @@ class Traced(NamedTuple):
 
     frozen: Frozen
     active: Active
-    written: list[Sources]
-    """Of each layer's MLP, bottom first, then the tokens."""
-    starts: Targets
+    sources: Sources
+    starts: Starts
 
     @property
     def n_inputs(self) -> int:
-        return int(self.written[-1].columns[-1, -1]) + 1
+        return len(self.sources.slot) + len(self.frozen.ids)
 
 
 def effects(
@@ -127,49 +136,103 @@ def effects(
     """Direct effects (len(chosen[b]), n_inputs) of all input nodes on some targets of each prompt b, float32
     on the CPU.
 
-    chosen: of each prompt (n,) int64 rows of its `starts`, on the CPU. Targets of all prompts walk together,
-    `batch_size` at a time, in batches of like positions, so that each batch can be cut after its last one.
+    chosen: of each prompt (n,) int64 rows of its `starts`, on the CPU. `batch_size` targets walk together:
+    those of several prompts when these are small; those of a large prompt in batches of like positions,
+    because each batch can be cut after its last one. When the device's memory does not hold a batch, it goes
+    in halves, and so do those after it.
     """
-    found = [torch.empty(len(rows), one.n_inputs) for one, rows in zip(traced, chosen, strict=True)]
-    prompt = torch.repeat_interleave(
-        torch.arange(len(chosen)), torch.tensor([len(rows) for rows in chosen], dtype=torch.int64)
-    )
-    place = torch.cat([torch.arange(len(rows)) for rows in chosen])
-    position = torch.cat([one.starts.position.cpu()[rows] for one, rows in zip(traced, chosen, strict=True)])
-    for part in torch.argsort(position, stable=True).split(batch_size):
-        mine = [place[part[prompt[part] == number]] for number in range(len(traced))]
-        here = [number for number, places in enumerate(mine) if len(places)]
-        rows = walk(
-            model,
-            [traced[number] for number in here],
-            [chosen[number][mine[number]].to(model.device) for number in here],
-        )
-        for number, effect in zip(here, rows, strict=True):
-            found[number][mine[number]] = effect.float().cpu()
+    found = [torch.zeros(len(rows), one.n_inputs) for one, rows in zip(traced, chosen, strict=True)]
+    waiting = _batches(traced, chosen, batch_size)[::-1]
+    limit = batch_size
+    while waiting:
+        batch = waiting.pop()
+        size = sum(len(places) for _, places in batch)
+        if size > limit:
+            waiting += _halves(batch)[::-1]
+            continue
+        try:
+            rows = walk(
+                model,
+                [traced[number] for number, _ in batch],
+                [chosen[number][places].to(model.device) for number, places in batch],
+            )
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+            limit = math.ceil(size / 2)
+            waiting.append(batch)
+            continue
+        for (number, places), effect in zip(batch, rows, strict=True):
+            if len(places) == len(found[number]) and torch.equal(places, torch.arange(len(places))):
+                found[number] = effect.float().cpu()
+            else:
+                found[number][places] = effect.float().cpu()
     return found
 
 
+Batch = list[tuple[int, Tensor]]
+"""Which prompts, and which of the chosen rows of each."""
+
+
+def _batches(traced: Sequence[Traced], chosen: Sequence[Tensor], batch_size: int) -> list[Batch]:
+    found: list[Batch] = []
+    room = 0
+    for number, (one, rows) in enumerate(zip(traced, chosen, strict=True)):
+        if not len(rows):
+            continue
+        if len(rows) <= batch_size:
+            if len(rows) > room:
+                found.append([])
+                room = batch_size
+            found[-1].append((number, torch.arange(len(rows))))
+            room -= len(rows)
+            continue
+        order = torch.argsort(one.starts.position.cpu()[rows], stable=True)
+        # In the order of layers within a batch, which the walk needs anyway.
+        found += [[(number, part.sort().values)] for part in order.split(batch_size)]
+        room = 0
+    return found
+
+
+def _halves(batch: Batch) -> list[Batch]:
+    if len(batch) > 1:
+        return [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+    number, places = batch[0]
+    return [[(number, part)] for part in places.split(math.ceil(len(places) / 2))]
+
+
 class _Lane:
-    """The targets of one prompt in one batch, the deepest first: those under way are the first `n`."""
+    """The targets of one prompt in one batch, the lowest first: those under way are the last `n`."""
 
     def __init__(self, traced: Traced, chosen: Tensor, n_layers: int, cut: int) -> None:
         self.traced = traced
+        self.sources = traced.sources
         self.cut = min(cut, len(traced.frozen.ids))
-        self.order = torch.argsort(traced.starts.layer[chosen], descending=True, stable=True)
+        layer, self.order = torch.sort(traced.starts.layer[chosen], stable=True)
         rows = chosen[self.order]
         self.position = traced.starts.position[rows]
         self.gradient = traced.starts.gradient[rows]
-        falling = torch.arange(-n_layers, 1, device=rows.device)
-        self.joined = torch.searchsorted(-traced.starts.layer[rows], falling, right=True).tolist()
-        """[k]: how many are under way once layer n_layers - k has joined."""
+        self.below = torch.searchsorted(layer, torch.arange(n_layers + 1, device=layer.device)).tolist()
+        """[l]: how many read a layer below l; these are under way once layer l has joined: the others."""
+        self.size = len(rows)
         self.n = 0
-        self.effects = self.gradient.new_zeros(traced.n_inputs + 1, len(rows))
+        self.effects = self.gradient.new_zeros(self.cut, self.sources.n_slots, self.size)
+        self.on_tokens = self.gradient.new_zeros(self.cut, self.size)
 
-    def score(self, gradient: Tensor, here: Sources) -> None:
-        """Meet what was written; gradient: (≥ cut, n, d_model)."""
-        products = torch.bmm(here.vectors[: self.cut], gradient[: self.cut].transpose(1, 2))
-        columns = here.columns[: self.cut].flatten()
-        self.effects[:, : gradient.shape[1]].index_add_(0, columns, products.flatten(0, 1))
+    def score(self, gradient: Tensor, number: int) -> None:
+        """Meet what layer `number` wrote; gradient: (≥ cut, n, d_model) of the last n targets."""
+        block, low = self.sources.written[number], self.sources.lowest[number]
+        products = torch.bmm(block[: self.cut], gradient[: self.cut].transpose(1, 2))
+        self.effects[:, low : low + block.shape[1], self.size - gradient.shape[1] :] += products
+
+    def score_logits(self, number: int) -> None:
+        """Logits read the last layer's output: they meet what it wrote at their own position."""
+        n = self.size - self.below[-1]
+        if n:
+            block, low = self.sources.written[number], self.sources.lowest[number]
+            mine = self.position[-n:]
+            products = torch.bmm(block[mine], self.gradient[-n:, :, None])[..., 0]
+            self.effects[mine, low : low + block.shape[1], torch.arange(self.size - n, self.size)] += products
 
     def held(self, number: int, cut: int) -> Held:
         """What the attention of a layer held, laid out for `cut` positions; zero after the prompt's end."""
@@ -180,6 +243,26 @@ class _Lane:
             pattern = torch.nn.functional.pad(pattern, (0, extra, 0, extra))
             scale = torch.nn.functional.pad(scale, (0, 0, 0, extra))
         return Held(pattern, scale)
+
+    def rows(self) -> Tensor:
+        """(size, n_inputs) in the order in which the targets were chosen and the inputs are numbered."""
+        n_kept = self.cut * self.sources.n_slots
+        flat = self.effects.view(n_kept, self.size)
+        slot = self.sources.slot
+        if self.cut < len(self.traced.frozen.ids):
+            # Inputs after the last target: one row of zeros for them all.
+            flat = torch.nn.functional.pad(flat, (0, 0, 0, 1))
+            slot = slot.clamp(max=n_kept)
+        found = self.gradient.new_zeros(self.size, self.traced.n_inputs)
+        n = len(slot)
+        inputs = torch.index_select(flat, 0, slot)
+        if bool((self.order[1:] > self.order[:-1]).all()):
+            found[:, :n] = inputs.T
+            found[:, n : n + self.cut] = self.on_tokens.T
+        else:
+            found[self.order, :n] = inputs.T
+            found[self.order, n : n + self.cut] = self.on_tokens.T
+        return found
 
 
 def walk(model: ReplacementModel, traced: Sequence[Traced], chosen: Sequence[Tensor]) -> list[Tensor]:
@@ -192,27 +275,26 @@ def walk(model: ReplacementModel, traced: Sequence[Traced], chosen: Sequence[Ten
     gradient = lanes[0].gradient.new_zeros(cut, 0, model.d_model)
     for number in range(model.n_layers - 1, -1, -1):
         part = model.anatomy.layers[number]
-        for lane, rows in _places(lanes):
-            lane.score(gradient[:, rows], lane.traced.written[number])
-        if number == model.n_layers - 1:
-            _score_logits(lanes, number, cut)
-        # Before `fresh` counts them in: those that come from above.
         under_way = list(_places(lanes))
-        fresh = _start(part, number, lanes, cut, model.n_layers)
+        for lane, rows in under_way:
+            if rows.stop > rows.start:
+                lane.score(gradient[:, rows], number)
+            if number == model.n_layers - 1:
+                lane.score_logits(number)
+            _skip(model, number, lane, gradient[:, rows])
+        if number == 0:
+            break
+        fresh = _start(part, number, lanes, cut)
         if gradient.shape[1]:
             held = [(rows, lane.held(number, cut)) for lane, rows in under_way if rows.stop > rows.start]
             gradient += part.attention_backward(gradient, held)
         pieces = []
         for (_, rows), new in zip(under_way, fresh, strict=True):
-            pieces += [gradient[:, rows], new]
+            pieces += [new, gradient[:, rows]]
         gradient = torch.cat(pieces, dim=1)
-    found = []
     for lane, rows in _places(lanes):
-        lane.score(gradient[:, rows], lane.traced.written[-1])
-        result = torch.empty_like(lane.effects[:-1].T)
-        result[lane.order] = lane.effects[:-1].T
-        found.append(result)
-    return found
+        _meet_tokens(model.anatomy.layers[0], lane, gradient[:, rows])
+    return [lane.rows() for lane in lanes]
 
 
 def _places(lanes: list[_Lane]) -> Iterator[tuple[_Lane, slice]]:
@@ -223,31 +305,60 @@ def _places(lanes: list[_Lane]) -> Iterator[tuple[_Lane, slice]]:
         yield lane, slice(start, stop)
 
 
-def _score_logits(lanes: list[_Lane], number: int, cut: int) -> None:
-    """Logits read the last layer's output: they meet what it wrote at their own position."""
-    for lane in lanes:
-        if n := lane.joined[0]:
-            here = torch.arange(n, device=lane.position.device)
-            gradient = lane.gradient.new_zeros(cut, n, lane.gradient.shape[1])
-            gradient[lane.position[:n], here] = lane.gradient[:n]
-            lane.score(gradient, lane.traced.written[number])
+def _skip(model: ReplacementModel, number: int, lane: _Lane, gradient: Tensor) -> None:
+    """Let gradients above a layer's MLP, (≥ cut, n, d_model), take the skip connection too, in place."""
+    if model.transcoders.layers[number].skip is None:
+        return
+    scale, gradient = lane.traced.frozen.mlp_scale[number], gradient[: lane.cut]
+    gradient += model.skip_backward(number, gradient, scale[: lane.cut, None])
+    n_logits = lane.size - lane.below[-1]
+    if number == model.n_layers - 1 and n_logits:
+        above, position = lane.gradient[-n_logits:], lane.position[-n_logits:]
+        above += model.skip_backward(number, above, scale[position])
 
 
-def _start(part: Layer, number: int, lanes: list[_Lane], cut: int, n_layers: int) -> list[Tensor]:
+def _start(part: Layer, number: int, lanes: list[_Lane], cut: int) -> list[Tensor]:
     """The gradients (cut, n, d_model) of each prompt's targets that join at a layer, below its attention."""
-    gradients, positions, held = [], [], []
-    sizes = [lane.joined[n_layers - number] - lane.n for lane in lanes]
+    gradients, positions, held, sizes = [], [], [], []
     at = 0
-    for lane, size in zip(lanes, sizes, strict=True):
+    for lane in lanes:
+        first = lane.below[number]
+        joining = slice(first, lane.size - lane.n)
+        size = joining.stop - first
         if size:
-            gradients.append(lane.gradient[lane.n : lane.n + size])
-            positions.append(lane.position[lane.n : lane.n + size])
+            gradients.append(lane.gradient[joining])
+            positions.append(lane.position[joining])
             held.append((slice(at, at + size), lane.held(number, cut)))
+        sizes.append(size)
         at += size
         lane.n += size
     if not at:
         return [lane.gradient.new_zeros(cut, 0, lane.gradient.shape[1]) for lane in lanes]
     gradient, position = torch.cat(gradients), torch.cat(positions)
     result = part.attention_backward_from(gradient, position, held)
+    if part.parallel:
+        # Features read beside this attention, not behind it; logits (the last of their lane) do.
+        for lane, new in zip(lanes, result.split(sizes, dim=1), strict=True):
+            new[:, : max(0, lane.below[-1] - (lane.size - lane.n))] = 0
     result[position, torch.arange(at, device=position.device)] += gradient
     return list(result.split(sizes, dim=1))
+
+
+def _meet_tokens(part: Layer, lane: _Lane, gradient: Tensor) -> None:
+    """The last step: from above the lowest attention straight to the tokens, whose values are few.
+
+    gradient: (cut, n, d_model) of those under way; the others join here and stand at one position each.
+    """
+    held, tokens = lane.held(0, lane.cut), lane.sources.tokens[: lane.cut]
+    n_joining = lane.size - lane.n
+    if lane.n:
+        gradient = gradient[: lane.cut]
+        lane.on_tokens[:, n_joining:] = part.attention_effects(gradient, held, tokens)
+        lane.on_tokens[:, n_joining:] += torch.bmm(gradient, tokens[:, :, None])[..., 0]
+    if n_joining:
+        start, position = lane.gradient[:n_joining], lane.position[:n_joining]
+        lane.on_tokens[:, :n_joining] = part.attention_effects_from(start, position, held, tokens)
+        if part.parallel:
+            lane.on_tokens[:, : min(n_joining, lane.below[-1])] = 0
+        own = (start * tokens[position]).sum(1)
+        lane.on_tokens[position, torch.arange(n_joining, device=position.device)] += own

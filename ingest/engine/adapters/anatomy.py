@@ -6,7 +6,8 @@ With attention patterns and norm scales held, every path between two points of t
     norm       x  →  w · scale · (x − mean x)            the mean only for LayerNorm; biases cancel in
     differences attention  x  →  Σ_h W_O^h A^h W_V^h x               A^h: the pattern that the prompt produced
 
-An adapter fills these in from a Hugging Face model; weights are views of the model's own parameters.
+An adapter fills these in from a Hugging Face model. Weights are views of the model's own parameters, but
+16-bit ones are copied to float32, in which everything is summed.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+
+def wide(weight: Tensor) -> Tensor:
+    """A weight without gradient, in float32 if it is of 16 bits."""
+    weight = weight.detach()
+    return weight.float() if weight.dtype.itemsize < 4 else weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,16 +63,19 @@ class Attention:
     """(n_groups, d_head, d_model) W_V; with grouped queries, a group serves n_heads / n_groups heads in a
     row"""
     output: Tensor
-    """(n_heads, d_model, d_head) W_O"""
+    """(n_heads, d_model, d_head) W_O, times the gain of a norm behind it"""
+    own_output: Tensor | None = None
+    """W_O without that gain, where there is such a norm"""
 
     def forward(self, change: Tensor, pattern: Tensor) -> Tensor:
-        """The change of the output for a change of the input.
+        """The change of the module's output, before a norm behind it, for a change of its input.
 
-        change: (n_positions, d_model); pattern: (n_heads, query, key).
+        change: (n_positions, d_model); pattern: (n_heads, query, key) after the softmax.
         """
+        output = self.output if self.own_output is None else self.own_output
         values = torch.einsum("kd,gvd->gkv", change, self.value)
         values = values.repeat_interleave(self.output.shape[0] // self.value.shape[0], dim=0)
-        return torch.einsum("hqk,hkv,hdv->qd", pattern, values, self.output)
+        return torch.einsum("hqk,hkv,hdv->qd", pattern, values, output)
 
     def backward(self, gradient: Tensor, parts: Sequence[tuple[slice, Tensor]]) -> Tensor:
         """The gradient at the input from that at the output: the transpose of `forward` for many rows at
@@ -97,6 +107,31 @@ class Attention:
         read = torch.bmm(mixed, self.value).view(n_heads, len(gradient), -1)
         return torch.bmm(pattern.transpose(1, 2), read.transpose(0, 1)).transpose(0, 1)
 
+    def values(self, x: Tensor) -> Tensor:
+        """(n_heads, n_positions, d_head) what each head takes from its input (n_positions, d_model)."""
+        values = torch.einsum("kd,gvd->gkv", x, self.value)
+        return values.repeat_interleave(self.output.shape[0] // self.value.shape[0], dim=0)
+
+    def effects(self, gradient: Tensor, pattern: Tensor, values: Tensor) -> Tensor:
+        """(n_positions, n_rows) what gradients at the output take from some values: `backward` met with the
+        input at each position, for one product less.
+
+        gradient: (n_positions, n_rows, d_model); pattern: (n_heads, query, key).
+        """
+        n_positions, n_rows, d_model = gradient.shape
+        n_heads, _, d_head = self.output.shape
+        mixed = torch.matmul(gradient.reshape(1, -1, d_model), self.output).view(n_heads, n_positions, -1)
+        held = torch.bmm(pattern.transpose(1, 2), mixed).view(n_heads, n_positions, n_rows, d_head)
+        return held.mul_(values[:, :, None]).sum((0, 3))
+
+    def effects_from(self, gradient: Tensor, pattern: Tensor, values: Tensor) -> Tensor:
+        """The same for gradients that stand at one position each.
+
+        gradient: (n_rows, d_model); pattern: (n_heads, n_rows, key). Returns (key, n_rows).
+        """
+        mixed = torch.matmul(gradient[None], self.output)
+        return (torch.bmm(mixed, values.transpose(1, 2)) * pattern).sum(0).T
+
     def _values_backward(self, mixed: Tensor) -> Tensor:
         """(n, d_model) through W_V, summed over heads, from what their values get (n_heads, n, d_head)."""
         n_groups = self.value.shape[0]
@@ -125,6 +160,12 @@ class Layer:
     attention: Attention
     mlp_norm: Norm
     mlp: nn.Module
+    """The module whose output is added to the residual stream: the MLP, or the norm behind it."""
+    attention_post: Norm | None = None
+    """An RMSNorm on what attention writes. Once frozen it is a part of attention: its gain is in
+    `Attention.output`, its scale, one number a position, in the recorded pattern."""
+    parallel: bool = False
+    """Whether the MLP reads what attention reads, not what attention leaves."""
 
     def attention_backward(self, gradient: Tensor, parts: Sequence[tuple[slice, Held]]) -> Tensor:
         """What a gradient after attention adds, by way of attention, to that before it.
@@ -145,6 +186,19 @@ class Layer:
         pattern = torch.cat([held.pattern[:, position[rows]].transpose(0, 1) for rows, held in parts])
         through = self.attention.backward_from(gradient, pattern)
         return self.attention_norm.backward(through, _spread(parts))
+
+    def attention_effects(self, gradient: Tensor, held: Held, x: Tensor) -> Tensor:
+        """(n_positions, n_rows) what gradients after attention take, by way of it, from vectors x before it.
+
+        gradient: (n_positions, n_rows, d_model); x: (n_positions, d_model).
+        """
+        values = self.attention.values(self.attention_norm.forward(x, held.scale))
+        return self.attention.effects(gradient, held.pattern, values)
+
+    def attention_effects_from(self, gradient: Tensor, position: Tensor, held: Held, x: Tensor) -> Tensor:
+        """The same for gradients that stand at one position each: (n_rows, d_model) at position (n_rows,)."""
+        values = self.attention.values(self.attention_norm.forward(x, held.scale))
+        return self.attention.effects_from(gradient, held.pattern[:, position], values)
 
 
 def _spread(parts: Sequence[tuple[slice, Held]]) -> Tensor:

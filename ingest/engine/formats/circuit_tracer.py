@@ -1,154 +1,164 @@
-"""Read circuit-tracer's cross-layer transcoders from a folder.
+"""Read circuit-tracer's transcoders, by layer or cross-layer, from a folder.
 
-    config.yaml               model_kind: cross_layer_transcoder, feature_input_hook, feature_output_hook, …
+    config.yaml               model_kind: transcoder_set or cross_layer_transcoder, feature_input_hook,
+                              feature_output_hook, and where they apply activation (relu, topk), k,
+                              transcoders (a list of files or hf:// references, layer by layer)
+
+    by layer, transcoder_set
+    layer_{i}.safetensors     W_enc, W_dec (n_features, d_model), b_enc (n_features,), b_dec (d_model,), and
+                              activation_function.threshold (n_features,), W_skip (written, read) if any
+
+    cross-layer
     W_enc_{i}.safetensors     W_enc_{i} (n_features, d_model), b_enc_{i} (n_features,), b_dec_{i} (d_model,),
-                              and for JumpReLU threshold_{i} (n_features,)
+                              and threshold_{i} (n_features,), W_skip_{i} (read, written) if any
     W_dec_{i}.safetensors     W_dec_{i} (n_features, n_layers - i, d_model)
 
-One pair of files for each layer i. Numbers may be 16-bit; encoders are widened on reading, decoders when
-used.
+JumpReLU when there is a threshold, else ReLU, unless `activation` says otherwise; `k` numbers of TopK may be
+negative. Numbers may be 16-bit; encoders are widened on reading, decoders when used.
 """
 
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import yaml
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
-from ingest.engine.errors import FormatError, shape
-from ingest.engine.transcoder import Transcoder, TranscoderSet
+from ingest.engine.errors import FormatError
+from ingest.engine.formats.tensors import File, open_file, place
+from ingest.engine.transcoder import Transcoder
 
-KIND = "cross_layer_transcoder"
+BY_LAYER, CROSS_LAYER = "transcoder_set", "cross_layer_transcoder"
 
-FILE = re.compile(r"W_(?:enc|dec)_(\d+)\.safetensors")
-"""The name of a layer's file; the highest number tells how many layers there are."""
+ACTIVATIONS = (None, "relu", "topk", "jump_relu", "jumprelu")
 
 
-def read(
-    folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-) -> TranscoderSet:
-    """Read a cross-layer transcoder set.
+@dataclass(frozen=True)
+class Config:
+    """What config.yaml says."""
 
-    Raises FormatError when the folder, a file or a tensor is missing, when a file is damaged, or when tensors
-    of one layer disagree.
-    """
-    config = _config(folder)
-    numbers = [found[1] for path in folder.iterdir() if (found := FILE.fullmatch(path.name))]
-    n_layers = 1 + max(map(int, numbers), default=-1)
-    if n_layers == 0:
-        raise FormatError(
-            f"{folder} has no W_enc_0.safetensors",
-            next_step="name the folder that holds W_enc_*.safetensors and W_dec_*.safetensors",
-        )
-    layers, files = [], [folder / "config.yaml"]
-    for number in range(n_layers):
-        encoder_file, decoder_file = (folder / f"W_{part}_{number}.safetensors" for part in ("enc", "dec"))
-        tensors = _tensors(encoder_file) | _tensors(decoder_file)
-        layers.append(_layer(tensors, number, n_layers, encoder_file, decoder_file, device, dtype))
-        files += [encoder_file, decoder_file]
-    if len({layer.threshold is None for layer in layers}) > 1:
-        raise FormatError(
-            f"{folder} has threshold_i for some layers and not for others",
-            next_step="save all layers with the same activation function",
-        )
-    return TranscoderSet(
-        layers=tuple(layers),
-        name=str(config.get("scan") or folder.resolve().name),
-        read_at=str(config.get("feature_input_hook", "hook_resid_mid")),
-        write_at=str(config.get("feature_output_hook", "hook_mlp_out")),
-        model_name=str(config["model_name"]) if config.get("model_name") else None,
-        files=tuple(files),
-    )
+    path: Path
+    kind: str | None = None
+    read_at: str | None = None
+    write_at: str | None = None
+    model_name: str | None = None
+    name: str | None = None
+    """`scan`"""
+    activation: str | None = None
+    k: int | None = None
+    """of TopK"""
+    transcoders: tuple[str, ...] = ()
+    """File of each layer, or its hf:// reference; empty: files of this folder."""
 
 
-def _config(folder: Path) -> Mapping[str, object]:
-    path = folder / "config.yaml"
-    if not folder.is_dir():
-        raise FormatError(f"There is no transcoder folder {folder}", next_step="check the path")
+def config(path: Path) -> Config:
+    """Read config.yaml. Raises FormatError."""
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise FormatError(
-            f"{folder} has no config.yaml",
-            next_step=f"write one with `model_kind: {KIND}`, feature_input_hook and feature_output_hook",
+            f"{path.parent} has no config.yaml",
+            next_step="write one with model_kind, feature_input_hook and feature_output_hook",
         ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise FormatError(
             f"{path} cannot be read as YAML: {str(error).splitlines()[0]}", next_step="mend the file"
         ) from error
-    if not isinstance(config, dict):
-        raise FormatError(f"{path} holds no keys", next_step=f"write at least `model_kind: {KIND}` into it")
-    kind = config.get("model_kind", KIND)
-    if kind != KIND:
+    kinds = f"`model_kind: {BY_LAYER}` or `model_kind: {CROSS_LAYER}`"
+    if not isinstance(found, dict):
+        raise FormatError(f"{path} holds no keys", next_step=f"write at least {kinds} into it")
+    kind, activation, k = (found.get(key) for key in ("model_kind", "activation", "k"))
+    if kind not in (None, BY_LAYER, CROSS_LAYER):
+        raise FormatError(f"{path} says model_kind: {kind}, which cannot be read", next_step=f"use {kinds}")
+    if activation not in ACTIVATIONS or (activation == "topk" and kind == CROSS_LAYER):
         raise FormatError(
-            f"{path} says model_kind: {kind}, which cannot be read yet", next_step=f"use a set of kind {KIND}"
+            f"{path} says activation: {activation}, which a {kind or BY_LAYER} cannot have",
+            next_step="use relu, topk (by layer only), or jump_relu with thresholds in the files",
         )
-    activation = config.get("activation")
-    if activation not in (None, "relu", "jump_relu", "jumprelu"):
+    if activation == "topk" and (type(k) is not int or k < 1):
         raise FormatError(
-            f"{path} says activation: {activation}, which cross-layer transcoders do not have",
-            next_step="use relu, or jump_relu with a threshold_i in each W_enc_i.safetensors",
+            f"{path} says activation: topk and k: {k}", next_step="give k, a whole number from 1 up"
         )
-    return config
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of one file, mapped and not yet read where the platform allows it."""
-    if not path.is_file():
+    listed = found.get("transcoders") or []
+    if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
         raise FormatError(
-            f"{path.parent} has no {path.name}", next_step="copy the missing file, or download the set again"
+            f"{path}: transcoders is no list of files", next_step="list one file or hf:// reference a layer"
         )
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+
+    def text(key: str) -> str | None:
+        return None if found.get(key) is None else str(found[key])
+
+    return Config(
+        path=path,
+        kind=kind,
+        read_at=text("feature_input_hook"),
+        write_at=text("feature_output_hook"),
+        model_name=text("model_name"),
+        name=text("scan"),
+        activation=activation,
+        k=k if activation == "topk" else None,
+        transcoders=tuple(listed),
+    )
+
+
+def single(file: File, said: Config, *, device: torch.device | str, dtype: torch.dtype) -> Transcoder:
+    """Read one layer of a set by layer. Raises FormatError."""
+    encoder = file.take("W_enc", (None, None))
+    n_features, d_model = encoder.shape
+    if said.k is not None and said.k > n_features:
         raise FormatError(
-            f"{path} is damaged: {error}", next_step="copy or download the file again"
-        ) from error
+            f"{said.path} says k: {said.k}, and {file.path} has {n_features} features",
+            next_step="give the k that the set was trained with",
+        )
+    threshold = None
+    if said.activation not in ("relu", "topk") and "activation_function.threshold" in file.tensors:
+        threshold = file.take("activation_function.threshold", (n_features,), infinite=True)
+    return place(
+        encoder=encoder,
+        encoder_bias=file.take("b_enc", (n_features,)),
+        decoder=file.take("W_dec", (n_features, d_model), rows_later=True)[:, None],
+        decoder_bias=file.take("b_dec", (d_model,)),
+        threshold=threshold,
+        k=said.k,
+        signed=said.k is not None,
+        skip=file.take("W_skip", (d_model, d_model)) if "W_skip" in file.tensors else None,
+        decoder_name=f"{file.path}: W_dec",
+        device=device,
+        dtype=dtype,
+    )
 
 
-def _layer(
-    tensors: Mapping[str, Tensor],
-    number: int,
-    n_layers: int,
+def cross_layer(
     encoder_file: Path,
     decoder_file: Path,
+    number: int,
+    n_layers: int,
+    *,
     device: torch.device | str,
     dtype: torch.dtype,
 ) -> Transcoder:
-    if f"W_skip_{number}" in tensors:
-        raise FormatError(
-            f"{encoder_file.name} holds W_skip_{number}; skip connections cannot be read yet",
-            next_step="use a set without skip connections",
-        )
-
-    def take(name: str, file: Path, expected: tuple[int | None, ...]) -> Tensor:
-        tensor = tensors.get(f"{name}_{number}")
-        if tensor is None:
-            raise FormatError(f"{file} has no tensor {name}_{number}", next_step="save the set again with it")
-        if len(tensor.shape) != len(expected) or any(
-            want is not None and size != want for size, want in zip(tensor.shape, expected, strict=True)
-        ):
-            wanted = " × ".join("any" if want is None else str(want) for want in expected)
-            raise FormatError(
-                f"{file}: {name}_{number} is {shape(tensor.shape)} where {wanted} is expected",
-                next_step="save the set again, all layers in one shape",
-            )
-        return tensor
-
-    encoder = take("W_enc", encoder_file, (None, None))
+    """Read one layer of a cross-layer set. Raises FormatError."""
+    reading, writing = open_file(encoder_file), open_file(decoder_file)
+    encoder = reading.take(f"W_enc_{number}", (None, None))
     n_features, d_model = encoder.shape
-    decoder = take("W_dec", decoder_file, (n_features, n_layers - number, d_model))
-    threshold = None
-    if f"threshold_{number}" in tensors:
-        threshold = take("threshold", encoder_file, (n_features,))
-    return Transcoder(
-        encoder=encoder.to(device, dtype),
-        encoder_bias=take("b_enc", encoder_file, (n_features,)).to(device, dtype),
-        decoder=decoder.to(device),
-        decoder_bias=take("b_dec", encoder_file, (d_model,)).to(device, dtype),
-        threshold=None if threshold is None else threshold.to(device, dtype),
+
+    def optional(name: str, size: tuple[int, ...], infinite: bool = False) -> torch.Tensor | None:
+        return reading.take(name, size, infinite=infinite) if name in reading.tensors else None
+
+    skip = optional(f"W_skip_{number}", (d_model, d_model))
+    return place(
+        encoder=encoder,
+        encoder_bias=reading.take(f"b_enc_{number}", (n_features,)),
+        decoder=writing.take(f"W_dec_{number}", (n_features, n_layers - number, d_model), rows_later=True),
+        decoder_bias=reading.take(f"b_dec_{number}", (d_model,)),
+        threshold=optional(f"threshold_{number}", (n_features,), infinite=True),
+        skip=None if skip is None else skip.T,
+        decoder_name=f"{decoder_file}: W_dec_{number}",
+        device=device,
+        dtype=dtype,
     )
+
+
+def hooks(said: Config) -> Mapping[str, str]:
+    """Where features read and write, by circuit-tracer's defaults when the file does not say."""
+    return {"read_at": said.read_at or "hook_resid_mid", "write_at": said.write_at or "hook_mlp_out"}
