@@ -9,9 +9,10 @@ import torch
 from ingest.engine.errors import SettingError
 from ingest.engine.graph import AttributionGraph
 from ingest.engine.loadings import head_loadings, head_totals
-from ingest.engine.model import ReplacementModel
+from ingest.engine.model import Encoded, ReplacementModel
 from ingest.engine.prune import prune
 from ingest.engine.qk import Source, qk_attribution
+from ingest.engine.targets import DEFAULT, Target, resolve
 from schema.graph_json import node_id
 from schema.records import Circuit, HeadPart, HeadTotal, Node, NodeKind, QkPair, QkScore
 
@@ -25,15 +26,21 @@ PAIRS = 10
 """Pairs kept of each score."""
 
 
-def with_heads(circuit: Circuit, model: ReplacementModel, graph: AttributionGraph) -> Circuit:
+def with_heads(
+    circuit: Circuit,
+    model: ReplacementModel,
+    graph: AttributionGraph,
+    targets: Sequence[Target] = DEFAULT,
+) -> Circuit:
     """The circuit with the strongest heads of its edges and the totals of all heads.
 
-    circuit: converted from this graph, with its thresholds.
+    circuit: converted from this graph, with its thresholds; targets: what the graph was asked for.
     """
     assert circuit.node_threshold is not None
     assert circuit.edge_threshold is not None
     pruned = prune(graph, node_threshold=circuit.node_threshold, edge_threshold=circuit.edge_threshold)
-    found = head_loadings(model, graph, pruned)
+    directions = resolve(model, model.freeze(graph.token_ids), targets).directions
+    found = head_loadings(model, graph, pruned, directions)
     totals = head_totals(found, graph, pruned)
     n_layers, n_edges, n_heads = found.heads.shape
     parts = found.heads.permute(1, 0, 2).reshape(n_edges, n_layers * n_heads)
@@ -63,6 +70,8 @@ def with_qk(circuit: Circuit, model: ReplacementModel, queries: Sequence[str]) -
     queries: such as 3/1@5: layer 3, head 1, from position 5. Raises SettingError.
     """
     found: list[QkScore] = []
+    prompt = circuit.prompt
+    encoded = Encoded(prompt.token_ids or (), prompt.tokens, bool(circuit.special_first_token))
     for text in queries:
         query = re.fullmatch(r"(\d+)/(\d+)@(\d+)", text.strip())
         if query is None:
@@ -70,7 +79,7 @@ def with_qk(circuit: Circuit, model: ReplacementModel, queries: Sequence[str]) -
                 f"--qk {text!r} cannot be read", next_step="write layer, head and position like 3/1@5"
             )
         layer, head, position = map(int, query.groups())
-        qk = qk_attribution(model, circuit.prompt.token_ids or (), layer=layer, head=head, position=position)
+        qk = qk_attribution(model, encoded, layer=layer, head=head, position=position)
         for key in torch.topk(qk.pattern, min(KEYS, len(qk.pattern))).indices.tolist():
             pairs = (QkPair(_name(p.query), _name(p.key), p.score) for p in qk.top(key, PAIRS))
             found.append(

@@ -1,5 +1,6 @@
 """Head loadings: the parts of an edge sum to it, and each part is what a slow computation says."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,12 @@ from torch import Tensor
 
 from ingest.engine import loadings as module
 from ingest.engine.attribute import attribute
+from ingest.engine.errors import SettingError
 from ingest.engine.loadings import HeadLoadings, head_loadings, head_totals
+from ingest.engine.measure import measured_effects
 from ingest.engine.model import ReplacementModel
 from ingest.engine.prune import prune
+from ingest.engine.targets import Difference, Salient, Tokens, resolve
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 
 
@@ -101,6 +105,41 @@ def test_totals_of_a_layer_are_those_of_its_edges(tmp_path: Path) -> None:
                 rest = float((found.past[layer, edge] + found.above[layer, edge]) / found.weight[edge])
                 expected += float(output[target]) * share * (1 - rest)
         assert float(totals.net[layer].sum()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_any_target_at_any_position(tmp_path: Path) -> None:
+    model = ReplacementModel.load(*save(Tiny(), tmp_path), dtype=torch.float64)
+    targets = (Difference("w3", "w4", position=4), Tokens(("w5",)), Salient(2, 0.9, position=5))
+    graph = attribute(model, PROMPT, targets=targets)
+    pruned = prune(graph, node_threshold=1, edge_threshold=1)
+    with pytest.raises(SettingError, match="no single token"):
+        head_loadings(model, graph, pruned)
+    directions = resolve(model, model.freeze(graph.token_ids), targets).directions
+    check_sums(head_loadings(model, graph, pruned, directions), exact=True)
+    sources = torch.arange(graph.logit_nodes.start)
+    measured = measured_effects(model, graph, sources, logit_vectors=directions)
+    logits = graph.adjacency[graph.logit_nodes][:, sources].double()
+    torch.testing.assert_close(measured[graph.logit_nodes], logits, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("read_at", ["mlp.hook_in", "hook_resid_mid", "ln2.hook_normalized"])
+def test_skip_connections_are_measured_and_go_past_the_heads(read_at: str, tmp_path: Path) -> None:
+    model = ReplacementModel.load(*save(Tiny(read_at=read_at), tmp_path), dtype=torch.float64)
+    random = torch.Generator().manual_seed(0)
+    skips = torch.randn(3, 16, 16, generator=random, dtype=torch.float64) * 0.2
+    layers = tuple(
+        replace(part, skip=skip) for part, skip in zip(model.transcoders.layers, skips, strict=True)
+    )
+    model = replace(model, transcoders=replace(model.transcoders, layers=layers))
+    graph = attribute(model, PROMPT)
+    sources = torch.arange(graph.logit_nodes.start)
+    measured = measured_effects(model, graph, sources)
+    driven = graph.adjacency.any(1)
+    torch.testing.assert_close(
+        measured[driven], graph.adjacency[driven][:, sources].double(), rtol=1e-4, atol=1e-5
+    )
+    found = head_loadings(model, graph, prune(graph, node_threshold=1, edge_threshold=1))
+    check_sums(found, exact=False)
 
 
 def test_bundled_model_and_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
