@@ -20,7 +20,10 @@ from graph_files import (
 from oracle import RUN, synthetic_circuits
 from rich.console import Console
 from test_import_mutations import files, read_or_refuse
+from typer.testing import CliRunner
 
+from atlas.cli import app
+from atlas.server import Address
 from ingest.imported import ImportSettings, Summary, import_files
 from schema import ledger
 from schema.circuits import circuit_ids, read_circuit
@@ -211,3 +214,24 @@ def test_mutated_files_leave_whole_circuits_only(database: Database, tmp_path: P
         found = read_circuit(database, circuit.id)
         assert (found.prompt.text, found.edges) == (circuit.prompt.text, circuit.edges)
         assert [n.key for n in found.nodes] == [n.key for n in circuit.nodes]
+
+
+def test_the_commands(
+    database: Database, server: Address, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    env = {"NEO4J_URI": server.bolt_uri, "NEO4J_USERNAME": server.user, "NEO4J_PASSWORD": server.password}
+    out = tmp_path_factory.mktemp("out")
+    (folder / "bad.json").write_text("{}")
+    imported = CliRunner().invoke(
+        app, ["import", str(folder), "--family", "greetings", "--tag", "x"], env=env
+    )
+    assert imported.exit_code == 1
+    assert f"{len(ALL) + 1} circuits imported, 1 were there already, 1 files refused (" in imported.stdout
+    assert "bad.json: the file: Object missing required field `metadata`" in imported.stderr
+    exported = CliRunner().invoke(app, ["export", "greetings", "--out", str(out)], env=env)
+    assert exported.exit_code == 0, exported.stderr
+    assert f"{len(ALL) + 1} circuits written" in exported.stderr
+    assert len(list(out.iterdir())) == len(ALL) + 1
+    again = CliRunner().invoke(app, ["import", str(out)], env=env)
+    assert again.exit_code == 0, again.stderr
+    assert f"0 circuits imported, {len(ALL) + 1} were there already" in again.stdout
