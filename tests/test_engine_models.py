@@ -331,3 +331,11 @@ def test_transcoders_of_another_width_do_not_fit() -> None:
     short = TranscoderSet(narrow.layers[:2], "random", "mlp.hook_in", "hook_mlp_out")
     with pytest.raises(FitError, match="2 layers"):
         ReplacementModel.build(wide, tokenizer(Tiny()), short)
+
+
+def test_writing_before_the_norm_behind_an_mlp_is_refused() -> None:
+    layers = random_transcoders("mlp.hook_in", cross_layer=True).layers
+    transcoders = TranscoderSet(layers, "random", "mlp.hook_in", "mlp.hook_out")
+    with pytest.raises(FitError, match="hook_mlp_out"):
+        ReplacementModel.build(random_model("gemma2"), tokenizer(Tiny()), transcoders)
+    ReplacementModel.build(random_model("qwen3"), tokenizer(Tiny()), transcoders)

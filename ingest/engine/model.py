@@ -328,6 +328,12 @@ def _check_fit(anatomy: Anatomy, transcoders: TranscoderSet, architecture: str) 
             f"and the {architecture} has {n_layers}",
             next_step=remedy,
         )
+    if transcoders.write_at == "mlp.hook_out" and any(layer.mlp_post for layer in anatomy.layers):
+        raise FitError(
+            f"The transcoders {transcoders.name} write at mlp.hook_out, but a {architecture} adds what a norm makes "
+            "of it to the residual stream",
+            next_step="use transcoders that write at hook_mlp_out",
+        )
     if transcoders.has_skip and any(layer.parallel for layer in anatomy.layers):
         raise FitError(
             f"The transcoders {transcoders.name} have skip connections, which cannot be followed beside the "

@@ -161,6 +161,8 @@ class Layer:
     mlp_norm: Norm
     mlp: nn.Module
     """The module whose output is added to the residual stream: the MLP, or the norm behind it."""
+    mlp_post: bool = False
+    """Whether it is a norm behind the MLP."""
     attention_post: Norm | None = None
     """An RMSNorm on what attention writes. Once frozen it is a part of attention: its gain is in
     `Attention.output`, its scale, one number a position, in the recorded pattern."""

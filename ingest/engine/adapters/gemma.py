@@ -38,6 +38,7 @@ def _layer(layer: Any, config: Any) -> Layer:
         ),
         mlp_norm=_norm(layer.pre_feedforward_layernorm),
         mlp=layer.post_feedforward_layernorm,
+        mlp_post=True,
         attention_post=post,
     )
 
