@@ -330,8 +330,8 @@ def _check_fit(anatomy: Anatomy, transcoders: TranscoderSet, architecture: str) 
         )
     if transcoders.write_at == "mlp.hook_out" and any(layer.mlp_post for layer in anatomy.layers):
         raise FitError(
-            f"The transcoders {transcoders.name} write at mlp.hook_out, but a {architecture} adds what a norm "
-            "makes of it to the residual stream",
+            f"The transcoders {transcoders.name} write at mlp.hook_out, but a {architecture} adds what a "
+            "norm makes of it to the residual stream",
             next_step="use transcoders that write at hook_mlp_out",
         )
     if transcoders.has_skip and any(layer.parallel for layer in anatomy.layers):
