@@ -42,7 +42,7 @@ class Limits:
     """Characters of one string argument."""
     rows: int = 50_000
     """Rows that one request may read from the database."""
-    cost: int = 20_000
+    cost: int = 50_000
     """Estimated cost of a query: about as many objects as its answer can have (see `cost`)."""
     running: int = 32
     """Queries that are answered at the same time."""

@@ -43,7 +43,7 @@ async def test_every_answer_says_what_it_may_cost(api, query, variables, cost):
     )
     body = response.json()
     assert "errors" not in body
-    assert body["extensions"] == {"cost": {"estimated": cost, "limit": 20_000}}
+    assert body["extensions"] == {"cost": {"estimated": cost, "limit": 50_000}}
 
 
 async def test_too_costly_a_query_is_not_run(api_with):

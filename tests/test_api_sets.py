@@ -231,7 +231,7 @@ async def test_a_contrast_of_overlapping_sets_is_refused(api):
 
 SIMILAR = """
 query ($circuit: ID!, $metric: Similarity!, $among: CircuitSet) {
-  similarCircuits(circuit: $circuit, metric: $metric, among: $among, first: 100) {
+  similarCircuits(circuit: $circuit, metric: $metric, among: $among, first: 40) {
     totalCount mixedSettings considered { nCircuits }
     nodes { similarity nCommon circuit { id }
             features(first: 100) { totalCount nodes { weight influenceA influenceB feature { id } } }
