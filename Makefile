@@ -65,5 +65,5 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	@touch $@
 
 docs: $(VENV)/.installed
-	$(BIN)/python -c "from schema.model import markdown; print(markdown(), end='')" > docs/graph-model.md
+	$(BIN)/python -c "from schema.model_page import markdown; print(markdown(), end='')" > docs/graph-model.md
 	$(BIN)/python -c "from api.app import sdl; print(sdl(), end='')" > api/schema.graphql

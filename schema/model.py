@@ -1,70 +1,10 @@
 """The graph model, declared once: every node label and relationship with its key, properties and indexes.
 
-Constraints, indexes and `docs/graph-model.md` derive from these declarations; the tests compare them with
-what a loaded database holds. Names are what people type in the Neo4j console.
+Constraints, indexes, the columns of a bulk import and `docs/graph-model.md` derive from these declarations;
+the tests compare them with what a loaded database holds. Names are what people type in the Neo4j console.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Property:
-    """One property of a node or relationship. A property whose value is unknown is absent, never 0 or ""."""
-
-    name: str
-    type: str
-    about: str
-    always: bool = True
-    """Whether every node or relationship of the kind has it."""
-
-
-def P(name: str, type_: str, about: str) -> Property:
-    return Property(name, type_.rstrip("?"), about, always=not type_.endswith("?"))
-
-
-@dataclass(frozen=True)
-class NodeType:
-    """One label."""
-
-    label: str
-    about: str
-    properties: tuple[Property, ...]
-    key: str | None = "id"
-    """The property that is unique; None for labels that refine another (`refines`)."""
-    refines: str | None = None
-    """The label that nodes of this one carry too."""
-    indexes: tuple[tuple[str, ...], ...] = ()
-    """Properties with a range index; each entry is one index."""
-    full_text: tuple[tuple[str, str], ...] = ()
-    """(name of the index, property) of full-text indexes."""
-
-    def schema(self) -> Iterator[str]:
-        """The Cypher that creates the constraint and indexes; may run again."""
-        name = self.label.lower()
-        if self.key is not None:
-            yield (
-                f"CREATE CONSTRAINT {name}_{self.key} IF NOT EXISTS "
-                f"FOR (n:{self.label}) REQUIRE n.{self.key} IS UNIQUE"
-            )
-        for names in self.indexes:
-            # The suffix keeps its name off those of full-text indexes: IF NOT EXISTS goes by name, too.
-            index, fields = "_".join((name, *names, "range")), ", ".join(f"n.{field}" for field in names)
-            yield f"CREATE INDEX {index} IF NOT EXISTS FOR (n:{self.label}) ON ({fields})"
-        for index, field in self.full_text:
-            yield f"CREATE FULLTEXT INDEX {index} IF NOT EXISTS FOR (n:{self.label}) ON EACH [n.{field}]"
-
-
-@dataclass(frozen=True)
-class RelationshipType:
-    """One relationship type between two labels."""
-
-    type: str
-    source: str
-    target: str
-    about: str
-    properties: tuple[Property, ...] = ()
-
+from schema.declare import NodeType, P, RelationshipType
 
 MODEL = NodeType(
     "Model",
@@ -105,8 +45,11 @@ FEATURE = NodeType(
         P("layer", "integer", "0 … n_layers-1"),
         P("index", "integer", "in the dictionary of its layer; other tools' numbers can pass 2^31"),
         P("component", "string?", "attention, for features of attention; absent: of an MLP"),
+        P("n_circuits", "integer", "aggregate: circuits that use it"),
+        P("promotes", "list of strings?", "tokens whose logits it raises most, from a feature file"),
+        P("suppresses", "list of strings?", "tokens whose logits it lowers most, from a feature file"),
     ),
-    indexes=(("layer", "index"),),
+    indexes=(("layer", "index"), ("n_circuits",)),
 )
 
 PROMPT = NodeType(
@@ -132,11 +75,25 @@ TAG = NodeType("Tag", "A free tag of prompts.", (P("name", "string", "the tag"),
 
 RUN = NodeType(
     "Run",
-    "One call of `atlas ingest`: what was asked, with which versions.",
+    "What `atlas ingest` or `atlas import` was asked, with which versions; the same again goes on with it.",
     (
         P("id", "string", "hash of settings and versions"),
         P("settings", "string", "JSON"),
         P("versions", "string", "JSON"),
+        P("started_at", "datetime?", "when it first began; absent in databases older than the ledger"),
+        P("ended_at", "datetime?", "when it last came to its end; absent: it was stopped, or goes on"),
+    ),
+)
+
+ENTRY = NodeType(
+    "Entry",
+    "A line of a run's ledger: what became of one input, written in the transaction that loads it.",
+    (
+        P("id", "string", "run/key"),
+        P("key", "string", "hash of the input's content, or another name that stays with it"),
+        P("name", "string", "of the file or line, for people"),
+        P("outcome", "string", "loaded, present (the circuit was there already) or refused"),
+        P("reason", "string?", "why it was refused"),
     ),
 )
 
@@ -160,6 +117,17 @@ CIRCUIT = NodeType(
         P("n_active_features", "integer?", "features that were active, before any selection"),
         P("n_selected_features", "integer?", "of these, the ones that were attributed"),
         P("kept_influence", "float?", "share of all node influence that the kept nodes hold"),
+        P(
+            "pruned_features",
+            "list of integers?",
+            "features that were attributed and kept at no position, each as index * 1024 + layer, ascending",
+        ),
+        P(
+            "unselected_features",
+            "list of integers?",
+            "features that were active and attributed at no position, numbered in the same way. When both "
+            "lists are there, a feature in neither and without USES was inactive",
+        ),
         P("n_nodes", "integer", "nodes kept"),
         P("n_edges", "integer", "edges kept"),
         P("answer", "string?", "the most probable logit's token"),
@@ -267,6 +235,17 @@ LABEL = NodeType(
     full_text=(("label_text", "text"),),
 )
 
+EXAMPLE = NodeType(
+    "Example",
+    "A context that a feature fires in, from a feature file.",
+    (
+        P("id", "string", "feature/hash of tokens and activations"),
+        P("tokens", "list of strings", "of the context"),
+        P("activations", "list of floats", "one for each token"),
+        P("maximum", "float?", "the largest of them"),
+    ),
+)
+
 MIGRATION = NodeType(
     "Migration",
     "A change of the schema or the data that this database has seen.",
@@ -287,6 +266,7 @@ NODES = (
     FAMILY,
     TAG,
     RUN,
+    ENTRY,
     CIRCUIT,
     NODE,
     FEATURE_NODE,
@@ -296,6 +276,7 @@ NODES = (
     OTHER_NODE,
     SUPERNODE,
     CONCEPT,
+    EXAMPLE,
     MIGRATION,
 )
 
@@ -303,11 +284,14 @@ RELATIONSHIPS = (
     RelationshipType("FOR", "TranscoderSet", "Model", "The model that the transcoders replace."),
     RelationshipType("IN", "Feature", "TranscoderSet", "The set that a feature belongs to."),
     RelationshipType("LABELS", "Label", "Feature", "The feature that a label is about."),
+    RelationshipType("EXAMPLE_OF", "Example", "Feature", "The feature that fires in it."),
     RelationshipType("IN_FAMILY", "Prompt", "Family", "At most one."),
     RelationshipType("TAGGED", "Prompt", "Tag", "Any number."),
     RelationshipType("OF_PROMPT", "Circuit", "Prompt", "The prompt of a circuit."),
     RelationshipType("BY", "Circuit", "TranscoderSet", "The transcoders that a circuit was made with."),
     RelationshipType("FROM_RUN", "Circuit", "Run", "The run that loaded it."),
+    RelationshipType("LISTS", "Run", "Entry", "Its ledger."),
+    RelationshipType("GAVE", "Entry", "Circuit", "What the input became; absent for refused inputs."),
     RelationshipType("HAS", "Circuit", "Node", "Its nodes."),
     RelationshipType("HAS", "Circuit", "Supernode", "Its supernodes."),
     RelationshipType("INSTANCE_OF", "FeatureNode", "Feature", "The feature that is active."),
@@ -333,6 +317,27 @@ RELATIONSHIPS = (
             P("activation", "float?", "maximum over positions"),
             P("positions", "list of integers", "where it is active and kept, ascending"),
         ),
+        aggregate=True,
+    ),
+    RelationshipType(
+        "FOUND_IN",
+        "Feature",
+        "Family",
+        "Aggregate: how often circuits of a family use a feature. The denominator is `n_circuits` of COVERS.",
+        (
+            P("n_circuits", "integer", "circuits of the family that use it"),
+            P("n_measured", "integer", "of these, circuits in which its influence is known"),
+            P("influence", "float", "its influence summed over these"),
+        ),
+        aggregate=True,
+    ),
+    RelationshipType(
+        "COVERS",
+        "TranscoderSet",
+        "Family",
+        "Aggregate: circuits of a family that were made with a set.",
+        (P("n_circuits", "integer", "how many"),),
+        aggregate=True,
     ),
     RelationshipType(
         "DRIVES",
@@ -349,6 +354,7 @@ RELATIONSHIPS = (
             P("sd", "float", "sqrt(m2 / n_circuits)"),
             P("sign_consistency", "float", "the larger of n_positive and n_negative over n_circuits"),
         ),
+        aggregate=True,
     ),
 )
 
@@ -356,39 +362,3 @@ RELATIONSHIPS = (
 def schema_statements() -> list[str]:
     """The Cypher that creates every constraint and index, one statement each; may run again."""
     return [statement for node in NODES for statement in node.schema()]
-
-
-def markdown() -> str:
-    """The content of `docs/graph-model.md`."""
-    lines = ["# The graph model", "", "<!-- Written by schema/model.py; do not edit. -->", ""]
-    lines += [
-        "An optional property is absent when its value is unknown: absent is never zero.",
-        "",
-        "## Nodes",
-        "",
-    ]
-    for node in NODES:
-        also = f" (a {node.refines})" if node.refines else ""
-        lines += [f"### `:{node.label}`{also}", "", node.about, ""]
-        if node.properties:
-            lines += _table(node.properties, node.key)
-        indexed = [f"`{', '.join(names)}`" for names in node.indexes]
-        indexed += [f"full text `{index}` over `{field}`" for index, field in node.full_text]
-        if indexed:
-            lines += [f"Indexed: {'; '.join(indexed)}.", ""]
-    lines += ["## Relationships", ""]
-    for relationship in RELATIONSHIPS:
-        pattern = f"(:{relationship.source})-[:{relationship.type}]->(:{relationship.target})"
-        lines += [f"### `{pattern}`", "", relationship.about, ""]
-        if relationship.properties:
-            lines += _table(relationship.properties, None)
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _table(properties: tuple[Property, ...], key: str | None) -> list[str]:
-    rows = ["| property | type | |", "|---|---|---|"]
-    for each in properties:
-        kind = each.type if each.always else f"{each.type}, optional"
-        about = each.about.replace("|", "\\|")
-        rows.append(f"| `{each.name}` | {kind} | {about}{' (unique)' if each.name == key else ''} |")
-    return [*rows, ""]

@@ -14,6 +14,9 @@ import orjson
 from schema.errors import InputError
 from schema.records import Circuit, Label, Node, NodeKind, Run, Supernode, stable_id
 
+LAYERS = 1024
+"""What indices are multiplied by, so that a layer fits beside them in one number."""
+
 KEY_LIMIT = 4000
 """Bytes of a name that is a key: Neo4j cannot index more than about 8 000."""
 
@@ -46,6 +49,9 @@ def check(circuit: Circuit) -> None:
         for place in group.members:
             if not 0 <= place < count or circuit.nodes[place].kind is not NodeKind.FEATURE:
                 refuse(f"supernode {group.label!r} groups node {place}, which is no feature node")
+    for layer, index in (*(circuit.pruned_features or ()), *(circuit.unselected_features or ())):
+        if not (0 <= layer < LAYERS and 0 <= index < 2**63 // LAYERS):
+            refuse(f"the absent feature {layer}/{index} is outside 0 … {LAYERS - 1} / 0 … 2^53-1")
     features = {_feature_key(node) for node in circuit.nodes if node.kind is NodeKind.FEATURE}
     for label in circuit.labels:
         if (label.layer, label.index, label.component) not in features:
@@ -114,7 +120,7 @@ def frame(circuit: Circuit, run: Run) -> dict[str, Any]:
             "output_hook": transcoders.output_hook,
             "n_features": transcoders.n_features,
         },
-        "run": {"id": run.id, "settings": _json(run.settings), "versions": _json(run.versions)},
+        "run": run_row(run),
         "prompt": {
             "id": prompt.id,
             "text": prompt.text,
@@ -141,6 +147,8 @@ def frame(circuit: Circuit, run: Run) -> dict[str, Any]:
             "n_active_features": circuit.n_active_features,
             "n_selected_features": circuit.n_selected_features,
             "kept_influence": circuit.kept_influence,
+            "pruned_features": _numbered(circuit.pruned_features),
+            "unselected_features": _numbered(circuit.unselected_features),
             "n_nodes": len(circuit.nodes),
             "n_edges": len(circuit.edges),
             "answer": None if answer is None else answer.token,
@@ -151,6 +159,16 @@ def frame(circuit: Circuit, run: Run) -> dict[str, Any]:
             **({} if circuit.source is None else asdict(circuit.source)),
         },
     }
+
+
+def _numbered(features: Iterable[tuple[int, int]] | None) -> list[int] | None:
+    """Layer and index as one number each: Neo4j packs such lists to a few bytes an element."""
+    return None if features is None else sorted(index * LAYERS + layer for layer, index in features)
+
+
+def run_row(run: Run) -> dict[str, str]:
+    """A run's properties, but for its dates."""
+    return {"id": run.id, "settings": _json(run.settings), "versions": _json(run.versions)}
 
 
 def body(circuit: Circuit) -> dict[str, Any]:
@@ -194,6 +212,58 @@ def body(circuit: Circuit) -> dict[str, Any]:
             for group in dict.fromkeys(circuit.supernodes)
         ],
     }
+
+
+KINDS = ("feature_nodes", "error_nodes", "token_nodes", "logit_nodes", "other_nodes")
+"""Nodes of `body`, in the order that its places count in."""
+
+DETAIL = (*KINDS, "sources", "targets", "weights", "shares")
+
+NODE_BYTES = 120
+"""A node's row in a message, about, without the circuit's id and texts."""
+
+EDGE_BYTES = 28
+"""An edge: two places and two numbers."""
+
+
+def batches(
+    circuit_id: str, frame_rows: dict[str, Any], body_rows: dict[str, Any], limit: int
+) -> list[tuple[str, dict[str, Any]]]:
+    """(step of `schema.load`, parameters) that write a circuit, none much over `limit` bytes of detail.
+
+    A circuit that fits goes whole, its edges by place; else nodes and edges follow in pieces, by id.
+    """
+    ids = [row["id"] for kind in KINDS for row in body_rows[kind]]
+    n_edges = len(body_rows["weights"])
+    node_bytes = NODE_BYTES + len(circuit_id)
+    if len(ids) * node_bytes + n_edges * EDGE_BYTES <= limit:
+        return [("whole", {**frame_rows, **body_rows})]
+    steps: list[tuple[str, dict[str, Any]]] = [("circuit", frame_rows)]
+    size = max(1, limit // node_bytes)
+    for kind in KINDS:
+        rows = body_rows[kind]
+        for start in range(0, len(rows), size):
+            none: dict[str, Any] = {key: [] for key in KINDS}
+            steps.append(("nodes", {**none, "id": circuit_id, kind: rows[start : start + size]}))
+    # Every edge may name two nodes that no other edge of its piece names.
+    size = max(1, limit // (EDGE_BYTES + 2 * node_bytes))
+    for start in range(0, n_edges, size):
+        stop = start + size
+        sources, targets = body_rows["sources"][start:stop], body_rows["targets"][start:stop]
+        used = sorted({*sources, *targets})
+        place = {old: new for new, old in enumerate(used)}
+        piece = {
+            "ids": [ids[old] for old in used],
+            "sources": [place[old] for old in sources],
+            "targets": [place[old] for old in targets],
+            "weights": body_rows["weights"][start:stop],
+            "shares": body_rows["shares"][start:stop],
+        }
+        steps.append(("edges", piece))
+    shared = {key: value for key, value in body_rows.items() if key not in DETAIL}
+    feature_ids = [row["id"] for row in body_rows["feature_nodes"]]
+    steps.append(("share", {**frame_rows, **shared, "ids": feature_ids}))
+    return steps
 
 
 FeatureKey = tuple[int, int, str | None]

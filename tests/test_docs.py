@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from api.app import sdl
 from atlas.cli import app
 from schema.load import load_circuit
-from schema.model import markdown
+from schema.model_page import markdown
 
 HOME = Path(__file__).parent.parent
 

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import empty
 from oracle import MODEL, RUN, TRANSCODERS, Drive, Use, drives, synthetic_circuits, uses
 
 from atlas.server import Address
+from schema.check import check
 from schema.content import content, digest
 from schema.database import Database
+from schema.delete import delete_circuit
 from schema.errors import InputError
-from schema.load import delete_circuit, load_circuit, present
+from schema.load import load_circuit, present
 from schema.records import Circuit, Edge, Label, Node, NodeKind, Prompt, Run, Supernode
 
 HOSTILE = "'); MATCH (n) DETACH DELETE n //\0\"`\\ $id {x} \u202e é 漢 🙂 \n"
@@ -144,9 +147,18 @@ def test_everything_of_one_circuit_is_stored(database: Database):
         ]
     ]
     assert stored["Feature"] == [
-        [["Feature"], {"id": first, "layer": 0, "index": 5}],
-        [["Feature"], {"id": second, "layer": 1, "index": 2**40}],
+        [["Feature"], {"id": first, "layer": 0, "index": 5, "n_circuits": 1}],
+        [["Feature"], {"id": second, "layer": 1, "index": 2**40, "n_circuits": 1}],
     ]
+    assert stored["FOUND_IN"] == [
+        [
+            ["Feature", feature],
+            ["Family", "letters"],
+            {"n_circuits": 1, "n_measured": 1, "influence": 0.25},
+        ]
+        for feature in (first, second)
+    ]
+    assert stored["COVERS"] == [[["TranscoderSet", TRANSCODERS.id], ["Family", "letters"], {"n_circuits": 1}]]
     assert stored["Prompt"] == [
         [
             ["Prompt"],
@@ -214,6 +226,17 @@ def test_loading_twice_changes_nothing(database: Database):
     }
 
 
+@pytest.mark.parametrize("batch_bytes", [1, 2000])
+def test_a_circuit_in_many_messages_is_the_same(database: Database, batch_bytes: int):
+    circuits = synthetic_circuits(3)
+    load_all(database, circuits)
+    before = digest(database)
+    empty(database)
+    for circuit in circuits:
+        assert load_circuit(database, circuit, RUN, batch_bytes=batch_bytes) is True
+    assert digest(database) == before
+
+
 def test_two_loaders_at_once_load_each_circuit_once(database: Database):
     circuits = synthetic_circuits(6)
     with ThreadPoolExecutor(2) as pool:
@@ -221,6 +244,7 @@ def test_two_loaders_at_once_load_each_circuit_once(database: Database):
     assert sorted(results) == [False] * 6 + [True] * 6
     assert stored_uses(database) == uses(circuits)
     assert stored_drives(database) == close(drives(circuits))
+    assert list(check(database)) == []
 
 
 def test_a_prompt_in_a_second_circuit_keeps_what_was_said_of_it_and_gains_tags(database: Database):
@@ -228,6 +252,7 @@ def test_a_prompt_in_a_second_circuit_keeps_what_was_said_of_it_and_gains_tags(d
     prompt = replace(first.prompt, family="others", tags=("long",), expected="d")
     assert load_circuit(database, first, RUN)
     assert load_circuit(database, replace(first, prompt=prompt, node_threshold=0.9), RUN)
+    assert list(check(database)) == []
     assert database.read(
         """
         MATCH (p:Prompt)
@@ -328,10 +353,12 @@ def test_deleting_restores_what_was_before(database: Database):
     load_all(database, gone)
     assert [delete_circuit(database, circuit.id) for circuit in gone] == [True] * 5
     after = content(database)
-    assert after.pop("DRIVES") != []
-    before.pop("DRIVES")
+    for rounded in ("DRIVES", "FOUND_IN"):
+        assert after.pop(rounded) != []
+        before.pop(rounded)
     assert after == before
     assert stored_drives(database) == close(drives(kept))
+    assert list(check(database)) == []
     for circuit in kept:
         assert delete_circuit(database, circuit.id)
     assert nothing_left(database)
@@ -356,12 +383,13 @@ def test_a_killed_ingest_leaves_whole_circuits_and_goes_on(
     circuits = synthetic_circuits(8)
     load_all(database, circuits)
     clean = digest(database)
-    database.write("MATCH (n) WHERE NOT n:Migration DETACH DELETE n")
+    empty(database)
     script = tmp_path / "load.py"
     script.write_text(
         f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
+from conftest import empty
 from oracle import RUN, synthetic_circuits
 from schema.database import Database
 from schema.load import load_circuit
@@ -385,6 +413,7 @@ with Database.connect({server.bolt_uri!r}, {server.user!r}, sys.stdin.readline()
             time.sleep(0.01 * circuits_before_the_kill)
             process.kill()
         assert stored_uses(database) == uses(whole(database, circuits))
+        assert list(check(database)) == []
     assert len(whole(database, circuits)) == len(circuits)
     assert digest(database) == clean
 

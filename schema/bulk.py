@@ -1,0 +1,275 @@
+"""Tables for Neo4j's own importer, from the same records as the ordinary load: many circuits, a new database.
+
+1. add      each circuit's rows go to CSV files of one kind each; nodes are numbered as they come
+2. finish   what circuits share, and the aggregates: DRIVES by Welford's steps in the order of the circuits,
+            so that every number is the one that loading them one by one would have stored
+3. amend    over Bolt, after the import: lists that CSV cannot hold, and the migrations' indexes
+
+The columns and their types are those of `schema.model`. CSV says nothing for an absent value and "" for an
+empty text; a list with no elements, or with the separator in an element, cannot be written and is amended.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from schema.bulk_table import SEPARATOR, Table, drives_of, unwritable
+from schema.database import Database
+from schema.declare import NodeType, Property
+from schema.model import NODES, RELATIONSHIPS
+from schema.records import Circuit, Run
+from schema.rows import KINDS, body, check, drives, frame
+
+_LABELS = {node.label: node for node in NODES}
+_KINDS = dict(zip(KINDS, ("FeatureNode", "ErrorNode", "TokenNode", "LogitNode", "OtherNode"), strict=True))
+
+
+def _properties(node: NodeType) -> tuple[Property, ...]:
+    found = node.properties + (_LABELS[node.refines].properties if node.refines else ())
+    # Only the ledger dates anything, and a bulk import is no run of it.
+    return tuple(each for each in found if each.type != "datetime")
+
+
+@dataclass
+class _Frequency:
+    """FOUND_IN of one feature and family."""
+
+    n_circuits: int = 0
+    n_measured: int = 0
+    influence: float = 0.0
+
+
+@dataclass
+class _Pairs:
+    """The effects of all circuits so far, in order: one array a circuit."""
+
+    sources: list[np.ndarray[Any, Any]] = field(default_factory=list)
+    targets: list[np.ndarray[Any, Any]] = field(default_factory=list)
+    weights: list[np.ndarray[Any, Any]] = field(default_factory=list)
+
+
+class BulkWriter:
+    """Writes the tables of many circuits into a folder; `finish`, then import, then `amend`."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._nodes: dict[str, Table] = {}
+        self._relationships: dict[str, Table] = {}
+        self._next = 0
+        self._ids: dict[tuple[str, str], int] = {}
+        """(label, key) → number, of what circuits share."""
+        self._shared: dict[int, tuple[str, dict[str, Any]]] = {}
+        """Number → label and properties, of what is written at the end."""
+        self._linked: set[tuple[str, int, int]] = set()
+        self._families: dict[int, int] = {}
+        """Prompt → family."""
+        self._frequencies: dict[tuple[int, int], _Frequency] = {}
+        self._covers: dict[tuple[int, int], int] = {}
+        self._uses_of_prompt: dict[int, list[tuple[int, list[tuple[int, float | None]]]]] = {}
+        """Prompts without a family yet → set and uses of each of their circuits."""
+        self._effects = _Pairs()
+        self._amend: list[tuple[str, str, str, Any]] = []
+        self._there: set[str] = set()
+
+    def add(self, circuit: Circuit, run: Run) -> bool:
+        """Write one circuit's tables; False when it is there already. Raises InputError as loading does."""
+        check(circuit)
+        if circuit.id in self._there:
+            return False
+        self._there.add(circuit.id)
+        rows, shared = body(circuit), frame(circuit, run)
+        first = self._number(sum(len(rows[kind]) for kind in KINDS) + 1)
+        circuit_number = first
+        self._node("Circuit", circuit_number, shared["circuit"])
+        nodes_at = first + 1
+        number = nodes_at
+        for kind in KINDS:
+            for row in rows[kind]:
+                self._node(_KINDS[kind], number, row)
+                number += 1
+        n_nodes = number - nodes_at
+        self._columns("HAS", [[circuit_number] * n_nodes, range(nodes_at, number)])
+        self._columns(
+            "ATTRIBUTES",
+            [
+                [nodes_at + place for place in rows["sources"]],
+                [nodes_at + place for place in rows["targets"]],
+                rows["weights"],
+                rows["shares"],
+            ],
+        )
+        set_number = self._frame(circuit_number, shared)
+        features = self._features(rows, set_number)
+        self._columns(
+            "INSTANCE_OF",
+            [
+                range(nodes_at, nodes_at + len(rows["instance_of"])),
+                [features[place] for place in rows["instance_of"]],
+            ],
+        )
+        self._uses(rows["uses"], features, circuit_number)
+        self._count(
+            shared, set_number, [(features[use["feature"]], use["influence"]) for use in rows["uses"]]
+        )
+        for row in rows["labels"]:
+            label = self._share("Label", row["label"]["id"], row["label"])
+            self._link("LABELS", label, features[row["feature"]])
+        for row in rows["supernodes"]:
+            self._supernode(circuit_number, nodes_at, row)
+        effects = drives(circuit)
+        ids = np.array([self._ids["Feature", key] for key in effects["features"]], dtype=np.int64)
+        self._effects.sources.append(ids[np.array(effects["sources"], dtype=np.int64)])
+        self._effects.targets.append(ids[np.array(effects["targets"], dtype=np.int64)])
+        self._effects.weights.append(np.array(effects["weights"], dtype=np.float64))
+        return True
+
+    def finish(self) -> list[str]:
+        """Write the rest and close the files; the importer's arguments."""
+        for number, (label, properties) in self._shared.items():
+            self._node(label, number, properties)
+        for (feature, family), found in self._frequencies.items():
+            self._relationship("FOUND_IN", feature, family, vars(found))
+        for (set_, family), n in self._covers.items():
+            self._relationship("COVERS", set_, family, {"n_circuits": n})
+        self._drives()
+        arguments = [
+            "--id-type=integer",
+            f"--array-delimiter=U+{ord(SEPARATOR):04X}",
+            "--multiline-fields=true",
+        ]
+        arguments += ["--bad-tolerance=0", "--skip-duplicate-nodes=false"]
+        for label, table in self._nodes.items():
+            table.close()
+            refines = _LABELS[label].refines
+            names = label if refines is None else f"{refines}:{label}"
+            arguments.append(f"--nodes={names}={table.path.with_suffix('.header.csv')},{table.path}")
+        for kind, table in self._relationships.items():
+            table.close()
+            arguments.append(f"--relationships={kind}={table.path.with_suffix('.header.csv')},{table.path}")
+        return arguments
+
+    def amend(self, database: Database) -> None:
+        """Over Bolt, once the tables are imported and the database is migrated: what they could not hold."""
+        for label, key, name, value in self._amend:
+            # Label, key and property are our own declarations; values travel as parameters.
+            text = f"MATCH (n:{label} {{{_LABELS[label].key}: $key}}) SET n.{name} = $value"
+            database.write(text, {"key": key, "value": value})
+
+    # -- one kind of thing each
+
+    def _number(self, count: int = 1) -> int:
+        first = self._next
+        self._next += count
+        return first
+
+    def _node(self, label: str, number: int, properties: dict[str, Any]) -> None:
+        node = _LABELS[label]
+        table = self._nodes.get(label)
+        if table is None:
+            table = Table(self._folder / f"{label}.csv", [":ID"], _properties(node))
+            self._nodes[label] = table
+        table.add((number,), properties)
+        for each in node.properties:
+            value = properties.get(each.name)
+            if each.type.startswith("list of ") and value is not None and unwritable(value):
+                assert node.key is not None
+                self._amend.append((label, properties[node.key], each.name, value))
+
+    def _table(self, kind: str) -> Table:
+        table = self._relationships.get(kind)
+        if table is None:
+            properties = next(each.properties for each in RELATIONSHIPS if each.type == kind)
+            table = Table(self._folder / f"{kind}.csv", [":START_ID", ":END_ID"], properties)
+            self._relationships[kind] = table
+        return table
+
+    def _relationship(self, kind: str, source: int, target: int, properties: dict[str, Any]) -> None:
+        self._table(kind).add((source, target), properties)
+
+    def _columns(self, kind: str, columns: list[Any]) -> None:
+        if len(columns[0]):
+            self._table(kind).extend(columns)
+
+    def _link(self, kind: str, source: int, target: int) -> None:
+        if (kind, source, target) not in self._linked:
+            self._linked.add((kind, source, target))
+            self._relationship(kind, source, target, {})
+
+    def _share(self, label: str, key: str, properties: dict[str, Any]) -> int:
+        """The number of a node that circuits share; what the first circuit says of it stays."""
+        number = self._ids.get((label, key))
+        if number is None:
+            number = self._ids[label, key] = self._number()
+            self._shared[number] = (label, properties)
+        return number
+
+    def _frame(self, circuit: int, shared: dict[str, Any]) -> int:
+        model = self._share("Model", shared["model"]["id"], shared["model"])
+        transcoders = self._share("TranscoderSet", shared["set"]["id"], shared["set"])
+        run = self._share("Run", shared["run"]["id"], shared["run"])
+        prompt = self._share("Prompt", shared["prompt"]["id"], shared["prompt"])
+        self._link("FOR", transcoders, model)
+        for name in shared["tags"]:
+            self._link("TAGGED", prompt, self._share("Tag", name, {"name": name}))
+        for kind, target in (("OF_PROMPT", prompt), ("BY", transcoders), ("FROM_RUN", run)):
+            self._relationship(kind, circuit, target, {})
+        return transcoders
+
+    def _features(self, rows: dict[str, Any], transcoders: int) -> list[int]:
+        numbers = []
+        for key, layer, index, component in rows["features"]:
+            known = ("Feature", key) in self._ids
+            properties = {"id": key, "layer": layer, "index": index, "component": component, "n_circuits": 0}
+            number = self._share("Feature", key, properties)
+            if not known:
+                self._relationship("IN", number, transcoders, {})
+            numbers.append(number)
+        return numbers
+
+    def _uses(self, uses: list[dict[str, Any]], features: list[int], circuit: int) -> None:
+        for use in uses:
+            feature = features[use["feature"]]
+            self._relationship("USES", circuit, feature, use)
+            self._shared[feature][1]["n_circuits"] += 1
+
+    def _count(self, shared: dict[str, Any], set_: int, uses: list[tuple[int, float | None]]) -> None:
+        """FOUND_IN and COVERS: of this circuit, and of earlier ones when it gives the prompt its family."""
+        prompt = self._ids["Prompt", shared["prompt"]["id"]]
+        waiting = self._uses_of_prompt.setdefault(prompt, [])
+        waiting.append((set_, uses))
+        if prompt not in self._families:
+            if not shared["families"]:
+                return
+            name = shared["families"][0]
+            self._families[prompt] = self._share("Family", name, {"name": name})
+            self._link("IN_FAMILY", prompt, self._families[prompt])
+        family = self._families[prompt]
+        for each_set, each_uses in waiting:
+            self._covers[each_set, family] = self._covers.get((each_set, family), 0) + 1
+            for feature, influence in each_uses:
+                found = self._frequencies.setdefault((feature, family), _Frequency())
+                found.n_circuits += 1
+                if influence is not None:
+                    found.n_measured += 1
+                    found.influence += influence
+        waiting.clear()
+
+    def _supernode(self, circuit: int, nodes_at: int, row: dict[str, Any]) -> None:
+        number = self._number()
+        self._node("Supernode", number, row["supernode"])
+        self._relationship("HAS", circuit, number, {})
+        label = row["supernode"]["label"]
+        self._relationship("MEANS", number, self._share("Concept", label, {"label": label}), {})
+        members = row["members"]
+        self._columns("GROUPS", [[number] * len(members), [nodes_at + place for place in members]])
+
+    def _drives(self) -> None:
+        if not self._effects.weights:
+            return
+        sources, targets = np.concatenate(self._effects.sources), np.concatenate(self._effects.targets)
+        for columns in drives_of(sources, targets, np.concatenate(self._effects.weights)):
+            self._table("DRIVES").write(pa.table(columns, [str(number) for number in range(len(columns))]))

@@ -1,0 +1,183 @@
+"""What the aggregates should be, recomputed from the detail: for checks and repairs.
+
+Every aggregate is a value: how to list what it is compared by, what is stored, what the detail gives, and how
+to write that. Both sides give rows with `key`, a list of keys, and the amounts by name.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Amount(NamedTuple):
+    """One property of an aggregate."""
+
+    name: str
+    scale: Callable[[dict[str, Any]], float] = lambda row: 0.0
+    """Size of what was summed, by which rounding is judged."""
+
+    def tolerance(self, row: dict[str, Any]) -> float:
+        return 1e-7 * (abs(row[self.name]) + self.scale(row)) + 1e-12
+
+
+class Aggregate(NamedTuple):
+    """One aggregate."""
+
+    name: str
+    keys: str
+    """Cypher: the next $limit keys after $after, of what it is compared by."""
+    stored: str
+    """Cypher: what is there, for $keys."""
+    recomputed: str
+    """Cypher: what the detail gives, for $keys."""
+    clear: str
+    """Cypher: forget what is there, for $keys."""
+    write: str
+    """Cypher: write $rows, which `recomputed` gave."""
+    amounts: tuple[Amount, ...]
+
+
+def _spread(row: dict[str, Any]) -> float:
+    """The root mean square of the effects that a DRIVES sums up."""
+    return float((row["m2"] / row["n_circuits"] + row["mean"] ** 2) ** 0.5)
+
+
+_FEATURES = "MATCH (f:Feature) WHERE f.id > $after RETURN f.id AS key ORDER BY f.id LIMIT $limit"
+_CIRCUITS = "MATCH (c:Circuit) WHERE c.id > $after RETURN c.id AS key ORDER BY c.id LIMIT $limit"
+_SETS = "MATCH (t:TranscoderSet) WHERE t.id > $after RETURN t.id AS key ORDER BY t.id LIMIT $limit"
+
+USES = Aggregate(
+    name="USES",
+    keys=_CIRCUITS,
+    stored="""
+    UNWIND $keys AS key
+    MATCH (c:Circuit {id: key})-[u:USES]->(f:Feature)
+    RETURN [key, f.id] AS key, u.influence AS influence, u.activation AS activation, u.positions AS positions
+    """,
+    recomputed="""
+    UNWIND $keys AS key
+    MATCH (c:Circuit {id: key})-[:HAS]->(n:FeatureNode)-[:INSTANCE_OF]->(f:Feature)
+    WITH key, f, n ORDER BY n.position
+    WITH key, f, sum(n.influence) AS influence, count(n.influence) AS measured,
+         max(n.activation) AS activation, collect(n.position) AS positions
+    RETURN [key, f.id] AS key, CASE measured WHEN 0 THEN null ELSE influence END AS influence, activation,
+           positions
+    """,
+    clear="UNWIND $keys AS key MATCH (:Circuit {id: key})-[u:USES]->() DELETE u",
+    write="""
+    UNWIND $rows AS row
+    MATCH (c:Circuit {id: row.key[0]}), (f:Feature {id: row.key[1]})
+    CREATE (c)-[:USES {influence: row.influence, activation: row.activation, positions: row.positions}]->(f)
+    """,
+    amounts=(Amount("influence"), Amount("activation"), Amount("positions")),
+)
+
+N_CIRCUITS = Aggregate(
+    name="Feature.n_circuits",
+    keys=_FEATURES,
+    stored="UNWIND $keys AS key MATCH (f:Feature {id: key}) RETURN [key] AS key, f.n_circuits AS n_circuits",
+    recomputed="""
+    UNWIND $keys AS key
+    MATCH (f:Feature {id: key})
+    RETURN [key] AS key, COUNT { (f)<-[:USES]-() } AS n_circuits
+    """,
+    clear="UNWIND $keys AS key MATCH (f:Feature {id: key}) REMOVE f.n_circuits",
+    write="UNWIND $rows AS row MATCH (f:Feature {id: row.key[0]}) SET f.n_circuits = row.n_circuits",
+    amounts=(Amount("n_circuits"),),
+)
+
+FOUND_IN = Aggregate(
+    name="FOUND_IN",
+    keys=_FEATURES,
+    stored="""
+    UNWIND $keys AS key
+    MATCH (f:Feature {id: key})-[i:FOUND_IN]->(y:Family)
+    RETURN [key, y.name] AS key, i.n_circuits AS n_circuits, i.n_measured AS n_measured,
+           i.influence AS influence
+    """,
+    recomputed="""
+    UNWIND $keys AS key
+    MATCH (f:Feature {id: key})<-[u:USES]-(:Circuit)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family)
+    WITH key, y, count(u) AS n_circuits, count(u.influence) AS n_measured, sum(u.influence) AS influence
+    RETURN [key, y.name] AS key, n_circuits, n_measured, 1.0 * influence AS influence
+    """,
+    clear="UNWIND $keys AS key MATCH (:Feature {id: key})-[i:FOUND_IN]->() DELETE i",
+    write="""
+    UNWIND $rows AS row
+    MATCH (f:Feature {id: row.key[0]}), (y:Family {name: row.key[1]})
+    CREATE (f)-[i:FOUND_IN]->(y)
+    SET i.n_circuits = row.n_circuits, i.n_measured = row.n_measured, i.influence = row.influence
+    """,
+    amounts=(Amount("n_circuits"), Amount("n_measured"), Amount("influence")),
+)
+
+COVERS = Aggregate(
+    name="COVERS",
+    keys=_SETS,
+    stored="""
+    UNWIND $keys AS key
+    MATCH (:TranscoderSet {id: key})-[v:COVERS]->(y:Family)
+    RETURN [key, y.name] AS key, v.n_circuits AS n_circuits
+    """,
+    recomputed="""
+    UNWIND $keys AS key
+    MATCH (:TranscoderSet {id: key})<-[:BY]-(c:Circuit)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family)
+    WITH key, y, count(c) AS n_circuits
+    RETURN [key, y.name] AS key, n_circuits
+    """,
+    clear="UNWIND $keys AS key MATCH (:TranscoderSet {id: key})-[v:COVERS]->() DELETE v",
+    write="""
+    UNWIND $rows AS row
+    MATCH (t:TranscoderSet {id: row.key[0]}), (y:Family {name: row.key[1]})
+    CREATE (t)-[:COVERS {n_circuits: row.n_circuits}]->(y)
+    """,
+    amounts=(Amount("n_circuits"),),
+)
+
+DRIVES = Aggregate(
+    name="DRIVES",
+    keys=_FEATURES,
+    stored="""
+    UNWIND $keys AS key
+    MATCH (f:Feature {id: key})-[d:DRIVES]->(g:Feature)
+    RETURN [key, g.id] AS key, d.n_circuits AS n_circuits, d.n_positive AS n_positive,
+           d.n_negative AS n_negative, d.mean AS mean, d.m2 AS m2, d.sd AS sd,
+           d.sign_consistency AS sign_consistency
+    """,
+    recomputed="""
+    UNWIND $keys AS key
+    MATCH (f:Feature {id: key})
+    CALL (f) {
+      MATCH (f)<-[:INSTANCE_OF]-(n:FeatureNode)-[e:ATTRIBUTES]->(:FeatureNode)-[:INSTANCE_OF]->(g:Feature),
+            (n)<-[:HAS]-(c:Circuit)
+      WITH g, c, sum(e.weight) AS w ORDER BY c.id
+      RETURN g, collect(w) AS ws
+    }
+    WITH key, g, ws, size(ws) AS n, reduce(s = 0.0, w IN ws | s + w) / size(ws) AS mean,
+         size([w IN ws WHERE w > 0]) AS positive, size([w IN ws WHERE w < 0]) AS negative
+    WITH *, reduce(s = 0.0, w IN ws | s + (w - mean) * (w - mean)) AS m2
+    RETURN [key, g.id] AS key, n AS n_circuits, positive AS n_positive, negative AS n_negative, mean, m2,
+           sqrt(m2 / n) AS sd, 1.0 * CASE WHEN positive > negative THEN positive ELSE negative END / n
+             AS sign_consistency
+    """,
+    clear="UNWIND $keys AS key MATCH (:Feature {id: key})-[d:DRIVES]->() DELETE d",
+    write="""
+    UNWIND $rows AS row
+    MATCH (f:Feature {id: row.key[0]}), (g:Feature {id: row.key[1]})
+    CREATE (f)-[d:DRIVES]->(g)
+    SET d.n_circuits = row.n_circuits, d.n_positive = row.n_positive, d.n_negative = row.n_negative,
+        d.mean = row.mean, d.m2 = row.m2, d.sd = row.sd, d.sign_consistency = row.sign_consistency
+    """,
+    amounts=(
+        Amount("n_circuits"),
+        Amount("n_positive"),
+        Amount("n_negative"),
+        Amount("mean", _spread),
+        Amount("m2", lambda row: row["n_circuits"] * _spread(row) ** 2),
+        # The root of a sum of squares that has lost half of its digits has lost half of them, too.
+        Amount("sd", lambda row: 1e3 * _spread(row)),
+        Amount("sign_consistency"),
+    ),
+)
+
+AGGREGATES = (USES, N_CIRCUITS, FOUND_IN, COVERS, DRIVES)
+"""In the order in which they follow from each other."""
