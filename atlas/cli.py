@@ -6,7 +6,7 @@ Exit codes: 0 all went well; 1 something failed, or some prompts did; 2 the comm
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -48,12 +48,19 @@ err = Console(stderr=True, highlight=False)
 
 ModelDir = Annotated[
     Path,
-    typer.Option("--model", help="Folder of the model, as transformers saves it.", show_default="bundled"),
+    typer.Option(
+        "--model",
+        help="Folder of the model, as transformers saves it, or hf://org/name[@revision].",
+        show_default="bundled",
+    ),
 ]
 TranscodersDir = Annotated[
     Path,
     typer.Option(
-        "--transcoders", help="Folder of its transcoders (circuit-tracer layout).", show_default="bundled"
+        "--transcoders",
+        help="Folder of its transcoders, or hf://org/name[/folder][@revision]; docs/transcoders.md lists the "
+        "formats.",
+        show_default="bundled",
     ),
 ]
 NodeThreshold = Annotated[
@@ -64,6 +71,19 @@ EdgeThreshold = Annotated[
 ]
 MaxFeatureNodes = Annotated[
     int | None, typer.Option(min=1, help="Attribute at most this many features, the most influential first.")
+]
+TargetText = Annotated[
+    str | None,
+    typer.Option(
+        help="What to attribute instead of the most probable next tokens: a token, or JSON such as "
+        '{"difference": ["a", "b"], "position": -1}; a list for several.'
+    ),
+]
+FirstTokenText = Annotated[
+    Literal["left-out", "counted", "none"],
+    typer.Option(
+        help="The special first token: its features are left out, they count too, or it is not put there."
+    ),
 ]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the GraphQL API.")]
 BoltPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the database.")]
@@ -148,6 +168,8 @@ def ingest(
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
     max_feature_nodes: MaxFeatureNodes = None,
+    target: TargetText = None,
+    first_token: FirstTokenText = "left-out",
 ) -> None:
     """Compute the attribution graph of each prompt and load it into Neo4j.
 
@@ -155,6 +177,7 @@ def ingest(
     Prompts that fail are named at the end and the exit code is 1; the others are loaded.
     """
     from atlas.database import Login
+    from ingest.engine.targets import DEFAULT, parse
     from ingest.run import IngestSettings
     from ingest.run import ingest as run
 
@@ -168,6 +191,8 @@ def ingest(
                 node_threshold=node_threshold,
                 edge_threshold=edge_threshold,
                 max_feature_nodes=max_feature_nodes,
+                target=DEFAULT if target is None else parse(target),
+                first_token=first_token,
             ),
             console=err,
         )
@@ -189,6 +214,8 @@ def attribute(
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
     max_feature_nodes: MaxFeatureNodes = None,
+    target: TargetText = None,
+    first_token: FirstTokenText = "left-out",
     slug: Annotated[str | None, typer.Option(help="Name of the graph inside the file.")] = None,
     heads: Annotated[
         bool, typer.Option("--heads", help="Say what each attention head carries of each edge.")
@@ -202,6 +229,7 @@ def attribute(
 
     Thresholds of 1 write the unpruned graph.
     """
+    from ingest.engine.targets import DEFAULT, parse
     from ingest.heads import lines
     from ingest.run import attribute_one
     from schema.graph_json import to_json, write
@@ -213,6 +241,8 @@ def attribute(
         node_threshold=node_threshold,
         edge_threshold=edge_threshold,
         max_feature_nodes=max_feature_nodes,
+        target=DEFAULT if target is None else parse(target),
+        first_token=first_token,
         heads=heads,
         qk=qk or (),
     )

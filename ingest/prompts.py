@@ -30,6 +30,8 @@ class PromptLine:
     """Shared by the members of a minimal pair."""
     split: str | None = None
     """`train` or `held-out` with respect to the model's corpus."""
+    target: object = None
+    """What to attribute, as `ingest.engine.targets` reads it; None for the default."""
 
 
 @dataclass
@@ -159,4 +161,5 @@ def _prompt(number: int, row: object) -> PromptLine:
         tags=tuple(dict.fromkeys(tags)),
         pair=row.get("pair"),
         split=row.get("split"),
+        target=row.get("target"),
     )

@@ -39,8 +39,9 @@ from ingest import convert
 from ingest.engine.attribute import attribute_many
 from ingest.engine.errors import EngineError
 from ingest.engine.graph import AttributionGraph
-from ingest.engine.model import Encoded, ReplacementModel
+from ingest.engine.model import Encoded, FirstToken, ReplacementModel
 from ingest.engine.prune import prune
+from ingest.engine.targets import DEFAULT, Named, Target, named, parse
 from ingest.heads import with_heads, with_qk
 from ingest.labels.namer import Namer
 from ingest.labels.supernodes import group_by_concept
@@ -49,9 +50,6 @@ from schema.database import Database
 from schema.errors import InputError
 from schema.load import load_circuit, present
 from schema.records import Circuit, Model, NodeKind, Prompt, Run, TranscoderSet, circuit_id
-
-TARGET = "salient-logits(10, 0.95)"
-"""What `attribute` does by default, in its own words."""
 
 VERSIONS = ("circuit-atlas", "torch", "transformers")
 """Packages whose versions a run records."""
@@ -73,6 +71,9 @@ class IngestSettings:
     node_threshold: float = 0.8
     edge_threshold: float = 0.98
     max_feature_nodes: int | None = None
+    target: tuple[Target, ...] = DEFAULT
+    """Of every prompt whose line names none."""
+    first_token: FirstToken = "left-out"
 
 
 @dataclass
@@ -130,6 +131,8 @@ def attribute_one(
     node_threshold: float = 0.8,
     edge_threshold: float = 0.98,
     max_feature_nodes: int | None = None,
+    target: tuple[Target, ...] = DEFAULT,
+    first_token: FirstToken = "left-out",
     heads: bool = False,
     qk: Sequence[str] = (),
 ) -> Circuit:
@@ -137,7 +140,9 @@ def attribute_one(
 
     heads: with what attention heads carry; qk: with the scores of these heads and positions, such as 3/1@5.
     """
-    settings = IngestSettings(Path(), model, transcoders, node_threshold, edge_threshold, max_feature_nodes)
+    settings = IngestSettings(
+        Path(), model, transcoders, node_threshold, edge_threshold, max_feature_nodes, target, first_token
+    )
     work = _Work(ReplacementModel.load(model, transcoders), settings)
     problems: list[Exception] = []
     jobs = work.jobs([PromptLine(1, prompt)], problems)
@@ -148,7 +153,7 @@ def attribute_one(
         raise graph
     circuit = work.circuit(jobs[0], graph)
     if heads:
-        circuit = with_heads(circuit, work.model, graph)
+        circuit = with_heads(circuit, work.model, graph, jobs[0].target)
     return with_qk(circuit, work.model, qk)
 
 
@@ -158,6 +163,7 @@ class _Job:
 
     line: PromptLine
     encoded: Encoded
+    target: tuple[Target, ...]
     circuit_id: str
 
 
@@ -180,6 +186,7 @@ class _Work:
                 "node_threshold": settings.node_threshold,
                 "edge_threshold": settings.edge_threshold,
                 "max_feature_nodes": settings.max_feature_nodes,
+                "first_token": settings.first_token,
             },
             versions={name: importlib.metadata.version(name) for name in VERSIONS},
         )
@@ -189,11 +196,12 @@ class _Work:
         jobs: dict[str, _Job] = {}
         for line in lines:
             try:
-                encoded = self.model.encode(line.prompt)
+                encoded = self.model.encode(line.prompt, first_token=self.settings.first_token)
+                target = self.settings.target if line.target is None else parse(line.target)
+                key = self._circuit_id(encoded, named(self.model, encoded, target))
             except EngineError as error:
                 problems.append(InputError(f"line {line.line}: {error.what}", next_step=error.next_step))
                 continue
-            key = self._circuit_id(encoded)
             if key in jobs:
                 problems.append(
                     InputError(
@@ -202,14 +210,15 @@ class _Work:
                     )
                 )
                 continue
-            jobs[key] = _Job(line, encoded, key)
+            jobs[key] = _Job(line, encoded, target, key)
         return list(jobs.values())
 
     def graphs(self, group: list[_Job]) -> list[AttributionGraph | EngineError]:
         """The graphs of a group of prompts, or what was wrong with each."""
         limit = self.settings.max_feature_nodes
         try:
-            return [*attribute_many(self.model, [job.encoded.ids for job in group], max_feature_nodes=limit)]
+            wanted = [(job.encoded, job.target) for job in group]
+            return [*attribute_many(self.model, wanted, max_feature_nodes=limit)]
         except EngineError as error:
             # One prompt's trouble is not that of the others.
             return [error] if len(group) == 1 else [self.graphs([job])[0] for job in group]
@@ -232,15 +241,15 @@ class _Work:
         circuit = convert.circuit(graph, pruned, prompt, self.model_record, self.transcoders_record)
         return circuit if namer is None else _labelled(circuit, namer)
 
-    def _circuit_id(self, encoded: Encoded) -> str:
+    def _circuit_id(self, encoded: Encoded, name: Named) -> str:
         settings = self.settings
         return circuit_id(
             model_id=self.model_record.id,
             transcoders_id=self.transcoders_record.id,
             dtype=str(self.model.dtype).removeprefix("torch."),
             token_ids=encoded.ids,
-            target=TARGET,
-            target_position=len(encoded.ids) - 1,
+            target=name.target,
+            target_position=name.position,
             node_threshold=settings.node_threshold,
             edge_threshold=settings.edge_threshold,
             max_feature_nodes=settings.max_feature_nodes,

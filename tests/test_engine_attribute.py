@@ -27,6 +27,9 @@ VARIANTS = {
     "reads before the gain": Tiny(read_at="ln2.hook_normalized"),
     "no special token": Tiny(special=False),
     "16-bit transcoders": Tiny(half=True),
+    "skip connections": Tiny(skip=True, n_groups=2),
+    "skip connections from the residual": Tiny(skip=True, read_at="hook_resid_mid"),
+    "skip connections from before the gain": Tiny(skip=True, read_at="ln2.hook_normalized", special=False),
 }
 
 
