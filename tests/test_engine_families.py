@@ -16,6 +16,7 @@ from ingest.engine.measure import measured_effects
 from ingest.engine.model import ReplacementModel
 from ingest.engine.prune import prune
 from ingest.engine.qk import qk_attribution
+from ingest.engine.targets import DEFAULT, resolve
 
 PROMPT = "w3 w1 w4 w1 w5 w9 w2"
 TINY = Tiny()
@@ -105,3 +106,24 @@ def test_no_edit_changes_nothing_and_an_edit_does(model: ReplacementModel, freez
     after = intervene(model, PROMPT, [ablate(layer, position, feature)], freeze=freeze)
     assert not torch.allclose(after.logits[position], plain.logits[position], atol=1e-3)
     torch.testing.assert_close(after.logits[:position], plain.logits[:position], rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_of_16_bits_works_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    found = transformers.AutoModelForCausalLM.from_config(CONFIGS["gemma3"], attn_implementation="eager")
+    save_clt(TINY, tmp_path)
+    model = ReplacementModel.build(found.bfloat16(), tokenizer(TINY), recognise.read(tmp_path))
+    graph = attribute(model, PROMPT)
+    directions = resolve(model, model.freeze(graph.token_ids), DEFAULT).directions
+    loadings = head_loadings(model, graph, prune(graph), directions)
+    total = (loadings.heads.sum(-1) + loadings.past + loadings.above) * loadings.crosses
+    torch.testing.assert_close(total, loadings.weight * loadings.crosses, rtol=1e-3, atol=1e-4)
+    sources = torch.arange(graph.n_features)
+    measured = measured_effects(model, graph, sources)[graph.feature_nodes]
+    edges = graph.adjacency[graph.feature_nodes][:, sources]
+    # The model itself rounds to 8 bits at each step.
+    torch.testing.assert_close(measured, edges, rtol=0.1, atol=0.05 * float(edges.abs().max()))
+    qk = qk_attribution(model, PROMPT, layer=2, head=1, position=6)
+    torch.testing.assert_close(qk.scores.softmax(-1), qk.pattern, rtol=0.1, atol=0.02)
+    for freeze in Freeze:
+        intervene(model, PROMPT, [ablate(*graph.features[0].tolist())], freeze=freeze)

@@ -169,7 +169,7 @@ def run(
         pairs += [(part.attention.module, attention(number, part)), (part.mlp, mlp(number, part))]
     with torch.no_grad(), hooks(pairs):
         logits: Tensor = model.model(input_ids=tokens, use_cache=False).logits
-    final = norm_outputs[anatomy.final_norm.module]
+    final = wide(norm_outputs[anatomy.final_norm.module])
     return Seen(logits, read, norm_inputs, attention_input, attention_output, pattern, mlp_output, final)
 
 

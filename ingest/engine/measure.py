@@ -8,6 +8,7 @@ the embeddings or MLP outputs of the real model, whose own modules then compute 
 import torch
 from torch import Tensor
 
+from ingest.engine.adapters.anatomy import wide
 from ingest.engine.graph import AttributionGraph
 from ingest.engine.hold import Added, Freeze, Hold, run
 from ingest.engine.model import ReplacementModel
@@ -81,5 +82,5 @@ def _effects(
     if logit_vectors is None:
         logit_vectors = centred(model, graph.logit_ids)
     position = graph.node_positions()[graph.logit_nodes].to(final.device)
-    effects[graph.logit_nodes] = -torch.einsum("bld,ld->lb", final[:, position], logit_vectors)
+    effects[graph.logit_nodes] = -torch.einsum("bld,ld->lb", final[:, position], wide(logit_vectors))
     return effects

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ingest.engine.adapters.anatomy import wide
 from ingest.engine.adapters.queries import Queries, Rotary, queries
 from ingest.engine.errors import SettingError
 from ingest.engine.model import Encoded, ReplacementModel
@@ -140,7 +141,7 @@ def qk_attribution(
         position=position,
         sources=_names(frozen, active, model.n_layers),
         scores=key.sum(1) @ query.sum(0),
-        pattern=pattern[head, position, : position + 1],
+        pattern=wide(pattern[head, position, : position + 1]),
         soft_cap=how.soft_cap,
         query_parts=query,
         key_parts=key,
@@ -157,7 +158,7 @@ def _run(
     def keep(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
         rotary = named.get("position_embeddings")
         if rotary is not None:
-            kept.append((rotary[0][0], rotary[1][0]))
+            kept.append((wide(rotary[0][0]), wide(rotary[1][0])))
         patterns.append(output[1][0])
 
     handle = attention.register_forward_hook(keep, with_kwargs=True)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ingest.engine.adapters.anatomy import Norm
+from ingest.engine.adapters.anatomy import Norm, wide
 from ingest.engine.errors import ModelError
 
 Rotary = tuple[Tensor, Tensor]
@@ -70,9 +70,9 @@ def queries(module: nn.Module) -> Queries:
         both = part.c_attn.weight.T.chunk(3)[:2], part.c_attn.bias.chunk(3)[:2]
         weights = [_split(weight, bias, d_head) for weight, bias in zip(*both, strict=True)]
     elif hasattr(part, "query_key_value"):  # GPT-NeoX lays out a head's query, key and value in a row
-        weight, bias = part.query_key_value.weight.detach(), part.query_key_value.bias
+        weight, bias = wide(part.query_key_value.weight), part.query_key_value.bias
         split = weight.view(-1, 3, d_head, weight.shape[1])
-        shift = weight.new_zeros(split.shape[:3]) if bias is None else bias.detach().view(split.shape[:3])
+        shift = weight.new_zeros(split.shape[:3]) if bias is None else wide(bias).view(split.shape[:3])
         weights = [(split[:, number], shift[:, number]) for number in (0, 1)]
     else:
         raise ModelError(
@@ -94,8 +94,8 @@ def queries(module: nn.Module) -> Queries:
 
 def _split(weight: Tensor, bias: Tensor | None, d_head: int) -> tuple[Tensor, Tensor]:
     """Weights (n, d_head, d_model) and biases (n, d_head) by head."""
-    split = weight.detach().reshape(-1, d_head, weight.shape[1])
-    return split, split.new_zeros(split.shape[:2]) if bias is None else bias.detach().view(-1, d_head)
+    split = wide(weight).reshape(-1, d_head, weight.shape[1])
+    return split, split.new_zeros(split.shape[:2]) if bias is None else wide(bias).view(-1, d_head)
 
 
 def _norm(module: Any, d_head: int) -> Norm | None:
@@ -103,5 +103,5 @@ def _norm(module: Any, d_head: int) -> Norm | None:
         return None
     epsilon = float(getattr(module, "variance_epsilon", getattr(module, "eps", 0.0)))
     # What becomes of ones is the gain, whether the module keeps it as w or as 1 + w.
-    gain = module(torch.ones_like(module.weight[:d_head])).detach() * (1 + epsilon) ** 0.5
+    gain = wide(module(torch.ones_like(module.weight[:d_head]))) * (1 + epsilon) ** 0.5
     return Norm(module=module, weight=gain, epsilon=epsilon)
