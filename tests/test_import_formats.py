@@ -171,6 +171,7 @@ def test_numbers_from_before_there_was_a_schema_version(scan: str, transcoders: 
 
 
 def test_crm_keeps_attention_apart() -> None:
+    assert read_graph(encode(crm()), "x").notes == ("qk_tracing_results of 1 nodes are left out",)
     found = circuit_of(crm())
     assert found.nodes == (
         Node(FEATURE, 0, 1, 3, 1.5, None, 0.5),

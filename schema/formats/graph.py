@@ -116,7 +116,9 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
         family=given.family or prompt.family,
         tags=tuple(sorted({*prompt.tags, *given.tags})),
     )
-    return Imported(replace(circuit, prompt=prompt), left.notes)
+    traced = sum(bytes(node.qk_tracing_results) != b"null" for node in raw.nodes)
+    notes = (f"qk_tracing_results of {traced} nodes are left out",) if traced else ()
+    return Imported(replace(circuit, prompt=prompt), left.notes + notes)
 
 
 def _named(found: Names, given: Given, file: str) -> Names:

@@ -50,6 +50,8 @@ class RawNode(msgspec.Struct, gc=False):
     jsNodeId: str | None = None
     raw_influence: float | None = None
     component: str | None = None
+    qk_tracing_results: msgspec.Raw = msgspec.Raw(b"null")
+    """Not read, only counted."""
 
 
 class RawLink(msgspec.Struct, gc=False):
