@@ -58,11 +58,11 @@ def intervene(
     ] = False,
     model: Annotated[
         Path,
-        typer.Option(help="Folder of the model, as transformers saves it.", show_default="bundled"),
+        typer.Option(help="Folder of the model, or hf://org/name[@revision].", show_default="bundled"),
     ] = MODEL_DIR,
     transcoders: Annotated[
         Path,
-        typer.Option(help="Folder of its transcoders (circuit-tracer layout).", show_default="bundled"),
+        typer.Option(help="Their folder, or hf://org/name[/folder][@revision].", show_default="bundled"),
     ] = TRANSCODERS_DIR,
 ) -> None:
     """Set, scale, ablate or swap features in the real model, and show which tokens and features change.

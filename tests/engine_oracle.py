@@ -39,6 +39,8 @@ class Tiny:
     context: int = 16
     activation: str = "jumprelu"
     read_at: str = "mlp.hook_in"
+    skip: bool = False
+    """Whether the transcoders have skip connections."""
     special: bool = True
     """Whether the tokenizer has special tokens."""
     half: bool = False
@@ -129,6 +131,8 @@ def save_clt(tiny: Tiny, folder: Path) -> None:
         }
         if tiny.activation == "jumprelu":
             encoder[f"threshold_{layer}"] = normal(tiny.n_features).abs() * 2
+        if tiny.skip:
+            encoder[f"W_skip_{layer}"] = normal(tiny.d_model, tiny.d_model)
         save_file(encoder, folder / f"W_enc_{layer}.safetensors")
         decoder = normal(tiny.n_features, tiny.n_layers - layer, tiny.d_model)
         save_file({f"W_dec_{layer}": decoder}, folder / f"W_dec_{layer}.safetensors")
@@ -225,12 +229,14 @@ def attribute_slowly(
                 vector = clt[f"W_dec_{at}"][index, layer - at] * activations[number]
                 recon[position] = recon[position] + vector * by_feature[number]
         written = torch.stack(recon)
-        error = (outputs[layer] - written).detach()
+        # A live linear path, of no node's own.
+        skip = read @ clt.get(f"W_skip_{layer}", torch.zeros(x.shape[1], x.shape[1], dtype=dtype))
+        error = (outputs[layer] - written - skip).detach()
         if skip_first:
             # The special first token keeps what its MLP wrote, as no node's effect.
-            written = torch.cat([outputs[layer][:1], written[1:]])
+            written = torch.cat([(outputs[layer] - skip).detach()[:1], written[1:]])
             error = torch.cat([torch.zeros_like(error[:1]), error[1:]])
-        x = x + written + error * by_error[layer][:, None]
+        x = x + written + skip + error * by_error[layer][:, None]
     unembedding = weights.get("lm_head.weight", weights["model.embed_tokens.weight"])
     last = norm("model.norm", x)[0][-1]
     targets += [last @ (unembedding[i] - unembedding.mean(0)) for i in logit_ids]

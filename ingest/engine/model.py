@@ -20,7 +20,8 @@ from ingest.engine.adapters.gemma import gemma
 from ingest.engine.adapters.gpt import gpt2, gpt_neox
 from ingest.engine.adapters.llama import llama
 from ingest.engine.errors import FitError, ModelError, PromptError, SettingError, shape
-from ingest.engine.formats import hub, recognise
+from ingest.engine.formats import recognise
+from ingest.engine.formats.hub import Hub, Reference, is_reference
 from ingest.engine.record import Frozen, record
 from ingest.engine.transcoder import TranscoderSet
 
@@ -42,6 +43,9 @@ WRITE_AT = ("hook_mlp_out", "mlp.hook_out")
 
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 """Files of a model and its tokenizer on the hub."""
+
+CACHED = "models--"
+"""What a model's folder in the hub's cache begins with: models--org--name/snapshots/…"""
 
 
 FirstToken = Literal["left-out", "counted", "none"]
@@ -83,20 +87,24 @@ class ReplacementModel:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        hub: Hub | None = None,
     ) -> "ReplacementModel":
-        """Read a model and its transcoders from local folders.
+        """Read a model and its transcoders, each from a local folder or from `hf://org/name[@revision]`.
 
         Raises ModelError (no such folder, unknown architecture), FormatError (transcoder files), FitError
         (transcoders of another model) or SettingError (no such device here).
         """
-        folder = _folder(model_dir)
+        hub = hub or Hub()
+        folder = Path(model_dir)
+        if is_reference(model_dir):
+            folder = hub.fetch(Reference.parse(str(model_dir)), FILES)
         if not (folder / "config.json").is_file():
             raise ModelError(
                 f"{folder} holds no model: there is no config.json in it",
                 next_step="name the folder that save_pretrained wrote, with its tokenizer",
             )
         _check_device(device)
-        transcoders = recognise.read(transcoders_dir, device=device, dtype=dtype)
+        transcoders = recognise.read(transcoders_dir, device=device, dtype=dtype, hub=hub)
         try:
             with _quiet():
                 loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -155,6 +163,16 @@ class ReplacementModel:
         _check_fit(anatomy, transcoders, architecture)
         weight = anatomy.unembedding
         return cls(model, tokenizer, anatomy, transcoders, Path(folder), weight.device, weight.dtype)
+
+    @property
+    def name(self) -> str:
+        """As its transcoders call it, else its name on the hub, else its folder's."""
+        where = self.folder.resolve()
+        if where.parent.name == "snapshots" and where.parent.parent.name.startswith(CACHED):
+            plain = where.parent.parent.name.removeprefix(CACHED).replace("--", "/", 1)
+        else:
+            plain = where.name
+        return self.transcoders.model_name or plain
 
     @property
     def architecture(self) -> str:
@@ -289,13 +307,6 @@ class ReplacementModel:
                 next_step="use words of its vocabulary; tokenizer.json in the model's folder lists them",
             )
         return ids
-
-
-def _folder(model_dir: Path | str) -> Path:
-    """A local folder, or that of `hf://org/name[@revision]` in the hub's cache, downloaded when it is not."""
-    if not hub.is_reference(model_dir):
-        return Path(model_dir)
-    return hub.Hub().fetch(hub.Reference.parse(str(model_dir)), FILES)
 
 
 @contextmanager
