@@ -1,6 +1,5 @@
 """Neo4j's own administration tool on the local database: dump, load, bulk import, while the server rests."""
 
-import os
 import subprocess
 from pathlib import Path
 from typing import IO
@@ -74,7 +73,8 @@ def run_admin(
     """Run the tool. Raises ServerError with its last words when it fails."""
     (server.home / "conf").mkdir(exist_ok=True)
     command = [str(JAVA), f"-Xmx{heap_mb}m", *JAVA_FLAGS, "-cp", f"{ensure_jars()}/*", MAIN_CLASS, *arguments]
-    environment = {**os.environ, "NEO4J_HOME": str(server.home), "NEO4J_CONF": str(server.home / "conf")}
+    # The tool knows its home by the environment only; nothing else of ours is needed there.
+    environment = {"NEO4J_HOME": str(server.home), "NEO4J_CONF": str(server.home / "conf")}
     done = subprocess.run(
         command, env=environment, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, check=False
     )

@@ -46,15 +46,13 @@ def load_circuit(
     steps = batches(circuit_id, frame_rows, body_rows, batch_bytes)
 
     def work(transaction: Transaction) -> bool:
-        there = bool(transaction.run(_THERE, {"ids": [circuit_id]}))
+        there = bool(transaction.run(_THERE, {"p": {"ids": [circuit_id]}}))
         if not there:
             _write(transaction, steps, drives_rows)
         if entry is not None:
             outcome = "present" if there else "loaded"
-            transaction.run(
-                _ENTRY,
-                {"run": frame_rows["run"], "circuit": circuit_id, "entry": entry.row(run.id, outcome)},
-            )
+            said = {"run": frame_rows["run"], "circuit": circuit_id, "entry": entry.row(run.id, outcome)}
+            transaction.run(_ENTRY, {"p": said})
         return not there
 
     try:
@@ -72,57 +70,58 @@ def _write(
     new_family = False
     circuit_id = ""
     for step, parameters in steps:
-        rows = transaction.run(_KEEP_PLAN + _STEPS[step], parameters)
+        rows = transaction.run(_KEEP_PLAN + _STEPS[step], {"p": parameters})
         if rows:
             circuit_id, new_family = rows[0]["id"], rows[0]["new_family"]
-    transaction.run(_KEEP_PLAN + _DRIVES, drives_rows)
+    transaction.run(_KEEP_PLAN + _DRIVES, {"p": drives_rows})
     # When this load gives the prompt its family, circuits of the prompt that were there before count too.
-    transaction.run(_KEEP_PLAN + _COUNT, {"id": circuit_id, "all": new_family})
+    transaction.run(_KEEP_PLAN + _COUNT, {"p": {"id": circuit_id, "all": new_family}})
 
 
 def present(database: Database, circuit_ids: Iterable[str]) -> set[str]:
     """The ids, of those asked for, whose circuits are in the database."""
-    return {row["id"] for row in database.read(_THERE, {"ids": list(circuit_ids)})}
+    return {row["id"] for row in database.read(_THERE, {"p": {"ids": list(circuit_ids)}})}
 
 
-# -- Cypher; every value from outside is a parameter
+# -- Cypher; every value from outside is a parameter. All are in one map, `p`: of a map Neo4j keeps no sizes,
+# while it plans a query again (a second or two for the large ones) for every new order of size of each list.
 
-_THERE = "UNWIND $ids AS id MATCH (c:Circuit {id: id}) RETURN c.id AS id"
+_THERE = "UNWIND $p.ids AS id MATCH (c:Circuit {id: id}) RETURN c.id AS id"
 
 _CIRCUIT = """
 CREATE (c:Circuit)
-SET c = $circuit
+SET c = $p.circuit
 """
 
 _NODES = """
 WITH c
 CALL (c) {
-  UNWIND $feature_nodes AS row CREATE (c)-[:HAS]->(n:Node:FeatureNode) SET n = row
+  UNWIND $p.feature_nodes AS row CREATE (c)-[:HAS]->(n:Node:FeatureNode) SET n = row
   RETURN collect(n) AS feature_nodes
 }
 CALL (c) {
-  UNWIND $error_nodes AS row CREATE (c)-[:HAS]->(n:Node:ErrorNode) SET n = row
+  UNWIND $p.error_nodes AS row CREATE (c)-[:HAS]->(n:Node:ErrorNode) SET n = row
   RETURN collect(n) AS error_nodes
 }
 CALL (c) {
-  UNWIND $token_nodes AS row CREATE (c)-[:HAS]->(n:Node:TokenNode) SET n = row
+  UNWIND $p.token_nodes AS row CREATE (c)-[:HAS]->(n:Node:TokenNode) SET n = row
   RETURN collect(n) AS token_nodes
 }
 CALL (c) {
-  UNWIND $logit_nodes AS row CREATE (c)-[:HAS]->(n:Node:LogitNode) SET n = row
+  UNWIND $p.logit_nodes AS row CREATE (c)-[:HAS]->(n:Node:LogitNode) SET n = row
   RETURN collect(n) AS logit_nodes
 }
 CALL (c) {
-  UNWIND $other_nodes AS row CREATE (c)-[:HAS]->(n:Node:OtherNode) SET n = row
+  UNWIND $p.other_nodes AS row CREATE (c)-[:HAS]->(n:Node:OtherNode) SET n = row
   RETURN collect(n) AS other_nodes
 }
 """
 
 _EDGES = """
 CALL (nodes) {
-  UNWIND range(0, size($weights) - 1) AS i
-  WITH nodes[$sources[i]] AS source, nodes[$targets[i]] AS target, i
-  CREATE (source)-[:ATTRIBUTES {weight: $weights[i], share: $shares[i]}]->(target)
+  UNWIND range(0, size($p.weights) - 1) AS i
+  WITH nodes[$p.sources[i]] AS source, nodes[$p.targets[i]] AS target, i
+  CREATE (source)-[:ATTRIBUTES {weight: $p.weights[i], share: $p.shares[i]}]->(target)
 }
 """
 
@@ -130,22 +129,22 @@ CALL (nodes) {
 # the same aggregates and the second would overwrite what the first added.
 _SHARE = """
 CALL () {
-  MERGE (t:TranscoderSet {id: $set.id}) ON CREATE SET t = $set
-  SET t.id = $set.id
-  MERGE (m:Model {id: $model.id}) ON CREATE SET m = $model
+  MERGE (t:TranscoderSet {id: $p.set.id}) ON CREATE SET t = $p.set
+  SET t.id = $p.set.id
+  MERGE (m:Model {id: $p.model.id}) ON CREATE SET m = $p.model
   MERGE (t)-[:FOR]->(m)
-  MERGE (r:Run {id: $run.id}) ON CREATE SET r = $run
-  MERGE (p:Prompt {id: $prompt.id}) ON CREATE SET p = $prompt
-  FOREACH (name IN $tags | MERGE (g:Tag {name: name}) MERGE (p)-[:TAGGED]->(g))
-  WITH t, r, p, size($families) > 0 AND NOT EXISTS { (p)-[:IN_FAMILY]->() } AS new_family
-  FOREACH (name IN CASE WHEN new_family THEN $families ELSE [] END |
+  MERGE (r:Run {id: $p.run.id}) ON CREATE SET r = $p.run
+  MERGE (p:Prompt {id: $p.prompt.id}) ON CREATE SET p = $p.prompt
+  FOREACH (name IN $p.tags | MERGE (g:Tag {name: name}) MERGE (p)-[:TAGGED]->(g))
+  WITH t, r, p, size($p.families) > 0 AND NOT EXISTS { (p)-[:IN_FAMILY]->() } AS new_family
+  FOREACH (name IN CASE WHEN new_family THEN $p.families ELSE [] END |
     MERGE (y:Family {name: name}) CREATE (p)-[:IN_FAMILY]->(y))
   RETURN t, r, p, new_family
 }
 CREATE (c)-[:OF_PROMPT]->(p), (c)-[:BY]->(t), (c)-[:FROM_RUN]->(r)
 WITH c, t, new_family, feature_nodes
 CALL () {
-  UNWIND $features AS row
+  UNWIND $p.features AS row
   MERGE (f:Feature {id: row[0]})
   ON CREATE SET f.layer = row[1], f.index = row[2], f.component = row[3], f.n_circuits = 0
   RETURN collect(f) AS features
@@ -156,24 +155,24 @@ CALL (features, t) {
   CREATE (f)-[:IN]->(t)
 }
 CALL (feature_nodes, features) {
-  UNWIND range(0, size($instance_of) - 1) AS i
-  WITH feature_nodes[i] AS n, features[$instance_of[i]] AS f
+  UNWIND range(0, size($p.instance_of) - 1) AS i
+  WITH feature_nodes[i] AS n, features[$p.instance_of[i]] AS f
   CREATE (n)-[:INSTANCE_OF]->(f)
 }
 CALL (c, features) {
-  UNWIND $uses AS use
+  UNWIND $p.uses AS use
   WITH c, use, features[use.feature] AS f
   CREATE (c)-[:USES {influence: use.influence, activation: use.activation, positions: use.positions}]->(f)
   SET f.n_circuits = f.n_circuits + 1
 }
 CALL (features) {
-  UNWIND $labels AS row
+  UNWIND $p.labels AS row
   MERGE (l:Label {id: row.label.id}) ON CREATE SET l = row.label
   WITH l, features[row.feature] AS f
   MERGE (l)-[:LABELS]->(f)
 }
 CALL (c, feature_nodes) {
-  UNWIND $supernodes AS row
+  UNWIND $p.supernodes AS row
   CREATE (c)-[:HAS]->(s:Supernode)
   SET s = row.supernode
   MERGE (k:Concept {label: row.supernode.label})
@@ -190,9 +189,9 @@ _ALL_NODES = """
 WITH c, feature_nodes, feature_nodes + error_nodes + token_nodes + logit_nodes + other_nodes AS nodes
 """
 
-_FIND_CIRCUIT = "MATCH (c:Circuit {id: $id})\n"
+_FIND_CIRCUIT = "MATCH (c:Circuit {id: $p.id})\n"
 
-_FIND_NODES = "CALL () { UNWIND $ids AS id MATCH (n:Node {id: id}) RETURN collect(n) AS nodes }\n"
+_FIND_NODES = "CALL () { UNWIND $p.ids AS id MATCH (n:Node {id: id}) RETURN collect(n) AS nodes }\n"
 
 # Planning these takes longer than running them; what is in the database does not change the best plan.
 _KEEP_PLAN = "CYPHER replan=skip\n"
@@ -207,9 +206,9 @@ _STEPS = {
 """What one message does; `schema.rows.batches` says which are needed."""
 
 _DRIVES = """
-CALL () { UNWIND $features AS id MATCH (f:Feature {id: id}) RETURN collect(f) AS features }
-UNWIND range(0, size($weights) - 1) AS i
-WITH features[$sources[i]] AS f, features[$targets[i]] AS g, $weights[i] AS w
+CALL () { UNWIND $p.features AS id MATCH (f:Feature {id: id}) RETURN collect(f) AS features }
+UNWIND range(0, size($p.weights) - 1) AS i
+WITH features[$p.sources[i]] AS f, features[$p.targets[i]] AS g, $p.weights[i] AS w
 MERGE (f)-[d:DRIVES]->(g)
 WITH d, w, coalesce(d.n_circuits, 0) + 1 AS n, coalesce(d.mean, 0.0) AS before,
      coalesce(d.n_positive, 0) + CASE WHEN w > 0 THEN 1 ELSE 0 END AS positive,
@@ -222,9 +221,9 @@ SET d.n_circuits = n, d.n_positive = positive, d.n_negative = negative, d.mean =
 """
 
 _COUNT = """
-MATCH (c:Circuit {id: $id})-[:BY]->(t:TranscoderSet), (c)-[:OF_PROMPT]->(p:Prompt)-[:IN_FAMILY]->(y:Family)
+MATCH (c:Circuit {id: $p.id})-[:BY]->(t:TranscoderSet), (c)-[:OF_PROMPT]->(p:Prompt)-[:IN_FAMILY]->(y:Family)
 MATCH (p)<-[:OF_PROMPT]-(o:Circuit)-[:BY]->(s:TranscoderSet)
-WHERE o = c OR $all
+WHERE o = c OR $p.all
 WITH y, o, s ORDER BY o.id
 MERGE (s)-[v:COVERS]->(y)
 SET v.n_circuits = coalesce(v.n_circuits, 0) + 1
@@ -237,11 +236,11 @@ SET i.n_circuits = coalesce(i.n_circuits, 0) + 1,
 """
 
 _ENTRY = """
-MERGE (r:Run {id: $run.id}) ON CREATE SET r = $run
-MERGE (e:Entry {id: $entry.id})
-SET e = $entry
+MERGE (r:Run {id: $p.run.id}) ON CREATE SET r = $p.run
+MERGE (e:Entry {id: $p.entry.id})
+SET e = $p.entry
 MERGE (r)-[:LISTS]->(e)
 WITH e
-MATCH (c:Circuit {id: $circuit})
+MATCH (c:Circuit {id: $p.circuit})
 MERGE (e)-[:GAVE]->(c)
 """
