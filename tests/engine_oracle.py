@@ -1,6 +1,7 @@
 """Tiny random models on disk, and attribution done the slow and obvious way: one autograd call per node.
 
-Shares no code with the engine: it reads the saved weights itself and writes Llama's forward pass out.
+Shares no code with the engine but its context for float64: it reads the saved weights itself and writes
+Llama's forward pass out.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from ingest.engine.precise import precise
 
 # Tiny tensors: a second thread costs more than it does.
 torch.set_num_threads(1)
@@ -169,7 +172,7 @@ def attribute_slowly(
     weights = {name: tensor.detach() for name, tensor in model.named_parameters()}
     config: Any = model.config
     body = model.model
-    with torch.no_grad():
+    with torch.no_grad(), precise(dtype):
         run = model(torch.tensor([ids]), output_attentions=True)
     patterns, logits = run.attentions, run.logits[0]
     read_at = yaml.safe_load((folders.transcoders / "config.yaml").read_text())["feature_input_hook"]
@@ -184,7 +187,7 @@ def attribute_slowly(
 
     def norm(name: str, x: Tensor) -> tuple[Tensor, Tensor]:
         """Output and output before the gain, the scale held."""
-        scale = (x.float().pow(2).mean(-1, keepdim=True) + config.rms_norm_eps).rsqrt().to(dtype).detach()
+        scale = (x.pow(2).mean(-1, keepdim=True) + config.rms_norm_eps).rsqrt().detach()
         return x * scale * weights[f"{name}.weight"], x * scale
 
     def attention(layer: int, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from ingest.engine.attribute import attribute
 from ingest.engine.errors import SettingError
 from ingest.engine.model import ReplacementModel
 from ingest.engine.prune import node_influence, prune, scores
-from ingest.engine.targets import Salient
+from ingest.engine.targets import Salient, Tokens
 
 VARIANTS = {
     "plain": Tiny(),
@@ -49,15 +49,42 @@ def test_every_edge_is_what_autograd_finds(tiny: Tiny, dtype: torch.dtype, tmp_p
     assert graph.special_first_token == tiny.special
     assert [tuple(row) for row in graph.active.tolist()] == slow.features
     assert len(slow.features) > 20
-    torch.testing.assert_close(graph.activations, slow.activations.float(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(graph.activations, slow.activations.to(dtype), rtol=1e-5, atol=1e-5)
     probabilities = slow.logits[-1].softmax(-1)[graph.logit_ids]
-    torch.testing.assert_close(graph.logit_probabilities, probabilities.float(), rtol=1e-5, atol=1e-6)
-    # Relative to the edge where numbers are exact enough, else to the largest input of the same target.
+    torch.testing.assert_close(graph.logit_probabilities, probabilities, rtol=1e-5, atol=1e-6)
+    # In float64 to 1e-5 of the edge itself, however small it is; in float32 rounding is that of the target's
+    # largest input.
     size = slow.adjacency.abs().amax(1, keepdim=True).clamp(min=1e-30)
-    rounding = 1e-6 if dtype == torch.float64 else 1e-5
+    rounding = 1e-13 if dtype == torch.float64 else 1e-5
     torch.testing.assert_close(
         graph.adjacency.double() / size, slow.adjacency.double() / size, rtol=1e-5, atol=rounding
     )
+
+
+@pytest.mark.parametrize("read_at", ["mlp.hook_in", "hook_resid_mid", "ln2.hook_normalized"])
+def test_sixteen_bit_models_and_transcoders_are_summed_in_float32(read_at: str, tmp_path: Path) -> None:
+    folders = save(Tiny(biases=True, n_groups=2, skip=True, read_at=read_at), tmp_path)
+    model = ReplacementModel.load(*folders, dtype=torch.bfloat16)
+    graph = attribute(model, PROMPT)
+    assert (graph.dtype, graph.adjacency.dtype, graph.activations.dtype) == (
+        "bfloat16",
+        torch.float32,
+        torch.float32,
+    )
+    assert model.transcoders.layers[0].encoder.dtype == torch.bfloat16
+    # Sums of 16-bit numbers would have only 8 bits.
+    edges = graph.adjacency[graph.adjacency != 0]
+    assert (edges != edges.bfloat16().float()).float().mean() > 0.9
+    # The model is another one by up to 2^-8 in every number, so edges are near, not equal.
+    exact = attribute(ReplacementModel.load(*folders), PROMPT, [Tokens(tuple(graph.logit_ids.tolist()))])
+    both = [(at[0], at[1], at[2]) for at in graph.active.tolist() if at in exact.active.tolist()]
+    assert len(both) > 0.9 * graph.n_active
+    near, far = graph.adjacency[graph.logit_nodes], exact.adjacency[exact.logit_nodes]
+    tokens, exact_tokens = near[:, graph.token_nodes], far[:, exact.token_nodes]
+    assert float((tokens - exact_tokens).norm() / exact_tokens.norm()) < 0.1
+    # What float32 rounds, not what 16 bits would.
+    again = attribute(model, PROMPT, batch_size=5)
+    torch.testing.assert_close(graph.adjacency, again.adjacency, rtol=1e-4, atol=1e-5)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from ingest.engine.intervene import (
 )
 from ingest.engine.measure import measured_effects
 from ingest.engine.model import ReplacementModel
+from ingest.engine.precise import precise
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
 from ingest.prompts import read_prompts
 
@@ -106,12 +107,13 @@ def test_edits_do_what_a_written_out_forward_pass_does(
     new = {(0, 2, 1): 3.0, (0, 5, 4): 0.0, (1, 2, 7): 1.5, (1, 6, 0): -2.0, (2, 7, 3): 4.0}
     edits = [Edit(layer, position, feature, value) for (layer, position, feature), value in new.items()]
     found = intervene(tiny, PROMPT, edits, freeze=freeze, constrained=constrained)
-    logits, read, activations = edited_slowly(
-        tiny, encoded.ids, new, patterns_held=freeze is Freeze.ATTENTION, clamped=constrained
-    )
-    torch.testing.assert_close(found.logits, logits, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(found.read, read, rtol=1e-5, atol=1e-6)
-    before = edited_slowly(tiny, encoded.ids, {}, patterns_held=False, clamped=range(0))[2]
+    with precise(tiny.dtype):
+        logits, read, activations = edited_slowly(
+            tiny, encoded.ids, new, patterns_held=freeze is Freeze.ATTENTION, clamped=constrained
+        )
+        before = edited_slowly(tiny, encoded.ids, {}, patterns_held=False, clamped=range(0))[2]
+    torch.testing.assert_close(found.logits, logits, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(found.read, read, rtol=1e-9, atol=1e-10)
     before[:, 0] = activations[:, 0] = 0
     moved = (before - activations).abs() > 1e-4
     changed = changes(tiny, found)
@@ -138,10 +140,9 @@ def test_many_cases_at_once_are_what_they_are_one_by_one(tiny: ReplacementModel,
     options: dict[str, Any] = {"freeze": freeze, "constrained": range(1, 2), "writes": range(2)}
     whole = outcome_lists(intervene_many(tiny, cases, **options))
     single = [intervene(tiny, prompt, edits, **options) for prompt, edits in cases]
-    # Llama computes its norms in 32 bits whatever the weights have.
-    torch.testing.assert_close(whole, outcome_lists(iter(single)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(whole, outcome_lists(iter(single)), rtol=1e-9, atol=1e-10)
     fives = intervene_many(tiny, cases, batch_size=5, **options)
-    torch.testing.assert_close(whole, outcome_lists(fives), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(whole, outcome_lists(fives), rtol=1e-9, atol=1e-10)
 
 
 def test_a_batch_that_is_too_large_is_halved(tiny: ReplacementModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,7 @@ def attribute_many(
             tokens=encoded.tokens,
             token_ids=encoded.ids,
             active=walked.active.where.cpu(),
-            activations=walked.active.activation.float().cpu(),
+            activations=walked.active.activation.cpu(),
             selected=kept,
             adjacency=_adjacency(kept, effect, len(walked.active.activation)),
             logit_ids=few.ids.cpu(),
@@ -136,7 +136,7 @@ def _adjacency(selected: Tensor, rows: Tensor, n_active: int) -> Tensor:
     if n_selected < n_active:
         rows = rows[:, torch.cat([selected, torch.arange(n_active, rows.shape[1])])]
     n_inputs = rows.shape[1]
-    adjacency = torch.zeros(n_inputs + n_logits, n_inputs + n_logits)
+    adjacency = rows.new_zeros(n_inputs + n_logits, n_inputs + n_logits)
     adjacency[:n_selected, :n_inputs] = rows[:n_selected]
     adjacency[n_inputs:, :n_inputs] = rows[n_selected:]
     return adjacency

@@ -16,7 +16,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class AttributionGraph:
-    """One prompt, one or more targets, all selected nodes, not pruned. Tensors are on the CPU."""
+    """One prompt, one or more targets, all selected nodes, not pruned.
+
+    Tensors are on the CPU; numbers are float32, or float64 when the model is.
+    """
 
     tokens: tuple[str, ...]
     """Decoded tokens, the special first token included."""
@@ -25,18 +28,18 @@ class AttributionGraph:
     active: Tensor
     """(n_active, 3) int64: layer, position and index of every active feature, sorted in that order."""
     activations: Tensor
-    """(n_active,) float32, aligned with `active`."""
+    """(n_active,) aligned with `active`."""
     selected: Tensor
     """(n_features,) int64: rows of `active` that are nodes; all of them without `max_feature_nodes`."""
     adjacency: Tensor
-    """(n_nodes, n_nodes) float32 [target, source]: direct effect of the source on the target's pre-activation
-    or mean-centred logit, the source's activation folded in."""
+    """(n_nodes, n_nodes) [target, source]: direct effect of the source on the target's pre-activation or
+    mean-centred logit, the source's activation folded in."""
     logit_ids: Tensor
     """(n_logits,) int64 vocabulary ids; -1 for a target that is no single token."""
     logit_tokens: tuple[str, ...]
     """Decoded `logit_ids`, or what the target is called."""
     logit_probabilities: Tensor
-    """(n_logits,) float32, softmax over the whole vocabulary; weighs the targets against each other."""
+    """(n_logits,) softmax over the whole vocabulary; weighs the targets against each other."""
     n_layers: int
     target: str
     """What was attributed, e.g. `salient-logits(10, 0.95)`."""

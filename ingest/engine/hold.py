@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ingest.engine.adapters.anatomy import Layer, Norm, wide
 from ingest.engine.model import ReplacementModel
+from ingest.engine.precise import precise
 from ingest.engine.record import Hook, hooks
 
 Added = Callable[[int, Tensor], Tensor | None]
@@ -144,7 +145,7 @@ def run(
             if hold is not None and scales_held:
                 scale = part.mlp_norm.scale(hold.plain.norm_inputs[part.mlp_norm.module][hold.rows])
             seen = _read(model, part.mlp_norm, before, norm_outputs[part.mlp_norm.module], scale)
-            read.append(wide(seen))
+            read.append(seen)
             own = output.dtype
             if hold is not None and hold.clamps(layer):
                 output = hold.plain.mlp_output[layer][hold.rows]
@@ -167,7 +168,7 @@ def run(
     pairs += [(part.module, norm(part)) for part in norms(anatomy.layers, anatomy.final_norm)]
     for number, part in enumerate(anatomy.layers):
         pairs += [(part.attention.module, attention(number, part)), (part.mlp, mlp(number, part))]
-    with torch.no_grad(), hooks(pairs):
+    with torch.no_grad(), precise(model.dtype), hooks(pairs):
         logits: Tensor = model.model(input_ids=tokens, use_cache=False).logits
     final = wide(norm_outputs[anatomy.final_norm.module])
     return Seen(logits, read, norm_inputs, attention_input, attention_output, pattern, mlp_output, final)
@@ -180,6 +181,7 @@ def norms(layers: Sequence[Layer], final: Norm) -> list[Norm]:
 
 def _read(model: ReplacementModel, norm: Norm, before: Tensor, after: Tensor, scale: Tensor | None) -> Tensor:
     """What a transcoder sees, given the MLP norm's input, output and scale (None: its own)."""
+    before, after = wide(before), wide(after)
     match model.transcoders.read_at:
         case "hook_resid_mid":
             return before

@@ -210,7 +210,9 @@ def pre_activations(model: ReplacementModel, read: Tensor, where: Tensor) -> Ten
     for layer, part in enumerate(model.transcoders.layers):
         mine = where[:, 0] == layer
         position, index = where[mine, 1], where[mine, 2]
-        found[mine] = (part.encoder[index] * read[layer, position]).sum(-1) + part.encoder_bias[index]
+        found[mine] = (model.transcoders.encoder_rows(layer, index) * read[layer, position]).sum(
+            -1
+        ) + part.encoder_bias[index]
     return found
 
 
@@ -290,9 +292,8 @@ class _Edits:
         """Where a row was edited (n, 3), and the new activations (n,)."""
         device, values = self._model.device, self._values[row]
         where = torch.tensor(self._done[row], dtype=torch.int64, device=device).view(-1, 3)
-        return where, torch.stack(values) if values else torch.zeros(
-            0, dtype=self._model.dtype, device=device
-        )
+        summed = torch.promote_types(self._model.dtype, torch.float32)
+        return where, torch.stack(values) if values else torch.zeros(0, dtype=summed, device=device)
 
     def _write(self, layer: int, read: Tensor, steps: list[tuple[int, Step]]) -> None:
         model, hold = self._model, self._hold

@@ -230,7 +230,7 @@ def _starts(
     for number in range(model.n_layers):
         mine = (edges.target_layers == number).nonzero().flatten()
         where = features[edges.targets.to(device)[mine]]
-        encoder = model.transcoders.layers[number].encoder[where[:, 2]]
+        encoder = model.transcoders.encoder_rows(number, where[:, 2])
         gradient[mine] = model.read_backward(number, encoder, frozen.mlp_scale[number, where[:, 1]])
     if logit_vectors is None:
         logit_vectors = centred(model, graph.logit_ids)

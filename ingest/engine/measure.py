@@ -77,7 +77,7 @@ def _effects(
     features = graph.features.to(final.device)
     for layer, change in enumerate(read):
         mine = (features[:, 0] == layer).nonzero().flatten()
-        encoder = model.transcoders.layers[layer].encoder[features[mine, 2]]
+        encoder = model.transcoders.encoder_rows(layer, features[mine, 2])
         effects[mine] = -torch.einsum("bfd,fd->fb", change[:, features[mine, 1]], encoder)
     if logit_vectors is None:
         logit_vectors = centred(model, graph.logit_ids)

@@ -64,7 +64,7 @@ class Scores(NamedTuple):
 
 def normalise(rows: Tensor) -> Tensor:
     """|rows| in float64, each row divided by its sum; rows of zeros stay zero."""
-    size = rows.double().abs_()
+    size = rows.to(torch.float64, copy=True).abs_()
     total = size.sum(-1, keepdim=True)
     return size.div_(torch.where(total > 0, total, 1.0))
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ingest.engine.adapters.anatomy import Anatomy, Norm, wide
+from ingest.engine.precise import precise
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ def run(model: Any, prompts: Sequence[Sequence[int]], device: torch.device) -> T
     never looks: what stands after a prompt's last token means nothing."""
     longest = max(len(ids) for ids in prompts)
     tokens = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in prompts], device=device)
-    with torch.no_grad():
+    with torch.no_grad(), precise(model.dtype):
         logits: Tensor = model(input_ids=tokens, use_cache=False).logits
     return logits
 

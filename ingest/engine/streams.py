@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ingest.engine.adapters.anatomy import Layer, wide
+from ingest.engine.adapters.anatomy import Layer
 from ingest.engine.errors import SettingError
 from ingest.engine.model import ReplacementModel
 from ingest.engine.record import Frozen
@@ -81,8 +81,7 @@ def centred(model: ReplacementModel, logits: Tensor) -> Tensor:
             "A target of the graph is no single token",
             next_step="pass `logit_vectors`, the directions asked for",
         )
-    unembedding = model.anatomy.unembedding
-    return wide(unembedding[logits.to(model.device)]) - unembedding.mean(0, dtype=wide(unembedding[:1]).dtype)
+    return model.anatomy.logit_directions(logits.to(model.device))
 
 
 def values(part: Layer, scale: Tensor, stream: Tensor) -> Tensor:

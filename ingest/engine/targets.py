@@ -15,6 +15,7 @@ import orjson
 import torch
 from torch import Tensor
 
+from ingest.engine.adapters.anatomy import wide
 from ingest.engine.errors import SettingError
 from ingest.engine.model import Encoded, ReplacementModel
 from ingest.engine.record import Frozen
@@ -213,28 +214,27 @@ def token_id(model: ReplacementModel, token: int | str) -> int:
 
 def resolve(model: ReplacementModel, frozen: Frozen, targets: Sequence[Target]) -> Logits:
     """The targets as directions, on one prompt; in the order given, salient tokens most probable first."""
-    unembedding = model.anatomy.unembedding
+    anatomy = model.anatomy
     parts = []
     for target in targets:
         place = _place(target.position, len(frozen.ids))
-        probabilities = frozen.logits[place].float().softmax(-1)
+        probabilities = frozen.logits[place].softmax(-1)
         match target:
             case Salient(most, share):
-                ids, weights, directions = salient_logits(
-                    frozen.logits[place], unembedding, max_n_logits=most, desired_logit_prob=share
-                )
+                ids, weights = salient_logits(frozen.logits[place], most, share)
+                directions = anatomy.logit_directions(ids)
             case Tokens(tokens):
                 ids = torch.tensor([token_id(model, token) for token in tokens], device=model.device)
-                weights, directions = probabilities[ids], unembedding[ids] - unembedding.mean(0)
+                weights, directions = probabilities[ids], anatomy.logit_directions(ids)
             case Difference(more, less):
                 both = torch.tensor([token_id(model, more), token_id(model, less)], device=model.device)
                 ids, weights = both.new_tensor([-1]), probabilities[both].sum()[None]
-                directions = (unembedding[both[0]] - unembedding[both[1]])[None]
+                directions = wide(anatomy.unembedding[both]).diff(dim=0).neg()
             case Direction(vector):
                 ids, weights = torch.tensor([-1], device=model.device), probabilities.new_ones(1)
-                directions = torch.tensor([vector], device=model.device, dtype=unembedding.dtype)
+                directions = torch.tensor([vector], device=model.device, dtype=probabilities.dtype)
         names = tuple(_word(model, target, one) for one in ids.tolist())
-        parts.append(Logits(ids, names, weights.float(), directions, torch.full_like(ids, place)))
+        parts.append(Logits(ids, names, weights, directions, torch.full_like(ids, place)))
     return Logits(
         torch.cat([part.ids for part in parts]),
         tuple(name for part in parts for name in part.names),
@@ -254,14 +254,10 @@ def _word(model: ReplacementModel, target: Target, token: int) -> str:
 
 
 def salient_logits(
-    logits: Tensor, unembedding: Tensor, *, max_n_logits: int = 10, desired_logit_prob: float = 0.95
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Ids, probabilities and directions of the most probable next tokens until they sum to
-    `desired_logit_prob`, at most `max_n_logits`.
-
-    logits: (vocab_size,); unembedding: (vocab_size, d_model).
-    """
+    logits: Tensor, max_n_logits: int = 10, desired_logit_prob: float = 0.95
+) -> tuple[Tensor, Tensor]:
+    """Ids and probabilities of the most probable next tokens until they sum to `desired_logit_prob`, at most
+    `max_n_logits`. logits: (vocab_size,)."""
     top = torch.topk(logits.softmax(-1), min(max_n_logits, len(logits)))
     enough = int((top.values.cumsum(0) < desired_logit_prob).sum()) + 1
-    ids = top.indices[:enough]
-    return ids, top.values[:enough], unembedding[ids] - unembedding.mean(0)
+    return top.indices[:enough], top.values[:enough]

@@ -32,7 +32,7 @@ class Transcoder:
     """The features that read at one layer."""
 
     encoder: Tensor
-    """(n_features, d_model)"""
+    """(n_features, d_model), maybe of 16 bits: products with it are in the input's number format"""
     encoder_bias: Tensor
     """(n_features,)"""
     decoder: Tensor
@@ -62,7 +62,7 @@ class Transcoder:
 
     def activate(self, read: Tensor) -> Tensor:
         """Activations (…, n_features) of the MLP inputs (…, d_model)."""
-        before = torch.nn.functional.linear(read, self.encoder, self.encoder_bias)
+        before = torch.nn.functional.linear(read, self.encoder.to(read.dtype), self.encoder_bias)
         if self.threshold is not None:
             return before * (before > self.threshold)
         if not self.signed:
@@ -162,6 +162,11 @@ class TranscoderSet:
             values.append(activation[at[:, 0], at[:, 1]])
             where.append(torch.nn.functional.pad(at, (1, 0), value=number))
         return Active(torch.cat(where), torch.cat(values))
+
+    def encoder_rows(self, layer: int, features: Tensor) -> Tensor:
+        """(n, d_model): encoder vectors of some features of one layer, at least in float32."""
+        part = self.layers[layer]
+        return part.encoder[features].to(part.encoder_bias.dtype)
 
     def decoder_rows(self, layer: int, features: Tensor, dtype: torch.dtype) -> Tensor:
         """(n, n_written, d_model): decoder vectors of some features of one layer, only these rows being

@@ -106,7 +106,7 @@ def starts(
     vectors = []
     for layer in range(model.n_layers):
         mine = active.rows(layer)
-        encoder = model.transcoders.layers[layer].encoder[active.where[mine, 2]]
+        encoder = model.transcoders.encoder_rows(layer, active.where[mine, 2])
         scale = frozen.mlp_scale[layer, active.where[mine, 1]]
         vectors.append(model.read_backward(layer, encoder, scale))
     final = model.anatomy.final_norm.backward(directions, frozen.final_scale[positions])
@@ -133,15 +133,18 @@ class Traced(NamedTuple):
 def effects(
     model: ReplacementModel, traced: Sequence[Traced], chosen: Sequence[Tensor], batch_size: int
 ) -> list[Tensor]:
-    """Direct effects (len(chosen[b]), n_inputs) of all input nodes on some targets of each prompt b, float32
-    on the CPU.
+    """Direct effects (len(chosen[b]), n_inputs) of all input nodes on some targets of each prompt b, on the
+    CPU.
 
     chosen: of each prompt (n,) int64 rows of its `starts`, on the CPU. `batch_size` targets walk together:
     those of several prompts when these are small; those of a large prompt in batches of like positions,
     because each batch can be cut after its last one. When the device's memory does not hold a batch, it goes
     in halves, and so do those after it.
     """
-    found = [torch.zeros(len(rows), one.n_inputs) for one, rows in zip(traced, chosen, strict=True)]
+    found = [
+        torch.zeros(len(rows), one.n_inputs, dtype=one.starts.gradient.dtype)
+        for one, rows in zip(traced, chosen, strict=True)
+    ]
     waiting = _batches(traced, chosen, batch_size)[::-1]
     limit = batch_size
     while waiting:
@@ -164,9 +167,9 @@ def effects(
             continue
         for (number, places), effect in zip(batch, rows, strict=True):
             if len(places) == len(found[number]) and torch.equal(places, torch.arange(len(places))):
-                found[number] = effect.float().cpu()
+                found[number] = effect.cpu()
             else:
-                found[number][places] = effect.float().cpu()
+                found[number][places] = effect.cpu()
     return found
 
 

@@ -3,15 +3,16 @@ frozen.
 
 With attention patterns and norm scales held, every path between two points of the residual stream is linear:
 
-    norm       x  →  w · scale · (x − mean x)            the mean only for LayerNorm; biases cancel in
-    differences attention  x  →  Σ_h W_O^h A^h W_V^h x               A^h: the pattern that the prompt produced
+    norm       x  →  w · scale · (x − mean x)      the mean only for LayerNorm; biases cancel in differences
+    attention  x  →  Σ_h W_O^h A^h W_V^h x         A^h: the pattern that the prompt produced
 
 An adapter fills these in from a Hugging Face model. Weights are views of the model's own parameters, but
-16-bit ones are copied to float32, in which everything is summed.
+16-bit ones are copied to float32: everything is summed in float32, and in float64 for a float64 model.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 
 def wide(weight: Tensor) -> Tensor:
-    """A weight without gradient, in float32 if it is of 16 bits."""
+    """A tensor without gradient, in float32 if it is of 16 bits."""
     weight = weight.detach()
     return weight.float() if weight.dtype.itemsize < 4 else weight
 
@@ -41,8 +42,8 @@ class Norm:
 
     def scale(self, before: Tensor) -> Tensor:
         """(…, 1) one over the root mean square of the input (…, d_model), its mean taken away if centred."""
-        wide = self.centre(before.float())
-        return torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.epsilon).to(before.dtype)
+        size = self.centre(wide(before)).pow(2).mean(-1, keepdim=True)
+        return torch.rsqrt(size + self.epsilon)
 
     def forward(self, change: Tensor, scale: Tensor) -> Tensor:
         """The change of the output for a change of the input, the scale (…, 1) being frozen."""
@@ -224,3 +225,15 @@ class Anatomy:
     """(vocab_size, d_model)"""
     context: int
     """The most tokens a prompt may have."""
+
+    def logit_directions(self, ids: Tensor) -> Tensor:
+        """(n, d_model) directions of logits at the last norm's output, the vocabulary's mean taken away.
+
+        ids: (n,) int64. The unembedding may be of 16 bits; the result is at least of 32.
+        """
+        rows = wide(self.unembedding[ids])
+        return rows - self._mean_unembedding
+
+    @cached_property
+    def _mean_unembedding(self) -> Tensor:
+        return self.unembedding.mean(0, dtype=torch.promote_types(self.unembedding.dtype, torch.float32))

@@ -130,13 +130,17 @@ def place(
     device: torch.device | str,
     dtype: torch.dtype,
 ) -> Transcoder:
-    """A transcoder on its device. The decoder stays mapped in its file, and rows go where they are used."""
+    """A transcoder on its device. The decoder stays mapped in its file, and rows go where they are used.
+
+    dtype: of the encoder; all else is small and at least in float32, in which sums are taken.
+    """
+    summed = torch.promote_types(dtype, torch.float32)
 
     def put(tensor: Tensor) -> Tensor:
-        return tensor.to(device, dtype).contiguous()
+        return tensor.to(device, summed).contiguous()
 
     return Transcoder(
-        encoder=put(encoder),
+        encoder=encoder.to(device, dtype).contiguous(),
         encoder_bias=put(encoder_bias),
         decoder=decoder,
         decoder_bias=put(decoder_bias),
