@@ -88,7 +88,9 @@ def edited_slowly(
             if at == number:
                 now = recorded if number in clamped else activation
                 for reached in range(number, len(body.layers)):
-                    step = part.decoder[feature, reached - number] * (new - now[position, feature])
+                    step = part.decoder[feature, reached - number].to(x.dtype) * (
+                        new - now[position, feature]
+                    )
                     coming[reached][position] += step
                 activation[position, feature] = new
         written = plain.mlp_output[number] if number in clamped else layer.mlp(read)[0]
