@@ -113,6 +113,7 @@ def import_files(database: Database, settings: ImportSettings, *, console: Conso
                 work.refuse(found.path, error)
             progress.advance(progress.task_ids[0], found.size)
     work.finish_notes()
+    database.settle()
     ledger.end(database, run)
     summary.seconds = time.monotonic() - started
     return summary

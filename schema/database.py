@@ -107,6 +107,10 @@ class Database:
         with _translated(self.uri), self._session(neo4j.WRITE_ACCESS) as session:
             return session.execute_write(lambda transaction: work(Transaction(transaction)))
 
+    def settle(self) -> None:
+        """Wait until full-text search finds all that was written: its indexes follow commits by a moment."""
+        self.read("CALL db.index.fulltext.awaitEventuallyConsistentIndexRefresh()")
+
     def close(self) -> None:
         self._driver.close()
 

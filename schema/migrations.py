@@ -49,10 +49,18 @@ _FREQUENCIES = [
     """,
 ]
 
+_OLD_FULL_TEXT = [f"DROP INDEX {name} IF EXISTS" for name in ("prompt_text", "supernode_label", "label_text")]
+
 MIGRATIONS = (
     Migration(1, "constraints and indexes of the graph model", "schema", schema_statements),
     Migration(2, "constraints and indexes of ledger and frequencies", "schema", schema_statements),
     Migration(3, "frequencies of features in families and in all circuits", "data", lambda: _FREQUENCIES),
+    Migration(
+        4,
+        "full-text indexes that do not hold up a load",
+        "schema",
+        lambda: [*_OLD_FULL_TEXT, *schema_statements()],
+    ),
 )
 
 

@@ -215,7 +215,6 @@ SUPERNODE = NodeType(
         P("author", "string", "by whom"),
         P("score", "float?", "of the method"),
     ),
-    full_text=(("supernode_label", "label"),),
 )
 CONCEPT = NodeType(
     "Concept", "What supernodes of many circuits mean.", (P("label", "string", "their label"),), "label"

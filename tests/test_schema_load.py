@@ -18,7 +18,7 @@ from schema.content import content, digest
 from schema.database import Database
 from schema.delete import delete_circuit
 from schema.errors import InputError
-from schema.load import load_circuit, present
+from schema.load import load_circuit, prepare, present
 from schema.records import Circuit, Edge, Label, Node, NodeKind, Prompt, Run, Supernode
 
 HOSTILE = "'); MATCH (n) DETACH DELETE n //\0\"`\\ $id {x} \u202e é 漢 🙂 \n"
@@ -465,3 +465,8 @@ def close(expected: dict[tuple[str, str], Drive]) -> dict[tuple[str, str], Any]:
 
 def nothing_left(database: Database) -> bool:
     return not any(content(database).values())
+
+
+def test_preparing_writes_nothing(database: Database):
+    prepare(database)
+    assert not any(content(database).values())
