@@ -1,0 +1,27 @@
+"""A database for a measurement: its home, a free port, and how long something takes."""
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from atlas.server import Address, LocalServer
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def start(home: Path, heap_mb: int) -> Address:
+    """The server of `home`, started when it does not run."""
+    return LocalServer(home).start(bolt_port=free_port(), http_port=free_port(), heap_mb=heap_mb)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds by the clock."""
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
