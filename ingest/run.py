@@ -13,13 +13,13 @@ from the whole file, not from what is missing, because the last bits of a sum de
 it.
 """
 
-import contextlib
 import importlib.metadata
 import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -48,7 +48,7 @@ from ingest.labels.namer import Namer
 from ingest.labels.supernodes import group_by_concept
 from ingest.prompts import PromptLine, read_prompts
 from schema.database import Database
-from schema.errors import DatabaseError, InputError
+from schema.errors import InputError
 from schema.load import load_circuit, prepare, present
 from schema.records import Circuit, Model, NodeKind, Prompt, Run, TranscoderSet, circuit_id
 
@@ -108,22 +108,22 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
     # One core is left to the database and the thread that loads.
     torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
     summary = Summary()
-    # A daemon: should the model not load, nobody waits for it. What is wrong with the database, the first
-    # question to it says.
-    threading.Thread(target=_prepared, args=[database], name="prepare", daemon=True).start()
     file = read_prompts(settings.prompts)
     summary.problems += file.problems
-    with console.status(f"Loading the model {settings.model.name} …"):
-        model = ReplacementModel.load(settings.model, settings.transcoders)
-    work = _Work(model, settings)
-    jobs = work.jobs(file.prompts, summary.problems)
-    there = present(database, [job.circuit_id for job in jobs])
-    todo = [job for job in jobs if job.circuit_id not in there]
-    summary.present = len(jobs) - len(todo)
-    if todo:
-        with _progress(console) as progress:
-            _ingest_all(database, work, jobs, todo, summary, progress)
-        database.settle()
+    with ThreadPoolExecutor(1) as planner:
+        # Nobody asks for its result: what is wrong with the database, the first question to it says.
+        planner.submit(prepare, database)
+        with console.status(f"Loading the model {settings.model.name} …"):
+            model = ReplacementModel.load(settings.model, settings.transcoders)
+        work = _Work(model, settings)
+        jobs = work.jobs(file.prompts, summary.problems)
+        there = present(database, [job.circuit_id for job in jobs])
+        todo = [job for job in jobs if job.circuit_id not in there]
+        summary.present = len(jobs) - len(todo)
+        if todo:
+            with _progress(console) as progress:
+                _ingest_all(database, work, jobs, todo, summary, progress)
+            database.settle()
     summary.seconds = time.monotonic() - started
     return summary
 
@@ -305,11 +305,6 @@ def _ingest_all(
                     progress.advance(loading)
                     continue
                 loader.put(work.circuit(job, graph, namer))
-
-
-def _prepared(database: Database) -> None:
-    with contextlib.suppress(DatabaseError):
-        prepare(database)
 
 
 class _Loader:
