@@ -85,6 +85,13 @@ FirstTokenText = Annotated[
         help="The special first token: its features are left out, they count too, or it is not put there."
     ),
 ]
+MemoryText = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="The most that attribution may take besides the model, such as 8GB: large graphs are streamed.",
+    ),
+]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the GraphQL API.")]
 BoltPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the database.")]
 HttpPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the Neo4j console.")]
@@ -170,6 +177,7 @@ def ingest(
     max_feature_nodes: MaxFeatureNodes = None,
     target: TargetText = None,
     first_token: FirstTokenText = "left-out",
+    memory: MemoryText = None,
 ) -> None:
     """Compute the attribution graph of each prompt and load it into Neo4j.
 
@@ -177,6 +185,7 @@ def ingest(
     Prompts that fail are named at the end and the exit code is 1; the others are loaded.
     """
     from atlas.database import Login
+    from ingest.engine.budget import parse_memory
     from ingest.engine.targets import DEFAULT, parse
     from ingest.run import IngestSettings
     from ingest.run import ingest as run
@@ -193,6 +202,7 @@ def ingest(
                 max_feature_nodes=max_feature_nodes,
                 target=DEFAULT if target is None else parse(target),
                 first_token=first_token,
+                memory=None if memory is None else parse_memory(memory),
             ),
             console=err,
         )
@@ -216,6 +226,7 @@ def attribute(
     max_feature_nodes: MaxFeatureNodes = None,
     target: TargetText = None,
     first_token: FirstTokenText = "left-out",
+    memory: MemoryText = None,
     slug: Annotated[str | None, typer.Option(help="Name of the graph inside the file.")] = None,
     heads: Annotated[
         bool, typer.Option("--heads", help="Say what each attention head carries of each edge.")
@@ -229,6 +240,7 @@ def attribute(
 
     Thresholds of 1 write the unpruned graph.
     """
+    from ingest.engine.budget import parse_memory
     from ingest.engine.targets import DEFAULT, parse
     from ingest.heads import lines
     from ingest.run import attribute_one
@@ -243,6 +255,7 @@ def attribute(
         max_feature_nodes=max_feature_nodes,
         target=DEFAULT if target is None else parse(target),
         first_token=first_token,
+        memory=None if memory is None else parse_memory(memory),
         heads=heads,
         qk=qk or (),
     )

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from ingest.engine.graph import AttributionGraph
+from ingest.engine.graph import GraphNodes
 from ingest.engine.model import ReplacementModel
-from ingest.engine.prune import Pruned, scores
+from ingest.engine.prune import Pruned
 from schema.records import Circuit, Edge, Model, Node, NodeKind, Prompt, TranscoderSet
 
 CHUNK = 1 << 20
@@ -56,13 +56,13 @@ def revision(files: Iterable[Path]) -> str:
 
 
 def circuit(
-    graph: AttributionGraph, pruned: Pruned, prompt: Prompt, model: Model, transcoders: TranscoderSet
+    graph: GraphNodes, pruned: Pruned, prompt: Prompt, model: Model, transcoders: TranscoderSet
 ) -> Circuit:
     """The circuit of a pruned attribution graph, without labels and supernodes.
 
     Influence, shares and scores are those of the unpruned graph.
     """
-    found = scores(graph, pruned.influence)
+    found = pruned.scores
     nodes = _nodes(graph, pruned)
     kept = {(node.layer, node.index) for node in nodes if node.kind is NodeKind.FEATURE}
     active = {(layer, index) for layer, _, index in graph.active.tolist()}
@@ -85,13 +85,13 @@ def circuit(
         n_selected_features=graph.n_features,
         kept_influence=pruned.kept_influence,
         nodes=nodes,
-        edges=_edges(graph, pruned),
+        edges=_edges(pruned),
         pruned_features=tuple(sorted(selected - kept)),
         unselected_features=tuple(sorted(active - selected)),
     )
 
 
-def _nodes(graph: AttributionGraph, pruned: Pruned) -> tuple[Node, ...]:
+def _nodes(graph: GraphNodes, pruned: Pruned) -> tuple[Node, ...]:
     """Kept nodes in the graph's order."""
     kinds = (
         [NodeKind.FEATURE] * graph.n_features
@@ -125,12 +125,10 @@ def _nodes(graph: AttributionGraph, pruned: Pruned) -> tuple[Node, ...]:
     return tuple(nodes)
 
 
-def _edges(graph: AttributionGraph, pruned: Pruned) -> tuple[Edge, ...]:
+def _edges(pruned: Pruned) -> tuple[Edge, ...]:
     """Kept edges, ordered by target and source, ends counted among the kept nodes."""
     place = pruned.nodes.cumsum(0) - 1
-    target, source = pruned.edges.nonzero(as_tuple=True)
-    weight = graph.adjacency[target, source].double()
-    inputs = graph.adjacency.abs().sum(1, dtype=weight.dtype)
-    share = (weight.abs() / inputs[target]).clamp(max=1.0)
-    columns = (place[source].tolist(), place[target].tolist(), weight.tolist(), share.tolist())
+    weight = pruned.weight.double()
+    share = (weight.abs() / pruned.inputs[pruned.target]).clamp(max=1.0)
+    columns = (place[pruned.source].tolist(), place[pruned.target].tolist(), weight.tolist(), share.tolist())
     return tuple(map(Edge, *columns))

@@ -7,10 +7,10 @@ from dataclasses import replace
 import torch
 
 from ingest.engine.errors import SettingError
-from ingest.engine.graph import AttributionGraph
+from ingest.engine.graph import GraphNodes
 from ingest.engine.loadings import head_loadings, head_totals
 from ingest.engine.model import Encoded, ReplacementModel
-from ingest.engine.prune import prune
+from ingest.engine.prune import Pruned
 from ingest.engine.qk import Source, qk_attribution
 from ingest.engine.targets import DEFAULT, Target, resolve
 from schema.graph_json import node_id
@@ -29,16 +29,14 @@ PAIRS = 10
 def with_heads(
     circuit: Circuit,
     model: ReplacementModel,
-    graph: AttributionGraph,
+    graph: GraphNodes,
+    pruned: Pruned,
     targets: Sequence[Target] = DEFAULT,
 ) -> Circuit:
     """The circuit with the strongest heads of its edges and the totals of all heads.
 
-    circuit: converted from this graph, with its thresholds; targets: what the graph was asked for.
+    circuit: converted from this graph, pruned so; targets: what the graph was asked for.
     """
-    assert circuit.node_threshold is not None
-    assert circuit.edge_threshold is not None
-    pruned = prune(graph, node_threshold=circuit.node_threshold, edge_threshold=circuit.edge_threshold)
     directions = resolve(model, model.freeze(graph.token_ids), targets).directions
     found = head_loadings(model, graph, pruned, directions)
     totals = head_totals(found, graph, pruned)

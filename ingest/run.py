@@ -18,7 +18,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,11 +37,11 @@ from rich.progress import (
 from rich.text import Text
 
 from ingest import convert
-from ingest.engine.attribute import attribute_many
+from ingest.engine.attribute import attribute_each
 from ingest.engine.errors import EngineError
-from ingest.engine.graph import AttributionGraph
+from ingest.engine.graph import GraphNodes
 from ingest.engine.model import Encoded, FirstToken, ReplacementModel
-from ingest.engine.prune import prune
+from ingest.engine.prune import Pruned, prune
 from ingest.engine.targets import DEFAULT, Named, Target, named, parse
 from ingest.heads import with_heads, with_qk
 from ingest.labels.namer import Namer
@@ -75,6 +75,8 @@ class IngestSettings:
     target: tuple[Target, ...] = DEFAULT
     """Of every prompt whose line names none."""
     first_token: FirstToken = "left-out"
+    memory: int | None = None
+    """Bytes that attribution may take besides the model; None: no limit."""
 
 
 @dataclass
@@ -138,6 +140,7 @@ def attribute_one(
     max_feature_nodes: int | None = None,
     target: tuple[Target, ...] = DEFAULT,
     first_token: FirstToken = "left-out",
+    memory: int | None = None,
     heads: bool = False,
     qk: Sequence[str] = (),
 ) -> Circuit:
@@ -146,7 +149,15 @@ def attribute_one(
     heads: with what attention heads carry; qk: with the scores of these heads and positions, such as 3/1@5.
     """
     settings = IngestSettings(
-        Path(), model, transcoders, node_threshold, edge_threshold, max_feature_nodes, target, first_token
+        Path(),
+        model,
+        transcoders,
+        node_threshold,
+        edge_threshold,
+        max_feature_nodes,
+        target,
+        first_token,
+        memory,
     )
     work = _Work(ReplacementModel.load(model, transcoders), settings)
     problems: list[Exception] = []
@@ -156,9 +167,10 @@ def attribute_one(
     (graph,) = work.graphs(jobs)
     if isinstance(graph, EngineError):
         raise graph
-    circuit = work.circuit(jobs[0], graph)
+    pruned = work.prune(graph)
+    circuit = work.circuit(jobs[0], graph, pruned)
     if heads:
-        circuit = with_heads(circuit, work.model, graph, jobs[0].target)
+        circuit = with_heads(circuit, work.model, graph, pruned, jobs[0].target)
     return with_qk(circuit, work.model, qk)
 
 
@@ -218,20 +230,32 @@ class _Work:
             jobs[key] = _Job(line, encoded, target, key)
         return list(jobs.values())
 
-    def graphs(self, group: list[_Job]) -> list[AttributionGraph | EngineError]:
-        """The graphs of a group of prompts, or what was wrong with each."""
-        limit = self.settings.max_feature_nodes
+    def graphs(self, group: list[_Job]) -> Iterator[GraphNodes | EngineError]:
+        """The graphs of a group of prompts, or what was wrong with each, in order."""
+        settings, done = self.settings, 0
         try:
-            wanted = [(job.encoded, job.target) for job in group]
-            return [*attribute_many(self.model, wanted, max_feature_nodes=limit)]
+            for graph in attribute_each(
+                self.model,
+                [(job.encoded, job.target) for job in group],
+                max_feature_nodes=settings.max_feature_nodes,
+                memory=settings.memory,
+            ):
+                yield graph
+                done += 1
         except EngineError as error:
-            # One prompt's trouble is not that of the others.
-            return [error] if len(group) == 1 else [self.graphs([job])[0] for job in group]
+            if len(group) == 1:
+                yield error
+            else:
+                # One prompt's trouble is not that of the others.
+                for job in group[done:]:
+                    yield from self.graphs([job])
 
-    def circuit(self, job: _Job, graph: AttributionGraph, namer: Namer | None = None) -> Circuit:
-        """Prune, convert, and label when there is a namer. Raises EngineError."""
+    def prune(self, graph: GraphNodes) -> Pruned:
         settings = self.settings
-        pruned = prune(graph, node_threshold=settings.node_threshold, edge_threshold=settings.edge_threshold)
+        return prune(graph, node_threshold=settings.node_threshold, edge_threshold=settings.edge_threshold)
+
+    def circuit(self, job: _Job, graph: GraphNodes, pruned: Pruned, namer: Namer | None = None) -> Circuit:
+        """Convert, and label when there is a namer."""
         line = job.line
         prompt = Prompt(
             text=line.prompt,
@@ -304,7 +328,7 @@ def _ingest_all(
                     )
                     progress.advance(loading)
                     continue
-                loader.put(work.circuit(job, graph, namer))
+                loader.put(work.circuit(job, graph, work.prune(graph), namer))
 
 
 class _Loader:

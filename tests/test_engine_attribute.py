@@ -8,8 +8,10 @@ import torch
 from engine_oracle import PROMPT, Tiny, attribute_slowly, save
 from safetensors.torch import load_file, save_file
 
+from ingest.engine import select
 from ingest.engine.attribute import attribute
 from ingest.engine.errors import SettingError
+from ingest.engine.graph import AttributionGraph
 from ingest.engine.model import ReplacementModel
 from ingest.engine.prune import node_influence, prune, scores
 from ingest.engine.targets import Salient, Tokens
@@ -137,10 +139,33 @@ def test_the_graph_tells_its_own_shape(model: ReplacementModel) -> None:
     assert not graph.adjacency[graph.token_nodes].any()
 
 
+def select_slowly(graph: AttributionGraph, limit: int, step: int) -> list[int]:
+    """Features in rounds: those with most influence through the rows of logits and chosen features alone."""
+    size = graph.adjacency.double().abs()
+    shares = size / size.sum(1, keepdim=True).clamp(min=1e-300)
+    weights = torch.zeros(graph.n_nodes, dtype=torch.float64)
+    weights[graph.logit_nodes] = graph.logit_probabilities.double()
+    chosen: list[int] = []
+    while len(chosen) < limit:
+        known = torch.zeros(graph.n_nodes, 1, dtype=torch.float64)
+        known[chosen], known[graph.logit_nodes] = 1, 1
+        influence, power = torch.zeros_like(weights), weights
+        while (power := power @ (shares * known)).any():
+            influence += power
+        ranked = influence[graph.feature_nodes].argsort(descending=True, stable=True).tolist()
+        free = [feature for feature in ranked if feature not in chosen]
+        chosen += free[: min(step, limit - len(chosen))]
+    return sorted(chosen)
+
+
 @pytest.mark.parametrize("limit", [1, 10, 60])
-def test_a_limit_keeps_the_most_influential_features(model: ReplacementModel, limit: int) -> None:
+def test_a_limit_keeps_the_most_influential_features(
+    model: ReplacementModel, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(select, "RANK_EVERY", 8)
     whole = attribute(model, PROMPT)
-    limited = attribute(model, PROMPT, max_feature_nodes=limit, batch_size=2)
+    limited = attribute(model, PROMPT, max_feature_nodes=limit)
+    assert limited.selected.tolist() == select_slowly(whole, limit, 8)
     assert limited.n_features == limit
     assert limited.n_active == whole.n_active
     assert limited.max_feature_nodes == limit

@@ -139,7 +139,7 @@ def test_scores_are_what_their_definitions_say(graph: AttributionGraph) -> None:
         ),
         abs=1e-6,
     )
-    assert scores(graph, prune(graph).influence) == scores(graph)
+    assert prune(graph).scores == scores(graph)
 
 
 @pytest.mark.parametrize("argument", ["node_threshold", "edge_threshold"])

@@ -17,27 +17,30 @@ Steps
 6. Put rows and columns in the graph's order.
 
 Steps 2, 4 and 5 are in `ingest.engine.walk`. A target at position p depends on positions ≤ p only: batches
-are sorted by position and cut after their last one.
+are sorted by position and cut after their last one. Where memory is bounded, a graph whose matrix does not
+fit has its steps 5 and 6 when its rows are asked for (`ingest.engine.streamed`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ingest.engine.budget import Budget
 from ingest.engine.errors import SettingError
-from ingest.engine.graph import AttributionGraph
+from ingest.engine.graph import AttributionGraph, GraphNodes
 from ingest.engine.model import Encoded, FirstToken, ReplacementModel
-from ingest.engine.prune import accumulate
 from ingest.engine.record import Frozen
-from ingest.engine.targets import DEFAULT, Logits, Target, named, resolve
+from ingest.engine.rows import Rows
+from ingest.engine.select import most_influential
+from ingest.engine.streamed import StreamedGraph
+from ingest.engine.targets import DEFAULT, Job, Logits, Named, Target, named, resolve
 from ingest.engine.walk import Traced, effects, sources, starts
 
 BATCH_SIZE = 512
 """Targets that walk together: more means less overhead but coarser cuts by position and more memory."""
-
-RANK_EVERY = 4
-"""With `max_feature_nodes`: batches between two rankings of the features still to be attributed."""
 
 
 def attribute(
@@ -58,65 +61,99 @@ def attribute(
 
 def attribute_many(
     model: ReplacementModel,
-    jobs: Sequence[tuple[Encoded, Sequence[Target]]],
+    jobs: Sequence[Job],
     *,
     max_feature_nodes: int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> list[AttributionGraph]:
     """The attribution graphs of some prompts, each with its targets, computed together.
 
-    jobs: prompts as `ReplacementModel.encode` gives them; best of like length. max_feature_nodes: keep only
-    so many features of each, the most influential first, as ranked on the rows known so far. batch_size:
-    targets that walk together; changes speed and memory only. Raises PromptError for a prompt that cannot be
-    attributed, SettingError for an argument out of range.
+    jobs: best of like length. max_feature_nodes: keep only so many features of each, the most influential
+    first, as ranked on the rows known so far. batch_size: targets that walk together; changes speed and
+    memory only. Raises PromptError for a prompt that cannot be attributed, SettingError for an argument out
+    of range.
     """
-    _check(max_feature_nodes, batch_size)
+    _check(max_feature_nodes=max_feature_nodes, batch_size=batch_size)
+    return _whole(model, list(_ready(model, jobs)), max_feature_nodes, batch_size)
+
+
+def attribute_each(
+    model: ReplacementModel,
+    jobs: Sequence[Job],
+    *,
+    max_feature_nodes: int | None = None,
+    batch_size: int = BATCH_SIZE,
+    memory: int | None = None,
+) -> Iterator[GraphNodes]:
+    """The same, one after another, within `memory` bytes besides the model; None: no limit.
+
+    Prompts whose matrices fit are computed together; the graph of one whose matrix does not fit is streamed.
+    Prune each graph and let it go before the next one is asked for. Raises SettingError for a memory that
+    does not hold one gradient, besides what `attribute_many` raises.
+    """
+    _check(max_feature_nodes=max_feature_nodes, batch_size=batch_size, memory=memory)
+    if memory is None:
+        yield from _whole(model, list(_ready(model, jobs)), max_feature_nodes, batch_size)
+        return
+    budget = Budget(model, memory, batch_size, max_feature_nodes)
+    waiting: list[_Prompt] = []
+    for group in budget.groups(jobs):
+        for one in _ready(model, group):
+            fits = budget.whole([prompt.traced for prompt in [*waiting, one]])
+            if waiting and not fits:
+                yield from _whole(model, waiting, max_feature_nodes, batch_size)
+                waiting, fits = [], budget.whole([one.traced])
+            if fits:
+                waiting.append(one)
+                batch_size = fits
+            else:
+                yield _streamed(model, one, max_feature_nodes, *budget.streaming(one.traced))
+    if waiting:
+        yield from _whole(model, waiting, max_feature_nodes, batch_size)
+
+
+@dataclass(frozen=True, eq=False)
+class _Prompt:
+    """One prompt, ready for the walk."""
+
+    encoded: Encoded
+    name: Named
+    logits: Logits
+    traced: Traced
+
+    @property
+    def n_active(self) -> int:
+        return len(self.traced.active.activation)
+
+    def about(self, model: ReplacementModel, selected: Tensor, limit: int | None) -> dict[str, Any]:
+        """What a graph says of its nodes."""
+        return {
+            "tokens": self.encoded.tokens,
+            "token_ids": self.encoded.ids,
+            "active": self.traced.active.where.cpu(),
+            "activations": self.traced.active.activation.cpu(),
+            "selected": selected,
+            "logit_ids": self.logits.ids.cpu(),
+            "logit_tokens": self.logits.names,
+            "logit_probabilities": self.logits.probabilities.cpu(),
+            "logit_positions": self.logits.positions.cpu(),
+            "n_layers": model.n_layers,
+            "target": self.name.target,
+            "target_position": self.name.position,
+            "special_first_token": self.encoded.special_first_token,
+            "max_feature_nodes": limit,
+            "dtype": str(model.dtype).removeprefix("torch."),
+        }
+
+
+def _ready(model: ReplacementModel, jobs: Sequence[Job]) -> Iterator[_Prompt]:
+    """Steps 1 to 4: the model runs once on all, the rest is done for each as it is asked for."""
     names = [named(model, encoded, wanted) for encoded, wanted in jobs]
-    with torch.no_grad():
-        # 1, 2, 3, 4
-        traced, logits = [], []
-        frozen_all = model.freeze_many([encoded.ids for encoded, _ in jobs])
-        for (encoded, wanted), frozen in zip(jobs, frozen_all, strict=True):
-            chosen = resolve(model, frozen, wanted)
-            logits.append(chosen)
-            traced.append(trace(model, frozen, chosen, skip_first=encoded.special_first_token))
-        # 5
-        everything = [torch.arange(len(one.starts.layer)) for one in traced]
-        if max_feature_nodes is None:
-            rows = effects(model, traced, everything, batch_size)
-            selected = [
-                every[: len(one.active.activation)] for every, one in zip(everything, traced, strict=True)
-            ]
-        else:
-            found = [
-                _most_influential(model, one, few.probabilities.cpu(), max_feature_nodes, batch_size)
-                for one, few in zip(traced, logits, strict=True)
-            ]
-            selected, rows = [one[0] for one in found], [one[1] for one in found]
-    # 6
-    return [
-        AttributionGraph(
-            tokens=encoded.tokens,
-            token_ids=encoded.ids,
-            active=walked.active.where.cpu(),
-            activations=walked.active.activation.cpu(),
-            selected=kept,
-            adjacency=_adjacency(kept, effect, len(walked.active.activation)),
-            logit_ids=few.ids.cpu(),
-            logit_tokens=few.names,
-            logit_probabilities=few.probabilities.cpu(),
-            logit_positions=few.positions.cpu(),
-            n_layers=model.n_layers,
-            target=name.target,
-            target_position=name.position,
-            special_first_token=encoded.special_first_token,
-            max_feature_nodes=max_feature_nodes,
-            dtype=str(model.dtype).removeprefix("torch."),
-        )
-        for (encoded, _), name, walked, few, kept, effect in zip(
-            jobs, names, traced, logits, selected, rows, strict=True
-        )
-    ]
+    frozen_all = model.freeze_many([encoded.ids for encoded, _ in jobs])
+    for (encoded, wanted), name, frozen in zip(jobs, names, frozen_all, strict=True):
+        logits = resolve(model, frozen, wanted)
+        traced = trace(model, frozen, logits, skip_first=encoded.special_first_token)
+        yield _Prompt(encoded, name, logits, traced)
 
 
 def trace(model: ReplacementModel, frozen: Frozen, logits: Logits, *, skip_first: bool) -> Traced:
@@ -130,61 +167,65 @@ def trace(model: ReplacementModel, frozen: Frozen, logits: Logits, *, skip_first
     )
 
 
-def _adjacency(selected: Tensor, rows: Tensor, n_active: int) -> Tensor:
-    """The matrix in the graph's order, from the rows of the selected features and then of the logits."""
-    n_selected, n_logits = len(selected), len(rows) - len(selected)
-    if n_selected < n_active:
-        rows = rows[:, torch.cat([selected, torch.arange(n_active, rows.shape[1])])]
-    n_inputs = rows.shape[1]
-    adjacency = rows.new_zeros(n_inputs + n_logits, n_inputs + n_logits)
-    adjacency[:n_selected, :n_inputs] = rows[:n_selected]
-    adjacency[n_inputs:, :n_inputs] = rows[n_selected:]
-    return adjacency
+def _whole(
+    model: ReplacementModel, prompts: Sequence[_Prompt], limit: int | None, batch_size: int
+) -> list[AttributionGraph]:
+    """Steps 5 and 6, all prompts together, as matrices."""
+    if limit is not None and (many := [one for one in prompts if one.n_active > limit]):
+        few = [one for one in prompts if one.n_active <= limit]
+        limited = iter(_limited(model, many, limit, batch_size))
+        whole = iter(_whole(model, few, limit, batch_size))
+        return [next(limited if one.n_active > limit else whole) for one in prompts]
+    found = []
+    for one in prompts:
+        n_active = one.n_active
+        size = one.traced.n_inputs + len(one.logits.ids)
+        # Rows of errors and tokens are never written: their pages take no memory.
+        matrix = torch.zeros(size, size, dtype=one.traced.starts.gradient.dtype)
+        about = one.about(model, torch.arange(n_active), limit)
+        found.append(AttributionGraph(adjacency=matrix, **about))
+    traced = [one.traced for one in prompts]
+    everything = [torch.arange(len(one.starts.layer)) for one in traced]
+    for number, places, rows in effects(model, traced, everything, batch_size):
+        graph, n_inputs = found[number], rows.shape[1]
+        n = int(torch.searchsorted(places, graph.n_features))
+        if n and int(places[n - 1] - places[0]) == n - 1:
+            graph.adjacency[int(places[0]) : int(places[0]) + n, :n_inputs] = rows[:n]
+        else:
+            graph.adjacency[places[:n], :n_inputs] = rows[:n]
+        graph.adjacency[places[n:] + (n_inputs - graph.n_features), :n_inputs] = rows[n:]
+    return found
 
 
-def _most_influential(
-    model: ReplacementModel, traced: Traced, weights: Tensor, limit: int, batch_size: int
-) -> tuple[Tensor, Tensor]:
-    """Choose features greedily by their influence through the rows known so far.
-
-    weights: (n_logits,) probabilities. Returns the chosen features (≤ limit,), sorted, and the rows of these
-    features and of the logits, in that order.
-    """
-    layer = traced.starts.layer.cpu()
-    n_active = len(layer) - len(weights)
-
-    def rows_of(chosen: Tensor) -> Tensor:
-        return effects(model, [traced], [chosen], batch_size)[0]
-
-    if limit >= n_active:
-        return torch.arange(n_active), rows_of(torch.arange(len(layer)))
-    known = torch.arange(n_active, len(layer))
-    rows = rows_of(known)
-    while (missing := limit + len(weights) - len(known)) > 0:
-        influence = _influence_so_far(known, rows, layer[known], weights)[:n_active]
-        influence[known[known < n_active]] = -1
-        chosen = torch.argsort(influence, descending=True, stable=True)[
-            : min(missing, RANK_EVERY * batch_size)
-        ]
-        known = torch.cat([known, chosen])
-        rows = torch.cat([rows, rows_of(chosen)])
-    order = torch.argsort(known)
-    return known[order][:limit], rows[order]
-
-
-def _influence_so_far(known: Tensor, rows: Tensor, layer: Tensor, weights: Tensor) -> Tensor:
-    """(n_inputs,) influence of the inputs on the logits through the known rows only."""
-    n_inputs, n_active = rows.shape[1], int(known[: len(weights)].min())
-    node = torch.where(known < n_active, known, known - n_active + n_inputs)
-    levels = [
-        torch.nonzero(layer == number).flatten() for number in layer.unique(sorted=True).flip(0).tolist()
+def _limited(
+    model: ReplacementModel, prompts: Sequence[_Prompt], limit: int, batch_size: int
+) -> list[AttributionGraph]:
+    """The same with the most influential features only; each prompt has more than the limit."""
+    rows = [
+        Rows(model, one.traced, batch_size=batch_size, most=limit + len(one.logits.ids)) for one in prompts
     ]
-    start = torch.zeros(n_inputs + len(weights), dtype=torch.float64)
-    start[n_inputs:] = weights
-    return accumulate(start, ((node[level], rows[level]) for level in levels))[:n_inputs]
+    selected = most_influential(rows, [one.logits.probabilities.cpu() for one in prompts], limit)
+    found = []
+    for one, source, kept in zip(prompts, rows, selected, strict=True):
+        graph = StreamedGraph(source=source, **one.about(model, kept, limit))
+        matrix = graph.among(torch.arange(graph.n_nodes))
+        found.append(AttributionGraph(adjacency=matrix, **one.about(model, kept, limit)))
+    return found
 
 
-def _check(max_feature_nodes: int | None, batch_size: int) -> None:
-    for name, value in (("max_feature_nodes", max_feature_nodes), ("batch_size", batch_size)):
+def _streamed(
+    model: ReplacementModel, one: _Prompt, limit: int | None, batch_size: int, room: int
+) -> StreamedGraph:
+    """One prompt whose matrix is too large."""
+    most = None if limit is None else limit + len(one.logits.ids)
+    source = Rows(model, one.traced, batch_size=batch_size, room=room, most=most)
+    selected = torch.arange(source.n_active)
+    if limit is not None and source.n_active > limit:
+        (selected,) = most_influential([source], [one.logits.probabilities.cpu()], limit)
+    return StreamedGraph(source=source, **one.about(model, selected, limit))
+
+
+def _check(**settings: int | None) -> None:
+    for name, value in settings.items():
         if value is not None and value < 1:
             raise SettingError(f"{name} is {value}", next_step="give a whole number from 1 up")

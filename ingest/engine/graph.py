@@ -6,16 +6,24 @@ Terms are those of "Circuit Tracing" (Anthropic 2025). Nodes stand in one fixed 
 
 Features are those selected, in the order of (layer, position, index). Rows of errors and tokens are zero:
 they are inputs, and nothing in the graph drives them.
+
+What is said of the nodes is `GraphNodes`; the numbers are a matrix (`AttributionGraph`), or rows that are
+computed when they are asked for (`ingest.engine.streamed`), where the matrix would be too large.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+CHUNK = 512
+"""Rows of a matrix that are handed over together."""
 
-@dataclass(frozen=True, eq=False)
-class AttributionGraph:
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GraphNodes(ABC):
     """One prompt, one or more targets, all selected nodes, not pruned.
 
     Tensors are on the CPU; numbers are float32, or float64 when the model is.
@@ -31,9 +39,6 @@ class AttributionGraph:
     """(n_active,) aligned with `active`."""
     selected: Tensor
     """(n_features,) int64: rows of `active` that are nodes; all of them without `max_feature_nodes`."""
-    adjacency: Tensor
-    """(n_nodes, n_nodes) [target, source]: direct effect of the source on the target's pre-activation or
-    mean-centred logit, the source's activation folded in."""
     logit_ids: Tensor
     """(n_logits,) int64 vocabulary ids; -1 for a target that is no single token."""
     logit_tokens: tuple[str, ...]
@@ -53,6 +58,17 @@ class AttributionGraph:
     """Number format of the computation, e.g. `float32`."""
     logit_positions: Tensor | None = None
     """(n_logits,) int64 position of each logit; None: all at `target_position`."""
+
+    @abstractmethod
+    def rows(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The driven nodes (m,) int64 and their rows (m, ≥ logit_nodes.start) of the matrix, group by group.
+
+        From the logits down to the lowest layer, each node once; nodes of one group never drive each other.
+        """
+
+    @abstractmethod
+    def among(self, nodes: Tensor) -> Tensor:
+        """(n, n) [target, source] the matrix between some nodes only. nodes: (n,) int64, ascending."""
 
     @property
     def n_positions(self) -> int:
@@ -74,7 +90,7 @@ class AttributionGraph:
 
     @property
     def n_nodes(self) -> int:
-        return self.adjacency.shape[0]
+        return self.logit_nodes.stop
 
     @property
     def feature_nodes(self) -> slice:
@@ -91,7 +107,7 @@ class AttributionGraph:
 
     @property
     def logit_nodes(self) -> slice:
-        return slice(self.token_nodes.stop, self.n_nodes)
+        return slice(self.token_nodes.stop, self.token_nodes.stop + self.n_logits)
 
     @property
     def features(self) -> Tensor:
@@ -133,3 +149,23 @@ class AttributionGraph:
         edges = torch.searchsorted(layers, torch.arange(self.n_layers + 1)).tolist()
         found = [slice(edges[layer], edges[layer + 1]) for layer in range(self.n_layers - 1, -1, -1)]
         return [self.logit_nodes, *(level for level in found if level.stop > level.start)]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AttributionGraph(GraphNodes):
+    """A graph as one matrix."""
+
+    adjacency: Tensor
+    """(n_nodes, n_nodes) [target, source]: direct effect of the source on the target's pre-activation or
+    mean-centred logit, the source's activation folded in."""
+
+    def rows(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for level in self.levels():
+            for start in range(level.start, level.stop, CHUNK):
+                nodes = torch.arange(start, min(start + CHUNK, level.stop))
+                yield nodes, self.adjacency[start : start + len(nodes)]
+
+    def among(self, nodes: Tensor) -> Tensor:
+        if len(nodes) == self.n_nodes:
+            return self.adjacency
+        return self.adjacency[nodes[:, None], nodes]

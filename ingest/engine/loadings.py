@@ -38,7 +38,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ingest.engine.graph import AttributionGraph
+from ingest.engine.graph import GraphNodes
 from ingest.engine.model import ReplacementModel
 from ingest.engine.prune import Pruned
 from ingest.engine.record import Frozen
@@ -90,7 +90,7 @@ class HeadTotals:
 
 
 def head_loadings(
-    model: ReplacementModel, graph: AttributionGraph, pruned: Pruned, logit_vectors: Tensor | None = None
+    model: ReplacementModel, graph: GraphNodes, pruned: Pruned, logit_vectors: Tensor | None = None
 ) -> HeadLoadings:
     """Split every kept edge at every attention layer that it crosses.
 
@@ -99,7 +99,7 @@ def head_loadings(
     """
     with torch.no_grad():
         # 1
-        target, source = pruned.edges.nonzero(as_tuple=True)
+        target, source = pruned.target, pruned.source
         frozen = model.freeze(graph.token_ids)
         device = model.device
         edges = _Edges(graph, target, source, device)
@@ -111,12 +111,11 @@ def head_loadings(
             for number, part in enumerate(model.anatomy.layers)
         ]
     )
-    weight = graph.adjacency[target, source]
     heads, past, above = (torch.stack(each).cpu() for each in parts)
     return HeadLoadings(
         target=target,
         source=source,
-        weight=weight,
+        weight=pruned.weight,
         crosses=crosses,
         heads=heads * crosses[:, :, None],
         past=past * crosses,
@@ -124,12 +123,11 @@ def head_loadings(
     )
 
 
-def head_totals(loadings: HeadLoadings, graph: AttributionGraph, pruned: Pruned) -> HeadTotals:
+def head_totals(loadings: HeadLoadings, graph: GraphNodes, pruned: Pruned) -> HeadTotals:
     """How much influence runs through each head."""
     output = pruned.influence.clone()
     output[graph.logit_nodes] += graph.logit_probabilities.double()
-    inputs = graph.adjacency.abs().sum(1, dtype=torch.float64)
-    factor = (output / torch.where(inputs > 0, inputs, 1.0))[loadings.target]
+    factor = (output / torch.where(pruned.inputs > 0, pruned.inputs, 1.0))[loadings.target]
     heads = loadings.heads.double() * factor[:, None]
     return HeadTotals(
         net=(heads * loadings.weight.sign()[:, None]).sum(1),
@@ -140,7 +138,7 @@ def head_totals(loadings: HeadLoadings, graph: AttributionGraph, pruned: Pruned)
 class _Edges:
     """Kept edges in terms of the lists of their sources and targets."""
 
-    def __init__(self, graph: AttributionGraph, target: Tensor, source: Tensor, device: torch.device) -> None:
+    def __init__(self, graph: GraphNodes, target: Tensor, source: Tensor, device: torch.device) -> None:
         self.targets, self.target = torch.unique(target, return_inverse=True)
         self.sources, self.source = torch.unique(source, return_inverse=True)
         self.target, self.source = self.target.to(device), self.source.to(device)
@@ -156,7 +154,7 @@ class _Edges:
 def _parts(
     model: ReplacementModel,
     frozen: Frozen,
-    graph: AttributionGraph,
+    graph: GraphNodes,
     edges: _Edges,
     logit_vectors: Tensor | None,
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
@@ -220,7 +218,7 @@ class _Starts(NamedTuple):
 def _starts(
     model: ReplacementModel,
     frozen: Frozen,
-    graph: AttributionGraph,
+    graph: GraphNodes,
     edges: _Edges,
     logit_vectors: Tensor | None,
 ) -> _Starts:

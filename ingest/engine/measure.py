@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ingest.engine.adapters.anatomy import wide
-from ingest.engine.graph import AttributionGraph
+from ingest.engine.graph import GraphNodes
 from ingest.engine.hold import Added, Freeze, Hold, run
 from ingest.engine.model import ReplacementModel
 from ingest.engine.streams import centred, choose, writes
@@ -21,7 +21,7 @@ BATCH_SIZE = 64
 
 def measured_effects(
     model: ReplacementModel,
-    graph: AttributionGraph,
+    graph: GraphNodes,
     sources: Tensor,
     *,
     logit_vectors: Tensor | None = None,
@@ -67,7 +67,7 @@ def _from(changes: list[Tensor]) -> Added:
 
 def _effects(
     model: ReplacementModel,
-    graph: AttributionGraph,
+    graph: GraphNodes,
     read: list[Tensor],
     final: Tensor,
     logit_vectors: Tensor | None,

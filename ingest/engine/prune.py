@@ -29,26 +29,7 @@ import torch
 from torch import Tensor
 
 from ingest.engine.errors import SettingError
-from ingest.engine.graph import AttributionGraph
-
-
-@dataclass(frozen=True, eq=False)
-class Pruned:
-    """What is left of an attribution graph, and the influence that decided it."""
-
-    node_threshold: float
-    edge_threshold: float
-    nodes: Tensor
-    """(n_nodes,) bool"""
-    edges: Tensor
-    """(n_nodes, n_nodes) bool [target, source]; only between kept nodes, only where the effect is not 0"""
-    influence: Tensor
-    """(n_nodes,) float64 raw influence in the unpruned graph, ≥ 0; 0 for logits"""
-    cumulative: Tensor
-    """(n_nodes,) float64 share of all influence held by the nodes at least as influential: small =
-    important"""
-    kept_influence: float
-    """Share of all influence that the kept nodes hold."""
+from ingest.engine.graph import GraphNodes
 
 
 class Scores(NamedTuple):
@@ -62,11 +43,45 @@ class Scores(NamedTuple):
     """Share of the influence of all features and errors that is the errors'."""
 
 
+@dataclass(frozen=True, eq=False)
+class Pruned:
+    """What is left of an attribution graph, and the influence that decided it."""
+
+    node_threshold: float
+    edge_threshold: float
+    nodes: Tensor
+    """(n_nodes,) bool"""
+    target: Tensor
+    """(n_edges,) int64 nodes of the graph; edges ordered by target and source, only between kept nodes, only
+    where the effect is not 0"""
+    source: Tensor
+    """(n_edges,) int64 nodes of the graph"""
+    weight: Tensor
+    """(n_edges,) the effects"""
+    inputs: Tensor
+    """(n_nodes,) float64 sum of the sizes of all effects on a node, in the unpruned graph"""
+    influence: Tensor
+    """(n_nodes,) float64 raw influence in the unpruned graph, ≥ 0; 0 for logits"""
+    cumulative: Tensor
+    """(n_nodes,) float64 share of all influence held by the nodes at least as influential: small =
+    important"""
+    kept_influence: float
+    """Share of all influence that the kept nodes hold."""
+    scores: Scores
+    """Of the unpruned graph."""
+
+    @property
+    def edges(self) -> Tensor:
+        """(n_nodes, n_nodes) bool [target, source]: the kept edges."""
+        found = torch.zeros(len(self.nodes), len(self.nodes), dtype=torch.bool)
+        found[self.target, self.source] = True
+        return found
+
+
 def normalise(rows: Tensor) -> Tensor:
     """|rows| in float64, each row divided by its sum; rows of zeros stay zero."""
     size = rows.to(torch.float64, copy=True).abs_()
-    total = size.sum(-1, keepdim=True)
-    return size.div_(torch.where(total > 0, total, 1.0))
+    return size.div_(_divisor(size.sum(-1))[:, None])
 
 
 def accumulate(weights: Tensor, levels: Iterable[tuple[Tensor | slice, Tensor]]) -> Tensor:
@@ -82,13 +97,38 @@ def accumulate(weights: Tensor, levels: Iterable[tuple[Tensor | slice, Tensor]])
     return influence
 
 
-def node_influence(graph: AttributionGraph) -> Tensor:
+class _Whole(NamedTuple):
+    """What one pass over all rows of a graph tells."""
+
+    influence: Tensor
+    """(n_nodes,) float64"""
+    inputs: Tensor
+    """(n_nodes,) float64"""
+    from_errors: float
+    """Σ over nodes of output · share of its inputs that are errors"""
+
+
+def _pass(graph: GraphNodes) -> _Whole:
+    weights = _weights(graph)
+    influence, inputs = torch.zeros_like(weights), torch.zeros_like(weights)
+    from_errors = 0.0
+    for nodes, rows in graph.rows():
+        size = rows.to(torch.float64, copy=True).abs_()
+        inputs[nodes] = size.sum(1)
+        # Each row divided by its sum, without another pass over it.
+        output = (influence[nodes] + weights[nodes]) / _divisor(inputs[nodes])
+        reached = output @ size
+        influence[: len(reached)] += reached
+        from_errors += float(reached[graph.error_nodes].sum())
+    return _Whole(influence, inputs, from_errors)
+
+
+def node_influence(graph: GraphNodes) -> Tensor:
     """(n_nodes,) float64 raw influence of every node on the target logits; 0 for the logits themselves."""
-    levels = graph.levels()
-    return accumulate(_weights(graph), ((level, graph.adjacency[level]) for level in levels))
+    return _pass(graph).influence
 
 
-def prune(graph: AttributionGraph, *, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruned:
+def prune(graph: GraphNodes, *, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruned:
     """Keep the nodes and edges that carry most influence. With both thresholds 1 nothing is dropped.
 
     Raises SettingError for a threshold outside 0 … 1.
@@ -96,52 +136,59 @@ def prune(graph: AttributionGraph, *, node_threshold: float = 0.8, edge_threshol
     for name, value in (("node_threshold", node_threshold), ("edge_threshold", edge_threshold)):
         if not 0 <= value <= 1:
             raise SettingError(f"{name} is {value}", next_step="give a share from 0 to 1")
-    influence = node_influence(graph)
-    cumulative = _cumulative(influence)
+    whole = _pass(graph)
+    influence = whole.influence
     n_features, n_prunable = graph.n_features, graph.token_nodes.start
     # 1
     nodes = influence >= _threshold(influence, node_threshold)
     nodes[n_prunable:] = True
-    if node_threshold == edge_threshold == 1:
-        return Pruned(1, 1, nodes, graph.adjacency != 0, influence, cumulative, 1.0)
-    # 2
     kept = nodes.nonzero().flatten()
-    edges = torch.zeros_like(graph.adjacency, dtype=torch.bool)
-    edges[kept[:, None], kept] = _keep_edges(graph, kept, edge_threshold)
-    # 3
-    while True:
-        driven, driving = edges.any(1), edges.any(0)
-        left = nodes.clone()
-        left[:n_features] &= driven[:n_features]
-        left[:n_prunable] &= driving[:n_prunable]
-        if torch.equal(left, nodes):
-            break
-        nodes = left
-        edges &= nodes & nodes[:, None]
+    matrix = graph.among(kept)
+    if node_threshold == edge_threshold == 1:
+        edges = matrix != 0
+    else:
+        # 2
+        edges = _keep_edges(graph, kept, matrix, edge_threshold)
+        # 3
+        stays = torch.ones_like(kept, dtype=torch.bool)
+        feature, prunable = kept < n_features, kept < n_prunable
+        while True:
+            left = stays & (edges.any(1) | ~feature) & (edges.any(0) | ~prunable)
+            if torch.equal(left, stays):
+                break
+            stays = left
+            edges &= stays & stays[:, None]
+        nodes[kept[~stays]] = False
+    target, source = edges.nonzero(as_tuple=True)
     total = float(influence.sum())
-    share = float(influence[nodes].sum()) / total if total > 0 else 1.0
-    return Pruned(node_threshold, edge_threshold, nodes, edges, influence, cumulative, share)
-
-
-def scores(graph: AttributionGraph, influence: Tensor | None = None) -> Scores:
-    """Replacement and completeness scores and the errors' share, of the unpruned graph.
-
-    influence: `Pruned.influence` or `node_influence(graph)`, when it is known already.
-    """
-    if influence is None:
-        influence = node_influence(graph)
-    weights = _weights(graph)
-    errors = float(influence[graph.error_nodes].sum())
-    tokens = float(influence[graph.token_nodes].sum())
-    features = float(influence[graph.feature_nodes].sum())
-    output = influence + weights
-    from_errors = sum(
-        float(output[level] @ normalise(graph.adjacency[level])[:, graph.error_nodes].sum(1))
-        for level in graph.levels()
+    return Pruned(
+        node_threshold=node_threshold,
+        edge_threshold=edge_threshold,
+        nodes=nodes,
+        target=kept[target],
+        source=kept[source],
+        weight=matrix[target, source],
+        inputs=whole.inputs,
+        influence=influence,
+        cumulative=_cumulative(influence),
+        kept_influence=float(influence[nodes].sum()) / total if total > 0 else 1.0,
+        scores=_scores(graph, whole),
     )
+
+
+def scores(graph: GraphNodes) -> Scores:
+    """Replacement and completeness scores and the errors' share, of the unpruned graph."""
+    return _scores(graph, _pass(graph))
+
+
+def _scores(graph: GraphNodes, whole: _Whole) -> Scores:
+    errors = float(whole.influence[graph.error_nodes].sum())
+    tokens = float(whole.influence[graph.token_nodes].sum())
+    features = float(whole.influence[graph.feature_nodes].sum())
+    output = float((whole.influence + _weights(graph)).sum())
     return Scores(
         replacement=_share(tokens, errors),
-        completeness=1 - from_errors / float(output.sum()),
+        completeness=1 - whole.from_errors / output,
         error_share=_share(errors, features),
     )
 
@@ -150,7 +197,11 @@ def _share(part: float, rest: float) -> float:
     return part / (part + rest) if part + rest > 0 else 0.0
 
 
-def _weights(graph: AttributionGraph) -> Tensor:
+def _divisor(total: Tensor) -> Tensor:
+    return torch.where(total > 0, total, 1.0)
+
+
+def _weights(graph: GraphNodes) -> Tensor:
     weights = torch.zeros(graph.n_nodes, dtype=torch.float64)
     weights[graph.logit_nodes] = graph.logit_probabilities.double()
     return weights
@@ -174,9 +225,8 @@ def _threshold(values: Tensor, share: float) -> float:
     return float(ordered[min(enough, len(ordered) - 1)])
 
 
-def _keep_edges(graph: AttributionGraph, kept: Tensor, edge_threshold: float) -> Tensor:
-    """(n_kept, n_kept) bool: which edges among the kept nodes stay."""
-    matrix = graph.adjacency[kept[:, None], kept]
+def _keep_edges(graph: GraphNodes, kept: Tensor, matrix: Tensor, edge_threshold: float) -> Tensor:
+    """(n_kept, n_kept) bool: which edges among the kept nodes, of this matrix, stay."""
     weights = _weights(graph)[kept]
     bounds = [
         torch.searchsorted(kept, torch.tensor([level.start, level.stop])).tolist() for level in graph.levels()

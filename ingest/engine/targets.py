@@ -63,6 +63,9 @@ Target = Salient | Tokens | Difference | Direction
 
 DEFAULT: tuple[Target, ...] = (Salient(),)
 
+Job = tuple[Encoded, Sequence[Target]]
+"""A prompt as `ReplacementModel.encode` gives it, and its targets."""
+
 
 class Logits(NamedTuple):
     """The targets of one prompt as directions."""

@@ -132,19 +132,15 @@ class Traced(NamedTuple):
 
 def effects(
     model: ReplacementModel, traced: Sequence[Traced], chosen: Sequence[Tensor], batch_size: int
-) -> list[Tensor]:
-    """Direct effects (len(chosen[b]), n_inputs) of all input nodes on some targets of each prompt b, on the
-    CPU.
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Direct effects of all input nodes on some targets of each prompt b, as they are computed: b, (m,)
+    places in `chosen[b]`, ascending, and the rows (m, n_inputs) on the CPU. Each place comes once.
 
     chosen: of each prompt (n,) int64 rows of its `starts`, on the CPU. `batch_size` targets walk together:
     those of several prompts when these are small; those of a large prompt in batches of like positions,
     because each batch can be cut after its last one. When the device's memory does not hold a batch, it goes
     in halves, and so do those after it.
     """
-    found = [
-        torch.zeros(len(rows), one.n_inputs, dtype=one.starts.gradient.dtype)
-        for one, rows in zip(traced, chosen, strict=True)
-    ]
     waiting = _batches(traced, chosen, batch_size)[::-1]
     limit = batch_size
     while waiting:
@@ -166,11 +162,7 @@ def effects(
             waiting.append(batch)
             continue
         for (number, places), effect in zip(batch, rows, strict=True):
-            if len(places) == len(found[number]) and torch.equal(places, torch.arange(len(places))):
-                found[number] = effect.cpu()
-            else:
-                found[number][places] = effect.cpu()
-    return found
+            yield number, places, effect.cpu()
 
 
 Batch = list[tuple[int, Tensor]]
