@@ -161,7 +161,7 @@ def test_attribute_writes_the_graph_json(run, tmp_path):
         (("--prompt", "the " * 100, "--out", "-"), "tokens"),
         (("--prompt", "the capital", "--out", "no/such/folder/g.json"), "cannot be written"),
         (("--prompt", "the capital", "--out", "-", "--memory", "lots"), "'lots' is not a size"),
-        (("--prompt", "the capital", "--out", "-", "--memory", "1MB"), "give at least"),
+        (("--prompt", "the capital", "--out", "-", "--memory", "1KB"), "give at least"),
         (("--prompt", "the capital", "--out", "-", "--model", "nowhere"), "nowhere"),
         (("--prompt", "the capital", "--out", "-", "--transcoders", "nowhere"), "nowhere"),
     ],
