@@ -1,4 +1,4 @@
-"""The API over HTTP: `/graphql` (GraphiQL in a browser), `/healthz`, `/readyz`, `/metrics`, a first page."""
+"""The API over HTTP: `/graphql` (GraphiQL in a browser), `/export`, `/healthz`, `/readyz`, `/metrics`."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,10 +12,12 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from api.downloads import Downloads
 from api.endpoint import GRAPHIQL_PACKAGE, Endpoint, graphql_schema, html
 from api.limits import Limits
 from api.loaders import Loaders
 from api.metrics import Metrics
+from api.seats import Seats
 from api.watch import Watch
 from schema.database import AsyncDatabase
 from schema.errors import AtlasError
@@ -43,6 +45,8 @@ def create_app(
     token: what requests must carry as `Authorization: Bearer …`; None: nothing.
     """
     chosen, metrics = limits or Limits(), Metrics()
+    schema, seats = graphql_schema(chosen), Seats(chosen.running, metrics)
+    downloads = Downloads(database, schema, chosen, metrics, seats)
 
     async def home(request: Request) -> Response:
         return HTMLResponse(html("home.html"))
@@ -71,7 +75,9 @@ def create_app(
             Route("/healthz", alive),
             Route("/readyz", ready),
             Route("/metrics", numbers),
-            Route("/graphql", Endpoint(database, chosen, metrics)),
+            Route("/graphql", Endpoint(database, schema, chosen, metrics, seats)),
+            Route("/export", downloads),
+            Route("/export/{name}", downloads),
             *_graphiql_files(),
         ],
         middleware=[Middleware(Watch, metrics, token)],

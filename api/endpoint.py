@@ -24,6 +24,7 @@ from api.limits import Limits
 from api.loaders import Context, Loaders
 from api.metrics import Metrics
 from api.query import Query
+from api.seats import Seats
 from schema.database import AsyncDatabase
 
 # A package of the files of GraphiQL alone: the page works without any other server.
@@ -60,12 +61,19 @@ class _Gone(Exception):
 class Endpoint(GraphQL[Context, None]):
     """The GraphQL endpoint of one API."""
 
-    def __init__(self, database: AsyncDatabase, limits: Limits, metrics: Metrics) -> None:
-        super().__init__(graphql_schema(limits), multipart_uploads_enabled=False)
+    def __init__(
+        self,
+        database: AsyncDatabase,
+        schema: strawberry.Schema,
+        limits: Limits,
+        metrics: Metrics,
+        seats: Seats,
+    ) -> None:
+        super().__init__(schema, multipart_uploads_enabled=False)
         self._database = database
         self._limits = limits
         self._metrics = metrics
-        self._running = 0
+        self._seats = seats
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,19 +88,15 @@ class Endpoint(GraphQL[Context, None]):
         except _Gone:
             return
         else:
-            if self._running >= self._limits.running:
-                response = refusal(
-                    429,
-                    "BUSY",
-                    f"The atlas is answering {self._running} queries, which is its limit",
-                    "ask again in a second",
-                    headers={"retry-after": "1"},
-                )
-            else:
-                answer = await self._answer(scope, body, receive)
+            refused = self._seats.refusal()
+            if refused is None:
+                with self._seats.seat():
+                    answer = await self._answer(scope, body, receive)
                 if answer is None:
                     return
                 response = answer
+            else:
+                response = refused
         await response(scope, receive, send)
 
     async def _body(self, receive: Receive) -> bytes:
@@ -120,14 +124,10 @@ class Endpoint(GraphQL[Context, None]):
 
         scope["atlas.loaders"] = loaders = Loaders(self._database, self._limits, self._metrics)
         work, left = asyncio.ensure_future(self._run(Request(scope, replay))), asyncio.ensure_future(gone())
-        self._running += 1
-        self._metrics.running.set(self._running)
         try:
             await asyncio.wait((work, left), return_when=asyncio.FIRST_COMPLETED)
             return work.result() if work.done() else None
         finally:
-            self._running -= 1
-            self._metrics.running.set(self._running)
             for task in (work, left):
                 task.cancel()
             loaders.cancel()

@@ -45,11 +45,13 @@ class Limits:
     cost: int = 50_000
     """Estimated cost of a query: about as many objects as its answer can have (see `cost`)."""
     running: int = 32
-    """Queries that are answered at the same time."""
+    """Queries and downloads that are answered at the same time."""
     introspection: bool = True
     """Whether the schema can be asked for; GraphiQL needs it."""
     timeout_s: float = 20.0
     """Seconds that one request may spend in the database."""
+    download_s: float = 300.0
+    """The same for a download."""
 
 
 class _Size(NamedTuple):

@@ -46,12 +46,7 @@ class Loaders:
 
         Raises QueryTimeoutError when the request's time is used up.
         """
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise QueryTimeoutError(
-                f"The request used up its {self._limits.timeout_s:g} s in the database",
-                next_step="ask for fewer rows (first: …), fewer circuits or less nesting",
-            )
+        left = self.left()
         # A task of its own, because a look-up that several resolvers wait for belongs to none of them.
         task = asyncio.create_task(ask_async(self._database, question, timeout_s=left, **parameters))
         self._running.add(task)
@@ -60,6 +55,16 @@ class Loaders:
                 return await task
         finally:
             self._running.discard(task)
+
+    def left(self) -> float:
+        """Seconds that the request may still spend in the database; QueryTimeoutError when there are none."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise QueryTimeoutError(
+                f"The request used up its {self._limits.timeout_s:g} s in the database",
+                next_step="ask for fewer rows (first: …), fewer circuits or less nesting",
+            )
+        return left
 
     def cancel(self) -> None:
         """Stop what still runs in the database, when nobody waits for the answer any more."""

@@ -15,7 +15,7 @@ from api.metrics import Metrics
 log = logging.getLogger("atlas.access")
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
-_PATHS = ("/", "/graphql", "/healthz", "/readyz", "/metrics")
+_PATHS = ("/", "/graphql", "/healthz", "/readyz", "/metrics", "/export")
 _OPEN = ("/", "/healthz", "/readyz")
 
 
@@ -59,7 +59,8 @@ class Watch:
         finally:
             seconds = time.perf_counter() - started
             # Paths that anybody can make up would make up as many counters.
-            path = scope["path"] if scope["path"] in _PATHS else "other"
+            path = "/export" if scope["path"].startswith("/export/") else scope["path"]
+            path = path if path in _PATHS else "other"
             self._metrics.requests.labels(path, str(status)).inc()
             self._metrics.request_seconds.labels(path).observe(seconds)
             fields = {

@@ -6,10 +6,14 @@ atlas = AtlasClient()
 atlas.query("{ families { name nCircuits } }")              # one answer, as it came
 atlas.frame("query ($after: String) { hubs(first: 100, after: $after) {"
             "  pageInfo { hasNextPage endCursor } nodes { frequency feature { id } } } }")   # all pages
+atlas.download("contrast.features", positive={"tags": ["refuse"]}, negative={"tags": ["comply"]})  # in one go
 atlas.circuit_graph("0123456789abcdef0123")                 # a networkx.DiGraph
 """
 
+import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +27,6 @@ if TYPE_CHECKING:
 
 DEFAULT_URL = "http://127.0.0.1:8000/graphql"
 _PAGE = "pageInfo { hasNextPage endCursor }"
-_CIRCUIT_NODES = f"""query ($id: ID!, $after: String) {{ circuit(id: $id) {{
-  nodes(first: 100, after: $after) {{ {_PAGE} nodes {{
-    id kind layer position index activation influence token probability feature {{ id }} }} }} }} }}"""
-_CIRCUIT_EDGES = f"""query ($id: ID!, $after: String) {{ circuit(id: $id) {{
-  edges(first: 100, after: $after) {{ {_PAGE}
-    nodes {{ weight share source {{ id }} target {{ id }} }} }} }} }}"""
 _RECURRING = f"""query ($least: Int!, $consistency: Float!, $families: [String!], $after: String) {{
   recurringEdges(minCircuits: $least, signConsistency: $consistency, families: $families, first: 100,
                  after: $after) {{
@@ -69,8 +67,55 @@ class AtlasClient:
         Raises UnreachableError when nothing answers, QueryError when the API answers with errors, InputError
         when the address is not that of an atlas.
         """
-        try:
+        with self._named():
             answer = self._http.post(self.url, json={"query": text, "variables": dict(variables or {})})
+        body = self._checked(answer)
+        if body.get("data") is None:
+            raise InputError(f"{self.url} answered without data", next_step="check the address")
+        return dict(body["data"])
+
+    def download(self, question: str, **arguments: Any) -> "polars.DataFrame":
+        """The whole list that a question answers, such as `circuit.edges`, in one request.
+
+        arguments: those of the GraphQL fields; input objects as dicts. `GET /export` lists questions,
+        arguments and columns. Raises what `query` raises.
+        """
+        polars = _library("polars")
+        return polars.read_ipc_stream(self._export(f"{question}.arrow", arguments))
+
+    def save(self, question: str, file: Path, **arguments: Any) -> None:
+        """`download`, written to a file as it comes; its ending says how: csv, parquet, arrow or jsonl."""
+        with (
+            self._named(),
+            self._http.stream(
+                "GET", self._export_url(f"{question}{file.suffix}"), params=_pairs(arguments)
+            ) as answer,
+        ):
+            if answer.status_code != 200:
+                answer.read()
+                self._checked(answer)
+            with file.open("wb") as out:
+                for piece in answer.iter_bytes():
+                    out.write(piece)
+
+    def _export_url(self, name: str) -> str:
+        return f"{self.url.removesuffix('/graphql')}/export/{name}"
+
+    def _export(self, name: str, arguments: Mapping[str, Any]) -> bytes:
+        with self._named():
+            answer = self._http.get(self._export_url(name), params=_pairs(arguments))
+        if answer.status_code != 200:
+            self._checked(answer)
+        return answer.content
+
+    def _lines(self, question: str, **arguments: Any) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._export(f"{question}.jsonl", arguments).splitlines()]
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors of the connection as ours."""
+        try:
+            yield
         except httpx.TimeoutException as error:
             raise LimitError(
                 f"{self.url} did not answer in {self._http.timeout.read:.0f} s",
@@ -81,6 +126,9 @@ class AtlasClient:
                 f"No atlas answers at {self.url}",
                 next_step="start it with `atlas serve` (or `make demo`), or give another address with --api",
             ) from error
+
+    def _checked(self, answer: httpx.Response) -> dict[str, Any]:
+        """The body of an answer without errors."""
         try:
             body = answer.json()
         except ValueError:
@@ -99,7 +147,7 @@ class AtlasClient:
                 str(extensions.get("code") or "GRAPHQL"),
                 extensions.get("nextStep"),
             )
-        return dict(body["data"])
+        return dict(body)
 
     def nodes(
         self, text: str, variables: Mapping[str, Any] | None = None, *, field: str | None = None
@@ -135,15 +183,13 @@ class AtlasClient:
     def circuit_graph(self, circuit: str) -> "networkx.DiGraph":
         """The attribution graph of a circuit: nodes by id, edges with `weight` and `share`.
 
-        Raises InputError for a circuit that does not exist.
+        Raises QueryError for a circuit that does not exist.
         """
         graph = _library("networkx").DiGraph(circuit=circuit)
-        for node in self.nodes(_CIRCUIT_NODES, {"id": circuit}):
-            graph.add_node(node.pop("id"), **{**node, "feature": (node["feature"] or {}).get("id")})
-        for edge in self.nodes(_CIRCUIT_EDGES, {"id": circuit}):
-            graph.add_edge(
-                edge["source"]["id"], edge["target"]["id"], weight=edge["weight"], share=edge["share"]
-            )
+        for node in self._lines("circuit.nodes", id=circuit):
+            graph.add_node(node.pop("id"), **{**node, "kind": node["kind"].upper()})
+        for edge in self._lines("circuit.edges", id=circuit):
+            graph.add_edge(edge["source"], edge["target"], weight=edge["weight"], share=edge["share"])
         return graph
 
     def feature_graph(
@@ -178,6 +224,20 @@ def _page(data: Mapping[str, Any], field: str | None) -> Mapping[str, Any]:
             "(an id that does not exist has none)",
         )
     return dict(pages[0])
+
+
+def _pairs(arguments: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:
+    """Arguments as a query string has them."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in arguments.items():
+        if isinstance(value, Mapping):
+            pairs += _pairs(value, f"{prefix}{name}.")
+        elif value is not None:
+            values = value if isinstance(value, list | tuple) else [value]
+            pairs += [
+                (prefix + name, str(each).lower() if isinstance(each, bool) else str(each)) for each in values
+            ]
+    return tuple(pairs)
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -6,7 +6,7 @@ parameters; query text is always a literal of ours.
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,6 +22,8 @@ Parameters = Mapping[str, Any] | None
 Rows = list[dict[str, Any]]
 
 CONNECT_S = 5.0
+STREAMED_ROWS = 8
+"""Rows that the driver asks for at a time when a query is streamed."""
 _ADDRESS = re.compile(r"(bolt|neo4j)(\+s|\+ssc)?://.")
 _ADDRESS_NEXT = "write it as bolt://host:7687 or neo4j+s://host"
 # The driver tells its logger of every retry; who wants to read that adds a handler.
@@ -159,6 +161,21 @@ class AsyncDatabase:
         with _translated(self.uri, timeout_s):
             async with self._driver.session(default_access_mode=neo4j.READ_ACCESS) as session:
                 return await session.execute_read(work)
+
+    async def stream(
+        self, text: str, parameters: Parameters = None, *, timeout_s: float | None = None
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The rows of a query that only reads, as they come; raises what `read` raises.
+
+        Few are in memory at a time, so rows may be large. Closing the generator ends the query.
+        """
+        with _translated(self.uri, timeout_s):
+            async with self._driver.session(
+                default_access_mode=neo4j.READ_ACCESS, fetch_size=STREAMED_ROWS
+            ) as session:
+                result = await session.run(neo4j.Query(text, timeout=timeout_s), _plain(parameters))
+                async for record in result:
+                    yield dict(record.items())
 
     async def close(self) -> None:
         await self._driver.close()

@@ -6,7 +6,8 @@ outside travel as parameters, never as text of a query.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -58,6 +59,32 @@ async def ask_async(
     """`ask`, on the asynchronous driver."""
     records = await database.read(question.text, parameters, timeout_s=timeout_s)
     return [question.decode(record) for record in records]
+
+
+CHUNK = 1000
+"""Entries of a streamed list that travel together."""
+
+EVERYTHING = 2**31 - 1
+"""The longest page that Cypher's lists can have."""
+
+
+async def stream_async(
+    database: AsyncDatabase, question: Question[Any], *, timeout_s: float, **parameters: object
+) -> AsyncGenerator[list[Any], None]:
+    """The whole list that the pages of `question` are stretches of, in pieces of at most `CHUNK` entries.
+
+    The question's own Cypher runs once, as a subquery; the database holds the sorted list, which is why the
+    limit on its transactions bounds it, and this side a few pieces.
+    """
+    text = (
+        f"CALL () {{\n{question.text}\n}}\n"
+        "UNWIND range(0, size(rows) - 1, $chunk) AS start\n"
+        "RETURN rows[start .. start + $chunk] AS rows"
+    )
+    asked = {**parameters, "skip": 0, "limit": EVERYTHING, "chunk": CHUNK}
+    async with aclosing(database.stream(text, asked, timeout_s=timeout_s)) as records:
+        async for record in records:
+            yield record["rows"]
 
 
 def words_of(search: str) -> list[str]:

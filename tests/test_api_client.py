@@ -3,6 +3,7 @@
 import csv
 import io
 
+import polars
 import pytest
 from conftest import free_port
 from oracle import drives, feature_id
@@ -85,8 +86,31 @@ def test_a_circuit_as_a_graph(atlas, circuits):
         )
         feature = feature_id(circuit, node) if node.kind is NodeKind.FEATURE else None
         assert (known["influence"], known["feature"]) == (node.influence, feature)
-    with pytest.raises(InputError, match="no lists"):
+    with pytest.raises(QueryError, match="no circuit"):
         atlas.circuit_graph("no such circuit")
+
+
+def test_a_download_as_a_frame_and_as_a_file(atlas, circuits, tmp_path):
+    sets = {"positive": {"families": ["capitals"]}, "negative": {"families": ["antonyms"]}}
+    frame = atlas.download("contrast.features", **sets, minCircuits=2)
+    answer = atlas.frame(
+        """query ($after: String) {
+          contrast(positive: {families: ["capitals"]}, negative: {families: ["antonyms"]}) {
+            features(minCircuits: 2, first: 100, after: $after) {
+            pageInfo { hasNextPage endCursor } nodes { auroc lift feature { id } } } } }"""
+    )
+    assert frame.height > 5
+    assert frame.select("auroc", "lift", "feature").rows() == answer.rows()
+    for ending in ("csv", "parquet", "arrow", "jsonl"):
+        file = tmp_path / f"frame.{ending}"
+        atlas.save("contrast.features", file, **sets, minCircuits=2)
+        name = {"arrow": "read_ipc_stream", "jsonl": "read_ndjson"}.get(ending, f"read_{ending}")
+        found = getattr(polars, name)(file)
+        assert found["feature"].to_list() == frame["feature"].to_list()
+    with pytest.raises(QueryError, match="no argument 'bye'"):
+        atlas.download("hubs", bye=1)
+    with pytest.raises(QueryError, match="cannot be had as 'xlsx'"):
+        atlas.save("hubs", tmp_path / "hubs.xlsx")
 
 
 def test_recurring_effects_as_a_graph(atlas, circuits):
