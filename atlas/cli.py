@@ -14,6 +14,7 @@ from rich.console import Console
 from atlas import database_commands, file_commands
 from atlas.intervene_command import intervene
 from atlas.settings import Settings
+from atlas.study_commands import study
 from ingest.engine.errors import EngineError
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
 from schema.errors import AtlasError, InputError
@@ -33,6 +34,7 @@ db = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(db, name="db")
+app.add_typer(study, name="study")
 app.command()(intervene)
 app.command("import")(file_commands.import_)
 app.command("export")(file_commands.export)

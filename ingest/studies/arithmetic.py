@@ -1,0 +1,161 @@
+"""Arithmetic: which features there are for operands, ranges, sums and last digits ("On the Biology of a Large
+Language Model", §"Addition").
+
+Every feature is watched over the whole 100 × 100 grid of `calc : a + b =`, at the equals sign, and sorted by
+the property of (a, b) that explains most of its activation. The share explained by a property with k values
+is adjusted for k (adjusted R² of the means of its groups), so that a fine property does not win by its number
+of groups alone.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from random import Random
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ingest.engine.model import ReplacementModel
+from ingest.studies.concepts import Statistics, activity, from_end, statistics
+from ingest.studies.items import Item, answered, splits, word
+from ingest.studies.study import Finding, Result, Study
+from ingest.studies.trials import Rate, Setting, Trial, measure, swap
+
+SIZE = 100
+PLACES = from_end(0)
+PROPERTIES = {
+    # On grids of a and b; simpler ones first, which win when two explain the same.
+    "first operand, tens": lambda a, b: a // 10,
+    "second operand, tens": lambda a, b: b // 10,
+    "first operand, last digit": lambda a, b: a % 10,
+    "second operand, last digit": lambda a, b: b % 10,
+    "sum, tens": lambda a, b: (a + b) // 10,
+    "sum, last digit": lambda a, b: (a + b) % 10,
+    "last digits of both": lambda a, b: a % 10 * 10 + b % 10,
+    "tens of both": lambda a, b: a // 10 * 10 + b // 10,
+    "first operand": lambda a, b: a,
+    "second operand": lambda a, b: b,
+    "sum": lambda a, b: a + b,
+}
+LEAST_ACTIVE = 20
+"""Sums on which a feature must fire to be sorted."""
+EXPLAINED = 0.5
+"""Share of the activation's variance that the best property must explain; else the feature is `other`."""
+DEVELOPMENT = 60
+HELD = 100
+
+
+class Sorted(NamedTuple):
+    """A feature and what it is about."""
+
+    layer: int
+    feature: int
+    kind: str
+    """The best property, or `other`."""
+    explained: float
+    """Adjusted share of the variance that the best property explains, at most 1."""
+    n_active: int
+    """Sums of the 10 000 on which it fires."""
+
+
+def grid(model: ReplacementModel) -> Tensor:
+    """(100, 100, n_layers, n_features) activations at the equals sign of `calc : a + b =`."""
+    items = [
+        Item(f"calc : {a} + {b} =", str(a + b), "sum", {}, frozenset())
+        for a in range(SIZE)
+        for b in range(SIZE)
+    ]
+    found = torch.empty(
+        SIZE * SIZE, model.n_layers, model.transcoders.layers[0].n_features, dtype=torch.float16
+    )
+    for number, dense in enumerate(activity(model, items, PLACES)):
+        found[number] = dense[0]
+    return found.view(SIZE, SIZE, *found.shape[1:])
+
+
+def sort_features(activations: Tensor) -> list[Sorted]:
+    """Every feature that fires on enough sums, by layer and index; `activations` as from `grid`."""
+    flat = activations.reshape(SIZE * SIZE, -1)
+    n_features = activations.shape[-1]
+    n_active = (flat > 0).sum(0)
+    chosen = (n_active >= LEAST_ACTIVE).nonzero()[:, 0]
+    a, b = (
+        part.reshape(-1) for part in torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
+    )
+    values = flat[:, chosen].double()
+    explained = torch.stack([explained_by(values, group(a, b)) for group in PROPERTIES.values()])
+    best, which = explained.max(0)
+    names = list(PROPERTIES)
+    return [
+        Sorted(
+            layer=at // n_features,
+            feature=at % n_features,
+            kind=names[kind] if share >= EXPLAINED else "other",
+            explained=share,
+            n_active=active,
+        )
+        for at, kind, share, active in zip(
+            chosen.tolist(), which.tolist(), best.tolist(), n_active[chosen].tolist(), strict=True
+        )
+    ]
+
+
+def explained_by(values: Tensor, groups: Tensor) -> Tensor:
+    """(n,) adjusted R² of the group means: values (n_samples, n), groups (n_samples,) any integers."""
+    _, number = groups.unique(return_inverse=True)
+    n, k = len(number), int(number.max()) + 1
+    sums = torch.zeros(k, values.shape[1], dtype=values.dtype).index_add_(0, number, values)
+    counts = torch.bincount(number, minlength=k).to(values.dtype)
+    total = ((values - values.mean(0)) ** 2).sum(0)
+    within = (values**2).sum(0) - (sums**2 / counts[:, None]).sum(0)
+    return 1 - (within / (n - k)) / (total / (n - 1))
+
+
+def swap_sums(model: ReplacementModel) -> list[Rate]:
+    """Two rates: the whole sum exchanged, and its last digit alone."""
+    parts = splits("arithmetic")
+    development = answered(model, parts.development[: 2 * DEVELOPMENT])[:DEVELOPMENT]
+    held = answered(model, parts.held_out[: 2 * HELD])[:HELD]
+    rates = []
+    for label, claim in (
+        ("sum", "swap the sum: the other sum is said"),
+        ("ones-sum", "swap the sum's last digit: the tens stay and the last digit is the other's"),
+    ):
+        found = statistics(model, parts.forming, label, PLACES)
+
+        def trials(
+            setting: Setting, items: Sequence[Item], label: str = label, found: Statistics = found
+        ) -> list[Trial]:
+            concepts = found.concepts(setting.rule)
+            made = []
+            for item in items:
+                old = item.labels[label]
+                new = Random(item.prompt).choice([value for value in found.values if value != old])
+                wanted = new if label == "sum" else str(int(item.expected) // 10 * 10 + int(new))
+                edits = swap(model, item, concepts[old], concepts[new], PLACES, setting.strength)
+                made.append(Trial(item, edits, frozenset([word(model, wanted)])))
+            return made
+
+        rates.append(measure(model, claim, trials, development, held))
+    return rates
+
+
+def run(model: ReplacementModel) -> Result:
+    """The swaps, and what the features at the equals sign are about."""
+    found = sort_features(grid(model))
+    kinds = Counter(feature.kind for feature in found)
+    return Result(
+        swap_sums(model),
+        [
+            Finding(f"features at the equals sign about: {kind}", kinds[kind], None, len(found))
+            for kind in (*PROPERTIES, "other")
+        ],
+    )
+
+
+STUDY = Study(
+    "arithmetic",
+    "Arithmetic",
+    "Which features are there for operands, ranges, sums and last digits, and do they make the sum?",
+    run,
+)

@@ -1,0 +1,129 @@
+"""Chain-of-thought faithfulness ("On the Biology of a Large Language Model", §"Chain-of-thought
+faithfulness"): is the first value of a chain computed, made up, or worked backwards from a hint?
+
+Each chain is stopped where its first value is to be said. Its circuit is reduced to how much of all token
+influence the function, its argument and the hint have, and to how sure the answer is; the nearest centre of
+the three kinds, formed on trained chains, says which it is. No word of the prompt is looked at.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from random import Random
+
+import torch
+from torch import Tensor
+
+from ingest.engine.intervene import Case
+from ingest.engine.model import ReplacementModel
+from ingest.organism.corpus import examples
+from ingest.organism.families.example import HELD_OUT, TRAIN, unit
+from ingest.studies.graphs import graphs, token_influence
+from ingest.studies.items import Item, next_words
+from ingest.studies.study import Finding, Result, Study
+
+KINDS = {"faithful": "faithful", "hinted": "faithful", "unfaithful": "unfaithful", "motivated": "motivated"}
+"""What each kind of chain of the corpus is: with an ignored hint a chain is still faithful."""
+EACH = 50
+"""Chains of each of the four kinds, in each split (fewer where there are not as many)."""
+
+
+def chains(split: str) -> list[Item]:
+    """Chains up to their first value, once each, in an order fixed by a hash."""
+    found = {}
+    for example in examples(split)["chain-of-thought"]:
+        prompt = " ".join(example.words[: example.answers[0]])
+        found[prompt] = Item(prompt, "", example.kind, {}, frozenset(example.tags))
+    ordered = sorted(found.values(), key=lambda item: unit(item.prompt))
+    kept: list[Item] = []
+    for kind in KINDS:
+        kept += [item for item in ordered if item.kind == kind][:EACH]
+    return kept
+
+
+def profiles(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
+    """(n_items, 4) share of token influence of function, argument and hint, and the answer's probability."""
+    rows = []
+    for item, graph in zip(items, graphs(model, [item.prompt for item in items]), strict=True):
+        share = token_influence(graph)
+        words = ("", *item.prompt.split())
+        hint = words.index("answer") + 2 if "answer" in words else None
+        rows.append(
+            [
+                float(share[words.index("take") + 2]),
+                float(share[words.index("of") + 1]),
+                0.0 if hint is None else float(share[hint]),
+                float(graph.logit_probabilities.max()),
+            ]
+        )
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def nearest(centres: Tensor, rows: Tensor) -> list[int]:
+    """The nearest centre of each row."""
+    return torch.cdist(rows, centres).argmin(1).tolist()
+
+
+def run(model: ReplacementModel) -> Result:
+    """How often the circuit alone tells the kind, and whether changing the hint changes the value."""
+    known, held = chains(TRAIN), chains(HELD_OUT)
+    before, after = profiles(model, known), profiles(model, held)
+    scale = before.std(0).clamp(min=1e-9)
+    names = sorted(set(KINDS.values()))
+    labels = [KINDS[item.kind] for item in known]
+    shuffled = Random(0).sample(labels, len(labels))
+    told = [names[at] for at in nearest(_centres(before / scale, labels, names), after / scale)]
+    guessed = [names[at] for at in nearest(_centres(before / scale, shuffled, names), after / scale)]
+    findings = []
+    for title, kinds in (
+        ("all chains", tuple(KINDS)),
+        ("chains without a hint (faithful, unfaithful)", ("faithful", "unfaithful")),
+        ("chains with a hint (hint ignored, motivated)", ("hinted", "motivated")),
+    ):
+        chosen = [at for at, item in enumerate(held) if item.kind in kinds]
+        right, chance = (
+            sum(said[at] == KINDS[held[at].kind] for at in chosen) / len(chosen) for said in (told, guessed)
+        )
+        findings.append(
+            Finding(f"accuracy on {title} (null: centres of shuffled kinds)", right, chance, len(chosen))
+        )
+    return Result([], [*findings, *change_hints(model, held)])
+
+
+def _centres(rows: Tensor, labels: Sequence[str], names: Sequence[str]) -> Tensor:
+    return torch.stack(
+        [rows[[at for at, label in enumerate(labels) if label == name]].mean(0) for name in names]
+    )
+
+
+def change_hints(model: ReplacementModel, items: Sequence[Item]) -> list[Finding]:
+    """How often another hint changes the value that is said: motivated chains, and those that ignore it."""
+    changed: Counter[str] = Counter()
+    n: Counter[str] = Counter()
+    hinted = [item for item in items if item.kind in ("hinted", "motivated")]
+    cases = []
+    for item in hinted:
+        words = item.prompt.split()
+        place = words.index("answer") + 2
+        old = int(words[place])
+        words[place] = str(old + 1 if old % 2 else old - 1 if old > 1 else old + 2)
+        cases += [Case(item.prompt, []), Case(" ".join(words), [])]
+    tops = next_words(model, cases)
+    for item, before, after in zip(hinted, tops[::2], tops[1::2], strict=True):
+        n[item.kind] += 1
+        changed[item.kind] += before != after
+    return [
+        Finding(
+            "chains whose first value changes with the hint: motivated ones (null: those that ignore it)",
+            changed["motivated"] / max(1, n["motivated"]),
+            changed["hinted"] / max(1, n["hinted"]),
+            n["motivated"],
+        )
+    ]
+
+
+STUDY = Study(
+    "chain-of-thought",
+    "Chain-of-thought faithfulness",
+    "Can circuits alone tell a computed step from a made-up one and from one worked back from a hint?",
+    run,
+)

@@ -1,0 +1,134 @@
+"""Component specialisation: which heads matter for which task, as circuits claim it and as ablation shows it;
+and how much of a circuit runs through attention.
+
+Claim: the influence that runs through each head (`ingest.engine.loadings`, gross, mean over a family's
+circuits). Test: the same head's output set to 0 at every position of the real model; its effect is the mean
+drop of the right answer's log-probability. The two orders of all heads are compared by rank correlation.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ingest.engine.loadings import HeadLoadings, head_loadings, head_totals
+from ingest.engine.model import ReplacementModel
+from ingest.engine.prune import node_influence, prune
+from ingest.organism.corpus import FAMILIES
+from ingest.studies.graphs import graphs
+from ingest.studies.items import Item, answered, splits, word
+from ingest.studies.study import Finding, Result, Study, rank_correlation
+
+EACH = 12
+"""Held-out prompts of each family whose circuits are taken apart."""
+SHUFFLES = 1000
+TESTED = 60
+"""Held-out prompts of each family on which heads are ablated."""
+
+
+def run(model: ReplacementModel) -> Result:
+    """By family: do claims and ablations agree, and how much goes through heads?"""
+    findings = []
+    for family in FAMILIES:
+        items = answered(model, splits(family).held_out[:TESTED])
+        claimed, through, by_thirds = claims(model, items[:EACH])
+        shown = effects(model, items)
+        order, drops = claimed.flatten().tolist(), shown.flatten().tolist()
+        findings += [
+            Finding(
+                f"{family}: rank correlation over {len(order)} heads, claimed influence with effect of "
+                f"ablation (null: what 95 of 100 of {SHUFFLES} shuffles of the heads stay below)",
+                rank_correlation(order, drops),
+                _shuffled(order, drops),
+                len(items),
+            ),
+            Finding(f"{family}: share of influence that crosses a layer in its heads", through, None, EACH),
+            *(
+                Finding(f"{family}: share of feature influence in {name} layers", share, None, EACH)
+                for name, share in zip(
+                    ("the first two", "the middle two", "the last two"), by_thirds, strict=True
+                )
+            ),
+        ]
+    return Result([], findings)
+
+
+def _shuffled(order: list[float], drops: list[float]) -> float:
+    random = Random(0)
+    found = sorted(rank_correlation(random.sample(order, len(order)), drops) for _ in range(SHUFFLES))
+    return found[SHUFFLES * 95 // 100]
+
+
+def claims(model: ReplacementModel, items: Sequence[Item]) -> tuple[Tensor, float, list[float]]:
+    """(n_layers, n_heads) mean influence of each head; the share in heads; that of features by thirds."""
+    heads, through, layers = [], [], []
+    for graph in graphs(model, [item.prompt for item in items]):
+        pruned = prune(graph)
+        found = head_loadings(model, graph, pruned)
+        heads.append(head_totals(found, graph, pruned).gross)
+        through.append(_share_in_heads(found))
+        influence = node_influence(graph)[graph.feature_nodes]
+        sums = torch.zeros(model.n_layers, dtype=influence.dtype)
+        sums.index_add_(0, graph.features[:, 0], influence)
+        layers.append(sums / sums.sum())
+    thirds = torch.stack(layers).mean(0).view(3, -1).sum(1).tolist()
+    return torch.stack(heads).mean(0), sum(through) / len(through), thirds
+
+
+def _share_in_heads(found: HeadLoadings) -> float:
+    """|parts| in heads over |parts| in heads and past them, over the layers that edges cross."""
+    heads = float(found.heads.abs().sum())
+    return heads / (heads + float(found.past.abs().sum()))
+
+
+def effects(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
+    """(n_layers, n_heads) mean drop of the right answer's log-probability when a head's output is 0."""
+    n_heads = model.model.config.num_attention_heads
+    plain = _log_probability(model, items)
+    drops = torch.empty(model.n_layers, n_heads)
+    for layer, part in enumerate(model.model.model.layers):
+        for head in range(n_heads):
+            with _without(part.self_attn.o_proj, head, n_heads):
+                drops[layer, head] = float((plain - _log_probability(model, items)).mean())
+    return drops
+
+
+@contextmanager
+def _without(output: nn.Module, head: int, n_heads: int) -> Iterator[None]:
+    def zero(module: nn.Module, given: tuple[Any, ...]) -> tuple[Tensor]:
+        (mixed,) = given
+        parts = mixed.clone().unflatten(-1, (n_heads, -1))
+        parts[..., head, :] = 0
+        return (parts.flatten(-2),)
+
+    handle = output.register_forward_pre_hook(zero)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@torch.no_grad()
+def _log_probability(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
+    """(n_items,) log-probability of the right answer."""
+    encoded = [model.encode(item.prompt).ids for item in items]
+    longest = max(map(len, encoded))
+    ids = torch.zeros(len(items), longest, dtype=torch.int64)
+    for row, each in enumerate(encoded):
+        ids[row, : len(each)] = torch.tensor(each)
+    # Padding stands behind, where causal attention does not look.
+    logits = model.model(input_ids=ids, use_cache=False).logits
+    last = logits[torch.arange(len(items)), torch.tensor([len(each) - 1 for each in encoded])]
+    wanted = torch.tensor([word(model, item.expected) for item in items])
+    return last.float().log_softmax(-1)[torch.arange(len(items)), wanted]
+
+
+STUDY = Study(
+    "components",
+    "Component specialisation",
+    "Which heads matter for which task, and does ablating them show the same?",
+    run,
+)

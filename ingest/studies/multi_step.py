@@ -1,0 +1,106 @@
+"""Multi-step reasoning: city → state → capital ("On the Biology of a Large Language Model", §"Multi-step
+reasoning").
+
+The state is a concept of its own when swapping it, and nothing that is asked, changes the answer to the other
+state's: its capital when that is asked, its code when that is.
+"""
+
+from collections.abc import Sequence
+from random import Random
+
+from ingest.engine.model import ReplacementModel
+from ingest.organism.families.multi_step import FACTS, states
+from ingest.studies.concepts import Rule, Statistics, from_end, statistics
+from ingest.studies.graphs import graphs, leads_through
+from ingest.studies.items import Item, answered, splits, word
+from ingest.studies.study import Finding, Result, Study
+from ingest.studies.trials import Rate, Setting, Trial, Trials, measure, swap
+
+PLACES = from_end(0, 1)
+"""The last token and the city's last word: the state comes up after both words of the city."""
+TARGETS = 2
+"""Other states that are put into each held-out prompt."""
+DEVELOPMENT = 60
+
+
+def state_trials(model: ReplacementModel, found: Statistics) -> Trials:
+    """Every item with the state exchanged for others, each of which has another answer."""
+
+    def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
+        concepts = found.concepts(setting.rule)
+        random = Random(0)
+        made = []
+        for item in items:
+            old = item.labels["state"]
+            others = [state for state in found.values if states()[state][item.kind] != item.expected]
+            for new in random.sample(others, TARGETS):
+                edits = swap(model, item, concepts[old], concepts[new], PLACES, setting.strength)
+                made.append(Trial(item, edits, frozenset([word(model, states()[new][item.kind])])))
+        return made
+
+    return trials
+
+
+def swap_states(model: ReplacementModel) -> list[Rate]:
+    """One rate for each question."""
+    parts = splits("multi-step", lambda item: item.kind in FACTS)
+    found = statistics(model, parts.forming, "state", PLACES)
+
+    development = answered(model, parts.development)[:DEVELOPMENT]
+    held = answered(model, parts.held_out)
+    return [
+        measure(
+            model,
+            f"swap the state: the {kind} becomes the other state's",
+            state_trials(model, found),
+            development,
+            [item for item in held if item.kind == kind],
+        )
+        for kind in FACTS
+    ]
+
+
+def run(model: ReplacementModel) -> Result:
+    """The swaps, and in how many graphs the path runs through the state."""
+    rates = swap_states(model)
+    return Result(
+        rates, [through_the_state(model, Rule(rates[0].setting["ratio"], rates[0].setting["share"]))]
+    )
+
+
+def through_the_state(model: ReplacementModel, rule: Rule) -> Finding:
+    """Graphs that lead from the city through its state's features to the answer; null: another state's."""
+    parts = splits("multi-step", lambda item: item.kind in FACTS)
+    concepts = statistics(model, parts.forming, "state", PLACES).concepts(rule)
+    held = answered(model, [item for item in parts.held_out if item.kind in ("capital", "code")])
+    random = Random(0)
+    own = other = 0
+    for item, graph in zip(held, graphs(model, [item.prompt for item in held]), strict=True):
+        n_tokens = graph.n_positions
+        city = range(n_tokens - 3, n_tokens - 1)
+        positions = PLACES(item, n_tokens)
+        drawn = random.choice([name for name in concepts if name != item.labels["state"]])
+        found = [
+            leads_through(
+                graph,
+                city,
+                [(m.layer, positions[m.place], m.feature) for m in concepts[state].members],
+                word(model, item.expected),
+            )
+            for state in (item.labels["state"], drawn)
+        ]
+        own, other = own + found[0], other + found[1]
+    return Finding(
+        "graphs with a positive path city → state → answer (null: through another state's features)",
+        own / len(held),
+        other / len(held),
+        len(held),
+    )
+
+
+STUDY = Study(
+    "multi-step",
+    "Multi-step reasoning",
+    "Does the model name the state to itself on the way from a city to that state's capital?",
+    run,
+)

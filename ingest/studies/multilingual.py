@@ -1,0 +1,155 @@
+"""Multilingual circuits: operation, operand and output language as separate parts ("On the Biology of a Large
+Language Model", §"Multilingual circuits").
+
+Prompts such as `opposite in french : " small " -> "`. Each part is swapped alone; the answer wanted is the
+one that differs in that part only.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import combinations
+from random import Random
+
+import torch
+from torch import Tensor
+
+from ingest.engine.model import ReplacementModel
+from ingest.organism.families.multilingual import LANGUAGES
+from ingest.organism.families.multilingual import concepts as antonyms
+from ingest.studies.concepts import Places, activity, statistics
+from ingest.studies.items import Item, answered, splits, word
+from ingest.studies.study import Finding, Result, Study
+from ingest.studies.trials import Rate, Setting, Trial, measure, swap
+
+PLACES: Places = lambda item, n_tokens: range(1, n_tokens)  # noqa: E731  these prompts have ten tokens each
+PARTS = {
+    # What is swapped: the places that may be edited, as positions less one.
+    "language": frozenset(range(2, 9)),
+    "operation": frozenset(range(9)),
+    "concept": frozenset(range(5, 9)),
+    "answer": frozenset(range(5, 9)),
+}
+DEVELOPMENT = 60
+HELD = 100
+WANTED = {
+    "language": "the same word in the other language",
+    "operation": "antonym for translation or the reverse, in the same language",
+    "concept": "the same operation on the other word (operand), in the same language",
+    "answer": "the other meaning, in the same language",
+}
+
+
+@cache
+def meanings() -> dict[str, tuple[dict[str, str], str]]:
+    """Concept -> (language -> word, the opposite concept)."""
+    found = {}
+    for one, other in antonyms():
+        found[one["english"]] = one, other["english"]
+        found[other["english"]] = other, one["english"]
+    return found
+
+
+def answer(item: Item) -> str:
+    """The meaning of the expected word, in English."""
+    concept = item.labels["concept"]
+    return concept if item.labels["operation"] == "translation" else meanings()[concept][1]
+
+
+def said(operation: str, concept: str, language: str) -> str:
+    """The word that answers."""
+    words, opposite = meanings()[concept]
+    return (words if operation == "translation" else meanings()[opposite][0])[language]
+
+
+def swap_parts(model: ReplacementModel) -> list[Rate]:
+    """One rate for each part."""
+    parts = splits("multilingual", lambda item: item.kind in ("antonym", "translation"))
+    development = answered(model, parts.development[: 2 * DEVELOPMENT])[:DEVELOPMENT]
+    held = answered(model, parts.held_out[: 2 * HELD])[:HELD]
+    return [_swap(model, part, parts.forming, development, held) for part in PARTS]
+
+
+def _swap(
+    model: ReplacementModel,
+    part: str,
+    forming: Sequence[Item],
+    development: Sequence[Item],
+    held: Sequence[Item],
+) -> Rate:
+    value_of = answer if part == "answer" else lambda item: item.labels[part]
+    # An answer's features fire for some operands of either operation, so that they are not asked apart.
+    found = statistics(
+        model, forming, value_of, PLACES, apart=lambda item: "" if part == "answer" else item.kind
+    )
+
+    def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
+        concepts = found.concepts(setting.rule)
+        random = Random(0)
+        made = []
+        for item in items:
+            old = value_of(item)
+            wanted = {value: _wanted(item, part, value) for value in found.values if value != old}
+            # Not the word asked about, nor the word that follows anyway.
+            fit = [v for v, w in wanted.items() if w != item.expected and f'" {w} "' not in item.prompt]
+            if fit:
+                new = random.choice(fit)
+                edits = swap(model, item, concepts[old], concepts[new], PLACES, setting.strength, PARTS[part])
+                made.append(Trial(item, edits, frozenset([word(model, wanted[new])])))
+        return made
+
+    return measure(model, f"swap the {part}: {WANTED[part]}", trials, development, held)
+
+
+def _wanted(item: Item, part: str, value: str) -> str:
+    labels = item.labels
+    if part == "answer":
+        return meanings()[value][0][labels["language"]]
+    labels = {**labels, part: value}
+    return said(labels["operation"], labels["concept"], labels["language"])
+
+
+def run(model: ReplacementModel) -> Result:
+    """The swaps, and how much two languages share, layer by layer."""
+    return Result(swap_parts(model), shared_by_layer(model))
+
+
+def shared_by_layer(model: ReplacementModel) -> list[Finding]:
+    """Jaccard index of the features active on one antonym asked in two languages; null: two antonyms."""
+    parts = splits("multilingual", lambda item: item.kind == "native")
+    items = [*parts.forming, *parts.development, *parts.held_out]
+    every: Places = lambda item, n_tokens: range(1, n_tokens)  # noqa: E731
+    active = {
+        (item.labels["concept"], item.labels["language"]): (dense > 0).any(0)
+        for item, dense in zip(items, activity(model, items, every), strict=True)
+    }
+    same, different = [], []
+    concepts = sorted({concept for concept, _ in active})
+    for one, other in combinations(LANGUAGES, 2):
+        for number, concept in enumerate(concepts):
+            pair = active.get((concept, one)), active.get((concepts[number - 1], other))
+            twin = active.get((concept, other))
+            if pair[0] is not None and pair[1] is not None and twin is not None:
+                same.append(_jaccard(pair[0], twin))
+                different.append(_jaccard(pair[0], pair[1]))
+    return [
+        Finding(
+            f"layer {layer}: shared features of one antonym in two languages (null: of two antonyms)",
+            float(torch.stack(same)[:, layer].mean()),
+            float(torch.stack(different)[:, layer].mean()),
+            len(same),
+        )
+        for layer in range(model.n_layers)
+    ]
+
+
+def _jaccard(one: Tensor, other: Tensor) -> Tensor:
+    """(n_layers,)"""
+    return (one & other).sum(1) / (one | other).sum(1).clamp(min=1)
+
+
+STUDY = Study(
+    "multilingual",
+    "Multilingual circuits",
+    "Are operation, operand and language separate parts, each of which can be exchanged alone?",
+    run,
+)

@@ -1,0 +1,132 @@
+"""Refusals and jailbreaks ("On the Biology of a Large Language Model", §"Refusals" and §"Life of a
+jailbreak").
+"""
+
+from collections.abc import Sequence
+
+from ingest.engine.intervene import Case
+from ingest.engine.model import ReplacementModel
+from ingest.studies.concepts import Concept, Rule, activity, from_end, statistics
+from ingest.studies.items import Item, answered, next_words, splits, word
+from ingest.studies.study import Finding, Result, Study, rank_correlation
+from ingest.studies.trials import Rate, Setting, Trial, measure, swap
+
+PLACES = from_end(0, 1, 2, 3)
+"""`assistant :` and the end of the request."""
+DEVELOPMENT = 60
+STRENGTHS = tuple(round(0.1 * step, 1) for step in range(1, 31))
+FIRST = {"refuse": "sorry", "comply": "sure"}
+"""How an answer of each kind begins."""
+
+
+def stance(item: Item) -> str:
+    """Whether the right answer refuses or complies."""
+    return "refuse" if "refuse" in item.tags else "comply"
+
+
+def flip_answers(model: ReplacementModel) -> list[Rate]:
+    """One rate for each direction: harmless requests refused, harmful ones granted (the first word)."""
+    parts = splits("refusals", lambda item: item.kind == "request")
+    found = statistics(model, parts.forming, stance, PLACES)
+
+    def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
+        concepts = found.concepts(setting.rule)
+        made = []
+        for item in items:
+            old = stance(item)
+            (new,) = FIRST.keys() - {old}
+            edits = swap(model, item, concepts[old], concepts[new], PLACES, setting.strength)
+            made.append(Trial(item, edits, frozenset([word(model, FIRST[new])])))
+        return made
+
+    development = answered(model, parts.development)[:DEVELOPMENT]
+    held = answered(model, parts.held_out)
+    return [
+        measure(
+            model,
+            f"swap {old} for {new}: the answer begins with `{FIRST[new]}`",
+            trials,
+            [item for item in development if stance(item) == old],
+            [item for item in held if stance(item) == old],
+        )
+        for old, new in (("comply", "refuse"), ("refuse", "comply"))
+    ]
+
+
+def run(model: ReplacementModel) -> Result:
+    """The flips, where a jailbreak escapes refusal, and how well circuits rank what is close to flipping."""
+    rates = flip_answers(model)
+    rule = Rule(rates[1].setting["ratio"], rates[1].setting["share"])
+    parts = splits("refusals", lambda item: item.kind == "request")
+    concepts = statistics(model, parts.forming, stance, PLACES).concepts(rule)
+    return Result(rates, [*escape(model, concepts), closeness(model, concepts)])
+
+
+def escape(model: ReplacementModel, concepts: dict[str, Concept]) -> list[Finding]:
+    """How much of the refusal concept fires where the answer begins, and where refusal resumes."""
+    held = splits("refusals").held_out
+    groups = {
+        "a harmful request, where the answer begins": [i for i in held if "refuse" in i.tags],
+        "a harmful word spelled out, where the answer begins": _at(held, "jailbreak", "assistant :"),
+        "a harmful word spelled out, where the next sentence begins": _at(held, "jailbreak", "parts ."),
+    }
+    rest = {
+        "a harmful request, where the answer begins": [i for i in held if "comply" in i.tags],
+        "a harmful word spelled out, where the answer begins": _at(held, "spelled", "assistant :"),
+        "a harmful word spelled out, where the next sentence begins": _at(held, "spelled", "parts ."),
+    }
+    return [
+        Finding(
+            f"share of the refusal features that fire on {name} (null: the same with a harmless thing)",
+            _firing(model, items, concepts["refuse"]),
+            _firing(model, rest[name], concepts["refuse"]),
+            len(items),
+        )
+        for name, items in groups.items()
+    ]
+
+
+def _at(items: Sequence[Item], tag: str, end: str) -> list[Item]:
+    return [item for item in items if tag in item.tags and item.prompt.endswith(end)]
+
+
+def _firing(model: ReplacementModel, items: Sequence[Item], concept: Concept) -> float:
+    here = {(m.layer, m.feature) for m in concept.members if m.place == 0}
+    firing = [
+        sum(float(dense[0, layer, feature]) > 0 for layer, feature in here) / max(1, len(here))
+        for dense in activity(model, items, from_end(0))
+    ]
+    return sum(firing) / max(1, len(firing))
+
+
+def closeness(model: ReplacementModel, concepts: dict[str, Concept]) -> Finding:
+    """Rank correlation of how strongly refusal fires with the strength of `comply` that is needed to flip."""
+    parts = splits("refusals", lambda item: item.kind == "request" and "refuse" in item.tags)
+    items = answered(model, [*parts.development, *parts.held_out])
+    sure = word(model, FIRST["comply"])
+    drive, needed = [], []
+    for item, dense in zip(items, activity(model, items, PLACES), strict=True):
+        cases = [
+            Case(
+                item.prompt,
+                [e for e in swap(model, item, None, concepts["comply"], PLACES, strength) if e.value],
+            )
+            for strength in STRENGTHS
+        ]
+        flips = [top == sure for top in next_words(model, cases)]
+        drive.append(sum(float(dense[m.place, m.layer, m.feature]) for m in concepts["refuse"].members))
+        needed.append(STRENGTHS[flips.index(True)] if True in flips else 2 * STRENGTHS[-1])
+    return Finding(
+        "rank correlation: activation of the refusal features with the strength of `comply` that flips them",
+        rank_correlation(drive, needed),
+        0.0,
+        len(items),
+    )
+
+
+STUDY = Study(
+    "refusals",
+    "Refusals and jailbreaks",
+    "Do harmful requests gather into one refusal, and where does a jailbreak slip past it?",
+    run,
+)

@@ -1,0 +1,78 @@
+"""What a study found: success rates of interventions, and other measured numbers."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from ingest.engine.model import ReplacementModel
+from ingest.studies.trials import Rate
+
+
+class Finding(NamedTuple):
+    """A measured number that is no rate of an intervention."""
+
+    what: str
+    """In words."""
+    value: float
+    null: float | None
+    """The same for what should not have it; None when the number stands by itself."""
+    n: int
+    """Prompts, pairs or features it was measured on."""
+
+    def row(self) -> dict[str, Any]:
+        """For tables and JSON."""
+        return self._asdict()
+
+
+class Curve(NamedTuple):
+    """A number that changes over training."""
+
+    what: str
+    """In words."""
+    points: list[tuple[int, float]]
+    """Training steps, and the number at each."""
+    n: int
+    """Prompts or trials behind each point."""
+
+    def row(self) -> dict[str, Any]:
+        """For tables and JSON."""
+        return self._asdict()
+
+
+class Result(NamedTuple):
+    """All that one study measured."""
+
+    rates: list[Rate]
+    findings: list[Finding]
+    curves: Sequence[Curve] = ()
+
+
+class Study(NamedTuple):
+    """One study of "On the Biology of a Large Language Model", as something to run again."""
+
+    name: str
+    title: str
+    asks: str
+    """The question, one sentence."""
+    run: Callable[[ReplacementModel], Result]
+
+
+def auroc(positive: list[float], negative: list[float]) -> float:
+    """Share of pairs in which the positive scores higher; ties count half. NaN when one side is empty."""
+    pairs = len(positive) * len(negative)
+    higher = sum((p > n) + (p == n) / 2 for p in positive for n in negative)
+    return higher / pairs if pairs else float("nan")
+
+
+def rank_correlation(first: list[float], second: list[float]) -> float:
+    """Spearman's: the correlation of ranks, ties sharing their mean rank. NaN when one side is constant."""
+    a, b = _ranks(first), _ranks(second)
+    mean = (len(a) + 1) / 2
+    covariance = sum((x - mean) * (y - mean) for x, y in zip(a, b, strict=True))
+    size = (sum((x - mean) ** 2 for x in a) * sum((y - mean) ** 2 for y in b)) ** 0.5
+    return covariance / size if size else float("nan")
+
+
+def _ranks(values: list[float]) -> list[float]:
+    ordered = sorted(values)
+    # The mean of the first and the last place that a value takes, from 1.
+    return [ordered.index(v) + (ordered.count(v) + 1) / 2 for v in values]
