@@ -43,7 +43,7 @@ def list_() -> None:
     print_rows(out, Rows("", ["study", "asks"], [[each.name, each.asks] for each in STUDIES.values()]))
 
 
-@study.command()
+@study.command("run")
 def run(
     names: Names = None,
     as_json: Annotated[
