@@ -77,14 +77,14 @@ class Loaders:
         (page,) = await self.ask(question, limit=limit, **parameters)
         return page
 
-    async def one(self, question: Question[Row], key: Hashable) -> Row | None:
+    async def one(self, question: Question[Row], key: Hashable, **parameters: Hashable) -> Row | None:
         """The row of `key`, None when there is none."""
-        rows = await self.many(question, key)
+        rows = await self.many(question, key, **parameters)
         return rows[0] if rows else None
 
-    async def many(self, question: Question[Row], key: Hashable) -> list[Row]:
+    async def many(self, question: Question[Row], key: Hashable, **parameters: Hashable) -> list[Row]:
         """Every row of `key`."""
-        loaded: list[Row] = await self._loader(question, {}, list, per_key=1).load(key)
+        loaded: list[Row] = await self._loader(question, parameters, list, per_key=1).load(key)
         return loaded
 
     async def all_of(self, question: Question[Row], keys: list[str]) -> list[Row]:

@@ -78,15 +78,20 @@ class Query(SharedQuery, ContrastQuery, SimilarQuery, StructureQuery, HubQuery, 
         limits = info.context.limits
         where = window(limits, first, after)
         search = checked_text(limits, "search", search)
-        page = await info.context.loaders.ask_page(
-            queries.FEATURES,
-            search=None if search is None else full_text(search),
-            layer=layer,
-            family=family,
-            min_circuits=checked_count("minCircuits", min_circuits, 1),
-            order=order_by.value,
-            **where._asdict(),
-        )
+        ask = info.context.loaders.ask_page
+        least = checked_count("minCircuits", min_circuits, 1)
+        if search is None and layer is None and family is None and order_by is FeatureOrder.CIRCUITS:
+            page = await ask(queries.FEATURES_BY_COUNT, min_circuits=least, **where._asdict())
+        else:
+            page = await ask(
+                queries.FEATURES,
+                search=None if search is None else full_text(search),
+                layer=layer,
+                family=family,
+                min_circuits=least,
+                order=order_by.value,
+                **where._asdict(),
+            )
         return connect(where, page.total, await load_features(info, page.rows))
 
     @strawberry.field(description="One circuit; null when there is none of this id.")

@@ -14,7 +14,9 @@ from api.types import Circuit, Feature, load_circuits, load_features
 from api.types_plain import Considered
 from schema.questions_sets import SIMILAR_CIRCUITS, SIMILAR_EDGES, SIMILAR_FEATURES
 
-CANDIDATES = 500
+CANDIDATES = 200
+BUDGET = 10_000
+"""Uses of its rarest features that are followed to find the candidates."""
 
 
 @strawberry.enum(
@@ -123,7 +125,7 @@ class SimilarCircuits(Connection[SimilarCircuit]):
     considered: Considered = strawberry.field(
         description="The denominator: circuits (of `among` if given) made with the same transcoder set, "
         "itself "
-        f"included. Ranked are the {CANDIDATES} that share most weight with it, or all that share any."
+        f"included. Ranked are the {CANDIDATES} that share most weight with it, by its rarest features."
     )
     mixed_settings: bool = strawberry.field(description=MIXED)
 
@@ -154,6 +156,7 @@ class SimilarQuery:
             metric=metric.value,
             among=None if among is None else others.ids,
             candidates=CANDIDATES,
+            budget=BUDGET,
             **where._asdict(),
         )
         items = [

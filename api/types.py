@@ -117,15 +117,21 @@ class FeatureUse:
 )
 class RecurringEffect:
     n_circuits: int = strawberry.field(description="Circuits that have this effect.")
-    n_considered: int = strawberry.field(
-        description="Circuits that have both features; in the others the effect could not be seen."
-    )
     mean: float = strawberry.field(description="Mean weight over the circuits that have the effect, signed.")
     sd: float = strawberry.field(description="Standard deviation of that weight.")
     sign_consistency: float = strawberry.field(
         description="Share of the circuits in which the weight has the commoner sign, 0.5 to 1."
     )
     feature_id: strawberry.Private[str]
+    ends: strawberry.Private[tuple[str, str]]
+    """Ids of the feature that acts and of the one acted on."""
+
+    @strawberry.field(
+        description="Circuits that have both features; in the others the effect could not be seen."
+    )
+    async def n_considered(self, info: Info) -> int:
+        row = await info.context.loaders.one(queries.CIRCUITS_OF_BOTH, self.ends, families=None)
+        return 0 if row is None else row.both
 
     @strawberry.field(description="The feature at the other end.")
     async def feature(self, info: Info) -> "Feature":
@@ -212,7 +218,9 @@ class Feature:
         )
         edges = [
             RecurringEffect(
-                feature_id=row.feature, n_considered=row.both, **columns(row, without=("feature", "both"))
+                feature_id=row.feature,
+                ends=(self.id, row.feature) if direction == "out" else (row.feature, self.id),
+                **columns(row, without=("feature",)),
             )
             for row in page.rows
         ]

@@ -181,10 +181,14 @@ class FamilyOfFeatureRow(NamedTuple):
 class RecurringEdgeRow(NamedTuple):
     feature: str
     n_circuits: int
-    both: int
     mean: float
     sd: float
     sign_consistency: float
+
+
+class BothRow(NamedTuple):
+    key: list[str]
+    both: int
 
 
 class SharingRow(NamedTuple):
@@ -257,11 +261,13 @@ SUPERNODES_BY_ID = Question("supernodes_by_id", row_of(SupernodeRow))
 SUPERNODE_EDGES = Question("supernode_edges", row_of(SupernodeEdgeRow))
 
 FEATURES = Question("features", ids_of)
+FEATURES_BY_COUNT = Question("features_by_count", ids_of)
 FEATURES_BY_ID = Question("features_by_id", row_of(FeatureRow))
 LABELS_OF_FEATURE = Question("labels_of_feature", row_of(LabelRow))
 FAMILIES_OF_FEATURE = Question("families_of_feature", row_of(FamilyOfFeatureRow))
 CIRCUITS_OF_FEATURE = Question("circuits_of_feature", page_of(UseRow))
 RECURRING_EDGES = Question("recurring_edges", page_of(RecurringEdgeRow))
+CIRCUITS_OF_BOTH = Question("circuits_of_both", row_of(BothRow))
 
 CIRCUITS_SHARING = Question("circuits_sharing", page_of(SharingRow))
 OCCURRENCES = Question("occurrences", row_of(OccurrenceRow))

@@ -4,11 +4,13 @@
 :param limit => 20;
 
 UNWIND $keys AS key
-CALL (key) {
-  MATCH (c:Circuit)-[u:USES]->(:Feature {id: key})
+MATCH (f:Feature {id: key})
+CALL (f, key) {
+  MATCH (c:Circuit)-[u:USES]->(f)
   WITH c, u
   ORDER BY coalesce(u.influence, -1.0) DESC, c.id
+  SKIP $skip LIMIT $limit
   RETURN collect({circuit: c.id, feature: key, influence: u.influence, activation: u.activation,
-                  positions: u.positions}) AS found
+                  positions: u.positions}) AS rows
 }
-RETURN key, size(found) AS total, found[$skip .. $skip + $limit] AS rows
+RETURN key, COUNT { (f)<-[:USES]-() } AS total, rows

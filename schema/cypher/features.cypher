@@ -10,21 +10,6 @@
 :param limit => 20;
 
 CALL () {
-  // Everything: the database knows how many relationships a node has without walking along them.
-  WITH $order AS order WHERE $search IS NULL AND $family IS NULL
-  MATCH (f:Feature)
-  CALL (f, order) {
-    MATCH (f)<-[u:USES]-()
-    WHERE order = "influence"
-    RETURN avg(u.influence) AS influence
-  }
-  RETURN f, COUNT { (f)<-[:USES]-() } AS n, influence
-UNION ALL
-  // A family: from its circuits.
-  WITH $family AS family WHERE $search IS NULL AND family IS NOT NULL
-  MATCH (:Family {name: family})<-[:IN_FAMILY]-(:Prompt)<-[:OF_PROMPT]-(:Circuit)-[u:USES]->(f:Feature)
-  RETURN f, count(u) AS n, avg(u.influence) AS influence
-UNION ALL
   // A search: from the labels found.
   WITH $search AS words WHERE words IS NOT NULL
   CALL db.index.fulltext.queryNodes("label_text", words) YIELD node
@@ -33,11 +18,33 @@ UNION ALL
   MATCH (f)<-[u:USES]-(c:Circuit)
   WHERE $family IS NULL OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(:Family {name: $family}) }
   RETURN f, count(u) AS n, avg(u.influence) AS influence
+UNION ALL
+  // Everything, with influence.
+  WITH $order AS order WHERE $search IS NULL AND $family IS NULL AND order = "influence"
+  MATCH (f:Feature)
+  WHERE f.n_circuits >= $min_circuits
+  OPTIONAL MATCH (f)<-[u:USES]-()
+  RETURN f, count(u) AS n, avg(u.influence) AS influence
+UNION ALL
+  // Everything: how many circuits have a feature is kept up to date by every load.
+  WITH $order AS order WHERE $search IS NULL AND $family IS NULL AND order <> "influence"
+  MATCH (f:Feature)
+  WHERE f.n_circuits >= $min_circuits
+  RETURN f, f.n_circuits AS n, null AS influence
+UNION ALL
+  // A family: so are its counts.
+  WITH $family AS family WHERE $search IS NULL AND family IS NOT NULL
+  MATCH (:Family {name: family})<-[i:FOUND_IN]-(f)
+  RETURN f, i.n_circuits AS n,
+         CASE WHEN $order = "influence" AND i.n_measured > 0 THEN i.influence / i.n_measured END AS influence
 }
 WITH f, n, influence
 WHERE n >= $min_circuits AND ($layer IS NULL OR f.layer = $layer)
-WITH f, n, influence
-ORDER BY CASE $order WHEN "circuits" THEN -n WHEN "influence" THEN -coalesce(influence, 0.0) END,
-         CASE $order WHEN "layer" THEN f.layer END, CASE $order WHEN "layer" THEN f.index END, f.id
-WITH collect(f.id) AS found
-RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows
+WITH f, CASE $order
+    WHEN "circuits" THEN -n
+    WHEN "influence" THEN -coalesce(influence, 0.0)
+    ELSE [f.layer, f.index]
+  END AS rank
+ORDER BY rank, f.id
+WITH collect(f) AS found
+RETURN size(found) AS total, [f IN found[$skip .. $skip + $limit] | f.id] AS rows

@@ -1,5 +1,5 @@
 // Which features does a feature drive ($direction "out"), or is it driven by ($direction "in"), in how many circuits?
-// `both` counts the circuits in which both features take part: the denominator of n_circuits.
+// The denominator of n_circuits, the circuits that have both features, is what circuits_of_both.cypher counts.
 :param keys => ["some-transcoders@000000000000/0/1"];
 :param direction => "out";
 :param min_circuits => 1;
@@ -8,18 +8,20 @@
 
 UNWIND $keys AS key
 CALL (key) {
-  MATCH (f:Feature {id: key})-[d:DRIVES]-(g:Feature)
-  WHERE ($direction = "out") = (startNode(d) = f) AND d.n_circuits >= $min_circuits
-  WITH d, g
-  ORDER BY d.n_circuits DESC, abs(d.mean) DESC, g.id
-  RETURN collect([d, g]) AS found
+  WITH key WHERE $direction = "out"
+  MATCH (:Feature {id: key})-[d:DRIVES]->(g:Feature)
+  WHERE d.n_circuits >= $min_circuits
+  RETURN d, g
+UNION ALL
+  WITH key WHERE $direction = "in"
+  MATCH (:Feature {id: key})<-[d:DRIVES]-(g:Feature)
+  WHERE d.n_circuits >= $min_circuits
+  RETURN d, g
 }
-CALL (found) {
-  UNWIND found[$skip .. $skip + $limit] AS pair
-  WITH pair[0] AS d, pair[1] AS g, startNode(pair[0]) AS source, endNode(pair[0]) AS target
-  RETURN collect({
-    feature: g.id, n_circuits: d.n_circuits, mean: d.mean, sd: d.sd, sign_consistency: d.sign_consistency,
-    both: COUNT { (source)<-[:USES]-(:Circuit)-[:USES]->(target) }
-  }) AS rows
-}
-RETURN key, size(found) AS total, rows
+WITH key, d, g
+ORDER BY d.n_circuits DESC, abs(d.mean) DESC, g.id
+WITH key, collect([d, g]) AS found
+RETURN key, size(found) AS total,
+       [pair IN found[$skip .. $skip + $limit] |
+         {feature: pair[1].id, n_circuits: pair[0].n_circuits, mean: pair[0].mean, sd: pair[0].sd,
+          sign_consistency: pair[0].sign_consistency}] AS rows

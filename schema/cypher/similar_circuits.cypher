@@ -2,12 +2,14 @@
 // A feature weighs log(circuits of its set / circuits that have it): what is everywhere says nothing, so hubs weigh
 // little. $metric: jaccard (weight of the features that both have over that of the features that one of them has),
 // overlap (over that of the features of this circuit) or cosine (of the vectors influence x weight; features of
-// unknown influence do not count). Looked at are the $candidates circuits that share most weight with this one.
-// $among restricts the answer to these circuits.
+// unknown influence do not count). Looked at are the $candidates circuits that share most weight with this one, by its
+// rarest features: as many as are together used $budget times, and at least one. $among restricts the answer to these
+// circuits.
 :param circuit => "00000000000000000000";
 :param metric => "jaccard";
 :param among => null;
-:param candidates => 500;
+:param candidates => 200;
+:param budget => 10000;
 :param skip => 0;
 :param limit => 20;
 
@@ -15,23 +17,39 @@ MATCH (a:Circuit {id: $circuit})-[:BY]->(t:TranscoderSet)
 WITH a, toFloat(COUNT { (t)<-[:BY]-() }) AS n
 CALL (a, n) {
   MATCH (a)-[u:USES]->(f:Feature)
-  WITH f, u.influence AS influence, log(n / COUNT { (f)<-[:USES]-() }) AS idf
-  RETURN collect({feature: f, influence: influence, idf: idf}) AS mine, sum(idf) AS all_a,
-         sqrt(sum((influence * idf) ^ 2)) AS norm_a
+  WITH f, u.influence AS influence, f.n_circuits AS n_circuits
+  ORDER BY n_circuits, f.id
+  WITH f, influence, n_circuits, log(n / n_circuits) AS idf
+  RETURN collect({feature: f, influence: influence, idf: idf, n_circuits: n_circuits}) AS mine,
+         collect(CASE WHEN idf > 0 THEN f END) AS known, sum(idf) AS all_a, sqrt(sum((influence * idf) ^ 2)) AS norm_a
 }
-CALL (a, n, mine, all_a, norm_a) {
-  UNWIND mine AS use
-  WITH use.feature AS f, use.idf AS idf, use.influence AS influence
+CALL (a, mine) {
+  // From the rarest on, while they are few: the common ones would bring in every circuit, and say little.
+  WITH a, mine, reduce(state = [0, 0], use IN mine |
+    CASE WHEN state[0] < $budget THEN [state[0] + use.n_circuits, state[1] + 1] ELSE state END)[1] AS n_rare
+  UNWIND mine[..n_rare] AS use
+  WITH a, use.feature AS f, use.idf AS idf
   WHERE idf > 0
-  MATCH (f)<-[v:USES]-(b:Circuit)
+  MATCH (f)<-[:USES]-(b)
+  WITH a, b, sum(idf) AS rare
   WHERE b <> a AND ($among IS NULL OR b.id IN $among)
-  WITH b, sum(idf) AS common, count(*) AS n_common, sum(influence * v.influence * idf ^ 2) AS product
-  ORDER BY common DESC, b.id
+  WITH b, rare
+  ORDER BY rare DESC, b.id
   LIMIT $candidates
-  CALL (b, n) {
-    MATCH (b)-[w:USES]->(g:Feature)
-    WITH w.influence AS influence, log(n / COUNT { (g)<-[:USES]-() }) AS idf
-    RETURN sum(idf) AS all_b, sqrt(sum((influence * idf) ^ 2)) AS norm_b
+  RETURN collect(b) AS candidates
+}
+CALL (a, n, known, all_a, norm_a, candidates) {
+  UNWIND candidates AS b
+  CALL (b, n, known) {
+    MATCH (b)-[:USES]->(g)
+    WITH log(n / g.n_circuits) AS idf, g IN known AS shared
+    RETURN sum(idf) AS all_b, sum(CASE WHEN shared THEN idf END) AS common, count(CASE WHEN shared THEN 1 END) AS n_common
+  }
+  CALL (a, b, n) {
+    UNWIND CASE $metric WHEN "cosine" THEN [1] ELSE [] END AS asked
+    MATCH (b)-[w:USES]->(g)
+    WITH w.influence AS influence, log(n / g.n_circuits) AS idf, head([(a)-[u:USES]->(g) | u.influence]) AS mine
+    RETURN sum(mine * influence * idf ^ 2) AS product, sqrt(sum((influence * idf) ^ 2)) AS norm_b
   }
   WITH b, n_common, CASE $metric
     WHEN "jaccard" THEN common / (all_a + all_b - common)

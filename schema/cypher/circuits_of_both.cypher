@@ -1,0 +1,19 @@
+// How many circuits have both of two features: where the effect of one on the other could be seen?
+// $families: only circuits of these; null: all.
+:param keys => [["some-transcoders@000000000000/0/1", "some-transcoders@000000000000/1/2"]];
+:param families => null;
+
+UNWIND $keys AS key
+WITH key[0] AS source, collect(DISTINCT key[1]) AS targets
+// The circuits of a common feature are gathered once for all that it is asked about with.
+MATCH (:Feature {id: source})<-[:USES]-(c:Circuit)
+WHERE $families IS NULL
+   OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families }
+WITH source, targets, collect(c) AS circuits
+UNWIND targets AS target
+CALL (circuits, target) {
+  MATCH (:Feature {id: target})<-[:USES]-(d:Circuit)
+  WHERE d IN circuits
+  RETURN count(d) AS both
+}
+RETURN [source, target] AS key, both
