@@ -126,8 +126,10 @@ def _findings(findings: list[dict[str, Any]]) -> Rows:
 
 def _curves(curves: list[dict[str, Any]]) -> Rows:
     steps = [f"{step}" for step, _ in curves[0]["points"]] if curves else []
-    rows = [[each["what"], each["n"], *(f"{value:.2f}" for _, value in each["points"])] for each in curves]
-    return Rows("", ["at training step", "n", *steps], rows)
+    rows = [
+        [each["group"], each["what"], *(f"{value:.2f}" for _, value in each["points"])] for each in curves
+    ]
+    return Rows("", ["", "at training step", *steps], rows)
 
 
 def _number(value: float | None) -> str:
@@ -154,7 +156,7 @@ def _write_page(folder: Path, name: str, measured: Measured, api: str) -> None:
         _draw(figure, 0.9 + 0.55 * len(measured["rates"]), partial(_bars, measured["rates"]))
         parts += [f"![success rates beside those of random features]({figure.name})", ""]
     elif measured["curves"]:
-        _draw(figure, 4, partial(_lines, measured["curves"]))
+        _draw(figure, 10, partial(_lines, measured["curves"]))
         parts += [f"![what changes over training]({figure.name})", ""]
     for rows in _tables(measured):
         parts += [*_markdown(rows), ""]
@@ -184,12 +186,13 @@ def _draw(file: Path, height: float, draw: Callable[[Any], None]) -> None:
         ) from error
     matplotlib.rcParams["svg.hashsalt"] = "atlas"  # the same figures give the same file
     figure = Figure(figsize=(8, height), layout="constrained")
-    draw(figure.subplots())
+    draw(figure)
     figure.savefig(file, metadata={"Date": None})
 
 
-def _bars(rates: list[dict[str, Any]], axes: Any) -> None:
-    """Success rates beside those of random features. axes: matplotlib's."""
+def _bars(rates: list[dict[str, Any]], figure: Any) -> None:
+    """Success rates beside those of random features. figure: matplotlib's."""
+    axes = figure.subplots()
     for shift, key, label, color in (
         (0.18, "rate", "the concept", "#1b6ca8"),
         (-0.18, "null_rate", "random features", "#c9c9c9"),
@@ -204,11 +207,23 @@ def _bars(rates: list[dict[str, Any]], axes: Any) -> None:
     axes.legend(fontsize=8, loc="lower right")
 
 
-def _lines(curves: list[dict[str, Any]], axes: Any) -> None:
-    """What changes over training, a line each. axes: matplotlib's."""
-    for curve in curves:
-        steps, values = zip(*curve["points"], strict=True)
-        axes.plot(steps, values, marker="o", markersize=3, label=curve["what"])
-    axes.set_xlabel("training step")
-    axes.set_ylim(-0.02, 1.02)
-    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+def _lines(curves: list[dict[str, Any]], figure: Any) -> None:
+    """What changes over training, a panel for each group. figure: matplotlib's."""
+    groups = list(dict.fromkeys(curve["group"] for curve in curves))
+    columns = min(3, len(groups))
+    panels = figure.subplots(-(-len(groups) // columns), columns, squeeze=False, sharey=True).flatten()
+    explained: set[str] = set()
+    for panel, group in zip(panels, groups, strict=False):
+        lines = {curve["what"]: curve["points"] for curve in curves if curve["group"] == group}
+        for what, points in lines.items():
+            steps, values = zip(*points, strict=True)
+            panel.plot(steps, values, marker="o", markersize=2.5, linewidth=1.2, label=what)
+        panel.set_title(group, fontsize=9)
+        panel.tick_params(labelsize=7)
+        panel.set_ylim(-0.05, 1.05)
+        if not lines.keys() <= explained:
+            panel.legend(fontsize=6)
+        explained |= lines.keys()
+    for panel in panels[len(groups) :]:
+        panel.axis("off")
+    figure.supxlabel("training step", fontsize=9)

@@ -1,6 +1,7 @@
 """Engine tensors to records: pure, apart from hashing the files that a model was read from."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,7 +24,14 @@ def model_record(model: ReplacementModel) -> Model:
         n_layers=model.n_layers,
         d_model=model.d_model,
         vocab_size=model.vocab_size,
+        training_step=training_step(model.folder),
     )
+
+
+def training_step(folder: Path) -> int | None:
+    """The step of a checkpoint by its folder's name, such as `checkpoint-500` or `step-00600`, else None."""
+    found = re.fullmatch(r"(?:checkpoint|step)[-_]?(\d+)", folder.resolve().name)
+    return None if found is None else int(found[1])
 
 
 def transcoders_record(model: ReplacementModel, model_id: str | None = None) -> TranscoderSet:

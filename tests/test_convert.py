@@ -135,3 +135,11 @@ def test_what_the_records_say_of_the_model(model: ReplacementModel) -> None:
         "tiny@0",
     )
     assert convert.transcoders_record(model).model_id == found.id
+
+
+@pytest.mark.parametrize(
+    ("folder", "step"),
+    [("step-00600", 600), ("checkpoint-500", 500), ("step5", 5), ("llama-3", None), ("last-step-5", None)],
+)
+def test_a_checkpoints_folder_names_its_step(tmp_path: Path, folder: str, step: int | None) -> None:
+    assert convert.training_step(tmp_path / folder) == step

@@ -42,3 +42,17 @@ def test_dead_features_start_again():
     trainer.quiet[1, :5] = 1000
     assert trainer.resample(sample, error) == 5
     assert trainer.quiet[1, :5].sum() == 0
+
+
+def test_a_start_is_taken_over_whatever_the_units():
+    sample = tokens()
+    trainer = Trainer(sample, width=32, seed=0)
+    for _ in range(5):
+        trainer.step(sample, k=4)
+    before = trainer.export()
+    other = tokens(n=100)
+    other = Tokens(other.x * 7 + 3, other.y * 0.1 - 5, other.weight)
+    after = Trainer(other, width=32, seed=3, start=before).export()
+    for name in ("w_enc", "b_enc", "w_dec", "b_dec"):
+        for got, want in zip(getattr(after, name), getattr(before, name), strict=True):
+            torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)

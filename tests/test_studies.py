@@ -9,6 +9,7 @@ import torch
 
 from ingest.engine.intervene import Edit
 from ingest.engine.model import ReplacementModel
+from ingest.engine.prune import prune
 from ingest.organism.families.multi_step import states
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 from ingest.studies.all import STUDIES
@@ -18,6 +19,7 @@ from ingest.studies.concepts import Rule, activity, from_end, statistics
 from ingest.studies.graphs import graphs, leads_through, token_influence
 from ingest.studies.items import Item, answered, splits, word
 from ingest.studies.study import auroc, rank_correlation
+from ingest.studies.timeline import half_way, identity, parts, there
 from ingest.studies.trials import Setting, Trial, measure, random_like, succeeded, swap
 
 PLACES = from_end(0, 1)
@@ -159,6 +161,43 @@ def test_auroc_and_rank_correlation():
     assert rank_correlation([1, 2, 3, 4], [10, 20, 30, 15]) == pytest.approx(0.4)
     assert rank_correlation([1, 1, 2, 3], [1, 1, 2, 3]) == pytest.approx(1)
     assert math.isnan(rank_correlation([1, 1], [1, 2]))
+
+
+def test_parts_of_a_circuit_are_its_kept_nodes_and_edges(model: ReplacementModel):
+    some = list(graphs(model, ["calc : 36 + 59 =", "calc : 11 + 70 ="]))
+    found = [parts(graph) for graph in some]
+    for graph, part in zip(some, found, strict=True):
+        pruned = prune(graph)
+        names = {n: tuple(graph.features[n].tolist()) for n in range(graph.n_features)}
+        for n in range(graph.n_nodes)[graph.token_nodes]:
+            names[n] = ("token", n - graph.token_nodes.start)
+        for n in range(graph.n_nodes)[graph.logit_nodes]:
+            names[n] = ("logit", int(graph.logit_ids[n - graph.logit_nodes.start]))
+        assert part.features == {names[n] for n in range(graph.n_features) if pruned.nodes[n]}
+        assert part.edges == {
+            (names[source], names[target])
+            for target, source in pruned.edges.nonzero().tolist()
+            if source in names and target in names
+        }
+    same = there(found, found)
+    assert (same.features, same.edges) == (1, 1)
+    common = len(found[0].features & found[1].features)
+    assert same.null_features == pytest.approx(sum(common / len(part.features) for part in found) / 2)
+    assert same.null_features < 1
+
+
+def test_a_model_has_its_own_identity(model: ReplacementModel, few: list[Item]):
+    found = identity(model, model, few[:4])
+    assert found.cosine == pytest.approx(1)
+    assert found.agreement == 1
+    assert found.null_cosine < 0.5
+    assert found.null_agreement < 0.5
+    assert found.n > 50
+
+
+def test_half_way_is_counted_from_the_first_value():
+    assert half_way([(0, 0.2), (10, 0.5), (20, 0.7), (30, 1.0)]) == 20
+    assert half_way([(0, 1.0), (10, 1.0)]) == 0
 
 
 def test_chains_end_where_the_first_value_is_said():

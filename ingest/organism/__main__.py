@@ -1,4 +1,4 @@
-"""`python -m ingest.organism train | transcoder | evaluate | all`: rebuild the bundled model from a seed."""
+"""`python -m ingest.organism train | transcoder | evaluate | all | follow`: rebuild the bundled model."""
 
 import json
 import time
@@ -21,6 +21,7 @@ from ingest.organism.weights import CHECKPOINTS_DIR, PROMPTS_PATH, WEIGHTS_DIR
 
 # Name of the folder, features a layer, features active at a token, steps. The first is the one that ships.
 SHIPPED = "clt"
+FOLLOW_STEPS = 200
 WIDTHS = {"clt": (1536, 48, 1800), "clt-narrow": (768, 48, 1500)}
 
 app = typer.Typer(help="Train, replace and measure the bundled model.", no_args_is_help=True)
@@ -64,6 +65,29 @@ def transcoder_command(
         if only in (None, name):
             clt = train_transcoder(load_model(out), width, k, max(2, round(steps * scale)), seed)
             clt.save(out / name)
+
+
+@app.command("follow")
+def follow_command(
+    out: Out = WEIGHTS_DIR,
+    seed: Seed = 0,
+    checkpoints: Checkpoints = CHECKPOINTS_DIR,
+    steps: Annotated[int, typer.Option(help="Training steps at each checkpoint.")] = FOLLOW_STEPS,
+) -> None:
+    """Train a transcoder for every checkpoint, each started from that of the next one.
+
+    It goes from the last checkpoint back to the first and writes step-…/clt/; those already there are kept.
+    """
+    width, k, _ = WIDTHS[SHIPPED]
+    following = CrossLayerTranscoder.load(out / SHIPPED)
+    for folder in sorted(checkpoints.glob("step-*"), reverse=True):
+        if not (folder / SHIPPED / "config.yaml").exists():
+            console.print(f"{folder.name}:")
+            model = LlamaForCausalLM.from_pretrained(
+                folder, dtype=torch.float32, attn_implementation="eager"
+            ).eval()
+            train_transcoder(model, width, k, steps, seed, following).save(folder / SHIPPED)
+        following = CrossLayerTranscoder.load(folder / SHIPPED)
 
 
 @app.command("evaluate")

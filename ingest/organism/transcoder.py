@@ -7,6 +7,9 @@
 4. Features that have stopped firing start again from tokens that are badly reconstructed.
 5. The running smallest kept score τ becomes each feature's threshold τ / ‖decoder‖, and the scaling is folded
    into the weights.
+
+A transcoder of another checkpoint can be the start: then k is the target at once and steps 2's fall and 4 are
+left out, so that every feature stays the one it was as far as the checkpoint lets it.
 """
 
 import math
@@ -100,7 +103,9 @@ def measure_scale(tokens: Tokens) -> Scale:
 class Trainer:
     """The transcoder in training, in scaled units; layer i's decoder is (feature, (L-i)·d_model)."""
 
-    def __init__(self, tokens: Tokens, width: int, seed: int) -> None:
+    def __init__(
+        self, tokens: Tokens, width: int, seed: int, start: CrossLayerTranscoder | None = None
+    ) -> None:
         self.rng = torch.Generator().manual_seed(seed)
         self.scale = measure_scale(tokens)
         self.n_layers, _, self.d_model = tokens.x.shape
@@ -109,17 +114,30 @@ class Trainer:
         self.quiet = torch.zeros(self.n_layers, width)  # steps since a feature fired
         x, y = self.scaled(tokens)
         self.w_enc, self.b_enc, self.w_dec = [], [], []
+        self.b_dec = torch.zeros(self.n_layers, self.d_model)
         for i in range(self.n_layers):
+            if start is not None:
+                self._take(start, i)
+                continue
             # A feature starts as a detector of one token's input that writes a little of its outputs.
             at = torch.randint(x.shape[1], (width,), generator=self.rng)
             seen = x[i, at]
-            self.w_enc.append((seen / seen.norm(dim=1, keepdim=True)).requires_grad_())
-            self.b_enc.append(torch.zeros(width).requires_grad_())
+            self.w_enc.append(seen / seen.norm(dim=1, keepdim=True))
+            self.b_enc.append(torch.zeros(width))
             written = y[i:, at].transpose(0, 1).reshape(width, -1)
-            self.w_dec.append((0.01 * written / seen.norm(dim=1, keepdim=True)).requires_grad_())
-        self.b_dec = torch.zeros(self.n_layers, self.d_model, requires_grad=True)
+            self.w_dec.append(0.01 * written / seen.norm(dim=1, keepdim=True))
         self.parameters = [*self.w_enc, *self.b_enc, *self.w_dec, self.b_dec]
+        for parameter in self.parameters:
+            parameter.requires_grad_()
         self.optimizer = torch.optim.Adam(self.parameters, lr=LEARNING_RATE, betas=(0.9, 0.99))
+
+    def _take(self, start: CrossLayerTranscoder, i: int) -> None:
+        """Layer i of another transcoder, in this one's units: `export` backwards."""
+        s = self.scale
+        self.w_enc.append(start.w_enc[i] * s.x_size[i])
+        self.b_enc.append(start.b_enc[i] + start.w_enc[i] @ s.x_mean[i, 0])
+        self.w_dec.append((start.w_dec[i] / s.y_size[i:, 0]).reshape(self.width, -1))
+        self.b_dec[i] = (start.b_dec[i] - s.y_mean[i, 0]) / s.y_size[i, 0]
 
     def scaled(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """Inputs and outputs (layer, token, d_model), centred and of unit variance."""
@@ -200,9 +218,17 @@ class Trainer:
 
 
 def train_transcoder(
-    model: LlamaForCausalLM, width: int, k: int, steps: int, seed: int = 0
+    model: LlamaForCausalLM,
+    width: int,
+    k: int,
+    steps: int,
+    seed: int = 0,
+    start: CrossLayerTranscoder | None = None,
 ) -> CrossLayerTranscoder:
-    """Train `width` features a layer, on average `k` of all layers' active at a token."""
+    """Train `width` features a layer, on average `k` of all layers' active at a token.
+
+    start: a transcoder of a neighbouring checkpoint, of the same width, whose features are kept.
+    """
     torch.set_num_threads(2)
     model.requires_grad_(False)
     # A large first sample for the scales and the starting points.
@@ -210,7 +236,7 @@ def train_transcoder(
     pooled = Tokens(
         *(torch.cat([getattr(t, f) for t in first], -1 if f == "weight" else 1) for f in Tokens._fields)
     )
-    trainer = Trainer(pooled, width, seed)
+    trainer = Trainer(pooled, width, seed, start)
     source = activations(model, seed + 2000)
     bar = Progress(
         TextColumn(f"transcoder {width}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -220,7 +246,7 @@ def train_transcoder(
         task = bar.add_task("", total=steps)
         for step in range(steps):
             done = step / steps
-            k_now = k * (FIRST_K / k) ** max(0.0, 1 - done / ANNEAL)
+            k_now = k if start else k * (FIRST_K / k) ** max(0.0, 1 - done / ANNEAL)
             for group in trainer.optimizer.param_groups:
                 # Linear to zero over the last half: late noise in the thresholds costs agreement.
                 group["lr"] = LEARNING_RATE * min(1.0, (step + 1) / 50, 2 * (1 - done))
@@ -228,7 +254,11 @@ def train_transcoder(
             loss, error = trainer.step(tokens, k_now)
             bar.update(task, advance=1, description=f"FVU {loss:.4f}")
             started = 0
-            if step % RESAMPLE_EVERY == RESAMPLE_EVERY - 1 and ANNEAL / 3 < done < RESAMPLE_UNTIL:
+            if (
+                start is None
+                and step % RESAMPLE_EVERY == RESAMPLE_EVERY - 1
+                and ANNEAL / 3 < done < RESAMPLE_UNTIL
+            ):
                 started = trainer.resample(tokens, error)
             if step % 200 == 0 or started:
                 bar.console.print(f"step {step} k {k_now:.0f} FVU {loss:.4f} restarted {started}")

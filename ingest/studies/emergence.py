@@ -1,82 +1,114 @@
-"""Emergence: when in training a task is answered, and when the concept behind the answer does its work.
+"""Emergence: when in training a task is answered, when the parts of its circuits appear, and when the concept
+behind an answer begins to do its work. The paper's studies look at finished models only.
 
-Checkpoints of the bundled model are read through the transcoders of the last one: the paper's studies look at
-finished models only. Features are thus the final ones, and how well they fit a checkpoint is reported beside
-(the share of influence that runs through errors).
+Each checkpoint is read through transcoders of its own, started from those of the next checkpoint, so that
+features keep their names (`ingest.studies.timeline`).
 """
+
+from collections import defaultdict
+from pathlib import Path
 
 from ingest.engine.errors import ModelError
 from ingest.engine.model import ReplacementModel
 from ingest.engine.prune import scores
+from ingest.organism.corpus import FAMILIES
 from ingest.organism.families.multi_step import FACTS
-from ingest.organism.weights import CHECKPOINTS_DIR, TRANSCODERS_DIR
+from ingest.organism.weights import CHECKPOINTS_DIR
 from ingest.studies.concepts import Rule, statistics
 from ingest.studies.graphs import graphs
-from ingest.studies.items import answered, splits
+from ingest.studies.items import Item, answered, splits
 from ingest.studies.multi_step import PLACES, state_trials
 from ingest.studies.study import Curve, Finding, Result, Study
+from ingest.studies.timeline import Parts, half_way, identity, parts, there
 from ingest.studies.trials import Setting, nulls, succeeded
 
-FAMILIES = ("multi-step", "arithmetic", "multilingual", "medical", "refusals")
-EACH = 60
-"""Held-out prompts of each family, for accuracy."""
-GRAPHS = 16
-"""Held-out prompts whose graphs are computed at each checkpoint."""
-LEVEL = 0.8
-"""What counts as being there."""
+ACCURACY = 60
+"""Held-out prompts of each family, for accuracy and swaps."""
+CIRCUITS = 12
+"""Held-out prompts of each family whose circuits are compared; the finished model answers them rightly."""
 SETTING = Setting(Rule(5.0, 0.5), 1.5)
 """As the multi-step study chose it on its development split, for the last checkpoint."""
+RIGHT, FEATURES, EDGES, OTHERS = (
+    "right answers",
+    "features of the finished circuit there",
+    "edges of the finished circuit there",
+    "features of another prompt's circuit there",
+)
 
 
 def run(model: ReplacementModel) -> Result:
-    """Each checkpoint in turn; `model` is the last one, whose concepts are used throughout."""
-    folders = sorted(CHECKPOINTS_DIR.glob("step-*"))
-    if not folders:
-        raise ModelError(
-            f"There are no checkpoints in {CHECKPOINTS_DIR}/",
-            next_step="make them (about 20 minutes): .venv/bin/python -m ingest.organism train",
-        )
-    parts = splits("multi-step", lambda item: item.kind in FACTS)
-    found = statistics(model, parts.forming, "state", PLACES)
-    asked = [item for item in parts.held_out if item.kind in ("capital", "code")][:EACH]
-    accuracy: dict[str, list[tuple[int, float]]] = {family: [] for family in FAMILIES}
-    swapped: list[tuple[int, float]] = []
-    null: list[tuple[int, float]] = []
-    errors: list[tuple[int, float]] = []
-    for folder in folders:
+    """Each checkpoint, the last one first; `model` is the one whose concepts are swapped throughout."""
+    split = splits("multi-step", lambda item: item.kind in FACTS)
+    found = statistics(model, split.forming, "state", PLACES)
+    asked = [item for item in split.held_out if item.kind in ("capital", "code")][:ACCURACY]
+    held = {family: splits(family).held_out[:ACCURACY] for family in FAMILIES}
+    finished: dict[str, list[Parts]] = {}
+    compared: dict[str, list[Item]] = {}
+    points: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
+    sample = [item for items in held.values() for item in items[:CIRCUITS]]
+    later = model
+    for folder in reversed(checkpoints()):
         step = int(folder.name.removeprefix("step-"))
-        then = ReplacementModel.load(folder, TRANSCODERS_DIR)
-        for family in FAMILIES:
-            items = splits(family).held_out[:EACH]
-            accuracy[family].append((step, len(answered(then, items)) / len(items)))
+        then = ReplacementModel.load(folder, folder / "clt")
+
+        def add(group: str, what: str, value: float, step: int = step) -> None:
+            points[group, what].insert(0, (step, value))
+
+        shares = []
+        for family, items in held.items():
+            right = answered(then, items)
+            add(family, RIGHT, len(right) / len(items))
+            compared.setdefault(family, right[:CIRCUITS])
+            made = list(graphs(then, [item.prompt for item in compared[family]]))
+            shares += [scores(graph).error_share for graph in made]
+            circuits = [parts(graph) for graph in made]
+            share = there(circuits, finished.setdefault(family, circuits))
+            add(family, FEATURES, share.features)
+            add(family, EDGES, share.edges)
+            add(family, OTHERS, share.null_features)
         trials = state_trials(then, found)(SETTING, asked)
-        swapped.append((step, succeeded(then, trials) / len(trials)))
-        null.append((step, succeeded(then, nulls(then, trials)[0]) / len(trials)))
-        share = [
-            scores(graph).error_share for graph in graphs(then, [item.prompt for item in asked[:GRAPHS]])
-        ]
-        errors.append((step, sum(share) / len(share)))
-    curves = [
-        *(Curve(f"right answers, {family}", points, EACH) for family, points in accuracy.items()),
-        Curve("state swapped by its final features: the other state's answer", swapped, len(trials)),
-        Curve("the same with random features", null, len(trials)),
-        Curve("share of influence in errors, multi-step", errors, GRAPHS),
+        add("state swapped", "the other state's answer follows", succeeded(then, trials) / len(trials))
+        null = nulls(then, trials)[0]
+        add("state swapped", "the same with random features", succeeded(then, null) / len(trials))
+        add("transcoders", "share of influence in errors", sum(shares) / len(shares))
+        same = identity(then, later, sample)
+        add("transcoders", "decoder cosine with the next checkpoint", same.cosine)
+        add("transcoders", "firing agreement with the next checkpoint", same.agreement)
+        add("transcoders", "firing agreement, another feature", same.null_agreement)
+        later = then
+    curves = [Curve(what, points[group, what], group) for group, what in points]
+    halves = [
+        Finding(
+            f"{family}: training step at which half of the way is gone, {what}",
+            half_way(points[family, what]),
+            None,
+            len(compared[family]),
+        )
+        for family in FAMILIES
+        for what in (RIGHT, FEATURES, EDGES)
     ]
-    reached = [
-        Finding(f"first of these checkpoints at {LEVEL} or more: {curve.what}", first, None, curve.n)
-        for curve in curves[: len(FAMILIES) + 1]
-        if (first := _first_at(curve.points)) is not None
-    ]
-    return Result([], reached, curves)
+    return Result([], halves, curves)
 
 
-def _first_at(points: list[tuple[int, float]]) -> int | None:
-    return next((step for step, value in points if value >= LEVEL), None)
+def checkpoints() -> list[Path]:
+    """The folders of the bundled model's checkpoints, by step. Raises ModelError when they are not there."""
+    folders = sorted(CHECKPOINTS_DIR.glob("step-*"))
+    for command, missing in (
+        ("train", not folders),
+        ("follow", any(not (folder / "clt" / "config.yaml").exists() for folder in folders)),
+    ):
+        if missing:
+            what = "checkpoints" if command == "train" else "transcoders of every checkpoint"
+            raise ModelError(
+                f"There are no {what} in {CHECKPOINTS_DIR}/",
+                next_step=f"make them (about 20 minutes): .venv/bin/python -m ingest.organism {command}",
+            )
+    return folders
 
 
 STUDY = Study(
     "emergence",
     "Emergence over training",
-    "When is a task answered, and when do the features behind it begin to do their work?",
+    "Which comes first in training: the parts of a circuit, or the skill?",
     run,
 )

@@ -30,8 +30,8 @@ class Curve(NamedTuple):
     """In words."""
     points: list[tuple[int, float]]
     """Training steps, and the number at each."""
-    n: int
-    """Prompts or trials behind each point."""
+    group: str
+    """What it is about; curves of one group are drawn together."""
 
     def row(self) -> dict[str, Any]:
         """For tables and JSON."""
