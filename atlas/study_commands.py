@@ -2,11 +2,11 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from atlas.client import DEFAULT_URL, AtlasClient
 from atlas.tables import Rows, print_rows, show, tables
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 from schema.errors import InputError
+
+if TYPE_CHECKING:
+    from ingest.studies.study import Grid
 
 study = typer.Typer(
     help="The studies of “On the Biology of a Large Language Model” on the bundled model: prompts, one "
@@ -26,6 +29,9 @@ err = Console(stderr=True, highlight=False)
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 """What lies between is written by `atlas study run --pages`; the rest of a page is a person's."""
+
+COLUMNS = 4
+"""Operand plots in a row."""
 
 Measured = dict[str, list[dict[str, Any]]]
 """Rows of rates, findings and curves."""
@@ -91,7 +97,7 @@ def run(
             for rows in _tables(measured):
                 print_rows(out, rows)
         if pages is not None:
-            _write_page(pages, name, measured, api)
+            _write_page(pages, name, measured, result.grids, api)
     if as_json:
         json.dump(found, sys.stdout, indent=2)
         print()
@@ -136,7 +142,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else str(value) if isinstance(value, int) else f"{value:.2f}"
 
 
-def _write_page(folder: Path, name: str, measured: Measured, api: str) -> None:
+def _write_page(folder: Path, name: str, measured: Measured, grids: Sequence["Grid"], api: str) -> None:
     page = folder / f"{name}.md"
     text = page.read_text(encoding="utf-8") if page.is_file() else f"{BEGIN}\n{END}\n"
     if text.count(BEGIN) != 1 or text.count(END) != 1:
@@ -158,6 +164,10 @@ def _write_page(folder: Path, name: str, measured: Measured, api: str) -> None:
     elif measured["curves"]:
         _draw(figure, 10, partial(_lines, measured["curves"]))
         parts += [f"![what changes over training]({figure.name})", ""]
+    if grids:
+        plots = folder / f"{name}-plots.png"
+        _draw(plots, 2.4 * -(-len(grids) // COLUMNS), partial(_panels, grids))
+        parts += [f"![activation over both operands, 0 to 99]({plots.name})", ""]
     for rows in _tables(measured):
         parts += [*_markdown(rows), ""]
     parts += ["The same asked of the atlas:", "", "```graphql", question.strip(), "```", ""]
@@ -187,7 +197,7 @@ def _draw(file: Path, height: float, draw: Callable[[Any], None]) -> None:
     matplotlib.rcParams["svg.hashsalt"] = "atlas"  # the same figures give the same file
     figure = Figure(figsize=(8, height), layout="constrained")
     draw(figure)
-    figure.savefig(file, metadata={"Date": None})
+    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
 
 
 def _bars(rates: list[dict[str, Any]], figure: Any) -> None:
@@ -227,3 +237,16 @@ def _lines(curves: list[dict[str, Any]], figure: Any) -> None:
     for panel in panels[len(groups) :]:
         panel.axis("off")
     figure.supxlabel("training step", fontsize=9)
+
+
+def _panels(grids: Sequence["Grid"], figure: Any) -> None:
+    """One picture for each grid. figure: matplotlib's."""
+    panels = figure.subplots(-(-len(grids) // COLUMNS), COLUMNS, squeeze=False).flatten()
+    for panel, grid in zip(panels, grids, strict=False):
+        panel.imshow(grid.values.numpy(), origin="lower", cmap="magma", interpolation="nearest")
+        panel.set_title(grid.what.replace(": ", "\n"), fontsize=7)
+        panel.tick_params(labelsize=6)
+    for panel in panels[len(grids) :]:
+        panel.axis("off")
+    figure.supxlabel("second operand", fontsize=8)
+    figure.supylabel("first operand", fontsize=8)

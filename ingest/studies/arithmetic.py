@@ -18,7 +18,7 @@ from torch import Tensor
 from ingest.engine.model import ReplacementModel
 from ingest.studies.concepts import Statistics, activity, from_end, statistics
 from ingest.studies.items import Item, answered, splits, word
-from ingest.studies.study import Finding, Result, Study
+from ingest.studies.study import Finding, Grid, Result, Study
 from ingest.studies.trials import Rate, Setting, Trial, measure, swap
 
 SIZE = 100
@@ -41,6 +41,8 @@ LEAST_ACTIVE = 20
 """Sums on which a feature must fire to be sorted."""
 EXPLAINED = 0.5
 """Share of the activation's variance that the best property must explain; else the feature is `other`."""
+PLOTTED = 2
+"""Features of each kind that are drawn."""
 DEVELOPMENT = 60
 HELD = 100
 
@@ -140,16 +142,68 @@ def swap_sums(model: ReplacementModel) -> list[Rate]:
     return rates
 
 
+def reused(model: ReplacementModel, activations: Tensor, found: Sequence[Sorted]) -> Finding:
+    """Whether features of a sum fire where a chain of thought adds up to it, in words and without `=`."""
+    sums = [feature for feature in found if feature.kind == "sum"]
+    layers, indices = ([getattr(feature, name) for feature in sums] for name in ("layer", "feature"))
+    flat = activations[:, :, layers, indices].reshape(SIZE * SIZE, -1).float()
+    total = torch.arange(SIZE)[:, None].add(torch.arange(SIZE)).reshape(-1)
+    means = torch.zeros(2 * SIZE - 1, len(sums)).index_add_(0, total, flat)
+    most = (means / torch.bincount(total)[:, None]).argmax(0)
+    chains = [
+        item
+        for item in splits("chain-of-thought").held_out
+        if item.prompt.endswith(" gives") and item.labels["step"].startswith("add")
+    ]
+    chains = [item for item in answered(model, chains) if (most == int(item.expected)).any()][:HELD]
+    results = sorted({int(item.expected) for item in chains})
+    own = other = 0.0
+    for item, dense in zip(chains, activity(model, chains, PLACES), strict=True):
+        fires = dense[0, layers, indices] > 0
+        result = int(item.expected)
+        drawn = Random(item.prompt).choice([each for each in results if each != result])
+        own += float(fires[most == result].float().mean())
+        other += float(fires[most == drawn].float().mean())
+    n = len(chains)
+    return Finding(
+        "share of a sum's features that fire where a chain of thought adds up to it (null: another sum's)",
+        own / n,
+        other / n,
+        n,
+    )
+
+
+def plots(activations: Tensor, found: Sequence[Sorted]) -> list[Grid]:
+    """Operand plots: of each kind the features it explains best; of the rest those that fire most."""
+    chosen: list[Sorted] = []
+    for kind in (*PROPERTIES, "other"):
+        some = [feature for feature in found if feature.kind == kind]
+        some.sort(key=lambda feature: -(feature.n_active if kind == "other" else feature.explained))
+        chosen += some[:PLOTTED]
+    return [
+        Grid(
+            f"{feature.kind}: layer {feature.layer}, feature {feature.feature}",
+            activations[:, :, feature.layer, feature.feature].float(),
+        )
+        for feature in chosen
+    ]
+
+
 def run(model: ReplacementModel) -> Result:
-    """The swaps, and what the features at the equals sign are about."""
-    found = sort_features(grid(model))
+    """The swaps, what the features at the equals sign are about, and where else they fire."""
+    activations = grid(model)
+    found = sort_features(activations)
     kinds = Counter(feature.kind for feature in found)
     return Result(
         swap_sums(model),
         [
-            Finding(f"features at the equals sign about: {kind}", kinds[kind], None, len(found))
-            for kind in (*PROPERTIES, "other")
+            *(
+                Finding(f"features at the equals sign about: {kind}", kinds[kind], None, len(found))
+                for kind in (*PROPERTIES, "other")
+            ),
+            reused(model, activations, found),
         ],
+        grids=plots(activations, found),
     )
 
 

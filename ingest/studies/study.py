@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 from ingest.engine.model import ReplacementModel
 from ingest.studies.trials import Rate
 
@@ -38,12 +40,22 @@ class Curve(NamedTuple):
         return self._asdict()
 
 
+class Grid(NamedTuple):
+    """What a feature does over all pairs of two numbers: an operand plot."""
+
+    what: str
+    """In words."""
+    values: Tensor
+    """(rows, columns) activations"""
+
+
 class Result(NamedTuple):
     """All that one study measured."""
 
     rates: list[Rate]
     findings: list[Finding]
     curves: Sequence[Curve] = ()
+    grids: Sequence[Grid] = ()
 
 
 class Study(NamedTuple):
