@@ -36,8 +36,8 @@ class Download:
 
     path: str
     """Of the GraphQL field, such as `contrast.features`."""
-    question: str
-    """Name of the question that answers it."""
+    questions: str
+    """Names of the questions that answer it, one or another of them; blanks between."""
     row: type | None = None
     """The columns of its rows; None: the rows are ids."""
     rename: Mapping[str, str] = field(default_factory=dict)
@@ -121,7 +121,7 @@ DOWNLOADS = {
         Download("circuit.features", "features_of_circuit", queries.UseRow),
         Download("circuit.supernodes", "supernodes_of_circuit", details=_SUPERNODES),
         Download("circuit.supernodeEdges", "supernode_edges", queries.SupernodeEdgeRow, whole=True),
-        Download("features", "features", details=_FEATURES),
+        Download("features", "features features_by_count", details=_FEATURES),
         Download("feature.circuits", "circuits_of_feature", queries.UseRow),
         Download("feature.families", "families_of_feature", queries.FamilyOfFeatureRow, whole=True),
         Download("circuitsSharing", "circuits_sharing", UseOfShared, spread=_uses),

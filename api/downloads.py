@@ -56,13 +56,13 @@ class _Asked(Exception):
 class _Until(Loaders):
     """Answers questions up to the one that is wanted, and keeps that one."""
 
-    wanted = ""
-    """Name of the question that ends it."""
+    wanted: frozenset[str] = frozenset()
+    """Names of the questions that end it."""
     asked: tuple[Question[Any], dict[str, object]] | None = None
 
     async def ask(self, question: Question[Any], **parameters: object) -> list[Any]:
         # A page of no entries is about the whole list: its counts, not the list.
-        if question.name != self.wanted or parameters.get("limit") == 0:
+        if question.name not in self.wanted or parameters.get("limit") == 0:
             return await super().ask(question, **parameters)
         self.asked = question, {key: parameters[key] for key in parameters if key not in ("skip", "limit")}
         raise _Asked
@@ -180,7 +180,7 @@ class Downloads:
         """What GraphQL would ask the database for the list. Raises AtlasError, GraphQLError."""
         path = self._fields[download.path]
         variables = path.variables(request.query_params)
-        loaders.wanted = download.question
+        loaders.wanted = frozenset(download.questions.split())
         result = await self._schema.execute(
             path.document(), variables, context_value=Context(loaders, self._limits)
         )

@@ -9,12 +9,11 @@ from typing import Annotated
 import strawberry
 
 from api.connection import After, Connection, First, connect, window
+from api.feature_facts import FeatureFacts
 from api.inputs import Kind, MinCircuits, checked_count, node_label
 from api.loaders import Info
 from api.types_plain import (
     CircuitFacts,
-    FamilyUse,
-    Label,
     NodeFacts,
     Prompt,
     Run,
@@ -139,54 +138,7 @@ class RecurringEffect:
 
 
 @strawberry.type(description="A feature of a transcoder set: one for all prompts.")
-class Feature:
-    id: strawberry.ID = strawberry.field(
-        description="Transcoder set, layer and index: `set@revision/layer/index`."
-    )
-    layer: int = strawberry.field(description="Layer that it reads, from 0.")
-    index: str = strawberry.field(
-        description="Its number in its layer's dictionary, as text: those of other tools can pass 2^31."
-    )
-    n_circuits: int = strawberry.field(description="Circuits that have it.")
-    set_id: strawberry.Private[str]
-
-    @classmethod
-    def of(cls, row: queries.FeatureRow) -> "Feature":
-        return cls(
-            id=strawberry.ID(row.key),
-            layer=row.layer,
-            index=str(row.number),
-            n_circuits=row.circuits,
-            set_id=row.transcoders,
-        )
-
-    @strawberry.field(description="The transcoder set it belongs to.")
-    async def transcoders(self, info: Info) -> TranscoderSet:
-        (row,) = await info.context.loaders.all_of(queries.TRANSCODERS_BY_ID, [self.set_id])
-        return TranscoderSet.of(row)
-
-    @strawberry.field(description="Circuits made with its transcoder set: the denominator of nCircuits.")
-    async def n_considered(self, info: Info) -> int:
-        (row,) = await info.context.loaders.all_of(queries.TRANSCODERS_BY_ID, [self.set_id])
-        return row.circuits
-
-    @strawberry.field(description="What it is said to be: labels of persons first, then by score.")
-    async def labels(self, info: Info) -> list[Label]:
-        return [Label.of(row) for row in await info.context.loaders.many(queries.LABELS_OF_FEATURE, self.id)]
-
-    @strawberry.field(description="The families it takes part in, highest share first.")
-    async def families(self, info: Info) -> list[FamilyUse]:
-        return [
-            FamilyUse(
-                family=row.family,
-                n_circuits=row.circuits,
-                n_considered=row.considered,
-                share=row.circuits / row.considered,
-                mean_influence=row.influence,
-            )
-            for row in await info.context.loaders.many(queries.FAMILIES_OF_FEATURE, self.id)
-        ]
-
+class Feature(FeatureFacts):
     @strawberry.field(description="The circuits that have it, highest influence first.")
     async def circuits(self, info: Info, first: First = None, after: After = None) -> Connection[FeatureUse]:
         where = window(info.context.limits, first, after)
