@@ -15,6 +15,7 @@ from api.answers import (
 from api.audit import AuditQuery
 from api.connection import After, Connection, First, connect, window
 from api.contrast import ContrastQuery
+from api.heads import HeadQuery
 from api.hubs import HubQuery
 from api.inputs import (
     Align,
@@ -46,7 +47,9 @@ Search = Annotated[
 
 
 @strawberry.type(description="Questions to the circuit atlas.")
-class Query(SharedQuery, ContrastQuery, SimilarQuery, StructureQuery, HubQuery, SearchQuery, AuditQuery):
+class Query(
+    SharedQuery, ContrastQuery, SimilarQuery, StructureQuery, HubQuery, SearchQuery, AuditQuery, HeadQuery
+):
     @strawberry.field(description="One feature; null when no circuit in the database ever had it.")
     async def feature(
         self,

@@ -10,10 +10,10 @@ import strawberry
 
 from api.connection import After, Connection, First, connect, window
 from api.feature_facts import FeatureFacts
+from api.head_types import CircuitHeads, EffectHeads, head_parts
 from api.inputs import Kind, MinCircuits, checked_count, node_label
 from api.loaders import Info
 from api.types_plain import (
-    CircuitFacts,
     NodeFacts,
     Prompt,
     Run,
@@ -199,7 +199,7 @@ class CircuitNode(NodeFacts):
 
 
 @strawberry.type(description="A signed direct effect of one node of a circuit on another.")
-class DirectEffect:
+class DirectEffect(EffectHeads):
     weight: float = strawberry.field(
         description="Effect on the target's pre-activation or logit, the source's activation folded in."
     )
@@ -260,7 +260,7 @@ class SupernodeEffect:
 
 
 @strawberry.type(description="A pruned attribution graph of one prompt and one target.")
-class Circuit(CircuitFacts):
+class Circuit(CircuitHeads):
     prompt_id: strawberry.Private[str]
     set_id: strawberry.Private[str]
     run_id: strawberry.Private[str | None]
@@ -332,7 +332,13 @@ class Circuit(CircuitFacts):
             **where._asdict(),
         )
         effects = [
-            DirectEffect(source_id=row.source, target_id=row.target, weight=row.weight, share=row.share)
+            DirectEffect(
+                source_id=row.source,
+                target_id=row.target,
+                weight=row.weight,
+                share=row.share,
+                heads=head_parts(row),
+            )
             for row in page.rows
         ]
         return connect(where, page.total, effects)

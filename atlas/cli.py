@@ -180,6 +180,9 @@ def ingest(
     target: TargetText = None,
     first_token: FirstTokenText = "left-out",
     memory: MemoryText = None,
+    heads: Annotated[
+        bool, typer.Option("--heads", help="Keep what each attention head carries of each edge and in all.")
+    ] = False,
 ) -> None:
     """Compute the attribution graph of each prompt and load it into Neo4j.
 
@@ -205,6 +208,7 @@ def ingest(
                 target=DEFAULT if target is None else parse(target),
                 first_token=first_token,
                 memory=None if memory is None else parse_memory(memory),
+                heads=heads,
             ),
             console=err,
         )

@@ -13,8 +13,9 @@ from ingest.engine.model import Encoded, ReplacementModel
 from ingest.engine.prune import Pruned
 from ingest.engine.qk import Source, qk_attribution
 from ingest.engine.targets import DEFAULT, Target, resolve
+from schema.attention import HeadPart, HeadTotal, QkPair, QkScore
 from schema.graph_json import node_id
-from schema.records import Circuit, HeadPart, HeadTotal, Node, NodeKind, QkPair, QkScore
+from schema.records import Circuit, Node, NodeKind
 
 HEADS_OF_AN_EDGE = 3
 """Heads kept with each edge, those that carry most of it, over all layers."""

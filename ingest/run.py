@@ -77,6 +77,8 @@ class IngestSettings:
     first_token: FirstToken = "left-out"
     memory: int | None = None
     """Bytes that attribution may take besides the model; None: no limit."""
+    heads: bool = False
+    """Whether what attention heads carry is kept too."""
 
 
 @dataclass
@@ -158,6 +160,7 @@ def attribute_one(
         target,
         first_token,
         memory,
+        heads,
     )
     work = _Work(ReplacementModel.load(model, transcoders), settings)
     problems: list[Exception] = []
@@ -168,10 +171,7 @@ def attribute_one(
     if isinstance(graph, EngineError):
         raise graph
     pruned = work.prune(graph)
-    circuit = work.circuit(jobs[0], graph, pruned)
-    if heads:
-        circuit = with_heads(circuit, work.model, graph, pruned, jobs[0].target)
-    return with_qk(circuit, work.model, qk)
+    return with_qk(work.circuit(jobs[0], graph, pruned), work.model, qk)
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ class _Work:
         return prune(graph, node_threshold=settings.node_threshold, edge_threshold=settings.edge_threshold)
 
     def circuit(self, job: _Job, graph: GraphNodes, pruned: Pruned, namer: Namer | None = None) -> Circuit:
-        """Convert, and label when there is a namer."""
+        """Convert, with heads when asked for, and label when there is a namer."""
         line = job.line
         prompt = Prompt(
             text=line.prompt,
@@ -268,6 +268,8 @@ class _Work:
             split=line.split,
         )
         circuit = convert.circuit(graph, pruned, prompt, self.model_record, self.transcoders_record)
+        if self.settings.heads:
+            circuit = with_heads(circuit, self.model, graph, pruned, job.target)
         return circuit if namer is None else _labelled(circuit, namer)
 
     def _circuit_id(self, encoded: Encoded, name: Named) -> str:

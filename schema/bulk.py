@@ -100,9 +100,13 @@ class BulkWriter:
                 [nodes_at + place for place in rows["targets"]],
                 rows["weights"],
                 rows["shares"],
+                rows["heads"] or [None] * len(rows["weights"]),
+                rows["head_weights"] or [None] * len(rows["weights"]),
             ],
         )
         set_number = self._frame(circuit_number, shared)
+        for row in rows["head_totals"]:
+            self._head(circuit_number, shared["model"]["id"], row)
         features = self._features(rows, set_number)
         self._columns(
             "INSTANCE_OF",
@@ -257,6 +261,12 @@ class BulkWriter:
                     found.n_measured += 1
                     found.influence += influence
         waiting.clear()
+
+    def _head(self, circuit: int, model: str, row: dict[str, Any]) -> None:
+        properties = {"id": row["id"], "layer": row["layer"], "number": row["head"]}
+        head = self._share("Head", row["id"], properties)
+        self._link("OF_MODEL", head, self._ids["Model", model])
+        self._relationship("RUNS_THROUGH", circuit, head, {"net": row["net"], "gross": row["gross"]})
 
     def _supernode(self, circuit: int, nodes_at: int, row: dict[str, Any]) -> None:
         number = self._number()

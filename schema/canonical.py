@@ -43,6 +43,9 @@ def canonical(circuit: Circuit) -> Circuit:
                 key=lambda s: (s.label, s.members, s.method, s.author),
             )
         ),
+        head_parts=tuple(
+            sorted(circuit.head_parts, key=lambda p: (p.source, p.target, -abs(p.weight), p.layer, p.head))
+        ),
         prompt=replace(circuit.prompt, tags=tuple(sorted(set(circuit.prompt.tags)))),
     )
 

@@ -1,8 +1,9 @@
 """Whole circuits out of the database: the inverse of `schema.load`, in the canonical order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from schema.attention import HeadPart, HeadTotal
 from schema.canonical import canonical
 from schema.database import Database
 from schema.errors import NotFoundError
@@ -43,9 +44,10 @@ def read_circuit(database: Database, circuit_id: str) -> Circuit:
     for row in database.read(_NODES, parameters):
         places[row["node"]["id"]] = len(nodes)
         nodes.append(_node(row["labels"], row["node"]))
+    stored_edges = database.read(_EDGES, parameters)
     edges = [
         Edge(places[row["source"]], places[row["target"]], row["weight"], row["share"])
-        for row in database.read(_EDGES, parameters)
+        for row in stored_edges
     ]
     return canonical(
         Circuit(
@@ -59,6 +61,8 @@ def read_circuit(database: Database, circuit_id: str) -> Circuit:
             source=Source(**{name: stored.get(name) for name in _SOURCE}) if "tool" in stored else None,
             pruned_features=_unnumbered(stored.get("pruned_features")),
             unselected_features=_unnumbered(stored.get("unselected_features")),
+            head_parts=tuple(_head_parts(nodes, edges, stored_edges)),
+            head_totals=tuple(HeadTotal(**row) for row in database.read(_HEADS, parameters)),
             **{name: stored.get(name) for name in _SETTINGS},
         )
     )
@@ -87,6 +91,14 @@ def _known(values: dict[str, Any], kind: type) -> dict[str, Any]:
     """The fields of a record that are properties; absent ones are None."""
     names = (name for name in kind.__dataclass_fields__ if name != "model_id")  # type: ignore[attr-defined]
     return {name: values.get(name) for name in names}
+
+
+def _head_parts(nodes: list[Node], edges: list[Edge], rows: list[dict[str, Any]]) -> Iterator[HeadPart]:
+    for edge, row in zip(edges, rows, strict=True):
+        ends = nodes[edge.source].key, nodes[edge.target].key
+        for name, weight in zip(row["heads"] or (), row["head_weights"] or (), strict=True):
+            layer, head = map(int, name.split("/"))
+            yield HeadPart(*ends, layer, head, weight)
 
 
 def _prompt(frame: dict[str, Any]) -> Prompt:
@@ -144,7 +156,12 @@ LIMIT 1
 _NODES = "MATCH (:Circuit {id: $id})-[:HAS]->(n:Node) RETURN labels(n) AS labels, properties(n) AS node"
 _EDGES = """
 MATCH (:Circuit {id: $id})-[:HAS]->(n:Node)-[e:ATTRIBUTES]->(m:Node)
-RETURN n.id AS source, m.id AS target, e.weight AS weight, e.share AS share
+RETURN n.id AS source, m.id AS target, e.weight AS weight, e.share AS share, e.heads AS heads,
+       e.head_weights AS head_weights
+"""
+_HEADS = """
+MATCH (:Circuit {id: $id})-[u:RUNS_THROUGH]->(h:Head)
+RETURN h.layer AS layer, h.number AS head, u.net AS net, u.gross AS gross ORDER BY layer, head
 """
 _LABELS = """
 MATCH (:Circuit {id: $id})-[:USES]->(f:Feature)<-[:LABELS]-(l:Label)

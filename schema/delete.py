@@ -125,7 +125,9 @@ CALL (c) {
 CALL (c) { MATCH (e:Entry)-[:GAVE]->(c) DETACH DELETE e }
 CALL (c) { MATCH (c)-[:HAS]->(:Supernode)-[:MEANS]->(k:Concept) RETURN collect(DISTINCT k) AS concepts }
 CALL (c) { MATCH (c)-[:HAS]->(part) DETACH DELETE part }
+CALL (c) { MATCH (c)-[:RUNS_THROUGH]->(h:Head) RETURN collect(h) AS heads }
 CALL (c) { DETACH DELETE c }
+CALL (heads) { UNWIND heads AS h WITH h WHERE NOT EXISTS { (h)<-[:RUNS_THROUGH]-() } DETACH DELETE h }
 CALL (concepts) { UNWIND concepts AS k WITH k WHERE NOT EXISTS { (k)<-[:MEANS]-() } DELETE k }
 CALL (features) {
   UNWIND features AS f

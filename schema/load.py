@@ -131,7 +131,8 @@ _EDGES = """
 CALL (nodes) {
   UNWIND range(0, size($p.weights) - 1) AS i
   WITH nodes[$p.sources[i]] AS source, nodes[$p.targets[i]] AS target, i
-  CREATE (source)-[:ATTRIBUTES {weight: $p.weights[i], share: $p.shares[i]}]->(target)
+  CREATE (source)-[:ATTRIBUTES {weight: $p.weights[i], share: $p.shares[i], heads: $p.heads[i],
+                                head_weights: $p.head_weights[i]}]->(target)
 }
 """
 
@@ -146,10 +147,16 @@ CALL () {
   MERGE (r:Run {id: $p.run.id}) ON CREATE SET r = $p.run
   MERGE (p:Prompt {id: $p.prompt.id}) ON CREATE SET p = $p.prompt
   FOREACH (name IN $p.tags | MERGE (g:Tag {name: name}) MERGE (p)-[:TAGGED]->(g))
-  WITH t, r, p, size($p.families) > 0 AND NOT EXISTS { (p)-[:IN_FAMILY]->() } AS new_family
+  WITH t, m, r, p, size($p.families) > 0 AND NOT EXISTS { (p)-[:IN_FAMILY]->() } AS new_family
   FOREACH (name IN CASE WHEN new_family THEN $p.families ELSE [] END |
     MERGE (y:Family {name: name}) CREATE (p)-[:IN_FAMILY]->(y))
-  RETURN t, r, p, new_family
+  RETURN t, m, r, p, new_family
+}
+CALL (c, m) {
+  UNWIND $p.head_totals AS row
+  MERGE (h:Head {id: row.id}) ON CREATE SET h.layer = row.layer, h.number = row.head
+  MERGE (h)-[:OF_MODEL]->(m)
+  CREATE (c)-[:RUNS_THROUGH {net: row.net, gross: row.gross}]->(h)
 }
 CREATE (c)-[:OF_PROMPT]->(p), (c)-[:BY]->(t), (c)-[:FROM_RUN]->(r)
 WITH c, t, new_family, feature_nodes

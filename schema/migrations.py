@@ -61,6 +61,7 @@ MIGRATIONS = (
         "schema",
         lambda: [*_OLD_FULL_TEXT, *schema_statements()],
     ),
+    Migration(5, "constraints and indexes of attention heads", "schema", schema_statements),
 )
 
 

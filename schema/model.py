@@ -245,6 +245,17 @@ EXAMPLE = NodeType(
     ),
 )
 
+HEAD = NodeType(
+    "Head",
+    "An attention head of a model.",
+    (
+        P("id", "string", "model/layer/number"),
+        P("layer", "integer", "its layer, from 0"),
+        P("number", "integer", "its number in the layer, from 0"),
+    ),
+    indexes=(("layer", "number"),),
+)
+
 MIGRATION = NodeType(
     "Migration",
     "A change of the schema or the data that this database has seen.",
@@ -276,6 +287,7 @@ NODES = (
     SUPERNODE,
     CONCEPT,
     EXAMPLE,
+    HEAD,
     MIGRATION,
 )
 
@@ -302,6 +314,23 @@ RELATIONSHIPS = (
         (
             P("weight", "float", "effect on the target's pre-activation or logit, the activation folded in"),
             P("share", "float?", "|weight| over the sum of |weight| of all inputs in the unpruned graph"),
+            P(
+                "heads",
+                "list of strings?",
+                "layer/number of the heads that carry most of it, the strongest first",
+            ),
+            P("head_weights", "list of floats?", "the parts of the weight that they carry"),
+        ),
+    ),
+    RelationshipType("OF_MODEL", "Head", "Model", "The model that a head belongs to."),
+    RelationshipType(
+        "RUNS_THROUGH",
+        "Circuit",
+        "Head",
+        "The influence that runs through a head, over all edges that cross its layer.",
+        (
+            P("net", "float", "parts against their edge's sign count as negative"),
+            P("gross", "float", "every part counts as positive"),
         ),
     ),
     RelationshipType("GROUPS", "Supernode", "FeatureNode", "Its members."),

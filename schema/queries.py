@@ -111,6 +111,18 @@ class EffectRow(NamedTuple):
     target: str
     weight: float
     share: float | None
+    heads: list[str]
+    head_weights: list[float]
+
+
+class HeadUseRow(NamedTuple):
+    """What runs through one head in one circuit."""
+
+    key: str
+    layer: int
+    head: int
+    net: float
+    gross: float
 
 
 class UseRow(NamedTuple):
@@ -255,6 +267,7 @@ TRANSCODERS_BY_ID = Question("transcoders_by_id", row_of(TranscodersRow))
 NODES_OF_CIRCUIT = Question("nodes_of_circuit", ids_of)
 NODES_BY_ID = Question("nodes_by_id", row_of(NodeRow))
 EDGES_OF_CIRCUIT = Question("edges_of_circuit", page_of(EffectRow))
+HEADS_OF_CIRCUIT = Question("heads_of_circuit", row_of(HeadUseRow))
 FEATURES_OF_CIRCUIT = Question("features_of_circuit", page_of(UseRow))
 SUPERNODES_OF_CIRCUIT = Question("supernodes_of_circuit", ids_of)
 SUPERNODES_BY_ID = Question("supernodes_by_id", row_of(SupernodeRow))

@@ -45,9 +45,22 @@ class MadeRow(NamedTuple):
     n_circuits: int
 
 
+class FamilyHeadRow(NamedTuple):
+    """What runs through one head of one model in the circuits of one family."""
+
+    family: str
+    model: str
+    layer: int
+    head: int
+    considered: int
+    net: float
+    gross: float
+
+
 SEARCH = Question("search", page_of(FoundRow))
 CIRCUITS_OF_TEXT = Question("circuits_of_text", page_of(TextUseRow))
 ERROR_BY_FAMILY = Question("error_by_family", row_of(FamilyErrorRow))
 ERROR_BY_LAYER = Question("error_by_layer", row_of(LayerErrorRow))
 UNTRUSTED = Question("untrusted", ids_of)
 RUNS = Question("runs", page_of(MadeRow))
+HEADS_BY_FAMILY = Question("heads_by_family", row_of(FamilyHeadRow))

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from schema.attention import HeadPart, HeadTotal, QkScore
+
 
 def stable_id(*parts: object) -> str:
     """A 20-hex-digit id, the same in every process: SHA-256 of the parts as canonical JSON."""
@@ -146,55 +148,6 @@ class Node:
         if self.kind is NodeKind.LOGIT and self.index is None:  # only its text tells it from others
             key += f":{stable_id(self.token)}"
         return key
-
-
-class HeadPart(NamedTuple):
-    """What one attention head carries of an edge."""
-
-    source: str
-    """`Node.key` of the edge's source: places change when parts are put in order."""
-    target: str
-    layer: int
-    head: int
-    weight: float
-    """Its part of the edge's weight."""
-
-
-class HeadTotal(NamedTuple):
-    """The influence that runs through one attention head, over all edges of a circuit."""
-
-    layer: int
-    head: int
-    net: float
-    """Parts against their edge's sign count as negative."""
-    gross: float
-    """Every part counts as positive."""
-
-
-class QkPair(NamedTuple):
-    """What two sources add to an attention score."""
-
-    query: str
-    """Node of the query's side, as graph JSON names it; `rest` for biases."""
-    key: str
-    """Node of the key's side."""
-    score: float
-
-
-class QkScore(NamedTuple):
-    """One head's score of a key for a query, before the softmax, by pairs of sources."""
-
-    layer: int
-    head: int
-    position: int
-    """The query's."""
-    key_position: int
-    score: float
-    """The sum over all pairs."""
-    pattern: float
-    """The attention paid, 0 … 1."""
-    pairs: tuple[QkPair, ...]
-    """Those that add or take most, the largest first."""
 
 
 class Edge(NamedTuple):
@@ -352,9 +305,30 @@ class Circuit:
 
     @property
     def answer(self) -> Node | None:
-        """The most probable logit node."""
+        """The model's next token: the most probable logit node.
+
+        None when that is not known: targets that somebody chose, such as given tokens, a difference of two or
+        another position's tokens, need not hold it; unless its probability is above ½.
+        """
         logits = [node for node in self.nodes if node.kind is NodeKind.LOGIT and node.probability is not None]
-        return max(logits, key=lambda node: node.probability or 0.0, default=None)
+        if self.target is not None:
+            last = len(self.prompt.tokens) - 1
+            logits = [node for node in logits if node.position == last and node.index is not None]
+        best = max(logits, key=lambda node: node.probability or 0.0, default=None)
+        if best is None or self._salient_at(best.position) or (best.probability or 0.0) > 0.5:
+            return best
+        return None
+
+    def _salient_at(self, position: int) -> bool:
+        """Whether the most probable next tokens at a position are among the targets; so it is in files."""
+        if self.target is None:
+            return True
+        parts = [part.partition(" @ ") for part in self.target.split(" + ")]
+        places = [int(at) if at.isdecimal() else self.target_position for _, _, at in parts]
+        return any(
+            part.startswith("salient-logits(") and place == position
+            for (part, _, _), place in zip(parts, places, strict=True)
+        )
 
     @property
     def correct(self) -> bool | None:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from schema.errors import InputError
+from schema.head_rows import head_rows
 from schema.records import Circuit, Label, Node, NodeKind, Run, Supernode, stable_id
 
 LAYERS = 1024
@@ -81,6 +82,9 @@ def _numbers(circuit: Circuit) -> Iterable[float]:
         values += [node.activation, node.influence, node.cumulative, node.probability]
     for edge in circuit.edges:
         values += [edge.weight, edge.share]
+    values += [part.weight for part in circuit.head_parts]
+    for total in circuit.head_totals:
+        values += [total.net, total.gross]
     return (value for value in values if value is not None)
 
 
@@ -202,6 +206,7 @@ def body(circuit: Circuit) -> dict[str, Any]:
         "targets": [place[edge.target] for edge in circuit.edges],
         "weights": [float(edge.weight) for edge in circuit.edges],
         "shares": [None if edge.share is None else float(edge.share) for edge in circuit.edges],
+        **head_rows(circuit),
         "uses": _uses(feature_nodes, features),
         "labels": [_label_row(label, circuit, features) for label in circuit.labels],
         "supernodes": [
@@ -217,7 +222,10 @@ def body(circuit: Circuit) -> dict[str, Any]:
 KINDS = ("feature_nodes", "error_nodes", "token_nodes", "logit_nodes", "other_nodes")
 """Nodes of `body`, in the order that its places count in."""
 
-DETAIL = (*KINDS, "sources", "targets", "weights", "shares")
+EDGES = ("sources", "targets", "weights", "shares", "heads", "head_weights")
+"""Columns of edges in `body`; the last two are empty when no heads are known."""
+
+DETAIL = (*KINDS, *EDGES)
 
 NODE_BYTES = 120
 """A node's row in a message, about, without the circuit's id and texts."""
@@ -256,8 +264,7 @@ def batches(
             "ids": [ids[old] for old in used],
             "sources": [place[old] for old in sources],
             "targets": [place[old] for old in targets],
-            "weights": body_rows["weights"][start:stop],
-            "shares": body_rows["shares"][start:stop],
+            **{key: body_rows[key][start:stop] for key in EDGES[2:]},
         }
         steps.append(("edges", piece))
     shared = {key: value for key, value in body_rows.items() if key not in DETAIL}

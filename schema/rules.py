@@ -83,6 +83,12 @@ RULES = (
     ),
     Rule(
         "orphan",
+        "a head that no circuit runs through",
+        "MATCH (n:Head) WHERE NOT EXISTS { (n)<-[:RUNS_THROUGH]-(:Circuit) } "
+        "WITH n.id AS key, elementId(n) AS eid",
+    ),
+    Rule(
+        "orphan",
         "a prompt of no circuit",
         "MATCH (n:Prompt) WHERE NOT EXISTS { (n)<-[:OF_PROMPT]-(:Circuit) } "
         "WITH n.id AS key, elementId(n) AS eid",

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from schema.attention import HeadPart, HeadTotal
 from schema.records import Circuit, Edge, Label, Model, Node, NodeKind, Prompt, Run, Supernode, TranscoderSet
 
 N_LAYERS = 4
@@ -155,6 +156,7 @@ def _circuit(
     )
     nodes = _nodes(rng, prompt, answer, common, pools[family])
     edges = _edges(rng, nodes)
+    parts, totals = _heads(random.Random(place), nodes, edges) if place % 3 == 0 else ((), ())
     features = [i for i, node in enumerate(nodes) if node.kind is NodeKind.FEATURE]
     half = len(features) // 2
     groups = [("say the answer", features[half:]), (f"{family} words", features[:half])]
@@ -201,7 +203,27 @@ def _circuit(
             for label, members in groups
             if members
         ),
+        head_parts=parts,
+        head_totals=totals,
     )
+
+
+def _heads(
+    rng: random.Random, nodes: Sequence[Node], edges: Sequence[Edge]
+) -> tuple[tuple[HeadPart, ...], tuple[HeadTotal, ...]]:
+    """Parts of most edges, and the totals of two heads a layer."""
+    parts = [
+        HeadPart(nodes[edge.source].key, nodes[edge.target].key, layer, head, edge.weight * share)
+        for edge in edges
+        for share, layer, head in ((0.5, rng.randrange(N_LAYERS), 0), (-0.25, rng.randrange(N_LAYERS), 1))
+        if rng.random() < 0.7
+    ]
+    totals = [
+        HeadTotal(layer, head, round(rng.uniform(-1, 1), 6), round(rng.random(), 6))
+        for layer in range(N_LAYERS)
+        for head in range(2)
+    ]
+    return tuple(parts), tuple(totals)
 
 
 def _nodes(

@@ -12,6 +12,7 @@ from ingest.engine.attribute import attribute
 from ingest.engine.graph import AttributionGraph
 from ingest.engine.model import ReplacementModel
 from ingest.engine.prune import Pruned, prune, scores
+from ingest.engine.targets import Difference, Salient, Target, Tokens
 from schema.records import Circuit, NodeKind, Prompt
 
 
@@ -135,6 +136,30 @@ def test_what_the_records_say_of_the_model(model: ReplacementModel) -> None:
         "tiny@0",
     )
     assert convert.transcoders_record(model).model_id == found.id
+
+
+@pytest.mark.parametrize(
+    ("targets", "known"),
+    [
+        ((Salient(),), True),
+        ((Tokens(("w5",)),), False),
+        ((Difference("w3", "w4"),), False),
+        ((Salient(position=2),), False),
+        ((Salient(position=2), Tokens(("w5",))), False),
+        ((Salient(), Tokens(("w5",), 2)), True),
+    ],
+)
+def test_the_answer_is_said_only_when_the_targets_hold_it(
+    model: ReplacementModel, targets: tuple[Target, ...], known: bool
+) -> None:
+    graph = attribute(model, PROMPT, targets)
+    prompt = Prompt(PROMPT, graph.tokens, graph.token_ids, expected="w5")
+    found = convert.circuit(
+        graph, prune(graph), prompt, convert.model_record(model), convert.transcoders_record(model, "tiny@0")
+    )
+    logits = model.model(torch.tensor([graph.token_ids])).logits[0, -1]
+    assert (found.answer is not None) == known == (found.correct is not None)
+    assert found.answer is None or found.answer.index == int(logits.argmax())
 
 
 @pytest.mark.parametrize(

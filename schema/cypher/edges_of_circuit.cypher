@@ -16,4 +16,5 @@ CALL (key) {
 }
 RETURN key, size(found) AS total,
        [e IN found[$skip .. $skip + $limit] |
-         {source: startNode(e).id, target: endNode(e).id, weight: e.weight, share: e.share}] AS rows
+         {source: startNode(e).id, target: endNode(e).id, weight: e.weight, share: e.share,
+          heads: coalesce(e.heads, []), head_weights: coalesce(e.head_weights, [])}] AS rows

@@ -1,0 +1,49 @@
+"""Attention heads: what they carry of an effect, of a circuit, and of the circuits of a family."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry import argument
+
+from api.answers import require_known
+from api.head_types import NET
+from api.inputs import checked_list
+from api.loaders import Info
+from api.types_plain import columns
+from schema.questions_words import HEADS_BY_FAMILY
+
+
+@strawberry.type(description="How much of a family's circuits runs through one attention head.")
+class FamilyHead:
+    family: str = strawberry.field(description="Name of the family.")
+    model: strawberry.ID = strawberry.field(description="Id of the model.")
+    layer: int = strawberry.field(description="Layer of the head, from 0.")
+    head: int = strawberry.field(description="Its number in the layer, from 0.")
+    n_considered: int = strawberry.field(
+        description="Circuits of the family and model that were loaded with heads: the means are over these."
+    )
+    net: float = strawberry.field(description=f"Mean influence through it; {NET}.")
+    gross: float = strawberry.field(description="Mean influence through it, every part counted as positive.")
+
+
+@strawberry.type
+class HeadQuery:
+    @strawberry.field(
+        description="Through which attention heads the circuits of each family run: component "
+        "specialisation. Family by family, the head with most influence first. Only circuits that were "
+        "loaded with heads (`atlas ingest --heads`) count."
+    )
+    async def heads_by_family(
+        self,
+        info: Info,
+        families: Annotated[
+            list[str] | None,
+            argument(description="Only circuits of these families. Unknown: an error (NOT_FOUND)."),
+        ] = None,
+    ) -> list[FamilyHead]:
+        families = checked_list(info.context.limits, "families", families)
+        await require_known(info, families=families)
+        rows = await info.context.loaders.ask(HEADS_BY_FAMILY, families=families)
+        return [
+            FamilyHead(n_considered=row.considered, **columns(row, without=("considered",))) for row in rows
+        ]

@@ -1,0 +1,11 @@
+// Through which attention heads do the circuits of each family run?
+// Means over the circuits that were loaded with heads: `considered` of each family and model.
+// $families: only these; null: all.
+:param families => null;
+
+MATCH (y:Family)<-[:IN_FAMILY]-(:Prompt)<-[:OF_PROMPT]-(c:Circuit)-[u:RUNS_THROUGH]->(h:Head)-[:OF_MODEL]->(m:Model)
+WHERE $families IS NULL OR y.name IN $families
+WITH y.name AS family, m.id AS model, h.layer AS layer, h.number AS head, count(c) AS considered,
+     avg(u.net) AS net, avg(u.gross) AS gross
+ORDER BY family, model, gross DESC, layer, head
+RETURN family, model, layer, head, considered, net, gross
