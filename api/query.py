@@ -30,6 +30,7 @@ from api.inputs import (
     tags_needed,
 )
 from api.loaders import Info
+from api.presence import PresenceQuery
 from api.search import SearchQuery
 from api.shared import SharedQuery
 from api.similar import SimilarQuery
@@ -48,7 +49,15 @@ Search = Annotated[
 
 @strawberry.type(description="Questions to the circuit atlas.")
 class Query(
-    SharedQuery, ContrastQuery, SimilarQuery, StructureQuery, HubQuery, SearchQuery, AuditQuery, HeadQuery
+    SharedQuery,
+    ContrastQuery,
+    SimilarQuery,
+    StructureQuery,
+    HubQuery,
+    SearchQuery,
+    AuditQuery,
+    HeadQuery,
+    PresenceQuery,
 ):
     @strawberry.field(description="One feature; null when no circuit in the database ever had it.")
     async def feature(

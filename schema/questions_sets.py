@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from schema.question import Page, Question, Record, page_of
+from schema.question import Page, Question, Record, page_of, row_of
 
 
 class SharedRow(NamedTuple):
@@ -85,6 +85,14 @@ class SimilarEdgeRow(NamedTuple):
     weight_b: float
 
 
+class PresenceRow(NamedTuple):
+    """Circuits in which one feature is in one state."""
+
+    feature: str
+    state: str
+    circuits: list[str]
+
+
 SHARED_FEATURES: Question[SharedRows] = Question("shared_features", _shared)
 CONTRAST_FEATURES: Question[Page[ContrastRow]] = Question("contrast_features", page_of(ContrastRow))
 CONTRAST_EDGES: Question[Page[ContrastRow]] = Question("contrast_edges", page_of(ContrastRow))
@@ -92,3 +100,4 @@ CONTRAST_SUPERNODES: Question[Page[ContrastRow]] = Question("contrast_supernodes
 SIMILAR_CIRCUITS = Question("similar_circuits", page_of(SimilarRow))
 SIMILAR_FEATURES = Question("similar_features", page_of(SimilarFeatureRow))
 SIMILAR_EDGES = Question("similar_edges", page_of(SimilarEdgeRow))
+PRESENCE = Question("presence", row_of(PresenceRow))

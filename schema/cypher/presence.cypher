@@ -1,0 +1,22 @@
+// What are features in circuits: kept, pruned away, never selected for attribution, inactive, or is it unknown?
+// Absent is not zero. Each feature comes with its transcoder set and with $number: index x 1024 + layer, as circuits list
+// what they pruned and left unselected; number null: of a component that no such list holds. One row for each feature and
+// state, the circuits by id.
+:param circuits => ["00000000000000000000"];
+:param features => [{id: "some-transcoders@000000000000/0/1", set: "some-transcoders@000000000000", number: 1024}];
+
+UNWIND $features AS asked
+OPTIONAL MATCH (f:Feature {id: asked.id})
+WITH asked, f
+UNWIND $circuits AS id
+MATCH (c:Circuit {id: id})-[:BY]->(t:TranscoderSet)
+WITH asked.id AS feature, id, CASE
+    WHEN t.id <> asked.set THEN "other_set"
+    WHEN f IS NOT NULL AND EXISTS { (c)-[:USES]->(f) } THEN "kept"
+    WHEN asked.number IS NULL OR c.pruned_features IS NULL OR c.unselected_features IS NULL THEN "unknown"
+    WHEN asked.number IN c.pruned_features THEN "pruned"
+    WHEN asked.number IN c.unselected_features THEN "unselected"
+    ELSE "inactive"
+  END AS state
+ORDER BY id
+RETURN feature, state, collect(id) AS circuits
