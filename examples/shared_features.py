@@ -1,32 +1,24 @@
-"""Which features do the circuits of one family share? One GraphQL question as a data frame.
+"""Which features do the circuits of one family share, and who else has them? A heatmap and a data frame.
 
-    python examples/shared_features.py --family refusals --out shared.csv
+    python examples/shared_features.py --family refusals --out shared.png --table shared.csv
 
-Needs a running API (`make demo` or `atlas serve`) and polars (`pip install "circuit-atlas[examples]"`).
+Rows are the features that are most typical of the family, columns the families; colour is the share of a
+family's circuits that have the feature; blank: none has. Needs a running API and the `examples` extra.
 """
 
-import argparse
-import sys
+from typing import Any
 
 import polars as pl
+from drawing import axes, draw, name
 
-from atlas.client import DEFAULT_URL, AtlasClient
-from schema.errors import AtlasError
+from atlas.client import AtlasClient
 
 QUERY = """
-query Shared($family: String!, $minCircuits: Int!, $after: String) {
-  sharedFeatures(families: [$family], minCircuits: $minCircuits, orderBy: LIFT, first: 100, after: $after) {
-    pageInfo { hasNextPage endCursor }
-    edges {
-      node {
-        nCircuits
-        nConsidered
-        share
-        shareOutside
-        lift
-        meanInfluence
-        feature { id layer labels { text } }
-      }
+query Shared($family: String!, $minCircuits: Int!, $first: Int!) {
+  sharedFeatures(families: [$family], minCircuits: $minCircuits, orderBy: LIFT, first: $first) {
+    nodes {
+      nCircuits nConsidered share shareOutside lift qValue meanInfluence
+      feature { id layer labels { text } families { family share } }
     }
   }
 }
@@ -34,57 +26,54 @@ query Shared($family: String!, $minCircuits: Int!, $after: String) {
 
 SCHEMA = {
     "feature": pl.String,
-    "layer": pl.Int64,
+    "name": pl.String,
     "circuits": pl.Int64,
     "considered": pl.Int64,
     "share": pl.Float64,
     "share_outside": pl.Float64,
     "lift": pl.Float64,
+    "q_value": pl.Float64,
     "mean_influence": pl.Float64,
-    "label": pl.String,
 }
+COLUMNS = ("nCircuits", "nConsidered", "share", "shareOutside", "lift", "qValue", "meanInfluence")
 
 
-def shared_features(client: AtlasClient, family: str, min_circuits: int) -> pl.DataFrame:
-    """One row a feature, the most typical of the family first. Raises AtlasError when the API does."""
-    nodes = client.nodes(QUERY, {"family": family, "minCircuits": min_circuits}, field="sharedFeatures")
+def ask(client: AtlasClient, family: str, min_circuits: int, first: int) -> list[dict[str, Any]]:
+    asked = {"family": family, "minCircuits": min_circuits, "first": first}
+    nodes: list[dict[str, Any]] = client.query(QUERY, asked)["sharedFeatures"]["nodes"]
+    return nodes
+
+
+def frame(nodes: list[dict[str, Any]]) -> pl.DataFrame:
+    """One row a feature, the most typical of the family first."""
     rows = [
-        (
-            node["feature"]["id"],
-            node["feature"]["layer"],
-            node["nCircuits"],
-            node["nConsidered"],
-            node["share"],
-            node["shareOutside"],
-            node["lift"],
-            node["meanInfluence"],
-            next((label["text"] for label in node["feature"]["labels"]), None),
-        )
+        (node["feature"]["id"], name(node["feature"]), *(node[column] for column in COLUMNS))
         for node in nodes
     ]
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description="Features that the circuits of a family share, as a data frame."
-    )
-    parser.add_argument("--family", default="refusals", help="name of the family (default: refusals)")
-    parser.add_argument("--min-circuits", type=int, default=5, help="shared by at least so many (default: 5)")
-    parser.add_argument("--out", help="write the whole frame to this CSV file")
-    parser.add_argument("--api", default=DEFAULT_URL, help=f"address of the API (default: {DEFAULT_URL})")
-    arguments = parser.parse_args()
-    try:
-        with AtlasClient(arguments.api) as client:
-            frame = shared_features(client, arguments.family, arguments.min_circuits)
-    except AtlasError as error:
-        sys.exit(f"error: {error}")
-    print(frame.group_by("layer").agg(pl.len().alias("features"), pl.col("share").mean()).sort("layer"))
-    print(frame.head(10))
-    if arguments.out:
-        frame.write_csv(arguments.out)
-        print(f"{len(frame)} rows written to {arguments.out}")
+def picture(client: AtlasClient, family: str, min_circuits: int, first: int, table: str | None) -> Any:
+    nodes = ask(client, family, min_circuits, first)
+    if table is not None:
+        frame(nodes).write_csv(table)
+    families = sorted({use["family"] for node in nodes for use in node["feature"]["families"]})
+    shares = [
+        [
+            {use["family"]: use["share"] for use in node["feature"]["families"]}.get(each, float("nan"))
+            for each in families
+        ]
+        for node in nodes
+    ]
+    figure, plot = axes(3 + 0.5 * len(families), 1.5 + 0.22 * len(nodes))
+    plot.set_title(f"Features that ≥ {min_circuits} circuits of “{family}” share, the most typical first")
+    if nodes:
+        image = plot.imshow(shares, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+        figure.colorbar(image, label="share of the family's circuits")
+    plot.set_xticks(range(len(families)), families, rotation=60, ha="right")
+    plot.set_yticks(range(len(nodes)), [name(node["feature"]) for node in nodes], fontsize=7)
+    return figure
 
 
 if __name__ == "__main__":
-    main()
+    draw(__doc__, picture, out="shared.png", family="refusals", min_circuits=5, first=30, table=None)
