@@ -1,6 +1,9 @@
 """Neo4j's own administration tool on the local database: dump, load, bulk import, while the server rests."""
 
+import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -38,7 +41,8 @@ def backup(server: LocalServer, file: Path) -> None:
 def restore(server: LocalServer, file: Path, *, replace: bool = False) -> None:
     """Make the database what a backup holds; a running server is stopped meanwhile, and started again.
 
-    Raises InputError when the file cannot be read, or there is a database and not `replace`.
+    It is loaded beside the present one, which it replaces only when that went well. Raises InputError when
+    the file cannot be read, or there is a database and not `replace`, ServerError when it is no backup.
     """
     if _database(server).is_dir() and not replace:
         raise InputError(
@@ -46,13 +50,30 @@ def restore(server: LocalServer, file: Path, *, replace: bool = False) -> None:
             next_step="say --replace to lose what it holds, or name another ATLAS_HOME",
         )
     try:
-        with file.open("rb") as source, server.at_rest():
-            arguments = ["database", "load", "neo4j", "--from-stdin", "--overwrite-destination=true"]
-            run_admin(server, arguments, stdin=source)
+        with file.open("rb") as source, server.at_rest(), _beside(server) as beside:
+            run_admin(beside, ["database", "load", "neo4j", "--from-stdin"], stdin=source)
+            for kind in ("transactions", "databases"):
+                new, old = (home / "data" / kind / "neo4j" for home in (beside.home, server.home))
+                if old.is_dir():
+                    old.rename(beside.home / f"old-{kind}")
+                old.parent.mkdir(parents=True, exist_ok=True)
+                new.rename(old)
     except OSError as error:
         raise InputError(
             f"{file} cannot be read: {error.strerror}", next_step="name a file that `atlas backup` wrote"
         ) from error
+
+
+@contextmanager
+def _beside(server: LocalServer) -> Iterator[LocalServer]:
+    """An empty home inside the server's, on the same disk; gone afterwards."""
+    home = server.home / "beside"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    try:
+        yield LocalServer(home)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def import_tables(server: LocalServer, arguments: list[str], *, heap_mb: int = 2048) -> None:

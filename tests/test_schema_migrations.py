@@ -1,12 +1,22 @@
 """Migrations: applied once, in order, recorded, and never backwards."""
 
+import gzip
 from collections.abc import Iterator
+from pathlib import Path
 
+import orjson
 import pytest
+from oracle import RUN, synthetic_circuits
 
+from schema.check import check
+from schema.circuits import circuit_ids, read_circuit
 from schema.database import Database
 from schema.errors import MigrationError
+from schema.load import load_circuit
 from schema.migrations import MIGRATIONS, Migration, migrate
+from schema.queries import FEATURES
+from schema.question import ask
+from schema.records import NodeKind
 
 
 @pytest.fixture
@@ -60,3 +70,64 @@ def test_a_database_of_a_newer_atlas_is_refused(recorded: Database):
 
 def test_versions_count_up_from_one():
     assert [each.version for each in MIGRATIONS] == list(range(1, len(MIGRATIONS) + 1))
+
+
+@pytest.fixture
+def version_1(database: Database) -> Iterator[Database]:
+    """A database as the first version of the atlas made it, of four made-up circuits."""
+    kept = gzip.decompress((Path(__file__).parent / "data" / "database_version_1.json.gz").read_bytes())
+    held = orjson.loads(kept)
+    database.write("MATCH (m:Migration) DELETE m")
+    for row in database.read("SHOW CONSTRAINTS YIELD name RETURN name"):
+        database.write(f"DROP CONSTRAINT `{row['name']}`")
+    for row in database.read("SHOW INDEXES YIELD name, type WHERE type <> 'LOOKUP' RETURN name"):
+        database.write(f"DROP INDEX `{row['name']}`")
+    for statement in held["schema"]:
+        database.write(statement)
+    database.write(
+        """
+        UNWIND $nodes AS row
+        CREATE (n:$(row[0])) SET n = row[1]
+        WITH collect(n) AS nodes
+        UNWIND $relationships AS row
+        WITH nodes[row[0]] AS source, row[1] AS type, nodes[row[2]] AS target, row[3] AS properties
+        CREATE (source)-[r:$(type)]->(target) SET r = properties
+        """,
+        {"nodes": held["nodes"], "relationships": held["relationships"]},
+    )
+    yield database
+    # Whatever failed, the next test finds the schema of today.
+    database.write("MATCH (m:Migration) DELETE m")
+    migrate(database)
+
+
+def test_a_database_of_the_first_version_becomes_one_of_today(version_1: Database):
+    assert [row["version"] for row in version_1.read("MATCH (m:Migration) RETURN m.version AS version")] == [
+        1
+    ]
+    assert migrate(version_1) == [each.name for each in MIGRATIONS[1:]]
+    assert list(check(version_1)) == []
+    ids = circuit_ids(version_1, [])
+    assert len(ids) == 4
+    circuits = [read_circuit(version_1, each) for each in ids]
+    # What the first version did not know is unknown, and not empty.
+    assert {(c.pruned_features, c.head_totals, c.weights) for c in circuits} == {(None, (), None)}
+    for family in {circuit.prompt.family for circuit in circuits}:
+        asked = {
+            "search": None,
+            "layer": None,
+            "min_circuits": 1,
+            "order": "circuits",
+            "skip": 0,
+            "limit": 9999,
+        }
+        (page,) = ask(version_1, FEATURES, timeout_s=20, family=family, **asked)
+        assert set(page.rows) == {
+            circuit.transcoders.feature_id(node.layer, node.index)
+            for circuit in circuits
+            if circuit.prompt.family == family
+            for node in circuit.nodes
+            if node.kind is NodeKind.FEATURE and node.index is not None
+        }
+    assert load_circuit(version_1, synthetic_circuits(5)[4], RUN)
+    assert list(check(version_1)) == []
