@@ -1,7 +1,10 @@
-"""circuit-tracer's side of `bench/attribution.py`; runs in an environment of its own.
+"""circuit-tracer's side of `bench/attribution.py` and `bench/llama.py`; runs in an environment of its own.
 
-Reads one command a line from standard input: a JSON list of prompts' token ids attributes them and prints
-one line of JSON, {"seconds", "peak_mb"}; {"save": path, "ids": …} writes the graph's matrix as safetensors.
+    python bench/peer_attribution.py MODEL TRANSCODERS THREADS LIMIT
+
+LIMIT: feature nodes of a graph, 0 for all. Reads one command a line from standard input: a JSON list of
+prompts' token ids attributes them and prints one line of JSON, {"seconds", "peak_mb"}; {"save": path, "ids": …}
+writes the graph's matrix as safetensors.
 """
 
 import json
@@ -13,40 +16,37 @@ import time
 from pathlib import Path
 
 import torch
+import yaml
 from circuit_tracer.attribution.attribute import attribute
 from circuit_tracer.replacement_model.replacement_model_nnsight import NNSightReplacementModel
 from circuit_tracer.transcoder.cross_layer_transcoder import load_clt
+from circuit_tracer.transcoder.single_layer_transcoder import load_transcoder_set
 from safetensors.torch import save_file
+
+BATCH_SIZE = 512
+"""Its default; with 256, graphs of the bundled model take about as long."""
 
 
 def main() -> None:
-    model_dir, clt_dir, threads, batch_size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    model_dir, transcoders_dir, threads, limit = *sys.argv[1:3], int(sys.argv[3]), int(sys.argv[4])
     torch.set_num_threads(threads)
     answers, sys.stdout = sys.stdout, sys.stderr
     with tempfile.TemporaryDirectory() as folder:
         # Its transformers is older than the tokenizer's class.
         copy = Path(folder) / "lm"
         shutil.copytree(model_dir, copy)
-        settings = json.loads((copy / "tokenizer_config.json").read_text())
-        settings["tokenizer_class"] = "PreTrainedTokenizerFast"
-        (copy / "tokenizer_config.json").write_text(json.dumps(settings))
-        clt = load_clt(
-            clt_dir,
-            feature_input_hook="mlp.hook_in",
-            feature_output_hook="mlp.hook_out",
-            scan="bench",
-            device=torch.device("cpu"),
-            dtype=torch.float32,
-            lazy_decoder=False,
-        )
+        path = copy / "tokenizer_config.json"
+        settings = json.loads(path.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+        path.write_text(json.dumps(settings))
         model = NNSightReplacementModel.from_pretrained_and_transcoders(
-            str(copy), clt, device=torch.device("cpu"), dtype=torch.float32
+            str(copy), transcoders(Path(transcoders_dir)), device=torch.device("cpu"), dtype=torch.float32
         )
+    settings = {"batch_size": BATCH_SIZE, "max_feature_nodes": limit or None}
     for line in sys.stdin:
         asked = json.loads(line)
         answer = {}
         if isinstance(asked, dict):
-            graph = attribute(torch.tensor(asked["ids"]), model, batch_size=batch_size)
+            graph = attribute(torch.tensor(asked["ids"]), model, **settings)
             found = {
                 "adjacency": graph.adjacency_matrix,
                 "active": graph.active_features,
@@ -57,11 +57,29 @@ def main() -> None:
         else:
             started = time.perf_counter()
             for ids in asked:
-                attribute(torch.tensor(ids), model, batch_size=batch_size)
+                attribute(torch.tensor(ids), model, **settings)
             answer["seconds"] = time.perf_counter() - started
         answer["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+def transcoders(folder: Path) -> object:
+    """In memory, which is faster than its reading of rows from files."""
+    said = yaml.safe_load((folder / "config.yaml").read_text())
+    settings = {
+        "feature_input_hook": said["feature_input_hook"],
+        "feature_output_hook": said["feature_output_hook"],
+        "scan": "bench",
+        "device": torch.device("cpu"),
+        "dtype": torch.float32,
+        "lazy_decoder": False,
+    }
+    if said["model_kind"] == "cross_layer_transcoder":
+        return load_clt(str(folder), **settings)
+    n_layers = len(list(folder.glob("layer_*.safetensors")))
+    paths = {layer: str(folder / f"layer_{layer}.safetensors") for layer in range(n_layers)}
+    return load_transcoder_set(paths, lazy_encoder=False, **settings)
 
 
 if __name__ == "__main__":

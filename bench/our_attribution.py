@@ -1,0 +1,49 @@
+"""Our side of `bench/attribution.py` and `bench/llama.py`: the commands of `bench/peer_attribution.py`.
+
+python bench/our_attribution.py MODEL TRANSCODERS THREADS LIMIT
+"""
+
+import json
+import resource
+import sys
+import time
+
+import torch
+from safetensors.torch import save_file
+
+from ingest.engine.attribute import attribute_many
+from ingest.engine.model import ReplacementModel
+from ingest.engine.targets import DEFAULT
+
+GROUP = 16
+"""Prompts that are attributed together, as `atlas ingest` does."""
+
+
+def main() -> None:
+    model_dir, transcoders_dir, threads, limit = *sys.argv[1:3], int(sys.argv[3]), int(sys.argv[4]) or None
+    torch.set_num_threads(threads)
+    model = ReplacementModel.load(model_dir, transcoders_dir)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        answer = {}
+        if isinstance(asked, dict):
+            (graph,) = attribute_many(model, [(model.encode(asked["ids"]), DEFAULT)], max_feature_nodes=limit)
+            found = {
+                "adjacency": graph.adjacency,
+                "active": graph.active,
+                "selected": graph.selected,
+                "logits": graph.logit_ids,
+            }
+            save_file(found, asked["save"])
+        else:
+            started = time.perf_counter()
+            for start in range(0, len(asked), GROUP):
+                group = [(model.encode(ids), DEFAULT) for ids in asked[start : start + GROUP]]
+                attribute_many(model, group, max_feature_nodes=limit)
+            answer["seconds"] = time.perf_counter() - started
+        answer["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
