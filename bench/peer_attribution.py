@@ -3,7 +3,7 @@
     python bench/peer_attribution.py MODEL TRANSCODERS THREADS LIMIT
 
 LIMIT: feature nodes of a graph, 0 for all. Reads one command a line from standard input: a JSON list of
-prompts' token ids attributes them and prints one line of JSON, {"seconds", "peak_mb"}; {"save": path, "ids": …}
+prompts' token ids attributes them and prints one line of JSON, {"seconds", "peak_mb"}; {"save": path, "ids"}
 writes the graph's matrix as safetensors.
 """
 

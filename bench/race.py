@@ -92,9 +92,8 @@ class Race:
                 f"{name:>15}: {median(found):.4g} graphs/s (rounds: {all_rounds}), peak {peaks[name]:.0f} MB"
             )
         ratios = [a / b for a, b in zip(rates["ours"], rates["circuit-tracer"], strict=True)]
-        print(
-            f"ratio {median(ratios):.1f} × as fast, {peaks['ours'] / peaks['circuit-tracer']:.2f} × the memory"
-        )
+        memory = peaks["ours"] / peaks["circuit-tracer"]
+        print(f"ratio {median(ratios):.1f} × as fast, {memory:.2f} × the memory")
 
 
 def _among(graph: dict[str, Tensor], features: Tensor) -> tuple[Tensor, Tensor]:
