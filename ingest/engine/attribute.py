@@ -21,7 +21,7 @@ are sorted by position and cut after their last one. Where memory is bounded, a 
 fit has its steps 5 and 6 when its rows are asked for (`ingest.engine.streamed`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,7 @@ def attribute_many(
     of range.
     """
     _check(max_feature_nodes=max_feature_nodes, batch_size=batch_size)
-    return _whole(model, list(_ready(model, jobs)), max_feature_nodes, batch_size)
+    return _whole(model, _ready(model, jobs), max_feature_nodes, batch_size)
 
 
 def attribute_each(
@@ -93,7 +93,7 @@ def attribute_each(
     """
     _check(max_feature_nodes=max_feature_nodes, batch_size=batch_size, memory=memory)
     if memory is None:
-        yield from _whole(model, list(_ready(model, jobs)), max_feature_nodes, batch_size)
+        yield from _whole(model, _ready(model, jobs), max_feature_nodes, batch_size)
         return
     budget = Budget(model, memory, batch_size, max_feature_nodes)
     waiting: list[_Prompt] = []
@@ -168,25 +168,29 @@ def trace(model: ReplacementModel, frozen: Frozen, logits: Logits, *, skip_first
 
 
 def _whole(
-    model: ReplacementModel, prompts: Sequence[_Prompt], limit: int | None, batch_size: int
+    model: ReplacementModel, prompts: Iterable[_Prompt], limit: int | None, batch_size: int
 ) -> list[AttributionGraph]:
-    """Steps 5 and 6, all prompts together, as matrices."""
-    if limit is not None and (many := [one for one in prompts if one.n_active > limit]):
-        few = [one for one in prompts if one.n_active <= limit]
-        limited = iter(_limited(model, many, limit, batch_size))
-        whole = iter(_whole(model, few, limit, batch_size))
-        return [next(limited if one.n_active > limit else whole) for one in prompts]
-    found = []
-    for one in prompts:
-        n_active = one.n_active
-        size = one.traced.n_inputs + len(one.logits.ids)
-        # Rows of errors and tokens are never written: their pages take no memory.
-        matrix = torch.zeros(size, size, dtype=one.traced.starts.gradient.dtype)
-        about = one.about(model, torch.arange(n_active), limit)
-        found.append(AttributionGraph(adjacency=matrix, **about))
-    traced = [one.traced for one in prompts]
-    everything = [torch.arange(len(one.starts.layer)) for one in traced]
-    for number, places, rows in effects(model, traced, everything, batch_size):
+    """Steps 5 and 6 as matrices. Without a limit, prompts are taken as they are walked, then let go."""
+    if limit is not None:
+        prompts = list(prompts)
+        if many := [one for one in prompts if one.n_active > limit]:
+            few = [one for one in prompts if one.n_active <= limit]
+            limited = iter(_limited(model, many, limit, batch_size))
+            whole = iter(_whole(model, few, limit, batch_size))
+            return [next(limited if one.n_active > limit else whole) for one in prompts]
+    found: list[AttributionGraph] = []
+
+    def work() -> Iterator[tuple[Traced, Tensor]]:
+        for one in prompts:
+            size = one.traced.n_inputs + len(one.logits.ids)
+            # Rows of errors and tokens are never written: their pages take no memory.
+            matrix = torch.zeros(size, size, dtype=one.traced.starts.gradient.dtype)
+            found.append(
+                AttributionGraph(adjacency=matrix, **one.about(model, torch.arange(one.n_active), limit))
+            )
+            yield one.traced, torch.arange(len(one.traced.starts.layer))
+
+    for number, places, rows in effects(model, work(), batch_size):
         graph, n_inputs = found[number], rows.shape[1]
         n = int(torch.searchsorted(places, graph.n_features))
         if n and int(places[n - 1] - places[0]) == n - 1:

@@ -77,7 +77,7 @@ class Rows:
         rows = self._kept.new_empty(len(targets), self._kept.shape[1])
         rows[known] = self._kept[place[known]]
         absent = (~known).nonzero().flatten()
-        for _, places, found in effects(self.model, [self.traced], [targets[absent]], self.batch_size):
+        for _, places, found in effects(self.model, [(self.traced, targets[absent])], self.batch_size):
             rows[absent[places]] = found
             self.keep(targets[absent[places]], found)
         return rows
@@ -90,6 +90,6 @@ def fill(several: Sequence[Rows], wanted: Sequence[Tensor]) -> None:
     """
     first = several[0]
     chosen = [one.missing(targets) for one, targets in zip(several, wanted, strict=True)]
-    traced = [one.traced for one in several]
-    for number, places, found in effects(first.model, traced, chosen, first.batch_size):
+    work = [(one.traced, targets) for one, targets in zip(several, chosen, strict=True)]
+    for number, places, found in effects(first.model, work, first.batch_size):
         several[number].keep(chosen[number][places], found)

@@ -14,7 +14,7 @@ What keeps it fast
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -131,69 +131,81 @@ class Traced(NamedTuple):
 
 
 def effects(
-    model: ReplacementModel, traced: Sequence[Traced], chosen: Sequence[Tensor], batch_size: int
+    model: ReplacementModel, work: Iterable[tuple[Traced, Tensor]], batch_size: int
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Direct effects of all input nodes on some targets of each prompt b, as they are computed: b, (m,)
-    places in `chosen[b]`, ascending, and the rows (m, n_inputs) on the CPU. Each place comes once.
+    places among its targets, ascending, and the rows (m, n_inputs) on the CPU. Each place comes once.
 
-    chosen: of each prompt (n,) int64 rows of its `starts`, on the CPU. `batch_size` targets walk together:
-    those of several prompts when these are small; those of a large prompt in batches of like positions,
-    because each batch can be cut after its last one. When the device's memory does not hold a batch, it goes
-    in halves, and so do those after it.
+    work: prompts, taken only when they are walked, and of each the targets, (n,) int64 rows of its `starts`,
+    on the CPU. `batch_size` targets walk together: those of several prompts when these are small; those of a
+    large prompt in batches of like positions, because each batch can be cut after its last one. When the
+    device's memory does not hold a batch, it goes in halves, and so do those after it.
     """
-    waiting = _batches(traced, chosen, batch_size)[::-1]
     limit = batch_size
-    while waiting:
-        batch = waiting.pop()
-        size = sum(len(places) for _, places in batch)
-        if size > limit:
-            waiting += _halves(batch)[::-1]
+    for batch in _batches(work, batch_size):
+        waiting = [batch]
+        while waiting:
+            parts = waiting.pop()
+            size = sum(len(part.places) for part in parts)
+            if size > limit:
+                waiting += _halves(parts)[::-1]
+                continue
+            try:
+                rows = walk(
+                    model,
+                    [part.traced for part in parts],
+                    [part.chosen[part.places].to(model.device) for part in parts],
+                )
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+                limit = math.ceil(size / 2)
+                waiting.append(parts)
+                continue
+            for part, effect in zip(parts, rows, strict=True):
+                yield part.number, part.places, effect.cpu()
+
+
+class _Part(NamedTuple):
+    """Targets of one prompt that walk together."""
+
+    number: int
+    """Which prompt."""
+    traced: Traced
+    chosen: Tensor
+    """All targets of the prompt."""
+    places: Tensor
+    """(n,) int64: which of these"""
+
+
+def _batches(work: Iterable[tuple[Traced, Tensor]], batch_size: int) -> Iterator[list[_Part]]:
+    """Each as soon as the prompt after it is known not to share it."""
+    waiting: list[_Part] = []
+    room = batch_size
+    for number, (traced, chosen) in enumerate(work):
+        if not len(chosen):
             continue
-        try:
-            rows = walk(
-                model,
-                [traced[number] for number, _ in batch],
-                [chosen[number][places].to(model.device) for number, places in batch],
-            )
-        except torch.OutOfMemoryError:
-            if size == 1:
-                raise
-            limit = math.ceil(size / 2)
-            waiting.append(batch)
+        if waiting and len(chosen) > room:
+            yield waiting
+            waiting, room = [], batch_size
+        if len(chosen) <= room:
+            waiting.append(_Part(number, traced, chosen, torch.arange(len(chosen))))
+            room -= len(chosen)
             continue
-        for (number, places), effect in zip(batch, rows, strict=True):
-            yield number, places, effect.cpu()
+        order = torch.argsort(traced.starts.position.cpu()[chosen], stable=True)
+        for places in order.split(batch_size):
+            # In the order of layers within a batch, which the walk needs anyway.
+            yield [_Part(number, traced, chosen, places.sort().values)]
+    if waiting:
+        yield waiting
 
 
-Batch = list[tuple[int, Tensor]]
-"""Which prompts, and which of the chosen rows of each."""
-
-
-def _batches(traced: Sequence[Traced], chosen: Sequence[Tensor], batch_size: int) -> list[Batch]:
-    found: list[Batch] = []
-    room = 0
-    for number, (one, rows) in enumerate(zip(traced, chosen, strict=True)):
-        if not len(rows):
-            continue
-        if len(rows) <= batch_size:
-            if len(rows) > room:
-                found.append([])
-                room = batch_size
-            found[-1].append((number, torch.arange(len(rows))))
-            room -= len(rows)
-            continue
-        order = torch.argsort(one.starts.position.cpu()[rows], stable=True)
-        # In the order of layers within a batch, which the walk needs anyway.
-        found += [[(number, part.sort().values)] for part in order.split(batch_size)]
-        room = 0
-    return found
-
-
-def _halves(batch: Batch) -> list[Batch]:
+def _halves(batch: list[_Part]) -> list[list[_Part]]:
     if len(batch) > 1:
         return [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
-    number, places = batch[0]
-    return [[(number, part)] for part in places.split(math.ceil(len(places) / 2))]
+    (part,) = batch
+    halves = part.places.split(math.ceil(len(part.places) / 2))
+    return [[part._replace(places=places)] for places in halves]
 
 
 class _Lane:
