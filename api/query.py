@@ -35,6 +35,7 @@ from api.search import SearchQuery
 from api.shared import SharedQuery
 from api.similar import SimilarQuery
 from api.structure import StructureQuery
+from api.tokens import TokenQuery
 from api.types import Circuit, Feature, load_circuits, load_features
 from api.types_plain import Family
 from schema import queries
@@ -57,6 +58,7 @@ class Query(
     SearchQuery,
     AuditQuery,
     HeadQuery,
+    TokenQuery,
     PresenceQuery,
 ):
     @strawberry.field(description="One feature; null when no circuit in the database ever had it.")

@@ -10,9 +10,10 @@ import strawberry
 
 from api.connection import After, Connection, First, connect, window
 from api.feature_facts import FeatureFacts
-from api.head_types import CircuitHeads, EffectHeads, head_parts
+from api.head_types import EffectHeads, head_parts
 from api.inputs import Kind, MinCircuits, checked_count, node_label
 from api.loaders import Info
+from api.token_types import CircuitTokens
 from api.types_plain import (
     NodeFacts,
     Prompt,
@@ -260,7 +261,7 @@ class SupernodeEffect:
 
 
 @strawberry.type(description="A pruned attribution graph of one prompt and one target.")
-class Circuit(CircuitHeads):
+class Circuit(CircuitTokens):
     prompt_id: strawberry.Private[str]
     set_id: strawberry.Private[str]
     run_id: strawberry.Private[str | None]
