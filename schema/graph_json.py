@@ -3,8 +3,8 @@
 Top level: metadata, qParams, nodes, links. A link's weight is the signed direct effect, the source's
 activation folded in. A node's `influence` is the *cumulative* share (small = important). What the format has
 no key for goes where readers look past it: `metadata.atlas`, `raw_influence`, `token` and `component` on
-nodes, `share` and `heads` on links. `schema.formats` reads it back, attention heads excepted: the same
-circuit, under the same id.
+nodes, `share` and `heads` on links. `schema.formats` reads it back, scores of heads (`qk`) excepted: the
+same circuit, under the same id.
 
 node_id     feature {layer}_{index}_{position}, of attention {layer}_lor_{index}_{position}
             error {layer}_-1_{position}, of attention {layer}_error_attn_{position}

@@ -117,11 +117,23 @@ async def test_every_list(api, circuits, path):
 
 
 async def test_the_edges_of_a_circuit(api, circuits):
-    circuit = circuits[1]
+    circuit = circuits[0]
     ids = [f"{circuit.id}/{node.key}" for node in circuit.nodes]
+    none: dict[str, list[object]] = {"heads": [], "head_weights": []}
+    parts: dict[tuple[str, str], dict[str, list[object]]] = {}
+    for part in circuit.head_parts:
+        carried = parts.setdefault((part.source, part.target), {"heads": [], "head_weights": []})
+        carried["heads"].append(f"{part.layer}/{part.head}")
+        carried["head_weights"].append(part.weight)
     edges = sorted(
         (
-            {"source": ids[e.source], "target": ids[e.target], "weight": e.weight, "share": e.share}
+            {
+                "source": ids[e.source],
+                "target": ids[e.target],
+                "weight": e.weight,
+                "share": e.share,
+                **parts.get((circuit.nodes[e.source].key, circuit.nodes[e.target].key), none),
+            }
             for e in circuit.edges
         ),
         key=lambda row: (-abs(row["weight"]), row["source"], row["target"]),

@@ -4,11 +4,13 @@ The block is checked like everything from outside. When nodes or edges are not t
 somebody edited the file: the circuit then gets an id of its own, as any imported one.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 
+from schema.attention import HeadPart, HeadTotal
 from schema.canonical import digest
 from schema.errors import FileError
 from schema.formats.circuit_tracer import plain_place
@@ -62,6 +64,23 @@ class Group(msgspec.Struct):
     score: float | None = None
 
 
+class Total(msgspec.Struct):
+    """Fields of `HeadTotal`."""
+
+    layer: int
+    head: int
+    net: float
+    gross: float
+
+
+class Part(msgspec.Struct):
+    """What one head carries of a link."""
+
+    layer: int
+    head: int
+    weight: float
+
+
 class Block(msgspec.Struct):
     """`metadata.atlas`."""
 
@@ -75,6 +94,7 @@ class Block(msgspec.Struct):
     labels: tuple[Label, ...] = ()
     pinned: tuple[str, ...] = ()
     supernodes: tuple[Group, ...] = ()
+    heads: tuple[Total, ...] = ()
 
 
 def block(graph: RawGraph, file: str) -> Block | None:
@@ -112,8 +132,9 @@ def names(graph: RawGraph) -> Names:
     return Names("", "", None)  # the block names them
 
 
-def restore(circuit: Circuit, found: Block, places: dict[str, int]) -> Circuit:
-    """The circuit with what the block says of it. places: node id → place in `circuit.nodes`."""
+def restore(circuit: Circuit, found: Block, places: dict[str, int], graph: RawGraph, file: str) -> Circuit:
+    """The circuit with what the block and the links' heads say of it. places: node id → place in
+    `circuit.nodes`. Raises FileError."""
     prompt = Prompt(circuit.prompt.text, circuit.prompt.tokens, **_fields(found.prompt))
     members = {name for group in found.supernodes for name in group.members}
     kept = set(found.pinned)
@@ -132,10 +153,27 @@ def restore(circuit: Circuit, found: Block, places: dict[str, int]) -> Circuit:
         nodes=nodes,
         labels=_labels(circuit.labels, found.labels),
         supernodes=groups,
+        head_parts=tuple(_head_parts(circuit, graph, places, file)),
+        head_totals=tuple(HeadTotal(**_fields(total)) for total in found.heads),
         **_fields(found.settings),
     )
     content = digest(whole)
     return replace(whole, content=content if found.imported or content != found.content else None)
+
+
+def _head_parts(circuit: Circuit, graph: RawGraph, places: dict[str, int], file: str) -> Iterator[HeadPart]:
+    keys = {name: circuit.nodes[place].key for name, place in places.items()}
+    for number, link in enumerate(graph.links):
+        if link.heads is None:
+            continue
+        try:
+            parts = msgspec.convert(link.heads, list[Part])
+        except msgspec.ValidationError as error:
+            raise FileError(
+                file, f"links[{number}].heads", str(error), next_step="remove the key to import without it"
+            ) from error
+        for part in parts:
+            yield HeadPart(keys[link.source], keys[link.target], **_fields(part))
 
 
 def _fields(struct: msgspec.Struct) -> dict[str, Any]:

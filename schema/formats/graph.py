@@ -106,7 +106,7 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
         before = canonical(circuit)
         order = {node.key: place for place, node in enumerate(before.nodes)}
         moved = {name: order[nodes[place].key] for name, place in places.items()}
-        circuit = canonical(atlas.restore(before, ours, moved))
+        circuit = canonical(atlas.restore(before, ours, moved, raw, file))
     else:
         circuit = canonical(circuit)
         circuit = replace(circuit, content=digest(circuit))

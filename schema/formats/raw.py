@@ -61,6 +61,8 @@ class RawLink(msgspec.Struct, gc=False):
     target: str
     weight: float
     share: float | None = None
+    heads: Any = None
+    """In our own files what attention heads carry; checked by `schema.formats.atlas`."""
 
 
 class RawView(msgspec.Struct, gc=False):
