@@ -4,16 +4,14 @@ from typing import Self
 
 import strawberry
 
+from api.feature_examples import FeatureExamples
 from api.loaders import Info
 from api.types_plain import FamilyUse, Label, TranscoderSet
 from schema import queries
 
 
 @strawberry.type
-class FeatureFacts:
-    id: strawberry.ID = strawberry.field(
-        description="Transcoder set, layer and index: `set@revision/layer/index`."
-    )
+class FeatureFacts(FeatureExamples):
     layer: int = strawberry.field(description="Layer that it reads, from 0.")
     index: str = strawberry.field(
         description="Its number in its layer's dictionary, as text: those of other tools can pass 2^31."

@@ -100,11 +100,18 @@ class Label:
     method: str = strawberry.field(description="How it was made, for example `person`.")
     author: str = strawberry.field(description="Who made it.")
     score: float | None = strawberry.field(
-        description="How well the label predicts activations, when measured."
+        description="How well it predicts where the feature fires in contexts that it was not made from: "
+        "balanced accuracy, 0 to 1, 0.5 for chance; null when not measured."
     )
     null_score: float | None = strawberry.field(
-        description="The same score for a label that is wrong on purpose."
+        description="The same score for labels of other features of its layer: what a wrong label gets."
     )
+
+    @strawberry.field(
+        description="Whether the label predicts better than labels of other features; null when not measured."
+    )
+    def beats_null(self) -> bool | None:
+        return None if self.score is None or self.null_score is None else self.score > self.null_score
 
     @classmethod
     def of(cls, row: queries.LabelRow) -> "Label":

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from atlas import database_commands, file_commands
+from atlas import database_commands, file_commands, label_commands
 from atlas.intervene_command import intervene
 from atlas.settings import Settings
 from atlas.study_commands import study
@@ -38,6 +38,8 @@ app.add_typer(study, name="study")
 app.command()(intervene)
 app.command("import")(file_commands.import_)
 app.command("export")(file_commands.export)
+app.command()(label_commands.examples)
+app.command()(label_commands.label)
 app.command()(database_commands.runs)
 app.command()(database_commands.delete)
 app.command()(database_commands.check)

@@ -1,4 +1,4 @@
-"""Labels and examples of features from feature files, for features that circuits in the database have."""
+"""Labels and examples of features from feature files or a corpus, for features that circuits have."""
 
 from collections.abc import Sequence
 
@@ -37,6 +37,7 @@ def load_notes(database: Database, notes: Sequence[FeatureNotes], transcoders: s
             "label": None if note.label is None else note.label[:TEXT_LIMIT],
             "promotes": list(note.promotes) or None,
             "suppresses": list(note.suppresses) or None,
+            "density": note.density,
             "examples": [
                 {
                     "key": stable_id(example.tokens, example.activations),
@@ -80,7 +81,9 @@ CALL () {
   UNWIND $places AS place
   MATCH (f:Feature {id: place.id})
   WITH f, $rows[place.row] AS note
-  SET f.promotes = coalesce(note.promotes, f.promotes), f.suppresses = coalesce(note.suppresses, f.suppresses)
+  SET f.promotes = coalesce(note.promotes, f.promotes),
+      f.suppresses = coalesce(note.suppresses, f.suppresses),
+      f.density = coalesce(note.density, f.density)
   WITH f, note
   UNWIND note.examples AS example
   MERGE (e:Example {id: f.id + "/" + example.key})

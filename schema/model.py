@@ -5,6 +5,7 @@ the tests compare them with what a loaded database holds. Names are what people 
 """
 
 from schema.declare import NodeType, P, RelationshipType
+from schema.model_labels import EXAMPLE, LABEL
 
 MODEL = NodeType(
     "Model",
@@ -46,8 +47,13 @@ FEATURE = NodeType(
         P("index", "integer", "in the dictionary of its layer; other tools' numbers can pass 2^31"),
         P("component", "string?", "attention, for features of attention; absent: of an MLP"),
         P("n_circuits", "integer", "aggregate: circuits that use it"),
-        P("promotes", "list of strings?", "tokens whose logits it raises most, from a feature file"),
-        P("suppresses", "list of strings?", "tokens whose logits it lowers most, from a feature file"),
+        P(
+            "promotes",
+            "list of strings?",
+            "tokens whose logits it raises most, from `atlas examples` or a file",
+        ),
+        P("suppresses", "list of strings?", "tokens whose logits it lowers most, from the same"),
+        P("density", "float?", "share of a corpus's tokens that it fires on, from the same"),
     ),
     indexes=(("layer", "index"), ("n_circuits",)),
 )
@@ -218,31 +224,6 @@ SUPERNODE = NodeType(
 )
 CONCEPT = NodeType(
     "Concept", "What supernodes of many circuits mean.", (P("label", "string", "their label"),), "label"
-)
-
-LABEL = NodeType(
-    "Label",
-    "What somebody or something says a feature is. Never overwritten: a new text is a new label.",
-    (
-        P("id", "string", "hash of feature, text, method and author"),
-        P("text", "string", "the label"),
-        P("method", "string", "how it was made, such as token-statistics-v1 or person"),
-        P("author", "string", "by whom"),
-        P("score", "float?", "how well it predicts activations, 0 … 1"),
-        P("null_score", "float?", "what a label of another feature scores"),
-    ),
-    full_text=(("label_text", "text"),),
-)
-
-EXAMPLE = NodeType(
-    "Example",
-    "A context that a feature fires in, from a feature file.",
-    (
-        P("id", "string", "feature/hash of tokens and activations"),
-        P("tokens", "list of strings", "of the context"),
-        P("activations", "list of floats", "one for each token"),
-        P("maximum", "float?", "the largest of them"),
-    ),
 )
 
 HEAD = NodeType(

@@ -182,6 +182,19 @@ class LabelRow(NamedTuple):
     null_score: float | None
 
 
+class NotesRow(NamedTuple):
+    key: str
+    density: float | None
+    promotes: list[str]
+    suppresses: list[str]
+
+
+class ExampleRow(NamedTuple):
+    id: str
+    tokens: list[str]
+    activations: list[float]
+
+
 class FamilyOfFeatureRow(NamedTuple):
     key: str
     family: str
@@ -277,6 +290,8 @@ FEATURES = Question("features", ids_of)
 FEATURES_BY_COUNT = Question("features_by_count", ids_of)
 FEATURES_BY_ID = Question("features_by_id", row_of(FeatureRow))
 LABELS_OF_FEATURE = Question("labels_of_feature", row_of(LabelRow))
+NOTES_OF_FEATURE = Question("notes_of_feature", row_of(NotesRow))
+EXAMPLES_OF_FEATURE = Question("examples_of_feature", page_of(ExampleRow))
 FAMILIES_OF_FEATURE = Question("families_of_feature", row_of(FamilyOfFeatureRow))
 CIRCUITS_OF_FEATURE = Question("circuits_of_feature", page_of(UseRow))
 RECURRING_EDGES = Question("recurring_edges", page_of(RecurringEdgeRow))

@@ -174,7 +174,7 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FeatureNotes:
-    """What a feature file says of one feature."""
+    """What a feature file, or a pass over a corpus, says of one feature."""
 
     layer: int
     index: int
@@ -187,6 +187,8 @@ class FeatureNotes:
     """Tokens whose logits it lowers most."""
     transcoders: str | None
     """The transcoders that the file names."""
+    density: float | None = None
+    """Share of tokens that it fires on, 0 … 1."""
 
 
 @dataclass(frozen=True, slots=True)

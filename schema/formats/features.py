@@ -148,4 +148,5 @@ def _notes(data: bytes, layer: int, index: int, name: str) -> FeatureNotes:
         tuple(raw.top_logits),
         tuple(raw.bottom_logits),
         raw.transcoder_id,
+        raw.activation_frequency,
     )

@@ -1,0 +1,77 @@
+"""`atlas examples` and `atlas label`: what features fire on, and labels that are tested."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from atlas.settings import Settings
+from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+
+if TYPE_CHECKING:
+    from ingest.labelling import CorpusSettings, Pass
+    from schema.database import Database
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Corpus = Annotated[
+    str | None,
+    typer.Option(
+        help="Texts: .jsonl, .csv or .txt as for `atlas ingest`, or `bundled`.",
+        show_default="bundled, for the bundled model",
+    ),
+]
+ModelDir = Annotated[
+    Path, typer.Option("--model", help="Folder of the model, or hf://org/name.", show_default="bundled")
+]
+TranscodersDir = Annotated[
+    Path, typer.Option("--transcoders", help="Folder, or hf://org/name[/folder].", show_default="bundled")
+]
+
+
+def examples(
+    corpus: Corpus = None, model: ModelDir = MODEL_DIR, transcoders: TranscodersDir = TRANSCODERS_DIR
+) -> None:
+    """Store for each feature of the atlas the contexts that it fires in most.
+
+    Its density in the corpus and the tokens that it promotes and suppresses are stored too.
+    """
+    from atlas.database import Login
+    from ingest.labelling import CorpusSettings, write_examples
+
+    with Login(Settings.load()).connect() as database:
+        done = _pass(database, CorpusSettings(model, transcoders, corpus))
+        n = write_examples(database, done, console=err)
+    out.print(
+        f"{n} of the atlas's {len(done.features)} features fire in the corpus; their examples are stored.",
+        soft_wrap=True,
+    )
+
+
+def label(
+    corpus: Corpus = None, model: ModelDir = MODEL_DIR, transcoders: TranscodersDir = TRANSCODERS_DIR
+) -> None:
+    """Label each feature of the atlas by the tokens around its firings, and score the labels.
+
+    A score is the balanced accuracy of predicting, from the label alone, where the feature fires in held-out
+    texts; beside it stands what labels of other features of its layer get.
+    """
+    from atlas.database import Login
+    from ingest.labelling import CorpusSettings, write_labels
+
+    with Login(Settings.load()).connect() as database:
+        done = _pass(database, CorpusSettings(model, transcoders, corpus))
+        summary = write_labels(database, done, console=err)
+        database.settle()
+    out.print(summary.sentence(), soft_wrap=True)
+
+
+def _pass(database: "Database", settings: "CorpusSettings") -> "Pass":
+    from ingest.labelling import run_pass
+
+    done = run_pass(database, settings, console=err)
+    for problem in done.problems:
+        err.print(f"left out: {problem}", markup=False, soft_wrap=True)
+    return done

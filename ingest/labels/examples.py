@@ -1,0 +1,63 @@
+"""Examples of features: the contexts that each fires in most, from a pass over a corpus."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from ingest.engine.model import ReplacementModel
+from ingest.labels.contexts import Activity, FeatureKey
+from schema.records import Example, FeatureNotes
+
+EXAMPLES = 20
+"""Contexts kept of a feature."""
+LOGITS = 10
+"""Promoted and suppressed tokens kept of a feature."""
+
+
+def notes(
+    model: ReplacementModel, found: Activity, key: FeatureKey, transcoders: str | None = None
+) -> FeatureNotes:
+    """What a pass says of one feature: examples (the highest activation first, then in the corpus's order),
+    density, and the tokens whose logits it moves most. transcoders: name or id of the set."""
+    effects = logit_effects(model, key)
+    n = min(LOGITS, len(effects))
+    return FeatureNotes(
+        layer=key[0],
+        index=key[1],
+        label=None,
+        examples=tuple(top_contexts(found, key, model.decode)),
+        promotes=tuple(model.decode(token) for token in effects.topk(n).indices.tolist()),
+        suppresses=tuple(model.decode(token) for token in (-effects).topk(n).indices.tolist()),
+        transcoders=transcoders,
+        density=found.density(key),
+    )
+
+
+def top_contexts(
+    found: Activity, key: FeatureKey, decode: Callable[[int], str], n: int = EXAMPLES
+) -> Sequence[Example]:
+    """The contexts with the highest activations, at most `n`, each once."""
+    where = found.slices.get(key, slice(0))
+    place, activation = found.place[where], found.activation[where]
+    context = np.searchsorted(found.contexts.starts, place, side="right") - 1
+    examples: list[Example] = []
+    for number in dict.fromkeys(context[np.argsort(-activation, kind="stable")].tolist()):
+        if len(examples) == n:
+            break
+        start, stop = found.contexts.starts[number : number + 2].tolist()
+        values = np.zeros(stop - start)
+        mine = context == number
+        values[place[mine] - start] = activation[mine]
+        tokens = tuple(decode(token) for token in found.contexts.ids[start:stop].tolist())
+        examples.append(Example(tokens, tuple(values.tolist())))
+    return examples
+
+
+def logit_effects(model: ReplacementModel, key: FeatureKey) -> torch.Tensor:
+    """(vocab_size,) what one unit of a feature adds to the logits directly, on all layers it writes to, the
+    last norm's scale taken as 1."""
+    rows = model.transcoders.decoder_rows(key[0], torch.tensor([key[1]], device=model.device), torch.float32)
+    norm = model.anatomy.final_norm
+    written = norm.forward(rows[0].sum(0), torch.ones(1, device=model.device)).to(model.dtype)
+    return (model.anatomy.unembedding @ written).float()

@@ -1,0 +1,177 @@
+"""Rules that say where a feature fires from the tokens around, and that can be wrong.
+
+A rule is a few clauses; it holds where any clause holds. A clause is a few conditions that must all hold.
+A condition names a slot (this token, the one before, the next one, the place in the text …) and the values
+that may stand there. Rules are fitted to Youden's J = true positive rate − false positive rate, from which
+balanced accuracy is (J + 1) / 2. With w = 1 / n_positive on tokens where the feature fires and
+−1 / n_negative elsewhere, J is the sum of w over the tokens that a rule holds on:
+
+1. for one slot the best set of values is exactly those whose summed w is above 0
+2. a clause grows by the condition that raises its J most; the first may be too wide, so the sets that lose
+   no firing are tried beside the best ones, and the `BEAM` best clauses go on
+3. J is additive over disjoint tokens: the next clause is fitted to the tokens that no clause holds on yet
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.labels.contexts import Contexts
+
+BEFORE = 8
+"""Slots look back so many tokens."""
+VALUES = 24
+"""Values of a condition: a longer list is no label."""
+CONDITIONS = 3
+CLAUSES = 4
+BEAM = 4
+LEAST_GAIN = 0.01
+"""Of J: what does not raise it by this much is left out."""
+POSITION = "position"
+NEXT = 1
+"""Offset of the next token; those of earlier tokens are negative."""
+NOTHING = -1
+"""The value of a slot that lies outside of the text."""
+
+
+class Condition(NamedTuple):
+    """One slot and the values that may stand there."""
+
+    slot: int | str
+    """Offset of a token: 0 is the one that the feature fires on; or `position`."""
+    values: tuple[int, ...]
+    """Vocabulary ids, ascending, `NOTHING` for no token; of `position`: numbers from 0."""
+
+
+Clause = tuple[Condition, ...]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Where a feature should fire."""
+
+    clauses: tuple[Clause, ...]
+
+    def holds(self, slots: "Slots") -> NDArray[np.bool_]:
+        """(n_tokens,) where it does."""
+        found = np.zeros(slots.n_tokens, bool)
+        for clause in self.clauses:
+            here = np.ones(slots.n_tokens, bool)
+            for condition in clause:
+                here &= np.isin(slots.of[condition.slot], condition.values)
+            found |= here
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Slots:
+    """What stands around every token."""
+
+    of: dict[int | str, NDArray[np.int64]]
+    """Slot → (n_tokens,) its value at each token"""
+
+    @classmethod
+    def around(cls, contexts: Contexts) -> "Slots":
+        """The slots of a corpus."""
+        ids, context = contexts.ids, contexts.context
+        found: dict[int | str, NDArray[np.int64]] = {}
+        for offset in (0, *range(-1, -BEFORE - 1, -1), NEXT):
+            there = np.arange(len(ids)) + offset
+            inside = (there >= 0) & (there < len(ids))
+            clipped = np.where(inside, there, 0)
+            same = inside & (context[clipped] == context) if len(ids) else inside
+            found[offset] = np.where(same, ids[clipped], NOTHING) if len(ids) else ids
+        found[POSITION] = contexts.position
+        return cls(found)
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.of[0])
+
+    def at(self, places: NDArray[np.int64]) -> "Slots":
+        """The slots of some tokens."""
+        return Slots({slot: values[places] for slot, values in self.of.items()})
+
+
+def balanced_accuracy(predicted: NDArray[np.bool_], fires: NDArray[np.bool_]) -> float | None:
+    """The mean of the shares of firings and of silences that were predicted; None when either is absent."""
+    n_positive = int(fires.sum())
+    n_negative = len(fires) - n_positive
+    if not n_positive or not n_negative:
+        return None
+    return (int((predicted & fires).sum()) / n_positive + int((~predicted & ~fires).sum()) / n_negative) / 2
+
+
+def fit(slots: Slots, fires: NDArray[np.bool_]) -> Rule:
+    """The rule for a feature, its clauses in the order they were found; no clause when nothing helps.
+
+    fires: (n_tokens,) whether it fires.
+    """
+    n_positive = int(fires.sum())
+    if not n_positive or n_positive == len(fires):
+        return Rule(())
+    weight = np.where(fires, 1 / n_positive, -1 / (len(fires) - n_positive))
+    left = np.arange(len(fires))
+    clauses: list[Clause] = []
+    while len(clauses) < CLAUSES:
+        clause, gain = _best_clause(slots, weight, left)
+        if gain < LEAST_GAIN:
+            break
+        clauses.append(clause)
+        left = left[~Rule((clause,)).holds(slots.at(left))]
+    return Rule(tuple(clauses))
+
+
+def _best_clause(slots: Slots, weight: NDArray[np.float64], left: NDArray[np.int64]) -> tuple[Clause, float]:
+    beam: list[tuple[float, Clause, NDArray[np.int64]]] = [(0.0, (), left)]
+    best: tuple[float, Clause] = (0.0, ())
+    for depth in range(CONDITIONS):
+        grown: list[tuple[float, float, Clause, NDArray[np.int64]]] = []
+        for _, clause, places in beam:
+            used = {condition.slot for condition in clause}
+            for condition, gain, hope in _conditions(slots, weight, places, wide=depth < CONDITIONS - 1):
+                if condition.slot in used:
+                    continue
+                longer = (*clause, condition)
+                if gain > best[0] + (LEAST_GAIN if clause else 0):
+                    best = (gain, longer)
+                grown.append((gain, hope, longer, places))
+        # Half of the beam by what a clause is worth, half by what it may yet become.
+        by_gain = sorted(grown, key=lambda each: -each[0])[:BEAM]
+        by_hope = sorted(grown, key=lambda each: -each[1])[:BEAM]
+        beam = []
+        for gain, _, clause, places in {id(each): each for each in (*by_gain, *by_hope)}.values():
+            last = clause[-1]
+            beam.append((gain, clause, places[np.isin(slots.of[last.slot][places], last.values)]))
+    return best[1], best[0]
+
+
+def _conditions(
+    slots: Slots, weight: NDArray[np.float64], places: NDArray[np.int64], *, wide: bool
+) -> Iterator[tuple[Condition, float, float]]:
+    """Each slot's best condition on the tokens at `places`, its J, and the J with perfect further conditions.
+
+    wide: also the condition that loses no firing.
+    """
+    here = weight[places]
+    positive = np.maximum(here, 0)
+    for slot, values in slots.of.items():
+        shifted = values[places] + 1  # NOTHING becomes 0
+        total = np.bincount(shifted, here)
+        gained = np.bincount(shifted, positive)
+        tried = set()
+        for worth, wanted in ((total, total > 0), (gained, gained > 0)):
+            chosen = np.flatnonzero(wanted)
+            if len(chosen) > VALUES:
+                chosen = np.sort(chosen[np.argsort(-worth[chosen], kind="stable")[:VALUES]])
+            condition = Condition(slot, tuple((chosen - 1).tolist()))
+            if len(chosen) and condition not in tried:
+                tried.add(condition)
+                lost = float(total[chosen].sum())
+                hope = float(gained[chosen].sum()) - 0.5 * (float(gained[chosen].sum()) - lost)
+                yield condition, lost, hope
+            if not wide:
+                break

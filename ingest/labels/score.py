@@ -1,0 +1,139 @@
+"""Labels with a score: each says where its feature fires, and is tried on contexts it was not made from.
+
+1. split   contexts by a hash: half to fit on, a quarter to choose on, a quarter held out
+2. fit     a rule for each feature (`ingest.labels.rules`) on the first part
+3. choose  how many of its clauses to keep, by balanced accuracy on the second part
+4. score   balanced accuracy on the third part, used once
+5. null    the mean of the scores that rules of other features of the layer get on this one: `SHUFFLES`
+           seeded shuffles
+
+Scoring by predicted firing is the detection score of "Automatically Interpreting Millions of Features in
+Large Language Models" (Paulo et al. 2024), with a rule in the place of a language model.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.labels.contexts import Activity, Contexts, FeatureKey
+from ingest.labels.rules import Rule, Slots, balanced_accuracy, fit
+
+SHUFFLES = 5
+
+
+class Scored(NamedTuple):
+    """The rule of one feature, and how it did."""
+
+    key: FeatureKey
+    rule: Rule
+    score: float | None
+    """Balanced accuracy on held-out contexts; None when the feature fires in none of them."""
+    null_score: float | None
+    """The mean of what rules of other features of its layer get; None without a score or others."""
+
+
+class Parts(NamedTuple):
+    """Tokens of the three parts of a corpus, counted over all contexts."""
+
+    forming: NDArray[np.int64]
+    development: NDArray[np.int64]
+    held_out: NDArray[np.int64]
+
+
+def split(contexts: Contexts) -> Parts:
+    """The parts; a context falls into one by a hash of its tokens, whatever else the corpus holds."""
+    part = np.empty(len(contexts.starts) - 1, np.int64)
+    for number, (start, stop) in enumerate(zip(contexts.starts, contexts.starts[1:], strict=False)):
+        part[number] = (0, 0, 1, 2)[hashlib.sha256(contexts.ids[start:stop].tobytes()).digest()[0] % 4]
+    of_token = part[contexts.context]
+    return Parts(*(np.flatnonzero(of_token == number) for number in range(3)))
+
+
+def label_features(
+    found: Activity,
+    features: Sequence[FeatureKey],
+    *,
+    seed: int = 0,
+    advance: Callable[[], object] = lambda: None,
+) -> list[Scored]:
+    """A scored rule for each feature that fires on the first part of the corpus, in the order given."""
+    parts = split(found.contexts)
+    slots = Slots.around(found.contexts)
+    forming, development, held_out = (slots.at(places) for places in parts)
+    rules: dict[FeatureKey, Rule] = {}
+    for key in features:
+        fires = found.fires(key)
+        rule = fit(forming, fires[parts.forming])
+        if rule.clauses:
+            rules[key] = _shortened(rule, development, fires[parts.development])
+        advance()
+    holds = {key: rule.holds(held_out) for key, rule in rules.items()}
+    others = _shuffles(list(rules), seed)
+    scored = []
+    for key, rule in rules.items():
+        fires = found.fires(key)[parts.held_out]
+        score = balanced_accuracy(holds[key], fires)
+        wrong = [balanced_accuracy(holds[other], fires) for other in others[key]]
+        null = [each for each in wrong if each is not None]
+        scored.append(Scored(key, rule, score, sum(null) / len(null) if null else None))
+    return scored
+
+
+def _shortened(rule: Rule, slots: Slots, fires: NDArray[np.bool_]) -> Rule:
+    """The first clauses, as many as do best; all when the feature does not fire here."""
+    tried = [Rule(rule.clauses[:n]) for n in range(1, len(rule.clauses) + 1)]
+    return max(tried, key=lambda each: balanced_accuracy(each.holds(slots), fires) or len(each.clauses))
+
+
+def _shuffles(keys: Sequence[FeatureKey], seed: int) -> dict[FeatureKey, list[FeatureKey]]:
+    """For each feature others of its layer: in each shuffle every feature gives its rule to one other."""
+    layers: dict[int, list[FeatureKey]] = defaultdict(list)
+    for key in keys:
+        layers[key[0]].append(key)
+    found: dict[FeatureKey, list[FeatureKey]] = {key: [] for key in keys}
+    random = Random(seed)
+    for layer in layers.values():
+        for _ in range(SHUFFLES if len(layer) > 1 else 0):
+            order = random.sample(layer, len(layer))
+            for key, other in zip(order, [*order[1:], order[0]], strict=True):
+                found[key].append(other)
+    return found
+
+
+def weighted_median(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """The least value at which half of the weight is reached, of (value, weight ≥ 0); None without weight."""
+    total = sum(weight for _, weight in pairs)
+    reached = 0.0
+    for value, weight in sorted(pairs):
+        reached += weight
+        if weight and reached >= total / 2:
+            return value
+    return None
+
+
+def phrases(rule: Rule, decode: Callable[[int], str]) -> Iterator[str]:
+    """The rule in words, a phrase for each clause."""
+    for clause in rule.clauses:
+        yield ", ".join(_phrase(slot, values, decode) for slot, values in clause)
+
+
+LISTED = 8
+"""Values that a label names; how many there are in all is said, too."""
+
+
+def _phrase(slot: int | str, values: Sequence[int], decode: Callable[[int], str]) -> str:
+    if isinstance(slot, str):
+        names = [str(value) for value in values]
+    else:
+        edge = "the end" if slot > 0 else "the start"
+        names = [edge if value < 0 else decode(value).strip() or repr(decode(value)) for value in values]
+    listed = " / ".join(names[:LISTED]) + (f" … ({len(names)})" if len(names) > LISTED else "")
+    if isinstance(slot, str):
+        return f"at position {listed}"
+    where = {0: "on", -1: "after", 1: "before"}.get(slot, f"{-slot} after")
+    return f"{where} {listed}"
