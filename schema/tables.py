@@ -21,13 +21,13 @@ from schema.model import (
     CIRCUIT,
     ERROR_NODE,
     FEATURE_NODE,
-    LABEL,
     LOGIT_NODE,
     NODE,
     OTHER_NODE,
     SUPERNODE,
     TOKEN_NODE,
 )
+from schema.model_labels import LABEL
 from schema.records import Circuit, Run
 from schema.rows import KINDS, body, frame
 
