@@ -80,9 +80,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("share", pa.float64()),
         ]
     ),
-    "labels": _columns(
-        LABEL, first={"id": _TEXT, "feature": _TEXT}, skip=("rule", "asked", "answered")
-    ),
+    "labels": _columns(LABEL, first={"id": _TEXT, "feature": _TEXT}, skip=("rule", "asked", "answered")),
     "supernodes": _columns(
         SUPERNODE, first={"id": _TEXT, "circuit": _TEXT, "members": _TYPES["list of strings"]}
     ),
