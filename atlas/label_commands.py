@@ -51,7 +51,20 @@ def examples(
 
 
 def label(
-    corpus: Corpus = None, model: ModelDir = MODEL_DIR, transcoders: TranscodersDir = TRANSCODERS_DIR
+    corpus: Corpus = None,
+    model: ModelDir = MODEL_DIR,
+    transcoders: TranscodersDir = TRANSCODERS_DIR,
+    llm: Annotated[
+        str | None,
+        typer.Option(
+            help="Ask the language model of this OpenAI-compatible endpoint, such as http://localhost:11434/v1."
+        ),
+    ] = None,
+    llm_model: Annotated[str, typer.Option(help="The language model's name there.")] = "default",
+    llm_key_file: Annotated[Path | None, typer.Option(help="A file with the endpoint's key.")] = None,
+    first: Annotated[
+        int, typer.Option(min=1, help="With --llm: how many features, the most influential first.")
+    ] = 20,
 ) -> None:
     """Label each feature of the atlas by the tokens around its firings, and score the labels.
 
@@ -59,13 +72,26 @@ def label(
     texts; beside it stands what labels of other features of its layer get.
     """
     from atlas.database import Login
-    from ingest.labelling import CorpusSettings, write_labels
+    from ingest.labelling import CorpusSettings, write_labels, write_model_labels
+    from ingest.labels.endpoint import Endpoint
+
+    endpoint = None
+    if llm is not None:
+        from atlas.api_server import read_token
+
+        endpoint = Endpoint(llm, llm_model, None if llm_key_file is None else read_token(llm_key_file))
 
     with Login(Settings.load()).connect() as database:
         done = _pass(database, CorpusSettings(model, transcoders, corpus))
-        summary = write_labels(database, done, console=err)
+        if endpoint is None:
+            said = write_labels(database, done, console=err).sentence()
+        else:
+            n, problems = write_model_labels(database, done, endpoint, first, console=err)
+            for problem in problems:
+                err.print(f"refused: {problem}", markup=False, soft_wrap=True)
+            said = f"{n} labels of {endpoint.model} stored, {len(problems)} features without a usable answer."
         database.settle()
-    out.print(summary.sentence(), soft_wrap=True)
+    out.print(said, soft_wrap=True)
 
 
 def _pass(database: "Database", settings: "CorpusSettings") -> "Pass":

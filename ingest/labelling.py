@@ -21,20 +21,23 @@ from ingest.convert import transcoders_record
 from ingest.engine.errors import PromptError
 from ingest.engine.model import ReplacementModel
 from ingest.labels.contexts import TOGETHER, Activity, FeatureKey, activity, encode_all
+from ingest.labels.endpoint import Endpoint
 from ingest.labels.examples import notes
 from ingest.labels.explain import AUTHOR
+from ingest.labels.model_labels import explain_features
 from ingest.labels.score import Scored, label_features, phrases, weighted_median
 from ingest.organism.corpus import FAMILIES, examples
 from ingest.organism.families.example import HELD_OUT, TRAIN, unit
 from ingest.organism.weights import MODEL_DIR
 from ingest.prompts import read_prompts
 from schema.database import Database
-from schema.errors import InputError
+from schema.errors import EndpointError, InputError
 from schema.feature_labels import Evidence, LabelledFeature, features_of_set, load_labels
 from schema.feature_notes import load_notes
 from schema.records import Label
 
 METHOD = "token-rules-v1"
+MODEL_METHOD = "language-model-v1"
 PER_FAMILY = 300
 """Texts of each family of the bundled corpus."""
 BATCH = 200
@@ -158,6 +161,29 @@ def write_labels(database: Database, done: Pass, *, console: Console) -> LabelSu
     scored = label_features(done.found, list(influence), advance=lambda: next(steps, None))
     load_labels(database, [evidence(done.model, each) for each in scored], done.set_id)
     return summary(scored, influence)
+
+
+def write_model_labels(
+    database: Database, done: Pass, endpoint: Endpoint, n: int, *, console: Console
+) -> tuple[int, list[EndpointError]]:
+    """Labels of the `n` most influential features by a language model, each stored as it comes.
+
+    How many were stored, and one error for each feature whose answers were refused. When the first feature
+    fails, it is the endpoint: its EndpointError is raised.
+    """
+    features = [(each.layer, each.index) for each in done.features[:n]]
+    stored, problems = 0, []
+    found = explain_features(endpoint, done.found, features, done.model.decode)
+    for each in track(found, "labels", total=len(features), console=console):
+        if isinstance(each, EndpointError):
+            if not stored:
+                raise each
+            problems.append(each)
+            continue
+        label = Label(*each.key, each.text, MODEL_METHOD, endpoint.model, each.score, each.null_score)
+        row = Evidence(label, asked=each.answer.asked, answered=each.answer.answered)
+        stored += load_labels(database, [row], done.set_id)
+    return stored, problems
 
 
 def evidence(model: ReplacementModel, scored: Scored) -> Evidence:

@@ -5,6 +5,7 @@ AtlasError                  the root: what was wrong, where, and what to do next
 │   └── FileError           a file of another tool cannot be read: names file, key and reason
 ├── LimitError              a request is over a stated limit
 ├── NotFoundError           no such circuit, feature, file …
+├── EndpointError           a language model that was asked gave no usable answer
 ├── DownloadError           a published file could not be fetched, or is not what was expected
 ├── ServerError             the local Neo4j could not be started or stopped
 └── DatabaseError           Neo4j said no
@@ -57,6 +58,12 @@ class NotFoundError(AtlasError):
     """What was asked for is not there."""
 
     code = "NOT_FOUND"
+
+
+class EndpointError(AtlasError):
+    """A language model that was asked for labels could not be reached, or gave no usable answer."""
+
+    code = "LABEL_ENDPOINT"
 
 
 class DownloadError(AtlasError):
