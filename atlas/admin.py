@@ -44,24 +44,35 @@ def restore(server: LocalServer, file: Path, *, replace: bool = False) -> None:
     It is loaded beside the present one, which it replaces only when that went well. Raises InputError when
     the file cannot be read, or there is a database and not `replace`, ServerError when it is no backup.
     """
+    require_new(server, replace=replace)
+    try:
+        with file.open("rb") as source, server.at_rest(), _beside(server) as beside:
+            run_admin(beside, ["database", "load", "neo4j", "--from-stdin"], stdin=source)
+            _move(beside, server)
+    except OSError as error:
+        raise InputError(
+            f"{file} cannot be read: {error.strerror}", next_step="name a file that `atlas backup` wrote"
+        ) from error
+
+
+def require_new(server: LocalServer, *, replace: bool) -> None:
+    """Raises InputError when there is a database and not `replace`."""
     if _database(server).is_dir() and not replace:
         raise InputError(
             f"There is a database in {server.home} already",
             next_step="say --replace to lose what it holds, or name another ATLAS_HOME",
         )
-    try:
-        with file.open("rb") as source, server.at_rest(), _beside(server) as beside:
-            run_admin(beside, ["database", "load", "neo4j", "--from-stdin"], stdin=source)
-            for kind in ("transactions", "databases"):
-                new, old = (home / "data" / kind / "neo4j" for home in (beside.home, server.home))
-                if old.is_dir():
-                    old.rename(beside.home / f"old-{kind}")
-                old.parent.mkdir(parents=True, exist_ok=True)
-                new.rename(old)
-    except OSError as error:
-        raise InputError(
-            f"{file} cannot be read: {error.strerror}", next_step="name a file that `atlas backup` wrote"
-        ) from error
+
+
+def _move(beside: LocalServer, server: LocalServer) -> None:
+    """Put one home's database in the place of another's, which is lost."""
+    for kind in ("transactions", "databases"):
+        new, old = (home / "data" / kind / "neo4j" for home in (beside.home, server.home))
+        if old.is_dir():
+            old.rename(beside.home / f"old-{kind}")
+        if new.is_dir():
+            old.parent.mkdir(parents=True, exist_ok=True)
+            new.rename(old)
 
 
 @contextmanager
@@ -77,10 +88,11 @@ def _beside(server: LocalServer) -> Iterator[LocalServer]:
 
 
 def import_tables(server: LocalServer, arguments: list[str], *, heap_mb: int = 2048) -> None:
-    """Make the database anew from tables (see `schema.bulk`); the server rests meanwhile."""
-    with server.at_rest():
-        command = ["database", "import", "full", "neo4j", "--overwrite-destination", *arguments]
-        run_admin(server, command, heap_mb=heap_mb)
+    """Make the database anew from tables (see `schema.bulk`), beside the present one, which it replaces when
+    that went well; the server rests meanwhile."""
+    with server.at_rest(), _beside(server) as beside:
+        run_admin(beside, ["database", "import", "full", "neo4j", *arguments], heap_mb=heap_mb)
+        _move(beside, server)
 
 
 def run_admin(

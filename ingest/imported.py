@@ -105,7 +105,7 @@ def import_files(database: Database, settings: ImportSettings, *, console: Conso
     files = find(settings.paths)
     ledger.begin(database, run)
     work = _Work(database, settings, run, summary, set(ledger.done(database, run)))
-    with rare_collection(), _bar(console, files) as progress, _Loader(work) as loader:
+    with rare_collection(), bar(console, files) as progress, _Loader(work) as loader:
         for found in files:
             try:
                 work.one(found, loader)
@@ -167,21 +167,7 @@ class _Work:
         if key in self.done:
             self.summary.present += 1
             return
-        if found.kind is Kind.PT:
-            from ingest.unpruned import read_circuit  # torch, which JSON does without
-
-            circuit = read_circuit(
-                found.path,
-                self.settings.given,
-                node_threshold=self.settings.node_threshold,
-                edge_threshold=self.settings.edge_threshold,
-                tokenizer=self.settings.tokenizer,
-            )
-        else:
-            imported = read_graph(data, name, self.settings.given)
-            circuit = imported.circuit
-            if imported.notes:
-                self.summary.notes[name] = list(imported.notes)
+        circuit = read_one(found, data, self.settings, self.summary)
         loader.put(self._settled(circuit), ledger.Entry(key, name), found.path)
 
     def _settled(self, circuit: Circuit) -> Circuit:
@@ -196,35 +182,64 @@ class _Work:
 
     def refuse(self, path: Path, error: Exception) -> None:
         """Remember that a file gave nothing, in the ledger too."""
-        reason = str(error).encode(errors="replace").decode()
-        key = hashlib.sha256(str(path).encode(errors="surrogateescape")).hexdigest()
-        name = str(path).encode(errors="replace").decode()
         with self.lock:
             self.summary.problems.append(error)
-        ledger.refuse(self.database, self.run, [ledger.Entry(key, name, reason)])
+        ledger.refuse(self.database, self.run, [refusal(path, error)])
 
     def finish_notes(self) -> None:
         """Feature files: labels and examples for features that circuits have."""
-        self._flush()
-        for folder in self._folders:
-            try:
-                for note in from_index(folder, wanted(self.database, self.settings.given.transcoders)):
-                    if isinstance(note, FileError):
-                        self.refuse(folder, note)
-                        continue
-                    self._notes.append(note)
-                    if len(self._notes) >= BATCH:
-                        self._flush()
-            except FileError as error:
-                self.refuse(folder, error)
-            self._flush()
+        refused: list[ledger.Entry] = []
+        finish_notes(self.database, self.settings, self.summary, self._notes, self._folders, refused)
+        ledger.refuse(self.database, self.run, refused)
 
     def _flush(self) -> None:
-        if self._notes:
-            kept = load_notes(self.database, self._notes, self.settings.given.transcoders)
-            self.summary.features += kept
-            self.summary.strangers += len(self._notes) - kept
-            self._notes.clear()
+        flush_notes(self.database, self.settings, self.summary, self._notes)
+
+
+def finish_notes(
+    database: Database,
+    settings: ImportSettings,
+    summary: Summary,
+    notes: list[FeatureNotes],
+    folders: list[Path],
+    refused: list[ledger.Entry],
+) -> None:
+    """Load the notes that wait and those of feature files; what is wrong goes to summary and `refused`."""
+
+    def refuse(folder: Path, error: FileError) -> None:
+        summary.problems.append(error)
+        refused.append(refusal(folder, error))
+
+    flush_notes(database, settings, summary, notes)
+    for folder in folders:
+        try:
+            for note in from_index(folder, wanted(database, settings.given.transcoders)):
+                if isinstance(note, FileError):
+                    refuse(folder, note)
+                    continue
+                notes.append(note)
+                if len(notes) >= BATCH:
+                    flush_notes(database, settings, summary, notes)
+        except FileError as error:
+            refuse(folder, error)
+        flush_notes(database, settings, summary, notes)
+
+
+def flush_notes(
+    database: Database, settings: ImportSettings, summary: Summary, notes: list[FeatureNotes]
+) -> None:
+    """Load what waits and empty the list."""
+    if notes:
+        kept = load_notes(database, notes, settings.given.transcoders)
+        summary.features += kept
+        summary.strangers += len(notes) - kept
+        notes.clear()
+
+
+def refusal(path: Path, error: Exception) -> ledger.Entry:
+    """The ledger's entry for a file that gave nothing."""
+    reason, name = (str(text).encode(errors="replace").decode() for text in (error, path))
+    return ledger.Entry(hashlib.sha256(str(path).encode(errors="surrogateescape")).hexdigest(), name, reason)
 
 
 class _Loader:
@@ -269,6 +284,25 @@ class _Loader:
             work.summary.present += not new
 
 
+def read_one(found: Found, data: bytes, settings: ImportSettings, summary: Summary) -> Circuit:
+    """The circuit of one file of a graph. Raises FileError, EngineError."""
+    if found.kind is Kind.PT:
+        from ingest.unpruned import read_circuit  # torch, which JSON does without
+
+        return read_circuit(
+            found.path,
+            settings.given,
+            node_threshold=settings.node_threshold,
+            edge_threshold=settings.edge_threshold,
+            tokenizer=settings.tokenizer,
+        )
+    name = str(found.path)
+    imported = read_graph(data, name, settings.given)
+    if imported.notes:
+        summary.notes[name] = list(imported.notes)
+    return imported.circuit
+
+
 def _model_of(database: Database, set_id: str) -> Model | None:
     rows = database.read(
         "MATCH (:TranscoderSet {id: $id})-[:FOR]->(m:Model) RETURN properties(m) AS m ORDER BY m.id LIMIT 1",
@@ -282,7 +316,7 @@ def _model_of(database: Database, set_id: str) -> Model | None:
 
 
 @contextmanager
-def _bar(console: Console, files: list[Found]) -> Iterator[Progress]:
+def bar(console: Console, files: list[Found]) -> Iterator[Progress]:
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -74,6 +74,15 @@ def refuse(database: Database, run: Run, entries: Iterable[Entry]) -> None:
     database.write(_REFUSE, {"run": run_row(run), "entries": rows})
 
 
+def give(database: Database, run: Run, entries: Iterable[tuple[Entry, str, bool]]) -> None:
+    """Write down inputs whose circuits came in a bulk import: (entry, circuit's id, whether it was new)."""
+    rows = [
+        {"entry": entry.row(run.id, "loaded" if new else "present"), "circuit": circuit}
+        for entry, circuit, new in entries
+    ]
+    database.write(_GIVE, {"id": run.id, "rows": rows})
+
+
 def runs(database: Database) -> list[RunSummary]:
     """All runs, the newest first; those without a date last."""
     return [RunSummary(**_native(row)) for row in database.read(_RUNS)]
@@ -107,6 +116,17 @@ UNWIND $entries AS row
 MERGE (e:Entry {id: row.id})
 SET e = row
 MERGE (r)-[:LISTS]->(e)
+"""
+
+_GIVE = """
+MATCH (r:Run {id: $id})
+UNWIND $rows AS row
+MERGE (e:Entry {id: row.entry.id})
+SET e = row.entry
+MERGE (r)-[:LISTS]->(e)
+WITH e, row
+MATCH (c:Circuit {id: row.circuit})
+MERGE (e)-[:GAVE]->(c)
 """
 
 _RUNS = """
