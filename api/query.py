@@ -30,6 +30,7 @@ from api.inputs import (
     tags_needed,
 )
 from api.loaders import Info
+from api.modules import ModuleQuery
 from api.presence import PresenceQuery
 from api.search import SearchQuery
 from api.shared import SharedQuery
@@ -59,6 +60,7 @@ class Query(
     AuditQuery,
     HeadQuery,
     TokenQuery,
+    ModuleQuery,
     PresenceQuery,
 ):
     @strawberry.field(description="One feature; null when no circuit in the database ever had it.")

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from atlas import database_commands, file_commands, label_commands
 from atlas.intervene_command import intervene
+from atlas.modules_commands import modules
 from atlas.settings import Settings
 from atlas.study_commands import study
 from ingest.engine.errors import EngineError
@@ -35,6 +36,7 @@ db = typer.Typer(
 )
 app.add_typer(db, name="db")
 app.add_typer(study, name="study")
+app.add_typer(modules, name="modules")
 app.command()(intervene)
 app.command("import")(file_commands.import_)
 app.command("bulk-import")(file_commands.bulk_import)

@@ -149,6 +149,10 @@ CALL (p) {
 CALL (t) {
   WITH t WHERE NOT EXISTS { (t)<-[:BY|IN]-() }
   MATCH (t)-[:FOR]->(m:Model)
+  CALL (t) {
+    MATCH (t)<-[:PARTITIONS]-(q:Partition)<-[:PART_OF]-(part:Module)
+    DETACH DELETE part, q
+  }
   DETACH DELETE t
   WITH m WHERE NOT EXISTS { (m)<-[:FOR]-() }
   DETACH DELETE m

@@ -62,6 +62,7 @@ MIGRATIONS = (
         lambda: [*_OLD_FULL_TEXT, *schema_statements()],
     ),
     Migration(5, "constraints and indexes of attention heads", "schema", schema_statements),
+    Migration(6, "constraints and indexes of modules", "schema", schema_statements),
 )
 
 

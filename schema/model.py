@@ -6,6 +6,7 @@ the tests compare them with what a loaded database holds. Names are what people 
 
 from schema.declare import NodeType, P, RelationshipType
 from schema.model_labels import EXAMPLE, LABEL
+from schema.partition_model import PARTITION_NODES, PARTITION_RELATIONSHIPS
 
 MODEL = NodeType(
     "Model",
@@ -269,6 +270,7 @@ NODES = (
     CONCEPT,
     EXAMPLE,
     HEAD,
+    *PARTITION_NODES,
     MIGRATION,
 )
 
@@ -365,6 +367,7 @@ RELATIONSHIPS = (
         ),
         aggregate=True,
     ),
+    *PARTITION_RELATIONSHIPS,
 )
 
 

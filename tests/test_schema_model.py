@@ -9,6 +9,7 @@ from schema.ledger import Entry
 from schema.load import load_circuit
 from schema.model import NODES, RELATIONSHIPS, schema_statements
 from schema.model_page import markdown
+from schema.partition_model import PARTITION_RELATIONSHIPS
 
 LABELS = {node.label: node for node in NODES}
 
@@ -30,7 +31,10 @@ def test_nodes_hold_what_is_declared_and_nothing_else(database: Database):
         properties = node.properties + (LABELS[node.refines].properties if node.refines else ())
         assert set.union(*keys) <= {each.name for each in properties}, label
         assert set.intersection(*keys) >= {each.name for each in properties if each.always}, label
-    assert set(found) == set(LABELS) - {"Node", "OtherNode", "Example"}  # only imports have the last two
+    assert set(found) == set(LABELS) - {
+        *("Node", "OtherNode", "Example"),  # only imports have the last two
+        *("Partition", "Module"),  # a command of their own makes them
+    }
 
 
 def test_relationships_hold_what_is_declared_and_nothing_else(database: Database):
@@ -55,7 +59,10 @@ def test_relationships_hold_what_is_declared_and_nothing_else(database: Database
         properties = declared[ends[0]].properties
         assert set(row["keys"]) <= {each.name for each in properties}
         assert set(row["keys"]) >= {each.name for each in properties if each.always}
-    assert seen == set(declared) - {("Example", "EXAMPLE_OF", "Feature")}
+    assert seen == set(declared) - {
+        ("Example", "EXAMPLE_OF", "Feature"),
+        *((each.source, each.type, each.target) for each in PARTITION_RELATIONSHIPS),
+    }
 
 
 def test_every_key_has_a_constraint_and_every_index_is_online(connection: Database):
