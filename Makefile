@@ -6,13 +6,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: demo test check docs lock organism help clean
+.PHONY: demo test check docs performance lock organism help clean
 
 help:
 	@echo "make demo      set up, ingest the bundled prompts, serve the API, print three answers (ARGS=--once ends there)"
 	@echo "make test      set up, run every check and test"
 	@echo "make check     linters, types and import contracts only"
 	@echo "make docs      write the generated pages again: docs/graph-model.md and api/schema.graphql"
+	@echo "make performance  measure attribution: docs/performance.md, and the pair with circuit-tracer"
 	@echo "make organism  train the bundled model and its transcoders again (about an hour)"
 	@echo "make lock      write requirements.txt again from pyproject.toml"
 
@@ -63,6 +64,10 @@ $(VENV)/.installed: $(VENV)/.uv requirements.txt pyproject.toml
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --compile-bytecode --require-hashes -r requirements-dev.txt
 	@touch $@
+
+performance: $(VENV)/.installed-dev
+	$(BIN)/python bench/cost.py
+	$(BIN)/python bench/attribution.py
 
 docs: $(VENV)/.installed
 	$(BIN)/python -c "from schema.model_page import markdown; print(markdown(), end='')" > docs/graph-model.md

@@ -2,6 +2,7 @@
 circuit-tracer, paired.
 
     python bench/llama.py [--prompts 1] [--rounds 1] [--threads 2] [--limit 4096] [--positions 64]
+        [--peer-batch 128]
 
 The first call writes the model and its transcoders (by layer, ReLU, about 50 active features a position and
 layer) into `bench/.llama`, 3 GB. Prompts are random tokens behind the first special one. The graphs of one
@@ -31,10 +32,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--limit", type=int, default=4096, help="feature nodes of a graph, 0 for all")
     parser.add_argument("--positions", type=int, default=64)
+    parser.add_argument("--peer-batch", type=int, default=128, help="targets that the peer takes at a time")
     asked = parser.parse_args()
     if not (FOLDER / "plt" / "config.yaml").exists():
         write(FOLDER)
-    race = Race(FOLDER / "lm", FOLDER / "plt", threads=asked.threads, limit=asked.limit)
+    race = Race(
+        FOLDER / "lm", FOLDER / "plt", threads=asked.threads, limit=asked.limit, peer_batch=asked.peer_batch
+    )
     prompts = random_prompts(asked.prompts + 1, asked.positions)
     race.compare(prompts[:1])
     race.run(prompts[1:], asked.rounds)

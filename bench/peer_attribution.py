@@ -1,10 +1,10 @@
 """circuit-tracer's side of `bench/attribution.py` and `bench/llama.py`; runs in an environment of its own.
 
-    python bench/peer_attribution.py MODEL TRANSCODERS THREADS LIMIT
+    python bench/peer_attribution.py MODEL TRANSCODERS THREADS LIMIT BATCH_SIZE
 
 LIMIT: feature nodes of a graph, 0 for all. Reads one command a line from standard input: a JSON list of
-prompts' token ids attributes them and prints one line of JSON, {"seconds", "peak_mb"}; {"save": path, "ids"}
-writes the graph's matrix as safetensors.
+prompts' token ids attributes them and prints one line of JSON, {"seconds", "cpu_seconds", "peak_mb"};
+{"save": path, "ids"} writes the graph's matrix as safetensors besides.
 """
 
 import json
@@ -23,12 +23,13 @@ from circuit_tracer.transcoder.cross_layer_transcoder import load_clt
 from circuit_tracer.transcoder.single_layer_transcoder import load_transcoder_set
 from safetensors.torch import save_file
 
-BATCH_SIZE = 512
-"""Its default; with 256, graphs of the bundled model take about as long."""
+RANK_EVERY = 2048
+"""Features that are attributed between two rankings, by its defaults and in ours."""
 
 
 def main() -> None:
-    model_dir, transcoders_dir, threads, limit = *sys.argv[1:3], int(sys.argv[3]), int(sys.argv[4])
+    model_dir, transcoders_dir = sys.argv[1:3]
+    threads, limit, batch_size = map(int, sys.argv[3:6])
     torch.set_num_threads(threads)
     answers, sys.stdout = sys.stdout, sys.stderr
     with tempfile.TemporaryDirectory() as folder:
@@ -41,10 +42,14 @@ def main() -> None:
         model = NNSightReplacementModel.from_pretrained_and_transcoders(
             str(copy), transcoders(Path(transcoders_dir)), device=torch.device("cpu"), dtype=torch.float32
         )
-    settings = {"batch_size": BATCH_SIZE, "max_feature_nodes": limit or None}
+    settings = {
+        "batch_size": batch_size,
+        "max_feature_nodes": limit or None,
+        "update_interval": max(1, RANK_EVERY // batch_size),
+    }
     for line in sys.stdin:
         asked = json.loads(line)
-        answer = {}
+        started, used = time.perf_counter(), time.process_time()
         if isinstance(asked, dict):
             graph = attribute(torch.tensor(asked["ids"]), model, **settings)
             found = {
@@ -55,11 +60,13 @@ def main() -> None:
             }
             save_file({name: tensor.contiguous().cpu() for name, tensor in found.items()}, asked["save"])
         else:
-            started = time.perf_counter()
             for ids in asked:
                 attribute(torch.tensor(ids), model, **settings)
-            answer["seconds"] = time.perf_counter() - started
-        answer["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        answer = {
+            "seconds": time.perf_counter() - started,
+            "cpu_seconds": time.process_time() - used,
+            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        }
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

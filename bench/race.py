@@ -42,29 +42,34 @@ class Worker:
         answer: dict[str, float] = json.loads(line)
         return answer
 
-    def graph(self, prompt: Prompt) -> dict[str, Tensor]:
+    def graph(self, prompt: Prompt) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Its tensors, and what it took."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "graph.safetensors"
-            self.ask({"ids": list(prompt), "save": str(path)})
-            return load_file(path)
+            took = self.ask({"ids": list(prompt), "save": str(path)})
+            return load_file(path), took
 
 
 class Race:
     """Ours and circuit-tracer's, on one model."""
 
-    def __init__(self, model: Path, transcoders: Path, *, threads: int, limit: int = 0) -> None:
-        """limit: feature nodes of a graph, 0 for all. Installs circuit-tracer if it is not there."""
+    def __init__(self, model: Path, transcoders: Path, *, threads: int, limit: int, peer_batch: int) -> None:
+        """limit: feature nodes of a graph, 0 for all; peer_batch: targets that the peer takes at a time.
+        Installs circuit-tracer if it is not there."""
         if not ENVIRONMENTS["peer"].exists():
             subprocess.run([sys.executable, "-m", "venv", PEER], check=True)
             subprocess.run([PEER / "bin" / "pip", "install", "--quiet", *PEER_PACKAGES], check=True)
         self.ours = Worker("our", model, transcoders, threads, limit)
-        self.peer = Worker("peer", model, transcoders, threads, limit)
+        self.peer = Worker("peer", model, transcoders, threads, limit, peer_batch)
 
     def compare(self, prompts: Sequence[Prompt]) -> None:
         """Every edge between nodes that both chose, theirs against ours, relative to the target's largest."""
         worst, chosen, common = 0.0, 0, 0
         for prompt in prompts:
-            ours, theirs = self.ours.graph(prompt), self.peer.graph(prompt)
+            (ours, our_cost), (theirs, their_cost) = self.ours.graph(prompt), self.peer.graph(prompt)
+            for name, cost in (("ours", our_cost), ("circuit-tracer", their_cost)):
+                rounded = {key: round(value, 1) for key, value in cost.items()}
+                print(f"{name:>15}: the first graph, which warms up: {rounded}", flush=True)
             assert torch.equal(theirs["active"].long(), ours["active"]), "other features are active"
             assert torch.equal(theirs["logits"].long(), ours["logits"]), "other logits are salient"
             both = ours["selected"][torch.isin(ours["selected"], theirs["selected"])]
@@ -79,21 +84,27 @@ class Race:
 
     def run(self, prompts: Sequence[Prompt], rounds: int) -> None:
         workers = {"ours": self.ours, "circuit-tracer": self.peer}
+        if not rounds:
+            return
         rates: dict[str, list[float]] = {name: [] for name in workers}
+        work: dict[str, list[float]] = {name: [] for name in workers}
         peaks = {}
         for _ in range(rounds):
             for name, worker in workers.items():
                 answer = worker.ask([list(prompt) for prompt in prompts])
                 rates[name].append(len(prompts) / answer["seconds"])
+                work[name].append(answer["cpu_seconds"] / len(prompts))
                 peaks[name] = answer["peak_mb"]
         for name, found in rates.items():
             all_rounds = ", ".join(f"{rate:.4g}" for rate in found)
             print(
-                f"{name:>15}: {median(found):.4g} graphs/s (rounds: {all_rounds}), peak {peaks[name]:.0f} MB"
+                f"{name:>15}: {median(found):.4g} graphs/s (rounds: {all_rounds}), "
+                f"{median(work[name]):.3g} CPU seconds a graph, peak {peaks[name]:.0f} MB"
             )
         ratios = [a / b for a, b in zip(rates["ours"], rates["circuit-tracer"], strict=True)]
+        busy = median(work["circuit-tracer"]) / median(work["ours"])
         memory = peaks["ours"] / peaks["circuit-tracer"]
-        print(f"ratio {median(ratios):.1f} × as fast, {memory:.2f} × the memory")
+        print(f"ratio {median(ratios):.1f} × as fast, {busy:.1f} × by CPU time, {memory:.2f} × the memory")
 
 
 def _among(graph: dict[str, Tensor], features: Tensor) -> tuple[Tensor, Tensor]:
