@@ -5,13 +5,15 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+SINCE  ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
 
-.PHONY: demo test check docs performance lock organism help clean
+.PHONY: demo test check changes docs performance lock organism help clean
 
 help:
 	@echo "make demo      set up, ingest the bundled prompts, serve the API, print three answers (ARGS=--once ends there)"
 	@echo "make test      set up, run every check and test"
 	@echo "make check     linters, types and import contracts only"
+	@echo "make changes   name what the GraphQL schema breaks since the last release (SINCE=v0.1.0: since that one)"
 	@echo "make docs      write the generated pages again: docs/graph-model.md and api/schema.graphql"
 	@echo "make performance  measure attribution: docs/performance.md, and the pair with circuit-tracer"
 	@echo "make organism  train the bundled model and its transcoders again (about an hour)"
@@ -32,6 +34,10 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+changes: $(VENV)/.installed
+	@test -n "$(SINCE)" || { echo "There is no release to compare with."; echo "  -> name a commit: make changes SINCE=HEAD~10"; exit 1; }
+	git show $(SINCE):api/schema.graphql | $(BIN)/python -m api.changes
 
 organism: $(VENV)/.installed
 	$(BIN)/python -m ingest.organism all $(ARGS)

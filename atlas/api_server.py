@@ -12,9 +12,11 @@ import uvicorn
 from rich.console import Console
 
 from api.app import create_app
+from api.limits import Limits
 from api.logs import JsonLines
 from atlas.database import Login
 from atlas.settings import Settings
+from schema.database import CONNECTIONS
 from schema.errors import AtlasError, InputError
 
 SHUTDOWN_S = 25
@@ -37,11 +39,19 @@ def check_port(host: str, port: int) -> None:
             ) from error
 
 
-async def _run(login: Login, host: str, port: int, ready: "Ready", token: str | None = None) -> None:
-    database = await login.connect_async()
+async def _run(
+    login: Login,
+    host: str,
+    port: int,
+    ready: "Ready",
+    token: str | None = None,
+    limits: Limits | None = None,
+    connections: int = CONNECTIONS,
+) -> None:
+    database = await login.connect_async(connections)
     try:
         config = uvicorn.Config(
-            create_app(database, token=token),
+            create_app(database, token=token, limits=limits),
             host=host,
             port=port,
             log_level="warning",
@@ -96,7 +106,14 @@ def _log_json() -> None:
 
 
 def serve(
-    settings: Settings, console: Console, *, host: str, port: int, token_file: Path | None = None
+    settings: Settings,
+    console: Console,
+    *,
+    host: str,
+    port: int,
+    token_file: Path | None = None,
+    limits: Limits | None = None,
+    connections: int = CONNECTIONS,
 ) -> None:
     """Serve until interrupted; answers that are being worked on are finished first.
 
@@ -114,7 +131,7 @@ def serve(
             soft_wrap=True,
         )
     _log_json()
-    asyncio.run(_run(login, host, port, Ready(), token))
+    asyncio.run(_run(login, host, port, Ready(), token, limits, connections))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from rich.console import Console
 from atlas import database_commands, file_commands, label_commands
 from atlas.intervene_command import intervene
 from atlas.modules_commands import modules
+from atlas.serve_command import serve
 from atlas.settings import Settings
 from atlas.study_commands import study
 from ingest.engine.errors import EngineError
@@ -38,6 +39,7 @@ app.add_typer(db, name="db")
 app.add_typer(study, name="study")
 app.add_typer(modules, name="modules")
 app.command()(intervene)
+app.command()(serve)
 app.command("import")(file_commands.import_)
 app.command("bulk-import")(file_commands.bulk_import)
 app.command("export")(file_commands.export)
@@ -291,25 +293,6 @@ def attribute(
     )
     for line in lines(circuit):
         err.print(line, markup=False, soft_wrap=True)
-
-
-@app.command()
-def serve(
-    port: Port = 8000,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; everyone who reaches it can read.")
-    ] = "127.0.0.1",
-    token_file: Annotated[
-        Path | None, typer.Option(help="A file with the token that requests must carry.")
-    ] = None,
-) -> None:
-    """Serve the GraphQL API, with GraphiQL in the browser, until Ctrl-C.
-
-    Each request leaves a line of JSON on the standard error output; /metrics is for Prometheus.
-    """
-    from atlas.api_server import serve as run
-
-    run(Settings.load(), out, host=host, port=port, token_file=token_file)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from atlas.server import LocalServer
 from atlas.settings import Settings
-from schema.database import AsyncDatabase, Database
+from schema.database import CONNECTIONS, AsyncDatabase, Database
 from schema.errors import UnreachableError
 from schema.migrations import migrate
 
@@ -37,6 +37,6 @@ class Login:
             raise
         return database
 
-    async def connect_async(self) -> AsyncDatabase:
-        """For the API, which does not write."""
-        return await AsyncDatabase.connect(self.uri, self.user, self.password)
+    async def connect_async(self, connections: int = CONNECTIONS) -> AsyncDatabase:
+        """For the API, which does not write. connections: the most to be open at once."""
+        return await AsyncDatabase.connect(self.uri, self.user, self.password, connections=connections)

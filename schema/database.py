@@ -28,6 +28,9 @@ _ADDRESS = re.compile(r"(bolt|neo4j)(\+s|\+ssc)?://.")
 _ADDRESS_NEXT = "write it as bolt://host:7687 or neo4j+s://host"
 # The driver tells its logger of every retry; who wants to read that adds a handler.
 logging.getLogger("neo4j").addHandler(logging.NullHandler())
+CONNECTIONS = 100
+"""Connections of one pool, at most. A download holds one while its details are asked for over another, so a
+pool must be larger than the number of queries that run at a time."""
 _DRIVER_SETTINGS: dict[str, Any] = {
     "connection_timeout": CONNECT_S,
     "connection_acquisition_timeout": 60.0,
@@ -136,10 +139,17 @@ class AsyncDatabase:
         self.uri = uri
 
     @classmethod
-    async def connect(cls, uri: str, user: str, password: str) -> "AsyncDatabase":
-        """Connect and check that the database answers; raises what `Database.connect` raises."""
+    async def connect(
+        cls, uri: str, user: str, password: str, *, connections: int = CONNECTIONS
+    ) -> "AsyncDatabase":
+        """Connect and check that the database answers; raises what `Database.connect` raises.
+
+        connections: the most to be open at once; who wants another one waits.
+        """
         with _translated(uri):
-            driver = AsyncGraphDatabase.driver(uri, auth=(user, password), **_DRIVER_SETTINGS)
+            driver = AsyncGraphDatabase.driver(
+                uri, auth=(user, password), max_connection_pool_size=connections, **_DRIVER_SETTINGS
+            )
             try:
                 await driver.verify_connectivity()
             except BaseException:
