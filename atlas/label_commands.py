@@ -94,6 +94,24 @@ def label(
     out.print(said, soft_wrap=True)
 
 
+def supernodes(
+    corpus: Corpus = None, model: ModelDir = MODEL_DIR, transcoders: TranscodersDir = TRANSCODERS_DIR
+) -> None:
+    """Group features that fire in the same texts, over the whole atlas: at most 20 supernodes a circuit.
+
+    What this method grouped before is replaced; supernodes of people and of other methods stay.
+    """
+    from atlas.database import Login
+    from ingest.grouping import write_supernodes
+    from ingest.labelling import CorpusSettings
+
+    with Login(Settings.load()).connect() as database:
+        done = _pass(database, CorpusSettings(model, transcoders, corpus))
+        n, share = write_supernodes(database, done, console=err)
+        database.settle()
+    out.print(f"{n} circuits grouped; supernodes hold {share:.1%} of feature influence on average.")
+
+
 def _pass(database: "Database", settings: "CorpusSettings") -> "Pass":
     from ingest.labelling import run_pass
 

@@ -1,0 +1,79 @@
+"""Supernodes over a whole atlas."""
+
+import numpy as np
+import pytest
+from engine_oracle import Tiny, save
+from rich.console import Console
+
+from ingest.grouping import highest, roles, write_supernodes
+from ingest.labelling import CorpusSettings, run_pass
+from ingest.labels.roles import group, profiles
+from ingest.run import IngestSettings, ingest
+from schema.database import Database
+from schema.roles import MOST, group_nodes
+
+QUIET = Console(quiet=True)
+
+
+def test_features_that_fire_together_are_one_group():
+    rng = np.random.default_rng(0)
+    truth = np.repeat(np.arange(5), 8)
+    base = rng.random((5, 600)) < 0.1
+    points = profiles((base[truth] * (0.5 + rng.random((40, 600)))).astype(np.float32))
+    assert np.linalg.norm(points, axis=1) == pytest.approx(np.ones(40), abs=1e-5)
+    for seed in (0, 1):
+        found = group(points, 5, seed)
+        pairs = found[:, None] == found[None]
+        assert (pairs == (truth[:, None] == truth[None])).mean() > 0.85
+    assert group(points[:1], 5).tolist() == [0]
+
+
+def test_nodes_are_grouped_by_role_and_the_strongest_kept():
+    nodes = [
+        {"id": f"n{i}", "layer": 0, "index": i, "position": i % 2, "influence": float(i)} for i in range(30)
+    ]
+    by_role = {(0, i): f"role {i // 1:02}" for i in range(29)}
+    rows, share = group_nodes("c", nodes, by_role)
+    assert [row["supernode"]["label"] for row in rows] == [f"role {i:02}" for i in range(28, 8, -1)]
+    assert len(rows) == MOST
+    assert share == pytest.approx(sum(range(9, 29)) / sum(range(30)))
+    rows, share = group_nodes("c", nodes[:4], dict.fromkeys(by_role, "all"))
+    assert [(row["members"], row["supernode"]["position"]) for row in rows] == [
+        (["n0", "n1", "n2", "n3"], None)
+    ]
+    assert share == 1
+
+
+def test_supernodes_of_an_atlas_and_people_s_stay(database: Database, tmp_path):
+    folders = save(Tiny(context=32), tmp_path)
+    file = tmp_path / "texts.txt"
+    texts = [" ".join(f"w{(a * b + c) % 11}" for c in range(3, 9)) for a in range(1, 5) for b in range(1, 5)]
+    file.write_text("\n".join(dict.fromkeys(texts)), encoding="utf-8")
+    ingest(database, IngestSettings(prompts=file, model=folders[0], transcoders=folders[1]), console=QUIET)
+    done = run_pass(database, CorpusSettings(*folders, str(file)), console=QUIET)
+    key = next(iter(done.found.slices))
+    (row,) = highest(done.found, [key])
+    places = done.found.place[done.found.slices[key]]
+    for text in range(len(row)):
+        mine = done.found.contexts.context[places] == text
+        values = done.found.activation[done.found.slices[key]][mine]
+        assert row[text] == (values.max() if len(values) else 0)
+    database.write(
+        "MATCH (c:Circuit)-[:HAS]->(n:FeatureNode) WITH c, n ORDER BY n.id LIMIT 1 "
+        "CREATE (c)-[:HAS]->(s:Supernode {id: 'mine', label: 'mine', method: 'person', author: 'ada'})-[:GROUPS]->(n) "
+        "MERGE (k:Concept {label: 'mine'}) CREATE (s)-[:MEANS]->(k)"
+    )
+    n, share = write_supernodes(database, done, console=QUIET)
+    assert n > 0
+    assert 0 < share <= 1.000001
+    ask = (
+        "MATCH (c:Circuit)-[:HAS]->(s:Supernode)-[:GROUPS]->(n) "
+        "RETURN s.id AS s, s.label AS label, s.method AS method, collect(n.id) AS members ORDER BY s"
+    )
+    first = [{**each, "members": sorted(each["members"])} for each in database.read(ask)]
+    assert write_supernodes(database, done, console=QUIET) == (n, share)
+    again = [{**each, "members": sorted(each["members"])} for each in database.read(ask)]
+    assert again == first
+    assert [each["label"] for each in first if each["method"] == "person"] == ["mine"]
+    labels = set(roles(done).values())
+    assert {each["label"] for each in first if each["method"] == "roles-v1"} <= labels
