@@ -60,7 +60,8 @@ def test_supernodes_of_an_atlas_and_people_s_stay(database: Database, tmp_path):
         assert row[text] == (values.max() if len(values) else 0)
     database.write(
         "MATCH (c:Circuit)-[:HAS]->(n:FeatureNode) WITH c, n ORDER BY n.id LIMIT 1 "
-        "CREATE (c)-[:HAS]->(s:Supernode {id: 'mine', label: 'mine', method: 'person', author: 'ada'})-[:GROUPS]->(n) "
+        "CREATE (c)-[:HAS]->(s:Supernode {id: 'mine', label: 'mine', method: 'person', author: 'ada'}) "
+        "CREATE (s)-[:GROUPS]->(n) "
         "MERGE (k:Concept {label: 'mine'}) CREATE (s)-[:MEANS]->(k)"
     )
     n, share = write_supernodes(database, done, console=QUIET)
