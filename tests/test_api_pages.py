@@ -7,7 +7,14 @@ import pytest
 from graphql import build_schema, get_introspection_query, parse, validate
 
 from api.app import sdl
-from schema import queries, questions_modules, questions_sets, questions_structure, questions_words
+from schema import (
+    queries,
+    questions_flow,
+    questions_modules,
+    questions_sets,
+    questions_structure,
+    questions_words,
+)
 from schema.database import Database
 from schema.question import Question, ask
 
@@ -16,7 +23,14 @@ pytest_plugins = ("api_asking",)
 HOME = Path(__file__).parent.parent
 QUESTIONS = [
     value
-    for module in (queries, questions_modules, questions_sets, questions_structure, questions_words)
+    for module in (
+        queries,
+        questions_flow,
+        questions_modules,
+        questions_sets,
+        questions_structure,
+        questions_words,
+    )
     for value in vars(module).values()
     if isinstance(value, Question)
 ]
