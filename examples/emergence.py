@@ -51,7 +51,7 @@ def by_step(client: AtlasClient) -> dict[tuple[str, str], dict[int, float]]:
 
 def picture(client: AtlasClient) -> Any:
     found = by_step(client)
-    figure, plots = pyplot.subplots(1, len(PANELS), figsize=(13, 4), sharex=True)
+    figure, plots = pyplot.subplots(1, len(PANELS), figsize=(13, 4), sharex=True, layout="constrained")
     for plot, (measure, text) in zip(plots, PANELS.items(), strict=True):
         for (each, family), means in sorted(found.items()):
             if each == measure:

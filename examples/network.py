@@ -27,7 +27,7 @@ def strongest(graph: Any, edges: int) -> Any:
 
 def places(graph: Any) -> dict[str, tuple[float, float]]:
     """Node → position and layer, nodes of one place side by side."""
-    top = max((data["layer"] for _, data in graph.nodes(data=True)), default=0)
+    top = max((data["layer"] for _, data in graph.nodes(data=True) if data["kind"] != "LOGIT"), default=0)
     taken: dict[tuple[int, int], int] = {}
     found = {}
     for node, data in sorted(graph.nodes(data=True)):
