@@ -17,6 +17,7 @@ from api.connection import After, Connection, First, connect, window
 from api.contrast import ContrastQuery
 from api.heads import HeadQuery
 from api.hubs import HubQuery
+from api.hypotheses import HypothesisQuery
 from api.inputs import (
     Align,
     CircuitFilter,
@@ -61,6 +62,7 @@ class Query(
     HeadQuery,
     TokenQuery,
     ModuleQuery,
+    HypothesisQuery,
     PresenceQuery,
 ):
     @strawberry.field(description="One feature; null when no circuit in the database ever had it.")

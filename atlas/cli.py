@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from atlas import database_commands, file_commands, label_commands
+from atlas.hypothesis_commands import hypothesis
 from atlas.intervene_command import intervene
 from atlas.modules_commands import modules
 from atlas.serve_command import serve
@@ -38,6 +39,7 @@ db = typer.Typer(
 app.add_typer(db, name="db")
 app.add_typer(study, name="study")
 app.add_typer(modules, name="modules")
+app.add_typer(hypothesis, name="hypothesis")
 app.command()(intervene)
 app.command()(serve)
 app.command("import")(file_commands.import_)

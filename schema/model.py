@@ -4,6 +4,7 @@ Constraints, indexes, the columns of a bulk import and `docs/graph-model.md` der
 the tests compare them with what a loaded database holds. Names are what people type in the Neo4j console.
 """
 
+from schema.causal_model import CAUSAL_NODES, CAUSAL_RELATIONSHIPS
 from schema.declare import NodeType, P, RelationshipType
 from schema.model_labels import EXAMPLE, LABEL
 from schema.partition_model import PARTITION_NODES, PARTITION_RELATIONSHIPS
@@ -271,6 +272,7 @@ NODES = (
     EXAMPLE,
     HEAD,
     *PARTITION_NODES,
+    *CAUSAL_NODES,
     MIGRATION,
 )
 
@@ -368,6 +370,7 @@ RELATIONSHIPS = (
         aggregate=True,
     ),
     *PARTITION_RELATIONSHIPS,
+    *CAUSAL_RELATIONSHIPS,
 )
 
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from oracle import RUN, synthetic_circuits
 
 from schema.database import Database
+from schema.hypotheses import Hypothesis, Measured, Result, keep, register
 from schema.ledger import Entry
 from schema.load import load_circuit
 from schema.model import NODES, RELATIONSHIPS, schema_statements
@@ -17,6 +18,9 @@ LABELS = {node.label: node for node in NODES}
 def load(database: Database) -> None:
     for circuit in synthetic_circuits(12):
         load_circuit(database, circuit, RUN, Entry(circuit.id, circuit.prompt.text))
+    claim = Hypothesis("why?", ("ablate 1/2@all",), "lowers", ("a b",), ("c",), ("d",), "model", "set")
+    register(database, claim)
+    keep(database, claim, Result(-1.0, 0.0, 9, 0.1, [Measured("a b", "c", -1.0, 0.0, 0.5, 9, 2, 0)]))
 
 
 def test_nodes_hold_what_is_declared_and_nothing_else(database: Database):

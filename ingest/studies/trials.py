@@ -112,9 +112,7 @@ def swap(
     ]
 
 
-def random_like(
-    model: ReplacementModel, item: Item, edits: Sequence[Edit], dense: Tensor, random: Random
-) -> list[Edit]:
+def random_like(model: ReplacementModel, edits: Sequence[Edit], dense: Tensor, random: Random) -> list[Edit]:
     """As many edits of random features, of the same layers and positions, that write as much.
 
     dense: (n_positions, n_layers, n_features) present activations of the prompt.
@@ -212,7 +210,7 @@ def nulls(model: ReplacementModel, trials: Sequence[Trial], *, seed: int = 0) ->
     active = 0
     every: Places = lambda item, n_tokens: range(n_tokens)  # noqa: E731
     for trial, dense in zip(trials, activity(model, [trial.item for trial in trials], every), strict=True):
-        made.append(trial._replace(edits=random_like(model, trial.item, trial.edits, dense, random)))
+        made.append(trial._replace(edits=random_like(model, trial.edits, dense, random)))
         active += int((dense[1:] > 0).sum())
     return made, active / max(1, len(trials))
 

@@ -1,0 +1,84 @@
+"""`atlas hypothesis`: register a claim, test it once on held-out prompts, list what survived."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from atlas.settings import Settings
+from atlas.tables import Rows, print_rows
+from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+
+hypothesis = typer.Typer(
+    help="Claims about features, registered before their test; every result is kept.", no_args_is_help=True
+)
+out = Console(highlight=False)
+
+
+class Prediction(StrEnum):
+    """What the edits do to the logit of the expected token."""
+
+    lowers = "lowers"
+    raises = "raises"
+
+
+@hypothesis.command("add")
+def add(
+    question: Annotated[str, typer.Argument(help="The claim, in words.")],
+    prompts: Annotated[
+        Path, typer.Option(help="Prompts file: lines of split held-out test it, all others formed it.")
+    ],
+    edit: Annotated[
+        list[str], typer.Option(help="Such as 'ablate 3/17@5' or 'scale 3/17@all=2'; may be repeated.")
+    ],
+    prediction: Annotated[
+        Prediction, typer.Option(help="What the edits do to the expected token's logit.")
+    ] = Prediction.lowers,
+    model: Annotated[str, typer.Option(help="Folder of the model, or hf://org/name.")] = "bundled",
+    transcoders: Annotated[str, typer.Option(help="Their folder, or hf://org/name.")] = "bundled",
+) -> None:
+    """Register a hypothesis; prints its id."""
+    from atlas.database import Login
+    from ingest.hypotheses import hypothesis as read
+    from schema.hypotheses import register
+
+    made = read(question, edit, prediction.value, prompts, model=model, transcoders=transcoders)
+    with Login(Settings.load()).connect() as database:
+        out.print(register(database, made))
+
+
+@hypothesis.command("test")
+def test(id_: Annotated[str, typer.Argument(metavar="ID", help="Of a hypothesis.")]) -> None:
+    """Test a hypothesis beside random features, and keep the result whichever way it falls."""
+    from atlas.database import Login
+    from ingest.engine.model import ReplacementModel
+    from ingest.hypotheses import measured
+    from schema.hypotheses import keep, registered
+
+    with Login(Settings.load()).connect() as database:
+        claim = registered(database, id_)
+        model = ReplacementModel.load(
+            MODEL_DIR if claim.model == "bundled" else Path(claim.model),
+            TRANSCODERS_DIR if claim.transcoders == "bundled" else Path(claim.transcoders),
+        )
+        result = measured(model, claim)
+        keep(database, claim, result)
+    out.print(
+        f"n = {len(result.interventions)} held-out prompts: mean effect {result.mean_effect:+.4f}, "
+        f"random features {result.null_mean:+.4f} ({result.draws} draws), p = {result.p:.3g}"
+    )
+
+
+@hypothesis.command("list")
+def list_() -> None:
+    """List all hypotheses, corrected for how many were tested (Benjamini-Hochberg, q at most 0.05)."""
+    from atlas.database import Login
+    from schema.hypotheses import HYPOTHESES, LEVEL
+    from schema.question import ask
+
+    with Login(Settings.load()).connect() as database:
+        rows = ask(database, HYPOTHESES, timeout_s=60, level=LEVEL)
+    columns = ["id", "question", "prediction", "n_prompts", "mean_effect", "null_mean", "p", "q", "survived"]
+    print_rows(out, Rows("", columns, [[getattr(row, name) for name in columns] for row in rows]))

@@ -1,0 +1,19 @@
+// Which hypotheses were registered, what came of their tests, and which survive the correction?
+// q: Benjamini-Hochberg over all that were tested, whatever came out. survived: q is at most $level.
+:param level => 0.05;
+
+MATCH (h:Hypothesis)
+WITH collect(h) AS all
+WITH all, [h IN all WHERE h.p IS NOT NULL | h.p] AS tried
+UNWIND all AS h
+CALL (h, tried) {
+  UNWIND [p IN tried WHERE p >= h.p] AS p
+  WITH p * size(tried) / size([other IN tried WHERE other <= p]) AS q
+  RETURN min(q) AS q
+}
+WITH h, size(tried) AS n_tested, CASE WHEN q > 1 THEN 1.0 ELSE q END AS q
+RETURN h.id AS id, h.question AS question, h.edits AS edits, h.prediction AS prediction,
+       size(h.prompts) AS n_prompts, size(h.formed_on) AS n_formed_on, toString(h.registered_at) AS registered_at,
+       toString(h.tested_at) AS tested_at, h.mean_effect AS mean_effect, h.null_mean AS null_mean, h.draws AS draws,
+       h.p AS p, q, n_tested, q <= $level AS survived
+ORDER BY h.registered_at, id
