@@ -1,39 +1,27 @@
 """What the API serves besides answers: its schema, its pages, its questions as files."""
 
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 from graphql import build_schema, get_introspection_query, parse, validate
 
+import schema
 from api.app import sdl
-from schema import (
-    queries,
-    questions_flow,
-    questions_modules,
-    questions_sets,
-    questions_structure,
-    questions_words,
-)
 from schema.database import Database
 from schema.question import Question, ask
 
 pytest_plugins = ("api_asking",)
 
 HOME = Path(__file__).parent.parent
-QUESTIONS = [
-    value
-    for module in (
-        queries,
-        questions_flow,
-        questions_modules,
-        questions_sets,
-        questions_structure,
-        questions_words,
-    )
-    for value in vars(module).values()
+QUESTIONS = {
+    value.name: value
+    for module in pkgutil.iter_modules(schema.__path__, "schema.")
+    for value in vars(importlib.import_module(module.name)).values()
     if isinstance(value, Question)
-]
+}
 
 
 def test_the_schema_is_written_down():
@@ -75,7 +63,7 @@ def test_every_query_shown_fits_the_schema(where, text):
     assert validate(build_schema(sdl()), parse(text)) == []
 
 
-@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
+@pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
 def test_every_question_runs_with_its_sample_values(circuits, connection: Database, question):
     samples = question.samples
     returned = ", ".join(f"{value} AS {name}" for name, value in samples.items()) or "null AS nothing"
@@ -88,7 +76,7 @@ def test_every_question_runs_with_its_sample_values(circuits, connection: Databa
 
 def test_every_file_is_a_question():
     files = {path.stem for path in (HOME / "schema" / "cypher").glob("*.cypher")}
-    assert files == {question.name for question in QUESTIONS}
+    assert files == set(QUESTIONS)
 
 
 async def test_pages(api, circuits):
