@@ -13,6 +13,7 @@ COPY atlas ./atlas
 COPY ingest ./ingest
 COPY schema ./schema
 COPY api ./api
+COPY figures ./figures
 RUN uv pip install --system --no-cache --no-deps --no-build-isolation -e .
 
 USER atlas

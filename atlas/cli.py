@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from atlas import database_commands, file_commands, label_commands
+from atlas.figure_command import figure
 from atlas.hypothesis_commands import hypothesis
 from atlas.intervene_command import intervene
 from atlas.modules_commands import modules
@@ -42,6 +43,7 @@ app.add_typer(modules, name="modules")
 app.add_typer(hypothesis, name="hypothesis")
 app.command()(intervene)
 app.command()(serve)
+app.command()(figure)
 app.command("import")(file_commands.import_)
 app.command("bulk-import")(file_commands.bulk_import)
 app.command("export")(file_commands.export)
@@ -316,7 +318,7 @@ def query(
     """Ask the API the question in a file."""
     import json
 
-    from atlas.client import AtlasClient
+    from atlas.client import AtlasClient, variable
     from atlas.tables import print_rows, tables, write_csv
 
     try:
@@ -329,7 +331,7 @@ def query(
 
         token = read_token(token_file)
     with AtlasClient(api or Settings.load().api, token=token) as client:
-        data = client.query(text, dict(_variable(item) for item in var or ()))
+        data = client.query(text, dict(variable(item) for item in var or ()))
     if as_json:
         sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2) + "\n")
     elif as_csv:
@@ -344,18 +346,6 @@ def query(
     else:
         for rows in tables(data):
             print_rows(out, rows)
-
-
-def _variable(item: str) -> tuple[str, object]:
-    import json
-
-    name, equals, value = item.partition("=")
-    if not equals or not name:
-        raise InputError(f"--var {item!r} is not NAME=VALUE", next_step="for example --var first=20")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def _print_error(error: Exception) -> None:

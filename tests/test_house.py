@@ -10,7 +10,9 @@ from atlas.settings import Settings
 from schema.errors import InputError
 
 HOME = Path(__file__).parent.parent
-ROOMS = [path for room in ("atlas", "ingest", "schema", "api") for path in (HOME / room).rglob("*.py")]
+ROOMS = [
+    path for room in ("atlas", "ingest", "schema", "api", "figures") for path in (HOME / room).rglob("*.py")
+]
 
 
 def test_only_settings_reads_the_environment():

@@ -1,0 +1,1 @@
+"""Figures, each drawn from the answer to one GraphQL question and from nothing else."""

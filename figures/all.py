@@ -1,0 +1,6 @@
+"""Every figure by its name."""
+
+from figures.heads import HEADS
+from figures.tokens import TOKENS
+
+CHARTS = {chart.name: chart for chart in (HEADS, TOKENS)}

@@ -1,0 +1,55 @@
+"""Input tokens × output candidates of one circuit, signed, beside what is no token's."""
+
+from matplotlib.figure import Figure
+
+from figures.chart import Answer, Chart, heatmap, nothing
+
+
+def draw(answer: Answer) -> Figure:
+    circuits = answer["circuits"]["nodes"]
+    outputs = circuits[0]["tokenAttribution"]["outputs"] if circuits else []
+    if not outputs:
+        raise nothing("no circuit with an output fits", "atlas ingest")
+    places: dict[int, str] = {
+        part["position"]: part["token"] or "?" for output in outputs for part in output["tokens"]
+    }
+    order = sorted(places)
+    rows = []
+    for output in outputs:
+        given = {part["position"]: part["weight"] for part in output["tokens"]}
+        rest = [output["errors"], output["other"], output["biasesAndPruned"]]
+        rows.append([*(given.get(place, 0.0) for place in order), *rest])
+    return heatmap(
+        [
+            output["logit"] or "?"
+            if output["probability"] is None
+            else f"{output['logit']} (p={output['probability']:.2f})"
+            for output in outputs
+        ],
+        [*(f"{place} {places[place]}" for place in order), "errors", "other", "biases, pruned"],
+        rows,
+        unit="effect on the logit",
+        signed=True,
+        title=circuits[0]["prompt"]["text"],
+    )
+
+
+TOKENS = Chart(
+    "tokens",
+    "What each input token gives each output candidate",
+    """
+query ($filter: CircuitFilter) {
+  circuits(filter: $filter, first: 1) {
+    nodes {
+      id
+      prompt { text family }
+      tokenAttribution {
+        outputs { logit probability total errors other biasesAndPruned tokens { position token weight } }
+      }
+    }
+  }
+}
+""",
+    draw,
+    {"filter": 'which circuit, such as {"text": "dallas"}; the first that fits'},
+)

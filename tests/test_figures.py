@@ -1,0 +1,119 @@
+"""Figures: what they draw is what plain loops over the records find; bad names, places and answers are refused."""
+
+import math
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from typer.testing import CliRunner
+
+from atlas.cli import app
+from figures.all import CHARTS
+from figures.chart import shown, styled
+from schema.errors import InputError, NotFoundError
+
+pytest_plugins = ("api_asking",)
+
+
+def grid(chart: str, answer: dict[str, Any]) -> list[list[float]]:
+    """The colours' numbers of a drawn heatmap."""
+    with styled():
+        (image,) = CHARTS[chart].draw(answer).axes[0].images
+    array = image.get_array()
+    assert array is not None
+    return [list(map(float, row)) for row in array]
+
+
+def texts(svg: str) -> set[str]:
+    """Every text in an SVG, which must be well-formed."""
+    return {
+        "".join(each.itertext()) for each in ElementTree.fromstring(svg).iter() if each.tag.endswith("text")
+    }
+
+
+async def test_heads_are_drawn_by_family(api, circuits):
+    answer = await api(CHARTS["heads"].query)
+    sums: dict[Any, list[float]] = defaultdict(list)
+    for circuit in circuits:
+        for total in circuit.head_totals:
+            sums[circuit.prompt.family, (total.layer, total.head)].append(total.gross)
+    heads = sorted({head for _, head in sums})
+    means = [
+        [
+            math.fsum(sums[family, head]) / len(sums[family, head]) if (family, head) in sums else 0.0
+            for head in heads
+        ]
+        for family in sorted({family for family, _ in sums})
+    ]
+    assert grid("heads", answer) == [list(map(pytest.approx, row)) for row in means]
+    svg = CHARTS["heads"].svg(answer)
+    assert {f"{layer}/{head}" for layer, head in heads} < texts(svg)
+    assert svg == CHARTS["heads"].svg(answer)
+
+
+async def test_tokens_are_drawn_with_what_is_no_token_s(api, circuits):
+    answer = await api(CHARTS["tokens"].query, filter={"families": ["capitals"]})
+    (circuit,) = answer["circuits"]["nodes"]
+    outputs = circuit["tokenAttribution"]["outputs"]
+    drawn = grid("tokens", answer)
+    # The parts of each output sum to its total, wherever tokens stand.
+    assert [math.fsum(row) for row in drawn] == [pytest.approx(each["total"], abs=1e-9) for each in outputs]
+    assert shown(circuit["prompt"]["text"], 70) in texts(CHARTS["tokens"].svg(answer))
+
+
+def test_hostile_text_is_only_text():
+    token = "$\\frac{<script>\n\x07</svg>"
+    outputs = [
+        {
+            "logit": token,
+            "probability": None,
+            "total": 1.0,
+            "errors": 0.0,
+            "other": 0.0,
+            "biasesAndPruned": 0.0,
+        }
+        | {"tokens": [{"position": 1, "token": token, "weight": 1.0}]}
+    ]
+    circuit = {"id": "x", "prompt": {"text": token, "family": None}, "tokenAttribution": {"outputs": outputs}}
+    answer = {"circuits": {"nodes": [circuit]}}
+    assert {shown(token), shown(f"1 {token}")} < texts(CHARTS["tokens"].svg(answer))
+    assert "<script>" not in CHARTS["tokens"].html(answer)
+
+
+@pytest.mark.parametrize("name", CHARTS)
+async def test_every_figure_answers_or_says_what_to_run(name, api, tmp_path):
+    chart = CHARTS[name]
+    answer = await api(chart.query)
+    try:
+        for ending in ("svg", "png", "html"):
+            chart.write(answer, tmp_path / f"{name}.{ending}")
+    except NotFoundError as error:
+        assert "`atlas " in str(error.next_step)
+        assert list(tmp_path.iterdir()) == []
+    else:
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (tmp_path / f"{name}.html").read_text(encoding="utf-8").count("<svg") == 1
+
+
+def test_files_and_names_that_cannot_be(tmp_path: Path):
+    answer = {
+        "headsByFamily": [dict(family="a", model="m", layer=0, head=1, nConsidered=2, net=0.5, gross=0.5)]
+    }
+    for path, said in ((tmp_path / "x.bmp", "is no .svg"), (tmp_path / "no" / "x.svg", "cannot be written")):
+        with pytest.raises(InputError, match=said):
+            CHARTS["heads"].write(answer, path)
+    with pytest.raises(NotFoundError, match="no circuit was loaded with heads"):
+        CHARTS["heads"].draw({"headsByFamily": []})
+    listed = CliRunner().invoke(app, ["figure", "list"])
+    assert listed.exit_code == 0
+    assert all(name in listed.stdout for name in CHARTS)
+    for words, said in (
+        (["pie", "--out", "x.svg"], "There is no figure 'pie'"),
+        (["heads"], "Where should heads go"),
+        (["heads", "--out", "x.svg", "--var", "colour=red"], "has no variable 'colour'"),
+    ):
+        refused = CliRunner().invoke(app, ["figure", *words])
+        assert isinstance(refused.exception, InputError)
+        assert said in str(refused.exception)
