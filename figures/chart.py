@@ -21,7 +21,7 @@ from schema.errors import InputError, NotFoundError
 Answer = Mapping[str, Any]
 """The `data` of a GraphQL answer."""
 
-STYLE = {
+STYLE: Any = {
     # Labels come from prompts and language models: a dollar in them is a dollar.
     "text.parse_math": False,
     # Text stays text: it can be searched and copied.
@@ -31,6 +31,9 @@ STYLE = {
     "font.size": 9.0,
     "axes.titlesize": 10.0,
 }
+
+LETTER = 0.09
+"""Inches that a letter of a label takes, at most."""
 
 ENDINGS = ("svg", "png", "html")
 
@@ -72,9 +75,12 @@ class Chart:
         ending = path.suffix.removeprefix(".")
         if ending not in ENDINGS:
             raise InputError(f"{path} is no .svg, .png or .html", next_step="for example --out figure.svg")
-        made = {"svg": self.svg, "png": self.png, "html": self.html}[ending](answer)
+        if ending == "png":
+            made = self.png(answer)
+        else:
+            made = (self.svg(answer) if ending == "svg" else self.html(answer)).encode()
         try:
-            path.write_bytes(made if isinstance(made, bytes) else made.encode())
+            path.write_bytes(made)
         except OSError as error:
             raise InputError(
                 f"{path} cannot be written: {error.strerror}", next_step="give a path in a folder that exists"
@@ -121,7 +127,8 @@ def heatmap(
 
     values: (n_rows, n_columns), NaN where nothing is known. signed: white is 0, red more, blue less.
     """
-    size = (3.2 + 0.34 * len(columns), 1.7 + 0.26 * len(rows))
+    below, left = (LETTER * max((len(shown(each)) for each in names), default=0) for names in (columns, rows))
+    size = (2.2 + left + 0.34 * len(columns), 0.8 + below + max(1.5, 0.26 * len(rows)))
     figure = Figure(figsize=size, layout="constrained")
     axes: Axes = figure.add_subplot()
     grid = np.asarray(values, float).reshape(len(rows), len(columns))
