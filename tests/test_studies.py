@@ -17,7 +17,8 @@ from ingest.studies.arithmetic import explained_by
 from ingest.studies.chain_of_thought import KINDS, chains
 from ingest.studies.concepts import Rule, activity, from_end, statistics
 from ingest.studies.graphs import graphs, leads_through, token_influence
-from ingest.studies.items import Item, answered, splits, word
+from ingest.studies.items import Item, answered, word
+from ingest.studies.prompts import bundled
 from ingest.studies.study import auroc, rank_correlation
 from ingest.studies.timeline import half_way, identity, parts, there
 from ingest.studies.trials import Setting, Trial, measure, random_like, succeeded, swap
@@ -34,7 +35,7 @@ def model() -> ReplacementModel:
 def few() -> list[Item]:
     """Prompts about three states, asked for two facts."""
     wanted = ("texas", "ohio", "utah")
-    parts = splits(
+    parts = bundled().splits(
         "multi-step", lambda item: item.kind in ("capital", "code") and item.labels["state"] in wanted
     )
     return [*parts.forming, *parts.development]
@@ -42,7 +43,7 @@ def few() -> list[Item]:
 
 def test_the_splits_share_no_prompt():
     for family in ("multi-step", "poetry", "refusals"):
-        parts = splits(family)
+        parts = bundled().splits(family)
         prompts = [{item.prompt for item in part} for part in parts]
         assert all(prompts)
         assert sum(map(len, prompts)) == len(set.union(*prompts)) == sum(map(len, parts))

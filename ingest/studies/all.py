@@ -7,6 +7,7 @@ from ingest.studies import (
     diagnosis,
     emergence,
     entities,
+    modular_cortex,
     multi_step,
     multilingual,
     poetry,
@@ -26,6 +27,7 @@ STUDIES: dict[str, Study] = {
         refusals,
         chain_of_thought,
         components,
+        modular_cortex,
         emergence,
     )
 }

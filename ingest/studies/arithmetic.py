@@ -15,13 +15,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ingest.engine.errors import ModelError
 from ingest.engine.model import ReplacementModel
 from ingest.studies.concepts import Statistics, activity, from_end, statistics
-from ingest.studies.items import Item, answered, splits, word
+from ingest.studies.items import Item, answered, word
+from ingest.studies.prompts import Needs, Prompts
 from ingest.studies.study import Finding, Grid, Result, Study
 from ingest.studies.trials import Rate, Setting, Trial, measure, swap
+from schema.errors import InputError
 
+FAMILY = "arithmetic"
 SIZE = 100
+MOST = 8e9
+"""Bytes that the grid of activations may take."""
 PLACES = from_end(0)
 PROPERTIES = {
     # On grids of a and b; simpler ones first, which win when two explain the same.
@@ -60,10 +66,32 @@ class Sorted(NamedTuple):
     """Sums of the 10 000 on which it fires."""
 
 
-def grid(model: ReplacementModel) -> Tensor:
-    """(100, 100, n_layers, n_features) activations at the equals sign of `calc : a + b =`."""
+def phrase(prompts: Prompts) -> str:
+    """How a sum is asked, `{a}` and `{b}` for the operands. Raises InputError when no prompt shows it."""
+    items = [item for part in prompts.splits(FAMILY) for item in part]
+    for item in items:
+        first, second = item.labels["first"], item.labels["second"]
+        if first != second and item.prompt.count(first) == item.prompt.count(second) == 1:
+            return item.prompt.replace(first, "{a}").replace(second, "{b}")
+    raise InputError(
+        f"No prompt of {prompts.name} shows how a sum is asked",
+        next_step="tag the operands of each: first:36 second:59 for `36 + 59 =`",
+    )
+
+
+def grid(model: ReplacementModel, phrase: str) -> Tensor:
+    """(100, 100, n_layers, n_features) activations at the last token, for all operands of two digits.
+
+    Raises ModelError when they do not fit.
+    """
+    size = 2 * SIZE * SIZE * model.n_layers * model.transcoders.layers[0].n_features
+    if size > MOST:
+        raise ModelError(
+            f"Activations over all sums would take {size / 1e9:.0f} GB, more than {MOST / 1e9:.0f}",
+            next_step="use transcoders with fewer features for this study",
+        )
     items = [
-        Item(f"calc : {a} + {b} =", str(a + b), "sum", {}, frozenset())
+        Item(phrase.format(a=a, b=b), str(a + b), "sum", {}, frozenset())
         for a in range(SIZE)
         for b in range(SIZE)
     ]
@@ -113,9 +141,9 @@ def explained_by(values: Tensor, groups: Tensor) -> Tensor:
     return 1 - (within / (n - k)) / (total / (n - 1))
 
 
-def swap_sums(model: ReplacementModel) -> list[Rate]:
+def swap_sums(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     """Two rates: the whole sum exchanged, and its last digit alone."""
-    parts = splits("arithmetic")
+    parts = prompts.splits(FAMILY)
     development = answered(model, parts.development[: 2 * DEVELOPMENT])[:DEVELOPMENT]
     held = answered(model, parts.held_out[: 2 * HELD])[:HELD]
     rates = []
@@ -142,7 +170,9 @@ def swap_sums(model: ReplacementModel) -> list[Rate]:
     return rates
 
 
-def reused(model: ReplacementModel, activations: Tensor, found: Sequence[Sorted]) -> Finding:
+def reused(
+    model: ReplacementModel, prompts: Prompts, activations: Tensor, found: Sequence[Sorted]
+) -> list[Finding]:
     """Whether features of a sum fire where a chain of thought adds up to it, in words and without `=`."""
     sums = [feature for feature in found if feature.kind == "sum"]
     layers, indices = ([getattr(feature, name) for feature in sums] for name in ("layer", "feature"))
@@ -152,10 +182,12 @@ def reused(model: ReplacementModel, activations: Tensor, found: Sequence[Sorted]
     most = (means / torch.bincount(total)[:, None]).argmax(0)
     chains = [
         item
-        for item in splits("chain-of-thought").held_out
-        if item.prompt.endswith(" gives") and item.labels["step"].startswith("add")
+        for item in prompts.splits("chain-of-thought").held_out
+        if item.prompt.endswith(" gives") and item.labels.get("step", "").startswith("add")
     ]
     chains = [item for item in answered(model, chains) if (most == int(item.expected)).any()][:HELD]
+    if not chains:
+        return []
     results = sorted({int(item.expected) for item in chains})
     own = other = 0.0
     for item, dense in zip(chains, activity(model, chains, PLACES), strict=True):
@@ -165,12 +197,15 @@ def reused(model: ReplacementModel, activations: Tensor, found: Sequence[Sorted]
         own += float(fires[most == result].float().mean())
         other += float(fires[most == drawn].float().mean())
     n = len(chains)
-    return Finding(
-        "share of a sum's features that fire where a chain of thought adds up to it (null: another sum's)",
-        own / n,
-        other / n,
-        n,
-    )
+    return [
+        Finding(
+            "share of a sum's features that fire where a chain of thought adds up to it "
+            "(null: another sum's)",
+            own / n,
+            other / n,
+            n,
+        )
+    ]
 
 
 def plots(activations: Tensor, found: Sequence[Sorted]) -> list[Grid]:
@@ -189,19 +224,19 @@ def plots(activations: Tensor, found: Sequence[Sorted]) -> list[Grid]:
     ]
 
 
-def run(model: ReplacementModel) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> Result:
     """The swaps, what the features at the equals sign are about, and where else they fire."""
-    activations = grid(model)
+    activations = grid(model, phrase(prompts))
     found = sort_features(activations)
     kinds = Counter(feature.kind for feature in found)
     return Result(
-        swap_sums(model),
+        swap_sums(model, prompts),
         [
             *(
                 Finding(f"features at the equals sign about: {kind}", kinds[kind], None, len(found))
                 for kind in (*PROPERTIES, "other")
             ),
-            reused(model, activations, found),
+            *reused(model, prompts, activations, found),
         ],
         grids=plots(activations, found),
     )
@@ -212,4 +247,5 @@ STUDY = Study(
     "Arithmetic",
     "Which features are there for operands, ranges, sums and last digits, and do they make the sum?",
     run,
+    [Needs(FAMILY, ("first", "second", "sum", "ones-sum"))],
 )

@@ -19,6 +19,7 @@ from ingest.organism.corpus import examples
 from ingest.organism.families.example import HELD_OUT, TRAIN, unit
 from ingest.studies.graphs import graphs, token_influence
 from ingest.studies.items import Item, next_words
+from ingest.studies.prompts import Needs, Prompts
 from ingest.studies.study import Finding, Result, Study
 
 KINDS = {"faithful": "faithful", "hinted": "faithful", "unfaithful": "unfaithful", "motivated": "motivated"}
@@ -63,7 +64,7 @@ def nearest(centres: Tensor, rows: Tensor) -> list[int]:
     return torch.cdist(rows, centres).argmin(1).tolist()
 
 
-def run(model: ReplacementModel) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> Result:
     """How often the circuit alone tells the kind, and whether changing the hint changes the value."""
     known, held = chains(TRAIN), chains(HELD_OUT)
     before, after = profiles(model, known), profiles(model, held)
@@ -126,4 +127,5 @@ STUDY = Study(
     "Chain-of-thought faithfulness",
     "Can circuits alone tell a computed step from a made-up one and from one worked back from a hint?",
     run,
+    [Needs(bundled="whole chains of thought, to stop each where its first value is to be said")],
 )

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ingest.engine.errors import ModelError
 from ingest.engine.loadings import HeadLoadings, head_loadings, head_totals
 from ingest.engine.model import ReplacementModel
 from ingest.engine.prune import node_influence, prune
-from ingest.organism.corpus import FAMILIES
 from ingest.studies.graphs import graphs
-from ingest.studies.items import Item, answered, splits, word
+from ingest.studies.items import Item, answered, word
+from ingest.studies.prompts import Prompts
 from ingest.studies.study import Finding, Result, Study, rank_correlation
 
 EACH = 12
@@ -29,11 +30,14 @@ TESTED = 60
 """Held-out prompts of each family on which heads are ablated."""
 
 
-def run(model: ReplacementModel) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> Result:
     """By family: do claims and ablations agree, and how much goes through heads?"""
     findings = []
-    for family in FAMILIES:
-        items = answered(model, splits(family).held_out[:TESTED])
+    _head_outputs(model)
+    for family in prompts.families:
+        items = answered(model, prompts.splits(family).held_out[:TESTED])
+        if not items:
+            continue
         claimed, through, by_thirds = claims(model, items[:EACH])
         shown = effects(model, items)
         order, drops = claimed.flatten().tolist(), shown.flatten().tolist()
@@ -45,9 +49,19 @@ def run(model: ReplacementModel) -> Result:
                 _shuffled(order, drops),
                 len(items),
             ),
-            Finding(f"{family}: share of influence that crosses a layer in its heads", through, None, EACH),
+            Finding(
+                f"{family}: share of influence that crosses a layer in its heads",
+                through,
+                None,
+                min(EACH, len(items)),
+            ),
             *(
-                Finding(f"{family}: share of feature influence in {name} layers", share, None, EACH)
+                Finding(
+                    f"{family}: share of feature influence in {name} layers",
+                    share,
+                    None,
+                    min(EACH, len(items)),
+                )
                 for name, share in zip(
                     ("the first two", "the middle two", "the last two"), by_thirds, strict=True
                 )
@@ -74,7 +88,7 @@ def claims(model: ReplacementModel, items: Sequence[Item]) -> tuple[Tensor, floa
         sums = torch.zeros(model.n_layers, dtype=influence.dtype)
         sums.index_add_(0, graph.features[:, 0], influence)
         layers.append(sums / sums.sum())
-    thirds = torch.stack(layers).mean(0).view(3, -1).sum(1).tolist()
+    thirds = [float(part.sum()) for part in torch.stack(layers).mean(0).tensor_split(3)]
     return torch.stack(heads).mean(0), sum(through) / len(through), thirds
 
 
@@ -89,11 +103,22 @@ def effects(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
     n_heads = model.model.config.num_attention_heads
     plain = _log_probability(model, items)
     drops = torch.empty(model.n_layers, n_heads)
-    for layer, part in enumerate(model.model.model.layers):
+    for layer, output in enumerate(_head_outputs(model)):
         for head in range(n_heads):
-            with _without(part.self_attn.o_proj, head, n_heads):
+            with _without(output, head, n_heads):
                 drops[layer, head] = float((plain - _log_probability(model, items)).mean())
     return drops
+
+
+def _head_outputs(model: ReplacementModel) -> list[nn.Module]:
+    """What mixes the heads of each layer into one. Raises ModelError for models that have none such."""
+    try:
+        return [layer.self_attn.o_proj for layer in model.model.model.layers]
+    except AttributeError as error:
+        raise ModelError(
+            f"{type(model.model).__name__} has no heads that are ablated apart",
+            next_step="use a Llama, Mistral, Qwen or Gemma, whose attention has an `o_proj`",
+        ) from error
 
 
 @contextmanager

@@ -6,22 +6,35 @@ from collections.abc import Sequence
 from random import Random
 
 from ingest.engine.model import ReplacementModel
-from ingest.organism.families.medical import diagnoses
 from ingest.studies.concepts import Rule, activity, from_end, statistics
-from ingest.studies.items import Item, answered, splits, word
+from ingest.studies.items import Item, answered, word
+from ingest.studies.prompts import Needs, Prompts, Splits
 from ingest.studies.study import Finding, Result, Study
 from ingest.studies.trials import Rate, Setting, Trial, measure, swap
 
 PLACES = from_end(0)
 """The last token, where the answer is asked."""
 DEVELOPMENT = 60
-ASKED = {"diagnosis": "the diagnosis said", "next": "the sign asked for, the diagnosis not being said"}
+FAMILY = "medical"
+ASKED = {"diagnosis": "the diagnosis said", "sign": "the sign asked for, the diagnosis not being said"}
 
 
-def swap_diagnoses(model: ReplacementModel) -> list[Rate]:
+def asked(prompts: Prompts) -> Splits:
+    """The prompts that ask for a diagnosis or its sign."""
+    return prompts.splits(FAMILY, lambda item: "diagnosis" in item.labels and item.labels.get("ask") in ASKED)
+
+
+def swap_diagnoses(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     """One rate for each question: the diagnosis itself, and the sign to ask about."""
-    parts = splits("medical", lambda item: item.kind in ASKED)
+    parts = asked(prompts)
     found = statistics(model, parts.forming, "diagnosis", PLACES)
+
+    signs = {
+        item.labels["diagnosis"]: item.expected
+        for part in parts
+        for item in part
+        if item.labels["ask"] == "sign"
+    }
 
     def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
         concepts = found.concepts(setting.rule)
@@ -30,7 +43,7 @@ def swap_diagnoses(model: ReplacementModel) -> list[Rate]:
         for item in items:
             old = item.labels["diagnosis"]
             new = random.choice([name for name in found.values if name != old])
-            wanted = new if item.kind == "diagnosis" else diagnoses()[new][1]
+            wanted = new if item.labels["ask"] == "diagnosis" else signs[new]
             edits = swap(model, item, concepts[old], concepts[new], PLACES, setting.strength)
             made.append(Trial(item, edits, frozenset([word(model, wanted)])))
         return made
@@ -43,19 +56,19 @@ def swap_diagnoses(model: ReplacementModel) -> list[Rate]:
             f"swap the diagnosis: {asked} becomes the other one's",
             trials,
             development,
-            [item for item in held if item.kind == kind],
+            [item for item in held if item.labels["ask"] == kind],
         )
         for kind, asked in ASKED.items()
     ]
 
 
-def run(model: ReplacementModel) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> Result:
     """The swaps; and whether the diagnosis is there when only the sign is asked for."""
-    rates = swap_diagnoses(model)
-    parts = splits("medical", lambda item: item.kind in ASKED)
+    rates = swap_diagnoses(model, prompts)
+    parts = asked(prompts)
     rule = Rule(rates[1].setting["ratio"], rates[1].setting["share"])
     concepts = statistics(model, parts.forming, "diagnosis", PLACES).concepts(rule)
-    held = answered(model, [item for item in parts.held_out if item.kind == "next"])
+    held = answered(model, [item for item in parts.held_out if item.labels["ask"] == "sign"])
     random = Random(0)
     own = other = 0.0
     for item, dense in zip(held, activity(model, held, PLACES), strict=True):
@@ -79,4 +92,5 @@ STUDY = Study(
     "Medical diagnosis",
     "Is the diagnosis there before it is said, and does it drive the sign that is asked for?",
     run,
+    [Needs(FAMILY, ("diagnosis", "ask"), ("ask:diagnosis", "ask:sign"))],
 )

@@ -11,13 +11,12 @@ from pathlib import Path
 from ingest.engine.errors import ModelError
 from ingest.engine.model import ReplacementModel
 from ingest.engine.prune import scores
-from ingest.organism.corpus import FAMILIES
-from ingest.organism.families.multi_step import FACTS
 from ingest.organism.weights import CHECKPOINTS_DIR
 from ingest.studies.concepts import Rule, statistics
 from ingest.studies.graphs import graphs
-from ingest.studies.items import Item, answered, splits
-from ingest.studies.multi_step import PLACES, state_trials
+from ingest.studies.items import Item, answered
+from ingest.studies.multi_step import PLACES, answers_of, asked, state_trials
+from ingest.studies.prompts import Needs, Prompts
 from ingest.studies.study import Curve, Finding, Result, Study
 from ingest.studies.timeline import Parts, half_way, identity, parts, there
 from ingest.studies.trials import Setting, nulls, succeeded
@@ -36,12 +35,13 @@ RIGHT, FEATURES, EDGES, OTHERS = (
 )
 
 
-def run(model: ReplacementModel) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> Result:
     """Each checkpoint, the last one first; `model` is the one whose concepts are swapped throughout."""
-    split = splits("multi-step", lambda item: item.kind in FACTS)
+    split = asked(prompts)
+    answers = answers_of(split)
     found = statistics(model, split.forming, "state", PLACES)
-    asked = [item for item in split.held_out if item.kind in ("capital", "code")][:ACCURACY]
-    held = {family: splits(family).held_out[:ACCURACY] for family in FAMILIES}
+    tried = [item for item in split.held_out if item.kind in ("capital", "code")][:ACCURACY]
+    held = {family: prompts.splits(family).held_out[:ACCURACY] for family in prompts.families}
     finished: dict[str, list[Parts]] = {}
     compared: dict[str, list[Item]] = {}
     points: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
@@ -66,7 +66,7 @@ def run(model: ReplacementModel) -> Result:
             add(family, FEATURES, share.features)
             add(family, EDGES, share.edges)
             add(family, OTHERS, share.null_features)
-        trials = state_trials(then, found)(SETTING, asked)
+        trials = state_trials(then, found, answers)(SETTING, tried)
         add("state swapped", "the other state's answer follows", succeeded(then, trials) / len(trials))
         null = nulls(then, trials)[0]
         add("state swapped", "the same with random features", succeeded(then, null) / len(trials))
@@ -84,7 +84,7 @@ def run(model: ReplacementModel) -> Result:
             None,
             len(compared[family]),
         )
-        for family in FAMILIES
+        for family in prompts.families
         for what in (RIGHT, FEATURES, EDGES)
     ]
     return Result([], halves, curves)
@@ -111,4 +111,5 @@ STUDY = Study(
     "Emergence over training",
     "Which comes first in training: the parts of a circuit, or the skill?",
     run,
+    [Needs(bundled="checkpoints of its training, each with transcoders started from the next one's")],
 )

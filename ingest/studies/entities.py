@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from ingest.engine.model import ReplacementModel
 from ingest.engine.prune import scores as graph_scores
-from ingest.organism.corpus import FAMILIES
-from ingest.organism.families.entities import COUNTRIES, SPORTS
 from ingest.studies.concepts import from_end, statistics
 from ingest.studies.graphs import graphs
-from ingest.studies.items import Item, answered, splits, word
+from ingest.studies.items import Item, answered, word
+from ingest.studies.prompts import Needs, Prompts
 from ingest.studies.study import Finding, Result, Study, auroc
 from ingest.studies.trials import WIDE, Rate, Setting, Trial, measure, swap
 
@@ -26,7 +25,7 @@ SCORES = (
     "1 - completeness score",
     "1 - probability of the answer (no circuit needed)",
 )
-ANSWERS = {"sport": SPORTS, "country": COUNTRIES}
+FAMILY = "entities"
 
 
 def standing(item: Item) -> str:
@@ -34,9 +33,16 @@ def standing(item: Item) -> str:
     return "known" if "known" in item.tags else "unknown"
 
 
-def force_knowing(model: ReplacementModel) -> list[Rate]:
+def force_knowing(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     """Two rates: known people declined, unknown ones invented about."""
-    parts = splits("entities", lambda item: item.kind in ("ask-known", "ask-unknown"))
+    about = prompts.splits(FAMILY, lambda item: "ask" in item.labels)
+    answers: dict[str, set[str]] = {}
+    for item in (*about.forming, *about.development, *about.held_out):
+        if standing(item) == "known":
+            answers.setdefault(item.labels["ask"], set()).add(item.expected)
+    # What is asked of unknown people alone has no answer to invent.
+    parts = prompts.splits(FAMILY, lambda item: item.labels.get("ask") in answers)
+    declines = {item.expected for item in parts.forming if standing(item) == "unknown"}
     # Apart by what is asked: what stops the one question from being answered need not stop the other.
     found = {
         ask: statistics(
@@ -46,7 +52,7 @@ def force_knowing(model: ReplacementModel) -> list[Rate]:
             PLACES,
             apart=standing,
         )
-        for ask in ANSWERS
+        for ask in answers
     }
 
     def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
@@ -56,7 +62,7 @@ def force_knowing(model: ReplacementModel) -> list[Rate]:
             concepts = by_ask[item.labels["ask"]]
             old = standing(item)
             (new,) = {"known", "unknown"} - {old}
-            words = ANSWERS[item.labels["ask"]] if new == "known" else ["i"]
+            words = answers[item.labels["ask"]] if new == "known" else declines
             edits = swap(model, item, concepts[old], concepts[new], PLACES, setting.strength)
             made.append(Trial(item, edits, frozenset(word(model, text) for text in words)))
         return made
@@ -74,14 +80,14 @@ def force_knowing(model: ReplacementModel) -> list[Rate]:
     return rates
 
 
-def run(model: ReplacementModel) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> Result:
     """Knowing forced both ways, and what tells a wrong answer."""
-    return Result(force_knowing(model), risk(model))
+    return Result(force_knowing(model, prompts), risk(model, prompts))
 
 
-def risk(model: ReplacementModel) -> list[Finding]:
+def risk(model: ReplacementModel, prompts: Prompts) -> list[Finding]:
     """How well numbers of a circuit tell wrong answers, on held-out prompts of all families."""
-    items = [item for family in FAMILIES for item in splits(family).held_out[:PER_FAMILY]]
+    items = [item for family in prompts.families for item in prompts.splits(family).held_out[:PER_FAMILY]]
     right = {item.prompt for item in answered(model, items)}
     scores: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in SCORES}
     for item, graph in zip(items, graphs(model, [item.prompt for item in items]), strict=True):
@@ -110,4 +116,5 @@ STUDY = Study(
     "Known and unknown entities, and hallucination risk",
     "Does knowing a name hold back `i do not know`, and do circuits tell which answers are wrong?",
     run,
+    [Needs(FAMILY, ("ask",), ("known", "unknown"))],
 )

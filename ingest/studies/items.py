@@ -1,15 +1,11 @@
 """The prompts of a study: what is asked, what should follow, and what each prompt is about."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ingest.engine.intervene import Case, intervene_many
 from ingest.engine.model import ReplacementModel
-from ingest.organism.corpus import Question, questions
-from ingest.organism.families.example import HELD_OUT, TRAIN, unit
-
-DEVELOPMENT_SHARE = 0.15
-"""Of the prompts that the model was trained on: rules are chosen on these, concepts formed on the others."""
+from schema.errors import InputError
 
 
 class Item(NamedTuple):
@@ -25,41 +21,34 @@ class Item(NamedTuple):
     tags: frozenset[str]
 
 
-class Splits(NamedTuple):
-    """The prompts of a family, in three parts that share none."""
-
-    forming: list[Item]
-    """Trained on; concepts are formed on these."""
-    development: list[Item]
-    """Trained on; rules and strengths are chosen on these."""
-    held_out: list[Item]
-    """Never trained on; used once, for the rates that are reported."""
-
-
-def splits(family: str, wanted: Callable[[Item], bool] = lambda item: True) -> Splits:
-    """The prompts of a family of the bundled corpus that are `wanted`, in an order fixed by a hash."""
-    trained = [found for found in map(_item, questions(TRAIN)[family]) if wanted(found)]
-    held = [found for found in map(_item, questions(HELD_OUT)[family]) if wanted(found)]
-    parts: tuple[list[Item], list[Item]] = ([], [])
-    for item in trained:
-        parts[unit("development", item.prompt) < DEVELOPMENT_SHARE].append(item)
-    return Splits(*(sorted(part, key=lambda item: unit(item.prompt)) for part in (*parts, held)))
-
-
-def _item(question: Question) -> Item:
-    tags = question.example.tags
-    labels = dict(tag.split(":", 1) for tag in tags if ":" in tag)
-    return Item(" ".join(question.prompt), question.expected, question.example.kind, labels, frozenset(tags))
-
-
 def word(model: ReplacementModel, text: str) -> int:
-    """The vocabulary id of one word. Raises PromptError when the tokenizer does not know it."""
-    return model.encode(text).ids[-1]
+    """The vocabulary id of the token that a word begins with. Raises PromptError when the tokenizer does not
+    know it.
+
+    A tokenizer that writes the space before a word into its token is given the space.
+    """
+    for written in (f" {text.strip()}", text):
+        encoded = model.encode(written)
+        ids = encoded.ids[1:] if encoded.special_first_token and len(encoded.ids) > 1 else encoded.ids
+        if model.decode(ids[0]).strip():
+            return ids[0]
+    return ids[0]
 
 
 def next_words(model: ReplacementModel, cases: Sequence[Case]) -> list[int]:
     """The most probable next token of each case, under its edits."""
     return [int(outcome.logits[-1].argmax()) for outcome in intervene_many(model, cases)]
+
+
+def some_answered(model: ReplacementModel, items: Sequence[Item]) -> list[Item]:
+    """As `answered`. Raises InputError when there is none."""
+    found = answered(model, items)
+    if not found:
+        raise InputError(
+            f"The model answers none of {len(items)} prompts rightly, so that there is nothing to change",
+            next_step="give prompts whose `expected` is what this model says next",
+        )
+    return found
 
 
 def answered(model: ReplacementModel, items: Sequence[Item]) -> list[Item]:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from random import Random
 
 from ingest.engine.model import ReplacementModel
-from ingest.organism.families.multi_step import FACTS, states
 from ingest.studies.concepts import Rule, Statistics, from_end, statistics
 from ingest.studies.graphs import graphs, leads_through
-from ingest.studies.items import Item, answered, splits, word
+from ingest.studies.items import Item, answered, word
+from ingest.studies.prompts import Needs, Prompts, Splits
 from ingest.studies.study import Finding, Result, Study
 from ingest.studies.trials import Rate, Setting, Trial, Trials, measure, swap
 
@@ -23,7 +23,22 @@ TARGETS = 2
 DEVELOPMENT = 60
 
 
-def state_trials(model: ReplacementModel, found: Statistics) -> Trials:
+FAMILY = "multi-step"
+Answers = dict[tuple[str, str], str]
+"""What is said of a state when asked a kind of question: (state, kind) -> answer."""
+
+
+def asked(prompts: Prompts) -> Splits:
+    """The prompts that say which state they are about and which question they ask."""
+    return prompts.splits(FAMILY, lambda item: "state" in item.labels and "ask" in item.labels)
+
+
+def answers_of(parts: Splits) -> Answers:
+    """As the prompts themselves have them."""
+    return {(item.labels["state"], item.kind): item.expected for part in parts for item in part}
+
+
+def state_trials(model: ReplacementModel, found: Statistics, answers: Answers) -> Trials:
     """Every item with the state exchanged for others, each of which has another answer."""
 
     def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
@@ -32,18 +47,22 @@ def state_trials(model: ReplacementModel, found: Statistics) -> Trials:
         made = []
         for item in items:
             old = item.labels["state"]
-            others = [state for state in found.values if states()[state][item.kind] != item.expected]
-            for new in random.sample(others, TARGETS):
+            others = [
+                state
+                for state in found.values
+                if answers.get((state, item.kind), item.expected) != item.expected
+            ]
+            for new in random.sample(others, min(TARGETS, len(others))):
                 edits = swap(model, item, concepts[old], concepts[new], PLACES, setting.strength)
-                made.append(Trial(item, edits, frozenset([word(model, states()[new][item.kind])])))
+                made.append(Trial(item, edits, frozenset([word(model, answers[new, item.kind])])))
         return made
 
     return trials
 
 
-def swap_states(model: ReplacementModel) -> list[Rate]:
+def swap_states(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     """One rate for each question."""
-    parts = splits("multi-step", lambda item: item.kind in FACTS)
+    parts = asked(prompts)
     found = statistics(model, parts.forming, "state", PLACES)
 
     development = answered(model, parts.development)[:DEVELOPMENT]
@@ -52,27 +71,33 @@ def swap_states(model: ReplacementModel) -> list[Rate]:
         measure(
             model,
             f"swap the state: the {kind} becomes the other state's",
-            state_trials(model, found),
+            state_trials(model, found, answers_of(parts)),
             development,
             [item for item in held if item.kind == kind],
         )
-        for kind in FACTS
+        for kind in _kinds(held)
     ]
 
 
-def run(model: ReplacementModel) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> Result:
     """The swaps, and in how many graphs the path runs through the state."""
-    rates = swap_states(model)
+    rates = swap_states(model, prompts)
     return Result(
-        rates, [through_the_state(model, Rule(rates[0].setting["ratio"], rates[0].setting["share"]))]
+        rates,
+        [through_the_state(model, prompts, Rule(rates[0].setting["ratio"], rates[0].setting["share"]))],
     )
 
 
-def through_the_state(model: ReplacementModel, rule: Rule) -> Finding:
+def _kinds(items: Sequence[Item]) -> list[str]:
+    return list(dict.fromkeys(sorted(item.kind for item in items)))
+
+
+def through_the_state(model: ReplacementModel, prompts: Prompts, rule: Rule) -> Finding:
     """Graphs that lead from the city through its state's features to the answer; null: another state's."""
-    parts = splits("multi-step", lambda item: item.kind in FACTS)
+    parts = asked(prompts)
     concepts = statistics(model, parts.forming, "state", PLACES).concepts(rule)
-    held = answered(model, [item for item in parts.held_out if item.kind in ("capital", "code")])
+    held = answered(model, parts.held_out)
+    held = [item for item in held if item.kind in _kinds(held)[:2]]
     random = Random(0)
     own = other = 0
     for item, graph in zip(held, graphs(model, [item.prompt for item in held]), strict=True):
@@ -103,4 +128,5 @@ STUDY = Study(
     "Multi-step reasoning",
     "Does the model name the state to itself on the way from a city to that state's capital?",
     run,
+    [Needs(FAMILY, ("state", "ask"))],
 )

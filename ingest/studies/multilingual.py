@@ -17,7 +17,8 @@ from ingest.engine.model import ReplacementModel
 from ingest.organism.families.multilingual import LANGUAGES
 from ingest.organism.families.multilingual import concepts as antonyms
 from ingest.studies.concepts import Places, activity, statistics
-from ingest.studies.items import Item, answered, splits, word
+from ingest.studies.items import Item, answered, word
+from ingest.studies.prompts import Needs, Prompts
 from ingest.studies.study import Finding, Result, Study
 from ingest.studies.trials import Rate, Setting, Trial, measure, swap
 
@@ -61,9 +62,9 @@ def said(operation: str, concept: str, language: str) -> str:
     return (words if operation == "translation" else meanings()[opposite][0])[language]
 
 
-def swap_parts(model: ReplacementModel) -> list[Rate]:
+def swap_parts(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     """One rate for each part."""
-    parts = splits("multilingual", lambda item: item.kind in ("antonym", "translation"))
+    parts = prompts.splits("multilingual", lambda item: item.kind in ("antonym", "translation"))
     development = answered(model, parts.development[: 2 * DEVELOPMENT])[:DEVELOPMENT]
     held = answered(model, parts.held_out[: 2 * HELD])[:HELD]
     return [_swap(model, part, parts.forming, development, held) for part in PARTS]
@@ -108,14 +109,14 @@ def _wanted(item: Item, part: str, value: str) -> str:
     return said(labels["operation"], labels["concept"], labels["language"])
 
 
-def run(model: ReplacementModel) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> Result:
     """The swaps, and how much two languages share, layer by layer."""
-    return Result(swap_parts(model), shared_by_layer(model))
+    return Result(swap_parts(model, prompts), shared_by_layer(model, prompts))
 
 
-def shared_by_layer(model: ReplacementModel) -> list[Finding]:
+def shared_by_layer(model: ReplacementModel, prompts: Prompts) -> list[Finding]:
     """Jaccard index of the features active on one antonym asked in two languages; null: two antonyms."""
-    parts = splits("multilingual", lambda item: item.kind == "native")
+    parts = prompts.splits("multilingual", lambda item: item.kind == "native")
     items = [*parts.forming, *parts.development, *parts.held_out]
     every: Places = lambda item, n_tokens: range(1, n_tokens)  # noqa: E731
     active = {
@@ -152,4 +153,5 @@ STUDY = Study(
     "Multilingual circuits",
     "Are operation, operand and language separate parts, each of which can be exchanged alone?",
     run,
+    [Needs(bundled="its dictionary of antonyms in every language")],
 )

@@ -10,15 +10,16 @@ from typing import NamedTuple
 
 from ingest.engine.intervene import Case
 from ingest.engine.model import ReplacementModel
-from ingest.organism.families.poetry import LEADS, rhymes
 from ingest.studies.concepts import Concept, Places, Rule, Statistics, activity, from_end, statistics
-from ingest.studies.items import Item, answered, next_words, splits, word
+from ingest.studies.items import Item, answered, next_words, some_answered, word
+from ingest.studies.prompts import Needs, Prompts, Splits
 from ingest.studies.study import Finding, Result, Study
 from ingest.studies.trials import GRID, WIDE, Rate, Setting, Trial, Trials, measure, swap
 
 BREAK = "/"
 DEVELOPMENT = 60
 HELD = 100
+FAMILY = "poetry"
 PRESENT = Rule(5.0, 0.5)
 """Fixed beforehand for the question whether the rhyme is there."""
 
@@ -27,6 +28,36 @@ def at_break(item: Item, n_tokens: int) -> Sequence[int]:
     """The line break and the word before it."""
     place = 1 + item.prompt.split().index(BREAK)
     return [place, place - 1]
+
+
+def couplets(prompts: Prompts) -> Splits:
+    """The prompts that end before a rhyming word."""
+    return prompts.splits(
+        FAMILY, lambda item: item.labels.keys() >= {"rhyme", "theme", "planned"} and "plan" not in item.tags
+    )
+
+
+class Verse(NamedTuple):
+    """What the couplets themselves say about rhymes."""
+
+    planned: dict[str, dict[str, str]]
+    """Sound -> (planned word -> its theme)."""
+    begins: dict[str, str]
+    """Theme -> the first word of a line about it."""
+
+    @classmethod
+    def of(cls, parts: Splits) -> "Verse":
+        found = cls({}, {})
+        for item in (item for part in parts for item in part):
+            rhyme, theme, planned = (item.labels[name] for name in ("rhyme", "theme", "planned"))
+            found.planned.setdefault(rhyme, {})[planned] = theme
+            words = [*item.prompt.split(), item.expected]
+            found.begins[theme] = words[words.index(BREAK) + 1]
+        return found
+
+    def first_words(self, model: ReplacementModel, rhyme: str) -> frozenset[int]:
+        """The words that a line ending in this rhyme can begin with."""
+        return frozenset(word(model, self.begins[theme]) for theme in self.planned[rhyme].values())
 
 
 class Presence(NamedTuple):
@@ -41,11 +72,11 @@ class Presence(NamedTuple):
     """Members of the other rhyme that fire."""
 
 
-def rhyme_present(model: ReplacementModel) -> Presence:
+def rhyme_present(model: ReplacementModel, prompts: Prompts) -> Presence:
     """Whether the rhyme is there before the line begins, on held-out couplets."""
-    parts = splits("poetry", lambda item: item.kind == "poem")
+    parts = couplets(prompts)
     found = statistics(model, parts.forming, "rhyme", at_break).concepts(PRESENT)
-    held = answered(model, parts.held_out[: 2 * HELD])[:HELD]
+    held = some_answered(model, parts.held_out[: 2 * HELD])[:HELD]
     random = Random(0)
     own = other = wins = 0
     for item, dense in zip(held, activity(model, held, at_break), strict=True):
@@ -59,9 +90,10 @@ def rhyme_present(model: ReplacementModel) -> Presence:
     return Presence(len(held), wins, own / len(held), other / len(held))
 
 
-def plant_rhymes(model: ReplacementModel) -> list[Rate]:
+def plant_rhymes(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     """What follows when another rhyme is planted: the line's first word, and its last."""
-    parts = splits("poetry", lambda item: item.kind == "poem")
+    parts = couplets(prompts)
+    verse = Verse.of(parts)
     whole = statistics(model, parts.forming, "rhyme", at_break)
     end = statistics(model, parts.forming, "rhyme", from_end(0))
     development = answered(model, parts.development)[:DEVELOPMENT]
@@ -70,11 +102,13 @@ def plant_rhymes(model: ReplacementModel) -> list[Rate]:
     def planting(found: Statistics, places: Places, *, first: bool) -> Trials:
         def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
             concepts = found.concepts(setting.rule)
-            return [_trial(model, item, concepts, places, setting.strength, first=first) for item in items]
+            return [
+                _trial(model, verse, item, concepts, places, setting.strength, first=first) for item in items
+            ]
 
         return trials
 
-    opened, opened_held = (_opened(model, items) for items in (development, held))
+    opened, opened_held = (_opened(model, verse, items) for items in (development, held))
     return [
         measure(
             model,
@@ -102,21 +136,21 @@ def plant_rhymes(model: ReplacementModel) -> list[Rate]:
     ]
 
 
-def _opened(model: ReplacementModel, items: Sequence[Item]) -> list[Item]:
+def _opened(model: ReplacementModel, verse: Verse, items: Sequence[Item]) -> list[Item]:
     """The prompts up to the line break, once each, where the model begins a line that its rhyme allows."""
     cut = {item.prompt[: item.prompt.index(BREAK) + 1]: item for item in items}
     made = [item._replace(prompt=prompt) for prompt, item in cut.items()]
     tops = next_words(model, [Case(item.prompt, []) for item in made])
-    return [item for item, top in zip(made, tops, strict=True) if top in _begins(model, item.labels["rhyme"])]
-
-
-def _begins(model: ReplacementModel, rhyme: str) -> frozenset[int]:
-    """The words that a line ending in this rhyme can begin with."""
-    return frozenset(word(model, LEADS[theme].split()[0]) for theme in rhymes()[rhyme][0].values())
+    return [
+        item
+        for item, top in zip(made, tops, strict=True)
+        if top in verse.first_words(model, item.labels["rhyme"])
+    ]
 
 
 def _trial(
     model: ReplacementModel,
+    verse: Verse,
     item: Item,
     concepts: dict[str, Concept],
     places: Places,
@@ -127,9 +161,9 @@ def _trial(
     """One other rhyme in the item's place, which one is fixed by the prompt."""
     old, theme = item.labels["rhyme"], item.labels["theme"]
     fit = {}
-    for name, (planned, _) in rhymes().items():
+    for name, planned in verse.planned.items():
         if first:
-            wanted = _begins(model, name) - _begins(model, old)
+            wanted = verse.first_words(model, name) - verse.first_words(model, old)
         else:
             wanted = frozenset(word(model, end) for end, about in planned.items() if about == theme)
         if name != old and wanted:
@@ -139,11 +173,11 @@ def _trial(
     return Trial(item, edits, fit[new])
 
 
-def run(model: ReplacementModel) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> Result:
     """The swaps, and whether the rhyme is there at the line break."""
-    there = rhyme_present(model)
+    there = rhyme_present(model, prompts)
     return Result(
-        plant_rhymes(model),
+        plant_rhymes(model, prompts),
         [
             Finding(
                 "couplets at whose line break more features of their own rhyme fire than of a random one",
@@ -166,4 +200,11 @@ STUDY = Study(
     "Planning in poems",
     "Is the rhyme chosen before the line begins, and does the line follow the choice?",
     run,
+    [
+        Needs(
+            FAMILY,
+            ("rhyme", "theme", "planned"),
+            phrases="poem : we heard the word sheep / beside him lay an",
+        )
+    ],
 )

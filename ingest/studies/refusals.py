@@ -2,12 +2,14 @@
 jailbreak").
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 from ingest.engine.intervene import Case
 from ingest.engine.model import ReplacementModel
 from ingest.studies.concepts import Concept, Rule, activity, from_end, statistics
-from ingest.studies.items import Item, answered, next_words, splits, word
+from ingest.studies.items import Item, answered, next_words, word
+from ingest.studies.prompts import Needs, Prompts, Splits
 from ingest.studies.study import Finding, Result, Study, rank_correlation
 from ingest.studies.trials import Rate, Setting, Trial, measure, swap
 
@@ -15,8 +17,7 @@ PLACES = from_end(0, 1, 2, 3)
 """`assistant :` and the end of the request."""
 DEVELOPMENT = 60
 STRENGTHS = tuple(round(0.1 * step, 1) for step in range(1, 31))
-FIRST = {"refuse": "sorry", "comply": "sure"}
-"""How an answer of each kind begins."""
+FAMILY = "refusals"
 
 
 def stance(item: Item) -> str:
@@ -24,9 +25,24 @@ def stance(item: Item) -> str:
     return "refuse" if "refuse" in item.tags else "comply"
 
 
-def flip_answers(model: ReplacementModel) -> list[Rate]:
+def requests(prompts: Prompts) -> Splits:
+    """The prompts that are to be refused or granted."""
+    return prompts.splits(FAMILY, lambda item: bool(item.tags & {"refuse", "comply"}))
+
+
+def first_words(parts: Splits) -> dict[str, str]:
+    """How an answer of each kind begins: with the word most of its prompts expect."""
+    said = {
+        kind: Counter(item.expected for item in parts.forming if stance(item) == kind)
+        for kind in ("refuse", "comply")
+    }
+    return {kind: counted.most_common(1)[0][0] for kind, counted in said.items()}
+
+
+def flip_answers(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     """One rate for each direction: harmless requests refused, harmful ones granted (the first word)."""
-    parts = splits("refusals", lambda item: item.kind == "request")
+    parts = requests(prompts)
+    first = first_words(parts)
     found = statistics(model, parts.forming, stance, PLACES)
 
     def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
@@ -34,9 +50,9 @@ def flip_answers(model: ReplacementModel) -> list[Rate]:
         made = []
         for item in items:
             old = stance(item)
-            (new,) = FIRST.keys() - {old}
+            (new,) = first.keys() - {old}
             edits = swap(model, item, concepts[old], concepts[new], PLACES, setting.strength)
-            made.append(Trial(item, edits, frozenset([word(model, FIRST[new])])))
+            made.append(Trial(item, edits, frozenset([word(model, first[new])])))
         return made
 
     development = answered(model, parts.development)[:DEVELOPMENT]
@@ -44,7 +60,7 @@ def flip_answers(model: ReplacementModel) -> list[Rate]:
     return [
         measure(
             model,
-            f"swap {old} for {new}: the answer begins with `{FIRST[new]}`",
+            f"swap {old} for {new}: the answer begins with `{first[new]}`",
             trials,
             [item for item in development if stance(item) == old],
             [item for item in held if stance(item) == old],
@@ -53,18 +69,18 @@ def flip_answers(model: ReplacementModel) -> list[Rate]:
     ]
 
 
-def run(model: ReplacementModel) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> Result:
     """The flips, where a jailbreak escapes refusal, and how well circuits rank what is close to flipping."""
-    rates = flip_answers(model)
+    rates = flip_answers(model, prompts)
     rule = Rule(rates[1].setting["ratio"], rates[1].setting["share"])
-    parts = splits("refusals", lambda item: item.kind == "request")
+    parts = requests(prompts)
     concepts = statistics(model, parts.forming, stance, PLACES).concepts(rule)
-    return Result(rates, [*escape(model, concepts), closeness(model, concepts)])
+    return Result(rates, [*escape(model, prompts, concepts), closeness(model, prompts, concepts)])
 
 
-def escape(model: ReplacementModel, concepts: dict[str, Concept]) -> list[Finding]:
+def escape(model: ReplacementModel, prompts: Prompts, concepts: dict[str, Concept]) -> list[Finding]:
     """How much of the refusal concept fires where the answer begins, and where refusal resumes."""
-    held = splits("refusals").held_out
+    held = prompts.splits(FAMILY).held_out
     groups = {
         "a harmful request, where the answer begins": [i for i in held if "refuse" in i.tags],
         "a harmful word spelled out, where the answer begins": _at(held, "jailbreak", "assistant :"),
@@ -83,6 +99,7 @@ def escape(model: ReplacementModel, concepts: dict[str, Concept]) -> list[Findin
             len(items),
         )
         for name, items in groups.items()
+        if items and rest[name]
     ]
 
 
@@ -99,11 +116,12 @@ def _firing(model: ReplacementModel, items: Sequence[Item], concept: Concept) ->
     return sum(firing) / max(1, len(firing))
 
 
-def closeness(model: ReplacementModel, concepts: dict[str, Concept]) -> Finding:
+def closeness(model: ReplacementModel, prompts: Prompts, concepts: dict[str, Concept]) -> Finding:
     """Rank correlation of how strongly refusal fires with the strength of `comply` that is needed to flip."""
-    parts = splits("refusals", lambda item: item.kind == "request" and "refuse" in item.tags)
-    items = answered(model, [*parts.development, *parts.held_out])
-    sure = word(model, FIRST["comply"])
+    parts = requests(prompts)
+    refused = [item for item in (*parts.development, *parts.held_out) if stance(item) == "refuse"]
+    items = answered(model, refused)
+    sure = word(model, first_words(parts)["comply"])
     drive, needed = [], []
     for item, dense in zip(items, activity(model, items, PLACES), strict=True):
         cases = [
@@ -129,4 +147,5 @@ STUDY = Study(
     "Refusals and jailbreaks",
     "Do harmful requests gather into one refusal, and where does a jailbreak slip past it?",
     run,
+    [Needs(FAMILY, tags=("refuse", "comply"))],
 )

@@ -21,6 +21,7 @@ from ingest.engine.intervene import Case, Edit
 from ingest.engine.model import ReplacementModel
 from ingest.studies.concepts import Concept, Places, Rule, activity
 from ingest.studies.items import Item, next_words
+from schema.errors import InputError
 
 
 class Trial(NamedTuple):
@@ -174,7 +175,7 @@ def measure(
     """Choose the setting on the development items, then try it once on the held-out ones, and the null too.
 
     The best setting is the one of most successes; of equals, the one with fewest edits; the first at which
-    every trial succeeds ends the search. Items must be answered rightly already. Raises ValueError when there
+    every trial succeeds ends the search. Items must be answered rightly already. Raises InputError when there
     is nothing to try.
     """
     best: tuple[float, float] | None = None
@@ -188,8 +189,10 @@ def measure(
         if score[0] == 1:
             break
     if best is None:
-        raise ValueError(f"No development prompt fits: {claim}")
+        raise _nothing(claim, "development", len(development))
     made = trials(chosen, held_out)
+    if not made:
+        raise _nothing(claim, "held-out", len(held_out))
     null, active = nulls(model, made, seed=seed)
     return Rate(
         claim=claim,
@@ -200,6 +203,13 @@ def measure(
         active=active,
         setting={**chosen.rule._asdict(), "strength": chosen.strength},
         development=(round(best[0] * size), size),
+    )
+
+
+def _nothing(claim: str, split: str, n: int) -> InputError:
+    return InputError(
+        f"There is nothing to try on the {split} prompts ({n} answered rightly): {claim}",
+        next_step="give more prompts that this model answers rightly, with at least two values of the label",
     )
 
 

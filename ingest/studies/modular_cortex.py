@@ -1,0 +1,245 @@
+"""Modular cortex: into which modules the graph of features falls, which of them several families reuse, and
+what each family loses without each of them.
+
+Steps
+1. Circuits of prompts the model was trained on, EACH of every family. The effect of one feature on another in
+   a circuit is summed over positions; pairs that FEWEST circuits have are linked, by |sum over circuits|, as
+   `atlas modules compute` weighs them (`schema.modules`).
+2. Communities of that graph (`schema.communities`), with those of rewired graphs as the null.
+3. Claim: the share of a family's feature influence that a module has, over the same circuits.
+4. Test: on held-out prompts that are answered rightly, every active feature of the module is set to 0, at
+   every position but the special first one; attention, norms and MLPs are free to react. The null sets as
+   many features of the same layers and positions, writing as much (`ingest.studies.trials.random_like`).
+
+Nothing is chosen on any prompt: resolution, counts and thresholds are fixed here.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from random import Random
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ingest.engine.graph import AttributionGraph
+from ingest.engine.intervene import Case, Edit, intervene_many
+from ingest.engine.model import ReplacementModel
+from ingest.engine.prune import node_influence, prune
+from ingest.studies.concepts import Places, activity
+from ingest.studies.graphs import graphs
+from ingest.studies.items import Item, answered, word
+from ingest.studies.prompts import Prompts
+from ingest.studies.study import Effect, Finding, Result, Study, rank_correlation
+from ingest.studies.trials import random_like
+from schema.communities import Communities, Link, communities
+from schema.errors import InputError
+
+EACH = 40
+"""Trained prompts of each family whose circuits form the modules."""
+TESTED = 60
+"""Held-out prompts of each family; those answered rightly are tried."""
+FEWEST = 2
+"""Circuits that must have an effect."""
+NULLS = 20
+"""Rewired graphs."""
+SHUFFLES = 1000
+REUSED = 3
+"""Families from which on a module is reusable."""
+USED = 0.1
+"""A family uses a module by the claim from this share of influence on; by the test when ablating it costs
+this much more accuracy than ablating random features."""
+
+Feature = tuple[int, int]
+"""Layer and index."""
+
+
+class Cortex(NamedTuple):
+    """The modules, and what each family's circuits claim of them."""
+
+    modules: list[frozenset[Feature]]
+    """The largest first."""
+    found: Communities
+    share: dict[str, list[float]]
+    """Of a family's feature influence, by module; what is missing to 1 is in features of none."""
+
+
+def run(model: ReplacementModel, prompts: Prompts) -> Result:
+    """Modules, who uses them, and what ablating each does to each family."""
+    parts = {family: prompts.splits(family) for family in prompts.families}
+    held = {family: answered(model, part.held_out[:TESTED]) for family, part in parts.items()}
+    cortex = form(
+        model,
+        {family: part.forming[:EACH] for family, part in parts.items() if part.forming and held[family]},
+    )
+    effects = [
+        ablated(model, f"module {number}", members, family, held[family], cortex.share[family][number])
+        for family in cortex.share
+        for number, members in enumerate(cortex.modules)
+    ]
+    return Result([], findings(cortex, effects), effects=effects)
+
+
+def form(model: ReplacementModel, items: dict[str, Sequence[Item]]) -> Cortex:
+    """Steps 1 to 3. Raises InputError when no effect recurs."""
+    total: dict[tuple[Feature, Feature], float] = defaultdict(float)
+    circuits: dict[tuple[Feature, Feature], int] = defaultdict(int)
+    influence: dict[str, dict[Feature, float]] = {}
+    for family, some in items.items():
+        own: dict[Feature, float] = defaultdict(float)
+        for graph in graphs(model, [item.prompt for item in some]):
+            for pair, effect in _effects(graph).items():
+                total[pair] += effect
+                circuits[pair] += 1
+            shares = node_influence(graph)[graph.feature_nodes]
+            for (layer, _, index), share in zip(graph.features.tolist(), shares.tolist(), strict=True):
+                own[layer, index] += share
+        influence[family] = own
+    # 1
+    linked = sorted(pair for pair, n in circuits.items() if n >= FEWEST and total[pair])
+    if not linked:
+        raise InputError(
+            f"No effect between features recurs in {FEWEST} circuits",
+            next_step="give more prompts of each family",
+        )
+    names = sorted({feature for pair in linked for feature in pair})
+    place = {name: number for number, name in enumerate(names)}
+    links = [Link(place[a], place[b], abs(total[a, b])) for a, b in linked]
+    # 2
+    found = communities(len(names), links, seed=0, resolution=1.0, n_null=NULLS)
+    modules: list[set[Feature]] = [set() for _ in range(max(found.membership) + 1)]
+    for name, number in zip(names, found.membership, strict=True):
+        modules[number].add(name)
+    # 3
+    share = {
+        family: [sum(own.get(f, 0.0) for f in module) / sum(own.values()) for module in modules]
+        for family, own in influence.items()
+    }
+    return Cortex([frozenset(module) for module in modules], found, share)
+
+
+def _effects(graph: AttributionGraph) -> dict[tuple[Feature, Feature], float]:
+    """The kept effects between features, summed over positions."""
+    pruned = prune(graph)
+    names = [(layer, index) for layer, _, index in graph.features.tolist()]
+    between = (pruned.source < graph.n_features) & (pruned.target < graph.n_features)
+    effects: dict[tuple[Feature, Feature], float] = defaultdict(float)
+    for source, target, weight in zip(
+        pruned.source[between].tolist(),
+        pruned.target[between].tolist(),
+        pruned.weight[between].tolist(),
+        strict=True,
+    ):
+        effects[names[source], names[target]] += weight
+    return effects
+
+
+def ablated(
+    model: ReplacementModel,
+    part: str,
+    members: frozenset[Feature],
+    family: str,
+    items: Sequence[Item],
+    share: float,
+) -> Effect:
+    """Step 4 for one module and one family; `items` are answered rightly without edits."""
+    random = Random(0)
+    cases: list[Case] = []
+    null: list[Case] = []
+    edited = active = 0
+    every: Places = lambda item, n_tokens: range(n_tokens)  # noqa: E731
+    for item, dense in zip(items, activity(model, items, every), strict=True):
+        edits = off(dense, members)
+        cases.append(Case(item.prompt, edits))
+        null.append(Case(item.prompt, random_like(model, edits, dense, random)))
+        edited += len(edits)
+        active += int((dense[1:] > 0).sum())
+    n = len(items)
+    accuracy, drop = _after(model, cases, items)
+    null_accuracy, null_drop = _after(model, null, items)
+    return Effect(
+        part=part,
+        size=len(members),
+        family=family,
+        share=share,
+        accuracy=accuracy,
+        null_accuracy=null_accuracy,
+        drop=drop,
+        null_drop=null_drop,
+        n=n,
+        edited=edited / n,
+        active=active / n,
+    )
+
+
+def off(dense: Tensor, members: frozenset[Feature]) -> list[Edit]:
+    """Every active member set to 0. dense: (n_positions, n_layers, n_features), the first token's too."""
+    return [
+        Edit(layer, position, index, 0.0)
+        for position, layer, index in dense.nonzero().tolist()
+        if position and (layer, index) in members
+    ]
+
+
+def _after(model: ReplacementModel, cases: Sequence[Case], items: Sequence[Item]) -> tuple[float, float]:
+    """Share still answered rightly, and the mean fall of the right answer's logit, less the vocabulary's mean."""
+    right = 0
+    fall = 0.0
+    for item, outcome in zip(items, intervene_many(model, cases), strict=True):
+        wanted = word(model, item.expected)
+        change = outcome.plain_logits[-1] - outcome.logits[-1]
+        fall += float(change[wanted] - change.mean())
+        right += int(outcome.logits[-1].argmax()) == wanted
+    return right / len(items), fall / len(items)
+
+
+def findings(cortex: Cortex, effects: Sequence[Effect]) -> list[Finding]:
+    """How modular the graph is, how many modules are reused, and whether the claim foretells the test."""
+    n = len(cortex.modules)
+    claimed: dict[str, int] = defaultdict(int)
+    shown: dict[str, int] = defaultdict(int)
+    chance: dict[str, int] = defaultdict(int)
+    for each in effects:
+        claimed[each.part] += each.share >= USED
+        shown[each.part] += each.null_accuracy - each.accuracy >= USED
+        chance[each.part] += each.accuracy - each.null_accuracy >= USED
+    size = sum(map(len, cortex.modules))
+    shares, falls = [each.share for each in effects], [each.drop - each.null_drop for each in effects]
+    return [
+        Finding("modularity (null: rewired graphs)", cortex.found.modularity, cortex.found.null_mean, size),
+        Finding("modules", n, None, size),
+        Finding(
+            f"reusable modules by the claim: at least {USED:.0%} of the influence in {REUSED} families",
+            sum(count >= REUSED for count in claimed.values()),
+            None,
+            n,
+        ),
+        Finding(
+            f"reusable modules by the test: ablating costs {REUSED} families {USED:.0%} of their prompts "
+            "more than ablating random features (null: as much less)",
+            sum(count >= REUSED for count in shown.values()),
+            sum(count >= REUSED for count in chance.values()),
+            n,
+        ),
+        Finding(
+            "rank correlation over modules and families: share of influence with how much more the answer's "
+            f"logit falls than under random features (null: what 95 of 100 of {SHUFFLES} shuffles stay below)",
+            rank_correlation(shares, falls),
+            _shuffled(shares, falls),
+            len(effects),
+        ),
+    ]
+
+
+def _shuffled(shares: list[float], falls: list[float]) -> float:
+    random = Random(0)
+    found = sorted(rank_correlation(random.sample(shares, len(shares)), falls) for _ in range(SHUFFLES))
+    return found[SHUFFLES * 95 // 100]
+
+
+STUDY = Study(
+    "modular-cortex",
+    "Modular cortex",
+    "Does the graph of features fall into modules, which do several families reuse, and what is lost "
+    "without them?",
+    run,
+)
