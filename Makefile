@@ -10,7 +10,8 @@ SINCE  ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
 .PHONY: demo test check changes docs performance lock organism help clean
 
 help:
-	@echo "make demo      set up, ingest the bundled prompts, serve the API, print three answers (ARGS=--once ends there)"
+	@echo "make demo      set up, ingest the bundled prompts, serve the API, print three answers and three studies"
+	@echo "               (ARGS=--once ends there, ARGS=\"--quick --once\" leaves out the studies)"
 	@echo "make test      set up, run every check and test"
 	@echo "make check     linters, types and import contracts only"
 	@echo "make changes   name what the GraphQL schema breaks since the last release (SINCE=v0.1.0: since that one)"

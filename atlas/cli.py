@@ -114,14 +114,17 @@ HttpPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the Neo4j
 @app.command()
 def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the answers.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out the studies.")] = False,
     port: Port = 8000,
     bolt_port: BoltPort = 7687,
     http_port: HttpPort = 7474,
 ) -> None:
-    """Ingest the bundled prompts, serve the API and answer three questions that no single graph can."""
+    """Ingest the bundled prompts, answer three questions that no single graph can, repeat three studies."""
     from atlas.demo import run_demo
 
-    run_demo(Settings.load(), out, once=once, port=port, bolt_port=bolt_port, http_port=http_port)
+    run_demo(
+        Settings.load(), out, once=once, quick=quick, port=port, bolt_port=bolt_port, http_port=http_port
+    )
 
 
 @app.command()

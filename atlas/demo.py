@@ -1,9 +1,12 @@
-"""The demo: ingest the bundled prompts, serve the API, and put three questions to it over HTTP."""
+"""The demo: ingest the bundled prompts, serve the API, put three questions to it over HTTP, repeat three
+studies.
+"""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
+from itertools import chain
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +15,7 @@ from rich.markup import escape
 from atlas.api_server import check_port, serving
 from atlas.client import AtlasClient
 from atlas.database import Login
+from atlas.demo_studies import study_answers
 from atlas.server import LocalServer
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
@@ -25,9 +29,17 @@ SHOWN = 10
 
 
 def run_demo(
-    settings: Settings, console: Console, *, once: bool, port: int, bolt_port: int, http_port: int
+    settings: Settings,
+    console: Console,
+    *,
+    once: bool,
+    quick: bool,
+    port: int,
+    bolt_port: int,
+    http_port: int,
 ) -> None:
-    """Everything the demo does. With `once`, ends after the answers; else serves until Ctrl-C.
+    """Everything the demo does. With `quick` the studies are left out; with `once` it ends after the answers,
+    else it serves until Ctrl-C.
 
     A local database that this call started is stopped at the end; its data stays. Raises what steps raise.
     """
@@ -35,7 +47,8 @@ def run_demo(
     with _database(settings, bolt_port=bolt_port, http_port=http_port) as console_address:
         _ingest(settings, console)
         with serving(settings, port=port) as api, AtlasClient(api) as client:
-            for number, (question, rows) in enumerate(answers(client), 1):
+            shown = chain(answers(client), () if quick else study_answers())
+            for number, (question, rows) in enumerate(shown, 1):
                 console.print(f"\n[bold]{number}. {escape(question)}[/]", soft_wrap=True)
                 print_rows(console, rows)
             if once:

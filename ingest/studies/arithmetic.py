@@ -160,6 +160,8 @@ def swap_sums(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
             made = []
             for item in items:
                 old = item.labels[label]
+                if old not in concepts:
+                    continue
                 new = Random(item.prompt).choice([value for value in found.values if value != old])
                 wanted = new if label == "sum" else str(int(item.expected) // 10 * 10 + int(new))
                 edits = swap(model, item, concepts[old], concepts[new], PLACES, setting.strength)

@@ -42,7 +42,15 @@ def swap_diagnoses(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
         made = []
         for item in items:
             old = item.labels["diagnosis"]
-            new = random.choice([name for name in found.values if name != old])
+            if old not in concepts:
+                continue
+            new = random.choice(
+                [
+                    name
+                    for name in found.values
+                    if name != old and (item.labels["ask"] == "diagnosis" or name in signs)
+                ]
+            )
             wanted = new if item.labels["ask"] == "diagnosis" else signs[new]
             edits = swap(model, item, concepts[old], concepts[new], PLACES, setting.strength)
             made.append(Trial(item, edits, frozenset([word(model, wanted)])))
@@ -68,7 +76,14 @@ def run(model: ReplacementModel, prompts: Prompts) -> Result:
     parts = asked(prompts)
     rule = Rule(rates[1].setting["ratio"], rates[1].setting["share"])
     concepts = statistics(model, parts.forming, "diagnosis", PLACES).concepts(rule)
-    held = answered(model, [item for item in parts.held_out if item.labels["ask"] == "sign"])
+    held = answered(
+        model,
+        [
+            item
+            for item in parts.held_out
+            if item.labels["ask"] == "sign" and item.labels["diagnosis"] in concepts
+        ],
+    )
     random = Random(0)
     own = other = 0.0
     for item, dense in zip(held, activity(model, held, PLACES), strict=True):

@@ -181,7 +181,7 @@ def off(dense: Tensor, members: frozenset[Feature]) -> list[Edit]:
 
 
 def _after(model: ReplacementModel, cases: Sequence[Case], items: Sequence[Item]) -> tuple[float, float]:
-    """Share still answered rightly, and the mean fall of the right answer's logit, less the vocabulary's mean."""
+    """Share still right, and the mean fall of the right answer's logit, less the vocabulary's mean."""
     right = 0
     fall = 0.0
     for item, outcome in zip(items, intervene_many(model, cases), strict=True):
@@ -222,7 +222,7 @@ def findings(cortex: Cortex, effects: Sequence[Effect]) -> list[Finding]:
         ),
         Finding(
             "rank correlation over modules and families: share of influence with how much more the answer's "
-            f"logit falls than under random features (null: what 95 of 100 of {SHUFFLES} shuffles stay below)",
+            f"logit falls than under random features (null: 95 of 100 of {SHUFFLES} shuffles stay below)",
             rank_correlation(shares, falls),
             _shuffled(shares, falls),
             len(effects),

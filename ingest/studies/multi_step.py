@@ -47,6 +47,8 @@ def state_trials(model: ReplacementModel, found: Statistics, answers: Answers) -
         made = []
         for item in items:
             old = item.labels["state"]
+            if old not in concepts:
+                continue
             others = [
                 state
                 for state in found.values
@@ -97,7 +99,7 @@ def through_the_state(model: ReplacementModel, prompts: Prompts, rule: Rule) -> 
     parts = asked(prompts)
     concepts = statistics(model, parts.forming, "state", PLACES).concepts(rule)
     held = answered(model, parts.held_out)
-    held = [item for item in held if item.kind in _kinds(held)[:2]]
+    held = [item for item in held if item.kind in _kinds(held)[:2] and item.labels["state"] in concepts]
     random = Random(0)
     own = other = 0
     for item, graph in zip(held, graphs(model, [item.prompt for item in held]), strict=True):

@@ -76,7 +76,8 @@ def rhyme_present(model: ReplacementModel, prompts: Prompts) -> Presence:
     """Whether the rhyme is there before the line begins, on held-out couplets."""
     parts = couplets(prompts)
     found = statistics(model, parts.forming, "rhyme", at_break).concepts(PRESENT)
-    held = some_answered(model, parts.held_out[: 2 * HELD])[:HELD]
+    formed = [item for item in parts.held_out if item.labels["rhyme"] in found]
+    held = some_answered(model, formed[: 2 * HELD])[:HELD]
     random = Random(0)
     own = other = wins = 0
     for item, dense in zip(held, activity(model, held, at_break), strict=True):
@@ -103,7 +104,9 @@ def plant_rhymes(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
         def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
             concepts = found.concepts(setting.rule)
             return [
-                _trial(model, verse, item, concepts, places, setting.strength, first=first) for item in items
+                _trial(model, verse, item, concepts, places, setting.strength, first=first)
+                for item in items
+                if item.labels["rhyme"] in concepts
             ]
 
         return trials

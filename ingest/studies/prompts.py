@@ -47,6 +47,10 @@ class Needs(NamedTuple):
     bundled: str | None = None
     """What only the bundled model and corpus have, when it cannot run without them."""
 
+    def fits(self, item: Item) -> bool:
+        """Whether a prompt has the labels."""
+        return all(label in item.labels for label in self.labels)
+
     def words(self) -> str:
         """For a person who writes a prompts file."""
         if self.bundled is not None:
@@ -114,11 +118,10 @@ class Prompts:
             for tag in need.tags:
                 if not any(tag in item.tags for item in items):
                     raise self._lacks(study, f"prompts with the tag {tag}", need)
-            labelled = [item for item in items if all(label in item.labels for label in need.labels)]
-            if not all(self.splits(need.family, labelled.__contains__)):
-                raise self._lacks(
-                    study, f"more prompts of family {need.family} ({len(labelled)} have its tags)", need
-                )
+            parts = self.splits(need.family, need.fits)
+            if not all(parts):
+                n = sum(map(len, parts))
+                raise self._lacks(study, f"more prompts of family {need.family} ({n} have its tags)", need)
 
     def _lacks(self, study: str, what: str, need: Needs) -> InputError:
         has = ", ".join(
