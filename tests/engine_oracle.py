@@ -1,4 +1,4 @@
-"""Tiny random models on disk, and attribution done the slow and obvious way: one autograd call per node.
+"""Tiny random models on disk, and attribution done the slow and obvious way: one gradient per node.
 
 Shares no code with the engine but its context for float64: it reads the saved weights itself and writes
 Llama's forward pass out.
@@ -206,13 +206,14 @@ def attribute_slowly(
         read = {"mlp.hook_in": normed, "hook_resid_mid": x, "ln2.hook_normalized": plain}[read_at]
         before = read @ clt[f"W_enc_{layer}"].T + clt[f"b_enc_{layer}"]
         fires = before > clt.get(f"threshold_{layer}", torch.zeros(1))
-        for position in range(1 if skip_first else 0, n_positions):
-            for index in range(before.shape[1]):
-                if fires[position, index]:
-                    features.append((layer, position, index))
-                    activations.append(float(before[position, index]))
+        fires[: 1 if skip_first else 0] = False
+        features += [(layer, position, index) for position, index in fires.nonzero().tolist()]
+        activations.append(before[fires].detach())
         outputs.append(body.layers[layer].mlp(normed[None])[0].detach())
         x = x + outputs[-1]
+
+    strengths = torch.cat(activations)
+    layers, positions, indices = torch.tensor(features, dtype=torch.long).reshape(-1, 3).unbind(1)
 
     # 2. the same pass with MLPs written as features plus error, a multiplier on every source
     by_feature = torch.ones(len(features), dtype=dtype, requires_grad=True)
@@ -225,13 +226,13 @@ def attribute_slowly(
         normed, plain = norm(f"model.layers.{layer}.post_attention_layernorm", x)
         read = {"mlp.hook_in": normed, "hook_resid_mid": x, "ln2.hook_normalized": plain}[read_at]
         before = read @ clt[f"W_enc_{layer}"].T
-        targets += [before[p, i] for at, p, i in features if at == layer]
-        recon = [clt[f"b_dec_{layer}"] for _ in range(n_positions)]
-        for number, (at, position, index) in enumerate(features):
-            if at <= layer:
-                vector = clt[f"W_dec_{at}"][index, layer - at] * activations[number]
-                recon[position] = recon[position] + vector * by_feature[number]
-        written = torch.stack(recon)
+        targets.append(before[positions[layers == layer], indices[layers == layer]])
+        written = clt[f"b_dec_{layer}"].repeat(n_positions, 1)
+        for below in range(layer + 1):
+            at = layers == below
+            vectors = clt[f"W_dec_{below}"][indices[at], layer - below]
+            sizes = strengths[at] * by_feature[at]
+            written = written.index_add(0, positions[at], vectors * sizes[:, None])
         # A live linear path, of no node's own.
         skip = read @ clt.get(f"W_skip_{layer}", torch.zeros(x.shape[1], x.shape[1], dtype=dtype))
         error = (outputs[layer] - written - skip).detach()
@@ -242,16 +243,25 @@ def attribute_slowly(
         x = x + written + skip + error * by_error[layer][:, None]
     unembedding = weights.get("lm_head.weight", weights["model.embed_tokens.weight"])
     last = norm("model.norm", x)[0][-1]
-    targets += [last @ (unembedding[i] - unembedding.mean(0)) for i in logit_ids]
+    targets.append((unembedding[logit_ids] - unembedding.mean(0)) @ last)
 
     # 3. one gradient per target
     n_inputs = len(features) + (n_layers + 1) * n_positions
     n_nodes = n_inputs + len(logit_ids)
     adjacency = torch.zeros(n_nodes, n_nodes, dtype=dtype)
-    for number, target in enumerate(targets):
-        place = number if number < len(features) else number - len(features) + n_inputs
-        found = torch.autograd.grad(
-            target, (by_feature, by_error, by_token), retain_graph=True, materialize_grads=True
-        )
-        adjacency[place, :n_inputs] = torch.cat([part.flatten() for part in found])
-    return Answer(features, torch.tensor(activations), adjacency, logits)
+    found = gradients(torch.cat(targets), (by_feature, by_error, by_token))
+    adjacency[: len(features), :n_inputs] = found[: len(features)]
+    adjacency[n_inputs:, :n_inputs] = found[len(features) :]
+    return Answer(features, strengths, adjacency, logits)
+
+
+def gradients(targets: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
+    """The gradient of each target by all inputs: (n_targets, n_inputs)."""
+    found = torch.autograd.grad(
+        targets,
+        inputs,
+        torch.eye(len(targets), dtype=targets.dtype),
+        is_grads_batched=True,
+        materialize_grads=True,
+    )
+    return torch.cat([part.flatten(1) for part in found], 1)

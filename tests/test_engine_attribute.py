@@ -89,9 +89,9 @@ def test_sixteen_bit_models_and_transcoders_are_summed_in_float32(read_at: str, 
     torch.testing.assert_close(graph.adjacency, again.adjacency, rtol=1e-4, atol=1e-5)
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> ReplacementModel:
-    return ReplacementModel.load(*save(Tiny(n_groups=2, n_layers=4), tmp_path))
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ReplacementModel:
+    return ReplacementModel.load(*save(Tiny(n_groups=2, n_layers=4), tmp_path_factory.mktemp("tiny")))
 
 
 def test_the_same_prompt_gives_the_same_bits(model: ReplacementModel) -> None:

@@ -1,34 +1,44 @@
 """Many prompts at once against one at a time, and a device whose memory is too small."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from engine_oracle import PROMPT, Tiny, save
 
 from ingest.engine import walk as walking
 from ingest.engine.attribute import attribute, attribute_many
+from ingest.engine.graph import AttributionGraph
 from ingest.engine.model import ReplacementModel
 from ingest.engine.targets import DEFAULT
 
 PROMPTS = (PROMPT, "w1 w2", "w9 w8 w7 w6 w5 w4 w3 w2 w1", "w30", "w3 w1 w4 w1 w5", "w36 w35 w34")
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> ReplacementModel:
-    return ReplacementModel.load(*save(Tiny(n_groups=2, n_layers=4, biases=True), tmp_path))
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ReplacementModel:
+    folders = save(Tiny(n_groups=2, n_layers=4, biases=True), tmp_path_factory.mktemp("tiny"))
+    return ReplacementModel.load(*folders)
+
+
+@pytest.fixture(scope="module", params=[None, 9])
+def limit(request: pytest.FixtureRequest) -> int | None:
+    """At most so many features; or all."""
+    found: int | None = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def each_alone(model: ReplacementModel, limit: int | None) -> list[AttributionGraph]:
+    return [attribute(model, prompt, max_feature_nodes=limit, batch_size=7) for prompt in PROMPTS]
 
 
 @pytest.mark.parametrize("batch_size", [1, 13, 50, 10_000])
-@pytest.mark.parametrize("limit", [None, 9])
 def test_many_prompts_give_what_each_gives_alone(
-    model: ReplacementModel, batch_size: int, limit: int | None
+    model: ReplacementModel, batch_size: int, limit: int | None, each_alone: list[AttributionGraph]
 ) -> None:
     jobs = [(model.encode(prompt), DEFAULT) for prompt in PROMPTS]
     together = attribute_many(model, jobs, batch_size=batch_size, max_feature_nodes=limit)
     again = attribute_many(model, jobs, batch_size=batch_size, max_feature_nodes=limit)
-    for prompt, graph, same in zip(PROMPTS, together, again, strict=True):
-        alone = attribute(model, prompt, max_feature_nodes=limit, batch_size=batch_size)
+    for alone, graph, same in zip(each_alone, together, again, strict=True):
         assert torch.equal(graph.active, alone.active)
         assert torch.equal(graph.selected, alone.selected)
         size = alone.adjacency.abs().amax(1, keepdim=True).clamp(min=1e-30)

@@ -49,8 +49,8 @@ CONFIGS = {
 }
 
 
-@pytest.fixture(params=CONFIGS)
-def model(request: pytest.FixtureRequest, tmp_path: Path) -> ReplacementModel:
+@pytest.fixture(scope="module", params=CONFIGS)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ReplacementModel:
     """A random model of a family, its weights far from uniform, with a random cross-layer transcoder."""
     torch.manual_seed(0)
     config = CONFIGS[request.param]
@@ -63,8 +63,9 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> ReplacementModel:
                 weight.uniform_(0.5, 1.5)
             else:
                 weight.normal_(0, 0.4)
-    save_clt(TINY, tmp_path)
-    transcoders = recognise.read(tmp_path, dtype=torch.float64)
+    folder = tmp_path_factory.mktemp("clt")
+    save_clt(TINY, folder)
+    transcoders = recognise.read(folder, dtype=torch.float64)
     return ReplacementModel.build(found, tokenizer(TINY), transcoders)
 
 

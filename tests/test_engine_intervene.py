@@ -41,8 +41,14 @@ def bundled() -> ReplacementModel:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> ReplacementModel:
-    folders = save(Tiny(n_groups=2), tmp_path_factory.mktemp("tiny"))
+    folders = save(Tiny(n_groups=2, biases=True), tmp_path_factory.mktemp("tiny"))
     return ReplacementModel.load(*folders, dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ReplacementModel:
+    """In float32."""
+    return ReplacementModel.load(*save(Tiny(), tmp_path_factory.mktemp("float32")))
 
 
 def _driven(graph: AttributionGraph) -> torch.Tensor:
@@ -267,15 +273,13 @@ def test_edges_of_one_target_add_up_over_several_edits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("freeze", list(Freeze))
-def test_no_edit_changes_nothing(freeze: Freeze, tmp_path: Path) -> None:
-    model = ReplacementModel.load(*save(Tiny(n_groups=2, biases=True), tmp_path))
-    encoded = model.encode(PROMPT)
-    after = intervene(model, PROMPT, [], freeze=freeze)
-    torch.testing.assert_close(after.logits, model.freeze(encoded.ids).logits, rtol=1e-5, atol=1e-5)
+def test_no_edit_changes_nothing(freeze: Freeze, tiny: ReplacementModel) -> None:
+    encoded = tiny.encode(PROMPT)
+    after = intervene(tiny, PROMPT, [], freeze=freeze)
+    torch.testing.assert_close(after.logits, tiny.freeze(encoded.ids).logits, rtol=1e-5, atol=1e-5)
 
 
-def test_how_far_an_edit_reaches_depends_on_what_is_held(tmp_path: Path) -> None:
-    model = ReplacementModel.load(*save(Tiny(), tmp_path))
+def test_how_far_an_edit_reaches_depends_on_what_is_held(model: ReplacementModel) -> None:
     layer, position, index = attribute(model, PROMPT).features[0].tolist()
     logits = [
         intervene(model, PROMPT, [Edit(layer, position, index, 5.0)], freeze=freeze).logits
@@ -288,8 +292,7 @@ def test_how_far_an_edit_reaches_depends_on_what_is_held(tmp_path: Path) -> None
         torch.testing.assert_close(found[:position], plain[:position])
 
 
-def test_hooks_are_gone_afterwards(tmp_path: Path) -> None:
-    model = ReplacementModel.load(*save(Tiny(), tmp_path))
+def test_hooks_are_gone_afterwards(model: ReplacementModel) -> None:
     before = attribute(model, PROMPT)
     layer, position, index = before.features[0].tolist()
     intervene(model, PROMPT, [Edit(layer, position, index, 9.0)], freeze=Freeze.EVERYTHING)
@@ -308,8 +311,7 @@ def test_hooks_are_gone_afterwards(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_an_edit_outside_says_so(edit: Edit, message: str, tmp_path: Path) -> None:
-    model = ReplacementModel.load(*save(Tiny(), tmp_path))
+def test_an_edit_outside_says_so(edit: Edit, message: str, model: ReplacementModel) -> None:
     with pytest.raises(SettingError) as caught:
         intervene(model, PROMPT, [edit])
     assert str(caught.value).endswith(message)
@@ -335,7 +337,6 @@ def test_what_cannot_be_done_is_named_before_anything_is_computed(
     assert str(caught.value).endswith(message)
 
 
-def test_an_edit_given_twice_says_so(tmp_path: Path) -> None:
-    model = ReplacementModel.load(*save(Tiny(), tmp_path))
+def test_an_edit_given_twice_says_so(model: ReplacementModel) -> None:
     with pytest.raises(SettingError, match="position 2, feature 1 is given twice"):
         intervene(model, PROMPT, [Edit(0, 2, 1, 0.0), Edit(0, 2, 1, 1.0)])

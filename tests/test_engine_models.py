@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from engine_oracle import Tiny, tokenizer
+from engine_oracle import Tiny, gradients, tokenizer
 from torch import Tensor
 from transformers import (
     Gemma2Config,
@@ -192,7 +192,7 @@ def frozen() -> Iterator[None]:
 
 
 def attribute_slowly(model: Any, transcoders: TranscoderSet, logit_ids: list[int]) -> Slow:
-    """One autograd call a node."""
+    """One gradient a node."""
     embedding, layers, final_norm = parts(model)
     n_positions, dtype = len(IDS), model.dtype
     plain: list[Tensor] = []
@@ -222,15 +222,16 @@ def attribute_slowly(model: Any, transcoders: TranscoderSet, logit_ids: list[int
     for hook in hooks:
         hook.remove()
     # Which features fire, and how strongly.
-    features, activation = [], []
+    features, strengths = [], []
     for number, layer in enumerate(transcoders.layers):
         before = reads[number] @ layer.encoder.T + layer.encoder_bias
-        for position in range(1, n_positions):
-            for index in range(N_FEATURES):
-                assert layer.threshold is not None
-                if before[position, index] > layer.threshold[index]:
-                    features.append((number, position, index))
-                    activation.append(before[position, index].detach())
+        assert layer.threshold is not None
+        fires = before > layer.threshold
+        fires[0] = False
+        features += [(number, position, index) for position, index in fires.nonzero().tolist()]
+        strengths.append(before[fires].detach())
+    activation = torch.cat(strengths)
+    at_layer, positions, indices = torch.tensor(features).unbind(1)
     by_feature = torch.ones(len(features), dtype=dtype, requires_grad=True)
     by_error = torch.ones(N_LAYERS, n_positions, dtype=dtype, requires_grad=True)
     by_token = torch.ones(n_positions, dtype=dtype, requires_grad=True)
@@ -239,13 +240,13 @@ def attribute_slowly(model: Any, transcoders: TranscoderSet, logit_ids: list[int
 
     def write(number: int) -> Any:
         def hook(module: Any, given: Any, output: Any) -> Any:
-            recon = [transcoders.layers[number].decoder_bias for _ in range(n_positions)]
-            for place, (layer, position, index) in enumerate(features):
-                step = number - layer
-                if 0 <= step < transcoders.layers[layer].decoder.shape[1]:
-                    vector = transcoders.layers[layer].decoder[index, step]
-                    recon[position] = recon[position] + vector * activation[place] * by_feature[place]
-            written = torch.stack(recon)
+            written = transcoders.layers[number].decoder_bias.repeat(n_positions, 1)
+            for below in range(number + 1):
+                decoder, mine = transcoders.layers[below].decoder, at_layer == below
+                if number - below < decoder.shape[1]:
+                    sizes = activation[mine] * by_feature[mine]
+                    vectors = decoder[indices[mine], number - below] * sizes[:, None]
+                    written = written.index_add(0, positions[mine], vectors)
             error = (plain[number] - written).detach()
             # The special first token keeps what its MLP wrote, as no node's effect.
             first = torch.arange(n_positions)[:, None] == 0
@@ -262,20 +263,17 @@ def attribute_slowly(model: Any, transcoders: TranscoderSet, logit_ids: list[int
         model(torch.tensor([IDS]))
     for hook in hooks:
         hook.remove()
-    targets = [
-        reads[layer][position] @ transcoders.layers[layer].encoder[index]
-        for layer, position, index in features
+    rows = [
+        (read[positions[at_layer == number]] * layer.encoder[indices[at_layer == number]]).sum(1)
+        for number, (read, layer) in enumerate(zip(reads, transcoders.layers, strict=True))
     ]
     unembedding = model.lm_head.weight.detach()
-    targets += [final[0] @ (unembedding[i] - unembedding.mean(0)) for i in logit_ids]
+    rows.append((unembedding[logit_ids] - unembedding.mean(0)) @ final[0])
     n_inputs = len(features) + (N_LAYERS + 1) * n_positions
     adjacency = torch.zeros(n_inputs + len(logit_ids), n_inputs + len(logit_ids), dtype=dtype)
-    for number, target in enumerate(targets):
-        place = number if number < len(features) else number - len(features) + n_inputs
-        found = torch.autograd.grad(
-            target, (by_feature, by_error, by_token), retain_graph=True, materialize_grads=True
-        )
-        adjacency[place, :n_inputs] = torch.cat([part.flatten() for part in found])
+    found = gradients(torch.cat(rows), (by_feature, by_error, by_token))
+    adjacency[: len(features), :n_inputs] = found[: len(features)]
+    adjacency[n_inputs:, :n_inputs] = found[len(features) :]
     return Slow(features, adjacency)
 
 

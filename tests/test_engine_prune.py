@@ -1,7 +1,5 @@
 """Influence, pruning and scores against the power series written out, and what pruning promises."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from engine_oracle import PROMPT, Tiny, save
@@ -14,10 +12,10 @@ from ingest.engine.model import ReplacementModel
 from ingest.engine.prune import node_influence, prune, scores
 
 
-@pytest.fixture(params=[0, 1, 2], ids=lambda seed: f"seed {seed}")
-def graph(request: pytest.FixtureRequest, tmp_path: Path) -> AttributionGraph:
+@pytest.fixture(scope="module", params=[0, 1, 2], ids=lambda seed: f"seed {seed}")
+def graph(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AttributionGraph:
     tiny = Tiny(seed=request.param, n_layers=4, n_features=20)
-    return attribute(ReplacementModel.load(*save(tiny, tmp_path)), PROMPT)
+    return attribute(ReplacementModel.load(*save(tiny, tmp_path_factory.mktemp("tiny"))), PROMPT)
 
 
 def share_of_inputs(matrix: Tensor) -> Tensor:

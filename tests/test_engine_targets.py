@@ -14,9 +14,10 @@ from ingest.engine.model import ReplacementModel
 from ingest.engine.targets import Difference, Direction, Salient, Target, Tokens, parse, salient_logits
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> ReplacementModel:
-    return ReplacementModel.load(*save(Tiny(n_groups=2, n_layers=4), tmp_path), dtype=torch.float64)
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ReplacementModel:
+    folders = save(Tiny(n_groups=2, n_layers=4), tmp_path_factory.mktemp("tiny"))
+    return ReplacementModel.load(*folders, dtype=torch.float64)
 
 
 def close(found: torch.Tensor, expected: torch.Tensor) -> None:
