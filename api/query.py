@@ -15,6 +15,7 @@ from api.answers import (
 from api.audit import AuditQuery
 from api.connection import After, Connection, First, connect, window
 from api.contrast import ContrastQuery
+from api.diagnostics import DiagnosticsQuery
 from api.heads import HeadQuery
 from api.hubs import HubQuery
 from api.hypotheses import HypothesisQuery
@@ -63,6 +64,7 @@ class Query(
     TokenQuery,
     ModuleQuery,
     HypothesisQuery,
+    DiagnosticsQuery,
     PresenceQuery,
 ):
     @strawberry.field(description="One feature; null when no circuit in the database ever had it.")

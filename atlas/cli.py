@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from atlas import database_commands, file_commands, label_commands
+from atlas.diagnose_command import diagnose
 from atlas.figure_command import figure
 from atlas.hypothesis_commands import hypothesis
 from atlas.intervene_command import intervene
@@ -42,6 +43,7 @@ app.add_typer(study, name="study")
 app.add_typer(modules, name="modules")
 app.add_typer(hypothesis, name="hypothesis")
 app.command()(intervene)
+app.command()(diagnose)
 app.command()(serve)
 app.command()(figure)
 app.command("import")(file_commands.import_)

@@ -17,12 +17,10 @@ from pathlib import Path
 from random import Random
 from statistics import mean, pstdev
 
-import torch
-
-from ingest.engine.edits import Action, Edit, resolve
-from ingest.engine.intervene import Case, intervene_many
-from ingest.engine.model import Encoded, ReplacementModel
-from ingest.interventions import one_token, parse_edit
+from ingest.effects import Aim, absolute, activations, effects, parsed
+from ingest.engine.intervene import Case
+from ingest.engine.model import ReplacementModel
+from ingest.interventions import one_token
 from ingest.prompts import PromptLine, read_prompts
 from ingest.studies.trials import random_like
 from schema.errors import InputError
@@ -31,8 +29,6 @@ from schema.hypotheses import Hypothesis, Measured, Result
 DRAWS = 199
 """Of random features: the smallest p is 1 / 200."""
 SEED = 0
-LEAST = 1e-6
-"""Smaller changes of an activation are none."""
 
 
 def hypothesis(
@@ -74,30 +70,24 @@ def hypothesis(
     )
 
 
-def parsed(text: str, n_positions: int) -> list[Edit]:
-    """An edit with its kind. Raises InputError, SettingError."""
-    kind, _, rest = text.strip().partition(" ")
-    if kind not in ("set", "scale", "ablate", "swap"):
-        raise InputError(f"{text!r} is no edit", next_step="write it like: ablate 3/17@5")
-    return parse_edit(rest, kind, n_positions, generating=False)
-
-
 def measured(model: ReplacementModel, claim: Hypothesis, *, draws: int = DRAWS, seed: int = SEED) -> Result:
     """Run the test. Raises EngineError before anything is computed for prompts or edits that do not fit."""
     encoded = [model.encode(prompt) for prompt in claim.prompts]
-    tokens = [one_token(model, token) for token in claim.tokens]
-    present = [_activations(model, each) for each in encoded]
-    edits = [_absolute(model, claim.edits, each, dense) for each, dense in zip(encoded, present, strict=True)]
+    aims = [Aim(one_token(model, token)) for token in claim.tokens]
+    present = [activations(model, each) for each in encoded]
+    edits = [absolute(model, claim.edits, each, dense) for each, dense in zip(encoded, present, strict=True)]
     # 1
-    measured = _effects(model, claim.prompts, edits, tokens)
+    measured = effects(model, list(map(Case, claim.prompts, edits)), aims)
     # 2
     random = Random(seed)
     null = [
-        _effects(
+        effects(
             model,
-            claim.prompts,
-            [random_like(model, mine, dense, random) for mine, dense in zip(edits, present, strict=True)],
-            tokens,
+            [
+                Case(prompt, random_like(model, mine, dense, random))
+                for prompt, mine, dense in zip(claim.prompts, edits, present, strict=True)
+            ],
+            aims,
         )
         for _ in range(draws)
     ]
@@ -126,39 +116,3 @@ def measured(model: ReplacementModel, claim: Hypothesis, *, draws: int = DRAWS, 
             for place in range(n)
         ],
     )
-
-
-def _activations(model: ReplacementModel, encoded: Encoded) -> torch.Tensor:
-    """(n_positions, n_layers, n_features)"""
-    read = model.read(model.freeze_many([encoded.ids])[0])
-    return torch.stack(
-        [part.activate(read[number]) for number, part in enumerate(model.transcoders.layers)], 1
-    )
-
-
-def _absolute(
-    model: ReplacementModel, texts: Sequence[str], encoded: Encoded, dense: torch.Tensor
-) -> list[Edit]:
-    """The edits as new activations, one position each; those that change nothing are left out."""
-    edits = [edit for text in texts for edit in parsed(text, len(encoded.ids))]
-    found = []
-    for step in resolve(model.transcoders, edits, encoded):
-        value = step.value
-        if step.action is not Action.SET:
-            layer, feature = step.other
-            value *= float(dense[step.position, layer, feature])
-        if abs(value - float(dense[step.position, step.layer, step.feature])) > LEAST:
-            found.append(Edit(step.layer, step.position, step.feature, value))
-    return found
-
-
-def _effects(
-    model: ReplacementModel, prompts: Sequence[str], edits: Sequence[Sequence[Edit]], tokens: Sequence[int]
-) -> list[float]:
-    """The change of each prompt's token: its last logit less the mean over the vocabulary."""
-    cases = [Case(prompt, mine) for prompt, mine in zip(prompts, edits, strict=True)]
-    found = []
-    for outcome, token in zip(intervene_many(model, cases), tokens, strict=True):
-        change = outcome.logits[-1].double() - outcome.plain_logits[-1].double()
-        found.append(float(change[token] - change.mean()))
-    return found

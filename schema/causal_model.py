@@ -25,11 +25,42 @@ HYPOTHESIS = NodeType(
     ),
 )
 
+CLAIM = NodeType(
+    "Claim",
+    "What edits do to the answers of circuits, as the graphs predict it and as it was measured: one call of "
+    "`atlas intervene --keep`, with everything needed to run it again.",
+    (
+        P("id", "string", "hash of everything that was asked"),
+        P("edits", "list of strings", "kind and edit as asked; {LABEL} stands for a supernode's features"),
+        P("transcoders", "string", "id of the set"),
+        P("model_path", "string", "folder or hub name of the model, or bundled"),
+        P("transcoders_path", "string", "the same of the transcoders"),
+        P("circuits", "list of strings", "ids of the circuits"),
+        P("family", "string?", "when all circuits of a family were asked for"),
+        P("freeze", "string", "what was held: nothing, attention or everything"),
+        P("constrained", "string?", "layers whose MLPs were held, such as 0-3"),
+        P("writes", "string?", "layers that the edits wrote to; absent: all"),
+        P("draws", "integer", "how often random features were drawn"),
+        P("seed", "integer", "of the draws"),
+        P(
+            "predicted",
+            "float?",
+            "mean change that the graphs predict; absent: they do not have the features",
+        ),
+        P("effect", "float", "mean measured change of the answers' centred logits"),
+        P("null_mean", "float", "the same of random features"),
+        P("null_sd", "float", "its standard deviation over draws"),
+        P("p", "float", "share of draws that do as much in the predicted direction, itself counted"),
+        P("measured_at", "datetime", "when"),
+    ),
+)
+
 INTERVENTION = NodeType(
     "Intervention",
-    "One prompt under the edits of a hypothesis.",
+    "One prompt under edits, measured: for a hypothesis, a claim, or the diagnosis of a circuit. The ledger "
+    "of all that was measured.",
     (
-        P("id", "string", "hypothesis/number"),
+        P("id", "string", "hypothesis, claim or circuit, and what tells it from their others"),
         P("prompt", "string", "its text"),
         P("token", "string", "whose logit was measured"),
         P("edits", "list of strings", "kind and edit"),
@@ -39,10 +70,18 @@ INTERVENTION = NodeType(
         P("n_null", "integer", "draws"),
         P("n_edited", "integer", "activations that the edits changed; 0: the features were silent"),
         P("seed", "integer", "of the draws"),
+        P("predicted", "float?", "the change that the pruned graph predicts; absent: it lacks the features"),
+        P("p", "float?", "share of draws with as large an effect, either way, itself counted"),
+        P("share", "float?", "diagnosis: of the circuit's feature influence; absent: the graph lacks it"),
+        P("stands_for", "float?", "diagnosis: features of the circuit's band, over those of them measured"),
     ),
 )
 
-CAUSAL_NODES = (HYPOTHESIS, INTERVENTION)
+CAUSAL_NODES = (HYPOTHESIS, CLAIM, INTERVENTION)
 CAUSAL_RELATIONSHIPS = (
     RelationshipType("TESTED_BY", "Hypothesis", "Intervention", "One for each held-out prompt."),
+    RelationshipType("MEASURED_BY", "Claim", "Intervention", "One for each circuit."),
+    RelationshipType("DIAGNOSED_BY", "Circuit", "Intervention", "One feature of it ablated."),
+    RelationshipType("ON", "Intervention", "Circuit", "The circuit that predicted the effect."),
+    RelationshipType("EDITS", "Intervention", "Feature", "A feature that it edits, if any circuit has it."),
 )

@@ -64,6 +64,7 @@ MIGRATIONS = (
     Migration(5, "constraints and indexes of attention heads", "schema", schema_statements),
     Migration(6, "constraints and indexes of modules", "schema", schema_statements),
     Migration(7, "constraints of hypotheses and interventions", "schema", schema_statements),
+    Migration(8, "constraints of claims", "schema", schema_statements),
 )
 
 

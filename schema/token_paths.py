@@ -47,21 +47,31 @@ def tokens_of(row: FlowRow) -> list[FlowNode]:
     return [node for node in row.nodes if node.kind == "TokenNode"]
 
 
-def token_parts(row: FlowRow) -> list[LogitParts]:
-    """Each logit, the most probable first. Raises DatabaseError when the effects run in a circle."""
-    nodes = {node.id: node for node in row.nodes}
+def downward(row: FlowRow) -> tuple[list[str], dict[str, list[tuple[str, float]]]]:
+    """Node ids, each after all that it acts on, and what each acts on, with weights.
+
+    Raises DatabaseError when the effects run in a circle.
+    """
     outgoing: dict[str, list[tuple[str, float]]] = defaultdict(list)
-    incoming: dict[str, list[float]] = defaultdict(list)
     for source, target, weight in zip(row.sources, row.targets, row.weights, strict=True):
         outgoing[source].append((target, weight))
-        incoming[target].append(weight)
     try:
-        # A node's "predecessors" here are its targets: so each comes after all that it gives to.
+        # A node's "predecessors" here are its targets.
         order = list(TopologicalSorter({s: [t for t, _ in to] for s, to in outgoing.items()}).static_order())
     except CycleError as error:
         raise DatabaseError(
             f"The effects of circuit {row.key} run in a circle", next_step="load the circuit again"
         ) from error
+    return order, outgoing
+
+
+def token_parts(row: FlowRow) -> list[LogitParts]:
+    """Each logit, the most probable first. Raises DatabaseError when the effects run in a circle."""
+    nodes = {node.id: node for node in row.nodes}
+    order, outgoing = downward(row)
+    incoming: dict[str, list[float]] = defaultdict(list)
+    for target, weight in zip(row.targets, row.weights, strict=True):
+        incoming[target].append(weight)
     logits = sorted(
         (node for node in row.nodes if node.kind == "LogitNode"),
         key=lambda node: (-(node.probability or 0.0), node.id),

@@ -1,0 +1,134 @@
+"""`diagnostics`: what circuits claim of their features, against what ablating each of them showed."""
+
+from collections.abc import Sequence
+from typing import Annotated, Self
+
+import strawberry
+from strawberry import argument
+
+from api.answers import require_known
+from api.inputs import checked_list
+from api.loaders import Info
+from schema.interventions import BANDS, DIAGNOSTICS, DiagnosedRow
+
+
+@strawberry.type(description="Features of like influence in their circuits.")
+class DiagnosticsBand:
+    least_share: float | None = strawberry.field(
+        description="Least share of the circuit's feature influence, 0 to 1; the band ends below the one "
+        "before. Null: features that were pruned away."
+    )
+    n_features: float = strawberry.field(description="Features of the diagnosed circuits in this band.")
+    n_tested: int = strawberry.field(description="Of these, drawn and ablated.")
+    n_effective: int = strawberry.field(description="Of these, with an effect beyond random features.")
+    mean_size: float = strawberry.field(description="Mean of the effects' absolute value, in logits.")
+
+
+@strawberry.type(description="Claims against measurements: how often they agree and disagree.")
+class DiagnosticsTable:
+    n_circuits: int = strawberry.field(description="Circuits that were diagnosed.")
+    n_tested: int = strawberry.field(description="Features of circuits that were ablated: all four below.")
+    true_positives: int = strawberry.field(description="Important in the graph, and an effect.")
+    false_positives: int = strawberry.field(description="Important in the graph, and no effect.")
+    false_negatives: int = strawberry.field(description="Not important in the graph, and an effect.")
+    true_negatives: int = strawberry.field(description="Not important in the graph, and no effect.")
+    precision: float | None = strawberry.field(
+        description="Of the features that the graphs hold for important, the share that has an effect; as "
+        "estimated for all features of the circuits, each test standing for those of its band. Null: none."
+    )
+    recall: float | None = strawberry.field(
+        description="Of the features that have an effect, the share that the graphs hold for important; "
+        "estimated likewise. Null: none."
+    )
+    bands: list[DiagnosticsBand] = strawberry.field(description="The greatest influence first.")
+
+    @classmethod
+    def of(cls, rows: Sequence[DiagnosedRow]) -> Self:
+        """rows: of one or more families."""
+        cells = {(important, effect): 0 for important in (True, False) for effect in (True, False)}
+        weights = dict.fromkeys(cells, 0.0)
+        for row in rows:
+            cells[row.important, row.effective] += row.n
+            weights[row.important, row.effective] += row.stands_for
+        claimed, shown = (
+            weights[True, True] + weights[True, False],
+            weights[True, True] + weights[False, True],
+        )
+        bands = []
+        for band in sorted({row.band for row in rows}):
+            mine = [row for row in rows if row.band == band]
+            n = sum(row.n for row in mine)
+            bands.append(
+                DiagnosticsBand(
+                    least_share=(*BANDS, 0.0, None)[band],
+                    n_features=sum(row.stands_for for row in mine),
+                    n_tested=n,
+                    n_effective=sum(row.n for row in mine if row.effective),
+                    mean_size=sum(row.size for row in mine) / n,
+                )
+            )
+        return cls(
+            n_circuits=sum({row.family: row.n_circuits for row in rows}.values()),
+            n_tested=sum(cells.values()),
+            true_positives=cells[True, True],
+            false_positives=cells[True, False],
+            false_negatives=cells[False, True],
+            true_negatives=cells[False, False],
+            precision=weights[True, True] / claimed if claimed else None,
+            recall=weights[True, True] / shown if shown else None,
+            bands=bands,
+        )
+
+
+@strawberry.type(description="The table of one family.")
+class FamilyDiagnostics(DiagnosticsTable):
+    family: str | None = strawberry.field(
+        default=None, description="Name of the family; null: prompts without one."
+    )
+
+
+@strawberry.type(description="What graphs claim of features, against interventions.")
+class Diagnostics:
+    all: DiagnosticsTable = strawberry.field(description="All families together.")
+    families: list[FamilyDiagnostics] = strawberry.field(description="Family by family, by name.")
+
+
+@strawberry.type
+class DiagnosticsQuery:
+    @strawberry.field(
+        description="Are features that graphs hold for important important in the model? As `atlas diagnose` "
+        "measured: each feature ablated at all positions, everything free to react, beside random features "
+        "of the same layer that write as much. Circuits that were not diagnosed do not count."
+    )
+    async def diagnostics(
+        self,
+        info: Info,
+        families: Annotated[
+            list[str] | None,
+            argument(description="Only circuits of these families. Unknown: an error (NOT_FOUND)."),
+        ] = None,
+        min_share: Annotated[
+            float,
+            argument(
+                description="A feature is important with at least this share of its circuit's feature influence."
+            ),
+        ] = 0.01,
+        level: Annotated[
+            float,
+            argument(
+                description="It has an effect when at most this share of random features has as much, itself "
+                "counted."
+            ),
+        ] = 0.05,
+    ) -> Diagnostics:
+        families = checked_list(info.context.limits, "families", families)
+        await require_known(info, families=families)
+        rows = await info.context.loaders.ask(
+            DIAGNOSTICS, families=families, min_share=min_share, level=level, edges=list(BANDS)
+        )
+        tables = []
+        for name in dict.fromkeys(row.family for row in rows):
+            table = FamilyDiagnostics.of([row for row in rows if row.family == name])
+            table.family = name
+            tables.append(table)
+        return Diagnostics(all=DiagnosticsTable.of(rows), families=tables)

@@ -1,0 +1,19 @@
+// What do circuits claim of their features, and what does ablating them show?
+// A feature is important when it has at least $min_share of its circuit's feature influence, and has an effect when p is
+// at most $level. $edges: least shares of the bands. One row for each family, band and cell; $families null: all.
+:param families => null;
+:param min_share => 0.01;
+:param level => 0.05;
+:param edges => [0.1, 0.03, 0.01, 0.003];
+
+MATCH (c:Circuit)-[:DIAGNOSED_BY]->(i:Intervention)
+WITH c, i, head([(c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) | y.name]) AS family
+WHERE $families IS NULL OR family IN $families
+WITH family, count(DISTINCT c) AS n_circuits, collect(i) AS tests
+UNWIND tests AS i
+WITH family, n_circuits,
+     CASE WHEN i.share IS NULL THEN size($edges) + 1 ELSE size([e IN $edges WHERE i.share < e]) END AS band,
+     coalesce(i.share >= $min_share, false) AS important, i.p <= $level AS effective, i
+RETURN family, n_circuits, band, important, effective, count(i) AS n, sum(i.stands_for) AS stands_for,
+       sum(abs(i.effect)) AS size
+ORDER BY family, band, important DESC, effective DESC

@@ -1,0 +1,20 @@
+// What does measuring interventions on a circuit take: its prompt, its answer, and the features it kept and pruned?
+:param keys => ["00000000000000000000"];
+
+UNWIND $keys AS key
+MATCH (c:Circuit {id: key})-[:OF_PROMPT]->(p:Prompt)
+CALL (c) {
+  OPTIONAL MATCH (c)-[:HAS]->(l:LogitNode)
+  WHERE l.index IS NOT NULL AND l.position = c.target_position
+  WITH l ORDER BY l.probability DESC, l.id
+  RETURN head(collect(l)) AS l
+}
+CALL (c) {
+  MATCH (c)-[u:USES]->(f:Feature)
+  WHERE f.component IS NULL
+  WITH u, f ORDER BY f.layer, f.index
+  RETURN collect({layer: f.layer, index: f.index, influence: u.influence}) AS uses
+}
+RETURN key, p.text AS text, p.token_ids AS token_ids, c.special_first_token AS special_first_token,
+       c.target_position AS target_position, l.id AS logit, l.index AS token_id, l.token AS token, uses,
+       c.pruned_features AS pruned

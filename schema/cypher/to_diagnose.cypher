@@ -1,0 +1,13 @@
+// Which circuits of a transcoder set are to be diagnosed, and which were already?
+// $limit: at most so many of each family, the first by id; null: all. $families null: all.
+:param transcoders => "some-transcoders@000000000000";
+:param families => null;
+:param limit => 20;
+
+MATCH (c:Circuit)-[:BY]->(:TranscoderSet {id: $transcoders})
+WITH c, head([(c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) | y.name]) AS family
+WHERE $families IS NULL OR family IN $families
+WITH family, c ORDER BY family, c.id
+WITH family, collect(c) AS all
+UNWIND all[0 .. coalesce($limit, size(all))] AS c
+RETURN c.id AS circuit, EXISTS { (c)-[:DIAGNOSED_BY]->() } AS done
