@@ -109,9 +109,7 @@ class DiagnosticsQuery:
         ] = None,
         min_share: Annotated[
             float,
-            argument(
-                description="A feature is important with at least this share of its circuit's feature influence."
-            ),
+            argument(description="A feature is important with at least this share of all feature influence."),
         ] = 0.01,
         level: Annotated[
             float,

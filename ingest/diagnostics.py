@@ -142,7 +142,8 @@ def diagnosis(
     encoded, aim = checked(model, row)
     chosen = _chosen(row, settings)
     dense = activations(model, encoded)
-    cases, places = [], []
+    cases: list[Case] = []
+    places = []
     for (layer, index), _, _ in chosen:
         edits = absolute(model, [f"ablate {layer}/{index}@all"], encoded, dense)
         random = Random(f"{settings.seed} {row.key} {layer} {index}")
@@ -203,7 +204,7 @@ def _chosen(
     bands: dict[int, list[tuple[tuple[int, int], float | None]]] = defaultdict(list)
     for use in row.uses:
         share = (use.influence or 0.0) / total
-        bands[sum(share < least for least in BANDS)].append(((use.layer, use.index), share))
+        bands[sum(share < least for least in BANDS)].append(((use.layer, use.number), share))
     for feature in sorted(row.pruned or ()):
         bands[len(BANDS) + 1].append((feature, None))
     random = Random(f"{settings.seed} {row.key}")

@@ -7,7 +7,7 @@ The null gives each edited activation's change to a random feature of the same l
 that it writes a vector of the same length with the same sign.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from random import Random
 from typing import NamedTuple
 
@@ -115,7 +115,7 @@ class Matched:
             found.append(Edit(edit.layer, edit.position, other, float(here[other]) + change * size))
         return found
 
-    def _other(self, edit: Edit, n_features: int, taken: set[object], random: Random) -> int:
+    def _other(self, edit: Edit, n_features: int, taken: Set[object], random: Random) -> int:
         # Features that never learned to write cannot write as much; they are drawn only when all are so.
         for _ in range(TRIES):
             other = random.randrange(n_features)

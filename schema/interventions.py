@@ -34,7 +34,8 @@ class Use(NamedTuple):
     """A feature that a circuit kept."""
 
     layer: int
-    index: int
+    number: int
+    """In the dictionary of its layer."""
     influence: float | None
 
 

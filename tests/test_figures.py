@@ -16,7 +16,7 @@ from schema.errors import InputError, NotFoundError
 
 pytest_plugins = ("api_asking",)
 
-EMPTY: set[str] = set()
+EMPTY = {"diagnostics"}
 """Figures that the made-up circuits have nothing for."""
 
 
@@ -120,3 +120,18 @@ def test_files_and_names_that_cannot_be(tmp_path: Path):
         refused = CliRunner().invoke(app, ["figure", *words])
         assert isinstance(refused.exception, InputError)
         assert said in str(refused.exception)
+
+
+def test_diagnostics_are_drawn_as_counted():
+    cells = {"truePositives": 3, "falsePositives": 1, "falseNegatives": 0, "trueNegatives": 4}
+    bands = [
+        {"leastShare": 0.1, "nTested": 4, "nEffective": 3},
+        {"leastShare": None, "nTested": 4, "nEffective": 0},
+    ]
+    families = [{"family": None, "nTested": 8, **cells}]
+    with styled():
+        drawn = CHARTS["diagnostics"].draw({"diagnostics": {"all": {"bands": bands}, "families": families}})
+    left, right = drawn.axes
+    assert [patch.get_width() for patch in left.patches] == [3 / 8, 1 / 8, 0, 4 / 8]  # type: ignore[attr-defined]
+    assert [patch.get_height() for patch in right.patches] == [0.75, 0.0]  # type: ignore[attr-defined]
+    assert [each.get_text() for each in right.get_xticklabels()] == ["≥ 10.0%", "pruned"]

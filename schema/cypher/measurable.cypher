@@ -13,7 +13,7 @@ CALL (c) {
   MATCH (c)-[u:USES]->(f:Feature)
   WHERE f.component IS NULL
   WITH u, f ORDER BY f.layer, f.index
-  RETURN collect({layer: f.layer, index: f.index, influence: u.influence}) AS uses
+  RETURN collect({layer: f.layer, number: f.index, influence: u.influence}) AS uses
 }
 RETURN key, p.text AS text, p.token_ids AS token_ids, c.special_first_token AS special_first_token,
        c.target_position AS target_position, l.id AS logit, l.index AS token_id, l.token AS token, uses,

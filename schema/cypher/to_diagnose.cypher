@@ -8,6 +8,6 @@ MATCH (c:Circuit)-[:BY]->(:TranscoderSet {id: $transcoders})
 WITH c, head([(c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) | y.name]) AS family
 WHERE $families IS NULL OR family IN $families
 WITH family, c ORDER BY family, c.id
-WITH family, collect(c) AS all
-UNWIND all[0 .. coalesce($limit, size(all))] AS c
+WITH family, collect(c) AS mine
+UNWIND mine[0 .. coalesce($limit, size(mine))] AS c
 RETURN c.id AS circuit, EXISTS { (c)-[:DIAGNOSED_BY]->() } AS done
