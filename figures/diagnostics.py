@@ -1,4 +1,4 @@
-"""What graphs claim of features against what ablating them shows: four counts a family, and effects by band."""
+"""What graphs claim of features against what ablating them shows: counts by family, effects by band."""
 
 from matplotlib.figure import Figure
 

@@ -4,8 +4,10 @@ from collections import defaultdict
 
 from oracle import RUN, synthetic_circuits
 
+from schema.claims import Claim, Outcome, keep_claim, kept_claim
 from schema.database import Database
 from schema.hypotheses import Hypothesis, Measured, Result, keep, register
+from schema.interventions import Kept, keep_diagnosis
 from schema.ledger import Entry
 from schema.load import load_circuit
 from schema.model import NODES, RELATIONSHIPS, schema_statements
@@ -21,6 +23,16 @@ def load(database: Database) -> None:
     claim = Hypothesis("why?", ("ablate 1/2@all",), "lowers", ("a b",), ("c",), ("d",), "model", "set")
     register(database, claim)
     keep(database, claim, Result(-1.0, 0.0, 9, 0.1, [Measured("a b", "c", -1.0, 0.0, 0.5, 9, 2, 0)]))
+    found = database.read("MATCH (c:Circuit)-[:USES]->(f) RETURN c.id AS circuit, f.id AS feature LIMIT 1")[0]
+    test = Kept("x", "a b", "c", ["ablate 1/2@all"], -1.0, 0.0, 0.5, 9, 2, 0, -0.5, 0.1, 0.3, 2.0)
+    keep_diagnosis(database, found["circuit"], [(test, found["feature"])])
+    asked = Claim(
+        *(("ablate 1/2@all",), "set", "model", "transcoders", (found["circuit"],), "capitals", "nothing"),
+        *("0-1", "0-3", 9, 0),
+    )
+    measured = [(test._replace(id="y", share=None, stands_for=None), found["circuit"], [found["feature"]])]
+    keep_claim(database, asked, Outcome(-0.5, -1.0, 0.0, 0.5, 0.1), measured)
+    assert kept_claim(database, asked.id) == asked
 
 
 def test_nodes_hold_what_is_declared_and_nothing_else(database: Database):

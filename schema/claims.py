@@ -1,0 +1,150 @@
+"""Claims of the ledger: what edits do to the answers of circuits, predicted and measured."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from schema.database import Database
+from schema.errors import NotFoundError
+from schema.interventions import Kept
+from schema.question import Question, page_of, row_of
+from schema.records import stable_id
+
+LEVEL = 0.05
+"""False discovery rate at which a claim survives."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is asked: everything needed to measure it again."""
+
+    edits: tuple[str, ...]
+    """Kind and edit, such as `ablate 3/17@all`; {LABEL} for the features of a supernode."""
+    transcoders: str
+    """Id of the set."""
+    model_path: str
+    """Folder or hub name, or `bundled`, as in what follows."""
+    transcoders_path: str
+    circuits: tuple[str, ...]
+    """Ids."""
+    family: str | None
+    freeze: str
+    """`nothing`, `attention` or `everything`."""
+    constrained: str | None
+    """Layers, such as 0-3; None: none."""
+    writes: str | None
+    """Layers; None: all."""
+    draws: int
+    seed: int
+
+    @property
+    def id(self) -> str:
+        return stable_id(*asdict(self).values())
+
+
+class Outcome(NamedTuple):
+    """What came of it, over its circuits."""
+
+    predicted: float | None
+    """Mean; None when no circuit's graph has an edited feature."""
+    effect: float
+    """Mean."""
+    null_mean: float
+    null_sd: float
+    p: float
+    """In the predicted direction; of nothing predicted: either way."""
+
+
+class ClaimRow(NamedTuple):
+    """One claim as it stands."""
+
+    id: str
+    edits: list[str]
+    transcoders: str
+    family: str | None
+    freeze: str
+    constrained: str | None
+    writes: str | None
+    draws: int
+    seed: int
+    n_circuits: int
+    predicted: float | None
+    effect: float
+    null_mean: float
+    null_sd: float
+    p: float
+    q: float
+    n_measured: int
+    """Claims that q corrects for."""
+    survived: bool
+    measured_at: str
+
+
+class MeasuredRow(NamedTuple):
+    """One intervention of a claim."""
+
+    key: str
+    circuit: str | None
+    """None when it is gone."""
+    prompt: str
+    token: str
+    edits: list[str]
+    predicted: float | None
+    effect: float
+    null_mean: float
+    null_sd: float
+    n_null: int
+    p: float
+    n_edited: int
+
+
+CLAIMS = Question("claims", page_of(ClaimRow))
+INTERVENTIONS_OF_CLAIM = Question("interventions_of_claim", row_of(MeasuredRow))
+
+
+def keep_claim(
+    database: Database,
+    claim: Claim,
+    outcome: Outcome,
+    measured: Sequence[tuple[Kept, str, Sequence[str]]],
+) -> None:
+    """Write claim and interventions in one transaction; a claim that is there stays as it is.
+
+    measured: each with its circuit and the ids of the features edited.
+    """
+    values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(claim).items()}
+    rows = [
+        {"row": kept._asdict(), "circuit": circuit, "features": list(features)}
+        for kept, circuit, features in measured
+    ]
+    parameters: dict[str, Any] = {"claim": {**values, **outcome._asdict(), "id": claim.id}, "rows": rows}
+    database.write(_KEEP, {"p": parameters})
+
+
+def kept_claim(database: Database, id_: str) -> Claim:
+    """What was asked. Raises NotFoundError."""
+    rows = database.read("MATCH (k:Claim {id: $id}) RETURN k {.*} AS k", {"id": id_})
+    if not rows:
+        raise NotFoundError(f"There is no claim {id_!r}", next_step="see `claims` in GraphQL")
+    found = rows[0]["k"]
+    fields = {name: found.get(name) for name in Claim.__dataclass_fields__}
+    return Claim(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+
+
+_KEEP = """
+MERGE (k:Claim {id: $p.claim.id})
+WITH k WHERE k.measured_at IS NULL
+SET k += $p.claim, k.measured_at = datetime()
+WITH k
+UNWIND $p.rows AS each
+CREATE (k)-[:MEASURED_BY]->(i:Intervention)
+SET i = each.row
+WITH i, each
+CALL (i, each) {
+  MATCH (c:Circuit {id: each.circuit})
+  CREATE (i)-[:ON]->(c)
+}
+UNWIND each.features AS feature
+MATCH (f:Feature {id: feature})
+CREATE (i)-[:EDITS]->(f)
+"""

@@ -1,0 +1,29 @@
+// Which claims about interventions were measured, and which survive?
+// A claim survives when the graphs predict a change, it goes the predicted way, and q is at most $level. q:
+// Benjamini-Hochberg over all claims, whatever came out. $families null: all; $survived null: both.
+:param families => null;
+:param survived => null;
+:param level => 0.05;
+:param skip => 0;
+:param limit => 20;
+
+OPTIONAL MATCH (k:Claim)
+WITH collect(k) AS kept
+WITH kept, [k IN kept | k.p] AS tried
+CALL (kept, tried) {
+  UNWIND kept AS k
+  CALL (k, tried) {
+    UNWIND [p IN tried WHERE p >= k.p] AS p
+    WITH p * size(tried) / size([other IN tried WHERE other <= p]) AS q
+    RETURN CASE WHEN min(q) > 1 THEN 1.0 ELSE min(q) END AS q
+  }
+  WITH k, q, coalesce(k.predicted * k.effect > 0, false) AND q <= $level AS survives
+  WHERE ($families IS NULL OR k.family IN $families) AND ($survived IS NULL OR survives = $survived)
+  WITH k, q, survives ORDER BY k.p, k.id
+  RETURN collect({id: k.id, edits: k.edits, transcoders: k.transcoders, family: k.family, freeze: k.freeze,
+                  constrained: k.constrained, writes: k.writes, draws: k.draws, seed: k.seed,
+                  n_circuits: size(k.circuits), predicted: k.predicted, effect: k.effect, null_mean: k.null_mean,
+                  null_sd: k.null_sd, p: k.p, q: q, n_measured: size(tried), survived: survives,
+                  measured_at: toString(k.measured_at)}) AS rows
+}
+RETURN size(rows) AS total, rows[$skip .. $skip + $limit] AS rows
