@@ -128,7 +128,8 @@ def kept_claim(database: Database, id_: str) -> Claim:
         raise NotFoundError(f"There is no claim {id_!r}", next_step="see `claims` in GraphQL")
     found = rows[0]["k"]
     fields = {name: found.get(name) for name in Claim.__dataclass_fields__}
-    return Claim(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    return Claim(**values)
 
 
 _KEEP = """
