@@ -4,12 +4,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
 from rich.console import Console
+from rich.table import Table
 
 from atlas.settings import Settings
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 
 if TYPE_CHECKING:
+    from ingest.group_scores import GroupScores
     from ingest.labelling import CorpusSettings, Pass
     from schema.database import Database
 
@@ -95,21 +98,59 @@ def label(
 
 
 def supernodes(
-    corpus: Corpus = None, model: ModelDir = MODEL_DIR, transcoders: TranscodersDir = TRANSCODERS_DIR
+    corpus: Corpus = None,
+    model: ModelDir = MODEL_DIR,
+    transcoders: TranscodersDir = TRANSCODERS_DIR,
+    score: Annotated[
+        bool,
+        typer.Option(
+            "--score", help="Change nothing: score the groups by what the corpus says of its texts."
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --score: for scripts.")] = False,
 ) -> None:
-    """Group features that fire in the same texts, over the whole atlas: at most 20 supernodes a circuit.
+    """Group features that fire most in the same texts, over the whole atlas: at most 20 supernodes a circuit.
 
     What this method grouped before is replaced; supernodes of people and of other methods stay.
     """
     from atlas.database import Login
+    from ingest.group_scores import group_scores
     from ingest.grouping import write_supernodes
     from ingest.labelling import CorpusSettings
 
     with Login(Settings.load()).connect() as database:
         done = _pass(database, CorpusSettings(model, transcoders, corpus))
+        if score:
+            found = group_scores(done)
+            if as_json:
+                out.print_json(data=found.as_json())
+            else:
+                _show(found)
+            return
         n, share = write_supernodes(database, done, console=err)
         database.settle()
     out.print(f"{n} circuits grouped; supernodes hold {share:.1%} of feature influence on average.")
+
+
+def _show(found: "GroupScores") -> None:
+    columns = [
+        "tag fits (F1)",
+        "features",
+        "concepts",
+        "AMI",
+        "k-means on decoders",
+        "random groups",
+        "purity",
+    ]
+    table = Table(*columns, "purity, random", box=box.SIMPLE)
+    for each in found.agreements:
+        rates = (each.ami, each.decoder_ami, each.random_ami, each.purity, each.random_purity)
+        table.add_row(
+            f"≥ {each.clear}", str(each.n_features), str(each.n_concepts), *(f"{rate:.3f}" for rate in rates)
+        )
+    out.print(f"{found.n_features} features in {found.n_groups} groups")
+    out.print(table)
+    out.print(f"another seed: AMI {found.seed_ami:.3f}; half of the texts: AMI {found.half_ami:.3f}")
 
 
 def _pass(database: "Database", settings: "CorpusSettings") -> "Pass":

@@ -26,11 +26,15 @@ def highest(found: Activity, features: Sequence[FeatureKey]) -> np.ndarray:
     return rows
 
 
+def keys_of(done: Pass) -> list[FeatureKey]:
+    """The atlas's features that fire in the corpus, sorted."""
+    found = ((each.layer, each.index) for each in done.features)
+    return sorted(key for key in found if key in done.found.slices)
+
+
 def roles(done: Pass, *, n_groups: int = GROUPS, seed: int = 0) -> dict[FeatureKey, str]:
     """The role of every feature of the atlas that fires in the corpus, as a label."""
-    features = sorted(
-        (each.layer, each.index) for each in done.features if (each.layer, each.index) in done.found.slices
-    )
+    features = keys_of(done)
     if not features:
         return {}
     number = group(profiles(highest(done.found, features)), min(n_groups, len(features)), seed)

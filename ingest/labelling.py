@@ -65,6 +65,8 @@ class Pass:
     found: Activity
     problems: list[PromptError]
     """Texts that the model could not take."""
+    tags: list[tuple[str, ...]]
+    """What each text of `found` is about, where the corpus says so."""
 
 
 @dataclass(frozen=True)
@@ -94,16 +96,24 @@ class LabelSummary:
         )
 
 
-def bundled_texts(per_family: int = PER_FAMILY) -> list[str]:
+Tagged = dict[str, tuple[str, ...]]
+"""Text → what it is about, sorted."""
+
+
+def bundled_texts(per_family: int = PER_FAMILY) -> Tagged:
     """Texts of the bundled corpus, as many of each family, of both splits, chosen by a hash."""
-    found = []
+    found: Tagged = {}
     for family in FAMILIES:
-        texts = {" ".join(each.words) for split in (TRAIN, HELD_OUT) for each in examples(split)[family]}
-        found += sorted(texts, key=lambda text: unit("corpus", text))[:per_family]
+        tags: dict[str, set[str]] = {}
+        for split in (TRAIN, HELD_OUT):
+            for each in examples(split)[family]:
+                tags.setdefault(" ".join(each.words), set()).update(f"{family}: {tag}" for tag in each.tags)
+        for text in sorted(tags, key=lambda text: unit("corpus", text))[:per_family]:
+            found[text] = tuple(sorted(tags[text]))
     return found
 
 
-def corpus_texts(settings: CorpusSettings) -> list[str]:
+def corpus_texts(settings: CorpusSettings) -> Tagged:
     """The texts that the settings name. Raises InputError."""
     if settings.corpus == "bundled" or (settings.corpus is None and settings.model == MODEL_DIR):
         return bundled_texts()
@@ -115,7 +125,7 @@ def corpus_texts(settings: CorpusSettings) -> list[str]:
     file = read_prompts(Path(settings.corpus))
     if not file.prompts:
         raise file.problems[0]
-    return [line.prompt for line in file.prompts]
+    return {line.prompt: line.tags for line in file.prompts}
 
 
 def run_pass(database: Database, settings: CorpusSettings, *, console: Console) -> Pass:
@@ -137,8 +147,8 @@ def run_pass(database: Database, settings: CorpusSettings, *, console: Console) 
     parts = range(0, len(encoded), TOGETHER)
     steps = iter(track(parts, "corpus", console=console, total=len(parts)))
     next(steps)
-    found = activity(model, encoded, advance=lambda n: next(steps, None))
-    return Pass(model, set_id, features, found, problems)
+    found = activity(model, list(encoded.values()), advance=lambda n: next(steps, None))
+    return Pass(model, set_id, features, found, problems, [texts[text] for text in encoded])
 
 
 def write_examples(database: Database, done: Pass, *, console: Console) -> int:

@@ -54,7 +54,7 @@ def model(folders: Folders) -> ReplacementModel:
 def found(model: ReplacementModel) -> Activity:
     encoded, problems = encode_all(model, [*TEXTS, TEXTS[0], ""])
     assert len(problems) == 1
-    return activity(model, encoded)
+    return activity(model, list(encoded.values()))
 
 
 def slow_activity(model: ReplacementModel) -> dict:

@@ -5,11 +5,14 @@ import pytest
 from engine_oracle import Tiny, save
 from rich.console import Console
 
-from ingest.grouping import highest, roles, write_supernodes
+from ingest.group_scores import ami, group_scores, purity
+from ingest.grouping import highest, keys_of, roles, write_supernodes
 from ingest.labelling import CorpusSettings, run_pass
 from ingest.labels.roles import group, profiles
+from ingest.labels.truth import best_tags
 from ingest.run import IngestSettings, ingest
 from schema.database import Database
+from schema.errors import InputError
 from schema.roles import MOST, group_nodes
 
 QUIET = Console(quiet=True)
@@ -26,6 +29,36 @@ def test_features_that_fire_together_are_one_group():
         pairs = found[:, None] == found[None]
         assert (pairs == (truth[:, None] == truth[None])).mean() > 0.85
     assert group(points[:1], 5).tolist() == [0]
+
+
+def slow_fit(row: list[float], tags: list[set[str]], tag: str) -> float:
+    """The best F1 of a tag over how many of the most active texts are taken."""
+    order = sorted((n for n, value in enumerate(row) if value > 0), key=lambda n: -row[n])
+    has = {n for n, mine in enumerate(tags) if tag in mine}
+    return max((2 * len(has & set(order[:k])) / (k + len(has)) for k in range(1, len(order) + 1)), default=0)
+
+
+def test_the_tag_of_a_feature_is_the_one_that_fits_best():
+    rng = np.random.default_rng(1)
+    tags = [{f"a:{n % 3}", f"b:{n % 4}"} | ({"rare"} if n < 3 else set()) for n in range(24)]
+    rows = rng.random((30, 24)).astype(np.float32) * (rng.random((30, 24)) < 0.4)
+    rows[0], rows[1] = 0, [2.0 if "a:1" in mine else 0.1 for mine in tags]
+    found = best_tags(rows, tags)
+    assert found.tags == ["a:0", "a:1", "a:2", "b:0", "b:1", "b:2", "b:3"]
+    for number, row in enumerate(rows.tolist()):
+        fits = [slow_fit(row, tags, tag) for tag in found.tags]
+        assert found.f1[number] == pytest.approx(max(fits))
+        assert fits[found.best[number]] == max(fits)
+    assert (found.tags[found.best[1]], found.f1[1]) == ("a:1", 1)
+    with pytest.raises(ValueError, match="no tag has 4 texts"):
+        best_tags(rows, [set()] * 24)
+
+
+def test_agreement_of_groups():
+    one = np.array([0, 0, 1, 1, 2, 2])
+    assert ami(one, one[::-1]) == 1
+    assert ami(one, np.zeros(6, int)) == 0
+    assert purity(one, np.array([5, 5, 5, 7, 7, 7])) == pytest.approx(4 / 6)
 
 
 def test_nodes_are_grouped_by_role_and_the_strongest_kept():
@@ -76,5 +109,15 @@ def test_supernodes_of_an_atlas_and_people_s_stay(database: Database, tmp_path):
     again = [{**each, "members": sorted(each["members"])} for each in database.read(ask)]
     assert again == first
     assert [each["label"] for each in first if each["method"] == "person"] == ["mine"]
+    with pytest.raises(InputError, match="does not say what its texts are about"):
+        group_scores(done)
+    done.tags[:] = [(f"n:{number % 3}", f"m:{number % 2}") for number in range(len(done.tags))]
+    scores = group_scores(done, n_groups=4)
+    assert (scores.n_features, scores.n_groups) == (len(keys_of(done)), 4)
+    assert [each.n_features for each in scores.agreements] == [
+        int((best_tags(highest(done.found, keys_of(done)), done.tags).f1 >= each.clear).sum())
+        for each in scores.agreements
+    ]
+    assert scores == group_scores(done, n_groups=4)
     labels = set(roles(done).values())
     assert {each["label"] for each in first if each["method"] == "roles-v1"} <= labels

@@ -73,9 +73,9 @@ class Activity:
         return (where.stop - (where.start or 0)) / max(1, len(self.contexts.ids))
 
 
-def encode_all(model: ReplacementModel, texts: Iterable[str]) -> tuple[list[Encoded], list[PromptError]]:
+def encode_all(model: ReplacementModel, texts: Iterable[str]) -> tuple[dict[str, Encoded], list[PromptError]]:
     """The texts that the model can take, each once, and what is wrong with the others."""
-    found: dict[tuple[int, ...], Encoded] = {}
+    found: dict[tuple[int, ...], tuple[str, Encoded]] = {}
     problems = []
     for text in texts:
         try:
@@ -83,8 +83,8 @@ def encode_all(model: ReplacementModel, texts: Iterable[str]) -> tuple[list[Enco
         except PromptError as error:
             problems.append(error)
             continue
-        found.setdefault(tuple(encoded.ids), encoded)
-    return list(found.values()), problems
+        found.setdefault(tuple(encoded.ids), (text, encoded))
+    return dict(found.values()), problems
 
 
 @torch.inference_mode()
