@@ -138,7 +138,7 @@ def _show(found: "GroupScores") -> None:
         "features",
         "concepts",
         "AMI",
-        "k-means on decoders",
+        "by decoders",
         "random groups",
         "purity",
     ]

@@ -1,9 +1,9 @@
 """Groups of features that play one role, over the whole atlas: they fire most in the same texts.
 
-1. profile  of a feature: for each text its highest activation there to the power of `POWER`, to unit length; where
-            texts are many, projected at random to `WIDTH` dimensions, which keeps angles (Johnson & Lindenstrauss
-            1984). The power lets a feature be known by the texts it fires in most: nearly all fire a little
-            elsewhere.
+1. profile  of a feature: for each text its highest activation there to the power of `POWER`, to unit length;
+            where texts are many, projected at random to `WIDTH` dimensions, which keeps angles (Johnson &
+            Lindenstrauss 1984). The power lets a feature be known by the texts it fires in most: nearly all
+            fire a little elsewhere.
 2. group    by k-means, which on vectors of unit length compares angles
 """
 

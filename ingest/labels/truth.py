@@ -1,7 +1,7 @@
 """What features are truly about, where a corpus says what its texts are about: the tag that fits each best.
 
-A feature picks out its k most active texts; the tag fits as well as the best F1, over k, between these texts and
-those of the tag. The texts it fires in weakly need not fit: nearly all features fire a little elsewhere.
+A feature picks out its k most active texts; the tag fits as well as the best F1, over k, between these texts
+and those of the tag. The texts it fires in weakly need not fit: nearly all features fire a little elsewhere.
 """
 
 from collections.abc import Collection, Sequence
@@ -28,8 +28,8 @@ class Fit(NamedTuple):
 def best_tags(highest: NDArray[np.float32], tags: Sequence[Collection[str]]) -> Fit:
     """The tag that fits each feature best, the first in sorted order of equals.
 
-    highest: (n_features, n_texts) highest activations; tags: those of each text. Raises ValueError when no tag
-    has enough texts.
+    highest: (n_features, n_texts) highest activations; tags: those of each text. Raises ValueError when no
+    tag has enough texts.
     """
     texts: dict[str, list[int]] = {}
     for number, mine in enumerate(tags):
