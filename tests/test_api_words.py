@@ -28,7 +28,7 @@ def has(words, text):
 
 def total(values):
     values = [value for value in values if value is not None]
-    return math.fsum(values) if values else None
+    return round(math.fsum(values), 9) if values else None
 
 
 def search(circuits, text):

@@ -33,7 +33,8 @@ CALL (key) {
     WHERE trim(n.token) = key[1]
     RETURN c, CASE WHEN count(n.influence) > 0 THEN sum(n.influence) END AS influence
   }
-  WITH c, influence
+  // Rounded, so that sums which differ only by the order of adding tie, and pages follow one another.
+  WITH c, round(influence, 9) AS influence
   ORDER BY coalesce(influence, -1.0) DESC, c.id
   RETURN collect({circuit: c.id, influence: influence}) AS found
 }
