@@ -17,6 +17,7 @@ from atlas.figure_command import figure
 from atlas.hypothesis_commands import hypothesis
 from atlas.intervene_command import intervene
 from atlas.modules_commands import modules
+from atlas.report_command import report
 from atlas.serve_command import serve
 from atlas.settings import Settings
 from atlas.study_commands import study
@@ -45,6 +46,7 @@ app.add_typer(hypothesis, name="hypothesis")
 app.command()(intervene)
 app.command()(diagnose)
 app.command()(serve)
+app.command()(report)
 app.command()(figure)
 app.command("import")(file_commands.import_)
 app.command("bulk-import")(file_commands.bulk_import)

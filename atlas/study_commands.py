@@ -93,7 +93,7 @@ def run(
     from atlas.study_pages import write_page
     from ingest.engine.model import ReplacementModel
     from ingest.studies.all import STUDIES
-    from ingest.studies.prompts import bundled, from_file
+    from ingest.studies.prompts import BUNDLED, bundled, from_file
 
     for name in names or []:
         if name not in STUDIES:
@@ -120,7 +120,11 @@ def run(
             err.print(f"{name} was left out: {error}", soft_wrap=True, markup=False)
             continue
         measured = study_results.kept(
-            chosen, result, model=str(model), transcoders=str(transcoders), prompts=given.name
+            chosen,
+            result,
+            model=BUNDLED if model == MODEL_DIR else str(model),
+            transcoders=BUNDLED if transcoders == TRANSCODERS_DIR else str(transcoders),
+            prompts=given.name,
         )
         study_results.keep(folder, measured)
         found[name] = measured

@@ -6,7 +6,8 @@ it is never read as TeX.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
+from io import BytesIO
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from schema.errors import InputError
@@ -22,20 +23,27 @@ COLUMNS = 4
 BLUE, GREY, RED = "#1b6ca8", "#c9c9c9", "#b3392f"
 
 
-def save(file: Path, height: float, draw: Draw, *, width: float = 8) -> None:
-    """Write one figure, SVG or PNG by its suffix; the same numbers give the same file. Inches."""
+def drawn(height: float, draw: Draw, ending: str, *, width: float = 8) -> bytes:
+    """One figure as `svg` or `png`; the same numbers give the same bytes. Inches.
+
+    Raises InputError when matplotlib is not installed.
+    """
     try:
-        import matplotlib
         from matplotlib.figure import Figure
+
+        from figures.chart import styled
     except ImportError as error:
         raise InputError(
             "Figures need matplotlib, which is not installed",
             next_step="install it: .venv/bin/uv pip install matplotlib",
         ) from error
-    with matplotlib.rc_context({"svg.hashsalt": "atlas", "text.parse_math": False}):
+    stream = BytesIO()
+    with styled():
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
-        figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None, dpi=110)
+        metadata = {"Date": None} if ending == "svg" else {"Software": None}
+        figure.savefig(stream, format=ending, dpi=110, metadata=metadata)
+    return stream.getvalue()
 
 
 def bars(rates: list[dict[str, Any]], figure: Any) -> None:
@@ -47,12 +55,12 @@ def bars(rates: list[dict[str, Any]], figure: Any) -> None:
     ):
         places = [place + shift for place in range(len(rates))]
         axes.barh(places, [rate[key] for rate in rates], 0.34, label=label, color=color)
-    names = [f"{rate['claim'].split(':')[0]}\nn = {rate['n']}" for rate in rates]
-    axes.set_yticks(range(len(rates)), names, fontsize=8)
+    names = [f"{fill(rate['claim'], 44)}\nn = {rate['n']}" for rate in rates]
+    axes.set_yticks(range(len(rates)), names, fontsize=7)
     axes.set_xlim(0, 1)
     axes.invert_yaxis()
     axes.set_xlabel("share of held-out prompts where the wanted word follows")
-    axes.legend(fontsize=8, loc="lower right")
+    figure.legend(fontsize=8, loc="outside upper right", ncols=2)
 
 
 def lines(curves: list[dict[str, Any]], figure: Any) -> None:
@@ -131,7 +139,7 @@ def cortex(effects: list[dict[str, Any]], figure: Any) -> None:
 def study_figure(measured: dict[str, Any]) -> tuple[float, Draw, str] | None:
     """The figure of a study's numbers: height in inches, drawer and what it shows; None without any."""
     if measured["rates"]:
-        height = 0.9 + 0.55 * len(measured["rates"])
+        height = 1.1 + 0.6 * len(measured["rates"])
         return height, partial(bars, measured["rates"]), "success rates beside those of random features"
     if measured["effects"]:
         n_parts = len({each["part"] for each in measured["effects"]})

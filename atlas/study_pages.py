@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atlas.client import AtlasClient
-from atlas.study_figures import COLUMNS, panels, save, study_figure
+from atlas.study_figures import COLUMNS, drawn, panels, study_figure
 from atlas.study_tables import measured_tables
 from atlas.tables import Rows, show, tables
 from schema.errors import InputError
@@ -39,11 +39,11 @@ def write_page(folder: Path, measured: dict[str, Any], grids: "Sequence[Grid]", 
     parts = [f"Made by `atlas study run {name} --pages docs/studies` beside the demo.", ""]
     if (figure := study_figure(measured)) is not None:
         height, draw, shows = figure
-        save(folder / f"{name}.svg", height, draw)
+        (folder / f"{name}.svg").write_bytes(drawn(height, draw, "svg"))
         parts += [f"![{shows}]({name}.svg)", ""]
     if grids:
         plots = folder / f"{name}-plots.png"
-        save(plots, 2.4 * -(-len(grids) // COLUMNS), partial(panels, grids))
+        plots.write_bytes(drawn(2.4 * -(-len(grids) // COLUMNS), partial(panels, grids), "png"))
         parts += [f"![activation over both operands, 0 to 99]({plots.name})", ""]
     for rows in measured_tables(measured):
         parts += [*markdown(rows), ""]
