@@ -16,6 +16,7 @@ from api.audit import AuditQuery
 from api.connection import After, Connection, First, connect, window
 from api.contrast import ContrastQuery
 from api.diagnostics import DiagnosticsQuery
+from api.flow import FlowQuery
 from api.heads import HeadQuery
 from api.hubs import HubQuery
 from api.hypotheses import HypothesisQuery
@@ -65,6 +66,7 @@ class Query(
     ModuleQuery,
     HypothesisQuery,
     DiagnosticsQuery,
+    FlowQuery,
     PresenceQuery,
 ):
     @strawberry.field(description="One feature; null when no circuit in the database ever had it.")

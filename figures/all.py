@@ -1,7 +1,11 @@
 """Every figure by its name."""
 
 from figures.diagnostics import DIAGNOSTICS
+from figures.flow import FLOW
 from figures.heads import HEADS
+from figures.labels import LABELS
+from figures.modules import MODULES
+from figures.supernodes import SUPERNODES
 from figures.tokens import TOKENS
 
-CHARTS = {chart.name: chart for chart in (HEADS, TOKENS, DIAGNOSTICS)}
+CHARTS = {chart.name: chart for chart in (SUPERNODES, TOKENS, FLOW, HEADS, MODULES, LABELS, DIAGNOSTICS)}

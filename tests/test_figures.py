@@ -16,7 +16,7 @@ from schema.errors import InputError, NotFoundError
 
 pytest_plugins = ("api_asking",)
 
-EMPTY = {"diagnostics"}
+EMPTY = {"diagnostics", "modules"}
 """Figures that the made-up circuits have nothing for."""
 
 
@@ -135,3 +135,48 @@ def test_diagnostics_are_drawn_as_counted():
     assert [patch.get_width() for patch in left.patches] == [3 / 8, 1 / 8, 0, 4 / 8]  # type: ignore[attr-defined]
     assert [patch.get_height() for patch in right.patches] == [0.75, 0.0]  # type: ignore[attr-defined]
     assert [each.get_text() for each in right.get_xticklabels()] == ["≥ 10.0%", "pruned"]
+
+
+async def test_supernodes_and_their_effects_are_drawn(api, circuits):
+    answer = await api(CHARTS["supernodes"].query, filter={"families": ["arithmetic"]})
+    (found,) = answer["circuits"]["nodes"]
+    (circuit,) = [each for each in circuits if each.id == found["id"]]
+    with styled():
+        axes = CHARTS["supernodes"].draw(answer).axes[0]
+    labels = [each.get_text().split("\n")[0] for each in axes.texts if each.get_text()]
+    assert sorted(labels) == sorted(shown(each.label) for each in circuit.supernodes)
+    assert len(axes.texts) - len(labels) == len(found["supernodeEdges"])
+
+
+async def test_labels_and_flow_are_drawn_as_answered(api, circuits):
+    answer = await api(CHARTS["labels"].query)
+    best = [
+        max((each["score"], each["nullScore"]) for each in feature["labels"])
+        for feature in answer["features"]["nodes"]
+        if feature["labels"]
+    ]
+    with styled():
+        axes = CHARTS["labels"].draw(answer).axes[0]
+    drawn = [tuple(point) for dots in axes.collections for point in dots.get_offsets().tolist()]  # type: ignore[union-attr]
+    assert sorted(drawn) == sorted((null, score) for score, null in best)
+    answer = await api(CHARTS["flow"].query)
+    with styled():
+        axes = CHARTS["flow"].draw(answer).axes[0]
+    widths = [patch.get_width() for patch in axes.patches]  # type: ignore[attr-defined]
+    stages = answer["flowStages"]["stages"]
+    assert widths == [
+        pytest.approx(max(0.0, stage["inputs"][place]["influence"])) for place in range(7) for stage in stages
+    ]
+
+
+def test_modules_are_drawn_by_family():
+    nodes = [
+        {
+            "number": 0,
+            "nFeatures": 9,
+            "families": [{"family": "b", "share": 0.5}, {"family": "a", "share": None}],
+        },
+        {"number": 1, "nFeatures": 4, "families": [{"family": "b", "share": 0.25}]},
+    ]
+    drawn = grid("modules", {"modules": {"nodes": nodes}})
+    assert str(drawn) == "[[nan, 0.5], [0.0, 0.25]]"
