@@ -18,8 +18,8 @@ SOURCES = ("tokens", "early", "middle", "late", "errors", "other", "pruned")
 @strawberry.type(description="What one stage gets from one kind of source.")
 class StageInput:
     source: str = strawberry.field(
-        description="`tokens`; `early`, `middle` or `late` features; `errors`, what transcoders miss; `other` "
-        "sources that are nodes; `pruned`, effects that pruning took away."
+        description="`tokens`; `early`, `middle` or `late` features; `errors`, what transcoders miss; "
+        "`other` sources that are nodes; `pruned`, effects that pruning took away."
     )
     influence: float = strawberry.field(description="Mean over the circuits considered.")
     share: float | None = strawberry.field(description="Of what the stage carries; null when that is 0.")

@@ -40,7 +40,9 @@ FLOW = Chart(
     "How much influence each stage carries, and where it comes from",
     """
 query ($families: [String!]) {
-  flowStages(families: $families) { nCircuits nConsidered stages { stage influence inputs { source influence } } }
+  flowStages(families: $families) {
+    nCircuits nConsidered stages { stage influence inputs { source influence } }
+  }
 }
 """,
     draw,

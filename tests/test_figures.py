@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -26,7 +27,8 @@ def grid(chart: str, answer: dict[str, Any]) -> list[list[float]]:
         (image,) = CHARTS[chart].draw(answer).axes[0].images
     array = image.get_array()
     assert array is not None
-    return [list(map(float, row)) for row in array]
+    found: list[list[float]] = np.ma.filled(array, np.nan).tolist()
+    return found
 
 
 def texts(svg: str) -> set[str]:
