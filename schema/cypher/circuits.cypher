@@ -1,44 +1,33 @@
 // Which circuits have these properties?
-// Every parameter that is null (or, for tags, empty) asks nothing. $text is a full-text query over the prompts.
+// $filter: what they must be like; what is null (or, for tags, empty) asks nothing. It is one map, so that the plan
+// does not depend on what is given. `text` is a full-text query over the prompts.
 // $order: family (then the prompt's text), replacement, completeness (both best first) or error (lowest share first).
-:param families => null;
-:param tags => [];
-:param min_tags => 0;
-:param text => null;
-:param answer => null;
-:param correct => true;
-:param min_replacement => 0.5;
-:param min_completeness => null;
-:param max_error_share => null;
-:param model => null;
-:param transcoders => null;
-:param pair => null;
-:param split => null;
+:param filter => {tags: [], min_tags: 0, correct: true, min_replacement: 0.5};
 :param order => "family";
 :param skip => 0;
 :param limit => 20;
 
 CALL () {
-  WITH $text AS words WHERE words IS NOT NULL
+  WITH $filter.text AS words WHERE words IS NOT NULL
   CALL db.index.fulltext.queryNodes("prompt_text", words) YIELD node
   RETURN node AS p
 UNION ALL
-  WITH $text AS words WHERE words IS NULL
+  WITH $filter.text AS words WHERE words IS NULL
   MATCH (p:Prompt)
   RETURN p
 }
 MATCH (t:TranscoderSet)<-[:BY]-(c:Circuit)-[:OF_PROMPT]->(p)
-WHERE ($families IS NULL OR EXISTS { (p)-[:IN_FAMILY]->(f:Family) WHERE f.name IN $families })
-  AND ($min_tags = 0 OR COUNT { (p)-[:TAGGED]->(g:Tag) WHERE g.name IN $tags } >= $min_tags)
-  AND ($answer IS NULL OR trim(c.answer) = trim($answer))
-  AND ($correct IS NULL OR c.correct = $correct)
-  AND ($min_replacement IS NULL OR c.replacement_score >= $min_replacement)
-  AND ($min_completeness IS NULL OR c.completeness_score >= $min_completeness)
-  AND ($max_error_share IS NULL OR c.error_share <= $max_error_share)
-  AND ($model IS NULL OR EXISTS { (t)-[:FOR]->(m:Model) WHERE m.id = $model OR m.name = $model })
-  AND ($transcoders IS NULL OR t.id = $transcoders OR t.name = $transcoders)
-  AND ($pair IS NULL OR p.pair = $pair)
-  AND ($split IS NULL OR p.split = $split)
+WHERE ($filter.families IS NULL OR EXISTS { (p)-[:IN_FAMILY]->(f:Family) WHERE f.name IN $filter.families })
+  AND ($filter.min_tags = 0 OR COUNT { (p)-[:TAGGED]->(g:Tag) WHERE g.name IN $filter.tags } >= $filter.min_tags)
+  AND ($filter.answer IS NULL OR trim(c.answer) = trim($filter.answer))
+  AND ($filter.correct IS NULL OR c.correct = $filter.correct)
+  AND ($filter.min_replacement IS NULL OR c.replacement_score >= $filter.min_replacement)
+  AND ($filter.min_completeness IS NULL OR c.completeness_score >= $filter.min_completeness)
+  AND ($filter.max_error_share IS NULL OR c.error_share <= $filter.max_error_share)
+  AND ($filter.model IS NULL OR EXISTS { (t)-[:FOR]->(m:Model) WHERE m.id = $filter.model OR m.name = $filter.model })
+  AND ($filter.transcoders IS NULL OR t.id = $filter.transcoders OR t.name = $filter.transcoders)
+  AND ($filter.pair IS NULL OR p.pair = $filter.pair)
+  AND ($filter.split IS NULL OR p.split = $filter.split)
 WITH c, p, head([(p)-[:IN_FAMILY]->(f:Family) | f.name]) AS family
 ORDER BY CASE $order
            WHEN "replacement" THEN -c.replacement_score
