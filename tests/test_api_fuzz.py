@@ -130,10 +130,13 @@ async def test_any_query_that_fits_the_schema_is_answered(api):
     assert [problem for query in asked if (problem := await harm(api, query))] == []
 
 
+Way = tuple[tuple[str, GraphQLField], ...]
+
+
 class Place(NamedTuple):
     """A place in the arguments of a field where a caller may put a string."""
 
-    way: tuple[tuple[str, GraphQLField], ...]
+    way: Way
     """The fields from the root to this one."""
     argument: str
     keys: tuple[str, ...]
@@ -143,10 +146,11 @@ class Place(NamedTuple):
 def places() -> list[Place]:
     """Each argument of every field, each field by the shortest way from the root; see `in_turn`."""
     assert SCHEMA.query_type is not None
-    seen, todo, found = {SCHEMA.query_type.name}, deque([(SCHEMA.query_type, ())]), []
+    seen = {SCHEMA.query_type.name}
+    todo: deque[tuple[GraphQLObjectType, Way]] = deque([(SCHEMA.query_type, ())])
+    found: list[Place] = []
     while todo:
         kind, way = todo.popleft()
-        way_to: tuple[tuple[str, GraphQLField], ...]
         for name, field in sorted(kind.fields.items(), key=lambda each: len(needed(each[1]))):
             way_to = (*way, (name, field))
             for argument, taken in field.args.items():
