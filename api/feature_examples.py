@@ -3,6 +3,7 @@
 import strawberry
 
 from api.connection import After, Connection, First, connect, window
+from api.feature_history import FeatureHistory
 from api.loaders import Info
 from schema import queries
 
@@ -17,11 +18,7 @@ class Example:
 
 
 @strawberry.type
-class FeatureExamples:
-    id: strawberry.ID = strawberry.field(
-        description="Transcoder set, layer and index: `set@revision/layer/index`."
-    )
-
+class FeatureExamples(FeatureHistory):
     @strawberry.field(description=f"Contexts that it fires in, highest activation first, {SOURCE}.")
     async def examples(self, info: Info, first: First = None, after: After = None) -> Connection[Example]:
         where = window(info.context.limits, first, after)

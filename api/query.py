@@ -13,6 +13,7 @@ from api.answers import (
     require_known,
 )
 from api.audit import AuditQuery
+from api.checkpoints import CheckpointQuery
 from api.connection import After, Connection, First, connect, window
 from api.contrast import ContrastQuery
 from api.diagnostics import DiagnosticsQuery
@@ -68,6 +69,7 @@ class Query(
     DiagnosticsQuery,
     FlowQuery,
     PresenceQuery,
+    CheckpointQuery,
 ):
     @strawberry.field(description="One feature; null when no circuit in the database ever had it.")
     async def feature(

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from atlas import database_commands, file_commands, label_commands
+from atlas.checkpoint_commands import checkpoints
 from atlas.diagnose_command import diagnose
 from atlas.figure_command import figure
 from atlas.hypothesis_commands import hypothesis
@@ -42,6 +43,7 @@ db = typer.Typer(
 app.add_typer(db, name="db")
 app.add_typer(study, name="study")
 app.add_typer(modules, name="modules")
+app.add_typer(checkpoints, name="checkpoints")
 app.add_typer(hypothesis, name="hypothesis")
 app.command()(intervene)
 app.command()(diagnose)

@@ -153,6 +153,7 @@ CALL (t) {
     MATCH (t)<-[:PARTITIONS]-(q:Partition)<-[:PART_OF]-(part:Module)
     DETACH DELETE part, q
   }
+  CALL (t) { MATCH (t)<-[:READ_BY]-(k:Checkpoint) DETACH DELETE k }
   DETACH DELETE t
   WITH m WHERE NOT EXISTS { (m)<-[:FOR]-() }
   DETACH DELETE m

@@ -65,6 +65,7 @@ MIGRATIONS = (
     Migration(6, "constraints and indexes of modules", "schema", schema_statements),
     Migration(7, "constraints of hypotheses and interventions", "schema", schema_statements),
     Migration(8, "constraints of claims", "schema", schema_statements),
+    Migration(9, "constraints and indexes of checkpoints", "schema", schema_statements),
 )
 
 

@@ -5,6 +5,7 @@ the tests compare them with what a loaded database holds. Names are what people 
 """
 
 from schema.causal_model import CAUSAL_NODES, CAUSAL_RELATIONSHIPS
+from schema.checkpoint_model import CHECKPOINT, CHECKPOINT_RELATIONSHIPS
 from schema.declare import NodeType, P, RelationshipType
 from schema.model_labels import EXAMPLE, LABEL
 from schema.partition_model import PARTITION_NODES, PARTITION_RELATIONSHIPS
@@ -271,6 +272,7 @@ NODES = (
     CONCEPT,
     EXAMPLE,
     HEAD,
+    CHECKPOINT,
     *PARTITION_NODES,
     *CAUSAL_NODES,
     MIGRATION,
@@ -369,6 +371,7 @@ RELATIONSHIPS = (
         ),
         aggregate=True,
     ),
+    *CHECKPOINT_RELATIONSHIPS,
     *PARTITION_RELATIONSHIPS,
     *CAUSAL_RELATIONSHIPS,
 )

@@ -4,6 +4,7 @@ from collections import defaultdict
 
 from oracle import RUN, synthetic_circuits
 
+from schema.checkpoint_model import CHECKPOINT_RELATIONSHIPS
 from schema.claims import Claim, Outcome, keep_claim, kept_claim
 from schema.database import Database
 from schema.hypotheses import Hypothesis, Measured, Result, keep, register
@@ -49,7 +50,7 @@ def test_nodes_hold_what_is_declared_and_nothing_else(database: Database):
         assert set.intersection(*keys) >= {each.name for each in properties if each.always}, label
     assert set(found) == set(LABELS) - {
         *("Node", "OtherNode", "Example"),  # only imports have the last two
-        *("Partition", "Module"),  # a command of their own makes them
+        *("Partition", "Module", "Checkpoint"),  # a command of their own makes them
     }
 
 
@@ -77,7 +78,10 @@ def test_relationships_hold_what_is_declared_and_nothing_else(database: Database
         assert set(row["keys"]) >= {each.name for each in properties if each.always}
     assert seen == set(declared) - {
         ("Example", "EXAMPLE_OF", "Feature"),
-        *((each.source, each.type, each.target) for each in PARTITION_RELATIONSHIPS),
+        *(
+            (each.source, each.type, each.target)
+            for each in (*PARTITION_RELATIONSHIPS, *CHECKPOINT_RELATIONSHIPS)
+        ),
     }
 
 

@@ -94,11 +94,11 @@ def identity(
     one: ReplacementModel, other: ReplacementModel, items: Sequence[Item], *, seed: int = 0
 ) -> Identity:
     """Whether equal layer and index mean the same feature for two checkpoints."""
-    fires = [_fires(model, items) for model in (one, other)]
+    firing = [fires(model, items) for model in (one, other)]
     generator = torch.Generator().manual_seed(seed)
     rows: list[Tensor] = []
     for layer in range(one.n_layers):
-        a, b = (each[:, layer] for each in fires)
+        a, b = (each[:, layer] for each in firing)
         alive = (a.any(0) & b.any(0)).nonzero().flatten()
         if len(alive) < 2:
             continue
@@ -127,7 +127,7 @@ def _derange(alive: Tensor, generator: torch.Generator) -> Tensor:
     return found
 
 
-def _fires(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
+def fires(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
     """(n_tokens, n_layers, n_features) bool, all prompts but their first tokens."""
     every: Places = lambda item, n_tokens: range(n_tokens)  # noqa: E731
     return torch.cat([dense[1:] > 0 for dense in activity(model, items, every)])

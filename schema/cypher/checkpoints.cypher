@@ -1,0 +1,19 @@
+// Which checkpoints of a training run are there, and how good is the model at each?
+// `atlas checkpoints load` writes them. $series: only this training run; $ids: only these; null: all. Scores are means
+// over the circuits of the checkpoint; n_correct of n_judged answers are right. The last columns say how far features
+// are still those of the checkpoint whose transcoders its own were started from (medians; null_: of other features).
+:param series => null;
+:param ids => null;
+
+MATCH (k:Checkpoint)-[:READ_BY]->(t:TranscoderSet)
+WHERE ($series IS NULL OR k.series = $series) AND ($ids IS NULL OR k.id IN $ids)
+OPTIONAL MATCH (k)-[s:STARTED_FROM]->(o:Checkpoint)
+CALL (t) {
+  MATCH (t)<-[:BY]-(c:Circuit)
+  RETURN count(c) AS n_circuits, count(c.correct) AS n_judged, count(CASE WHEN c.correct THEN 1 END) AS n_correct,
+         avg(c.replacement_score) AS replacement_score, avg(c.error_share) AS error_share
+}
+RETURN k.id AS key, k.series AS series, k.step AS step, t.id AS transcoders, n_circuits, n_judged, n_correct,
+       replacement_score, error_share, o.id AS started_from, s.cosine AS cosine, s.agreement AS agreement,
+       s.null_cosine AS null_cosine, s.null_agreement AS null_agreement, s.n_features AS n_features
+ORDER BY series, step, key

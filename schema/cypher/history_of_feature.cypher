@@ -1,0 +1,16 @@
+// What became of a feature over the checkpoints of its training run?
+// One row a checkpoint, by step: the feature of the same layer and index there, in how many of its circuits, and how
+// much it is the same as at `next_step`, the next checkpoint at which a circuit has it. `influence` is the mean over
+// the circuits that have it. No rows for features of transcoders that belong to no checkpoint.
+:param keys => ["some-transcoders@000000000000/0/1"];
+
+UNWIND $keys AS key
+MATCH (f:Feature {id: key})-[:IN]->(own:TranscoderSet)<-[:READ_BY]-(here:Checkpoint)
+MATCH (k:Checkpoint {series: here.series})-[:READ_BY]->(t:TranscoderSet)
+OPTIONAL MATCH (g:Feature {id: t.id + substring(f.id, size(own.id))})
+CALL (g) { MATCH (g)<-[u:USES]-() RETURN count(u) AS n_circuits, avg(u.influence) AS influence }
+OPTIONAL MATCH (g)-[s:SAME_AS]->(:Feature)-[:IN]->(:TranscoderSet)<-[:READ_BY]-(next:Checkpoint)
+RETURN key, k.id AS checkpoint, k.step AS step, g.id AS feature, n_circuits,
+       COUNT { (t)<-[:BY]-() } AS n_considered, influence, s.cosine AS cosine, s.agreement AS agreement,
+       next.step AS next_step
+ORDER BY key, step, checkpoint
