@@ -13,14 +13,14 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
-from strawberry.extensions import DisableIntrospection
+from strawberry.extensions import DisableIntrospection, ParserCache, ValidationCache
 from strawberry.http import GraphQLHTTPResponse
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import ExecutionContext
 
 from api.cost import WithinCost
 from api.errors import WithinLimits, presentable, refusal
-from api.limits import Limits
+from api.limits import Limits, size_rule
 from api.loaders import Context, Loaders
 from api.metrics import Metrics
 from api.query import Query
@@ -41,8 +41,12 @@ class _Schema(strawberry.Schema):
 def graphql_schema(limits: Limits | None = None) -> strawberry.Schema:
     """The GraphQL schema, with its limits on the size and cost of queries."""
     chosen = limits or Limits()
+    rule = size_rule(chosen)
     hidden = [] if chosen.introspection else [DisableIntrospection]
-    return _Schema(Query, extensions=[lambda: WithinLimits(chosen), lambda: WithinCost(chosen), *hidden])
+    # Scripts ask the same text again and again, with other variables.
+    known = [ParserCache, ValidationCache]
+    limited = [lambda: WithinLimits(chosen, rule), lambda: WithinCost(chosen)]
+    return _Schema(Query, extensions=[*limited, *hidden, *known])
 
 
 def html(name: str) -> str:

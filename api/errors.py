@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Iterator, Mapping
 
-from graphql import GraphQLError
+from graphql import GraphQLError, ValidationRule
 from starlette.responses import JSONResponse, Response
 from strawberry.extensions import AddValidationRules
 
-from api.limits import Limits, over_limit, size_rule
+from api.limits import Limits, over_limit
 from schema.errors import AtlasError, DatabaseError
 
 log = logging.getLogger("atlas.api")
@@ -53,8 +53,9 @@ def refusal(
 class WithinLimits(AddValidationRules):
     """Refuses query texts over the limits before they are run."""
 
-    def __init__(self, limits: Limits) -> None:
-        super().__init__([size_rule(limits)])
+    def __init__(self, limits: Limits, size: type[ValidationRule]) -> None:
+        """size: the rule of `api.limits.size_rule`; the same one each time, so that what passed is known."""
+        super().__init__([size])
         self._limits = limits
 
     def on_operation(self) -> Iterator[None]:

@@ -54,6 +54,7 @@ server.http.listen_address={host}:{http_port}
 server.http.advertised_address={host}:{http_port}
 server.https.enabled=false
 server.memory.pagecache.size={page_cache_mb}m
+server.bolt.connection_keep_alive_for_requests=OFF
 db.tx_log.preallocate=false
 db.tx_log.rotation.size=64m
 db.tx_log.rotation.retention_policy=256M size

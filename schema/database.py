@@ -4,6 +4,7 @@
 parameters; query text is always a literal of ours.
 """
 
+import asyncio
 import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
@@ -22,6 +23,8 @@ Parameters = Mapping[str, Any] | None
 Rows = list[dict[str, Any]]
 
 CONNECT_S = 5.0
+LATE_S = 10.0
+"""How long past its limit an answer is waited for: then the server is taken to be gone."""
 STREAMED_ROWS = 8
 """Rows that the driver asks for at a time when a query is streamed."""
 _ADDRESS = re.compile(r"(bolt|neo4j)(\+s|\+ssc)?://.")
@@ -162,15 +165,23 @@ class AsyncDatabase:
 
         Cancelling the task drops its connection, and with it Neo4j drops the query.
         """
-
-        @unit_of_work(timeout=timeout_s)
-        async def work(transaction: neo4j.AsyncManagedTransaction) -> Rows:
-            result = await transaction.run(text, _plain(parameters))
-            return [dict(record.items()) async for record in result]
-
+        late = None if timeout_s is None else timeout_s + LATE_S
         with _translated(self.uri, timeout_s):
-            async with self._driver.session(default_access_mode=neo4j.READ_ACCESS) as session:
-                return await session.execute_read(work)
+            try:
+                async with asyncio.timeout(late):
+                    try:
+                        return await self._run(text, parameters, timeout_s)
+                    except (ServiceUnavailable, SessionExpired):
+                        # The server was started anew and this connection was to the one before.
+                        return await self._run(text, parameters, timeout_s)
+            except TimeoutError as error:
+                raise ServiceUnavailable("it fell silent") from error
+
+    async def _run(self, text: str, parameters: Parameters, timeout_s: float | None) -> Rows:
+        """One message there and one back: a transaction that the driver opens by itself takes two more."""
+        async with self._driver.session(default_access_mode=neo4j.READ_ACCESS) as session:
+            result = await session.run(neo4j.Query(text, timeout=timeout_s), _plain(parameters))
+            return [dict(record.items()) async for record in result]
 
     async def stream(
         self, text: str, parameters: Parameters = None, *, timeout_s: float | None = None
