@@ -73,7 +73,7 @@ class Loaders:
 
     async def ask_page(self, question: Question[Answer], *, limit: int, **parameters: object) -> Answer:
         """The page that answers a question; such questions have exactly one row."""
-        self._spend(limit)
+        self.spend(limit)
         (page,) = await self.ask(question, limit=limit, **parameters)
         return page
 
@@ -115,7 +115,7 @@ class Loaders:
         if name not in self._loaders:
 
             async def load(keys: list[Hashable]) -> list[Any]:
-                self._spend(len(keys) * per_key)
+                self.spend(len(keys) * per_key)
                 found: defaultdict[Hashable, list[Any]] = defaultdict(list)
                 for row in await self.ask(question, keys=keys, **parameters):
                     found[_key(row.key)].append(row)
@@ -124,7 +124,7 @@ class Loaders:
             self._loaders[name] = DataLoader(load_fn=load)
         return self._loaders[name]
 
-    def _spend(self, rows: int) -> None:
+    def spend(self, rows: int) -> None:
         """Raises LimitError before a query that could bring more rows than the request has left."""
         if rows > self._rows_left:
             raise LimitError(

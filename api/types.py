@@ -13,7 +13,6 @@ from api.feature_facts import FeatureFacts
 from api.head_types import EffectHeads, head_parts
 from api.inputs import Kind, MinCircuits, checked_count, node_label
 from api.loaders import Info
-from api.token_types import CircuitTokens
 from api.types_plain import (
     NodeFacts,
     Prompt,
@@ -22,6 +21,7 @@ from api.types_plain import (
     TranscoderSet,
     columns,
 )
+from api.whole import CircuitWhole
 from schema import queries
 from schema.records import NodeKind
 
@@ -261,7 +261,7 @@ class SupernodeEffect:
 
 
 @strawberry.type(description="A pruned attribution graph of one prompt and one target.")
-class Circuit(CircuitTokens):
+class Circuit(CircuitWhole):
     prompt_id: strawberry.Private[str]
     set_id: strawberry.Private[str]
     run_id: strawberry.Private[str | None]

@@ -1,6 +1,6 @@
 """The same questions of the same database: our API beside @neo4j/graphql, in turns.
 
-    python -m bench.graphql_peer --home FOLDER [--samples 10] [--only WORD]
+    python -m bench.graphql_peer --home FOLDER [--samples 20] [--only WORD]
 
 FOLDER is an ATLAS_HOME that `bench/bulk.py` filled. The first call installs @neo4j/graphql with npm into
 `bench/neo4j_graphql`. The peer gets the fewest round trips that a question can do with, and what its client
@@ -28,7 +28,7 @@ from bench.questions import Sample
 from schema.database import Database
 
 PEER = Path(__file__).parent / "neo4j_graphql"
-WARM = 2
+WARM = 20
 TIMEOUT_S = 600
 
 
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--heap", type=int, default=3000)
-    parser.add_argument("--samples", type=int, default=10)
+    parser.add_argument("--samples", type=int, default=20)
     parser.add_argument("--only", default="")
     asked = parser.parse_args()
     address = start(asked.home, asked.heap)

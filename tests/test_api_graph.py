@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from oracle import RUN, TRANSCODERS, drives, effects, uses
 
+from api.limits import Limits
 from schema.records import Circuit, NodeKind
 
 pytest_plugins = ("api_asking",)
@@ -381,3 +382,52 @@ async def test_circuits_in_order(api, near, circuits, order, place):
 async def test_what_does_not_exist_is_null(api):
     data = await api('{ circuit(id: "none") { id } feature(id: "none/0/0") { id } }')
     assert data == {"circuit": None, "feature": None}
+
+
+async def test_a_whole_graph(api, near, circuits):
+    for circuit in circuits[:8]:
+        data = await api(
+            """query ($id: ID!) { circuit(id: $id) { graph { sources targets weights
+                 nodes { id kind layer position positionFromEnd index activation influence token probability
+                         feature } } } }""",
+            id=circuit.id,
+        )
+        graph = data["circuit"]["graph"]
+        nodes = [
+            {
+                "kind": node.kind.name,
+                "layer": node.layer,
+                "position": node.position,
+                "positionFromEnd": len(circuit.prompt.tokens) - 1 - node.position,
+                "index": None if node.index is None else str(node.index),
+                "activation": node.activation,
+                "influence": node.influence,
+                "token": node.token,
+                "probability": node.probability,
+            }
+            for node in circuit.nodes
+        ]
+        found = [{key: node[key] for key in nodes[0]} for node in graph["nodes"]]
+
+        def key(node: dict[str, Any]) -> tuple[str, ...]:
+            return tuple(str(node[name]) for name in ("kind", "layer", "position", "index"))
+
+        assert sorted(found, key=key) == near(sorted(nodes, key=key))
+        assert [(n["layer"], n["position"], n["id"]) for n in graph["nodes"]] == sorted(
+            (n["layer"], n["position"], n["id"]) for n in graph["nodes"]
+        )
+        for node in graph["nodes"]:
+            assert (node["feature"] is not None) == (node["kind"] == "FEATURE")
+            if node["feature"] is not None:
+                assert node["feature"].endswith(f"/{node['layer']}/{node['index']}")
+        place = {(n["kind"], n["layer"], n["position"], n["index"]): i for i, n in enumerate(graph["nodes"])}
+        places = [place[n["kind"], n["layer"], n["position"], n["index"]] for n in nodes]
+        edges = sorted((places[e.target], places[e.source], e.weight) for e in circuit.edges)
+        told = zip(graph["targets"], graph["sources"], graph["weights"], strict=True)
+        assert [list(each) for each in told] == near([list(each) for each in edges])
+
+
+async def test_whole_graphs_count_as_rows(api_with, circuits):
+    asked = "query ($id: ID!) { circuit(id: $id) { graph { weights } } }"
+    code, message, _ = await api_with(Limits(rows=len(circuits[0].nodes))).error(asked, id=circuits[0].id)
+    assert (code, "rows" in message) == ("OVER_LIMIT", True)

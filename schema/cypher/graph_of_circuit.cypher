@@ -1,0 +1,21 @@
+// What is the whole graph of a circuit: every node, and every direct effect as parallel lists of ids and numbers?
+:param keys => ["52fae534bf544daf8271"];
+
+UNWIND $keys AS key
+MATCH (c:Circuit {id: key})
+CALL (c) {
+  MATCH (c)-[:HAS]->(n:Node)
+  OPTIONAL MATCH (n)-[:INSTANCE_OF]->(f:Feature)
+  WITH n, f ORDER BY n.layer, n.position, n.id
+  RETURN collect([
+    n.id,
+    CASE WHEN n:FeatureNode THEN "feature" WHEN n:ErrorNode THEN "error" WHEN n:TokenNode THEN "token"
+         WHEN n:LogitNode THEN "logit" ELSE "other" END,
+    n.layer, n.position, n.position_from_end, n.index, n.activation, n.influence, n.cumulative, n.token,
+    n.probability, f.id]) AS nodes
+}
+CALL (c) {
+  MATCH (c)-[:HAS]->(t:Node)<-[e:ATTRIBUTES]-(s:Node)
+  RETURN collect(s.id) AS sources, collect(t.id) AS targets, collect(e.weight) AS weights
+}
+RETURN key, nodes, sources, targets, weights
