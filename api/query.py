@@ -43,6 +43,7 @@ from api.structure import StructureQuery
 from api.tokens import TokenQuery
 from api.types import Circuit, Feature, load_circuits, load_features
 from api.types_plain import Family
+from api.vectors import VectorQuery
 from schema import queries
 from schema.question import full_text, words_of
 from schema.records import NodeKind
@@ -70,6 +71,7 @@ class Query(
     FlowQuery,
     PresenceQuery,
     CheckpointQuery,
+    VectorQuery,
 ):
     @strawberry.field(description="One feature; null when no circuit in the database ever had it.")
     async def feature(

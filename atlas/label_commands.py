@@ -39,14 +39,16 @@ def examples(
 ) -> None:
     """Store for each feature of the atlas the contexts that it fires in most.
 
-    Its density in the corpus and the tokens that it promotes and suppresses are stored too.
+    Its density in the corpus and the tokens that it promotes and suppresses are stored too, and what it
+    writes, for `nearestFeatures`.
     """
     from atlas.database import Login
-    from ingest.labelling import CorpusSettings, write_examples
+    from ingest.labelling import CorpusSettings, write_examples, write_vectors
 
     with Login(Settings.load()).connect() as database:
         done = _pass(database, CorpusSettings(model, transcoders, corpus))
         n = write_examples(database, done, console=err)
+        write_vectors(database, done)
     out.print(
         f"{n} of the atlas's {len(done.features)} features fire in the corpus; their examples are stored.",
         soft_wrap=True,
@@ -72,10 +74,11 @@ def label(
     """Label each feature of the atlas by the tokens around its firings, and score the labels.
 
     A score is the balanced accuracy of predicting, from the label alone, where the feature fires in held-out
-    texts; beside it stands what labels of other features of its layer get.
+    texts; beside it stands what labels of other features of its layer get. Vectors of labels and of what
+    features write are stored too, for `similarLabels` and `nearestFeatures`.
     """
     from atlas.database import Login
-    from ingest.labelling import CorpusSettings, write_labels, write_model_labels
+    from ingest.labelling import CorpusSettings, write_labels, write_model_labels, write_vectors
     from ingest.labels.endpoint import Endpoint
 
     endpoint = None
@@ -93,6 +96,7 @@ def label(
             for problem in problems:
                 err.print(f"refused: {problem}", markup=False, soft_wrap=True)
             said = f"{n} labels of {endpoint.model} stored, {len(problems)} features without a usable answer."
+        write_vectors(database, done)
         database.settle()
     out.print(said, soft_wrap=True)
 

@@ -35,6 +35,7 @@ from schema.errors import EndpointError, InputError
 from schema.feature_labels import Evidence, LabelledFeature, features_of_set, load_labels
 from schema.feature_notes import load_notes
 from schema.records import Label
+from schema.vectors import keep_directions, keep_label_vectors
 
 METHOD = "token-rules-v1"
 MODEL_METHOD = "language-model-v1"
@@ -161,6 +162,20 @@ def write_examples(database: Database, done: Pass, *, console: Console) -> int:
         rows = [notes(done.model, done.found, key, done.set_id) for key in features[start : start + BATCH]]
         load_notes(database, rows, None)
     return sum(key in done.found.slices for key in features)
+
+
+def write_vectors(database: Database, done: Pass) -> int:
+    """Store what features of the atlas write, and vectors of all labels, to search by; how many features."""
+    by_layer: dict[int, list[int]] = {}
+    for each in done.features:
+        by_layer.setdefault(each.layer, []).append(each.index)
+    n = 0
+    for layer, indices in sorted(by_layer.items()):
+        rows = done.model.transcoders.decoder_rows(layer, torch.tensor(indices), torch.float32)
+        written = rows.sum(1).cpu().numpy()
+        n += keep_directions(database, done.set_id, [(layer, index) for index in indices], written)
+    keep_label_vectors(database)
+    return n
 
 
 def write_labels(database: Database, done: Pass, *, console: Console) -> LabelSummary:

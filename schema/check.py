@@ -79,6 +79,7 @@ def _schema(database: Database, repair: bool) -> Iterator[Finding]:
             yield from _doubled(database, node)
         wanted = [("RANGE", node.label, *names) for names in node.indexes]
         wanted += [("FULLTEXT", node.label, name) for _, name in node.full_text]
+        wanted += [("VECTOR", node.label, *filter(None, each[1:])) for each in node.vectors]
         for index in wanted:
             state = indexes.get(index)
             if state != "ONLINE":

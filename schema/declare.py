@@ -2,6 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
+
+VECTOR_SIZE = 256
+"""Numbers of every vector that is searched by."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,15 @@ def P(name: str, type_: str, about: str) -> Property:
     return Property(name, type_.rstrip("?"), about, always=not type_.endswith("?"))
 
 
+class Vector(NamedTuple):
+    """An index over vectors, by cosine."""
+
+    name: str
+    property: str
+    within: str | None = None
+    """The property that a search can be held to."""
+
+
 @dataclass(frozen=True)
 class NodeType:
     """One label."""
@@ -34,6 +47,7 @@ class NodeType:
     """Properties with a range index; each entry is one index."""
     full_text: tuple[tuple[str, str], ...] = ()
     """(name of the index, property) of full-text indexes."""
+    vectors: tuple[Vector, ...] = ()
 
     def schema(self) -> Iterator[str]:
         """The Cypher that creates the constraint and indexes; may run again."""
@@ -53,6 +67,15 @@ class NodeType:
             yield (
                 f"CREATE FULLTEXT INDEX {index} IF NOT EXISTS FOR (n:{self.label}) ON EACH [n.{field}] "
                 "OPTIONS {indexConfig: {`fulltext.eventually_consistent`: true}}"
+            )
+        for each in self.vectors:
+            held = f" WITH [n.{each.within}]" if each.within else ""
+            # A search held to one property is of Cypher 25. Quantized vectors would take less memory and find
+            # less.
+            yield (
+                f"CYPHER 25 CREATE VECTOR INDEX {each.name} IF NOT EXISTS FOR (n:{self.label}) "
+                f"ON n.{each.property}{held} OPTIONS {{indexConfig: {{`vector.dimensions`: {VECTOR_SIZE}, "
+                "`vector.similarity_function`: 'cosine', `vector.quantization.enabled`: false}}"
             )
 
 

@@ -66,6 +66,7 @@ MIGRATIONS = (
     Migration(7, "constraints of hypotheses and interventions", "schema", schema_statements),
     Migration(8, "constraints of claims", "schema", schema_statements),
     Migration(9, "constraints and indexes of checkpoints", "schema", schema_statements),
+    Migration(10, "indexes of vectors", "schema", schema_statements),
 )
 
 

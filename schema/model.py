@@ -6,7 +6,7 @@ the tests compare them with what a loaded database holds. Names are what people 
 
 from schema.causal_model import CAUSAL_NODES, CAUSAL_RELATIONSHIPS
 from schema.checkpoint_model import CHECKPOINT, CHECKPOINT_RELATIONSHIPS
-from schema.declare import NodeType, P, RelationshipType
+from schema.declare import NodeType, P, RelationshipType, Vector
 from schema.model_labels import EXAMPLE, LABEL
 from schema.partition_model import PARTITION_NODES, PARTITION_RELATIONSHIPS
 
@@ -57,8 +57,15 @@ FEATURE = NodeType(
         ),
         P("suppresses", "list of strings?", "tokens whose logits it lowers most, from the same"),
         P("density", "float?", "share of a corpus's tokens that it fires on, from the same"),
+        P(
+            "direction",
+            "list of floats?",
+            "what it writes, all layers summed, as a unit vector: `atlas label`",
+        ),
+        P("direction_of", "string?", "id of its set, where it has a direction"),
     ),
     indexes=(("layer", "index"), ("n_circuits",)),
+    vectors=(Vector("feature_direction", "direction", "direction_of"),),
 )
 
 PROMPT = NodeType(

@@ -1,6 +1,6 @@
 """The part of the graph model that says what features are: labels and examples."""
 
-from schema.declare import NodeType, P
+from schema.declare import NodeType, P, Vector
 
 LABEL = NodeType(
     "Label",
@@ -15,8 +15,10 @@ LABEL = NodeType(
         P("rule", "string?", "JSON: where it says that the feature fires; what was scored"),
         P("asked", "string?", "what a language model was asked"),
         P("answered", "string?", "what it answered, whole"),
+        P("vector", "list of floats?", "counts of its groups of letters, hashed: `atlas label`"),
     ),
     full_text=(("label_text", "text"),),
+    vectors=(Vector("label_vector", "vector"),),
 )
 
 EXAMPLE = NodeType(

@@ -29,6 +29,7 @@ def markdown() -> str:
             lines += _table(node.properties, node.key)
         indexed = [f"`{', '.join(names)}`" for names in node.indexes]
         indexed += [f"full text `{index}` over `{field}`" for index, field in node.full_text]
+        indexed += [f"vectors `{each.name}` over `{each.property}`" for each in node.vectors]
         if indexed:
             lines += [f"Indexed: {'; '.join(indexed)}.", ""]
     lines += ["## Relationships", ""]

@@ -99,7 +99,9 @@ def test_every_key_has_a_constraint_and_every_index_is_online(connection: Databa
     assert {row["state"] for row in indexes} == {"ONLINE"}
     assert {(row["type"], row["labelsOrTypes"][0], *row["properties"]) for row in indexes} == {
         ("RANGE", node.label, *names) for node in NODES for names in node.indexes
-    } | {("FULLTEXT", node.label, property_) for node in NODES for _, property_ in node.full_text}
+    } | {("FULLTEXT", node.label, property_) for node in NODES for _, property_ in node.full_text} | {
+        ("VECTOR", node.label, *filter(None, each[1:])) for node in NODES for each in node.vectors
+    }
 
 
 def test_statements_are_the_same_every_time():
