@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
@@ -23,6 +23,9 @@ from schema.database import AsyncDatabase
 from schema.errors import AtlasError
 from schema.queries import HEALTH
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
 
 def sdl() -> str:
     """The schema in the schema definition language, as `api/schema.graphql` has it."""
@@ -38,14 +41,19 @@ def _graphiql_files() -> list[BaseRoute]:
 
 
 def create_app(
-    database: AsyncDatabase, *, limits: Limits | None = None, token: str | None = None
+    database: AsyncDatabase,
+    *,
+    limits: Limits | None = None,
+    token: str | None = None,
+    tracing: "TracerProvider | None" = None,
 ) -> Starlette:
     """The API as an ASGI application that reads `database`, which stays the caller's to close.
 
-    token: what requests must carry as `Authorization: Bearer …`; None: nothing.
+    token: what requests must carry as `Authorization: Bearer …`; None: nothing. tracing: who gets the spans
+    of each query (`api.tracing`); the caller shuts it down.
     """
     chosen, metrics = limits or Limits(), Metrics()
-    schema, seats = graphql_schema(chosen), Seats(chosen.running, metrics)
+    schema, seats = graphql_schema(chosen, tracing), Seats(chosen.running, metrics)
     downloads = Downloads(database, schema, chosen, metrics, seats)
 
     async def home(request: Request) -> Response:

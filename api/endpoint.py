@@ -3,6 +3,7 @@
 import asyncio
 from importlib import resources
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import orjson
 import strawberry
@@ -25,7 +26,11 @@ from api.loaders import Context, Loaders
 from api.metrics import Metrics
 from api.query import Query
 from api.seats import Seats
+from api.tracing import traced
 from schema.database import AsyncDatabase
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 # A package of the files of GraphiQL alone: the page works without any other server.
 GRAPHIQL_PACKAGE = "graphene_django_graphiql_static"
@@ -38,15 +43,18 @@ class _Schema(strawberry.Schema):
         """Nothing here: `presentable` logs what needs logging, once."""
 
 
-def graphql_schema(limits: Limits | None = None) -> strawberry.Schema:
-    """The GraphQL schema, with its limits on the size and cost of queries."""
+def graphql_schema(
+    limits: Limits | None = None, tracing: "TracerProvider | None" = None
+) -> strawberry.Schema:
+    """The GraphQL schema, with its limits on the size and cost of queries. tracing: who gets the spans."""
     chosen = limits or Limits()
     rule = size_rule(chosen)
     hidden = [] if chosen.introspection else [DisableIntrospection]
     # Scripts ask the same text again and again, with other variables.
     known = [ParserCache, ValidationCache]
     limited = [lambda: WithinLimits(chosen, rule), lambda: WithinCost(chosen)]
-    return _Schema(Query, extensions=[*limited, *hidden, *known])
+    spans = [] if tracing is None else [traced(tracing)]
+    return _Schema(Query, extensions=[*spans, *limited, *hidden, *known])
 
 
 def html(name: str) -> str:

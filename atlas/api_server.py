@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 from rich.console import Console
@@ -14,10 +15,14 @@ from rich.console import Console
 from api.app import create_app
 from api.limits import Limits
 from api.logs import JsonLines
+from api.tracing import tracer_provider
 from atlas.database import Login
 from atlas.settings import Settings
 from schema.database import CONNECTIONS
 from schema.errors import AtlasError, InputError
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 SHUTDOWN_S = 25
 """How long answers may still take at the end: longer than a request may spend in the database."""
@@ -47,11 +52,12 @@ async def _run(
     token: str | None = None,
     limits: Limits | None = None,
     connections: int = CONNECTIONS,
+    tracing: "TracerProvider | None" = None,
 ) -> None:
     database = await login.connect_async(connections)
     try:
         config = uvicorn.Config(
-            create_app(database, token=token, limits=limits),
+            create_app(database, token=token, limits=limits, tracing=tracing),
             host=host,
             port=port,
             log_level="warning",
@@ -68,6 +74,8 @@ async def _run(
         await task
     finally:
         await database.close()
+        if tracing is not None:
+            tracing.shutdown()
 
 
 class Ready:
@@ -114,12 +122,14 @@ def serve(
     token_file: Path | None = None,
     limits: Limits | None = None,
     connections: int = CONNECTIONS,
+    otel_endpoint: str | None = None,
 ) -> None:
     """Serve until interrupted; answers that are being worked on are finished first.
 
     Raises InputError when the port is taken or the token cannot be used, DatabaseError when Neo4j says no.
     """
     token = None if token_file is None else read_token(token_file)
+    tracing = tracer_provider(otel_endpoint) if otel_endpoint or settings.traces else None
     login = Login(settings)
     check_port(host, port)
     with login.connect():
@@ -131,7 +141,7 @@ def serve(
             soft_wrap=True,
         )
     _log_json()
-    asyncio.run(_run(login, host, port, Ready(), token, limits, connections))
+    asyncio.run(_run(login, host, port, Ready(), token, limits, connections, tracing))
 
 
 @contextmanager

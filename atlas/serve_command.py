@@ -21,10 +21,30 @@ def serve(
         Path | None, typer.Option(help="A file with the token that requests must carry.")
     ] = None,
     introspection: Annotated[bool, typer.Option(help="Tell who asks the schema; GraphiQL needs it.")] = True,
-    running: Annotated[int, typer.Option(min=1, help="Queries at a time, at most.")] = 32,
+    running: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Queries at a time, at most; who comes when all seats are taken is told to try again (429). "
+            "More than the database has cores for only wait there.",
+        ),
+    ] = 32,
     connections: Annotated[
-        int, typer.Option(min=2, help="Connections to the database, at most; more than --running.")
+        int,
+        typer.Option(
+            min=2,
+            help="Connections to the database, at most: two for each of --running, and some to spare. They "
+            "are opened as needed; a database that other programs use, too, may want fewer.",
+        ),
     ] = 100,
+    otel_endpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Send traces to this OpenTelemetry collector (OTLP over HTTP), such as "
+            "http://localhost:4318. They hold queries and their arguments. Needs the extra `otel`.",
+            show_default="what OTEL_EXPORTER_OTLP_ENDPOINT says, else none",
+        ),
+    ] = None,
 ) -> None:
     """Serve the GraphQL API, with GraphiQL in the browser, until Ctrl-C.
 
@@ -47,4 +67,5 @@ def serve(
         token_file=token_file,
         limits=Limits(introspection=introspection, running=running),
         connections=connections,
+        otel_endpoint=otel_endpoint,
     )

@@ -5,6 +5,7 @@ NEO4J_URI             use this Neo4j instead of a local one (`bolt://…`, `neo4
 NEO4J_USERNAME        its user (default `neo4j`)
 NEO4J_PASSWORD        its password, or
 NEO4J_PASSWORD_FILE   a file that holds it
+OTEL_…                of OpenTelemetry: with an endpoint, `atlas serve` sends traces there
 ATLAS_API             address of the GraphQL API that `atlas query` asks (default `http://127.0.0.1:8000/graphql`)
 """
 
@@ -30,6 +31,8 @@ class Settings:
     neo4j_password: str | None
     api: str
     """Address of the GraphQL API for `atlas query`."""
+    traces: bool = False
+    """Whether OpenTelemetry's own variables name an endpoint for traces; its library reads them itself."""
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -59,4 +62,6 @@ class Settings:
             neo4j_user=env.get("NEO4J_USERNAME") or "neo4j",
             neo4j_password=password,
             api=env.get("ATLAS_API") or DEFAULT_API,
+            traces=env.get("OTEL_SDK_DISABLED", "").lower() != "true"
+            and any(env.get(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT") for kind in ("", "TRACES_")),
         )
