@@ -3,7 +3,8 @@
     python -m bench.downloads --home FOLDER [--question recurringEdges] [--arguments minCircuits=2]
 
 FOLDER is an ATLAS_HOME that `bench/bulk.py` filled. A circuit of 1 000 nodes and 20 000 effects is added to
-it, asked for as one GraphQL answer and as Arrow, and deleted again. The limit of 300 s on a download holds here too.
+it, asked for as one GraphQL answer and as Arrow, and deleted again. The limit of 300 s on a download holds
+here too.
 """
 
 import argparse
