@@ -204,6 +204,11 @@ def ingest(
     heads: Annotated[
         bool, typer.Option("--heads", help="Keep what each attention head carries of each edge and in all.")
     ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Instead of a file, take the jobs that are asked for over the API."),
+    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="With --watch: end when no job waits.")] = False,
 ) -> None:
     """Compute the attribution graph of each prompt and load it into Neo4j.
 
@@ -211,28 +216,29 @@ def ingest(
     Prompts that fail are named at the end and the exit code is 1; the others are loaded.
     """
     from atlas.database import Login
+    from atlas.watch_jobs import watch_jobs
     from ingest.engine.budget import parse_memory
     from ingest.engine.targets import DEFAULT, parse
     from ingest.run import IngestSettings
     from ingest.run import ingest as run
 
+    asked = IngestSettings(
+        prompts=prompts,
+        model=model,
+        transcoders=transcoders,
+        node_threshold=node_threshold,
+        edge_threshold=edge_threshold,
+        max_feature_nodes=max_feature_nodes,
+        target=DEFAULT if target is None else parse(target),
+        first_token=first_token,
+        memory=None if memory is None else parse_memory(memory),
+        heads=heads,
+    )
     with Login(Settings.load()).connect() as database:
-        summary = run(
-            database,
-            IngestSettings(
-                prompts=prompts,
-                model=model,
-                transcoders=transcoders,
-                node_threshold=node_threshold,
-                edge_threshold=edge_threshold,
-                max_feature_nodes=max_feature_nodes,
-                target=DEFAULT if target is None else parse(target),
-                first_token=first_token,
-                memory=None if memory is None else parse_memory(memory),
-                heads=heads,
-            ),
-            console=err,
-        )
+        if watch:
+            watch_jobs(database, asked, once=once, console=err)
+            return
+        summary = run(database, asked, console=err)
     for problem in summary.problems:
         _print_error(problem)
     out.print(summary.sentence(), soft_wrap=True)

@@ -5,7 +5,7 @@ by spaces. A bad line is remembered with its number and the rest goes on.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -77,16 +77,27 @@ def read_prompts(path: Path) -> PromptFile:
             (number, {"prompt": line}) for number, line in enumerate(text.splitlines(), 1) if line.strip()
         )
     result = PromptFile(path)
+    _read(result, rows)
+    if not result.prompts and not result.problems:
+        raise InputError(f"{path} holds no prompts", next_step='put one {"prompt": "…"} on each line')
+    return result
+
+
+def read_lines(lines: Sequence[str], name: str) -> PromptFile:
+    """Prompts from lines of JSON that are in no file; name: what errors call them."""
+    result = PromptFile(Path(name))
+    _read(result, _json_rows("\n".join(lines)))
+    return result
+
+
+def _read(result: PromptFile, rows: Iterable[tuple[int, object]]) -> None:
     for number, row in rows:
         try:
             result.prompts.append(_prompt(number, row))
         except InputError as error:
             result.problems.append(
-                InputError(f"{path.name}, line {number}: {error.what}", next_step=error.next_step)
+                InputError(f"{result.path.name}, line {number}: {error.what}", next_step=error.next_step)
             )
-    if not result.prompts and not result.problems:
-        raise InputError(f"{path} holds no prompts", next_step='put one {"prompt": "…"} on each line')
-    return result
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, object]]:

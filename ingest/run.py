@@ -15,11 +15,10 @@ it.
 
 import importlib.metadata
 import os
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -46,6 +45,7 @@ from ingest.engine.targets import DEFAULT, Named, Target, named, parse
 from ingest.heads import with_heads, with_qk
 from ingest.labels.namer import Namer
 from ingest.labels.supernodes import group_by_concept
+from ingest.loader import Loader
 from ingest.prompts import PromptLine, read_prompts
 from schema.database import Database
 from schema.errors import InputError
@@ -54,9 +54,6 @@ from schema.records import Circuit, Model, NodeKind, Prompt, Run, TranscoderSet,
 
 VERSIONS = ("circuit-atlas", "torch", "transformers")
 """Packages whose versions a run records."""
-
-QUEUE_SIZE = 8
-"""Circuits that may wait for the loading thread; bounds memory."""
 
 GROUP_SIZE = 16
 """Prompts that are attributed together."""
@@ -119,17 +116,57 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
         planner.submit(prepare, database)
         with console.status(f"Loading the model {settings.model.name} …"):
             model = ReplacementModel.load(settings.model, settings.transcoders)
-        work = _Work(model, settings)
+        work = Work(model, settings)
         jobs = work.jobs(file.prompts, summary.problems)
         there = present(database, [job.circuit_id for job in jobs])
         todo = [job for job in jobs if job.circuit_id not in there]
         summary.present = len(jobs) - len(todo)
         if todo:
             with _progress(console) as progress:
-                _ingest_all(database, work, jobs, todo, summary, progress)
+                counting = progress.add_task("counting features", total=len(jobs))
+                loading = progress.add_task("circuits", total=len(todo))
+                _ingest_all(
+                    *(database, work, jobs, todo, summary),
+                    counted=lambda: progress.advance(counting),
+                    done=lambda: progress.advance(loading),
+                )
             database.settle()
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def ingest_job(
+    database: Database,
+    work: "Work",
+    lines: list[PromptLine],
+    *,
+    name: str,
+    check: Callable[[], None],
+    step: Callable[[int], None],
+) -> tuple[Summary, list[str]]:
+    """The prompts of a job, as `ingest` does those of a file, with a model that is loaded already.
+
+    name: of the run, in place of the file's; check: called often; step: told, from another thread, how many
+    prompts are finished. Either stops the work by raising. Returns what was done and the circuits' ids.
+    """
+    started, summary = time.monotonic(), Summary()
+    jobs = work.jobs(lines, summary.problems)
+    there = present(database, [job.circuit_id for job in jobs])
+    todo = [job for job in jobs if job.circuit_id not in there]
+    summary.present = len(jobs) - len(todo)
+    n_done = len(lines) - len(todo)
+    step(n_done)
+
+    def done() -> None:
+        nonlocal n_done
+        n_done += 1
+        step(n_done)
+
+    if todo:
+        _ingest_all(*(database, work.called(name), jobs, todo, summary), counted=check, done=done)
+        database.settle()
+    summary.seconds = time.monotonic() - started
+    return summary, [job.circuit_id for job in jobs]
 
 
 def attribute_one(
@@ -162,7 +199,7 @@ def attribute_one(
         memory,
         heads,
     )
-    work = _Work(ReplacementModel.load(model, transcoders), settings)
+    work = Work(ReplacementModel.load(model, transcoders), settings)
     problems: list[Exception] = []
     jobs = work.jobs([PromptLine(1, prompt)], problems)
     if problems:
@@ -184,7 +221,7 @@ class _Job:
     circuit_id: str
 
 
-class _Work:
+class Work:
     """What all prompts of one call share."""
 
     def __init__(self, model: ReplacementModel, settings: IngestSettings) -> None:
@@ -192,6 +229,12 @@ class _Work:
         self.settings = settings
         self.model_record: Model = convert.model_record(model)
         self.transcoders_record: TranscoderSet = convert.transcoders_record(model, self.model_record.id)
+
+    def called(self, name: str) -> "Work":
+        """The same for a run of another name."""
+        other = copy(self)
+        other.settings = replace(self.settings, prompts=Path(name))
+        return other
 
     def run(self) -> Run:
         settings = self.settings
@@ -303,20 +346,25 @@ def _labelled(circuit: Circuit, namer: Namer) -> Circuit:
 
 
 def _ingest_all(
-    database: Database, work: _Work, jobs: list[_Job], todo: list[_Job], summary: Summary, progress: Progress
+    database: Database,
+    work: Work,
+    jobs: list[_Job],
+    todo: list[_Job],
+    summary: Summary,
+    *,
+    counted: Callable[[], None],
+    done: Callable[[], None],
 ) -> None:
-    counting = progress.add_task("counting features", total=len(jobs))
     # Over all prompts of the file, not only the missing ones: a resumed run gives the same labels.
-    namer = Namer.over(work.model, [job.encoded for job in jobs], advance=lambda: progress.advance(counting))
-    loading = progress.add_task("circuits", total=len(todo))
+    namer = Namer.over(work.model, [job.encoded for job in jobs], advance=counted)
     run = work.run()
 
     def load(circuit: Circuit) -> None:
         summary.loaded += load_circuit(database, circuit, run)
-        progress.advance(loading)
+        done()
 
     missing = {job.circuit_id for job in todo}
-    with _Loader(load) as loader:
+    with Loader(load) as loader:
         for start in range(0, len(jobs), GROUP_SIZE):
             group = jobs[start : start + GROUP_SIZE]
             if missing.isdisjoint(job.circuit_id for job in group):
@@ -328,43 +376,9 @@ def _ingest_all(
                     summary.problems.append(
                         InputError(f"line {job.line.line}: {graph.what}", next_step=graph.next_step)
                     )
-                    progress.advance(loading)
+                    done()
                     continue
                 loader.put(work.circuit(job, graph, work.prune(graph), namer))
-
-
-class _Loader:
-    """A thread that loads circuits in the order they come, while the next ones are computed."""
-
-    def __init__(self, load: Callable[[Circuit], None]) -> None:
-        self._load = load
-        self._queue: queue.Queue[Circuit | None] = queue.Queue(QUEUE_SIZE)
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name="loader", daemon=True)
-
-    def __enter__(self) -> "_Loader":
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._queue.put(None)
-        self._thread.join()
-        if error is None and self._error is not None:
-            raise self._error
-
-    def put(self, circuit: Circuit) -> None:
-        """Hand over a circuit; raises what the thread failed with, so that no more is computed in vain."""
-        if self._error is not None:
-            raise self._error
-        self._queue.put(circuit)
-
-    def _work(self) -> None:
-        while (circuit := self._queue.get()) is not None:
-            if self._error is None:
-                try:
-                    self._load(circuit)
-                except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
-                    self._error = error
 
 
 def _progress(console: Console) -> Progress:

@@ -67,6 +67,7 @@ MIGRATIONS = (
     Migration(8, "constraints of claims", "schema", schema_statements),
     Migration(9, "constraints and indexes of checkpoints", "schema", schema_statements),
     Migration(10, "indexes of vectors", "schema", schema_statements),
+    Migration(11, "constraints and indexes of jobs", "schema", schema_statements),
 )
 
 

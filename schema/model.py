@@ -7,6 +7,7 @@ the tests compare them with what a loaded database holds. Names are what people 
 from schema.causal_model import CAUSAL_NODES, CAUSAL_RELATIONSHIPS
 from schema.checkpoint_model import CHECKPOINT, CHECKPOINT_RELATIONSHIPS
 from schema.declare import NodeType, P, RelationshipType, Vector
+from schema.job_model import JOB_NODES, JOB_RELATIONSHIPS
 from schema.model_labels import EXAMPLE, LABEL
 from schema.partition_model import PARTITION_NODES, PARTITION_RELATIONSHIPS
 
@@ -282,6 +283,7 @@ NODES = (
     CHECKPOINT,
     *PARTITION_NODES,
     *CAUSAL_NODES,
+    *JOB_NODES,
     MIGRATION,
 )
 
@@ -381,6 +383,7 @@ RELATIONSHIPS = (
     *CHECKPOINT_RELATIONSHIPS,
     *PARTITION_RELATIONSHIPS,
     *CAUSAL_RELATIONSHIPS,
+    *JOB_RELATIONSHIPS,
 )
 
 

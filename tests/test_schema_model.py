@@ -9,6 +9,7 @@ from schema.claims import Claim, Outcome, keep_claim, kept_claim
 from schema.database import Database
 from schema.hypotheses import Hypothesis, Measured, Result, keep, register
 from schema.interventions import Kept, keep_diagnosis
+from schema.jobs import Wanted, finish, request, take
 from schema.ledger import Entry
 from schema.load import load_circuit
 from schema.model import NODES, RELATIONSHIPS, schema_statements
@@ -34,6 +35,10 @@ def load(database: Database) -> None:
     measured = [(test._replace(id="y", share=None, stands_for=None), found["circuit"], [found["feature"]])]
     keep_claim(database, asked, Outcome(-0.5, -1.0, 0.0, 0.5, 0.1), measured)
     assert kept_claim(database, asked.id) == asked
+    job = request(database, [Wanted("a b")], "me")
+    taken = take(database, "worker")
+    assert taken is not None
+    finish(database, job, "worker", circuits=[found["circuit"]], problems=[])
 
 
 def test_nodes_hold_what_is_declared_and_nothing_else(database: Database):
