@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 SINCE  ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
 
-.PHONY: demo test check changes docs performance lock organism help clean
+.PHONY: demo test check changes docs questions performance lock organism help clean
 
 help:
 	@echo "make demo      set up, ingest the bundled prompts, serve the API, print three answers and three studies"
@@ -15,7 +15,8 @@ help:
 	@echo "make test      set up, run every check and test"
 	@echo "make check     linters, types and import contracts only"
 	@echo "make changes   name what the GraphQL schema breaks since the last release (SINCE=v0.1.0: since that one)"
-	@echo "make docs      write the generated pages again: docs/graph-model.md and api/schema.graphql"
+	@echo "make docs      write the generated pages again: docs/graph-model.md, api/schema.graphql and docs/questions"
+	@echo "make questions ask the atlas in ATLAS_HOME every question of docs/questions and write their answers again"
 	@echo "make performance  measure attribution: docs/performance.md, and the pair with circuit-tracer"
 	@echo "make organism  train the bundled model and its transcoders again (about an hour)"
 	@echo "make lock      write requirements.txt again from pyproject.toml"

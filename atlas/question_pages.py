@@ -1,0 +1,194 @@
+"""A page for each question: its GraphQL query, the answer it gives, and the Cypher that answers it.
+
+    python -m atlas.question_pages [--folder docs/questions] [--keep-answers]
+
+Asks the queries of `questions.graphql` of the atlas in ATLAS_HOME and writes one page each, with a table of
+contents; with --keep-answers, nothing is asked, and only the rest is written again. Titles are the questions
+at the top of the Cypher files, the descriptions those of the schema.
+"""
+
+import argparse
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx2
+from graphql import FieldNode, GraphQLField, OperationDefinitionNode, build_schema, parse, print_ast
+
+from api.app import create_app, sdl
+from atlas.database import Login
+from atlas.settings import Settings
+from schema.database import AsyncDatabase, Parameters, Rows
+from schema.errors import AtlasError
+
+FOLDER = Path(__file__).parents[1] / "docs" / "questions"
+QUERIES = "questions.graphql"
+CYPHER = Path(__file__).parents[1] / "schema" / "cypher"
+LOOKUPS = ("_by_id", "unknown", "considered")
+"""Ends of the names of files that only look up what an answer names: shown last."""
+
+
+class Asked(NamedTuple):
+    """One query of the file."""
+
+    name: str
+    field: str
+    """The root field it asks."""
+    remark: str
+    query: str
+
+
+class Listening:
+    """A database that remembers which texts were sent to it."""
+
+    def __init__(self, database: AsyncDatabase) -> None:
+        self.database = database
+        self.texts: list[str] = []
+
+    async def read(self, text: str, parameters: Parameters = None, *, timeout_s: float | None = None) -> Rows:
+        self.texts.append(text)
+        return await self.database.read(text, parameters, timeout_s=timeout_s)
+
+
+def queries(text: str) -> list[Asked]:
+    """The operations of a file, each with the comment above it."""
+    found, end = [], 0
+    for node in parse(text).definitions:
+        assert isinstance(node, OperationDefinitionNode)
+        assert node.name is not None
+        assert node.loc is not None
+        (root,) = node.selection_set.selections
+        assert isinstance(root, FieldNode)
+        remark = " ".join(line.lstrip("# ") for line in text[end : node.loc.start].split("\n") if line)
+        found.append(Asked(node.name.value, root.name.value, remark, print_ast(node)))
+        end = node.loc.end
+    return found
+
+
+def page(asked: Asked, answer: dict[str, Any], cypher: list[str], field: GraphQLField) -> str:
+    """The page in Markdown. cypher: files by name, the one that answers first."""
+    arguments = [f"| `{name}` | {_cell(each.description)} |" for name, each in field.args.items()]
+    table = ["| argument | |", "|---|---|", *arguments, ""] if arguments else []
+    lines = [
+        f"# {title(cypher[0])}",
+        "",
+        *([asked.remark, ""] if asked.remark else []),
+        f"`{asked.field}`: {field.description}",
+        "",
+        *table,
+        "```graphql",
+        asked.query,
+        "```",
+        "",
+        "The demo answers (numbers rounded):",
+        "",
+        "```json",
+        json.dumps(answer, indent=2, ensure_ascii=False),
+        "```",
+        "",
+    ]
+    for name in cypher:
+        lines += [f"## `schema/cypher/{name}.cypher`", "", "```cypher", _read(name).strip(), "```", ""]
+    return "\n".join(lines)
+
+
+def _cell(text: str | None) -> str:
+    """Text of a cell of a Markdown table."""
+    return (text or "").replace("|", "\\|").replace("\n", " ")
+
+
+def rounded(value: Any) -> Any:
+    """An answer whose numbers have at most six decimals."""
+    match value:
+        case dict():
+            return {key: rounded(each) for key, each in value.items()}
+        case list():
+            return [rounded(each) for each in value]
+        case float():
+            return round(value, 6)
+    return value
+
+
+def kept(asked: Asked, old: str, field: GraphQLField) -> str:
+    """The page again, with the answer and the files that it had."""
+    answer = re.search(r"```json\n(.*?)\n```", old, re.DOTALL)
+    assert answer is not None
+    files = re.findall(r"^## `schema/cypher/(\w+)\.cypher`$", old, re.MULTILINE)
+    return page(asked, json.loads(answer[1]), files, field)
+
+
+def title(name: str) -> str:
+    """The question at the top of a Cypher file."""
+    return _read(name).split("\n", 1)[0].removeprefix("// ")
+
+
+def _read(name: str) -> str:
+    return (CYPHER / f"{name}.cypher").read_text(encoding="utf-8")
+
+
+def _names(texts: list[str]) -> list[str]:
+    """The Cypher files that were sent, lookups last."""
+    files = {path.stem: path.read_text(encoding="utf-8") for path in CYPHER.glob("*.cypher")}
+    body = {name: text.split(";\n\n", 1)[-1].strip() for name, text in files.items()}
+    found = dict.fromkeys(name for text in texts for name in body if text.endswith(body[name]))
+    return sorted(found, key=lambda name: name.endswith(LOOKUPS))
+
+
+def with_fields(folder: Path) -> list[tuple[Asked, GraphQLField]]:
+    """Each query with the field of the schema that it asks."""
+    root = build_schema(sdl()).query_type
+    assert root is not None
+    asked = queries((folder / QUERIES).read_text(encoding="utf-8"))
+    return [(each, root.fields[each.field]) for each in asked]
+
+
+async def write(settings: Settings, folder: Path) -> list[str]:
+    """Ask everything and write the pages; the lines of the table of contents.
+
+    Raises AtlasError for a query that is refused.
+    """
+    contents = []
+    async with await Login(settings).connect_async() as database:
+        listening = Listening(database)
+        app = create_app(listening)  # type: ignore[arg-type]  # it only reads
+        async with httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=app), base_url="http://atlas"
+        ) as http:
+            for each, field in with_fields(folder):
+                listening.texts.clear()
+                answer = (await http.post("/graphql", json={"query": each.query})).json()
+                if "errors" in answer:
+                    raise AtlasError(
+                        f"{each.name}: {answer['errors'][0]['message']}",
+                        next_step=f"mend it in {folder / QUERIES}, or ingest and label the bundled prompts",
+                    )
+                names = _names(listening.texts)
+                text = page(each, rounded(answer["data"]), names, field)
+                (folder / f"{each.name}.md").write_text(text, encoding="utf-8")
+                contents.append(f"- [{title(names[0])}]({each.name}.md) `{each.field}`")
+    head = (
+        "# Questions\n\nEach with a query that runs as shown, what the demo answers (after `atlas label` and "
+        "`atlas modules compute`), and its\nCypher. Made by `make questions` from `questions.graphql`, the "
+        "schema and `schema/cypher`.\n\n"
+    )
+    (folder / "README.md").write_text(head + "\n".join(contents) + "\n", encoding="utf-8")
+    return contents
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--keep-answers", action="store_true")
+    given = parser.parse_args()
+    if given.keep_answers:
+        for each, field in with_fields(given.folder):
+            path = given.folder / f"{each.name}.md"
+            path.write_text(kept(each, path.read_text(encoding="utf-8"), field), encoding="utf-8")
+    else:
+        print(f"{len(asyncio.run(write(Settings.load(), given.folder)))} pages")
+
+
+if __name__ == "__main__":
+    main()
