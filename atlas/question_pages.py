@@ -4,7 +4,7 @@
 
 Asks the queries of `questions.graphql` of the atlas in ATLAS_HOME and writes one page each, with a table of
 contents; with --keep-answers, nothing is asked, and only the rest is written again. Titles are the questions
-at the top of the Cypher files, the descriptions those of the schema.
+at the top of the queries or else of the Cypher files, the descriptions those of the schema.
 """
 
 import argparse
@@ -36,6 +36,8 @@ class Asked(NamedTuple):
     name: str
     field: str
     """The root field it asks."""
+    title: str | None
+    """None: that of its first Cypher file."""
     remark: str
     query: str
 
@@ -62,7 +64,9 @@ def queries(text: str) -> list[Asked]:
         (root,) = node.selection_set.selections
         assert isinstance(root, FieldNode)
         remark = " ".join(line.lstrip("# ") for line in text[end : node.loc.start].split("\n") if line)
-        found.append(Asked(node.name.value, root.name.value, remark, print_ast(node)))
+        heading = re.match(r"[^.?]*\?", remark)
+        rest = remark[heading.end() :].strip() if heading else remark
+        found.append(Asked(node.name.value, root.name.value, heading and heading[0], rest, print_ast(node)))
         end = node.loc.end
     return found
 
@@ -72,7 +76,7 @@ def page(asked: Asked, answer: dict[str, Any], cypher: list[str], field: GraphQL
     arguments = [f"| `{name}` | {_cell(each.description)} |" for name, each in field.args.items()]
     table = ["| argument | |", "|---|---|", *arguments, ""] if arguments else []
     lines = [
-        f"# {title(cypher[0])}",
+        f"# {asked.title or title(cypher[0])}",
         "",
         *([asked.remark, ""] if asked.remark else []),
         f"`{asked.field}`: {field.description}",
@@ -167,7 +171,7 @@ async def write(settings: Settings, folder: Path) -> list[str]:
                 names = _names(listening.texts)
                 text = page(each, rounded(answer["data"]), names, field)
                 (folder / f"{each.name}.md").write_text(text, encoding="utf-8")
-                contents.append(f"- [{title(names[0])}]({each.name}.md) `{each.field}`")
+                contents.append(f"- [{each.title or title(names[0])}]({each.name}.md) `{each.field}`")
     head = (
         "# Questions\n\nEach with a query that runs as shown, what the demo answers (after `atlas label` and "
         "`atlas modules compute`), and its\nCypher. Made by `make questions` from `questions.graphql`, the "

@@ -1,0 +1,227 @@
+"""Cross-prompt questions of an atlas beside a polars script over the same circuits as a folder of JSON files.
+
+    python -m bench.polars_folder --home FOLDER [--samples 5] [--only WORD] [--files FOLDER]
+
+FOLDER is an ATLAS_HOME with circuits of one transcoder set. Its circuits are first written as graph JSON, as
+`atlas export` does, into --files (left there: a second call takes them as they are). Ours is one GraphQL
+query over HTTP. The script reads the files each time, as a script does that is started for one question
+(`cold`); `warm` leaves the reading out, as in a notebook that holds all frames. Answers are compared each
+time, and each ratio is of the script's median time to ours.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import httpx2
+import orjson
+import polars as pl
+
+from bench.graphql_peer import asking
+from bench.homes import start
+from bench.peer_joins import Answer, Ask, check_same, our_contrast, our_recurring, our_shared
+from bench.query_latency import draw, served
+from bench.questions import PAGE, Sample
+from schema.circuits import read_circuit
+from schema.database import Database
+from schema.graph_json import to_json
+
+WARM = 3
+
+
+class Frames(NamedTuple):
+    """What a script reads of a folder."""
+
+    circuits: pl.DataFrame
+    """circuit, family"""
+    uses: pl.DataFrame
+    """circuit, feature, influence: summed over positions"""
+    links: pl.DataFrame
+    """circuit, source, target (features), weight: summed over positions"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--heap", type=int, default=3000)
+    parser.add_argument("--samples", type=int, default=5)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--files", type=Path)
+    asked = parser.parse_args()
+    address = start(asked.home, asked.heap)
+    with tempfile.TemporaryDirectory() as folder:
+        files = asked.files or Path(folder)
+        with Database.connect(address.bolt_uri, address.user, address.password) as database:
+            samples = draw(database, asked.samples + WARM)
+            size = write(database, files)
+        print(f"{len(list(files.glob('*.json')))} circuits, {size / 1e6:.0f} MB of JSON")
+        print(f"{'first page of 20, p50 ms':32} {'ours':>8} {'cold':>10} {'':7} {'warm':>9}")
+        held = read(files)
+        with served(asked.home) as url, httpx2.Client(timeout=120) as http:
+            for name, ours, theirs in PAIRS:
+                if asked.only in name:
+                    race(name, ours, theirs, asking(http, url + "/graphql"), samples, files, held)
+
+
+def write(database: Database, files: Path) -> int:
+    """Every circuit as graph JSON, unless it is there; bytes in all."""
+    files.mkdir(parents=True, exist_ok=True)
+    for row in database.read("MATCH (c:Circuit) RETURN c.id AS id"):
+        path = files / f"{row['id']}.json"
+        if not path.exists():
+            path.write_bytes(orjson.dumps(to_json(read_circuit(database, row["id"]))))
+    return sum(path.stat().st_size for path in files.glob("*.json"))
+
+
+def read(files: Path, links: bool = True) -> Frames:
+    """The frames. links: whether they are wanted, too."""
+    circuits, uses, edges = [], [], []
+    for path in files.glob("*.json"):
+        graph = orjson.loads(path.read_bytes())
+        circuit, made_with = path.stem, graph["metadata"]["atlas"]["transcoders"]
+        name = f"{made_with['name']}@{made_with['revision'][:12]}"
+        circuits.append((circuit, graph["metadata"]["atlas"]["prompt"].get("family")))
+        ids = {}
+        for node in graph["nodes"]:
+            if node["feature_type"] == "cross layer transcoder":
+                layer, index, _ = node["node_id"].split("_")
+                ids[node["node_id"]] = feature = f"{name}/{layer}/{index}"
+                uses.append((circuit, feature, node["raw_influence"]))
+        if links:
+            edges += [
+                (circuit, ids[link["source"]], ids[link["target"]], link["weight"])
+                for link in graph["links"]
+                if link["source"] in ids and link["target"] in ids
+            ]
+    return Frames(
+        pl.DataFrame(circuits, ["circuit", "family"], orient="row"),
+        pl.DataFrame(uses, ["circuit", "feature", "influence"], orient="row")
+        .group_by("circuit", "feature")
+        .agg(pl.col("influence").sum()),
+        pl.DataFrame(edges, _LINKS, orient="row")
+        .group_by("circuit", "source", "target")
+        .agg(pl.col("weight").sum()),
+    )
+
+
+_LINKS = {"circuit": pl.String, "source": pl.String, "target": pl.String, "weight": pl.Float64}
+
+
+def shared(frames: Frames, sample: Sample) -> Answer:
+    inside = len(sample.circuits)
+    outside = len(frames.circuits) - inside
+    mine = pl.col("circuit").is_in(sample.circuits)
+    rows = (
+        frames.uses.group_by("feature")
+        .agg(mine.sum().alias("n"), pl.col("influence").filter(mine).mean(), pl.len().alias("all"))
+        .filter(pl.col("n") >= 2)
+        .with_columns(((pl.col("all") - pl.col("n")) / outside).alias("share"))
+        .with_columns(pl.when(pl.col("share") > 0).then(pl.col("n") / inside / pl.col("share")).alias("lift"))
+        .sort("n", "influence", "feature", descending=[True, True, False])
+        .head(PAGE)
+    )
+    return rows.select("feature", "n", "influence", "lift").rows()
+
+
+def contrast(frames: Frames, sample: Sample) -> Answer:
+    """AUROC by ranks: each feature's influences in the two sets, 0 where a circuit lacks it."""
+    positive, negative = len(sample.circuits), len(sample.others)
+    used = frames.uses.filter(pl.col("circuit").is_in([*sample.circuits, *sample.others])).with_columns(
+        pl.col("circuit").is_in(sample.circuits).alias("mine")
+    )
+    # Those that lack the feature rank below all that have it, and tie with each other.
+    absent = positive + negative - pl.len()
+    rows = (
+        used.with_columns(pl.col("influence").rank("average").over("feature").alias("rank"))
+        .group_by("feature")
+        .agg(
+            pl.col("rank").filter(pl.col("mine")).sum().alias("ranks"),
+            pl.col("mine").sum().alias("a"),
+            (~pl.col("mine")).sum().alias("b"),
+            absent.alias("absent"),
+        )
+        .filter(pl.col("a") + pl.col("b") >= 2)
+        .with_columns(
+            (
+                pl.col("ranks")
+                + pl.col("a") * pl.col("absent")
+                + (positive - pl.col("a")) * (pl.col("absent") + 1) / 2
+            ).alias("ranks")
+        )
+        .with_columns(
+            ((pl.col("ranks") - positive * (positive + 1) / 2) / (positive * negative)).alias("auroc"),
+            pl.when(pl.col("b") > 0).then(pl.col("a") * negative / (positive * pl.col("b"))).alias("lift"),
+        )
+        .with_columns((pl.col("auroc") - 0.5).abs().round(12).alias("far"))
+        .sort("far", "a", "b", "feature", descending=[True, True, False, False])
+        .head(PAGE)
+    )
+    return rows.select("feature", "auroc", "lift").rows()
+
+
+def check(name: str, ours: Answer, theirs: Answer) -> None:
+    """As `check_same`. A contrast is ranked by the distance of AUROC from 0.5, which many features share: the
+    distances are compared in order, and the rest for the features that both pages have."""
+    if name.startswith("contrast"):
+        both = {row[0] for row in ours} & {row[0] for row in theirs}
+        check_same(name, *(sorted(row for row in each if row[0] in both) for each in (ours, theirs)))
+        ours, theirs = ([(row[0], round(abs(row[1] - 0.5), 9)) for row in each] for each in (ours, theirs))
+    check_same(name, ours, theirs)
+
+
+def recurring(frames: Frames, sample: Sample) -> Answer:
+    of_family = frames.circuits.filter(pl.col("family") == sample.family).select("circuit")
+    rows = (
+        frames.links.join(of_family, on="circuit")
+        .group_by("source", "target")
+        .agg(pl.len().alias("n"), pl.col("weight").mean())
+        .filter(pl.col("n") >= 2)
+        .with_columns(pl.col("weight").abs().alias("size"))
+        .sort("n", "size", "source", "target", descending=[True, True, False, False])
+        .head(PAGE)
+    )
+    return [((row["source"], row["target"]), row["n"], row["weight"]) for row in rows.to_dicts()]
+
+
+PAIRS: tuple[tuple[str, Callable[[Ask, Sample], Answer], Callable[[Frames, Sample], Answer]], ...] = (
+    ("shared features of 20 circuits", our_shared, shared),
+    ("contrast of 20 and 20 circuits", our_contrast, contrast),
+    ("recurring edges of a family", our_recurring, recurring),
+)
+
+
+def race(
+    name: str,
+    ours: Callable[[Ask, Sample], Answer],
+    theirs: Callable[[Frames, Sample], Answer],
+    ask: Ask,
+    samples: list[Sample],
+    files: Path,
+    held: Frames,
+) -> None:
+    """In turns; the first few are not counted."""
+    times: dict[str, list[float]] = {"ours": [], "cold": [], "warm": []}
+
+    def timed(side: str, work: Callable[[], Answer]) -> Answer:
+        begin = time.perf_counter()
+        answer = work()
+        times[side].append(1e3 * (time.perf_counter() - begin))
+        return answer
+
+    for number, sample in enumerate(samples):
+        our = timed("ours", lambda sample=sample: ours(ask, sample))  # type: ignore[misc]
+        check(name, our, timed("warm", lambda sample=sample: theirs(held, sample)))  # type: ignore[misc]
+        if number >= WARM:
+            links = theirs is recurring
+            cold = timed("cold", lambda sample=sample, links=links: theirs(read(files, links), sample))  # type: ignore[misc]
+            check(name, our, cold)
+    p50, warm, cold = median(times["ours"][WARM:]), median(times["warm"][WARM:]), median(times["cold"])
+    print(f"{name:32} {p50:8.1f} {cold:10.1f} {cold / p50:6.1f}x {warm:9.1f} {warm / p50:6.1f}x", flush=True)
+
+
+if __name__ == "__main__":
+    main()
