@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from api.console import console_routes
 from api.downloads import Downloads
 from api.endpoint import GRAPHIQL_PACKAGE, Endpoint, graphql_schema, html
 from api.limits import Limits
@@ -86,6 +87,7 @@ def create_app(
             Route("/graphql", Endpoint(database, schema, chosen, metrics, seats)),
             Route("/export", downloads),
             Route("/export/{name}", downloads),
+            *console_routes(),
             *_graphiql_files(),
         ],
         middleware=[Middleware(Watch, metrics, token)],

@@ -9,6 +9,7 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.console import GUIDE, STYLE
 from api.errors import refusal
 from api.metrics import Metrics
 
@@ -16,7 +17,7 @@ log = logging.getLogger("atlas.access")
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _PATHS = ("/", "/graphql", "/healthz", "/readyz", "/metrics", "/export")
-_OPEN = ("/", "/healthz", "/readyz")
+_OPEN = ("/", "/healthz", "/readyz", GUIDE, STYLE)
 
 
 class Watch:

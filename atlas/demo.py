@@ -100,6 +100,8 @@ def _addresses(settings: Settings, console: Console, api: str, browser: str | No
         console.print(
             f"               connect to {login.uri}; queries to paste are in docs/console.md", soft_wrap=True
         )
+        guide = api.replace("127.0.0.1", "localhost").removesuffix("/graphql") + "/guide.html"
+        console.print(f"               and type there  :guide {guide}", soft_wrap=True)
     console.print("Scripts        examples/, and `.venv/bin/atlas query FILE.graphql --table`")
     console.print("Stop           Ctrl-C (the data stays; the next `make demo` takes seconds)")
 

@@ -1,8 +1,8 @@
 """A question to the database as a value: a Cypher file in `schema/cypher`, and the type of its rows.
 
 Two tiny runners, `ask` and `ask_async`, run any of them: nothing is written twice. The files can be pasted
-into the Neo4j console: their `:param` lines set sample values there, and are left out here. Values from
-outside travel as parameters, never as text of a query.
+into the Neo4j console: their `:param` lines set sample values there, and the comment on top shows what these
+give; both are left out here. Values from outside travel as parameters, never as text of a query.
 """
 
 import re
@@ -15,6 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from schema.database import AsyncDatabase, Database
 from schema.errors import InputError
+from schema.sample_answers import ANSWER
 
 Row = TypeVar("Row")
 Record = Mapping[str, Any]
@@ -37,8 +38,8 @@ class Question(Generic[Row]):
 
     @cached_property
     def text(self) -> str:
-        """The Cypher that is sent: the file without its `:param` lines."""
-        return _PARAM.sub("", self.file).strip()
+        """The Cypher that is sent: the file without its `:param` lines and sample answer."""
+        return _PARAM.sub("", ANSWER.sub("", self.file)).strip()
 
     @cached_property
     def samples(self) -> dict[str, str]:

@@ -2,7 +2,9 @@
 // $filter: what they must be like; what is null (or, for tags, empty) asks nothing. It is one map, so that the plan
 // does not depend on what is given. `text` is a full-text query over the prompts.
 // $order: family (then the prompt's text), replacement, completeness (both best first) or error (lowest share first).
-:param filter => {tags: [], min_tags: 0, correct: true, min_replacement: 0.5};
+// Sample answer: total | rows
+//   60 | ["5b0f05d06620cfdb5c69", "b81fea54d67738f23a9b", … 18 more]
+:param filter => {families: ["multi-step"], tags: [], min_tags: 0, correct: true, min_replacement: 0.5};
 :param order => "family";
 :param skip => 0;
 :param limit => 20;

@@ -1,6 +1,8 @@
 // How many circuits have both of two features: where the effect of one on the other could be seen?
 // $families: only circuits of these; null: all.
-:param keys => [["some-transcoders@000000000000/0/1", "some-transcoders@000000000000/1/2"]];
+// Sample answer: key | both
+//   ["organism-clt@552ee159aac5/0/1066", "organism-clt@552ee159aac5/2/585"] | 6
+:param keys => [["organism-clt@552ee159aac5/0/1066", "organism-clt@552ee159aac5/2/585"]];
 :param families => null;
 
 UNWIND $keys AS key

@@ -1,5 +1,10 @@
 // In which circuits does a feature take part, the most influential first?
-:param keys => ["some-transcoders@000000000000/0/1"];
+// Sample answer: key | total | rows
+//   "organism-clt@552ee159aac5/0/1066" | 11 | [{circuit: "52fae534bf544daf8271", feature:
+//     "organism-clt@552ee159aac5/0/1066", positions: [9], activation: 3.21, influence: 0.12}, {circuit:
+//     "8e0a2cde1f7dea1c9d1c", feature: "organism-clt@552ee159aac5/0/1066", positions: [9], activation: 3.19,
+//     influence: 0.111}, … 9 more]
+:param keys => ["organism-clt@552ee159aac5/0/1066"];
 :param skip => 0;
 :param limit => 20;
 

@@ -1,7 +1,10 @@
 // In which circuits does a text that `search` found occur, those where it carries most influence first?
 // Each key is a kind (prompt, label, supernode or token) and a text. Influence: of a label that of its features, of a
 // supernode that of its members, of a token that of its embeddings (null where it is only the answer); of a prompt unknown.
-:param keys => [["label", "capital"]];
+// Sample answer: key | total | rows
+//   ["supernode", "say texas"] | 8 | [{circuit: "52fae534bf544daf8271", influence: 0.177}, {circuit:
+//     "8e0a2cde1f7dea1c9d1c", influence: 0.16}, … 6 more]
+:param keys => [["supernode", "say texas"]];
 :param skip => 0;
 :param limit => 20;
 

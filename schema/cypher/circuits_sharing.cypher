@@ -2,7 +2,13 @@
 // A circuit must use at least $needed of $features (1: any of them; the length of the list: all), each with at least
 // $min_influence when that is given and, when $kind is given, acting directly on a node of that label: FeatureNode or
 // LogitNode. $circuits restricts the answer. Most features first, then by summed influence.
-:param features => ["some-transcoders@000000000000/0/1"];
+// Sample answer: total | rows
+//   11 | [{circuit: "52fae534bf544daf8271", uses: [{circuit: "52fae534bf544daf8271", feature:
+//     "organism-clt@552ee159aac5/0/1066", positions: [9], activation: 3.21, influence: 0.12}], influence: 0.12},
+//     {circuit: "8e0a2cde1f7dea1c9d1c", uses: [{circuit: "8e0a2cde1f7dea1c9d1c", feature:
+//     "organism-clt@552ee159aac5/0/1066", positions: [9], activation: 3.19, influence: 0.111}], influence: 0.111}, …
+//     9 more]
+:param features => ["organism-clt@552ee159aac5/0/1066"];
 :param needed => 1;
 :param min_influence => null;
 :param kind => null;

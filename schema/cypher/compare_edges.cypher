@@ -2,8 +2,13 @@
 // $align: free (wherever in the prompt the features stand), position (both ends at the same positions) or from_end (both
 // ends at the same distances from the end of the prompt). Effects that align are added up. $part: a (only in circuit a),
 // b (only in b), both, or flipped (in both, with opposite signs). `difference` is the weight in a minus that in b.
-:param a => "00000000000000000000";
-:param b => "00000000000000000001";
+// Sample answer: total | rows
+//   10 | [{weight_a: 0.525, source_place: null, weight_b: 0.428, difference: 0.0976, source:
+//     "organism-clt@552ee159aac5/0/540", target_place: null, target: "organism-clt@552ee159aac5/3/1260"}, {weight_a:
+//     0.325, source_place: null, weight_b: 0.248, difference: 0.0768, source: "organism-clt@552ee159aac5/0/222",
+//     target_place: null, target: "organism-clt@552ee159aac5/3/1260"}, … 8 more]
+:param a => "52fae534bf544daf8271";
+:param b => "1cde8d853f36a0d8b206";
 :param align => "free";
 :param part => "both";
 :param skip => 0;

@@ -2,8 +2,13 @@
 // $align: free (wherever in the prompt they stand), position (at the same position) or from_end (at the same distance
 // from the end of the prompt). Occurrences of a feature that align count as one. $part: a (only in circuit a), b (only
 // in b) or both. `difference` is the influence in a minus that in b.
-:param a => "00000000000000000000";
-:param b => "00000000000000000001";
+// Sample answer: total | rows
+//   11 | [{positions_b: [9], positions_a: [9], feature: "organism-clt@552ee159aac5/3/1260", activation_a: 3.92,
+//     influence_b: 0.0657, activation_b: 4.05, influence_a: 0.0315, difference: -0.0343, place: null}, {positions_b:
+//     [2], positions_a: [2], feature: "organism-clt@552ee159aac5/0/31", activation_a: 2.05, influence_b: 0.0201,
+//     activation_b: 2.05, influence_a: 0.0258, difference: 0.00576, place: null}, … 9 more]
+:param a => "52fae534bf544daf8271";
+:param b => "1cde8d853f36a0d8b206";
 :param align => "free";
 :param part => "both";
 :param skip => 0;

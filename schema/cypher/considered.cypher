@@ -2,8 +2,11 @@
 // What is given combines with AND: a circuit is one of $circuits (when given), of one of $families (when given), made
 // with one of $transcoders (when given), and its prompt has at least $min_tags of $tags: 1 means any of them, the length
 // of the list means all of them. One row for each combination of settings, with the ids of its circuits.
+// Sample answer: transcoders | target | node_threshold | edge_threshold | max_feature_nodes | dtype | circuits
+//   "organism-clt@552ee159aac5" | "salient-logits(10, 0.95)" | 0.8 | 0.98 | null | "float32" |
+//     ["0e38e9f9c5c9a236f7bd", "026e0f62f6b68348ac81", … 58 more]
 :param circuits => null;
-:param families => null;
+:param families => ["multi-step"];
 :param tags => [];
 :param min_tags => 0;
 :param transcoders => null;

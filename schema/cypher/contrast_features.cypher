@@ -4,8 +4,13 @@
 // next. Only circuits made with the feature's own transcoder set count. A feature must be in at least $min_circuits of
 // both sets together. $order: auroc (highest first), separation (furthest from 0.5 first) or lift (share of the
 // positive over share of the negative circuits, features that no negative circuit has first).
-:param positive => ["00000000000000000000"];
-:param negative => ["00000000000000000001"];
+// Sample answer: total | rows
+//   28 | [{with_positive: 2, with_negative: 0, name: "organism-clt@552ee159aac5/0/1066", lift: null, n_negative: 2,
+//     n_positive: 2, mean_negative: null, mean_positive: 0.112, auroc: 1}, {with_positive: 2, with_negative: 0, name:
+//     "organism-clt@552ee159aac5/0/163", lift: null, n_negative: 2, n_positive: 2, mean_negative: null,
+//     mean_positive: 0.0455, auroc: 1}, … 18 more]
+:param positive => ["52fae534bf544daf8271", "0f7c5439903d76471e7c"];
+:param negative => ["1cde8d853f36a0d8b206", "8e418496945b97a93d0a"];
 :param min_circuits => 2;
 :param order => "separation";
 :param skip => 0;

@@ -1,8 +1,12 @@
 // Which groups of features, by their name, tell two sets of circuits apart?
 // A group's influence in a circuit is that of all members of the supernodes of its name. Only circuits that have any
 // supernode count: in others nobody has grouped features yet. Otherwise as in contrast_features.cypher.
-:param positive => ["00000000000000000000"];
-:param negative => ["00000000000000000001"];
+// Sample answer: total | rows
+//   4 | [{with_positive: 2, with_negative: 0, name: "say texas", lift: null, n_negative: 2, n_positive: 2,
+//     mean_negative: null, mean_positive: 0.158, auroc: 1}, {with_positive: 2, with_negative: 2, name: "capital",
+//     lift: 1, n_negative: 2, n_positive: 2, mean_negative: 0.144, mean_positive: 0.166, auroc: 1}, … 2 more]
+:param positive => ["52fae534bf544daf8271", "0f7c5439903d76471e7c"];
+:param negative => ["1cde8d853f36a0d8b206", "8e418496945b97a93d0a"];
 :param min_circuits => 2;
 :param order => "separation";
 :param skip => 0;

@@ -1,6 +1,11 @@
 // What do circuits claim of their features, and what does ablating them show?
 // A feature is important when it has at least $min_share of its circuit's feature influence, and has an effect when p is
 // at most $level. $edges: least shares of the bands. One row for each family, band and cell; $families null: all.
+// Sample answer: family | n_circuits | band | important | effective | n | stands_for | size
+//   "multi-step" | 2 | 0 | true | false | 1 | 1 | 0.326
+//   "multi-step" | 2 | 1 | true | false | 4 | 21 | 2.29
+//   "multi-step" | 2 | 2 | true | true | 1 | 9.5 | 0.181
+//   … 2 more rows
 :param families => null;
 :param min_share => 0.01;
 :param level => 0.05;

@@ -1,6 +1,12 @@
 // Which direct effects does a circuit have, the strongest first?
 // $source_kind and $target_kind: FeatureNode, ErrorNode, TokenNode, LogitNode, or null for all four.
-:param keys => ["00000000000000000000"];
+// Sample answer: key | total | rows
+//   "52fae534bf544daf8271" | 106 | [{head_weights: [-0.00663, -0.00397, … 1 more], weight: 4.19, share: 0.131,
+//     source: "52fae534bf544daf8271/feature:1:9:707", heads: ["5/3", "5/1", … 1 more], target:
+//     "52fae534bf544daf8271/logit:6:9:259"}, {head_weights: [1.15, 0.936, … 1 more], weight: 3.63, share: 0.888,
+//     source: "52fae534bf544daf8271/token:-1:2:347", heads: ["0/0", "0/3", … 1 more], target:
+//     "52fae534bf544daf8271/feature:0:2:540"}, … 18 more]
+:param keys => ["52fae534bf544daf8271"];
 :param source_kind => null;
 :param target_kind => null;
 :param skip => 0;

@@ -1,6 +1,8 @@
 // Which features are there, by label, layer and family, and in how many circuits do they take part?
 // $search is a full-text query over the labels. With $family, only circuits of that family are counted.
 // $order: circuits (most first), influence (highest mean first) or layer (then by index).
+// Sample answer: total | rows
+//   1503 | ["organism-clt@552ee159aac5/0/718", "organism-clt@552ee159aac5/0/208", … 18 more]
 :param search => null;
 :param layer => null;
 :param family => null;

@@ -1,5 +1,7 @@
 // What is known of these features, and in how many circuits do they take part?
-:param keys => ["some-transcoders@000000000000/0/1"];
+// Sample answer: key | layer | number | transcoders | circuits
+//   "organism-clt@552ee159aac5/0/1066" | 0 | 1066 | "organism-clt@552ee159aac5" | 11
+:param keys => ["organism-clt@552ee159aac5/0/1066"];
 
 UNWIND $keys AS key
 MATCH (f:Feature {id: key})-[:IN]->(t:TranscoderSet)

@@ -1,5 +1,9 @@
 // Which features does a circuit use, free of position, the most influential first?
-:param keys => ["00000000000000000000"];
+// Sample answer: key | total | rows
+//   "52fae534bf544daf8271" | 22 | [{circuit: "52fae534bf544daf8271", feature: "organism-clt@552ee159aac5/1/707",
+//     positions: [9], activation: 4.44, influence: 0.137}, {circuit: "52fae534bf544daf8271", feature:
+//     "organism-clt@552ee159aac5/0/1066", positions: [9], activation: 3.21, influence: 0.12}, … 18 more]
+:param keys => ["52fae534bf544daf8271"];
 :param skip => 0;
 :param limit => 20;
 

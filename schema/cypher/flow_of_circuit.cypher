@@ -1,5 +1,12 @@
 // Which nodes and direct effects does a circuit have, whole, so that sums over paths can be taken?
-:param keys => ["00000000000000000000"];
+// Sample answer: key | nodes | sources | targets | weights
+//   "52fae534bf544daf8271" | [{kind: "TokenNode", probability: null, id: "52fae534bf544daf8271/token:-1:0:0",
+//     position: 0, activation: null, token: "<bos>"}, {kind: "TokenNode", probability: null, id:
+//     "52fae534bf544daf8271/token:-1:1:1084", position: 1, activation: null, token: "the"}, … 33 more] |
+//     ["52fae534bf544daf8271/token:-1:8:414", "52fae534bf544daf8271/token:-1:8:414", … 104 more] |
+//     ["52fae534bf544daf8271/feature:0:9:1066", "52fae534bf544daf8271/feature:0:9:32", … 104 more] | [1.26, 0.429, …
+//     104 more]
+:param keys => ["52fae534bf544daf8271"];
 
 UNWIND $keys AS key
 MATCH (c:Circuit {id: key})

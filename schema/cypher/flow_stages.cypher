@@ -2,6 +2,9 @@
 // Stages are thirds of the model's layers (early, middle, late), then the logits. What a feature or logit carries is
 // split over its inputs by their share in the unpruned graph; what is missing to 1 came from inputs that were pruned away.
 // Means over the n_considered of n_circuits whose influences, shares and layers are all known. $families null: all.
+// Sample answer: n_circuits | n_considered | flows
+//   366 | 366 | [{stage: "early", source: "early", influence: 0.0552}, {stage: "early", source: "errors", influence:
+//     0.00716}, … 19 more]
 :param families => null;
 
 OPTIONAL MATCH (c:Circuit)-[:OF_PROMPT]->(p:Prompt)

@@ -1,6 +1,11 @@
 // Through which attention heads does a circuit run, and how much of its influence?
 // No rows: it was loaded without heads.
-:param keys => ["00000000000000000000"];
+// Sample answer: key | layer | head | net | gross
+//   "52fae534bf544daf8271" | 0 | 0 | 0.138 | 0.146
+//   "52fae534bf544daf8271" | 3 | 2 | 0.143 | 0.143
+//   "52fae534bf544daf8271" | 0 | 1 | 0.135 | 0.139
+//   … 21 more rows
+:param keys => ["52fae534bf544daf8271"];
 
 UNWIND $keys AS key
 MATCH (:Circuit {id: key})-[u:RUNS_THROUGH]->(h:Head)

@@ -2,7 +2,7 @@
 // One row a checkpoint, by step: the feature of the same layer and index there, in how many of its circuits, and how
 // much it is the same as at `next_step`, the next checkpoint at which a circuit has it. `influence` is the mean over
 // the circuits that have it. No rows for features of transcoders that belong to no checkpoint.
-:param keys => ["some-transcoders@000000000000/0/1"];
+:param keys => ["organism-clt@552ee159aac5/0/1066"];
 
 UNWIND $keys AS key
 MATCH (f:Feature {id: key})-[:IN]->(own:TranscoderSet)<-[:READ_BY]-(here:Checkpoint)

@@ -2,6 +2,11 @@
 // $by: frequency (share of the circuits of its set that have it), influence (summed over circuits) or degree (how many
 // features it drives or is driven by). A feature is dense when more than $dense_above of the circuits have it; $dense:
 // true only these, false none of them, null both. At least $min_circuits circuits must have it.
+// Sample answer: total | rows
+//   2012 | [{n_circuits: 61, feature: "organism-clt@552ee159aac5/0/718", drives: 274, n_considered: 366, driven_by:
+//     0, dense: false, influence: 1.49, frequency: 0.167}, {n_circuits: 59, feature:
+//     "organism-clt@552ee159aac5/0/208", drives: 329, n_considered: 366, driven_by: 0, dense: false, influence: 2.05,
+//     frequency: 0.161}, … 18 more]
 :param by => "frequency";
 :param dense => null;
 :param dense_above => 0.5;

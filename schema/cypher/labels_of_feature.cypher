@@ -1,5 +1,8 @@
 // What do people and programs say that a feature is? A person's word first, then by score.
-:param keys => ["some-transcoders@000000000000/0/1"];
+// Sample answer: key | id | text | method | author | score | null_score
+//   "organism-clt@552ee159aac5/0/1066" | "8e32c31df35a76d59e0c" | "say texas: fires on is 76%, / 9%, country 3%;
+//     promotes texa…" | "token-statistics-v1" | "atlas" | null | null
+:param keys => ["organism-clt@552ee159aac5/0/1066"];
 
 UNWIND $keys AS key
 MATCH (l:Label)-[:LABELS]->(:Feature {id: key})

@@ -1,5 +1,9 @@
 // What does measuring interventions on a circuit take: its prompt, its answer, and the features it kept and pruned?
-:param keys => ["00000000000000000000"];
+// Sample answer: key | text | token_ids | special_first_token | target_position | logit | token_id | token | uses | pruned
+//   "52fae534bf544daf8271" | "the capital of the state containing north dallas is" | [0, 1084, … 8 more] | true | 9 |
+//     "52fae534bf544daf8271/logit:6:9:259" | 259 | "austin" | [{number: 31, layer: 0, influence: 0.0258}, {number:
+//     32, layer: 0, influence: 0.0187}, … 20 more] | [1029, 12290, … 259 more]
+:param keys => ["52fae534bf544daf8271"];
 
 UNWIND $keys AS key
 MATCH (c:Circuit {id: key})-[:OF_PROMPT]->(p:Prompt)

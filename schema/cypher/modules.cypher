@@ -2,6 +2,19 @@
 // `atlas modules compute` finds them. $partition: one such computation; $transcoders: the newest of this set; both null:
 // the newest of all. The share in a family is of the influence that all features of the set carry there. $strongest: how
 // many members of each module, those with most weight inside it first.
+// Sample answer: total | rows | partition
+//   12 | [{number: 0, within: 0.709, strongest: [{feature: "organism-clt@552ee159aac5/0/867", strength: 29.7},
+//     {feature: "organism-clt@552ee159aac5/0/374", strength: 23.7}, … 8 more], id: "77a0d51638a888010704/0",
+//     families: [{n_considered: 48, share: 0.305, family: "chain-of-thought", n_features: 214, influence: 13.9},
+//     {n_considered: 32, share: 0.303, family: "entities", n_features: 100, influence: 6.39}, … 6 more], n_features:
+//     245}, {number: 1, within: 0.783, strongest: [{feature: "organism-clt@552ee159aac5/0/975", strength: 108},
+//     {feature: "organism-clt@552ee159aac5/4/705", strength: 100}, … 8 more], id: "77a0d51638a888010704/1", families:
+//     [{n_considered: 40, share: 0.498, family: "arithmetic", n_features: 198, influence: 24.5}, {n_considered: 48,
+//     share: 0.0513, family: "chain-of-thought", n_features: 53, influence: 2.34}, … 6 more], n_features: 204}, … 10
+//     more] | {method: "leiden, igraph 1.0.0", seed: 0, resolution: 1, min_circuits: 2, n_features: 1339, null_sd:
+//     0.00187, modularity: 0.691, n_effects: 14085, null_mean: 0.341, n_modules: 12, transcoders:
+//     "organism-clt@552ee159aac5", id: "77a0d51638a888010704", n_null: 20, computed_at:
+//     2026-11-23T21:26:44.482000000+00:00}
 :param partition => null;
 :param transcoders => null;
 :param strongest => 10;

@@ -1,5 +1,8 @@
 // What is known of these nodes of circuits?
-:param keys => ["00000000000000000000/feature:0:1:2"];
+// Sample answer: key | kind | layer | position | position_from_end | number | activation | influence | cumulative | token | probability | feature
+//   "52fae534bf544daf8271/feature:0:9:1217" | "feature" | 0 | 9 | 0 | 1217 | 1.27 | 0.0339 | 0.596 | null | null |
+//     "organism-clt@552ee159aac5/0/1217"
+:param keys => ["52fae534bf544daf8271/feature:0:9:1217"];
 
 UNWIND $keys AS key
 MATCH (n:Node {id: key})

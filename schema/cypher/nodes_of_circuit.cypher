@@ -1,6 +1,9 @@
 // Which nodes does a circuit have, the most influential first?
 // $kind: FeatureNode, ErrorNode, TokenNode, LogitNode, or null for all four.
-:param keys => ["00000000000000000000"];
+// Sample answer: key | total | rows
+//   "52fae534bf544daf8271" | 22 | ["52fae534bf544daf8271/feature:1:9:707", "52fae534bf544daf8271/feature:0:9:1066", …
+//     18 more]
+:param keys => ["52fae534bf544daf8271"];
 :param kind => "FeatureNode";
 :param min_influence => null;
 :param skip => 0;

@@ -1,6 +1,8 @@
 // On what share of a corpus's tokens does a feature fire, and which tokens does it promote and suppress?
 // From `atlas examples` or feature files; absent before.
-:param keys => ["some-transcoders@000000000000/0/1"];
+// Sample answer: key | density | promotes | suppresses
+//   "organism-clt@552ee159aac5/0/1066" | 0.00654 | ["texas", "austin", … 8 more] | ["right", "sec", … 8 more]
+:param keys => ["organism-clt@552ee159aac5/0/1066"];
 
 UNWIND $keys AS key
 MATCH (f:Feature {id: key})

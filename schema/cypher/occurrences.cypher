@@ -1,7 +1,10 @@
 // Where in a circuit does a feature stand, and to which logits does it lead directly?
 // Each key is a circuit and a feature. One row for each position. Both ends are looked up before the hop between them,
 // because a common feature is in far more circuits than a circuit has features.
-:param keys => [["00000000000000000000", "some-transcoders@000000000000/0/1"]];
+// Sample answer: key | node | position | position_from_end | token | activation | influence | logits
+//   ["52fae534bf544daf8271", "organism-clt@552ee159aac5/0/1066"] | "52fae534bf544daf8271/feature:0:9:1066" | 9 | 0 |
+//     "is" | 3.21 | 0.12 | [{node: "52fae534bf544daf8271/logit:6:9:259", weight: 1.96, share: 0.0612}]
+:param keys => [["52fae534bf544daf8271", "organism-clt@552ee159aac5/0/1066"]];
 
 UNWIND $keys AS key
 MATCH (p:Prompt)<-[:OF_PROMPT]-(c:Circuit {id: key[0]})-[u:USES]->(f:Feature {id: key[1]})

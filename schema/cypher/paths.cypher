@@ -4,11 +4,16 @@
 // $max_length effects, each of at least $min_weight in size. `product` multiplies their signed weights; `flow`
 // multiplies their shares of the input of what they act on, with the sign of the product: what part of the target comes
 // this way. At most $bound chains are looked at; total is $bound + 1 when there are more.
-:param circuits => ["00000000000000000000"];
+// Sample answer: total | rows
+//   26 | [{product: 8.6, nodes: ["52fae534bf544daf8271/token:-1:8:414", "52fae534bf544daf8271/feature:0:9:1066", … 2
+//     more], circuit: "52fae534bf544daf8271", weights: [1.26, 1.63, … 1 more], flow: 0.0115}, {product: 5.72, nodes:
+//     ["52fae534bf544daf8271/token:-1:8:414", "52fae534bf544daf8271/feature:0:9:1283", … 2 more], circuit:
+//     "52fae534bf544daf8271", weights: [1.79, 0.763, … 1 more], flow: 0.00863}, … 18 more]
+:param circuits => ["52fae534bf544daf8271"];
 :param source_kind => "token";
-:param source => "the";
+:param source => "dallas";
 :param target_kind => "logit";
-:param target => "capital";
+:param target => "austin";
 :param max_length => 3;
 :param min_weight => 0.01;
 :param bound => 100000;

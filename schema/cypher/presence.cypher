@@ -2,8 +2,11 @@
 // Absent is not zero. Each feature comes with its transcoder set and with $number: index x 1024 + layer, as circuits list
 // what they pruned and left unselected; number null: of a component that no such list holds. One row for each feature and
 // state, the circuits by id.
-:param circuits => ["00000000000000000000"];
-:param features => [{id: "some-transcoders@000000000000/0/1", set: "some-transcoders@000000000000", number: 1024}];
+// Sample answer: feature | state | circuits
+//   "organism-clt@552ee159aac5/0/1066" | "inactive" | ["1cde8d853f36a0d8b206"]
+//   "organism-clt@552ee159aac5/0/1066" | "kept" | ["52fae534bf544daf8271"]
+:param circuits => ["52fae534bf544daf8271", "1cde8d853f36a0d8b206"];
+:param features => [{id: "organism-clt@552ee159aac5/0/1066", set: "organism-clt@552ee159aac5", number: 1091584}];
 
 UNWIND $features AS asked
 OPTIONAL MATCH (f:Feature {id: asked.id})

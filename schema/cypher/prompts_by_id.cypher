@@ -1,5 +1,9 @@
 // What is known of these prompts?
-:param keys => ["00000000000000000000"];
+// Sample answer: key | text | tokens | token_ids | expected | split | pair | family | tags
+//   "df67c3dfb7af4bd9dceb" | "the capital of the state containing north dallas is" | ["<bos>", "the", … 8 more] | [0,
+//     1084, … 8 more] | "austin" | "train" | "capital texas/california 1" | "multi-step" | ["answer:austin",
+//     "ask:capital", … 2 more]
+:param keys => ["df67c3dfb7af4bd9dceb"];
 
 UNWIND $keys AS key
 MATCH (p:Prompt {id: key})

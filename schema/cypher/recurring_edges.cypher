@@ -1,6 +1,10 @@
 // Which features does a feature drive ($direction "out"), or is it driven by ($direction "in"), in how many circuits?
 // The denominator of n_circuits, the circuits that have both features, is what circuits_of_both.cypher counts.
-:param keys => ["some-transcoders@000000000000/0/1"];
+// Sample answer: key | total | rows
+//   "organism-clt@552ee159aac5/0/1066" | 16 | [{sd: 0.334, n_circuits: 6, feature: "organism-clt@552ee159aac5/1/707",
+//     sign_consistency: 1, mean: 1.27}, {sd: 0.161, n_circuits: 6, feature: "organism-clt@552ee159aac5/1/786",
+//     sign_consistency: 1, mean: 0.61}, … 14 more]
+:param keys => ["organism-clt@552ee159aac5/0/1066"];
 :param direction => "out";
 :param min_circuits => 1;
 :param skip => 0;

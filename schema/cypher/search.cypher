@@ -2,9 +2,13 @@
 // $text is a full-text query; $words are its lower-case words, which a token must begin with, one of them. $kinds: prompt,
 // label, supernode, token. One row for each text: in how many circuits it occurs and, for labels, of how many features it
 // is one. Texts that are $exact (in lower case) come first, then those in most circuits.
-:param text => "+(\"capital\" capital*)";
-:param words => ["capital"];
-:param exact => "capital";
+// Sample answer: total | rows
+//   22 | [{n_circuits: 20, kind: "label", text: "say chile: fires on / 37%, : 27%, warm 9%; promotes chile, …",
+//     n_features: 1}, {n_circuits: 19, kind: "label", text: "say texas: fires on : 23%, capital 15%, / 10%; promotes
+//     tex…", n_features: 1}, … 18 more]
+:param text => "+(\"texas\" texas*)";
+:param words => ["texas"];
+:param exact => "texas";
 :param kinds => ["prompt", "label", "supernode", "token"];
 :param skip => 0;
 :param limit => 20;

@@ -7,7 +7,12 @@
 // "support/n_inside/support_outside/n_outside" to the p-value, which Cypher has no function for).
 // `tested` counts the features of the inside by these four numbers, before any of the filters; n_tested counts all
 // features of the inside and the outside: how many tests a correction of the p-values has to reckon with.
-:param inside => ["00000000000000000000", "00000000000000000001"];
+// Sample answer: total | rows | tested | n_tested
+//   19 | [{feature: "organism-clt@552ee159aac5/1/707", lift: 72.8, support_outside: 5, support: 2, n_outside: 364,
+//     influence: 0.134, n_inside: 2}, {feature: "organism-clt@552ee159aac5/0/1066", lift: 40.4, support_outside: 9,
+//     support: 2, n_outside: 364, influence: 0.112, n_inside: 2}, … 17 more] | [[2, 2, … 3 more], [2, 2, … 3 more], …
+//     17 more] | 2012
+:param inside => ["52fae534bf544daf8271", "0f7c5439903d76471e7c"];
 :param outside => null;
 :param min_circuits => 2;
 :param max_outside => null;

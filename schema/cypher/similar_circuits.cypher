@@ -5,7 +5,10 @@
 // unknown influence do not count). Looked at are the $candidates circuits that share most weight with this one, by its
 // rarest features: as many as are together used $budget times, and at least one. $among restricts the answer to these
 // circuits.
-:param circuit => "00000000000000000000";
+// Sample answer: total | rows
+//   110 | [{circuit: "5b0f05d06620cfdb5c69", similarity: 0.684, n_common: 20}, {circuit: "0f7c5439903d76471e7c",
+//     similarity: 0.654, n_common: 19}, … 18 more]
+:param circuit => "52fae534bf544daf8271";
 :param metric => "jaccard";
 :param among => null;
 :param candidates => 200;

@@ -1,7 +1,12 @@
 // Which effects of one feature on another do two similar circuits share, those that say most first?
 // Each key names two circuits. An effect weighs log(circuits of the set / circuits that have it) times the smaller of
 // its two |weights|, each the sum over positions; effects with opposite signs are left out.
-:param keys => [["00000000000000000000", "00000000000000000001"]];
+// Sample answer: key | total | rows
+//   ["52fae534bf544daf8271", "0f7c5439903d76471e7c"] | 21 | [{weight_a: 1.63, weight_b: 1.28, weight: 5.28, source:
+//     "organism-clt@552ee159aac5/0/1066", target: "organism-clt@552ee159aac5/1/707"}, {weight_a: 0.785, weight_b:
+//     0.62, weight: 2.55, source: "organism-clt@552ee159aac5/0/1066", target: "organism-clt@552ee159aac5/1/786"}, … 3
+//     more]
+:param keys => [["52fae534bf544daf8271", "0f7c5439903d76471e7c"]];
 :param skip => 0;
 :param limit => 5;
 

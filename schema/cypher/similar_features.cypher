@@ -1,7 +1,11 @@
 // Which features make two circuits similar, those that say most first?
 // Each key names two circuits. A feature weighs log(circuits of its set / circuits that have it), as in
 // similar_circuits.cypher; features that all circuits have are left out.
-:param keys => [["00000000000000000000", "00000000000000000001"]];
+// Sample answer: key | total | rows
+//   ["52fae534bf544daf8271", "0f7c5439903d76471e7c"] | 19 | [{feature: "organism-clt@552ee159aac5/0/32", influence_b:
+//     0.014, weight: 4.52, influence_a: 0.0187}, {feature: "organism-clt@552ee159aac5/1/786", influence_b: 0.0211,
+//     weight: 4.11, influence_a: 0.0245}, … 3 more]
+:param keys => [["52fae534bf544daf8271", "0f7c5439903d76471e7c"]];
 :param skip => 0;
 :param limit => 5;
 

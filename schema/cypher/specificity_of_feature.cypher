@@ -2,7 +2,9 @@
 // `shares`: for each family with circuits of the feature's transcoder set, the share of these that have the feature.
 // `tau` is 0 when all shares are equal and 1 when one family alone has it: the mean of 1 - share / greatest share over
 // the other families (the tissue-specificity index of Yanai et al. 2005). Null when there are fewer than two families.
-:param keys => ["some-transcoders@000000000000/0/1"];
+// Sample answer: key | family | share | tau
+//   "organism-clt@552ee159aac5/0/1066" | "multi-step" | 0.15 | 0.96
+:param keys => ["organism-clt@552ee159aac5/0/1066"];
 
 UNWIND $keys AS key
 MATCH (f:Feature {id: key})-[:IN]->(t:TranscoderSet)

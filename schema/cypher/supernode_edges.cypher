@@ -1,6 +1,8 @@
 // How do the supernodes of a circuit drive each other?
 // Each row merges the direct effects of all members of one supernode on all members of another.
-:param keys => ["00000000000000000000"];
+// Sample answer: key | source | target | weight | n_effects
+//   "0f7c5439903d76471e7c" | "4e3092e8c352aa1d7f62" | "c7b57d4409689b6c4679" | 0.534 | 2
+:param keys => ["0f7c5439903d76471e7c"];
 
 UNWIND $keys AS key
 MATCH (c:Circuit {id: key})-[:HAS]->(s:Supernode)-[:GROUPS]->(:FeatureNode)-[e:ATTRIBUTES]->(:FeatureNode)

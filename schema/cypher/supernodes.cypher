@@ -3,7 +3,9 @@
 // The labels are looked up among the concepts, of which there are few. Sorted by label, then by score.
 // n_circuits of the n_grouped circuits that have any supernode at all have one of these; in the other circuits nobody
 // has grouped features yet.
-:param words => ["say", "cap"];
+// Sample answer: total | rows | n_circuits | n_grouped
+//   8 | ["0bf95872797ca1f4f6fa", "10f374361c78b43fc42f", … 6 more] | 8 | 354
+:param words => ["say", "texas"];
 :param families => null;
 :param skip => 0;
 :param limit => 20;

@@ -1,6 +1,9 @@
 // What is known of these supernodes, and which nodes do they group?
 // `influence` is the sum of the members' influences.
-:param keys => ["00000000000000000000"];
+// Sample answer: key | circuit | label | position | method | author | score | members | influence
+//   "27b522108facf2b83734" | "52fae534bf544daf8271" | "say texas" | 9 | "label-and-position-v1" | "atlas" | null |
+//     ["52fae534bf544daf8271/feature:0:9:1066", "52fae534bf544daf8271/feature:0:9:1217", … 1 more] | 0.177
+:param keys => ["27b522108facf2b83734"];
 
 UNWIND $keys AS key
 MATCH (c:Circuit)-[:HAS]->(s:Supernode {id: key})

@@ -1,5 +1,7 @@
 // Which supernodes does a circuit have?
-:param keys => ["00000000000000000000"];
+// Sample answer: key | total | rows
+//   "52fae534bf544daf8271" | 3 | ["276a508ab76da73f9326", "580c42dea366ed08fa76", … 1 more]
+:param keys => ["52fae534bf544daf8271"];
 :param skip => 0;
 :param limit => 20;
 

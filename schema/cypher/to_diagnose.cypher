@@ -1,6 +1,11 @@
 // Which circuits of a transcoder set are to be diagnosed, and which were already?
 // $limit: at most so many of each family, the first by id; null: all. $families null: all.
-:param transcoders => "some-transcoders@000000000000";
+// Sample answer: circuit | done
+//   "07ade21e53ec43ba4632" | false
+//   "091d5cd4a3fdc0361a08" | false
+//   "0abab6738949d6a3afbe" | false
+//   … 157 more rows
+:param transcoders => "organism-clt@552ee159aac5";
 :param families => null;
 :param limit => 20;
 

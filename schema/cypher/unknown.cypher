@@ -1,6 +1,8 @@
 // Which of these names does the database not know?
 // One row for each unknown name: its kind (circuit, feature, family or tag) and the name as given.
-:param circuits => [];
+// Sample answer: kind | name
+//   "family" | "no such family"
+:param circuits => ["52fae534bf544daf8271"];
 :param features => [];
 :param families => ["no such family"];
 :param tags => [];

@@ -1,4 +1,6 @@
 // Which circuits are not to be trusted, because error nodes carry much of the influence? The worst first.
+// Sample answer: total | rows
+//   0 | []
 :param families => null;
 :param max_error_share => 0.3;
 :param skip => 0;
