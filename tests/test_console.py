@@ -7,6 +7,7 @@ import pkgutil
 import re
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -84,7 +85,11 @@ def test_every_file_is_a_question():
 
 
 def test_sample_answers_are_short_and_can_be_written_again():
-    rows = [{"a": 0.123456, "b": ["x", "y", "z"]}, {"a": None, "b": []}, *[{"a": True, "b": {"c": 1}}] * 3]
+    rows: list[dict[str, Any]] = [
+        {"a": 0.123456, "b": ["x", "y", "z"]},
+        {"a": None, "b": []},
+        *[{"a": True, "b": {"c": 1}}] * 3,
+    ]
     once = with_answer("// Why?\n// Because.\n:param a => 1;\n\nRETURN $a AS a, [] AS b\n", ["a", "b"], rows)
     assert once == (
         "// Why?\n"
@@ -156,7 +161,8 @@ def test_the_style_names_labels_of_the_model_and_shows_their_properties():
         kind, _, name = selector.partition(".")
         if not name:
             continue
-        declared = {"node": labels, "relationship": types}[kind][name]
+        kinds: dict[str, Any] = {"node": labels, "relationship": types}
+        declared = kinds[kind][name]
         known = {each.name for each in declared.properties}
         if kind == "node" and (refined := labels[name].refines):
             known |= {each.name for each in labels[refined].properties}
