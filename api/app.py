@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from api.console import console_routes
@@ -20,7 +20,7 @@ from api.loaders import Loaders
 from api.metrics import Metrics
 from api.seats import Seats
 from api.watch import Watch
-from schema.database import AsyncDatabase
+from schema.database import AsyncDatabase, Database
 from schema.errors import AtlasError
 from schema.queries import HEALTH
 
@@ -47,14 +47,18 @@ def create_app(
     limits: Limits | None = None,
     token: str | None = None,
     tracing: "TracerProvider | None" = None,
+    writer: Database | None = None,
 ) -> Starlette:
     """The API as an ASGI application that reads `database`, which stays the caller's to close.
 
     token: what requests must carry as `Authorization: Bearer …`; None: nothing. tracing: who gets the spans
     of each query (`api.tracing`); the caller shuts it down.
     """
+    if token is None:
+        writer = None
     chosen, metrics = limits or Limits(), Metrics()
     schema, seats = graphql_schema(chosen, tracing), Seats(chosen.running, metrics)
+    endpoint = Endpoint(database, schema, chosen, metrics, seats, token, writer)
     downloads = Downloads(database, schema, chosen, metrics, seats)
 
     async def home(request: Request) -> Response:
@@ -84,7 +88,8 @@ def create_app(
             Route("/healthz", alive),
             Route("/readyz", ready),
             Route("/metrics", numbers),
-            Route("/graphql", Endpoint(database, schema, chosen, metrics, seats)),
+            Route("/graphql", endpoint),
+            WebSocketRoute("/graphql", endpoint),
             Route("/export", downloads),
             Route("/export/{name}", downloads),
             *console_routes(),

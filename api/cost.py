@@ -19,6 +19,7 @@ from graphql import (
     GraphQLObjectType,
     InlineFragmentNode,
     OperationDefinitionNode,
+    OperationType,
     SelectionSetNode,
     get_named_type,
     get_nullable_type,
@@ -103,15 +104,17 @@ class WithinCost(SchemaExtension):
             for each in chosen.variable_definitions or ()
             if each.default_value is not None
         }
-        query = context.schema._schema.query_type
-        assert query is not None
+        root = context.schema._schema.get_root_type(chosen.operation)
+        assert root is not None
         estimate = Estimate(fragments, {**defaults, **(context.variables or {})}, self._limits)
-        self._cost = estimate(chosen.selection_set, query)
+        self._cost = estimate(chosen.selection_set, root)
         if self._cost > self._limits.cost:
             error = over_limit(
                 f"The query may cost {self._cost}; the limit is {self._limits.cost}",
                 "ask for smaller pages (first: …) inside lists, or for less nesting",
             )
+            if chosen.operation is OperationType.SUBSCRIPTION:
+                raise error  # a result set here would not keep it from being run
             context.result = ExecutionResult(data=None, errors=[error])
         yield
 

@@ -1,9 +1,11 @@
 """`/graphql`: strawberry's endpoint with our context, limits, errors and page."""
 
 import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
 from importlib import resources
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import strawberry
@@ -14,20 +16,28 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
-from strawberry.extensions import DisableIntrospection, ParserCache, ValidationCache
+from strawberry.exceptions import ConnectionRejectionError
+from strawberry.extensions import DisableIntrospection, ParserCache, SchemaExtension, ValidationCache
 from strawberry.http import GraphQLHTTPResponse
+from strawberry.schema.exceptions import InvalidOperationTypeError
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import ExecutionContext
+from strawberry.types.graphql import OperationType
+from strawberry.types.unset import UNSET, UnsetType
 
 from api.cost import WithinCost
 from api.errors import WithinLimits, presentable, refusal
+from api.jobs import Subscription
 from api.limits import Limits, size_rule
 from api.loaders import Context, Loaders
 from api.metrics import Metrics
+from api.mutation import Mutation
 from api.query import Query
 from api.seats import Seats
+from api.secret import carries
 from api.tracing import traced
-from schema.database import AsyncDatabase
+from schema.database import AsyncDatabase, Database
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -36,7 +46,30 @@ if TYPE_CHECKING:
 GRAPHIQL_PACKAGE = "graphene_django_graphiql_static"
 
 
+class _Told(SchemaExtension):
+    """What a subscription tells of errors is what an answer tells of them."""
+
+    def on_stream_result(self, result: object) -> Iterator[None]:
+        if isinstance(result, ExecutionResult) and result.errors:
+            request_id = self.execution_context.context.request_id
+            result.errors = [
+                presentable(
+                    GraphQLError("Only subscriptions go over a socket: POST queries and mutations")
+                    if isinstance(error.original_error, InvalidOperationTypeError)
+                    else error,
+                    request_id,
+                )
+                for error in result.errors
+            ]
+        yield
+
+
 class _Schema(strawberry.Schema):
+    async def stream(self, *given: Any, **named: Any) -> Any:
+        """Subscriptions only: what has one answer goes over HTTP, where its time and number are limited."""
+        named["allowed_operation_types"] = (OperationType.SUBSCRIPTION,)
+        return await super().stream(*given, **named)
+
     def process_errors(
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
     ) -> None:
@@ -54,7 +87,7 @@ def graphql_schema(
     known = [ParserCache, ValidationCache]
     limited = [lambda: WithinLimits(chosen, rule), lambda: WithinCost(chosen)]
     spans = [] if tracing is None else [traced(tracing)]
-    return _Schema(Query, extensions=[*spans, *limited, *hidden, *known])
+    return _Schema(Query, Mutation, Subscription, extensions=[_Told, *spans, *limited, *hidden, *known])
 
 
 def html(name: str) -> str:
@@ -80,8 +113,20 @@ class Endpoint(GraphQL[Context, None]):
         limits: Limits,
         metrics: Metrics,
         seats: Seats,
+        token: str | None = None,
+        writer: Database | None = None,
     ) -> None:
-        super().__init__(schema, multipart_uploads_enabled=False)
+        """token: what sockets must bring; writer: where mutations write, None: nobody may."""
+        super().__init__(
+            schema,
+            multipart_uploads_enabled=False,
+            subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
+            connection_init_wait_timeout=timedelta(seconds=10),
+            max_subscriptions_per_connection=limits.subscriptions,
+        )
+        self._token = token
+        self._writer = writer
+        self._sockets = 0
         self._database = database
         self._limits = limits
         self._metrics = metrics
@@ -89,7 +134,7 @@ class Endpoint(GraphQL[Context, None]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await super().__call__(scope, receive, send)
+            await self._socket(scope, receive, send)
             return
         try:
             body = await self._body(receive)
@@ -110,6 +155,24 @@ class Endpoint(GraphQL[Context, None]):
             else:
                 response = refused
         await response(scope, receive, send)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._sockets >= self._limits.sockets:
+            await WebSocket(scope, receive, send).close(1013)
+            return
+        self._sockets += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._sockets -= 1
+
+    async def on_ws_connect(self, context: Context) -> UnsetType | dict[str, object] | None:
+        """Refuses sockets without the token: in the header, or as `authorization` in the first message."""
+        given = {key.lower(): value for key, value in (context.connection_params or {}).items()}
+        said = (context.authorization, str(given.get("authorization", "")))
+        if self._token is not None and not any(carries(each, self._token) for each in said):
+            raise ConnectionRejectionError
+        return UNSET
 
     async def _body(self, receive: Receive) -> bytes:
         parts, size, more = [], 0, True
@@ -157,7 +220,14 @@ class Endpoint(GraphQL[Context, None]):
             )
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
-        return Context(request.scope["atlas.loaders"], self._limits)
+        known = request.scope.get("atlas.loaders")
+        return Context(
+            known or Loaders(self._database, self._limits, self._metrics),
+            self._limits,
+            writer=self._writer,
+            request_id=request.scope["atlas.request_id"],
+            authorization=request.headers.get("authorization", ""),
+        )
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         if result.errors:

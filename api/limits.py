@@ -46,6 +46,10 @@ class Limits:
     """Estimated cost of a query: about as many objects as its answer can have (see `cost`)."""
     running: int = 32
     """Queries and downloads that are answered at the same time."""
+    sockets: int = 100
+    """Sockets that are open at the same time."""
+    subscriptions: int = 10
+    """Subscriptions of one socket."""
     introspection: bool = True
     """Whether the schema can be asked for; GraphiQL needs it."""
     timeout_s: float = 20.0

@@ -12,7 +12,7 @@ from strawberry.dataloader import DataLoader
 
 from api.limits import Limits
 from api.metrics import Metrics
-from schema.database import AsyncDatabase
+from schema.database import AsyncDatabase, Database
 from schema.errors import LimitError, QueryTimeoutError
 from schema.question import Page, Question, ask_async
 
@@ -55,6 +55,10 @@ class Loaders:
                 return await task
         finally:
             self._running.discard(task)
+
+    def again(self) -> "Loaders":
+        """Loaders that remember nothing, with time and rows of their own."""
+        return Loaders(self._database, self._limits, self._metrics)
 
     def left(self) -> float:
         """Seconds that the request may still spend in the database; QueryTimeoutError when there are none."""
@@ -134,12 +138,19 @@ class Loaders:
         self._rows_left -= rows
 
 
-@dataclass(frozen=True)
+@dataclass
 class Context:
-    """What every resolver of one request can reach."""
+    """What every resolver of one request, or of one socket, can reach."""
 
     loaders: Loaders
     limits: Limits
+    writer: Database | None = None
+    """Where mutations write; None: nobody may."""
+    request_id: str = ""
+    authorization: str = ""
+    """The header of a socket."""
+    connection_params: dict[str, object] | None = None
+    """What a socket's first message said."""
 
 
 Info = strawberry.Info[Context, None]

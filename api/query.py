@@ -18,6 +18,7 @@ from api.connection import After, Connection, First, connect, window
 from api.contrast import ContrastQuery
 from api.diagnostics import DiagnosticsQuery
 from api.flow import FlowQuery
+from api.grouping import SupernodeQuery
 from api.heads import HeadQuery
 from api.hubs import HubQuery
 from api.hypotheses import HypothesisQuery
@@ -33,6 +34,7 @@ from api.inputs import (
     checked_text,
     tags_needed,
 )
+from api.jobs import JobQuery
 from api.loaders import Info
 from api.modules import ModuleQuery
 from api.presence import PresenceQuery
@@ -71,6 +73,8 @@ class Query(
     FlowQuery,
     PresenceQuery,
     CheckpointQuery,
+    JobQuery,
+    SupernodeQuery,
     VectorQuery,
 ):
     @strawberry.field(description="One feature; null when no circuit in the database ever had it.")

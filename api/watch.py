@@ -1,6 +1,5 @@
 """What surrounds every request: a number, a line in the log, the counters, and the token if there is one."""
 
-import hmac
 import logging
 import re
 import time
@@ -12,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.console import GUIDE, STYLE
 from api.errors import refusal
 from api.metrics import Metrics
+from api.secret import carries
 
 log = logging.getLogger("atlas.access")
 
@@ -31,6 +31,8 @@ class Watch:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
+            # Sockets bring their token with the first message, because browsers can set no header.
+            scope["atlas.request_id"] = uuid.uuid4().hex[:12]
             await self._app(scope, receive, send)
             return
         headers, started, status = Headers(scope=scope), time.perf_counter(), 500
@@ -81,6 +83,4 @@ class Watch:
         asks = scope["method"] != "GET" or "query" in QueryParams(scope["query_string"])
         if scope["path"] == "/graphql" and not asks and "text/html" in headers.get("accept", ""):
             return True  # GraphiQL's page is open; what it asks is not.
-        kind, _, token = headers.get("authorization", "").partition(" ")
-        same = hmac.compare_digest(token.strip().encode("latin-1"), self._token.encode())
-        return kind.lower() == "bearer" and same
+        return carries(headers.get("authorization", ""), self._token)

@@ -18,7 +18,7 @@ from api.logs import JsonLines
 from api.tracing import tracer_provider
 from atlas.database import Login
 from atlas.settings import Settings
-from schema.database import CONNECTIONS
+from schema.database import CONNECTIONS, Database
 from schema.errors import AtlasError, InputError
 
 if TYPE_CHECKING:
@@ -53,16 +53,19 @@ async def _run(
     limits: Limits | None = None,
     connections: int = CONNECTIONS,
     tracing: "TracerProvider | None" = None,
+    writer: Database | None = None,
 ) -> None:
     database = await login.connect_async(connections)
     try:
         config = uvicorn.Config(
-            create_app(database, token=token, limits=limits, tracing=tracing),
+            create_app(database, token=token, limits=limits, tracing=tracing, writer=writer),
             host=host,
             port=port,
             log_level="warning",
             lifespan="on",
             access_log=False,
+            ws="websockets-sansio",
+            ws_max_size=(limits or Limits()).body,
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
         server = uvicorn.Server(config)
@@ -132,8 +135,8 @@ def serve(
     tracing = tracer_provider(otel_endpoint) if otel_endpoint or settings.traces else None
     login = Login(settings)
     check_port(host, port)
-    with login.connect():
-        pass  # migrated, and any trouble named before the server starts
+    # Migrated, and any trouble named before the server starts.
+    writer = login.connect()
     console.print(f"GraphQL at http://{host}:{port}/graphql (GraphiQL in a browser). Ctrl-C stops it.")
     if token is None and host not in LOOPBACK:
         console.print(
@@ -141,7 +144,8 @@ def serve(
             soft_wrap=True,
         )
     _log_json()
-    asyncio.run(_run(login, host, port, Ready(), token, limits, connections, tracing))
+    with writer:
+        asyncio.run(_run(login, host, port, Ready(), token, limits, connections, tracing, writer))
 
 
 @contextmanager

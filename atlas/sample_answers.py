@@ -25,7 +25,7 @@ TIMEOUT_S = 60
 DIAGNOSE = ["diagnose", "--family", "multi-step", "--limit", "2"]
 NOT_FILLED = {"checkpoints", "checkpoint_features", "checkpoint_parts", "history_of_feature"}
 """About a training run: its checkpoints are not part of what is installed."""
-NOT_FILLED |= {"claims", "interventions_of_claim", "jobs", "jobs_by_id"}
+NOT_FILLED |= {"claims", "interventions_of_claim", "jobs", "jobs_by_id", "versions_of_supernode"}
 """What people ask for as they go."""
 NOT_FILLED |= {"nearest_features", "similar_labels"}
 """Near a vector, which is no value to type."""

@@ -5,6 +5,8 @@ AtlasError                  the root: what was wrong, where, and what to do next
 │   └── FileError           a file of another tool cannot be read: names file, key and reason
 ├── LimitError              a request is over a stated limit
 ├── NotFoundError           no such circuit, feature, file …
+├── ConflictError           somebody else changed meanwhile what was to be changed
+├── TokenError              what is asked needs a token, and the server has none
 ├── EndpointError           a language model that was asked gave no usable answer
 ├── DownloadError           a published file could not be fetched, or is not what was expected
 ├── ServerError             the local Neo4j could not be started or stopped
@@ -58,6 +60,18 @@ class NotFoundError(AtlasError):
     """What was asked for is not there."""
 
     code = "NOT_FOUND"
+
+
+class ConflictError(AtlasError):
+    """What was to be changed is not what it was when it was read."""
+
+    code = "CONFLICT"
+
+
+class TokenError(AtlasError):
+    """What is asked needs a token, and the server was started without one."""
+
+    code = "TOKEN_NEEDED"
 
 
 class EndpointError(AtlasError):

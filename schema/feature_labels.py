@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from schema.database import Database
+from schema.errors import NotFoundError
 from schema.records import Label, stable_id
 
+PERSON = "person"
+"""The method of people's labels."""
 BATCH = 500
 """Labels of a transaction."""
 
@@ -65,6 +68,17 @@ def load_labels(database: Database, found: Sequence[Evidence], transcoders: str)
             )
         written += database.write(_WRITE, {"p": {"rows": rows}})[0]["n"]
     return written
+
+
+def label_feature(database: Database, feature: str, text: str, author: str) -> None:
+    """Write a person's label; the same again changes nothing. Raises NotFoundError.
+
+    feature: its id. Others' labels, and other labels of the same person, stay.
+    """
+    key = stable_id(feature, text, PERSON, author)
+    label = {"id": key, "text": text, "method": PERSON, "author": author}
+    if not database.write(_WRITE, {"p": {"rows": [{"feature": feature, "label": label}]}})[0]["n"]:
+        raise NotFoundError(f"The database has no feature {feature!r}", next_step="see `features`")
 
 
 _FEATURES = """

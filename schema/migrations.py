@@ -68,6 +68,7 @@ MIGRATIONS = (
     Migration(9, "constraints and indexes of checkpoints", "schema", schema_statements),
     Migration(10, "indexes of vectors", "schema", schema_statements),
     Migration(11, "constraints and indexes of jobs", "schema", schema_statements),
+    Migration(12, "constraint of former supernodes", "schema", schema_statements),
 )
 
 

@@ -10,6 +10,7 @@ from schema.declare import NodeType, P, RelationshipType, Vector
 from schema.job_model import JOB_NODES, JOB_RELATIONSHIPS
 from schema.model_labels import EXAMPLE, LABEL
 from schema.partition_model import PARTITION_NODES, PARTITION_RELATIONSHIPS
+from schema.people_model import PEOPLE_NODES, PEOPLE_RELATIONSHIPS
 
 MODEL = NodeType(
     "Model",
@@ -225,12 +226,13 @@ SUPERNODE = NodeType(
     "Supernode",
     "Features of one circuit that play one role.",
     (
-        P("id", "string", "hash of circuit, label, position, members, method and author"),
+        P("id", "string", "hash of circuit, label, members, method, author and what it replaces"),
         P("label", "string", "what it is called"),
         P("position", "integer?", "when all members stand at one"),
         P("method", "string", "how it was made"),
         P("author", "string", "by whom"),
         P("score", "float?", "of the method"),
+        P("made_at", "datetime?", "when a person made it over the API"),
     ),
 )
 CONCEPT = NodeType(
@@ -284,6 +286,7 @@ NODES = (
     *PARTITION_NODES,
     *CAUSAL_NODES,
     *JOB_NODES,
+    *PEOPLE_NODES,
     MIGRATION,
 )
 
@@ -384,6 +387,7 @@ RELATIONSHIPS = (
     *PARTITION_RELATIONSHIPS,
     *CAUSAL_RELATIONSHIPS,
     *JOB_RELATIONSHIPS,
+    *PEOPLE_RELATIONSHIPS,
 )
 
 

@@ -82,7 +82,9 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     "labels": _columns(LABEL, first={"id": _TEXT, "feature": _TEXT}, skip=("rule", "asked", "answered")),
     "supernodes": _columns(
-        SUPERNODE, first={"id": _TEXT, "circuit": _TEXT, "members": _TYPES["list of strings"]}
+        SUPERNODE,
+        first={"id": _TEXT, "circuit": _TEXT, "members": _TYPES["list of strings"]},
+        skip=("made_at",),
     ),
 }
 """Table → its columns."""

@@ -15,6 +15,8 @@ from schema.load import load_circuit
 from schema.model import NODES, RELATIONSHIPS, schema_statements
 from schema.model_page import markdown
 from schema.partition_model import PARTITION_RELATIONSHIPS
+from schema.supernodes import Group, rename
+from schema.supernodes import group as make_group
 
 LABELS = {node.label: node for node in NODES}
 
@@ -39,6 +41,12 @@ def load(database: Database) -> None:
     taken = take(database, "worker")
     assert taken is not None
     finish(database, job, "worker", circuits=[found["circuit"]], problems=[])
+    (node,) = database.read(
+        "MATCH (:Circuit {id: $id})-[:HAS]->(n:FeatureNode) RETURN n.id AS id LIMIT 1",
+        {"id": found["circuit"]},
+    )
+    group = make_group(database, found["circuit"], Group("mine", (node["id"],)), "me")
+    rename(database, rename(database, group, "ours", "me"), "theirs", "me")
 
 
 def test_nodes_hold_what_is_declared_and_nothing_else(database: Database):
