@@ -11,7 +11,7 @@ atlas.circuit_graph("0123456789abcdef0123")                 # a networkx.DiGraph
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,9 @@ _RECURRING = f"""query ($least: Int!, $consistency: Float!, $families: [String!]
   recurringEdges(minCircuits: $least, signConsistency: $consistency, families: $families, first: 100,
                  after: $after) {{
     {_PAGE} nodes {{ nCircuits nConsidered mean sd signConsistency source {{ id }} target {{ id }} }} }} }}"""
+
+_REQUEST = """mutation ($prompts: [PromptInput!]!, $author: String!) {
+  requestCircuits(prompts: $prompts, author: $author) { id state nDone nPrompts } }"""
 
 
 def variable(item: str) -> tuple[str, Any]:
@@ -84,6 +87,16 @@ class AtlasClient:
         if body.get("data") is None:
             raise InputError(f"{self.url} answered without data", next_step="check the address")
         return dict(body["data"])
+
+    def request_circuits(self, prompts: Sequence[str | Mapping[str, Any]], *, author: str) -> dict[str, Any]:
+        """Ask for circuits of new prompts: the job's `id`, `state`, `nDone` and `nPrompts`.
+
+        prompts: texts, or dicts of `prompt`, `family`, `tags`, `expected` and `target`. The same again is the
+        same job, and queues it again when it had failed; `query` `job(id)` to see how far it is. Raises what
+        `query` raises; the server needs a token.
+        """
+        asked = [{"prompt": each} if isinstance(each, str) else dict(each) for each in prompts]
+        return dict(self.query(_REQUEST, {"prompts": asked, "author": author})["requestCircuits"])
 
     def download(self, question: str, **arguments: Any) -> "polars.DataFrame":
         """The whole list that a question answers, such as `circuit.edges`, in one request.

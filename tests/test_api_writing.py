@@ -16,6 +16,7 @@ from rich.console import Console
 
 from api.app import create_app
 from api.limits import Limits
+from atlas.client import AtlasClient
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
 from ingest.run import IngestSettings
 from ingest.watch import watch
@@ -343,6 +344,19 @@ async def test_a_job_is_watched_over_a_socket(api, served, connection):
     for payload in ({}, {"authorization": "Bearer wrong"}):
         with pytest.raises(websockets.ConnectionClosedError, match="4403"):
             await watched(uri, job, payload)
+
+
+async def test_the_client_requests_circuits(served):
+    def ask() -> dict:
+        with AtlasClient(served[0].replace("ws:", "http:"), token=TOKEN) as client:
+            first = client.request_circuits(["by a client", {"prompt": "b", "tags": ["t"]}], author="me")
+            assert (
+                client.request_circuits(["by a client", {"prompt": "b", "tags": ["t"]}], author="me") == first
+            )
+            return first
+
+    job = await asyncio.to_thread(ask)
+    assert job == {"id": job["id"], "state": "QUEUED", "nDone": 0, "nPrompts": 2}
 
 
 async def test_sockets_are_limited_and_a_server_that_stops_closes_them(api, served):
