@@ -103,7 +103,7 @@ def request(database: Database, wanted: Sequence[Wanted], asked_by: str) -> str:
 def retry(database: Database, job: str) -> bool:
     """Queue a failed job again; False when it is not failed. Raises NotFoundError."""
     if not database.read("MATCH (j:Job {id: $id}) RETURN j.id AS id", {"id": job}):
-        raise NotFoundError(f"There is no job {job}", next_step="`atlas job list` lists them")
+        raise NotFoundError(f"There is no job {job}", next_step="`jobs` in GraphQL lists them")
 
     def work(transaction: Transaction) -> bool:
         transaction.run(_LOCK, {"id": job})
