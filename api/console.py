@@ -17,7 +17,6 @@ from starlette.routing import BaseRoute, Route
 from api.endpoint import html
 
 GUIDE, STYLE = "/guide.html", "/console.grass"
-_HEADERS = ["cache-control", "pragma"]
 
 
 async def _guide(request: Request) -> Response:
@@ -36,7 +35,8 @@ def console_routes() -> list[BaseRoute]:
         Middleware(
             CORSMiddleware,
             allow_origins=["*"],
-            allow_headers=_HEADERS,
+            # Its cache headers, and those of the error reporter that it carries.
+            allow_headers=["*"],
             # Chromium takes `localhost` for a more private network than the page's own 127.0.0.1.
             allow_private_network=True,
         )

@@ -130,7 +130,7 @@ async def test_the_console_may_fetch_guide_and_style(server, connection):
     origin = {"origin": "http://127.0.0.1:7474"}
     asked = {
         "access-control-request-method": "GET",
-        "access-control-request-headers": "cache-control,pragma",
+        "access-control-request-headers": "cache-control,pragma,sentry-trace",
         "access-control-request-private-network": "true",
     }
     for path in ("/guide.html", "/console.grass"):
