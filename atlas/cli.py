@@ -17,6 +17,7 @@ from atlas.diagnose_command import diagnose
 from atlas.figure_command import figure
 from atlas.hypothesis_commands import hypothesis
 from atlas.intervene_command import intervene
+from atlas.job_commands import job
 from atlas.modules_commands import modules
 from atlas.report_command import report
 from atlas.serve_command import serve
@@ -45,6 +46,7 @@ app.add_typer(study, name="study")
 app.add_typer(modules, name="modules")
 app.add_typer(checkpoints, name="checkpoints")
 app.add_typer(hypothesis, name="hypothesis")
+app.add_typer(job, name="job")
 app.command()(intervene)
 app.command()(diagnose)
 app.command()(serve)

@@ -12,12 +12,15 @@ from pathlib import Path
 import orjson
 from conftest import empty
 from rich.console import Console
+from typer.testing import CliRunner
 
+from atlas.cli import app
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
 from ingest.run import IngestSettings, ingest
 from ingest.watch import watch
 from schema.content import content
 from schema.database import Database
+from schema.errors import AtlasError
 from schema.jobs import (
     ATTEMPTS,
     JOBS,
@@ -100,6 +103,33 @@ def test_after_three_attempts_it_is_failed_and_can_be_tried_again(database):
         "failed",
         "its worker fell silent, 3 times in all",
     )
+
+
+def test_the_commands(database, server, monkeypatch):
+    for name, value in (("URI", server.bolt_uri), ("USERNAME", server.user), ("PASSWORD", server.password)):
+        monkeypatch.setenv(f"NEO4J_{name}", value)
+    key = request(database, [Wanted("a [b]"), Wanted("c")], "me")
+    assert take(database, "w") is not None
+
+    def run(*words: str) -> str:
+        done = CliRunner().invoke(app, ["job", *words], env={"COLUMNS": "200"})
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert [each["key"] for each in orjson.loads(run("list", "--json", "--state", "running"))] == [key]
+    assert orjson.loads(run("list", "--json", "--state", "done")) == []
+    assert key in run("list")
+    assert '{"prompt":"a [b]"}' in run("show", key)
+    assert "nothing changed" in run("retry", key)
+    for _ in range(ATTEMPTS):
+        fail(database, key, "w", "no")
+        take(database, "w")
+    assert "queued again" in run("retry", key)
+    assert row(database, key).state == "queued"
+    for words in (["list", "--state", "lost"], ["show", "nobody"], ["retry", "nobody"]):
+        done = CliRunner().invoke(app, ["job", *words])
+        assert isinstance(done.exception, AtlasError), done.output
+        assert done.exception.next_step
 
 
 def test_each_job_is_taken_once_by_many_workers(database, server):
