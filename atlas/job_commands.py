@@ -10,7 +10,7 @@ from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
 from schema.errors import NotFoundError
 
-COLUMNS = ["key", "state", "n_done", "n_prompts", "attempts", "asked_by", "asked_at", "ended_at", "error"]
+COLUMNS = ["key", "state", "done", "tries", "asked by", "asked at", "error"]
 
 out = Console(highlight=False)
 job = typer.Typer(no_args_is_help=True, help="Circuits that were asked for over the API.")
@@ -42,7 +42,13 @@ def list_(
     if as_json:
         print(json.dumps([row._asdict() for row in page.rows], indent=2))
         return
-    rows = [[getattr(row, name) for name in COLUMNS] for row in page.rows]
+    rows = [
+        [
+            *(row.key, row.state, f"{row.n_done}/{row.n_prompts}", row.attempts, row.asked_by),
+            *(row.asked_at[:16].replace("T", " "), row.error),
+        ]
+        for row in page.rows
+    ]
     print_rows(out, Rows(f"{page.total} jobs", COLUMNS, rows))
 
 

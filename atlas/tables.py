@@ -117,12 +117,23 @@ def write_csv(rows: Rows, file: TextIO) -> None:
         )
 
 
+WHOLE = 24
+"""Ids of at most so many characters stay on one line however narrow the terminal: they are there to be copied."""
+
+
 def print_rows(console: Console, rows: Rows) -> None:
     """Print one table; numbers are aligned right."""
     table = Table(title=escape(rows.title) or None, title_justify="left", header_style="bold")
     for place, column in enumerate(rows.columns):
         numeric = all(isinstance(row[place], int | float | None) for row in rows.rows)
-        table.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
+        size = max((len(show(row[place])) for row in rows.rows), default=0)
+        whole = column.rpartition(".")[2] in ("id", "key") and size <= WHOLE
+        table.add_column(
+            escape(column),
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=whole,
+        )
     for row in rows.rows:
         table.add_row(*(escape(show(value)) for value in row))
     console.print(table)

@@ -1,6 +1,10 @@
 """GraphQL answers as tables."""
 
-from atlas.tables import Rows, show, tables
+from io import StringIO
+
+from rich.console import Console
+
+from atlas.tables import Rows, print_rows, show, tables
 
 
 def test_a_connection_is_one_table():
@@ -49,3 +53,12 @@ def test_show():
     assert [show(v) for v in (None, True, False, 0.000123456, [1, 2.5], "x")] == [
         "", "yes", "no", "0.0001235", "1, 2.5", "x",
     ]  # fmt: skip
+
+
+def test_an_id_is_never_folded():
+    """Somebody will copy it."""
+    key = "f09488cad804eeff8b56"
+    out = StringIO()
+    rows = Rows("jobs", ["key", "error"], [[key, "it went wrong in so many words that a line cannot hold them"]])
+    print_rows(Console(file=out, width=50), rows)
+    assert key in out.getvalue()
