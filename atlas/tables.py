@@ -118,7 +118,7 @@ def write_csv(rows: Rows, file: TextIO) -> None:
 
 
 WHOLE = 24
-"""Ids of at most so many characters stay on one line however narrow the terminal: they are there to be copied."""
+"""Ids of at most so many characters stay on one line however narrow the terminal, to be copied."""
 
 
 def print_rows(console: Console, rows: Rows) -> None:

@@ -59,6 +59,6 @@ def test_an_id_is_never_folded():
     """Somebody will copy it."""
     key = "f09488cad804eeff8b56"
     out = StringIO()
-    rows = Rows("jobs", ["key", "error"], [[key, "it went wrong in so many words that a line cannot hold them"]])
+    rows = Rows("jobs", ["key", "error"], [[key, "so many words that a line cannot hold them"]])
     print_rows(Console(file=out, width=50), rows)
     assert key in out.getvalue()
