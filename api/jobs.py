@@ -1,30 +1,46 @@
-"""Jobs: circuits asked for over the API, which the ingest service computes."""
+"""Jobs: circuits, and claims about them, asked for over the API, which the ingest service computes."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from enum import Enum
 from typing import Annotated
 
 import orjson
 import strawberry
 from strawberry import argument
 
+from api.answers import require_known
 from api.connection import After, Connection, First, connect, window
-from api.inputs import checked_text
+from api.inputs import checked_count, checked_list, checked_text
 from api.loaders import Info
 from api.types import Circuit, load_circuits
 from api.types_plain import columns
 from api.writing import Author, checked_all, checked_name, write
-from schema.errors import InputError, NotFoundError
+from schema.claims import CIRCUITS_TO_TEST
+from schema.database import Database
+from schema.errors import InputError, LimitError, NotFoundError
 from schema.jobs import JOBS, JOBS_BY_ID, JobRow, JobState, Wanted, request
 
+MOST = 500
+"""Circuits of a family that a claim is measured on."""
+MOST_DRAWS = 999
 POLL_S = 0.5
 """How often a subscription looks at its job, in seconds: it is another process that writes it."""
 
 strawberry.enum(JobState, description="Where a job is; it ends as DONE or FAILED.")
+
+
+@strawberry.enum(description="What is held at its recorded value while edits act.")
+class Held(Enum):
+    NOTHING = "nothing"
+    ATTENTION = "attention"
+    EVERYTHING = "everything"
+
+
 Id = Annotated[strawberry.ID, argument(description="Id of the job, as `requestCircuits` gave it.")]
 
 
-@strawberry.type(description="Circuits that somebody asked for.")
+@strawberry.type(description="Circuits, or a claim about circuits, that somebody asked for.")
 class Job:
     id: strawberry.ID = strawberry.field(description="Hash of the prompts and of who asked.")
     state: JobState = strawberry.field(description="Where it is.")
@@ -44,6 +60,13 @@ class Job:
         description="When another worker may take it, ISO 8601; the one that has it moves this on."
     )
     ended_at: str | None = strawberry.field(description="When it was done or failed, ISO 8601.")
+    transcoders: strawberry.ID | None = strawberry.field(
+        description="Id of the set that it is for; null: the one of the worker that takes it."
+    )
+    measured: strawberry.ID | None = strawberry.field(
+        description="Id of the claim that it gave, for `claims(ids: …)`; null: it was asked for circuits, or "
+        "is not done."
+    )
     prompts: list[str] = strawberry.field(description="The texts of the prompts.")
     circuit_ids: strawberry.Private[list[str]]
 
@@ -116,9 +139,14 @@ class JobMutation:
         info: Info,
         prompts: Annotated[list[PromptInput], argument(description="1 to 500 prompts.")],
         author: Author,
+        transcoders: Annotated[
+            strawberry.ID | None,
+            argument(description="Id of the transcoder set they are for; null: that of whichever worker."),
+        ] = None,
     ) -> Job:
         limits = info.context.limits
         checked_all(limits, "prompts", len(prompts))
+        checked_text(limits, "transcoders", transcoders)
         author = checked_name("author", author)
         wanted = []
         for number, each in enumerate(prompts):
@@ -132,11 +160,92 @@ class JobMutation:
                     checked_name(f"prompts[{number}]", name)
             tags = tuple(dict.fromkeys(each.tags or ()))
             wanted.append(Wanted(each.prompt, each.family, tags, each.expected, each.target))
-        key = await write(info, lambda database: request(database, wanted, author))
-        row = await _job(info, key)
-        if row is None:
-            raise NotFoundError(f"The job {key} is gone", next_step="ask for it again")
-        return Job.of(row)
+        return await _requested(
+            info, lambda database: request(database, wanted, author, transcoders=transcoders)
+        )
+
+    @strawberry.mutation(
+        description="Ask for a claim of the ledger: what edits do to the answers of circuits that are there, "
+        "beside what their graphs predict and random features. `atlas ingest --watch` measures it; `claims` "
+        "has it then. The same again by the same author is the same job."
+    )
+    async def request_claim(
+        self,
+        info: Info,
+        edits: Annotated[
+            list[str],
+            argument(
+                description="1 to 500, each kind and edit as `atlas intervene` takes them, such as "
+                "`ablate 3/17@all` or `swap {texas}:{california}@last`; {LABEL} names supernodes."
+            ),
+        ],
+        author: Author,
+        circuits: Annotated[
+            list[strawberry.ID] | None, argument(description="These circuits; or else name a family.")
+        ] = None,
+        family: Annotated[
+            str | None, argument(description="The circuits of this family, 500 at most.")
+        ] = None,
+        transcoders: Annotated[
+            strawberry.ID | None,
+            argument(description="Id of their transcoder set; needed when they are of several."),
+        ] = None,
+        freeze: Annotated[Held, argument(description="What is held at its recorded value.")] = Held.NOTHING,
+        constrained: Annotated[
+            str | None, argument(description="Layers whose MLPs are held but for the edits, such as `0-3`.")
+        ] = None,
+        writes: Annotated[
+            str | None, argument(description="Layers that the edits write to; null: all.")
+        ] = None,
+        draws: Annotated[int, argument(description="Draws of random features: 1 to 999.")] = 99,
+        seed: Annotated[int, argument(description="Of these.")] = 0,
+    ) -> Job:
+        limits = info.context.limits
+        checked_all(limits, "edits", len(edits))
+        for value in (*edits, family, transcoders, constrained, writes):
+            checked_text(limits, "edits", value)
+        author = checked_name("author", author)
+        if checked_count("draws", draws, 1) > MOST_DRAWS:
+            raise LimitError(f"draws: {draws} are over the limit of {MOST_DRAWS}", next_step="ask for fewer")
+        if (circuits is None) == (family is None):
+            raise InputError("circuits, family: name one of the two", next_step="give circuits, or a family")
+        ids = checked_list(limits, "circuits", circuits)
+        await require_known(info, families=None if family is None else [family])
+        found = await info.context.loaders.ask(
+            CIRCUITS_TO_TEST, transcoders=transcoders, circuits=ids, family=family, prompt=None, limit=MOST
+        )
+        missing = sorted(set(ids or ()) - {row.circuit for row in found})
+        if missing or not found:
+            what = f"the circuit {missing[0]!r}" if missing else "such a circuit"
+            raise NotFoundError(f"The database does not have {what}", next_step="see `circuits`")
+        if len(sets := sorted({row.transcoders for row in found})) > 1:
+            raise InputError(
+                f"The circuits are of {len(sets)} transcoder sets, {sets[0]} and {sets[1]} among them",
+                next_step="name one with transcoders",
+            )
+        claim = {
+            "edits": edits,
+            "circuits": [row.circuit for row in found],
+            "family": family,
+            "freeze": freeze.value,
+            "constrained": constrained,
+            "writes": writes,
+            "draws": draws,
+            "seed": seed,
+        }
+        text = orjson.dumps(claim).decode()
+        wanted = [Wanted(row.prompt) for row in found]
+        return await _requested(
+            info, lambda database: request(database, wanted, author, transcoders=sets[0], claim=text)
+        )
+
+
+async def _requested(info: Info, ask: Callable[[Database], str]) -> Job:
+    key = await write(info, ask)
+    row = await _job(info, key)
+    if row is None:
+        raise NotFoundError(f"The job {key} is gone", next_step="ask for it again")
+    return Job.of(row)
 
 
 @strawberry.type(description="What is told as it happens, over graphql-transport-ws.")

@@ -14,6 +14,7 @@ from api.answers import (
 )
 from api.audit import AuditQuery
 from api.checkpoints import CheckpointQuery
+from api.claims import ClaimQuery
 from api.connection import After, Connection, First, connect, window
 from api.contrast import ContrastQuery
 from api.diagnostics import DiagnosticsQuery
@@ -69,6 +70,7 @@ class Query(
     TokenQuery,
     ModuleQuery,
     HypothesisQuery,
+    ClaimQuery,
     DiagnosticsQuery,
     FlowQuery,
     PresenceQuery,

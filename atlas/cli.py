@@ -13,6 +13,7 @@ from rich.console import Console
 
 from atlas import database_commands, file_commands, label_commands
 from atlas.checkpoint_commands import checkpoints
+from atlas.claim_commands import claim
 from atlas.diagnose_command import diagnose
 from atlas.figure_command import figure
 from atlas.hypothesis_commands import hypothesis
@@ -46,6 +47,7 @@ app.add_typer(study, name="study")
 app.add_typer(modules, name="modules")
 app.add_typer(checkpoints, name="checkpoints")
 app.add_typer(hypothesis, name="hypothesis")
+app.add_typer(claim, name="claim")
 app.add_typer(job, name="job")
 app.command()(intervene)
 app.command()(diagnose)

@@ -1,4 +1,4 @@
-"""`atlas intervene`: set, scale, ablate or swap features of one prompt, and see what follows."""
+"""`atlas intervene`: set, scale, ablate, swap or plant features, and see what follows."""
 
 import json
 import sys
@@ -11,7 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from atlas.settings import Settings
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+from schema.errors import InputError
 
 out = Console(highlight=False)
 
@@ -25,7 +27,7 @@ class Held(StrEnum):
 
 
 def intervene(
-    prompt: Annotated[str, typer.Option(help="The text to intervene on.")],
+    prompt: Annotated[str | None, typer.Option(help="The text to intervene on.")] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="LAYER/FEATURE@POSITION=ACTIVATION; may be repeated, as all edits."),
@@ -35,11 +37,15 @@ def intervene(
     ] = None,
     ablate: Annotated[
         list[str] | None,
-        typer.Option(help="LAYER/FEATURE@POSITION; positions are 5, 2,5, 2-5, 2-, all or new."),
+        typer.Option(help="LAYER/FEATURE@POSITION; positions are 5, 2,5, 2-5, 2-, last, all or new."),
     ] = None,
     swap: Annotated[
         list[str] | None,
         typer.Option(help="LAYER/FEATURE:LAYER/FEATURE@POSITION, which exchange activations."),
+    ] = None,
+    plant: Annotated[
+        list[str] | None,
+        typer.Option(help="LAYER/FEATURE@POSITION[=FACTOR] gets its mean activation in the database."),
     ] = None,
     freeze: Annotated[Held, typer.Option(help="What is held at its recorded value.")] = Held.nothing,
     constrained: Annotated[
@@ -53,6 +59,19 @@ def intervene(
     ] = None,
     generate: Annotated[int, typer.Option(min=0, help="Tokens to generate, with the edits.")] = 0,
     top: Annotated[int, typer.Option(min=1, help="How many next tokens and features to show.")] = 10,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep", help="Measure circuits of the database instead, beside random features, and keep it."
+        ),
+    ] = False,
+    circuit: Annotated[
+        list[str] | None, typer.Option(help="With --keep: this circuit; may be repeated.")
+    ] = None,
+    family: Annotated[str | None, typer.Option(help="With --keep: the circuits of this family.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="With --keep: at most so many circuits.")] = None,
+    draws: Annotated[int, typer.Option(min=1, help="With --keep: draws of random features.")] = 99,
+    seed: Annotated[int, typer.Option(min=0, help="With --keep: of these.")] = 0,
     as_json: Annotated[
         bool, typer.Option("--json/--table", help="JSON for scripts, or tables to read.")
     ] = False,
@@ -65,30 +84,56 @@ def intervene(
         typer.Option(help="Their folder, or hf://org/name[/folder][@revision].", show_default="bundled"),
     ] = TRANSCODERS_DIR,
 ) -> None:
-    """Set, scale, ablate or swap features in the real model, and show which tokens and features change.
+    """Set, scale, ablate, swap or plant features in the real model, and show what changes.
+
+    A feature may be {LABEL}: all that supernodes of this label group in the database. With --keep the edits
+    become a claim of the ledger: measured on circuits, next to what their graphs predict and to random
+    features (`atlas claim list`).
 
     For example: `atlas intervene --prompt "small big : hot" --ablate 3/17@4 --generate 3`.
     """
-    from ingest.engine.hold import Freeze
-    from ingest.interventions import InterventionSettings, report
+    asked = {"set": set_, "scale": scale, "ablate": ablate, "swap": swap, "plant": plant}
+    edits = [f"{kind} {text}" for kind, texts in asked.items() for text in texts or ()]
+    if keep:
+        from atlas.claim_commands import Claimed, claim_circuits
 
-    found = report(
-        InterventionSettings(
-            prompt=prompt,
-            model=model,
-            transcoders=transcoders,
-            set=set_ or (),
-            scale=scale or (),
-            ablate=ablate or (),
-            swap=swap or (),
-            freeze=Freeze(freeze.value),
-            constrained=constrained,
-            writes=writes,
-            tokens=token or (),
-            n_tokens=generate,
-            top=top,
+        if generate or token:
+            raise InputError("--keep takes no --generate and no --token", next_step="leave them out")
+        choice = Claimed(
+            *(edits, circuit, family, prompt, limit, freeze.value, constrained, writes, draws, seed),
+            *(model, transcoders),
         )
+        claim_circuits(choice, as_json=as_json)
+        return
+    for name, given in (("--circuit", circuit), ("--family", family), ("--limit", limit)):
+        if given is not None:
+            raise InputError(f"{name} is for --keep", next_step="add --keep, or give the text with --prompt")
+    if prompt is None:
+        raise InputError("There is no text to intervene on", next_step="give it with --prompt")
+
+    from ingest.convert import transcoders_record
+    from ingest.engine.hold import Freeze
+    from ingest.engine.model import ReplacementModel
+    from ingest.interventions import InterventionSettings, intervention
+    from ingest.named_edits import needs_database, plain_edits
+
+    loaded = ReplacementModel.load(model, transcoders)
+    if any(map(needs_database, edits)):
+        from atlas.database import Login
+
+        with Login(Settings.load()).connect() as database:
+            edits = plain_edits(database, transcoders_record(loaded).id, edits)
+    settings = InterventionSettings(
+        prompt=prompt,
+        edits=edits,
+        freeze=Freeze(freeze.value),
+        constrained=constrained,
+        writes=writes,
+        tokens=token or (),
+        n_tokens=generate,
+        top=top,
     )
+    found = intervention(loaded, settings)
     if as_json:
         sys.stdout.write(json.dumps(asdict(found), ensure_ascii=False, indent=2) + "\n")
         return

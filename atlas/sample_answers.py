@@ -22,10 +22,11 @@ from schema.sample_answers import with_answer
 QUESTION = "does what says a capital's first letters also say the capital?"
 EDIT = "ablate 3/1260@all"
 TIMEOUT_S = 60
+CLAIM = ["intervene", "--keep", "--family", "multi-step", "--limit", "3", "--ablate", "{say texas}@all"]
 DIAGNOSE = ["diagnose", "--family", "multi-step", "--limit", "2"]
 NOT_FILLED = {"checkpoints", "checkpoint_features", "checkpoint_parts", "history_of_feature"}
 """About a training run: its checkpoints are not part of what is installed."""
-NOT_FILLED |= {"claims", "interventions_of_claim", "jobs", "jobs_by_id", "versions_of_supernode"}
+NOT_FILLED |= {"jobs", "jobs_by_id", "versions_of_supernode"}
 """What people ask for as they go."""
 NOT_FILLED |= {"nearest_features", "similar_labels"}
 """Near a vector, which is no value to type."""
@@ -49,7 +50,7 @@ def answered(database: Database, question: Question[object]) -> str:
 
 def _fill() -> None:
     """The demo's circuits, with heads; examples, modules and a hypothesis that was tested."""
-    for step in (["ingest", "--heads"], ["examples"], ["modules", "compute"], DIAGNOSE):
+    for step in (["ingest", "--heads"], ["examples"], ["modules", "compute"], DIAGNOSE, CLAIM):
         app(step, standalone_mode=False)
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as prompts:
         for line in PROMPTS_PATH.read_text(encoding="utf-8").splitlines():

@@ -1,5 +1,6 @@
 """Every figure by its name."""
 
+from figures.claims import CLAIMS
 from figures.diagnostics import DIAGNOSTICS
 from figures.flow import FLOW
 from figures.heads import HEADS
@@ -8,4 +9,6 @@ from figures.modules import MODULES
 from figures.supernodes import SUPERNODES
 from figures.tokens import TOKENS
 
-CHARTS = {chart.name: chart for chart in (SUPERNODES, TOKENS, FLOW, HEADS, MODULES, LABELS, DIAGNOSTICS)}
+CHARTS = {
+    chart.name: chart for chart in (SUPERNODES, TOKENS, FLOW, HEADS, MODULES, LABELS, DIAGNOSTICS, CLAIMS)
+}

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ingest.convert import transcoders_record
-from ingest.effects import Aim, Matched, absolute, activations, effects, p_value
+from ingest.effects import Aim, Matched, absolute, activations, effects, node_place, p_value
 from ingest.engine.errors import EngineError
 from ingest.engine.intervene import Case
 from ingest.engine.model import Encoded, ReplacementModel
@@ -154,7 +154,11 @@ def diagnosis(
     tests = []
     for ((layer, index), share, stands_for), (start, n_edited) in zip(chosen, places, strict=True):
         effect, *null = measured[start : start + 1 + settings.draws]
-        mine = {node.id: 0.0 for node in flow.nodes if _is(node.id, layer, index)}
+        mine = {
+            node.id: 0.0
+            for node in flow.nodes
+            if (place := node_place(node.id)) and (place[0], place[2]) == (layer, index)
+        }
         test = Kept(
             id=f"{row.key}/diagnosis/{layer}/{index}",
             prompt=row.text,
@@ -213,10 +217,3 @@ def _chosen(
         drawn = random.sample(band, min(settings.per_band, len(band)))
         found += [(feature, share, len(band) / len(drawn)) for feature, share in drawn]
     return found
-
-
-def _is(node: str, layer: int, index: int) -> bool:
-    """Whether a node's id is that of this MLP feature at some position."""
-    kind, _, rest = node.rpartition("/")[2].partition(":")
-    parts = rest.split(":")
-    return kind == "feature" and len(parts) == 3 and (parts[0], parts[2]) == (str(layer), str(index))

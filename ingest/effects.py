@@ -18,7 +18,7 @@ from ingest.engine.edits import Action, Edit, resolve
 from ingest.engine.hold import Freeze
 from ingest.engine.intervene import Case, intervene_many
 from ingest.engine.model import Encoded, ReplacementModel
-from ingest.interventions import parse_edit
+from ingest.interventions import parsed
 from schema.errors import InputError
 
 LEAST = 1e-6
@@ -47,12 +47,14 @@ class Aim(NamedTuple):
 FREE = Held()
 
 
-def parsed(text: str, n_positions: int) -> list[Edit]:
-    """An edit with its kind, such as `ablate 3/17@5`. Raises InputError, SettingError."""
-    kind, _, rest = text.strip().partition(" ")
-    if kind not in ("set", "scale", "ablate", "swap"):
-        raise InputError(f"{text!r} is no edit", next_step="write it like: ablate 3/17@5")
-    return parse_edit(rest, kind, n_positions, generating=False)
+def node_place(node: str) -> tuple[int, int, int] | None:
+    """Layer, position and index of an MLP feature's node, from its id; None for other nodes."""
+    kind, _, rest = node.rpartition("/")[2].partition(":")
+    parts = rest.split(":")
+    if kind != "feature" or len(parts) != 3:
+        return None
+    layer, position, index = map(int, parts)
+    return layer, position, index
 
 
 def activations(model: ReplacementModel, encoded: Encoded) -> Tensor:

@@ -17,10 +17,10 @@ from pathlib import Path
 from random import Random
 from statistics import mean, pstdev
 
-from ingest.effects import Aim, absolute, activations, effects, parsed
+from ingest.effects import Aim, absolute, activations, effects
 from ingest.engine.intervene import Case
 from ingest.engine.model import ReplacementModel
-from ingest.interventions import one_token
+from ingest.interventions import one_token, parsed
 from ingest.prompts import PromptLine, read_prompts
 from ingest.studies.trials import random_like
 from schema.errors import InputError

@@ -1,7 +1,7 @@
 """What `atlas intervene` does: edits as text, the tokens whose logits moved most, the features that changed.
 
 An edit names features as LAYER/INDEX and where as @ and one of: 5, a position; 2,5 several; 2-5 a range, both
-ends included; 2- all from there on; all; new, the tokens to be generated.
+ends included; 2- all from there on; last, of the prompt; all; new, the tokens to be generated.
 
     set      3/17@5=2.5      activation 2.5            ablate   3/17@5            activation 0
     scale    3/17@5=2        twice the activation      swap     3/17:4/22@5       each gets the other's
@@ -10,7 +10,6 @@ ends included; 2- all from there on; all; new, the tokens to be generated.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ingest.engine.edits import Action, Edit, Positions, ablate, swap
 from ingest.engine.errors import PromptError, SettingError
@@ -28,12 +27,8 @@ class InterventionSettings:
     """One prompt, its edits as text, and what is held."""
 
     prompt: str
-    model: Path
-    transcoders: Path
-    set: Sequence[str] = ()
-    scale: Sequence[str] = ()
-    ablate: Sequence[str] = ()
-    swap: Sequence[str] = ()
+    edits: Sequence[str] = ()
+    """Each with its kind, such as `ablate 3/17@5`."""
     freeze: Freeze = Freeze.NOTHING
     constrained: str | None = None
     """Layers whose MLPs are held, such as 0-3."""
@@ -88,25 +83,16 @@ class Report:
     edited: Continuation | None
 
 
-def report(settings: InterventionSettings) -> Report:
-    """Run the model with the edits and without. Raises EngineError."""
-    model = ReplacementModel.load(settings.model, settings.transcoders)
-    return intervention(model, settings)
-
-
 def intervention(model: ReplacementModel, settings: InterventionSettings) -> Report:
-    """The same with a model that is loaded already."""
+    """Run the model with the edits and without. Raises EngineError."""
     encoded = model.encode(settings.prompt)
     asked = [one_token(model, text) for text in settings.tokens]
     generating = settings.n_tokens > 0
     edits = [
-        edit
-        for kind in _KINDS
-        for text in getattr(settings, kind)
-        for edit in parse_edit(text, kind, len(encoded.ids), generating=generating)
+        edit for text in settings.edits for edit in parsed(text, len(encoded.ids), generating=generating)
     ]
-    constrained = _layers(settings.constrained, "constrained", model.n_layers) or range(0)
-    writes = _layers(settings.writes, "writes", model.n_layers)
+    constrained = layers(settings.constrained, "constrained", model.n_layers) or range(0)
+    writes = layers(settings.writes, "writes", model.n_layers)
     case = Case(settings.prompt, edits)
     plain = edited = None
     if generating:
@@ -151,7 +137,15 @@ def intervention(model: ReplacementModel, settings: InterventionSettings) -> Rep
     )
 
 
-_KINDS = ("set", "scale", "ablate", "swap")
+KINDS = ("set", "scale", "ablate", "swap")
+
+
+def parsed(text: str, n_positions: int, *, generating: bool = False) -> list[Edit]:
+    """An edit with its kind, such as `ablate 3/17@5`. Raises SettingError."""
+    kind, _, rest = text.strip().partition(" ")
+    if kind not in KINDS:
+        raise SettingError(f"{text!r} is no edit", next_step="write it like: ablate 3/17@5")
+    return parse_edit(rest, kind, n_positions, generating=generating)
 
 
 def parse_edit(text: str, kind: str, n_positions: int, *, generating: bool) -> list[Edit]:
@@ -192,6 +186,8 @@ def one_token(model: ReplacementModel, text: str) -> int:
 def _positions(text: str, n_positions: int, name: str, *, generating: bool) -> Positions:
     if text == "all":
         return slice(None)
+    if text == "last":
+        return n_positions - 1
     if text == "new":
         if not generating:
             raise SettingError(f"{name}: there are no new tokens", next_step="generate some with --generate")
@@ -205,7 +201,7 @@ def _positions(text: str, n_positions: int, name: str, *, generating: bool) -> P
         places = tuple(int(place) for place in text.split(","))
         return places[0] if len(places) == 1 else places
     raise SettingError(
-        f"{name}: {text!r} is no position", next_step="write 5, 2,5, 2-5, 2-, all or new after the @"
+        f"{name}: {text!r} is no position", next_step="write 5, 2,5, 2-5, 2-, last, all or new after the @"
     )
 
 
@@ -218,7 +214,8 @@ def _of_prompt(edit: Edit, n_positions: int) -> list[Edit]:
     return [edit._replace(position=inside)] if inside else []
 
 
-def _layers(text: str | None, name: str, n_layers: int) -> range | None:
+def layers(text: str | None, name: str, n_layers: int) -> range | None:
+    """Layers given as text, such as 0-3; None for None. Raises SettingError, which says `--name`."""
     if text is None:
         return None
     found = re.fullmatch(r"(\d+)(?:-(\d+))?", text.strip())

@@ -1,4 +1,4 @@
-"""The ingest service that waits for jobs: takes one, computes its circuits, loads them, takes the next.
+"""The ingest service: takes a job, computes its circuits or measures its claim, takes the next.
 
 A thread renews the lease while circuits are computed, however long one takes. A worker that lost its job
 all the same (its process was stopped for longer than the lease) leaves it to the one that has it now:
@@ -11,14 +11,18 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from rich.console import Console
 
+from ingest.claims import measure, requested
 from ingest.engine.errors import EngineError
 from ingest.engine.model import ReplacementModel
+from ingest.named_edits import plain_edits
 from ingest.prompts import read_lines
 from ingest.run import IngestSettings, Work, ingest_job
+from schema.claims import keep_claim
 from schema.database import Database
 from schema.errors import AtlasError, UnreachableError
 from schema.jobs import LEASE_S, Taken, fail, finish, give_back, renew, take
@@ -57,7 +61,7 @@ def watch(
     finished = 0
     while not stop.is_set():
         try:
-            job = take(database, worker, lease_s=lease_s)
+            job = take(database, worker, transcoders=work.transcoders_record.id, lease_s=lease_s)
             if job is not None:
                 finished += _Worker(database, work, worker, job, stop, lease_s, console).run()
                 continue
@@ -96,18 +100,11 @@ class _Worker:
         """Whether the job was brought to its end."""
         job, database, worker = self._job, self._database, self._worker
         self._say(f"{len(job.lines)} prompts, attempt {job.attempts}")
-        file = read_lines(job.lines, f"job {job.id}")
         try:
             with self._renewed():
-                summary, circuits = ingest_job(
-                    *(database, self._work, file.prompts),
-                    name=f"job {job.id}",
-                    check=self._check,
-                    step=self._step,
-                )
-            problems = [str(problem) for problem in (*file.problems, *summary.problems)]
-            ended = finish(database, job.id, worker, circuits=circuits, problems=problems)
-            self._say(summary.sentence() if ended else "another worker has it now")
+                said, done = self._circuits() if job.claim is None else self._claim(job.claim)
+            ended = finish(database, job.id, worker, **done)
+            self._say(said if ended else "another worker has it now")
             return ended
         except _Stopped:
             if self._lost.is_set():
@@ -125,6 +122,35 @@ class _Worker:
         except Exception as error:  # noqa: BLE001  one job's trouble is not that of the next
             self._fail(f"{type(error).__name__}: {error}")
         return False
+
+    def _circuits(self) -> tuple[str, dict[str, Any]]:
+        """What to say, and what to finish the job with."""
+        file = read_lines(self._job.lines, f"job {self._job.id}")
+        summary, circuits = ingest_job(
+            *(self._database, self._work, file.prompts),
+            name=f"job {self._job.id}",
+            check=self._check,
+            step=self._step,
+        )
+        problems = [str(problem) for problem in (*file.problems, *summary.problems)]
+        return summary.sentence(), {"circuits": circuits, "problems": problems}
+
+    def _claim(self, text: str) -> tuple[str, dict[str, Any]]:
+        database, work, n_done = self._database, self._work, 0
+
+        def step() -> None:
+            nonlocal n_done
+            n_done += 1
+            self._step(n_done)
+
+        settings = work.settings
+        claim = requested(text, work.transcoders_record.id, settings.model, settings.transcoders)
+        outcome, tested = measure(
+            *(database, work.model, claim, plain_edits(database, claim.transcoders, claim.edits)), step=step
+        )
+        keep_claim(database, claim, outcome, tested)
+        done = {"circuits": claim.circuits, "problems": [], "measured": claim.id}
+        return f"claim {claim.id}: effect {outcome.effect:+.3f}, p = {outcome.p:.3g}", done
 
     def _fail(self, error: str) -> None:
         fail(self._database, self._job.id, self._worker, error)

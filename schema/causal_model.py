@@ -84,4 +84,15 @@ CAUSAL_RELATIONSHIPS = (
     RelationshipType("DIAGNOSED_BY", "Circuit", "Intervention", "One feature of it ablated."),
     RelationshipType("ON", "Intervention", "Circuit", "The circuit that predicted the effect."),
     RelationshipType("EDITS", "Intervention", "Feature", "A feature that it edits, if any circuit has it."),
+    RelationshipType(
+        "CHANGED",
+        "Intervention",
+        "Node",
+        "What a claim's edits did to a node of the circuit: its logits, and the features with the largest "
+        "predicted changes.",
+        (
+            P("predicted", "float?", "by the pruned graph; absent: it lacks the edited features"),
+            P("measured", "float", "of logits less the vocabulary's mean, of features' pre-activations"),
+        ),
+    ),
 )

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from schema.database import Database
 from schema.errors import NotFoundError
 from schema.interventions import Kept
-from schema.question import Question, page_of, row_of
+from schema.question import Question, Record, page_of, row_of
 from schema.records import stable_id
 
 LEVEL = 0.05
@@ -19,7 +19,7 @@ class Claim:
     """What is asked: everything needed to measure it again."""
 
     edits: tuple[str, ...]
-    """Kind and edit, such as `ablate 3/17@all`; {LABEL} for the features of a supernode."""
+    """Kind and edit as asked, such as `ablate 3/17@all`; {LABEL} for the features of supernodes."""
     transcoders: str
     """Id of the set."""
     model_path: str
@@ -80,6 +80,25 @@ class ClaimRow(NamedTuple):
     measured_at: str
 
 
+class Change(NamedTuple):
+    """What the edits did to one node of the circuit."""
+
+    node: str
+    """Its id."""
+    predicted: float | None
+    measured: float
+
+
+class Tested(NamedTuple):
+    """One circuit under the edits."""
+
+    kept: Kept
+    circuit: str
+    features: list[str]
+    """Ids of those edited."""
+    changes: list[Change]
+
+
 class MeasuredRow(NamedTuple):
     """One intervention of a claim."""
 
@@ -96,26 +115,37 @@ class MeasuredRow(NamedTuple):
     n_null: int
     p: float
     n_edited: int
+    changes: list[Change]
+
+
+def _measured(record: Record) -> MeasuredRow:
+    return MeasuredRow(**{**record, "changes": [Change(**each) for each in record["changes"]]})
+
+
+class CircuitRow(NamedTuple):
+    circuit: str
+    prompt: str
+    """Its text."""
+    transcoders: str
+    """Id of its set."""
 
 
 CLAIMS = Question("claims", page_of(ClaimRow))
-INTERVENTIONS_OF_CLAIM = Question("interventions_of_claim", row_of(MeasuredRow))
+INTERVENTIONS_OF_CLAIM = Question("interventions_of_claim", _measured)
+CIRCUITS_TO_TEST = Question("circuits_to_test", row_of(CircuitRow))
 
 
-def keep_claim(
-    database: Database,
-    claim: Claim,
-    outcome: Outcome,
-    measured: Sequence[tuple[Kept, str, Sequence[str]]],
-) -> None:
-    """Write claim and interventions in one transaction; a claim that is there stays as it is.
-
-    measured: each with its circuit and the ids of the features edited.
-    """
+def keep_claim(database: Database, claim: Claim, outcome: Outcome, tested: Sequence[Tested]) -> None:
+    """Write claim and interventions in one transaction; a claim that is there stays as it is."""
     values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(claim).items()}
     rows = [
-        {"row": kept._asdict(), "circuit": circuit, "features": list(features)}
-        for kept, circuit, features in measured
+        {
+            "row": each.kept._asdict(),
+            "circuit": each.circuit,
+            "features": each.features,
+            "changes": [change._asdict() for change in each.changes],
+        }
+        for each in tested
     ]
     parameters: dict[str, Any] = {"claim": {**values, **outcome._asdict(), "id": claim.id}, "rows": rows}
     database.write(_KEEP, {"p": parameters})
@@ -125,7 +155,7 @@ def kept_claim(database: Database, id_: str) -> Claim:
     """What was asked. Raises NotFoundError."""
     rows = database.read("MATCH (k:Claim {id: $id}) RETURN k {.*} AS k", {"id": id_})
     if not rows:
-        raise NotFoundError(f"There is no claim {id_!r}", next_step="see `claims` in GraphQL")
+        raise NotFoundError(f"There is no claim {id_!r}", next_step="`atlas claim list` lists them")
     found = rows[0]["k"]
     fields = {name: found.get(name) for name in Claim.__dataclass_fields__}
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
@@ -144,6 +174,11 @@ WITH i, each
 CALL (i, each) {
   MATCH (c:Circuit {id: each.circuit})
   CREATE (i)-[:ON]->(c)
+}
+CALL (i, each) {
+  UNWIND each.changes AS change
+  MATCH (n:Node {id: change.node})
+  CREATE (i)-[:CHANGED {predicted: change.predicted, measured: change.measured}]->(n)
 }
 UNWIND each.features AS feature
 MATCH (f:Feature {id: feature})

@@ -87,6 +87,16 @@ def _measurable(record: Any) -> MeasurableRow:
     return MeasurableRow(**{**record, "uses": uses, "pruned": pruned})
 
 
+class ActivationRow(NamedTuple):
+    key: str
+    layer: int
+    number: int
+    n_nodes: int
+    activation: float | None
+    """Mean over the nodes; None when none has one."""
+
+
+ACTIVATION_OF_FEATURES = Question("activation_of_features", row_of(ActivationRow))
 TO_DIAGNOSE = Question("to_diagnose", row_of(ToDiagnoseRow))
 MEASURABLE = Question("measurable", _measurable)
 DIAGNOSTICS = Question("diagnostics", row_of(DiagnosedRow))

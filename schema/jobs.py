@@ -1,4 +1,4 @@
-"""Jobs: circuits that somebody asks for, taken by the ingest service from the database.
+"""Jobs: circuits, or claims about them, that somebody asks for; the ingest service takes them.
 
 1. request  queued; the same request again is the same job
 2. take     running, for the worker that locked it first; `attempts` grows
@@ -58,6 +58,8 @@ class Taken(NamedTuple):
     id: str
     lines: list[str]
     """JSON, one for each prompt."""
+    claim: str | None
+    """JSON: what to measure on circuits; None: the circuits are wanted."""
     attempts: int
     """This one counted."""
 
@@ -76,6 +78,8 @@ class JobRow(NamedTuple):
     taken_by: str | None
     taken_until: str | None
     ended_at: str | None
+    transcoders: str | None
+    measured: str | None
     circuits: list[str]
 
 
@@ -83,17 +87,27 @@ JOBS_BY_ID = Question("jobs_by_id", row_of(JobRow))
 JOBS = Question("jobs", page_of(JobRow))
 
 
-def request(database: Database, wanted: Sequence[Wanted], asked_by: str) -> str:
-    """Ask for circuits; the job's id.
+def request(
+    database: Database,
+    wanted: Sequence[Wanted],
+    asked_by: str,
+    *,
+    transcoders: str | None = None,
+    claim: str | None = None,
+) -> str:
+    """Ask for circuits, or for a claim about circuits that are there; the job's id.
 
+    transcoders: id of the set, which only a worker that has it takes; None: any worker. claim: JSON, as
+    `ingest.claims.read_request` has it; `wanted` are the prompts of its circuits then.
     The same request again is the same job; if that failed, or circuits of it were deleted since, it is queued
     again.
     """
     lines = [each.line() for each in wanted]
-    key = stable_id("job", lines, asked_by)
+    key = stable_id("job", lines, asked_by, *(each for each in (transcoders, claim) if each is not None))
+    parameters = {"id": key, "lines": lines, "by": asked_by, "transcoders": transcoders, "claim": claim}
 
     def work(transaction: Transaction) -> None:
-        transaction.run(_REQUEST, {"id": key, "lines": lines, "by": asked_by})
+        transaction.run(_REQUEST, parameters)
         transaction.run(_QUEUE_AGAIN, {"id": key})
 
     database.transaction(work)
@@ -112,12 +126,15 @@ def retry(database: Database, job: str) -> bool:
     return database.transaction(work)
 
 
-def take(database: Database, worker: str, *, lease_s: float = LEASE_S) -> Taken | None:
+def take(
+    database: Database, worker: str, *, transcoders: str | None = None, lease_s: float = LEASE_S
+) -> Taken | None:
     """The oldest job that waits or whose worker fell silent, now of this worker; None when there is none.
 
-    worker: a name that no other worker has; lease_s: seconds until it must be renewed.
+    worker: a name that no other worker has; transcoders: id of the set that it has, jobs for others are left;
+    lease_s: seconds until it must be renewed.
     """
-    while found := database.read(_NEXT):
+    while found := database.read(_NEXT, {"transcoders": transcoders}):
         job = found[0]["id"]
 
         def work(transaction: Transaction, job: str = job) -> list[dict[str, Any]]:
@@ -140,13 +157,21 @@ def renew(
 
 
 def finish(
-    database: Database, job: str, worker: str, *, circuits: Sequence[str], problems: Sequence[str]
+    database: Database,
+    job: str,
+    worker: str,
+    *,
+    circuits: Sequence[str],
+    problems: Sequence[str],
+    measured: str | None = None,
 ) -> bool:
     """The job is done, or failed when none of its circuits is there; False when the worker has it no more.
 
-    circuits: ids of those that were to be made; problems: what was wrong with single prompts.
+    circuits: ids of those that were to be made; problems: what was wrong with single prompts; measured: id of
+    the claim that it gave.
     """
-    return _as_owner(database, _FINISH, job, worker, {"circuits": list(circuits), "problems": list(problems)})
+    given = {"circuits": list(circuits), "problems": list(problems), "measured": measured}
+    return _as_owner(database, _FINISH, job, worker, given)
 
 
 def give_back(database: Database, job: str, worker: str) -> bool:
@@ -174,7 +199,8 @@ _LOCK = "MATCH (j:Job {id: $id}) SET j.id = j.id"
 _REQUEST = """
 MERGE (j:Job {id: $id})
 ON CREATE SET j.prompts = $lines, j.asked_by = $by, j.asked_at = datetime.realtime(), j.state = "queued",
-              j.n_prompts = size($lines), j.n_done = 0, j.attempts = 0, j.problems = []
+              j.n_prompts = size($lines), j.n_done = 0, j.attempts = 0, j.problems = [],
+              j.transcoders = $transcoders, j.claim = $claim
 """
 
 _QUEUE_AGAIN = """
@@ -192,7 +218,8 @@ RETURN j.id AS id
 
 _NEXT = """
 MATCH (j:Job)
-WHERE j.state = "queued" OR j.state = "running" AND j.taken_until < datetime.realtime()
+WHERE (j.state = "queued" OR j.state = "running" AND j.taken_until < datetime.realtime())
+  AND ($transcoders IS NULL OR coalesce(j.transcoders, $transcoders) = $transcoders)
 RETURN j.id AS id ORDER BY j.asked_at, j.id LIMIT 1
 """
 
@@ -208,7 +235,7 @@ MATCH (j:Job {id: $id})
 WHERE j.state = "queued" OR j.state = "running" AND j.taken_until < datetime.realtime()
 SET j.state = "running", j.attempts = j.attempts + 1, j.n_done = 0, j.taken_by = $worker,
     j.taken_until = datetime.realtime() + duration({milliseconds: $ms})
-RETURN j.id AS id, j.prompts AS lines, j.attempts AS attempts
+RETURN j.id AS id, j.prompts AS lines, j.claim AS claim, j.attempts AS attempts
 """
 
 _RENEW = """
@@ -228,7 +255,7 @@ CALL (j) {
 }
 SET j.state = CASE there WHEN 0 THEN "failed" ELSE "done" END, j.n_done = j.n_prompts, j.problems = $problems,
     j.error = CASE there WHEN 0 THEN "no prompt gave a circuit" END, j.ended_at = datetime.realtime(),
-    j.taken_by = null, j.taken_until = null
+    j.taken_by = null, j.taken_until = null, j.measured = $measured
 RETURN j.id AS id
 """
 

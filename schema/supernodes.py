@@ -36,7 +36,19 @@ class VersionRow(NamedTuple):
     replaces: list[str]
 
 
+class MemberRow(NamedTuple):
+    """A feature, and how active it is where circuits have it."""
+
+    layer: int
+    number: int
+    """In the dictionary of its layer."""
+    n_nodes: int
+    activation: float | None
+    """Mean."""
+
+
 VERSIONS_OF_SUPERNODE = Question("versions_of_supernode", row_of(VersionRow))
+MEMBERS_OF_LABEL = Question("members_of_label", row_of(MemberRow))
 
 
 def group(database: Database, circuit: str, wanted: Group, author: str) -> str:

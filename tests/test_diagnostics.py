@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from effects_oracle import slow_effect, slow_null, slow_prediction
 from engine_oracle import Tiny, save
 from rich.console import Console
 
@@ -37,55 +38,6 @@ ASKED = """query ($families: [String!], $share: Float!) {
     all { nCircuits nTested truePositives falsePositives falseNegatives trueNegatives precision recall
           bands { leastShare nFeatures nTested nEffective meanSize } }
     families { family nCircuits nTested } } }"""
-
-
-def slow_effect(model: ReplacementModel, circuit: Circuit, edits: list[Edit], token: int) -> float:
-    assert circuit.prompt.token_ids is not None
-    outcome = intervene(model, circuit.prompt.token_ids, edits)
-    change = (outcome.logits - outcome.plain_logits)[circuit.target_position].double()
-    return float(change[token] - change.mean())
-
-
-def slow_null(
-    model: ReplacementModel, circuit: Circuit, edits: list[Edit], dense: Any, token: int, random: Random
-) -> list[float]:
-    """The effects of random features whose vectors are as long, one after the other."""
-    found = []
-    for _ in range(DRAWS):
-        taken = {(each.layer, each.position, each.feature) for each in edits}
-        drawn = []
-        for each in edits:
-            part = model.transcoders.layers[each.layer]
-            lengths = [float(row.norm()) for row in part.decoder]
-            while True:
-                other = random.randrange(len(lengths))
-                if (each.layer, each.position, other) not in taken and lengths[other] > 0:
-                    break
-            taken.add((each.layer, each.position, other))
-            mine = dense[each.layer][each.position]
-            change = (each.value - float(mine[each.feature])) * lengths[each.feature] / lengths[other]
-            drawn.append(Edit(each.layer, each.position, other, float(mine[other]) + change))
-        found.append(slow_effect(model, circuit, drawn, token))
-    return found
-
-
-def slow_prediction(circuit: Circuit, layer: int, index: int, logit: int) -> float | None:
-    """The change of a node's value when the feature's nodes go to 0, passed up the graph node by node."""
-    nodes = circuit.nodes
-    edited = {
-        place
-        for place, node in enumerate(nodes)
-        if (node.kind, node.layer, node.index) == (NodeKind.FEATURE, layer, index)
-    }
-    change: dict[int, float] = defaultdict(float)
-    for place in sorted(range(len(nodes)), key=lambda place: nodes[place].layer):
-        if place in edited:
-            change[place] = -float(nodes[place].activation or 0)
-            continue
-        for edge in circuit.edges:
-            if edge.target == place and (value := nodes[edge.source].activation):
-                change[place] += edge.weight * change[edge.source] / value
-    return change[logit] if edited else None
 
 
 async def test_a_diagnosis_is_what_one_by_one_gives(
@@ -146,12 +98,17 @@ def check(model: ReplacementModel, circuit: Circuit, row: dict[str, Any]) -> Non
     assert kept["n_edited"] == len(edits)
     assert kept["edits"] == [f"ablate {layer}/{index}@all"]
     effect = slow_effect(model, circuit, edits, token)
-    null = slow_null(model, circuit, edits, dense, token, Random(f"0 {circuit.id} {layer} {index}"))
+    null = slow_null(DRAWS, model, circuit, edits, dense, token, Random(f"0 {circuit.id} {layer} {index}"))
     assert kept["effect"] == pytest.approx(effect, abs=1e-5)
     assert kept["null_mean"] == pytest.approx(math.fsum(null) / DRAWS, abs=1e-5)
     at_least = sum(abs(each) >= abs(effect) - 1e-6 for each in null)
     assert kept["p"] == pytest.approx((1 + at_least) / (1 + DRAWS))
-    predicted = slow_prediction(circuit, layer, index, logit)
+    values = {
+        (node.layer, node.position, index): 0.0
+        for node in circuit.nodes
+        if (node.kind, node.layer, node.index) == (NodeKind.FEATURE, layer, index)
+    }
+    predicted = slow_prediction(circuit, values, logit) if values else None
     assert kept.get("predicted") == (None if predicted is None else pytest.approx(predicted, abs=1e-9))
 
 

@@ -37,6 +37,7 @@ def model(folders: Folders) -> ReplacementModel:
         ("ablate", "0/1@2-4", [ablate(0, (2, 3, 4), 1)]),
         ("ablate", "0/1@2-", [ablate(0, slice(2, None), 1)]),
         ("ablate", "0/1@all", [ablate(0, slice(None), 1)]),
+        ("ablate", "0/1@last", [ablate(0, 7, 1)]),
         ("ablate", "0/1@new", [ablate(0, slice(8, None), 1)]),
         ("swap", "3/17:4/22@5", list(swap((3, 17), (4, 22), 5))),
     ],
@@ -55,7 +56,8 @@ def test_edits_as_text(kind: str, text: str, expected: list[Edit]) -> None:
         (
             "ablate",
             "3/17@5-2",
-            "--ablate '3/17@5-2': '5-2' is no position\n  → write 5, 2,5, 2-5, 2-, all or new after the @",
+            "--ablate '3/17@5-2': '5-2' is no position\n"
+            "  → write 5, 2,5, 2-5, 2-, last, all or new after the @",
         ),
         (
             "ablate",
@@ -77,13 +79,17 @@ def test_one_token(model: ReplacementModel) -> None:
     assert str(caught.value).startswith("'w5 w6' is not one token but 2: 'w5', 'w6'\n  → name one of them")
 
 
-def test_a_report_says_what_the_engine_says(model: ReplacementModel, folders: Folders) -> None:
+def test_a_report_says_what_the_engine_says(model: ReplacementModel) -> None:
     layer, position, feature = attribute(model, PROMPT).features[0].tolist()
     text = f"{layer}/{feature}@{position}"
     found = intervention(
         model,
         InterventionSettings(
-            PROMPT, *folders, ablate=[text, "0/2@9", "0/1@new"], tokens=["w5"], n_tokens=3, top=4
+            PROMPT,
+            [f"ablate {each}" for each in (text, "0/2@9", "0/1@new")],
+            tokens=["w5"],
+            n_tokens=3,
+            top=4,
         ),
     )
     outcome = intervene(model, PROMPT, [ablate(layer, position, feature)])

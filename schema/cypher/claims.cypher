@@ -1,6 +1,7 @@
 // Which claims about interventions were measured, and which survive?
 // A claim survives when the graphs predict a change, it goes the predicted way, and q is at most $level. q:
-// Benjamini-Hochberg over all claims, whatever came out. $families null: all; $survived null: both.
+// Benjamini-Hochberg over all claims, whatever came out. $ids, $families null: all; $survived null: both.
+:param ids => null;
 :param families => null;
 :param survived => null;
 :param level => 0.05;
@@ -18,7 +19,8 @@ CALL (kept, tried) {
     RETURN CASE WHEN min(q) > 1 THEN 1.0 ELSE min(q) END AS q
   }
   WITH k, q, coalesce(k.predicted * k.effect > 0, false) AND q <= $level AS survives
-  WHERE ($families IS NULL OR k.family IN $families) AND ($survived IS NULL OR survives = $survived)
+  WHERE ($ids IS NULL OR k.id IN $ids) AND ($families IS NULL OR k.family IN $families)
+    AND ($survived IS NULL OR survives = $survived)
   WITH k, q, survives ORDER BY k.p, k.id
   RETURN collect({id: k.id, edits: k.edits, transcoders: k.transcoders, family: k.family, freeze: k.freeze,
                   constrained: k.constrained, writes: k.writes, draws: k.draws, seed: k.seed,

@@ -1,0 +1,148 @@
+"""Ordinary loading of circuits, beside the naive way, in turns on one server.
+
+    python -m bench.load --home FOLDER [--circuits 200] [--rounds 4] [--shape small]
+
+ours   `schema.load.load_circuit`: one transaction a circuit, aggregates and ledger included
+naive  one transaction a circuit: MERGE every node by its key, MATCH both ends of every edge by theirs
+
+The naive way keeps no aggregates (USES, DRIVES, frequencies), no labels and no supernodes. Its nodes bear
+labels of their own, with the same constraints, so both grow in one database. Edges are counted afterwards:
+both have all. Circuits are made before the clock runs. FOLDER becomes an ATLAS_HOME; what was in it is lost.
+"""
+
+import argparse
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+from atlas.server import LocalServer
+from bench import synthetic
+from bench.bulk import SHAPES
+from bench.homes import start, timed
+from schema.database import Database, Transaction
+from schema.graph_json import node_id
+from schema.ledger import Entry
+from schema.load import load_circuit, prepare
+from schema.migrations import migrate
+from schema.records import Circuit, NodeKind
+
+NODES = """
+MERGE (c:NaiveCircuit {id: $circuit})
+WITH c
+UNWIND $nodes AS row
+MERGE (n:NaiveNode {id: row.id}) SET n += row
+MERGE (c)-[:NAIVE_HAS]->(n)
+WITH n, row WHERE row.feature IS NOT NULL
+MERGE (f:NaiveFeature {id: row.feature})
+MERGE (n)-[:NAIVE_INSTANCE_OF]->(f)
+"""
+EDGES = """
+UNWIND $edges AS row
+MATCH (a:NaiveNode {id: row.source})
+MATCH (b:NaiveNode {id: row.target})
+MERGE (a)-[e:NAIVE_ATTRIBUTES]->(b) SET e.weight = row.weight
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--circuits", type=int, default=200, help="of each way in a round")
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--shape", choices=SHAPES, default="small")
+    parser.add_argument("--heap", type=int, default=3000, help="MB")
+    asked = parser.parse_args()
+    shutil.rmtree(asked.home, ignore_errors=True)
+    asked.home.mkdir(parents=True)
+    address = start(asked.home, asked.heap)
+    try:
+        with Database.connect(address.bolt_uri, address.user, address.password) as database:
+            migrate(database)
+            for label in ("NaiveCircuit", "NaiveNode", "NaiveFeature"):
+                database.write(f"CREATE CONSTRAINT FOR (n:{label}) REQUIRE n.id IS UNIQUE")
+            measure(database, asked.circuits, asked.rounds, SHAPES[asked.shape])
+    finally:
+        LocalServer(asked.home).stop()
+
+
+def measure(database: Database, n: int, rounds: int, shape: synthetic.Shape) -> None:
+    source = synthetic.circuits(n * (rounds + 1), shape)
+    prepare(database)
+    rates: dict[str, list[float]] = {"ours": [], "naive": []}
+    written: list[float] = []
+    for number in range(rounds + 1):
+        circuits = list(islice(source, n))
+        n_edges = sum(len(each.edges) for each in circuits)
+        before = relationships(database)
+        ours = timed(partial(every, database, load, circuits))
+        after = relationships(database)
+        naive = timed(partial(every, database, load_naive, circuits))
+        if number == 0:  # plans, the page cache and the compiler warm up
+            continue
+        rates["ours"].append(n_edges / ours)
+        rates["naive"].append(n_edges / naive)
+        written.append((after - before) / ours)
+        print(
+            f"round {number}: ours {rates['ours'][-1]:,.0f} edges/s, {written[-1]:,.0f} relationships/s "
+            f"of all kinds; naive {rates['naive'][-1]:,.0f} edges/s",
+            flush=True,
+        )
+    counts = [
+        database.read(f"MATCH ()-[e:{kind}]->() RETURN count(e) AS n")[0]["n"]
+        for kind in ("ATTRIBUTES", "NAIVE_ATTRIBUTES")
+    ]
+    assert counts[0] == counts[1], counts
+    ratios = [a / b for a, b in zip(rates["ours"], rates["naive"], strict=True)]
+    print(
+        f"{counts[0]:,} edges by both; ours {median(rates['ours']):,.0f} edges/s and {median(written):,.0f} "
+        f"relationships/s, naive {median(rates['naive']):,.0f} edges/s: {median(ratios):.1f} × as fast"
+    )
+
+
+def every(database: Database, work: Callable[[Database, Circuit], None], circuits: Sequence[Circuit]) -> None:
+    for each in circuits:
+        work(database, each)
+
+
+def load(database: Database, circuit: Circuit) -> None:
+    load_circuit(database, circuit, synthetic.RUN, Entry(circuit.id, circuit.prompt.text))
+
+
+def load_naive(database: Database, circuit: Circuit) -> None:
+    keys = [f"{circuit.id}/{node_id(node)}" for node in circuit.nodes]
+    nodes = [
+        {
+            "id": key,
+            "kind": node.kind.value,
+            "layer": node.layer,
+            "position": node.position,
+            "activation": node.activation,
+            "influence": node.influence,
+            "feature": f"{circuit.transcoders.id}/{node.layer}/{node.index}"
+            if node.kind is NodeKind.FEATURE
+            else None,
+        }
+        for key, node in zip(keys, circuit.nodes, strict=True)
+    ]
+    edges = [
+        {"source": keys[each.source], "target": keys[each.target], "weight": each.weight}
+        for each in circuit.edges
+    ]
+
+    def work(transaction: Transaction) -> None:
+        transaction.run(NODES, {"circuit": circuit.id, "nodes": nodes})
+        transaction.run(EDGES, {"edges": edges})
+
+    database.transaction(work)
+
+
+def relationships(database: Database) -> int:
+    found: int = database.read("MATCH ()-[r]->() RETURN count(r) AS n")[0]["n"]
+    return found
+
+
+if __name__ == "__main__":
+    main()

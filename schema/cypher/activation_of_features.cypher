@@ -1,0 +1,6 @@
+// How active are features on average, where circuits kept them?
+:param keys => ["organism-clt@552ee159aac5/3/1260"];
+
+UNWIND $keys AS key
+MATCH (n:FeatureNode)-[:INSTANCE_OF]->(f:Feature {id: key})
+RETURN key, f.layer AS layer, f.index AS number, count(n) AS n_nodes, avg(n.activation) AS activation

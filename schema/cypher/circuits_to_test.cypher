@@ -1,0 +1,15 @@
+// Which circuits are meant: these, those of a family, those of a prompt, of one transcoder set or any?
+// $circuits, $family, $prompt, $transcoders: null does not choose. At most $limit, by id; null: all.
+:param transcoders => "organism-clt@552ee159aac5";
+:param circuits => null;
+:param family => "multi-step";
+:param prompt => null;
+:param limit => 20;
+
+MATCH (s:TranscoderSet)<-[:BY]-(c:Circuit)-[:OF_PROMPT]->(p:Prompt)
+WHERE ($transcoders IS NULL OR s.id = $transcoders) AND ($circuits IS NULL OR c.id IN $circuits) AND ($prompt IS NULL OR p.text = $prompt)
+  AND ($family IS NULL OR EXISTS { (p)-[:IN_FAMILY]->(:Family {name: $family}) })
+WITH {circuit: c.id, prompt: p.text, transcoders: s.id} AS row ORDER BY c.id
+WITH collect(row) AS found
+UNWIND found[0 .. coalesce($limit, size(found))] AS row
+RETURN row.circuit AS circuit, row.prompt AS prompt, row.transcoders AS transcoders
