@@ -16,10 +16,10 @@ from schema.errors import AtlasError, InputError
 
 if TYPE_CHECKING:
     from ingest.engine.model import ReplacementModel
-    from schema.claims import Claim, Outcome, Tested
+    from schema.claims import Claim, OnCircuit, Outcome
     from schema.database import Database
 
-COLUMNS = ["id", "edits", "family", "circuits", "predicted", "effect", "random", "p", "q", "survived"]
+COLUMNS = ["id", "edits", "n", "predicted", "effect", "random", "survived"]
 SAME = 1e-4
 """Logits by which a claim measured again may differ: another machine adds in another order."""
 
@@ -106,12 +106,9 @@ def claim_circuits(asked: Claimed, *, as_json: bool) -> None:
         rows = [each.kept._asdict() | {"circuit": each.circuit} for each in tested]
         print(json.dumps({"id": made.id, **outcome._asdict(), "interventions": rows}, indent=2))
         return
-    columns = ["circuit", "prompt", "token", "predicted", "effect", "random", "sd", "edited"]
+    columns = ["circuit", "prompt", "token", "predicted", "effect", "random"]
     rows_ = [
-        [
-            *(each.circuit, kept.prompt, kept.token, kept.predicted, kept.effect),
-            *(kept.null_mean, kept.null_sd, kept.n_edited),
-        ]
+        [each.circuit, kept.prompt, kept.token, kept.predicted, kept.effect, kept.null_mean]
         for each in tested
         for kept in (each.kept,)
     ]
@@ -131,7 +128,7 @@ def sentence(outcome: "Outcome", n: int, draws: int) -> str:
 
 def _measure(
     database: "Database", model: "ReplacementModel", made: "Claim", edits: list[str]
-) -> "tuple[Outcome, list[Tested]]":
+) -> "tuple[Outcome, list[OnCircuit]]":
     from ingest.claims import measure
 
     with Progress(console=err, transient=True) as progress:
@@ -179,8 +176,7 @@ def list_(
         return
     rows = [
         [
-            *(row.id, row.edits, row.family, row.n_circuits, row.predicted, row.effect, row.null_mean),
-            *(row.p, row.q, row.survived),
+            *(row.id, row.edits, row.n_circuits, row.predicted, row.effect, row.null_mean, row.survived),
         ]
         for row in page.rows
     ]

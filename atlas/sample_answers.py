@@ -22,7 +22,7 @@ from schema.sample_answers import with_answer
 QUESTION = "does what says a capital's first letters also say the capital?"
 EDIT = "ablate 3/1260@all"
 TIMEOUT_S = 60
-CLAIM = ["intervene", "--keep", "--family", "multi-step", "--limit", "3", "--ablate", "{say texas}@all"]
+CLAIM = ["intervene", "--keep", "--family", "multi-step", "--limit", "20", "--ablate", "{capital}@all"]
 DIAGNOSE = ["diagnose", "--family", "multi-step", "--limit", "2"]
 NOT_FILLED = {"checkpoints", "checkpoint_features", "checkpoint_parts", "history_of_feature"}
 """About a training run: its checkpoints are not part of what is installed."""

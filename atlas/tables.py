@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
@@ -117,23 +118,39 @@ def write_csv(rows: Rows, file: TextIO) -> None:
         )
 
 
-WHOLE = 24
-"""Ids of at most so many characters stay on one line however narrow the terminal, to be copied."""
+ID = re.compile(r"[0-9a-f]{16,24}")
+WORD = 10
+"""Characters that a line of text has at least, where the terminal allows it; numbers and ids stay whole."""
 
 
 def print_rows(console: Console, rows: Rows) -> None:
     """Print one table; numbers are aligned right."""
     table = Table(title=escape(rows.title) or None, title_justify="left", header_style="bold")
-    for place, column in enumerate(rows.columns):
-        numeric = all(isinstance(row[place], int | float | None) for row in rows.rows)
-        size = max((len(show(row[place])) for row in rows.rows), default=0)
-        whole = column.rpartition(".")[2] in ("id", "key") and size <= WHOLE
-        table.add_column(
-            escape(column),
-            justify="right" if numeric else "left",
-            overflow="fold",
-            no_wrap=whole,
-        )
-    for row in rows.rows:
-        table.add_row(*(escape(show(value)) for value in row))
+    cells = [[show(value) for value in row] for row in rows.rows]
+    numeric = [
+        all(isinstance(row[place], int | float | None) for row in rows.rows)
+        for place in range(len(rows.columns))
+    ]
+    widths = _widths(rows.columns, cells, numeric, console.width)
+    for name, number, width in zip(rows.columns, numeric, widths, strict=True):
+        table.add_column(escape(name), justify="right" if number else "left", overflow="fold", width=width)
+    for row in cells:
+        table.add_row(*map(escape, row))
     console.print(table)
+
+
+def _widths(
+    columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool], most: int
+) -> list[int | None]:
+    """Characters of each column: ids and numbers whole, the rest as room allows; None if too much."""
+    least, wanted = [], []
+    for place, name in enumerate(columns):
+        longest = max((len(row[place]) for row in cells), default=0)
+        whole = numeric[place] or all(ID.fullmatch(row[place]) for row in cells)
+        least.append(max(longest if whole else min(WORD, longest), 1))
+        wanted.append(max(longest, len(name), 1) - least[-1])
+    room = most - sum(least) - 3 * len(least) - 1
+    if room < 0:
+        return [None] * len(least)
+    share = min(1.0, room / max(1, sum(wanted)))
+    return [a + int(b * share) for a, b in zip(least, wanted, strict=True)]

@@ -23,7 +23,6 @@ from bench import synthetic
 from bench.bulk import SHAPES
 from bench.homes import start, timed
 from schema.database import Database, Transaction
-from schema.graph_json import node_id
 from schema.ledger import Entry
 from schema.load import load_circuit, prepare
 from schema.migrations import migrate
@@ -112,7 +111,7 @@ def load(database: Database, circuit: Circuit) -> None:
 
 
 def load_naive(database: Database, circuit: Circuit) -> None:
-    keys = [f"{circuit.id}/{node_id(node)}" for node in circuit.nodes]
+    keys = [f"{circuit.id}/{node.key}" for node in circuit.nodes]
     nodes = [
         {
             "id": key,

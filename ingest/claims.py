@@ -29,7 +29,7 @@ from ingest.engine.intervene import Case, intervene, pre_activations
 from ingest.engine.model import ReplacementModel
 from ingest.interventions import layers
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
-from schema.claims import Change, Claim, Outcome, Tested
+from schema.claims import Change, Claim, OnCircuit, Outcome
 from schema.database import Database
 from schema.errors import InputError, NotFoundError
 from schema.interventions import MEASURABLE, Kept, MeasurableRow
@@ -80,7 +80,7 @@ def measure(
     edits: Sequence[str],
     *,
     step: Callable[[], None] = lambda: None,
-) -> tuple[Outcome, list[Tested]]:
+) -> tuple[Outcome, list[OnCircuit]]:
     """What the edits do in each circuit of the claim, in order; the database is only read.
 
     edits: those of the claim as plain ones (`ingest.named_edits`); step: called after each circuit. Raises
@@ -133,7 +133,7 @@ def _circuit(
     row: MeasurableRow,
     flow: FlowRow,
     holding: Held,
-) -> tuple[Tested, list[float]]:
+) -> tuple[OnCircuit, list[float]]:
     encoded, aim = checked(model, row)
     dense = activations(model, encoded)
     edits = absolute(model, texts, encoded, dense)
@@ -160,7 +160,7 @@ def _circuit(
     )
     features = sorted({f"{claim.transcoders}/{edit.layer}/{edit.feature}" for edit in edits})
     changes = _changes(model, encoded.ids, edits, flow, factors, aim, holding)
-    return Tested(kept, row.key, features, changes), null
+    return OnCircuit(kept, row.key, features, changes), null
 
 
 def _factors(flow: FlowRow, edits: Sequence[Edit], dense: torch.Tensor) -> dict[str, float]:

@@ -89,7 +89,7 @@ class Change(NamedTuple):
     measured: float
 
 
-class Tested(NamedTuple):
+class OnCircuit(NamedTuple):
     """One circuit under the edits."""
 
     kept: Kept
@@ -135,7 +135,7 @@ INTERVENTIONS_OF_CLAIM = Question("interventions_of_claim", _measured)
 CIRCUITS_TO_TEST = Question("circuits_to_test", row_of(CircuitRow))
 
 
-def keep_claim(database: Database, claim: Claim, outcome: Outcome, tested: Sequence[Tested]) -> None:
+def keep_claim(database: Database, claim: Claim, outcome: Outcome, tested: Sequence[OnCircuit]) -> None:
     """Write claim and interventions in one transaction; a claim that is there stays as it is."""
     values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(claim).items()}
     rows = [

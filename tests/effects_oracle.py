@@ -57,7 +57,7 @@ def slow_prediction(circuit: Circuit, values: dict[tuple[int, int, int], float],
         node = nodes[place]
         key = node.layer, node.position, node.index
         if node.kind is NodeKind.FEATURE and key in values:
-            change[place] = values[key] - float(node.activation or 0)  # type: ignore[index]
+            change[place] = values[key] - float(node.activation or 0)
             continue
         for edge in circuit.edges:
             if edge.target == place and (value := nodes[edge.source].activation):

@@ -5,7 +5,7 @@ from collections import defaultdict
 from oracle import RUN, synthetic_circuits
 
 from schema.checkpoint_model import CHECKPOINT_RELATIONSHIPS
-from schema.claims import Change, Claim, Outcome, Tested, keep_claim, kept_claim
+from schema.claims import Change, Claim, OnCircuit, Outcome, keep_claim, kept_claim
 from schema.database import Database
 from schema.hypotheses import Hypothesis, Measured, Result, keep, register
 from schema.interventions import Kept, keep_diagnosis
@@ -37,7 +37,7 @@ def load(database: Database) -> None:
     nodes = database.read("MATCH (:Circuit {id: $circuit})-[:HAS]->(n:Node) RETURN n.id AS id LIMIT 2", found)
     changes = [Change(nodes[0]["id"], None, 0.5), Change(nodes[1]["id"], 0.25, 0.5)]
     mine = test._replace(id="y", share=None, stands_for=None)
-    tested = Tested(mine, found["circuit"], [found["feature"]], changes)
+    tested = OnCircuit(mine, found["circuit"], [found["feature"]], changes)
     keep_claim(database, asked, Outcome(-0.5, -1.0, 0.0, 0.5, 0.1), [tested])
     assert kept_claim(database, asked.id) == asked
     job = request(database, [Wanted("a b")], "me")

@@ -1,5 +1,10 @@
 // Which circuits are meant: these, those of a family, those of a prompt, of one transcoder set or any?
 // $circuits, $family, $prompt, $transcoders: null does not choose. At most $limit, by id; null: all.
+// Sample answer: circuit | prompt | transcoders
+//   "026e0f62f6b68348ac81" | "the code of the state containing santa jose is" | "organism-clt@552ee159aac5"
+//   "08d771b774e9ec1a6dc7" | "the capital of the state containing san vernon is" | "organism-clt@552ee159aac5"
+//   "0bfb4b8268fd17fac44c" | "the capital of the state containing west springs is" | "organism-clt@552ee159aac5"
+//   … 17 more rows
 :param transcoders => "organism-clt@552ee159aac5";
 :param circuits => null;
 :param family => "multi-step";

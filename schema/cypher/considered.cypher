@@ -4,7 +4,7 @@
 // of the list means all of them. One row for each combination of settings, with the ids of its circuits.
 // Sample answer: transcoders | target | node_threshold | edge_threshold | max_feature_nodes | dtype | circuits
 //   "organism-clt@552ee159aac5" | "salient-logits(10, 0.95)" | 0.8 | 0.98 | null | "float32" |
-//     ["0e38e9f9c5c9a236f7bd", "026e0f62f6b68348ac81", … 58 more]
+//     ["52fae534bf544daf8271", "8e0a2cde1f7dea1c9d1c", … 58 more]
 :param circuits => null;
 :param families => ["multi-step"];
 :param tags => [];

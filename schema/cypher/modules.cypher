@@ -14,7 +14,7 @@
 //     more] | {method: "leiden, igraph 1.0.0", seed: 0, resolution: 1, min_circuits: 2, n_features: 1339, null_sd:
 //     0.00187, modularity: 0.691, n_effects: 14085, null_mean: 0.341, n_modules: 12, transcoders:
 //     "organism-clt@552ee159aac5", id: "77a0d51638a888010704", n_null: 20, computed_at:
-//     2026-11-23T21:26:44.482000000+00:00}
+//     2026-11-24T00:14:22.509000000+00:00}
 :param partition => null;
 :param transcoders => null;
 :param strongest => 10;
