@@ -119,7 +119,7 @@ def write_csv(rows: Rows, file: TextIO) -> None:
 
 
 ID = re.compile(r"[0-9a-f]{16,24}")
-WORD = 10
+WORD = 12
 """Characters that a line of text has at least, where the terminal allows it; numbers and ids stay whole."""
 
 
