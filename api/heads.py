@@ -24,6 +24,17 @@ class FamilyHead:
     )
     net: float = strawberry.field(description=f"Mean influence through it; {NET}.")
     gross: float = strawberry.field(description="Mean influence through it, every part counted as positive.")
+    n_measured: int = strawberry.field(
+        description="Of these circuits, the ones in which it was ablated (`atlas ablate`): both effects are "
+        "means over them."
+    )
+    effect: float | None = strawberry.field(
+        description="Mean change of the answer's logit (less the mean over the vocabulary), in logits, when "
+        "the head gives 0 at all positions; negative where the head helps. Null: nowhere ablated."
+    )
+    effect_size: float | None = strawberry.field(
+        description="The same, every change counted as positive. Null: nowhere ablated."
+    )
 
 
 @strawberry.type
@@ -45,5 +56,10 @@ class HeadQuery:
         await require_known(info, families=families)
         rows = await info.context.loaders.ask(HEADS_BY_FAMILY, families=families)
         return [
-            FamilyHead(n_considered=row.considered, **columns(row, without=("considered",))) for row in rows
+            FamilyHead(
+                n_considered=row.considered,
+                n_measured=row.measured,
+                **columns(row, without=("considered", "measured")),
+            )
+            for row in rows
         ]

@@ -15,6 +15,7 @@ from api.answers import (
 from api.audit import AuditQuery
 from api.checkpoints import CheckpointQuery
 from api.claims import ClaimQuery
+from api.components import ComponentQuery
 from api.connection import After, Connection, First, connect, window
 from api.contrast import ContrastQuery
 from api.diagnostics import DiagnosticsQuery
@@ -67,6 +68,7 @@ class Query(
     SearchQuery,
     AuditQuery,
     HeadQuery,
+    ComponentQuery,
     TokenQuery,
     ModuleQuery,
     HypothesisQuery,

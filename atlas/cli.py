@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from atlas import database_commands, file_commands, label_commands
+from atlas.ablate_command import ablate
 from atlas.checkpoint_commands import checkpoints
 from atlas.claim_commands import claim
 from atlas.diagnose_command import diagnose
@@ -51,6 +52,7 @@ app.add_typer(claim, name="claim")
 app.add_typer(job, name="job")
 app.command()(intervene)
 app.command()(diagnose)
+app.command()(ablate)
 app.command()(serve)
 app.command()(report)
 app.command()(figure)

@@ -214,8 +214,8 @@ SECTIONS: Sequence[tuple[str, str, str, tuple[str, ...], str]] = (
         "heads",
         "Head importance",
         "The influence that each attention head carries, mean over a family's circuits (gross: "
-        "parts that cancel count twice).",
-        ("heads",),
+        "parts that cancel count twice), and what ablating it does to the answer.",
+        ("heads", "components"),
         "atlas ingest --heads",
     ),
     (

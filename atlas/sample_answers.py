@@ -49,8 +49,9 @@ def answered(database: Database, question: Question[object]) -> str:
 
 
 def _fill() -> None:
-    """The demo's circuits, with heads; examples, modules and a hypothesis that was tested."""
-    for step in (["ingest", "--heads"], ["examples"], ["modules", "compute"], DIAGNOSE, CLAIM):
+    """The demo's circuits, with heads, and these ablated; examples, modules and a tested hypothesis."""
+    steps = (["ingest", "--heads"], ["examples"], ["modules", "compute"], ["ablate"], DIAGNOSE, CLAIM)
+    for step in steps:
         app(step, standalone_mode=False)
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as prompts:
         for line in PROMPTS_PATH.read_text(encoding="utf-8").splitlines():

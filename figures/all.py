@@ -1,6 +1,7 @@
 """Every figure by its name."""
 
 from figures.claims import CLAIMS
+from figures.components import COMPONENTS
 from figures.diagnostics import DIAGNOSTICS
 from figures.flow import FLOW
 from figures.heads import HEADS
@@ -10,5 +11,6 @@ from figures.supernodes import SUPERNODES
 from figures.tokens import TOKENS
 
 CHARTS = {
-    chart.name: chart for chart in (SUPERNODES, TOKENS, FLOW, HEADS, MODULES, LABELS, DIAGNOSTICS, CLAIMS)
+    chart.name: chart
+    for chart in (SUPERNODES, TOKENS, FLOW, HEADS, COMPONENTS, MODULES, LABELS, DIAGNOSTICS, CLAIMS)
 }

@@ -1,4 +1,4 @@
-"""Nodes of causal evidence: hypotheses, and the interventions that tested them."""
+"""Nodes of causal evidence: hypotheses, the interventions that tested them, and ablated components."""
 
 from schema.declare import NodeType, P, RelationshipType
 
@@ -77,12 +77,33 @@ INTERVENTION = NodeType(
     ),
 )
 
-CAUSAL_NODES = (HYPOTHESIS, CLAIM, INTERVENTION)
+COMPONENT_EFFECTS = NodeType(
+    "ComponentEffects",
+    "What setting the attention or the MLP of each layer to 0 does to the answer of one circuit, by "
+    "`atlas ablate`; the effects of single heads are at RUNS_THROUGH. Lists go by layer, from 0.",
+    (
+        P("id", "string", "circuit/components"),
+        P("token", "string", "whose logit was measured: the circuit's most probable target"),
+        P(
+            "attention",
+            "list of floats",
+            "change of the token's logit, less the mean over the vocabulary, without the layer's attention",
+        ),
+        P("mlp", "list of floats", "the same without its MLP"),
+        P("through_heads", "list of floats", "influence that the layer's heads carry, net, all together"),
+        P("crossing", "list of floats", "influence of all kept edges that cross the layer's attention"),
+    ),
+)
+
+CAUSAL_NODES = (HYPOTHESIS, CLAIM, INTERVENTION, COMPONENT_EFFECTS)
 CAUSAL_RELATIONSHIPS = (
     RelationshipType("TESTED_BY", "Hypothesis", "Intervention", "One for each held-out prompt."),
     RelationshipType("MEASURED_BY", "Claim", "Intervention", "One for each circuit."),
     RelationshipType("DIAGNOSED_BY", "Circuit", "Intervention", "One feature of it ablated."),
     RelationshipType("ON", "Intervention", "Circuit", "The circuit that predicted the effect."),
+    RelationshipType(
+        "ABLATED", "Circuit", "ComponentEffects", "What its layers' components do to its answer."
+    ),
     RelationshipType("EDITS", "Intervention", "Feature", "A feature that it edits, if any circuit has it."),
     RelationshipType(
         "CHANGED",

@@ -124,7 +124,7 @@ CALL (c) {
 }
 CALL (c) { MATCH (e:Entry)-[:GAVE]->(c) DETACH DELETE e }
 CALL (c) { MATCH (c)-[:HAS]->(:Supernode)-[:MEANS]->(k:Concept) RETURN collect(DISTINCT k) AS concepts }
-CALL (c) { MATCH (c)-[:HAS|HAD]->(part) DETACH DELETE part }
+CALL (c) { MATCH (c)-[:HAS|HAD|ABLATED]->(part) DETACH DELETE part }
 CALL (c) { MATCH (c)-[:RUNS_THROUGH]->(h:Head) RETURN collect(h) AS heads }
 CALL (c) { DETACH DELETE c }
 CALL (heads) { UNWIND heads AS h WITH h WHERE NOT EXISTS { (h)<-[:RUNS_THROUGH]-() } DETACH DELETE h }

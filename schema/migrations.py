@@ -69,6 +69,7 @@ MIGRATIONS = (
     Migration(10, "indexes of vectors", "schema", schema_statements),
     Migration(11, "constraints and indexes of jobs", "schema", schema_statements),
     Migration(12, "constraint of former supernodes", "schema", schema_statements),
+    Migration(13, "constraint of components' effects", "schema", schema_statements),
 )
 
 

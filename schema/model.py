@@ -330,6 +330,7 @@ RELATIONSHIPS = (
         (
             P("net", "float", "parts against their edge's sign count as negative"),
             P("gross", "float", "every part counts as positive"),
+            P("effect", "float?", "of the head giving 0, on the answer's centred logit: `atlas ablate`"),
         ),
     ),
     RelationshipType("GROUPS", "Supernode", "FeatureNode", "Its members."),

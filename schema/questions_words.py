@@ -55,6 +55,10 @@ class FamilyHeadRow(NamedTuple):
     considered: int
     net: float
     gross: float
+    measured: int
+    """Circuits in which it was ablated."""
+    effect: float | None
+    effect_size: float | None
 
 
 SEARCH = Question("search", page_of(FoundRow))

@@ -89,6 +89,12 @@ RULES = (
     ),
     Rule(
         "orphan",
+        "effects of the components of no circuit",
+        "MATCH (n:ComponentEffects) WHERE NOT EXISTS { (n)<-[:ABLATED]-(:Circuit) } "
+        "WITH n.id AS key, elementId(n) AS eid",
+    ),
+    Rule(
+        "orphan",
         "a prompt of no circuit",
         "MATCH (n:Prompt) WHERE NOT EXISTS { (n)<-[:OF_PROMPT]-(:Circuit) } "
         "WITH n.id AS key, elementId(n) AS eid",

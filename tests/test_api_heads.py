@@ -1,7 +1,7 @@
 """What attention heads carry, asked over GraphQL, compared with plain loops over the records."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 pytest_plugins = ("api_asking",)
 
@@ -37,7 +37,7 @@ async def test_heads_by_family(api, circuits, near):
     for families in (None, ["capitals", "antonyms"]):
         answer = await api(
             """query ($families: [String!]) { headsByFamily(families: $families) {
-              family model layer head nConsidered net gross } }""",
+              family model layer head nConsidered net gross nMeasured effect effectSize } }""",
             families=families,
         )
         rows = [
@@ -49,6 +49,9 @@ async def test_heads_by_family(api, circuits, near):
                 "nConsidered": len(found),
                 "net": math.fsum(each.net for each in found) / len(found),
                 "gross": math.fsum(each.gross for each in found) / len(found),
+                "nMeasured": 0,
+                "effect": None,
+                "effectSize": None,
             }
             for (family, model, layer, head), found in table.items()
             if families is None or family in families
@@ -61,3 +64,17 @@ async def test_heads_by_family(api, circuits, near):
 async def test_heads_of_an_unknown_family_are_refused(api):
     body = await api.answer('{ headsByFamily(families: ["nobody"]) { head } }')
     assert body["errors"][0]["extensions"]["code"] == "NOT_FOUND"
+
+
+async def test_components_that_nobody_ablated(api, circuits):
+    answer = await api(
+        """{ components { family nConsidered nMeasured nHeads correlation null95 p attentionShare
+             attentionEffect mlpEffect layers { layer } } }"""
+    )
+    with_heads = Counter(circuit.prompt.family for circuit in circuits if circuit.head_totals)
+    unknown = ("correlation", "null95", "p", "attentionShare", "attentionEffect", "mlpEffect")
+    assert answer["components"] == [
+        {"family": family, "nConsidered": n, "nMeasured": 0, "nHeads": 0, "layers": []}
+        | dict.fromkeys(unknown)
+        for family, n in sorted(with_heads.items())
+    ]

@@ -17,7 +17,7 @@ from schema.errors import InputError, NotFoundError
 
 pytest_plugins = ("api_asking",)
 
-EMPTY = {"claims", "diagnostics", "modules"}
+EMPTY = {"claims", "components", "diagnostics", "modules"}
 """Figures that the made-up circuits have nothing for."""
 
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 
 from oracle import RUN, synthetic_circuits
 
+from schema.ablations import Components, keep_components
 from schema.checkpoint_model import CHECKPOINT_RELATIONSHIPS
 from schema.claims import Change, Claim, OnCircuit, Outcome, keep_claim, kept_claim
 from schema.database import Database
@@ -30,6 +31,8 @@ def load(database: Database) -> None:
     found = database.read("MATCH (c:Circuit)-[:USES]->(f) RETURN c.id AS circuit, f.id AS feature LIMIT 1")[0]
     test = Kept("x", "a b", "c", ["ablate 1/2@all"], -1.0, 0.0, 0.5, 9, 2, 0, -0.5, 0.1, 0.3, 2.0)
     keep_diagnosis(database, found["circuit"], [(test, found["feature"])])
+    measured_parts = Components("x/components", "c", [0.1], [0.2], [0.3], [0.4])
+    keep_components(database, found["circuit"], measured_parts, [(0, 0, -0.5)])
     asked = Claim(
         *(("ablate 1/2@all",), "set", "model", "transcoders", (found["circuit"],), "capitals", "nothing"),
         *("0-1", "0-3", 9, 0),

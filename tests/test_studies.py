@@ -19,9 +19,10 @@ from ingest.studies.concepts import Rule, activity, from_end, statistics
 from ingest.studies.graphs import graphs, leads_through, token_influence
 from ingest.studies.items import Item, answered, word
 from ingest.studies.prompts import bundled
-from ingest.studies.study import auroc, rank_correlation
+from ingest.studies.study import auroc
 from ingest.studies.timeline import half_way, identity, parts, there
 from ingest.studies.trials import Setting, Trial, measure, random_like, succeeded, swap
+from schema.ranks import rank_correlation
 
 PLACES = from_end(0, 1)
 

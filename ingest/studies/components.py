@@ -6,26 +6,23 @@ circuits). Test: the same head's output set to 0 at every position of the real m
 drop of the right answer's log-probability. The two orders of all heads are compared by rank correlation.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from random import Random
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ingest.engine.errors import ModelError
+from ingest.engine.ablate import heads, without
 from ingest.engine.loadings import HeadLoadings, head_loadings, head_totals
 from ingest.engine.model import ReplacementModel
 from ingest.engine.prune import node_influence, prune
 from ingest.studies.graphs import graphs
 from ingest.studies.items import Item, answered, word
 from ingest.studies.prompts import Prompts
-from ingest.studies.study import Finding, Result, Study, rank_correlation
+from ingest.studies.study import Finding, Result, Study
+from schema.ranks import SHUFFLES, agreement
 
 EACH = 12
 """Held-out prompts of each family whose circuits are taken apart."""
-SHUFFLES = 1000
 TESTED = 60
 """Held-out prompts of each family on which heads are ablated."""
 
@@ -33,20 +30,19 @@ TESTED = 60
 def run(model: ReplacementModel, prompts: Prompts) -> Result:
     """By family: do claims and ablations agree, and how much goes through heads?"""
     findings = []
-    _head_outputs(model)
     for family in prompts.families:
         items = answered(model, prompts.splits(family).held_out[:TESTED])
         if not items:
             continue
         claimed, through, by_thirds = claims(model, items[:EACH])
         shown = effects(model, items)
-        order, drops = claimed.flatten().tolist(), shown.flatten().tolist()
+        agreed = agreement(claimed.flatten().tolist(), shown.flatten().tolist())
         findings += [
             Finding(
-                f"{family}: rank correlation over {len(order)} heads, claimed influence with effect of "
+                f"{family}: rank correlation over {shown.numel()} heads, claimed influence with effect of "
                 f"ablation (null: what 95 of 100 of {SHUFFLES} shuffles of the heads stay below)",
-                rank_correlation(order, drops),
-                _shuffled(order, drops),
+                agreed.correlation,
+                agreed.null_95,
                 len(items),
             ),
             Finding(
@@ -70,70 +66,37 @@ def run(model: ReplacementModel, prompts: Prompts) -> Result:
     return Result([], findings)
 
 
-def _shuffled(order: list[float], drops: list[float]) -> float:
-    random = Random(0)
-    found = sorted(rank_correlation(random.sample(order, len(order)), drops) for _ in range(SHUFFLES))
-    return found[SHUFFLES * 95 // 100]
-
-
 def claims(model: ReplacementModel, items: Sequence[Item]) -> tuple[Tensor, float, list[float]]:
     """(n_layers, n_heads) mean influence of each head; the share in heads; that of features by thirds."""
-    heads, through, layers = [], [], []
+    gross, through, layers = [], [], []
     for graph in graphs(model, [item.prompt for item in items]):
         pruned = prune(graph)
         found = head_loadings(model, graph, pruned)
-        heads.append(head_totals(found, graph, pruned).gross)
+        gross.append(head_totals(found, graph, pruned).gross)
         through.append(_share_in_heads(found))
         influence = node_influence(graph)[graph.feature_nodes]
         sums = torch.zeros(model.n_layers, dtype=influence.dtype)
         sums.index_add_(0, graph.features[:, 0], influence)
         layers.append(sums / sums.sum())
     thirds = [float(part.sum()) for part in torch.stack(layers).mean(0).tensor_split(3)]
-    return torch.stack(heads).mean(0), sum(through) / len(through), thirds
+    return torch.stack(gross).mean(0), sum(through) / len(through), thirds
 
 
 def _share_in_heads(found: HeadLoadings) -> float:
     """|parts| in heads over |parts| in heads and past them, over the layers that edges cross."""
-    heads = float(found.heads.abs().sum())
-    return heads / (heads + float(found.past.abs().sum()))
+    parts = float(found.heads.abs().sum())
+    return parts / (parts + float(found.past.abs().sum()))
 
 
 def effects(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
     """(n_layers, n_heads) mean drop of the right answer's log-probability when a head's output is 0."""
-    n_heads = model.model.config.num_attention_heads
     plain = _log_probability(model, items)
-    drops = torch.empty(model.n_layers, n_heads)
-    for layer, output in enumerate(_head_outputs(model)):
-        for head in range(n_heads):
-            with _without(output, head, n_heads):
-                drops[layer, head] = float((plain - _log_probability(model, items)).mean())
-    return drops
-
-
-def _head_outputs(model: ReplacementModel) -> list[nn.Module]:
-    """What mixes the heads of each layer into one. Raises ModelError for models that have none such."""
-    try:
-        return [layer.self_attn.o_proj for layer in model.model.model.layers]
-    except AttributeError as error:
-        raise ModelError(
-            f"{type(model.model).__name__} has no heads that are ablated apart",
-            next_step="use a Llama, Mistral, Qwen or Gemma, whose attention has an `o_proj`",
-        ) from error
-
-
-@contextmanager
-def _without(output: nn.Module, head: int, n_heads: int) -> Iterator[None]:
-    def zero(module: nn.Module, given: tuple[Any, ...]) -> tuple[Tensor]:
-        (mixed,) = given
-        parts = mixed.clone().unflatten(-1, (n_heads, -1))
-        parts[..., head, :] = 0
-        return (parts.flatten(-2),)
-
-    handle = output.register_forward_pre_hook(zero)
-    try:
-        yield
-    finally:
-        handle.remove()
+    every = heads(model)
+    drops = torch.empty(len(every))
+    for place, head in enumerate(every):
+        with without(model, head):
+            drops[place] = float((plain - _log_probability(model, items)).mean())
+    return drops.view(model.n_layers, -1)
 
 
 @torch.no_grad()

@@ -29,10 +29,11 @@ from ingest.studies.concepts import Places, activity
 from ingest.studies.graphs import graphs
 from ingest.studies.items import Item, answered, word
 from ingest.studies.prompts import Prompts
-from ingest.studies.study import Effect, Finding, Result, Study, rank_correlation
+from ingest.studies.study import Effect, Finding, Result, Study
 from ingest.studies.trials import random_like
 from schema.communities import Communities, Link, communities
 from schema.errors import InputError
+from schema.ranks import SHUFFLES, agreement
 
 EACH = 40
 """Trained prompts of each family whose circuits form the modules."""
@@ -42,7 +43,6 @@ FEWEST = 2
 """Circuits that must have an effect."""
 NULLS = 20
 """Rewired graphs."""
-SHUFFLES = 1000
 REUSED = 3
 """Families from which on a module is reusable."""
 USED = 0.1
@@ -204,6 +204,7 @@ def findings(cortex: Cortex, effects: Sequence[Effect]) -> list[Finding]:
         chance[each.part] += each.accuracy - each.null_accuracy >= USED
     size = sum(map(len, cortex.modules))
     shares, falls = [each.share for each in effects], [each.drop - each.null_drop for each in effects]
+    agreed = agreement(shares, falls)
     return [
         Finding("modularity (null: rewired graphs)", cortex.found.modularity, cortex.found.null_mean, size),
         Finding("modules", n, None, size),
@@ -223,17 +224,11 @@ def findings(cortex: Cortex, effects: Sequence[Effect]) -> list[Finding]:
         Finding(
             "rank correlation over modules and families: share of influence with how much more the answer's "
             f"logit falls than under random features (null: 95 of 100 of {SHUFFLES} shuffles stay below)",
-            rank_correlation(shares, falls),
-            _shuffled(shares, falls),
+            agreed.correlation,
+            agreed.null_95,
             len(effects),
         ),
     ]
-
-
-def _shuffled(shares: list[float], falls: list[float]) -> float:
-    random = Random(0)
-    found = sorted(rank_correlation(random.sample(shares, len(shares)), falls) for _ in range(SHUFFLES))
-    return found[SHUFFLES * 95 // 100]
 
 
 STUDY = Study(

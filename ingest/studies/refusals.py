@@ -10,8 +10,9 @@ from ingest.engine.model import ReplacementModel
 from ingest.studies.concepts import Concept, Rule, activity, from_end, statistics
 from ingest.studies.items import Item, answered, next_words, word
 from ingest.studies.prompts import Needs, Prompts, Splits
-from ingest.studies.study import Finding, Result, Study, rank_correlation
+from ingest.studies.study import Finding, Result, Study
 from ingest.studies.trials import Rate, Setting, Trial, measure, swap
+from schema.ranks import rank_correlation
 
 PLACES = from_end(0, 1, 2, 3)
 """`assistant :` and the end of the request."""

@@ -125,18 +125,3 @@ def auroc(positive: list[float], negative: list[float]) -> float:
     pairs = len(positive) * len(negative)
     higher = sum((p > n) + (p == n) / 2 for p in positive for n in negative)
     return higher / pairs if pairs else float("nan")
-
-
-def rank_correlation(first: list[float], second: list[float]) -> float:
-    """Spearman's: the correlation of ranks, ties sharing their mean rank. NaN when one side is constant."""
-    a, b = _ranks(first), _ranks(second)
-    mean = (len(a) + 1) / 2
-    covariance = sum((x - mean) * (y - mean) for x, y in zip(a, b, strict=True))
-    size = (sum((x - mean) ** 2 for x in a) * sum((y - mean) ** 2 for y in b)) ** 0.5
-    return covariance / size if size else float("nan")
-
-
-def _ranks(values: list[float]) -> list[float]:
-    ordered = sorted(values)
-    # The mean of the first and the last place that a value takes, from 1.
-    return [ordered.index(v) + (ordered.count(v) + 1) / 2 for v in values]

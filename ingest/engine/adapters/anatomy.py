@@ -60,6 +60,8 @@ class Attention:
 
     module: nn.Module
     """Returns (output, pattern (batch, n_heads, query, key), …)."""
+    mix: nn.Module
+    """The projection whose input is what the heads found, one head after the other, at the last dimension"""
     value: Tensor
     """(n_groups, d_head, d_model) W_V; with grouped queries, a group serves n_heads / n_groups heads in a
     row"""

@@ -32,6 +32,7 @@ def _layer(layer: Any, config: Any) -> Layer:
         attention_norm=_norm(layer.input_layernorm),
         attention=Attention(
             module=plain.module,
+            mix=plain.mix,
             value=plain.value,
             output=plain.output * post.weight[:, None],
             own_output=plain.output,

@@ -46,6 +46,7 @@ def _gpt2_layer(block: Any) -> Layer:
         attention_norm=_norm(block.ln_1),
         attention=Attention(
             module=block.attn,
+            mix=block.attn.c_proj,
             value=value.T.reshape(n_heads, -1, d_model),
             output=output.view(n_heads, -1, d_model).transpose(1, 2),
         ),
@@ -62,6 +63,7 @@ def _neox_layer(layer: Any) -> Layer:
         attention_norm=_norm(layer.input_layernorm),
         attention=Attention(
             module=part,
+            mix=part.dense,
             # A head's query, key and value lie in a row.
             value=weight.view(-1, 3, part.head_size, d_model)[:, 2],
             output=output.view(d_model, -1, part.head_size).transpose(0, 1),

@@ -30,6 +30,7 @@ def attention(module: Any, config: Any) -> Attention:
     d_model = value.shape[1]
     return Attention(
         module=module,
+        mix=module.o_proj,
         value=value.view(config.num_key_value_heads, -1, d_model),
         output=output.view(d_model, config.num_attention_heads, -1).transpose(0, 1),
     )

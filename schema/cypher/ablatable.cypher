@@ -1,0 +1,28 @@
+// What does ablating the components of a circuit take: its prompt, its answer, and what its graph claims of layers?
+// An edge's influence is its share of its target's inputs times the influence of the target.
+// `through`: what heads carry by layer, net. `crossings`: influence of edges by the layers of their ends.
+// Sample answer: key | token_ids | position | token | text | through | crossings
+//   "52fae534bf544daf8271" | [0, 1084, … 8 more] | 9 | 259 | "austin" | [0.501, 0.00859, … 4 more] | [{source: 0,
+//     target: 3, influence: 0.0162}, {source: 0, target: 6, influence: 0.454}, … 11 more]
+:param keys => ["52fae534bf544daf8271"];
+
+UNWIND $keys AS key
+MATCH (c:Circuit {id: key})-[:OF_PROMPT]->(p:Prompt)
+CALL (c) {
+  OPTIONAL MATCH (c)-[:HAS]->(l:LogitNode)
+  WHERE l.index IS NOT NULL AND l.position = c.target_position
+  WITH l ORDER BY l.probability DESC, l.id
+  RETURN head(collect(l)) AS l
+}
+CALL (c) {
+  MATCH (c)-[u:RUNS_THROUGH]->(h:Head)
+  WITH h.layer AS layer, sum(u.net) AS net ORDER BY layer
+  RETURN collect(net) AS through
+}
+CALL (c) {
+  MATCH (c)-[:HAS]->(s:Node)-[e:ATTRIBUTES]->(t:Node)
+  WITH s.layer AS source, t.layer AS target, sum(e.share * t.influence) AS influence
+  RETURN collect({source: source, target: target, influence: influence}) AS crossings
+}
+RETURN key, p.token_ids AS token_ids, c.target_position AS position, l.index AS token, l.token AS text, through,
+       crossings
