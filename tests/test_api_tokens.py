@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from typing import Any
 
 from schema.records import Circuit, Node, NodeKind
 
@@ -12,7 +13,8 @@ query ($id: ID!) { circuit(id: $id) { tokenAttribution { outputs {
   logit probability total errors other biasesAndPruned tokens { position token weight } } } } }"""
 FAMILY = """
 query ($family: String!) { tokensOfFamily(family: $family) {
-  nCircuits nConsidered places { nTokens position token nCircuits nKept mean meanAbsolute } } }"""
+  nCircuits nConsidered places { nTokens position token nCircuits nKept mean meanAbsolute }
+  templates { nTokens nCircuits tokens errors other biasesAndPruned total } } }"""
 
 
 def paths_to(circuit: Circuit, target: int) -> dict[int | str, float]:
@@ -82,10 +84,18 @@ async def test_tokens_of_a_circuit_are_sums_over_paths_and_complete(api, circuit
 
 async def test_tokens_of_a_family_by_place_in_the_template(api, circuits, near):
     mine = [circuit for circuit in circuits if circuit.prompt.family == "capitals"]
-    lengths = defaultdict(list)
+    lengths, wholes = defaultdict(list), defaultdict(list)
     for circuit in mine:
-        given = {token["position"]: token["weight"] for token in split(circuit)[0]["tokens"]}  # type: ignore[attr-defined]
+        whole: Any = split(circuit)[0]
+        given = {token["position"]: token["weight"] for token in whole["tokens"]}
         lengths[len(circuit.prompt.tokens)].append((circuit.prompt.tokens, given))
+        wholes[len(circuit.prompt.tokens)].append(whole | {"tokens": math.fsum(given.values())})
+    parts = ("tokens", "errors", "other", "biasesAndPruned", "total")
+    templates = [
+        {"nTokens": length, "nCircuits": len(rows)}
+        | {part: math.fsum(row[part] for row in rows) / len(rows) for part in parts}
+        for length, rows in sorted(wholes.items())
+    ]
     places = []
     for length, rows in sorted(lengths.items()):
         for position in range(length):
@@ -103,7 +113,13 @@ async def test_tokens_of_a_family_by_place_in_the_template(api, circuits, near):
                 }
             )
     answer = (await api(FAMILY, family="capitals"))["tokensOfFamily"]
-    assert answer == near({"nCircuits": len(mine), "nConsidered": len(mine), "places": places})
+    assert answer == near(
+        {"nCircuits": len(mine), "nConsidered": len(mine), "places": places, "templates": templates}
+    )
+    for each in answer["templates"]:
+        assert math.isclose(math.fsum(each[part] for part in parts[:-1]), each["total"], abs_tol=1e-9)
+        means = [place["mean"] for place in answer["places"] if place["nTokens"] == each["nTokens"]]
+        assert math.isclose(math.fsum(means), each["tokens"], abs_tol=1e-9)
     assert {place["token"] is None for place in places} == {True, False}
 
 
