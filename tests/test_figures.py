@@ -17,7 +17,7 @@ from schema.errors import InputError, NotFoundError
 
 pytest_plugins = ("api_asking",)
 
-EMPTY = {"claims", "components", "diagnostics", "modules"}
+EMPTY = {"claims", "components", "diagnostics", "hypotheses", "modules"}
 """Figures that the made-up circuits have nothing for."""
 
 
@@ -182,3 +182,29 @@ def test_modules_are_drawn_by_family():
     ]
     drawn = grid("modules", {"modules": {"nodes": nodes}})
     assert str(drawn) == "[[nan, 0.5], [0.0, 0.25]]"
+
+
+def test_hypotheses_are_drawn_as_they_fell():
+    tested = [
+        {
+            "question": f"$why{n}?",
+            "prediction": "lowers",
+            "nPrompts": 2,
+            "testedAt": "2026-01-01",
+            "q": 0.01 * n,
+        }
+        | {"meanEffect": -n, "nullMean": 0.5 * n, "survived": n < 2}
+        | {"interventions": [{"effect": -n - 0.5}, {"effect": -n + 0.5}]}
+        for n in (1, 2)
+    ]
+    waiting = dict.fromkeys(tested[0]) | {"question": "when?", "prediction": "raises", "interventions": []}
+    with styled():
+        axes = CHARTS["hypotheses"].draw({"hypotheses": [*tested, waiting]}).axes[0]
+    assert [patch.get_width() for patch in axes.patches] == [-1, -2]  # type: ignore[attr-defined]
+    prompts, null = (dots.get_offsets().tolist() for dots in axes.collections[:2])  # type: ignore[union-attr]
+    assert prompts == [[-1.5, 0], [-0.5, 0], [-2.5, 1], [-1.5, 1]]
+    assert null == [[0.5, 0], [1.0, 1]]
+    assert axes.get_title(loc="left") == "2 of 3 hypotheses were tested"
+    assert axes.get_yticklabels()[1].get_text() == "$why2?\nlowers (n=2, q=0.020)"
+    with pytest.raises(NotFoundError, match="no hypothesis was tested"):
+        CHARTS["hypotheses"].draw({"hypotheses": [waiting]})
