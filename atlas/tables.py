@@ -121,6 +121,8 @@ def write_csv(rows: Rows, file: TextIO) -> None:
 ID = re.compile(r"[0-9a-f]{16,24}")
 WORD = 12
 """Characters that a line of text has at least, where the terminal allows it; numbers and ids stay whole."""
+LONGEST = 24
+"""Characters of the longest word that stays whole, where the terminal allows it."""
 
 
 def print_rows(console: Console, rows: Rows) -> None:
@@ -142,15 +144,20 @@ def print_rows(console: Console, rows: Rows) -> None:
 def _widths(
     columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool], most: int
 ) -> list[int | None]:
-    """Characters of each column: ids and numbers whole, the rest as room allows; None if too much."""
-    least, wanted = [], []
+    """Characters of each column: ids and numbers whole, then words, then the rest; None: too many."""
+    wanted, words, least = [], [], []
     for place, name in enumerate(columns):
-        longest = max((len(row[place]) for row in cells), default=0)
-        whole = numeric[place] or all(ID.fullmatch(row[place]) for row in cells)
-        least.append(max(longest if whole else min(WORD, longest), 1))
-        wanted.append(max(longest, len(name), 1) - least[-1])
-    room = most - sum(least) - 3 * len(least) - 1
-    if room < 0:
-        return [None] * len(least)
-    share = min(1.0, room / max(1, sum(wanted)))
-    return [a + int(b * share) for a, b in zip(least, wanted, strict=True)]
+        column = [row[place] for row in cells]
+        longest = max((1, *map(len, column)))
+        whole = numeric[place] or all(map(ID.fullmatch, column))
+        word = max((1, *(len(word) for each in column for word in each.split())))
+        wanted.append(max(longest, len(name)))
+        least.append(longest if whole else min(WORD, longest))
+        words.append(longest if whole else max(least[-1], min(word, LONGEST)))
+    for widths in (words, least):
+        room = most - sum(widths) - 3 * len(columns) - 1
+        if room >= 0:
+            more = [best - width for best, width in zip(wanted, widths, strict=True)]
+            share = min(1.0, room / max(1, sum(more)))
+            return [width + int(extra * share) for width, extra in zip(widths, more, strict=True)]
+    return [None] * len(columns)

@@ -62,3 +62,12 @@ def test_an_id_is_never_folded():
     rows = Rows("jobs", ["key", "error"], [[key, "so many words that a line cannot hold them"]])
     print_rows(Console(file=out, width=50), rows)
     assert key in out.getvalue()
+
+
+def test_words_are_folded_only_where_nothing_else_helps():
+    rows = Rows("studies", ["study", "asks"], [["chain-of-thought", "is every step of it computed"]])
+    for width, whole in ((60, True), (40, True), (24, False)):
+        out = StringIO()
+        print_rows(Console(file=out, width=width), rows)
+        assert ("chain-of-thought" in out.getvalue()) is whole, width
+        assert max(map(len, out.getvalue().splitlines())) <= width
