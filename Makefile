@@ -7,13 +7,14 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 SINCE  ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
 
-.PHONY: demo test test-faults check changes docs questions console-answers performance lock organism help clean
+.PHONY: demo test test-long check changes docs questions console-answers performance lock organism help clean
 
 help:
 	@echo "make demo      set up, ingest the bundled prompts, serve the API, print three answers and three studies"
 	@echo "               (ARGS=--once ends there, ARGS=\"--quick --once\" leaves out the studies)"
 	@echo "make test      set up, run every check and test"
-	@echo "make test-faults  kill loader and database in the midst of loads, fill the disk, cut the connection (20 minutes)"
+	@echo "make test-long what takes too long for each time: kill loader and database in the midst of loads, fill"
+	@echo "               a disk (takes root), cut the connection, bulk-import files"
 	@echo "make check     linters, types and import contracts only"
 	@echo "make changes   name what the GraphQL schema breaks since the last release (SINCE=v0.1.0: since that one)"
 	@echo "make docs      write the generated pages again: docs/graph-model.md, api/schema.graphql and docs/questions"
@@ -33,8 +34,8 @@ test: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
-test-faults: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest tests/faults $(ARGS)
+test-long: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/long $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

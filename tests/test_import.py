@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import free_port
 from graph_files import (
     ALL,
     circuit_tracer,
@@ -24,12 +23,9 @@ from test_import_mutations import files, read_or_refuse
 from typer.testing import CliRunner
 
 from atlas.cli import app
-from atlas.database import Login
-from atlas.server import Address, LocalServer
-from atlas.settings import Settings
+from atlas.server import Address
 from ingest.imported import ImportSettings, Summary, import_files
 from schema import ledger
-from schema.check import check
 from schema.circuits import circuit_ids, read_circuit
 from schema.content import content
 from schema.database import Database
@@ -239,41 +235,3 @@ def test_the_commands(
     again = CliRunner().invoke(app, ["import", str(out)], env=env)
     assert again.exit_code == 0, again.stderr
     assert f"0 circuits imported, {len(ALL) + 1} were there already" in again.stdout
-
-
-def test_a_bulk_import_holds_what_an_import_holds(
-    database: Database,
-    folder: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    (folder / "broken.json").write_text("{")
-    (folder / "feature.json").write_bytes(encode(feature(1, 7)))
-    given = Given(family="greetings", tags=("x",))
-    ordinary = run(database, folder, given=given)
-    home = tmp_path_factory.mktemp("bulk")
-    monkeypatch.setenv("ATLAS_HOME", str(home))
-    for name in ("NEO4J_URI", "NEO4J_USERNAME", "NEO4J_PASSWORD"):
-        monkeypatch.delenv(name, raising=False)
-    words = ["bulk-import", str(folder), "--family", "greetings", "--tag", "x", "--heap", "512"]
-    words += ["--bolt-port", str(free_port()), "--http-port", str(free_port())]
-    try:
-        done = CliRunner().invoke(app, words)
-        assert done.exit_code == 1, done.output
-        refused = len(ordinary.problems)
-        assert f"{ordinary.loaded} circuits imported, 1 were there already, {refused} files" in done.output
-        again = CliRunner().invoke(app, words)
-        assert isinstance(again.exception, InputError)
-        with Login(Settings.load()).connect() as bulk:
-            assert list(check(bulk)) == []
-            found, expected = content(bulk), content(database)
-            for ours, theirs in zip(found.pop("FOUND_IN"), expected.pop("FOUND_IN"), strict=True):
-                assert ours[:2] == theirs[:2]
-                assert ours[2] == pytest.approx(theirs[2], rel=1e-12)
-            assert set(found) == set(expected)
-            for kind, rows in expected.items():
-                assert found[kind] == rows, kind
-            # The same call of the ordinary import finds everything there.
-            assert counts(run(bulk, folder, given=given)) == (0, ordinary.loaded + 1, refused)
-    finally:
-        LocalServer(home).stop()

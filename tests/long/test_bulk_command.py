@@ -1,0 +1,56 @@
+"""`atlas bulk-import` of files holds what `atlas import` of them holds."""
+
+from pathlib import Path
+
+import pytest
+from conftest import free_port
+from test_import import counts, encode, feature, run
+from typer.testing import CliRunner
+
+from atlas.cli import app
+from atlas.database import Login
+from atlas.server import LocalServer
+from atlas.settings import Settings
+from schema.check import check
+from schema.content import content
+from schema.database import Database
+from schema.errors import InputError
+from schema.formats.graph import Given
+
+
+def test_a_bulk_import_holds_what_an_import_holds(
+    database: Database,
+    folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (folder / "broken.json").write_text("{")
+    (folder / "feature.json").write_bytes(encode(feature(1, 7)))
+    given = Given(family="greetings", tags=("x",))
+    ordinary = run(database, folder, given=given)
+    home = tmp_path_factory.mktemp("bulk")
+    monkeypatch.setenv("ATLAS_HOME", str(home))
+    for name in ("NEO4J_URI", "NEO4J_USERNAME", "NEO4J_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    words = ["bulk-import", str(folder), "--family", "greetings", "--tag", "x", "--heap", "512"]
+    words += ["--bolt-port", str(free_port()), "--http-port", str(free_port())]
+    try:
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 1, done.output
+        refused = len(ordinary.problems)
+        assert f"{ordinary.loaded} circuits imported, 1 were there already, {refused} files" in done.output
+        again = CliRunner().invoke(app, words)
+        assert isinstance(again.exception, InputError)
+        with Login(Settings.load()).connect() as bulk:
+            assert list(check(bulk)) == []
+            found, expected = content(bulk), content(database)
+            for ours, theirs in zip(found.pop("FOUND_IN"), expected.pop("FOUND_IN"), strict=True):
+                assert ours[:2] == theirs[:2]
+                assert ours[2] == pytest.approx(theirs[2], rel=1e-12)
+            assert set(found) == set(expected)
+            for kind, rows in expected.items():
+                assert found[kind] == rows, kind
+            # The same call of the ordinary import finds everything there.
+            assert counts(run(bulk, folder, given=given)) == (0, ordinary.loaded + 1, refused)
+    finally:
+        LocalServer(home).stop()
