@@ -347,3 +347,11 @@ def write_feature_index(folder: Path, layers: dict[int, dict[int, Graph]], width
         (folder / f"layer_{layer}.bin").write_bytes(data)
         index.append({"filename": f"layer_{layer}.bin", "offsets": [*offsets, len(data)]})
     (folder / "index.json.gz").write_bytes(gzip.compress(json.dumps(index).encode()))
+
+
+def write_every_form(folder: Path) -> None:
+    """A file of every form, one of them packed and there twice so."""
+    for name, make in ALL.items():
+        (folder / f"{name}.json").write_bytes(encode(make()))
+    (folder / "packed.json.gz").write_bytes(gzip.compress(encode(ALL["crm"]() | {"qk_only_nodes": {}})))
+    save_pt(folder / "graph.pt", pt_values())

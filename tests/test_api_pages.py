@@ -1,27 +1,16 @@
 """What the API serves besides answers: its schema, its pages, its questions as files."""
 
-import importlib
-import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 from graphql import build_schema, get_introspection_query, parse, validate
 
-import schema
 from api.app import sdl
-from schema.database import Database
-from schema.question import Question, ask
 
 pytest_plugins = ("api_asking",)
 
 HOME = Path(__file__).parent.parent
-QUESTIONS = {
-    value.name: value
-    for module in pkgutil.iter_modules(schema.__path__, "schema.")
-    for value in vars(importlib.import_module(module.name)).values()
-    if isinstance(value, Question)
-}
 
 
 def test_the_schema_is_written_down():
@@ -61,22 +50,6 @@ def documents() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("where", "text"), documents(), ids=[where for where, _ in documents()])
 def test_every_query_shown_fits_the_schema(where, text):
     assert validate(build_schema(sdl()), parse(text)) == []
-
-
-@pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
-def test_every_question_runs_with_its_sample_values(circuits, connection: Database, question):
-    samples = question.samples
-    returned = ", ".join(f"{value} AS {name}" for name, value in samples.items()) or "null AS nothing"
-    values = connection.read(f"RETURN {returned}")[0] if samples else {}
-    ask(connection, question, timeout_s=20, **values)
-    used = set(re.findall(r"\$(\w+)", re.sub(r"(?m)^//.*$", "", question.text)))
-    assert used == set(samples)
-    assert question.file.startswith("// ")
-
-
-def test_every_file_is_a_question():
-    files = {path.stem for path in (HOME / "schema" / "cypher").glob("*.cypher")}
-    assert files == set(QUESTIONS)
 
 
 async def test_pages(api, circuits):

@@ -15,6 +15,7 @@ from graph_files import (
     neuronpedia,
     pt_values,
     save_pt,
+    write_every_form,
     write_feature_index,
 )
 from oracle import RUN, synthetic_circuits
@@ -45,11 +46,7 @@ def counts(summary: Summary) -> tuple[int, int, int]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A file of every form."""
-    for name, make in ALL.items():
-        (tmp_path / f"{name}.json").write_bytes(encode(make()))
-    (tmp_path / "packed.json.gz").write_bytes(gzip.compress(encode(ALL["crm"]() | {"qk_only_nodes": {}})))
-    save_pt(tmp_path / "graph.pt", pt_values())
+    write_every_form(tmp_path)
     return tmp_path
 
 

@@ -25,7 +25,7 @@ from schema.content import content
 from schema.database import Database
 from schema.errors import InputError
 
-N_PROMPTS = 48
+N_PROMPTS = 24
 N_KILLS = 2
 
 

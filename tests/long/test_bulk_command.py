@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from conftest import free_port
-from test_import import counts, encode, feature, run
+from graph_files import encode, feature, write_every_form
+from test_import import counts, run
 from typer.testing import CliRunner
 
 from atlas.cli import app
@@ -20,10 +21,12 @@ from schema.formats.graph import Given
 
 def test_a_bulk_import_holds_what_an_import_holds(
     database: Database,
-    folder: Path,
+    tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    folder = tmp_path
+    write_every_form(folder)
     (folder / "broken.json").write_text("{")
     (folder / "feature.json").write_bytes(encode(feature(1, 7)))
     given = Given(family="greetings", tags=("x",))
