@@ -121,7 +121,7 @@ def write_csv(rows: Rows, file: TextIO) -> None:
 ID = re.compile(r"[0-9a-f]{16,24}")
 WORD = 12
 """Characters that a line of text has at least, where the terminal allows it; numbers and ids stay whole."""
-LONGEST = 24
+LONGEST = 40
 """Characters of the longest word that stays whole, where the terminal allows it."""
 
 
@@ -144,8 +144,11 @@ def print_rows(console: Console, rows: Rows) -> None:
 def _widths(
     columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool], most: int
 ) -> list[int | None]:
-    """Characters of each column: ids and numbers whole, then words, then the rest; None: too many."""
-    wanted, words, least = [], [], []
+    """Characters of each column: ids and numbers whole, then words, then those of names, then the rest.
+
+    None where there are too many.
+    """
+    wanted, names, words, least = [], [], [], []
     for place, name in enumerate(columns):
         column = [row[place] for row in cells]
         longest = max((1, *map(len, column)))
@@ -154,7 +157,8 @@ def _widths(
         wanted.append(max(longest, len(name)))
         least.append(longest if whole else min(WORD, longest))
         words.append(longest if whole else max(least[-1], min(word, LONGEST)))
-    for widths in (words, least):
+        names.append(max(words[-1], *(min(len(part), LONGEST) for part in name.split() or [""])))
+    for widths in (names, words, least):
         room = most - sum(widths) - 3 * len(columns) - 1
         if room >= 0:
             more = [best - width for best, width in zip(wanted, widths, strict=True)]

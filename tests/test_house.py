@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+import typer.main
 import yaml
 
+from atlas.cli import app
 from atlas.settings import Settings
 from schema.errors import InputError
 
@@ -44,11 +46,26 @@ def test_no_file_is_too_long():
 
 def test_compose_has_no_password_and_checks_health():
     text = (HOME / "docker-compose.yml").read_text(encoding="utf-8")
-    services = yaml.safe_load(text)["services"]
-    assert set(services) == {"neo4j", "api", "ingest"}
+    compose = yaml.safe_load(text)
+    services = compose["services"]
+    assert set(services) == {"neo4j", "api", "ingest", "worker"}
     assert services["neo4j"]["environment"]["NEO4J_AUTH"].startswith("neo4j/${NEO4J_PASSWORD:?")
     assert all("healthcheck" in services[name] for name in ("neo4j", "api"))
     assert all(port.startswith("127.0.0.1:") for name in ("neo4j", "api") for port in services[name]["ports"])
+    assert all(
+        services[name]["depends_on"]["neo4j"]["condition"] == "service_healthy"
+        for name in ("api", "ingest", "worker")
+    )
+    assert compose["secrets"] == {"token": {"environment": "ATLAS_TOKEN"}}
+
+
+@pytest.mark.parametrize("service", ["api", "ingest", "worker"])
+def test_what_compose_runs_are_commands_with_these_options(service):
+    words = yaml.safe_load((HOME / "docker-compose.yml").read_text(encoding="utf-8"))["services"][service]
+    name, *rest = words["command"]
+    command = typer.main.get_group(app).commands[name]
+    known = {option for each in command.params for option in each.opts}
+    assert {word for word in rest if word.startswith("--")} <= known
 
 
 def test_settings_from_the_environment(tmp_path):
