@@ -47,7 +47,7 @@ def run_demo(
     with _database(settings, bolt_port=bolt_port, http_port=http_port) as console_address:
         _ingest(settings, console)
         with serving(settings, port=port) as api, AtlasClient(api) as client:
-            shown = chain(answers(client), () if quick else study_answers())
+            shown = chain(answers(client), () if quick else study_answers(settings, console))
             for number, (question, rows) in enumerate(shown, 1):
                 console.print(f"\n[bold]{number}. {escape(question)}[/]", soft_wrap=True)
                 print_rows(console, rows)

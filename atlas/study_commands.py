@@ -1,8 +1,9 @@
 """`atlas study`: run the studies again, on the bundled model or another, and keep what they measure."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
@@ -10,12 +11,17 @@ from rich.console import Console
 
 from atlas import study_results
 from atlas.client import DEFAULT_URL
+from atlas.database import Login
 from atlas.settings import Settings
 from atlas.study_tables import measured_tables
 from atlas.tables import Rows, print_rows
 from ingest.engine.errors import EngineError
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
-from schema.errors import AtlasError, InputError
+from schema.errors import AtlasError, InputError, UnreachableError
+
+if TYPE_CHECKING:
+    from ingest.engine.model import ReplacementModel
+    from ingest.studies.supernodes import Supernodes
 
 study = typer.Typer(
     help="The studies of “On the Biology of a Large Language Model”: prompts, one GraphQL question, causal "
@@ -85,8 +91,9 @@ def run(
     """Run studies: half a minute to five minutes each on the bundled model.
 
     Rules and strengths are chosen on prompts the model was trained on, then tried once on held-out ones;
-    every rate stands beside that of random features which write as much at the same places. A study whose
-    prompts lack something says what; when all are run, the others go on.
+    every rate stands beside that of random features which write as much at the same places. Where the atlas
+    runs and has supernodes of these transcoders, whole ones are edited too. A study whose prompts lack
+    something says what; when all are run, the others go on.
     """
     import torch
 
@@ -105,6 +112,7 @@ def run(
         err.print("The prompts are those of the bundled corpus; --prompts names others.", style="dim")
     torch.set_num_threads(1)
     loaded = ReplacementModel.load(model, transcoders)
+    given = replace(given, supernodes=_supernodes(loaded))
     folder = results or Settings.load().home / "studies"
     found = {}
     skipped = []
@@ -140,3 +148,19 @@ def run(
         raise InputError(
             f"No study could run on {given.name}", next_step="`atlas study list` says what each needs"
         )
+
+
+def _supernodes(model: "ReplacementModel") -> "Supernodes | None":
+    from ingest.grouping import supernodes_of
+
+    missing = "no atlas runs here (`atlas db start`)"
+    try:
+        with Login(Settings.load()).connect() as database:
+            found = supernodes_of(database, model)
+    except UnreachableError:
+        found = None
+    else:
+        missing = "the atlas has none of these transcoders (`atlas supernodes`)"
+    if found is None:
+        err.print(f"Single features are edited, and no whole supernodes: {missing}.", style="dim")
+    return found

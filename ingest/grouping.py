@@ -8,12 +8,15 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from ingest.convert import transcoders_record
+from ingest.engine.model import ReplacementModel
 from ingest.labelling import Pass
 from ingest.labels.contexts import Activity, FeatureKey
 from ingest.labels.examples import logit_effects
 from ingest.labels.roles import GROUPS, group, profiles
+from ingest.studies.supernodes import Supernodes
 from schema.database import Database
-from schema.roles import write_roles
+from schema.roles import read_roles, write_roles
 
 
 def highest(found: Activity, features: Sequence[FeatureKey]) -> np.ndarray:
@@ -57,6 +60,12 @@ def write_supernodes(database: Database, done: Pass, *, console: Console) -> tup
     found = roles(done)
     shares = list(track(write_roles(database, done.set_id, found), "circuits", console=console, total=None))
     return len(shares), fmean(shares) if shares else 0.0
+
+
+def supernodes_of(database: Database, model: ReplacementModel) -> Supernodes | None:
+    """Those of the atlas for a model's transcoders, to edit whole; None when it has none."""
+    found = read_roles(database, transcoders_record(model).id)
+    return Supernodes.of(model, found) if found else None
 
 
 def _name(done: Pass, keys: Sequence[FeatureKey]) -> str:

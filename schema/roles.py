@@ -34,6 +34,12 @@ def write_roles(
         yield share
 
 
+def read_roles(database: Database, transcoders: str) -> dict[tuple[int, int], str]:
+    """(layer, index) → the role's label, of the features that the supernodes of a set's circuits group."""
+    rows = database.read(_ROLES, {"set": transcoders, "method": METHOD})
+    return {(row["layer"], row["index"]): row["label"] for row in rows}
+
+
 def group_nodes(
     circuit: str, nodes: list[dict[str, Any]], roles: Mapping[tuple[int, int], str]
 ) -> tuple[list[dict[str, Any]], float]:
@@ -71,6 +77,13 @@ def group_nodes(
         )
     return rows, sum(shares[label] for label in kept)
 
+
+_ROLES = """
+MATCH (:TranscoderSet {id: $set})<-[:BY]-(:Circuit)-[:HAS]->(s:Supernode {method: $method})
+MATCH (s)-[:GROUPS]->(n:FeatureNode)
+RETURN DISTINCT n.layer AS layer, n.index AS index, s.label AS label
+ORDER BY layer, index
+"""
 
 _CIRCUITS = "MATCH (c:Circuit)-[:BY]->(:TranscoderSet {id: $set}) RETURN c.id AS id ORDER BY id"
 

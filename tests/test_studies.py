@@ -3,6 +3,7 @@
 import math
 import random
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -20,8 +21,9 @@ from ingest.studies.graphs import graphs, leads_through, token_influence
 from ingest.studies.items import Item, answered, word
 from ingest.studies.prompts import bundled
 from ingest.studies.study import auroc
+from ingest.studies.supernodes import Supernodes
 from ingest.studies.timeline import half_way, identity, parts, there
-from ingest.studies.trials import Setting, Trial, measure, random_like, succeeded, swap
+from ingest.studies.trials import Setting, Trial, choose, measure, random_like, rates, succeeded, swap
 from schema.ranks import rank_correlation
 
 PLACES = from_end(0, 1)
@@ -88,6 +90,63 @@ def test_concepts_are_those_of_plain_loops(model: ReplacementModel, few: list[It
         assert members
 
 
+def test_whole_supernodes_are_those_of_plain_loops(model: ReplacementModel, few: list[Item]):
+    rng = random.Random(0)
+    fired = [tuple(at) for at in (next(activity(model, few, PLACES)).amax(0) > 0).nonzero().tolist()]
+    features = [*fired, *((layer, index) for layer in range(2) for index in range(40))]
+    roles = {at: f"role {rng.randrange(30)}" for at in features}
+    supernodes = Supernodes.of(model, roles)
+    found = statistics(model, few, "state", PLACES)
+    rule = Rule(1.5, 0.3)
+    got = found.concepts(rule, supernodes)
+    groups = defaultdict(list)
+    for at, role in roles.items():
+        groups[role].append(at)
+    norms = {at: float(model.transcoders.layers[at[0]].decoder[at[1]].norm()) for at in roles}
+    n_found = 0
+    for number, value in enumerate(found.values):
+        expected = set()
+        for place in range(2):
+            for group in groups.values():
+                written = [
+                    sum(float(found.mean[row, place, *at]) * norms[at] for at in group)
+                    for row in range(len(found.values))
+                ]
+                others = (sum(written) - written[number]) / (len(written) - 1)
+                often = max(float(found.fires[number, place, *at]) for at in group)
+                if written[number] > rule.ratio * others and often >= rule.share:
+                    expected |= {(place, *at) for at in group if found.mean[number, place, *at] > 0}
+        assert {member[:3] for member in got[value].members} == expected
+        n_found += len(expected)
+        for member in got[value].members:
+            assert member.mean == float(found.mean[number, member.place, member.layer, member.feature])
+    assert n_found > 10
+
+
+def test_rates_are_of_features_and_then_of_supernodes(model: ReplacementModel, few: list[Item]):
+    items = answered(model, few)[:6]
+    found = statistics(model, few, "state", PLACES)
+    fired = (found.mean.sum((0, 1)) > 0).nonzero().tolist()
+    # A group for each feature: the same features are chosen, whatever the rule goes by.
+    supernodes = Supernodes.of(model, {tuple(at): str(at) for at in fired})
+    tried = []
+
+    def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
+        tried.append(setting)
+        assert setting.concepts(found) == found.concepts(setting.rule)
+        return [Trial(item, [], frozenset([word(model, item.expected)])) for item in items]
+
+    both = rates(model, trials, items, {"a": items[:2], "b": items}, supernodes=supernodes)
+    assert [(rate.claim, rate.n, rate.successes) for rate in both] == [
+        ("a", 2, 2),
+        ("b", 6, 6),
+        ("a (whole supernodes)", 2, 2),
+        ("b (whole supernodes)", 6, 6),
+    ]
+    assert [setting.supernodes for setting in tried] == [None] * 3 + [supernodes] * 3
+    assert rates(model, trials, items, {"a": items[:2], "b": items}) == both[:2]
+
+
 def test_the_null_writes_as_much_at_the_same_places(model: ReplacementModel, few: list[Item]):
     concepts = statistics(model, few, "state", PLACES).concepts(Rule(3.0, 0.5))
     item = next(item for item in few if item.labels["state"] == "texas")
@@ -129,7 +188,9 @@ def test_a_swapped_state_changes_the_answer_and_random_features_do_not(
         return made
 
     setting = Setting(Rule(5.0, 0.5), 1.5)
-    rate = measure(model, "swap", trials, items, items, settings=[setting])
+    chosen = choose(model, trials, items, settings=[setting])
+    assert chosen.setting == setting
+    rate = measure(model, "swap", trials, chosen, items)
     assert rate.n == 12
     assert rate.development == (rate.successes, 12)
     assert rate.successes == succeeded(model, trials(setting, items)) >= 11

@@ -21,7 +21,7 @@ from ingest.studies.concepts import Statistics, activity, from_end, statistics
 from ingest.studies.items import Item, answered, word
 from ingest.studies.prompts import Needs, Prompts
 from ingest.studies.study import Finding, Grid, Result, Study
-from ingest.studies.trials import Rate, Setting, Trial, measure, swap
+from ingest.studies.trials import Rate, Setting, Trial, rates, swap
 from schema.errors import InputError
 
 FAMILY = "arithmetic"
@@ -146,7 +146,7 @@ def swap_sums(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     parts = prompts.splits(FAMILY)
     development = answered(model, parts.development[: 2 * DEVELOPMENT])[:DEVELOPMENT]
     held = answered(model, parts.held_out[: 2 * HELD])[:HELD]
-    rates = []
+    both = []
     for label, claim in (
         ("sum", "swap the sum: the other sum is said"),
         ("ones-sum", "swap the sum's last digit: the tens stay and the last digit is the other's"),
@@ -156,7 +156,7 @@ def swap_sums(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
         def trials(
             setting: Setting, items: Sequence[Item], label: str = label, found: Statistics = found
         ) -> list[Trial]:
-            concepts = found.concepts(setting.rule)
+            concepts = setting.concepts(found)
             made = []
             for item in items:
                 old = item.labels[label]
@@ -168,8 +168,8 @@ def swap_sums(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
                 made.append(Trial(item, edits, frozenset([word(model, wanted)])))
             return made
 
-        rates.append(measure(model, claim, trials, development, held))
-    return rates
+        both.append(rates(model, trials, development, {claim: held}, supernodes=prompts.supernodes))
+    return [rate for one in zip(*both, strict=True) for rate in one]
 
 
 def reused(

@@ -10,6 +10,9 @@ side by places (such as: the last token, the one before). At each place, a featu
 The second condition's "in every kind" tells the concept from the answer: a feature for the state fires
 whatever is asked about the state, one for its capital does not.
 
+The same rule chooses whole supernodes of the atlas instead (`ingest.studies.supernodes`), which were made
+without knowing what any prompt asks.
+
 Source: what "On the Biology of a Large Language Model" (Anthropic 2025) does by hand when it groups features
 into supernodes; here the rule does it, and `ratio` and `share` are chosen on a development split.
 """
@@ -23,6 +26,7 @@ from torch import Tensor
 
 from ingest.engine.model import ReplacementModel
 from ingest.studies.items import Item
+from ingest.studies.supernodes import Supernodes
 
 TOGETHER = 32
 """Prompts in one forward pass."""
@@ -87,14 +91,21 @@ class Statistics:
     n_active: float
     """Features active in one prompt at these places, on average."""
 
-    def concepts(self, rule: Rule) -> dict[str, Concept]:
-        """The concept of each value."""
-        n = len(self.values)
-        total = self.mean.sum(0)
+    def concepts(self, rule: Rule, supernodes: Supernodes | None = None) -> dict[str, Concept]:
+        """The concept of each value.
+
+        With supernodes the rule chooses among these, by what all their members write and by their member
+        that fires on most prompts; all members that ever fire at the place belong to the concept.
+        """
+        active = self.mean if supernodes is None else supernodes.total(self.mean)
+        fires = self.fires if supernodes is None else supernodes.highest(self.fires)
+        total = active.sum(0)
         found = {}
         for number, value in enumerate(self.values):
-            others = (total - self.mean[number]) / max(1, n - 1)
-            chosen = (self.mean[number] > rule.ratio * others) & (self.fires[number] >= rule.share)
+            others = (total - active[number]) / max(1, len(self.values) - 1)
+            chosen = (active[number] > rule.ratio * others) & (fires[number] >= rule.share)
+            if supernodes is not None:
+                chosen = supernodes.members(chosen)
             where = (chosen & (self.mean[number] > 0)).nonzero()
             means = self.mean[number][tuple(where.T)]
             members = (

@@ -10,7 +10,7 @@ from ingest.studies.concepts import Rule, activity, from_end, statistics
 from ingest.studies.items import Item, answered, word
 from ingest.studies.prompts import Needs, Prompts, Splits
 from ingest.studies.study import Finding, Result, Study
-from ingest.studies.trials import Rate, Setting, Trial, measure, swap
+from ingest.studies.trials import Rate, Setting, Trial, rates, swap
 
 PLACES = from_end(0)
 """The last token, where the answer is asked."""
@@ -37,7 +37,7 @@ def swap_diagnoses(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     }
 
     def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
-        concepts = found.concepts(setting.rule)
+        concepts = setting.concepts(found)
         random = Random(0)
         made = []
         for item in items:
@@ -58,23 +58,20 @@ def swap_diagnoses(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
 
     development = answered(model, parts.development)[:DEVELOPMENT]
     held = answered(model, parts.held_out)
-    return [
-        measure(
-            model,
-            f"swap the diagnosis: {asked} becomes the other one's",
-            trials,
-            development,
-            [item for item in held if item.labels["ask"] == kind],
-        )
-        for kind, asked in ASKED.items()
-    ]
+    claims = {
+        f"swap the diagnosis: {said} becomes the other one's": [
+            item for item in held if item.labels["ask"] == kind
+        ]
+        for kind, said in ASKED.items()
+    }
+    return rates(model, trials, development, claims, supernodes=prompts.supernodes)
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> Result:
     """The swaps; and whether the diagnosis is there when only the sign is asked for."""
-    rates = swap_diagnoses(model, prompts)
+    swaps = swap_diagnoses(model, prompts)
     parts = asked(prompts)
-    rule = Rule(rates[1].setting["ratio"], rates[1].setting["share"])
+    rule = Rule(swaps[0].setting["ratio"], swaps[0].setting["share"])
     concepts = statistics(model, parts.forming, "diagnosis", PLACES).concepts(rule)
     held = answered(
         model,
@@ -99,7 +96,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> Result:
         other / len(held),
         len(held),
     )
-    return Result(rates, [found])
+    return Result(swaps, [found])
 
 
 STUDY = Study(

@@ -11,7 +11,7 @@ from ingest.studies.graphs import graphs
 from ingest.studies.items import Item, answered, word
 from ingest.studies.prompts import Needs, Prompts
 from ingest.studies.study import Finding, Result, Study, auroc
-from ingest.studies.trials import WIDE, Rate, Setting, Trial, measure, swap
+from ingest.studies.trials import WIDE, Rate, Setting, Trial, rates, swap
 
 PLACES = from_end(0, 1, 2, 3)
 """The question's end; the name itself stands before."""
@@ -56,7 +56,7 @@ def force_knowing(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     }
 
     def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
-        by_ask = {ask: each.concepts(setting.rule) for ask, each in found.items()}
+        by_ask = {ask: setting.concepts(each) for ask, each in found.items()}
         made = []
         for item in items:
             concepts = by_ask[item.labels["ask"]]
@@ -67,7 +67,7 @@ def force_knowing(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
             made.append(Trial(item, edits, frozenset(word(model, text) for text in words)))
         return made
 
-    rates = []
+    both = []
     for old, claim in (
         ("known", "swap known for unknown: the model declines (`i do not know`)"),
         ("unknown", "swap unknown for known: the model invents an answer of the right kind"),
@@ -76,8 +76,10 @@ def force_knowing(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
             answered(model, [item for item in items if standing(item) == old][: 2 * n])[:n]
             for items, n in ((parts.development, DEVELOPMENT), (parts.held_out, HELD))
         )
-        rates.append(measure(model, claim, trials, development, held, settings=WIDE))
-    return rates
+        both.append(
+            rates(model, trials, development, {claim: held}, settings=WIDE, supernodes=prompts.supernodes)
+        )
+    return [rate for one in zip(*both, strict=True) for rate in one]
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> Result:

@@ -14,7 +14,7 @@ from ingest.studies.graphs import graphs, leads_through
 from ingest.studies.items import Item, answered, word
 from ingest.studies.prompts import Needs, Prompts, Splits
 from ingest.studies.study import Finding, Result, Study
-from ingest.studies.trials import Rate, Setting, Trial, Trials, measure, swap
+from ingest.studies.trials import Rate, Setting, Trial, Trials, rates, swap
 
 PLACES = from_end(0, 1)
 """The last token and the city's last word: the state comes up after both words of the city."""
@@ -42,7 +42,7 @@ def state_trials(model: ReplacementModel, found: Statistics, answers: Answers) -
     """Every item with the state exchanged for others, each of which has another answer."""
 
     def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
-        concepts = found.concepts(setting.rule)
+        concepts = setting.concepts(found)
         random = Random(0)
         made = []
         for item in items:
@@ -69,24 +69,20 @@ def swap_states(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
 
     development = answered(model, parts.development)[:DEVELOPMENT]
     held = answered(model, parts.held_out)
-    return [
-        measure(
-            model,
-            f"swap the state: the {kind} becomes the other state's",
-            state_trials(model, found, answers_of(parts)),
-            development,
-            [item for item in held if item.kind == kind],
-        )
+    claims = {
+        f"swap the state: the {kind} becomes the other state's": [item for item in held if item.kind == kind]
         for kind in _kinds(held)
-    ]
+    }
+    trials = state_trials(model, found, answers_of(parts))
+    return rates(model, trials, development, claims, supernodes=prompts.supernodes)
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> Result:
     """The swaps, and in how many graphs the path runs through the state."""
-    rates = swap_states(model, prompts)
+    swaps = swap_states(model, prompts)
     return Result(
-        rates,
-        [through_the_state(model, prompts, Rule(rates[0].setting["ratio"], rates[0].setting["share"]))],
+        swaps,
+        [through_the_state(model, prompts, Rule(swaps[0].setting["ratio"], swaps[0].setting["share"]))],
     )
 
 

@@ -20,7 +20,8 @@ from ingest.studies.concepts import Places, activity, statistics
 from ingest.studies.items import Item, answered, word
 from ingest.studies.prompts import Needs, Prompts
 from ingest.studies.study import Finding, Result, Study
-from ingest.studies.trials import Rate, Setting, Trial, measure, swap
+from ingest.studies.supernodes import Supernodes
+from ingest.studies.trials import Rate, Setting, Trial, rates, swap
 
 PLACES: Places = lambda item, n_tokens: range(1, n_tokens)  # noqa: E731  these prompts have ten tokens each
 PARTS = {
@@ -67,7 +68,8 @@ def swap_parts(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     parts = prompts.splits("multilingual", lambda item: item.kind in ("antonym", "translation"))
     development = answered(model, parts.development[: 2 * DEVELOPMENT])[:DEVELOPMENT]
     held = answered(model, parts.held_out[: 2 * HELD])[:HELD]
-    return [_swap(model, part, parts.forming, development, held) for part in PARTS]
+    both = [_swap(model, part, parts.forming, development, held, prompts.supernodes) for part in PARTS]
+    return [rate for one in zip(*both, strict=True) for rate in one]
 
 
 def _swap(
@@ -76,7 +78,8 @@ def _swap(
     forming: Sequence[Item],
     development: Sequence[Item],
     held: Sequence[Item],
-) -> Rate:
+    supernodes: Supernodes | None,
+) -> list[Rate]:
     value_of = answer if part == "answer" else lambda item: item.labels[part]
     # An answer's features fire for some operands of either operation, so that they are not asked apart.
     found = statistics(
@@ -84,7 +87,7 @@ def _swap(
     )
 
     def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
-        concepts = found.concepts(setting.rule)
+        concepts = setting.concepts(found)
         random = Random(0)
         made = []
         for item in items:
@@ -98,7 +101,8 @@ def _swap(
                 made.append(Trial(item, edits, frozenset([word(model, wanted[new])])))
         return made
 
-    return measure(model, f"swap the {part}: {WANTED[part]}", trials, development, held)
+    claim = f"swap the {part}: {WANTED[part]}"
+    return rates(model, trials, development, {claim: held}, supernodes=supernodes)
 
 
 def _wanted(item: Item, part: str, value: str) -> str:

@@ -5,6 +5,7 @@ break, before the line begins, and does the line follow it?
 """
 
 from collections.abc import Sequence
+from functools import partial
 from random import Random
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from ingest.studies.concepts import Concept, Places, Rule, Statistics, activity,
 from ingest.studies.items import Item, answered, next_words, some_answered, word
 from ingest.studies.prompts import Needs, Prompts, Splits
 from ingest.studies.study import Finding, Result, Study
-from ingest.studies.trials import GRID, WIDE, Rate, Setting, Trial, Trials, measure, swap
+from ingest.studies.trials import GRID, WIDE, Rate, Setting, Trial, Trials, rates, swap
 
 BREAK = "/"
 DEVELOPMENT = 60
@@ -102,7 +103,7 @@ def plant_rhymes(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
 
     def planting(found: Statistics, places: Places, *, first: bool) -> Trials:
         def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
-            concepts = found.concepts(setting.rule)
+            concepts = setting.concepts(found)
             return [
                 _trial(model, verse, item, concepts, places, setting.strength, first=first)
                 for item in items
@@ -112,31 +113,29 @@ def plant_rhymes(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
         return trials
 
     opened, opened_held = (_opened(model, verse, items) for items in (development, held))
-    return [
-        measure(
-            model,
-            "swap the rhyme at the line break: the line begins as one of the other rhyme does",
+    planted = partial(rates, model, supernodes=prompts.supernodes)
+    break_, last = "swap the rhyme at the line break", "swap the rhyme at the line's last place"
+    begins, ends = "the line begins as one of the other rhyme does", "the last word is the other rhyme's"
+    both = [
+        planted(
             planting(whole, at_break, first=True),
             opened,
-            opened_held,
+            {f"{break_}: {begins}": opened_held},
             settings=WIDE,
         ),
-        measure(
-            model,
-            "swap the rhyme at the line break: the last word is the other rhyme's of the same theme",
+        planted(
             planting(whole, at_break, first=False),
             development,
-            held,
+            {f"{break_}: {ends} of the same theme": held},
             settings=GRID[::4],
         ),
-        measure(
-            model,
-            "swap the rhyme at the line's last place: the last word is the other rhyme's of the same theme",
+        planted(
             planting(end, from_end(0), first=False),
             development,
-            held,
+            {f"{last}: {ends} of the same theme": held},
         ),
     ]
+    return [rate for one in zip(*both, strict=True) for rate in one]
 
 
 def _opened(model: ReplacementModel, verse: Verse, items: Sequence[Item]) -> list[Item]:

@@ -14,6 +14,7 @@ from ingest.organism.corpus import Question, questions
 from ingest.organism.families.example import HELD_OUT, TRAIN, unit
 from ingest.prompts import PromptLine, read_prompts
 from ingest.studies.items import Item
+from ingest.studies.supernodes import Supernodes
 from schema.errors import InputError
 
 DEVELOPMENT_SHARE = 0.15
@@ -75,6 +76,8 @@ class Prompts:
     """Those that concepts and settings may be chosen on, and those held out."""
     most_held: int | None = None
     """At most so many held-out prompts of each request; None for all."""
+    supernodes: Supernodes | None = None
+    """Those of the atlas, which are then edited whole beside single features; None: features alone."""
 
     def splits(self, family: str, wanted: Callable[[Item], bool] = lambda item: True) -> Splits:
         """The prompts of a family that are `wanted`, in an order fixed by a hash."""

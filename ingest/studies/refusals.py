@@ -11,7 +11,7 @@ from ingest.studies.concepts import Concept, Rule, activity, from_end, statistic
 from ingest.studies.items import Item, answered, next_words, word
 from ingest.studies.prompts import Needs, Prompts, Splits
 from ingest.studies.study import Finding, Result, Study
-from ingest.studies.trials import Rate, Setting, Trial, measure, swap
+from ingest.studies.trials import Rate, Setting, Trial, rates, swap
 from schema.ranks import rank_correlation
 
 PLACES = from_end(0, 1, 2, 3)
@@ -47,7 +47,7 @@ def flip_answers(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     found = statistics(model, parts.forming, stance, PLACES)
 
     def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
-        concepts = found.concepts(setting.rule)
+        concepts = setting.concepts(found)
         made = []
         for item in items:
             old = stance(item)
@@ -58,25 +58,30 @@ def flip_answers(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
 
     development = answered(model, parts.development)[:DEVELOPMENT]
     held = answered(model, parts.held_out)
-    return [
-        measure(
+    both = [
+        rates(
             model,
-            f"swap {old} for {new}: the answer begins with `{first[new]}`",
             trials,
             [item for item in development if stance(item) == old],
-            [item for item in held if stance(item) == old],
+            {
+                f"swap {old} for {new}: the answer begins with `{first[new]}`": [
+                    item for item in held if stance(item) == old
+                ]
+            },
+            supernodes=prompts.supernodes,
         )
         for old, new in (("comply", "refuse"), ("refuse", "comply"))
     ]
+    return [rate for one in zip(*both, strict=True) for rate in one]
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> Result:
     """The flips, where a jailbreak escapes refusal, and how well circuits rank what is close to flipping."""
-    rates = flip_answers(model, prompts)
-    rule = Rule(rates[1].setting["ratio"], rates[1].setting["share"])
+    flips = flip_answers(model, prompts)
+    rule = Rule(flips[1].setting["ratio"], flips[1].setting["share"])
     parts = requests(prompts)
     concepts = statistics(model, parts.forming, stance, PLACES).concepts(rule)
-    return Result(rates, [*escape(model, prompts, concepts), closeness(model, prompts, concepts)])
+    return Result(flips, [*escape(model, prompts, concepts), closeness(model, prompts, concepts)])
 
 
 def escape(model: ReplacementModel, prompts: Prompts, concepts: dict[str, Concept]) -> list[Finding]:

@@ -9,7 +9,7 @@ that it writes a vector of the same length: what is planted goes to a random fea
 ablated is taken from a random one that is on (or, when none is left, put on one that is off).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from random import Random
@@ -19,8 +19,9 @@ from torch import Tensor
 
 from ingest.engine.intervene import Case, Edit
 from ingest.engine.model import ReplacementModel
-from ingest.studies.concepts import Concept, Places, Rule, activity
+from ingest.studies.concepts import Concept, Places, Rule, Statistics, activity
 from ingest.studies.items import Item, next_words
+from ingest.studies.supernodes import Supernodes
 from schema.errors import InputError
 
 
@@ -39,6 +40,20 @@ class Setting(NamedTuple):
     rule: Rule
     strength: float
     """Factor on the mean activation of what is planted."""
+    supernodes: Supernodes | None = None
+    """What the rule chooses from; None: from single features."""
+
+    def concepts(self, found: Statistics) -> dict[str, Concept]:
+        """The concept of each value under this setting."""
+        return found.concepts(self.rule, self.supernodes)
+
+
+class Chosen(NamedTuple):
+    """A setting, and how it did on the development split."""
+
+    setting: Setting
+    successes: int
+    n: int
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,9 @@ class Rate:
         return {**asdict(self), "rate": self.rate, "null_rate": self.null_rate}
 
 
+BY_SUPERNODES = " (whole supernodes)"
+"""Ends a claim about edits of the atlas's supernodes."""
+
 WIDE = tuple(
     Setting(Rule(ratio, share), strength)
     for ratio, share, strength in product((3.0, 2.0, 1.5), (0.5, 0.3, 0.2, 0.1), (1.0, 2.0, 3.0))
@@ -85,6 +103,12 @@ GRID = tuple(
     for ratio, share, strength in product((10.0, 5.0, 3.0, 2.0), (0.8, 0.5, 0.3), (1.0, 1.5, 2.0))
 )
 """Settings that are tried; earlier ones edit less."""
+
+WHOLE = tuple(
+    Setting(Rule(ratio, share), strength)
+    for ratio, share, strength in product((10.0, 3.0, 2.0, 1.5), (0.8, 0.3, 0.1), (1.0, 2.0, 3.0))
+)
+"""For whole supernodes, which differ less from value to value than single features."""
 
 Trials = Callable[[Setting, Sequence[Item]], list[Trial]]
 """Makes the trials of some items under a setting; leaves out items that no trial fits."""
@@ -162,35 +186,74 @@ def succeeded(model: ReplacementModel, trials: Sequence[Trial]) -> int:
     return sum(top in trial.wanted for top, trial in zip(tops, trials, strict=True))
 
 
-def measure(
+def rates(
     model: ReplacementModel,
-    claim: str,
     trials: Trials,
     development: Sequence[Item],
-    held_out: Sequence[Item],
+    held_out: Mapping[str, Sequence[Item]],
+    *,
+    settings: Sequence[Setting] = GRID,
+    supernodes: Supernodes | None = None,
+) -> list[Rate]:
+    """Rates of single features that the rule chooses; then, where there are supernodes, of whole ones.
+
+    held_out: the items that each claim, in words, is tried on. Raises as `choose` and `measure`.
+    """
+    found = []
+    whole = [setting._replace(supernodes=supernodes) for setting in WHOLE if supernodes is not None]
+    for tried, by in ((settings, ""), (whole, BY_SUPERNODES)):
+        if tried:
+            chosen = choose(model, trials, development, settings=tried, claim=next(iter(held_out)))
+            found += [
+                measure(model, f"{claim}{by}", trials, chosen, items) for claim, items in held_out.items()
+            ]
+    return found
+
+
+def choose(
+    model: ReplacementModel,
+    trials: Trials,
+    development: Sequence[Item],
     *,
     settings: Iterable[Setting] = GRID,
-    seed: int = 0,
-) -> Rate:
-    """Choose the setting on the development items, then try it once on the held-out ones, and the null too.
+    claim: str = "",
+) -> Chosen:
+    """The setting that does best on the development items.
 
-    The best setting is the one of most successes; of equals, the one with fewest edits; the first at which
-    every trial succeeds ends the search. Items must be answered rightly already. Raises InputError when there
-    is nothing to try.
+    It is the one of most successes; of equals, the one with fewest edits; the first at which every trial
+    succeeds ends the search. Items must be answered rightly already. Raises InputError when there is nothing
+    to try.
     """
     best: tuple[float, float] | None = None
     for setting in settings:
         made = trials(setting, development)
         if not made:
             continue
-        score = succeeded(model, made) / len(made), -_edits(made)
+        successes = succeeded(model, made)
+        score = successes / len(made), -_edits(made)
         if best is None or score > best:
-            best, chosen, size = score, setting, len(made)
-        if score[0] == 1:
+            best, chosen = score, Chosen(setting, successes, len(made))
+        if successes == len(made):
             break
     if best is None:
         raise _nothing(claim, "development", len(development))
-    made = trials(chosen, held_out)
+    return chosen
+
+
+def measure(
+    model: ReplacementModel,
+    claim: str,
+    trials: Trials,
+    chosen: Chosen,
+    held_out: Sequence[Item],
+    *,
+    seed: int = 0,
+) -> Rate:
+    """Try a chosen setting once on held-out items, and the null too.
+
+    Items must be answered rightly already. Raises InputError when there is nothing to try.
+    """
+    made = trials(chosen.setting, held_out)
     if not made:
         raise _nothing(claim, "held-out", len(held_out))
     null, active = nulls(model, made, seed=seed)
@@ -201,8 +264,8 @@ def measure(
         null_successes=succeeded(model, null),
         edited=_edits(made),
         active=active,
-        setting={**chosen.rule._asdict(), "strength": chosen.strength},
-        development=(round(best[0] * size), size),
+        setting={**chosen.setting.rule._asdict(), "strength": chosen.setting.strength},
+        development=(chosen.successes, chosen.n),
     )
 
 
