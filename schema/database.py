@@ -243,6 +243,12 @@ def _translated(uri: str, timeout_s: float | None = None) -> Iterator[None]:
             raise QueryTimeoutError(
                 f"The query ran past {limit} and was stopped", next_step="ask for less at once"
             ) from error
+        if code.startswith("Neo.DatabaseError."):
+            raise DatabaseError(
+                f"Neo4j failed: {error.message} ({code})",
+                next_step="see whether its disk is full, and what its logs say; start it again (the local one: "
+                "`atlas db stop`, `atlas db start`), then give the same command again: nothing is lost",
+            ) from error
         raise DatabaseError(f"Neo4j refused: {error.message} ({code})") from error
     except (OverflowError, UnicodeEncodeError) as error:
         raise InputError(

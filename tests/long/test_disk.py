@@ -35,7 +35,8 @@ def volume(tmp_path: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        # Lazily: a database that failed to stop must not leave the volume behind.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def done(command: list[str]) -> bool:
