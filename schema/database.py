@@ -246,7 +246,7 @@ def _translated(uri: str, timeout_s: float | None = None) -> Iterator[None]:
         if code.startswith("Neo.DatabaseError."):
             raise DatabaseError(
                 f"Neo4j failed: {error.message} ({code})",
-                next_step="see whether its disk is full, and what its logs say; start it again (the local one: "
+                next_step="see whether its disk is full, and what its logs say; start it again (here: "
                 "`atlas db stop`, `atlas db start`), then give the same command again: nothing is lost",
             ) from error
         raise DatabaseError(f"Neo4j refused: {error.message} ({code})") from error
