@@ -43,8 +43,9 @@ JAVA_FLAGS = (
 # first hundred circuits. A large one lives long enough for the full compiler and concurrent collector to pay.
 SMALL_HEAP_MB = 2048
 SMALL_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-# Kept short of what Neo4j would do by itself: no reports to anybody, no 256 MB of preallocated log for each
-# database, and no 15 s of waiting for connections that are closed already.
+# Kept short of what Neo4j would do by itself: no reports to anybody, small logs, and no 15 s of waiting for
+# connections that are closed already. Logs are preallocated: one that a full disk cuts off in the midst of an
+# entry cannot be recovered from, and the database would not start again.
 SETTINGS = """\
 server.default_listen_address={host}
 server.default_advertised_address={host}
@@ -55,8 +56,8 @@ server.http.advertised_address={host}:{http_port}
 server.https.enabled=false
 server.memory.pagecache.size={page_cache_mb}m
 server.bolt.connection_keep_alive_for_requests=OFF
-db.tx_log.preallocate=false
-db.tx_log.rotation.size=64m
+db.tx_log.preallocate=true
+db.tx_log.rotation.size=16m
 db.tx_log.rotation.retention_policy=256M size
 dbms.usage_report.enabled=false
 dbms.fleet_manager.enabled=false

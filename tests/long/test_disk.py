@@ -15,7 +15,7 @@ from schema.content import content
 from schema.database import Database
 from schema.migrations import migrate
 
-N_CIRCUITS = 40
+N_CIRCUITS = 120
 VOLUME_MB = 512
 ROOM_MB = 6
 """What is left for a load that takes more; the rest is filled before."""
