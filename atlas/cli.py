@@ -154,11 +154,23 @@ def doctor() -> None:
 
 
 @db.command("start")
-def db_start(bolt_port: BoltPort = 7687, http_port: HttpPort = 7474) -> None:
+def db_start(
+    bolt_port: BoltPort = 7687,
+    http_port: HttpPort = 7474,
+    heap: Annotated[
+        int,
+        typer.Option(
+            min=256,
+            help="Memory of Neo4j in MB; half as much again caches its files. Give more for thousands of "
+            "circuits: above 2048 it also compiles its code fully.",
+        ),
+    ] = 1024,
+) -> None:
     """Start the local database (the first time, download it) and print its addresses."""
     from atlas.server import LocalServer
 
-    address = LocalServer(Settings.load().home).start(bolt_port=bolt_port, http_port=http_port)
+    local = LocalServer(Settings.load().home)
+    address = local.start(bolt_port=bolt_port, http_port=http_port, heap_mb=heap)
     out.print(f"Neo4j runs at {address.bolt_uri}; console: {address.browser_url}")
     out.print(
         f"User {address.user}; the password is in {Settings.load().home / 'credentials'}", soft_wrap=True
