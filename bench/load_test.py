@@ -54,7 +54,7 @@ def main() -> None:
         samples = draw(database, DRAWN)
     questions = [each for each in GRAPH if asked.only in each.name and asked.skip not in each.name]
     with served(asked.home) as url:
-        (server,) = (each for each in psutil.Process().children() if "serve" in " ".join(each.cmdline()))
+        (server,) = (each for each in psutil.Process().children() if "serve" in each.cmdline())
         asyncio.run(clients(url, questions, samples, len(questions), None))
         before = server.memory_info().rss
         begin = time.perf_counter()

@@ -14,7 +14,7 @@ from ingest.run import IngestSettings, ingest
 from schema.check import check
 from schema.content import content
 from schema.database import Database
-from schema.errors import AtlasError, InputError
+from schema.errors import AtlasError, InputError, NotFoundError
 
 LINE = {"prompt": "w3 w1 w4 w1 w5", "family": "alone", "expected": "w9", "tags": ["n:1"]}
 FAMILY = ["--family", "alone"]
@@ -43,7 +43,6 @@ def prompts(tmp_path: Path) -> list[str]:
         ["examples", "CORPUS"],
         ["label", "CORPUS"],
         ["supernodes", "CORPUS"],
-        ["modules", "compute"],
         ["diagnose", *FAMILY],
         ["ablate", *FAMILY],
         ["intervene", "--keep", *FAMILY, "--ablate", "FEATURE@all"],
@@ -57,9 +56,7 @@ def test_works(words: list[str], options: list[str], database: Database, tmp_pat
     given = [word.replace("FEATURE", node["name"]) for word in words if word != "CORPUS"]
     if "CORPUS" in words:
         given += prompts(tmp_path)
-    if words[0] not in ("modules",):
-        given += options
-    done = CliRunner().invoke(app, given)
+    done = CliRunner().invoke(app, [*given, *options])
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     assert done.exit_code == 0, done.output
@@ -87,6 +84,13 @@ def test_what_needs_more_says_so(
     assert said in str(done.exception)
     assert done.exception.next_step
     assert content(database) == before
+
+
+def test_nothing_recurs_in_one_circuit(options: list[str], database: Database) -> None:
+    done = CliRunner().invoke(app, ["modules", "compute"])
+    assert isinstance(done.exception, NotFoundError), done.output
+    assert "--min-circuits" in str(done.exception.next_step)
+    assert database.read("MATCH (p:Partition) RETURN count(p) AS n") == [{"n": 0}]
 
 
 def test_a_hypothesis_is_not_tested_on_what_formed_it(
