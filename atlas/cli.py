@@ -15,6 +15,7 @@ from atlas import database_commands, file_commands, label_commands
 from atlas.ablate_command import ablate
 from atlas.checkpoint_commands import checkpoints
 from atlas.claim_commands import claim
+from atlas.db_commands import BoltPort, HttpPort, db
 from atlas.diagnose_command import diagnose
 from atlas.figure_command import figure
 from atlas.hypothesis_commands import hypothesis
@@ -38,10 +39,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-)
-db = typer.Typer(
-    help="A local Neo4j without Docker or Java of your own: its data lives in ATLAS_HOME (default ./.atlas).",
-    no_args_is_help=True,
 )
 app.add_typer(db, name="db")
 app.add_typer(study, name="study")
@@ -119,8 +116,6 @@ MemoryText = Annotated[
     ),
 ]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the GraphQL API.")]
-BoltPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the database.")]
-HttpPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the Neo4j console.")]
 
 
 @app.command()
@@ -151,56 +146,6 @@ def doctor() -> None:
             out.print(f"     → {finding.next_step}", markup=False)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
-
-
-@db.command("start")
-def db_start(
-    bolt_port: BoltPort = 7687,
-    http_port: HttpPort = 7474,
-    heap: Annotated[
-        int,
-        typer.Option(
-            min=256,
-            help="Memory of Neo4j in MB; half as much again caches its files. Give more for thousands of "
-            "circuits: above 2048 it also compiles its code fully.",
-        ),
-    ] = 1024,
-) -> None:
-    """Start the local database (the first time, download it) and print its addresses."""
-    from atlas.server import LocalServer
-
-    local = LocalServer(Settings.load().home)
-    address = local.start(bolt_port=bolt_port, http_port=http_port, heap_mb=heap)
-    out.print(f"Neo4j runs at {address.bolt_uri}; console: {address.browser_url}")
-    out.print(
-        f"User {address.user}; the password is in {Settings.load().home / 'credentials'}", soft_wrap=True
-    )
-
-
-@db.command("stop")
-def db_stop() -> None:
-    """Stop the local database; its data stays."""
-    from atlas.server import LocalServer
-
-    stopped = LocalServer(Settings.load().home).stop()
-    out.print("Neo4j stopped." if stopped else "Neo4j was not running.")
-
-
-@db.command("status")
-def db_status() -> None:
-    """Say whether the local database runs, where, and how large it is. Exit code 1 when it does not run."""
-    from atlas.server import LocalServer
-
-    settings = Settings.load()
-    status = LocalServer(settings.home).status()
-    if not status.running or status.address is None:
-        out.print(
-            f"Neo4j is not running (home: {settings.home}). Start it with `atlas db start`.", soft_wrap=True
-        )
-        raise typer.Exit(1)
-    out.print(f"Neo4j runs, process {status.pid}, at {status.address.bolt_uri}")
-    out.print(f"Console: {status.address.browser_url}")
-    out.print(f"Data: {status.data_bytes / 1e6:.1f} MB in {settings.home}", soft_wrap=True)
 
 
 @app.command()
