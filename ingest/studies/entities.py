@@ -4,12 +4,15 @@ hallucinations"): what is known of a name holds back `i do not know`; forcing it
 
 from collections.abc import Sequence
 
+import torch
+
 from ingest.engine.model import ReplacementModel
+from ingest.engine.prune import node_influence
 from ingest.engine.prune import scores as graph_scores
-from ingest.studies.concepts import from_end, statistics
+from ingest.studies.concepts import Rule, Statistics, from_end, statistics
 from ingest.studies.graphs import graphs
 from ingest.studies.items import Item, answered, word
-from ingest.studies.prompts import Needs, Prompts
+from ingest.studies.prompts import Needs, Prompts, Splits
 from ingest.studies.study import Finding, Result, Study, auroc
 from ingest.studies.trials import WIDE, Rate, Setting, Trial, rates, swap
 
@@ -43,17 +46,7 @@ def force_knowing(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     # What is asked of unknown people alone has no answer to invent.
     parts = prompts.splits(FAMILY, lambda item: item.labels.get("ask") in answers)
     declines = {item.expected for item in parts.forming if standing(item) == "unknown"}
-    # Apart by what is asked: what stops the one question from being answered need not stop the other.
-    found = {
-        ask: statistics(
-            model,
-            [item for item in parts.forming if item.labels["ask"] == ask],
-            standing,
-            PLACES,
-            apart=standing,
-        )
-        for ask in answers
-    }
+    found = {ask: knowing(model, parts, ask) for ask in answers}
 
     def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
         by_ask = {ask: setting.concepts(each) for ask, each in found.items()}
@@ -82,9 +75,49 @@ def force_knowing(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     return [rate for one in zip(*both, strict=True) for rate in one]
 
 
+def knowing(model: ReplacementModel, parts: Splits, ask: str) -> Statistics:
+    """Of one question alone: what stops it from being answered need not stop another."""
+    items = [item for item in parts.forming if item.labels["ask"] == ask]
+    return statistics(model, items, standing, PLACES, apart=standing)
+
+
 def run(model: ReplacementModel, prompts: Prompts) -> Result:
     """Knowing forced both ways, and what tells a wrong answer."""
-    return Result(force_knowing(model, prompts), risk(model, prompts))
+    forced = force_knowing(model, prompts)
+    rule = Rule(forced[0].setting["ratio"], forced[0].setting["share"])
+    return Result(forced, [*path_risk(model, prompts, rule), *risk(model, prompts)])
+
+
+def path_risk(model: ReplacementModel, prompts: Prompts, rule: Rule) -> list[Finding]:
+    """How well the path of not knowing tells wrong answers about known people, on held-out prompts."""
+    parts = prompts.splits(FAMILY, lambda item: "ask" in item.labels)
+    asked = {item.labels["ask"] for item in parts.forming if standing(item) == "known"}
+    unknown = {ask: knowing(model, parts, ask).concepts(rule)["unknown"].features() for ask in sorted(asked)}
+    items = [item for item in parts.held_out if standing(item) == "known" and item.labels["ask"] in asked]
+    right = {item.prompt for item in answered(model, items)}
+    scores: dict[str, tuple[list[float], list[float]]] = {
+        "influence of the features of not knowing": ([], []),
+        "1 - probability of the answer (no circuit needed)": ([], []),
+    }
+    for item, graph in zip(items, graphs(model, [item.prompt for item in items]), strict=True):
+        features = unknown[item.labels["ask"]]
+        influence = node_influence(graph)[: graph.n_features]
+        mine = torch.tensor([(at[0], at[2]) in features for at in graph.features.tolist()], dtype=torch.bool)
+        path = float(influence[mine].sum() / influence.sum())
+        for values, value in zip(
+            scores.values(), (path, 1 - float(graph.logit_probabilities.max())), strict=True
+        ):
+            values[item.prompt in right].append(value)
+    return [
+        Finding(
+            f"AUROC for wrong answers about known people: {name} ({len(of_wrong)} wrong)",
+            auroc(of_wrong, of_right),
+            0.5,
+            len(items),
+        )
+        for name, (of_wrong, of_right) in scores.items()
+        if of_wrong and of_right
+    ]
 
 
 def risk(model: ReplacementModel, prompts: Prompts) -> list[Finding]:
