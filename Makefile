@@ -14,7 +14,7 @@ help:
 	@echo "               (ARGS=--once ends there, ARGS=\"--quick --once\" leaves out the studies)"
 	@echo "make test      set up, run every check and test"
 	@echo "make test-long what takes too long for each time: kill loader and database in the midst of loads, fill"
-	@echo "               a disk (takes root), cut the connection, bulk-import files"
+	@echo "               a disk (takes root), cut the connection, bulk-import files (about a quarter of an hour)"
 	@echo "make check     linters, types and import contracts only"
 	@echo "make changes   name what the GraphQL schema breaks since the last release (SINCE=v0.1.0: since that one)"
 	@echo "make docs      write the generated pages again: docs/graph-model.md, api/schema.graphql and docs/questions"

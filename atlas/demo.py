@@ -169,7 +169,7 @@ def refusals(client: AtlasClient) -> tuple[str, Rows]:
         f"Which features are shared by all {n} refusals and absent from all "
         f"{found['outside']['nCircuits']} harmless requests?\n   {found['totalCount']} features"
     )
-    return question, _shared("", found["nodes"], "refusals", "harmless")
+    return question, _shared("", found["nodes"], "refuse", "safe")
 
 
 def last_digits(client: AtlasClient) -> tuple[str, Rows]:
@@ -183,7 +183,7 @@ def last_digits(client: AtlasClient) -> tuple[str, Rows]:
         f"Which features do the {n} additions that end in {LAST_DIGITS} share (at least {enough} of them)?\n"
         f"   {found['totalCount']} features, the most typical first"
     )
-    return question, _shared("", found["nodes"], f"of …{LAST_DIGITS}", "elsewhere")
+    return question, _shared("", found["nodes"], f"of …{LAST_DIGITS}", "others")
 
 
 def _shared(title: str, nodes: list[dict[str, Any]], inside: str, outside: str) -> Rows:

@@ -158,10 +158,17 @@ def _widths(
         least.append(longest if whole else min(WORD, longest))
         words.append(longest if whole else max(least[-1], min(word, LONGEST)))
         names.append(max(words[-1], *(min(len(part), LONGEST) for part in name.split() or [""])))
-    for widths in (names, words, least):
+    for widths in (words, least):
         room = most - sum(widths) - 3 * len(columns) - 1
-        if room >= 0:
-            more = [best - width for best, width in zip(wanted, widths, strict=True)]
-            share = min(1.0, room / max(1, sum(more)))
-            return [width + int(extra * share) for width, extra in zip(widths, more, strict=True)]
+        if room < 0:
+            continue
+        # Names first, those that lack least before others.
+        for place in sorted(range(len(columns)), key=lambda at: names[at] - widths[at]):
+            lacks = max(0, names[place] - widths[place])
+            if lacks <= room:
+                widths[place] += lacks
+                room -= lacks
+        more = [max(0, best - width) for best, width in zip(wanted, widths, strict=True)]
+        share = min(1.0, room / max(1, sum(more)))
+        return [width + int(extra * share) for width, extra in zip(widths, more, strict=True)]
     return [None] * len(columns)

@@ -1,17 +1,20 @@
 """Ordinary loading of circuits, beside the naive way, in turns on one server.
 
-    python -m bench.load --home FOLDER [--circuits 200] [--rounds 4] [--shape small]
+    python -m bench.load --home FOLDER [--circuits 200] [--rounds 4] [--shape small] [--steps]
 
 ours   `schema.load.load_circuit`: one transaction a circuit, aggregates and ledger included
 naive  one transaction a circuit: MERGE every node by its key, MATCH both ends of every edge by theirs
 
 The naive way keeps no aggregates (USES, DRIVES, frequencies), no labels and no supernodes. Its nodes bear
 labels of their own, with the same constraints, so both grow in one database. Edges are counted afterwards:
-both have all. Circuits are made before the clock runs. FOLDER becomes an ATLAS_HOME; what was in it is lost.
+both have all. With --steps it says instead where our time goes, statement by statement. Circuits are made
+before the clock runs. FOLDER becomes an ATLAS_HOME; what was in it is lost.
 """
 
 import argparse
 import shutil
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
@@ -22,7 +25,8 @@ from atlas.server import LocalServer
 from bench import synthetic
 from bench.bulk import SHAPES
 from bench.homes import start, timed
-from schema.database import Database, Transaction
+from schema import load as loading
+from schema.database import Database, Parameters, Rows, Transaction
 from schema.ledger import Entry
 from schema.load import load_circuit, prepare
 from schema.migrations import migrate
@@ -53,6 +57,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--shape", choices=SHAPES, default="small")
     parser.add_argument("--heap", type=int, default=3000, help="MB")
+    parser.add_argument("--steps", action="store_true", help="time our statements, and no naive way")
     asked = parser.parse_args()
     shutil.rmtree(asked.home, ignore_errors=True)
     asked.home.mkdir(parents=True)
@@ -62,7 +67,8 @@ def main() -> None:
             migrate(database)
             for label in ("NaiveCircuit", "NaiveNode", "NaiveFeature"):
                 database.write(f"CREATE CONSTRAINT FOR (n:{label}) REQUIRE n.id IS UNIQUE")
-            measure(database, asked.circuits, asked.rounds, SHAPES[asked.shape])
+            work = steps if asked.steps else measure
+            work(database, asked.circuits, asked.rounds, SHAPES[asked.shape])
     finally:
         LocalServer(asked.home).stop()
 
@@ -99,6 +105,36 @@ def measure(database: Database, n: int, rounds: int, shape: synthetic.Shape) -> 
         f"{counts[0]:,} edges by both; ours {median(rates['ours']):,.0f} edges/s and {median(written):,.0f} "
         f"relationships/s, naive {median(rates['naive']):,.0f} edges/s: {median(ratios):.1f} × as fast"
     )
+
+
+def steps(database: Database, n: int, rounds: int, shape: synthetic.Shape) -> None:
+    """Milliseconds of each statement of a circuit's load, as the client sees them."""
+    source = synthetic.circuits(n * (rounds + 1), shape)
+    prepare(database)
+    names = {
+        loading._STEPS["whole"]: "nodes, edges, USES",
+        loading._DRIVES: "DRIVES",
+        loading._COUNT: "frequencies",
+        loading._ENTRY: "ledger",
+        loading._THERE: "there already?",
+    }
+    took: Counter[str] = Counter()
+    run = Transaction.run
+
+    def timed_run(self: Transaction, text: str, parameters: Parameters = None) -> Rows:
+        begin = time.perf_counter()
+        rows = run(self, text, parameters)
+        took[names[text.removeprefix(loading._KEEP_PLAN)]] += time.perf_counter() - begin
+        return rows
+
+    Transaction.run = timed_run  # type: ignore[method-assign]
+    for number in range(rounds + 1):
+        circuits = list(islice(source, n))
+        took.clear()
+        whole = timed(partial(every, database, load, circuits))
+        took["rows, begin, commit"] = whole - sum(took.values())
+        parts = ", ".join(f"{name} {1000 * each / n:.0f}" for name, each in took.items())
+        print(f"round {number}: {1000 * whole / n:.0f} ms a circuit: {parts}", flush=True)
 
 
 def every(database: Database, work: Callable[[Database, Circuit], None], circuits: Sequence[Circuit]) -> None:
