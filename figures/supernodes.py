@@ -1,4 +1,9 @@
-"""One circuit's supernodes and how they act on each other: positions to the right, layers up."""
+"""One circuit's supernodes and how they act on each other: positions to the right, layers up.
+
+Supernodes of several methods may group the same features; those of one method are drawn.
+"""
+
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,10 +16,15 @@ def draw(answer: Answer) -> Figure:
     if not circuits:
         raise nothing("the circuits that fit have no supernodes", "atlas supernodes")
     circuit = circuits[0]
-    places = _places(circuit["supernodes"]["nodes"])
+    nodes = _of_one_method(circuit["supernodes"]["nodes"])
+    places = _places(nodes)
     figure = Figure(figsize=(11.0, 7.0), layout="constrained")
     axes: Axes = figure.add_subplot()
-    edges = circuit["supernodeEdges"]
+    edges = [
+        each
+        for each in circuit["supernodeEdges"]
+        if each["source"]["id"] in places and each["target"]["id"] in places
+    ]
     most = max((abs(each["weight"]) for each in edges), default=0.0) or 1.0
     for each in edges:
         source, target = places[each["source"]["id"]], places[each["target"]["id"]]
@@ -31,7 +41,7 @@ def draw(answer: Answer) -> Figure:
                 "shrinkB": 12,
             },
         )
-    for node in circuit["supernodes"]["nodes"]:
+    for node in nodes:
         score = "" if node["score"] is None else f"\n{node['score']:.2f}"
         axes.text(
             *places[node["id"]],
@@ -49,6 +59,14 @@ def draw(answer: Answer) -> Figure:
     axes.set_ylabel("layer of the members, mean (boxes are moved apart)")
     axes.set_title(shown(circuit["prompt"]["text"], 90))
     return figure
+
+
+def _of_one_method(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the method whose supernodes hold most influence, as far as it is known; then of most nodes."""
+    methods: dict[str, list[dict[str, Any]]] = {}
+    for node in nodes:
+        methods.setdefault(node["method"], []).append(node)
+    return max(methods.values(), key=lambda mine: (sum(node["score"] or 0.0 for node in mine), len(mine)))
 
 
 def _places(nodes: list[dict[str, object]]) -> dict[str, tuple[float, float]]:
@@ -75,7 +93,7 @@ query ($filter: CircuitFilter) {
     nodes {
       id
       prompt { text tokens }
-      supernodes(first: 20) { nodes { id label score members { position layer } } }
+      supernodes(first: 100) { nodes { id label method score members { position layer } } }
       supernodeEdges { weight source { id } target { id } }
     }
   }

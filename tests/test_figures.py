@@ -150,6 +150,25 @@ async def test_supernodes_and_their_effects_are_drawn(api, circuits):
     assert len(axes.texts) - len(labels) == len(found["supernodeEdges"])
 
 
+async def test_supernodes_of_one_method_are_drawn_where_several_group_the_same(api, circuits):
+    """As after `atlas ingest` and `atlas supernodes`: effects between methods are left out, too."""
+    answer = await api(CHARTS["supernodes"].query, filter={"families": ["arithmetic"]})
+    (found,) = answer["circuits"]["nodes"]
+    first = found["supernodes"]["nodes"][0]
+    mine = [
+        first | {"id": f"role {n}", "label": f"role {n}", "method": "roles", "score": 9.0} for n in (1, 2)
+    ]
+    ends = [("role 1", "role 2"), ("role 1", first["id"]), ("role 1", "on no page")]
+    found["supernodes"]["nodes"] += mine
+    found["supernodeEdges"] += [
+        {"weight": 1.0, "source": {"id": source}, "target": {"id": target}} for source, target in ends
+    ]
+    with styled():
+        axes = CHARTS["supernodes"].draw(answer).axes[0]
+    assert [each.get_text() for each in axes.texts if each.get_text()] == ["role 1\n9.00", "role 2\n9.00"]
+    assert sum(not each.get_text() for each in axes.texts) == 1
+
+
 async def test_labels_and_flow_are_drawn_as_answered(api, circuits):
     answer = await api(CHARTS["labels"].query)
     best = [
