@@ -57,7 +57,7 @@ def create_app(
     if token is None:
         writer = None
     chosen, metrics = limits or Limits(), Metrics()
-    schema, seats = graphql_schema(chosen, tracing), Seats(chosen.running, metrics)
+    schema, seats = graphql_schema(chosen, tracing), Seats(chosen.running, chosen.waiting, metrics)
     endpoint = Endpoint(database, schema, chosen, metrics, seats, token, writer)
     downloads = Downloads(database, schema, chosen, metrics, seats)
 

@@ -12,7 +12,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +29,7 @@ from api.limits import Limits
 from api.loaders import Context, Loaders
 from api.metrics import Metrics
 from api.question_string import FieldPath
-from api.seats import Seats
+from api.seats import NoRoom, Seats
 from api.shared import Tests
 from api.significance import p_value
 from schema.database import AsyncDatabase
@@ -86,13 +86,12 @@ class Downloads:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
         name = request.path_params.get("name")
-        response = _listing(self._fields) if name is None else self._seats.refusal()
-        if response is not None:
-            await response(scope, receive, send)
+        if name is None:
+            await _listing(self._fields)(scope, receive, send)
             return
-        with self._seats.seat():
+        async with AsyncExitStack() as held:
             loaders = _Until(self._database, self._limits, self._metrics)
-            work = asyncio.ensure_future(self._begin(request, str(name), loaders))
+            work = asyncio.ensure_future(self._begin(request, str(name), loaders, held))
             left = asyncio.ensure_future(_gone(receive))
             try:
                 await asyncio.wait((work, left), return_when=asyncio.FIRST_COMPLETED)
@@ -109,13 +108,16 @@ class Downloads:
                 await response(scope, receive, send)
 
     async def _begin(
-        self, request: Request, name: str, loaders: _Until
+        self, request: Request, name: str, loaders: _Until, held: AsyncExitStack
     ) -> tuple[Response, AsyncGenerator[bytes, None]]:
-        """The answer, and the generator behind it."""
+        """The answer, and the generator behind it. held: keeps the seat until the answer has left."""
         try:
+            await held.enter_async_context(self._seats.seat())
             download, ending = _named(name)
             pieces = self._pieces(request, download, ending, loaders)
             first = await anext(pieces)
+        except NoRoom as error:
+            return error.response(), _nothing()
         except (AtlasError, GraphQLError) as error:
             return _problem(error, request.scope["atlas.request_id"]), _nothing()
 

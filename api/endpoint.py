@@ -34,7 +34,7 @@ from api.loaders import Context, Loaders
 from api.metrics import Metrics
 from api.mutation import Mutation
 from api.query import Query
-from api.seats import Seats
+from api.seats import NoRoom, Seats
 from api.secret import carries
 from api.tracing import traced
 from schema.database import AsyncDatabase, Database
@@ -145,15 +145,10 @@ class Endpoint(GraphQL[Context, None]):
         except _Gone:
             return
         else:
-            refused = self._seats.refusal()
-            if refused is None:
-                with self._seats.seat():
-                    answer = await self._answer(scope, body, receive)
-                if answer is None:
-                    return
-                response = answer
-            else:
-                response = refused
+            answer = await self._answer(scope, body, receive)
+            if answer is None:
+                return
+            response = answer
         await response(scope, receive, send)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -210,7 +205,10 @@ class Endpoint(GraphQL[Context, None]):
 
     async def _run(self, request: Request) -> Response:
         try:
-            return await self.run(request)
+            async with self._seats.seat():
+                return await self.run(request)
+        except NoRoom as error:
+            return error.response()
         except HTTPException as error:
             return refusal(
                 error.status_code,

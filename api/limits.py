@@ -44,8 +44,10 @@ class Limits:
     """Rows that one request may read from the database."""
     cost: int = 50_000
     """Estimated cost of a query: about as many objects as its answer can have (see `cost`)."""
-    running: int = 32
+    running: int = 8
     """Queries and downloads that are answered at the same time."""
+    waiting: int = 200
+    """The most that wait for one of these to end; they are served in the order of coming."""
     sockets: int = 100
     """Sockets that are open at the same time."""
     subscriptions: int = 10

@@ -37,7 +37,7 @@ class Loaders:
         self._metrics = metrics
         self._running: set[asyncio.Task[Any]] = set()
         self._limits = limits
-        self._deadline = time.monotonic() + limits.timeout_s
+        self._deadline: float | None = None
         self._rows_left = limits.rows
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
 
@@ -62,6 +62,9 @@ class Loaders:
 
     def left(self) -> float:
         """Seconds that the request may still spend in the database; QueryTimeoutError when there are none."""
+        if self._deadline is None:
+            # The time that a request waits for a seat does not count.
+            self._deadline = time.monotonic() + self._limits.timeout_s
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise QueryTimeoutError(

@@ -19,7 +19,12 @@ class Metrics:
         )
         self.errors = Counter("atlas_errors", "Errors in answers.", ["code"], registry=self._registry)
         self.running = Gauge(
-            "atlas_running_queries", "GraphQL queries being answered.", registry=self._registry
+            "atlas_running_queries", "GraphQL queries and downloads being answered.", registry=self._registry
+        )
+        self.waiting = Gauge(
+            "atlas_waiting_queries",
+            "GraphQL queries and downloads that wait for a seat.",
+            registry=self._registry,
         )
         self.database_seconds = Histogram(
             "atlas_database_seconds",

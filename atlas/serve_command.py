@@ -25,10 +25,18 @@ def serve(
         int,
         typer.Option(
             min=1,
-            help="Queries at a time, at most; who comes when all seats are taken is told to try again (429). "
-            "More than the database has cores for only wait there.",
+            help="Queries at a time, at most. More than about four times the cores of the database make all "
+            "of them slower.",
         ),
-    ] = 32,
+    ] = 8,
+    waiting: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Queries that wait for one of these to end, at most, served in the order of coming; who "
+            "comes when the line is full is told to try again (429).",
+        ),
+    ] = 200,
     connections: Annotated[
         int,
         typer.Option(
@@ -65,7 +73,7 @@ def serve(
         host=host,
         port=port,
         token_file=token_file,
-        limits=Limits(introspection=introspection, running=running),
+        limits=Limits(introspection=introspection, running=running, waiting=waiting),
         connections=connections,
         otel_endpoint=otel_endpoint,
     )

@@ -4,11 +4,15 @@
 
 ours   `schema.load.load_circuit`: one transaction a circuit, aggregates and ledger included
 naive  one transaction a circuit: MERGE every node by its key, MATCH both ends of every edge by theirs
+bare   one transaction a circuit: CREATE nodes, and edges by place in the list, and nothing else: no keys, no
+       lookups, no aggregates, no checks; what Cypher can do at best, for comparison
 
-The naive way keeps no aggregates (USES, DRIVES, frequencies), no labels and no supernodes. Its nodes bear
-labels of their own, with the same constraints, so both grow in one database. Edges are counted afterwards:
-both have all. With --steps it says instead where our time goes, statement by statement. Circuits are made
-before the clock runs. FOLDER becomes an ATLAS_HOME; what was in it is lost.
+The naive way and the bare one keep no aggregates (USES, DRIVES, frequencies), no labels and no supernodes.
+Their nodes bear labels of their own, the naive ones with the same constraints, so all grow in one database.
+Edges are counted afterwards: all have all. --on FOLDER2 loads into a copy of FOLDER2, an ATLAS_HOME that
+`bench/bulk.py` filled and whose server is stopped: what a load costs once many circuits are there. --writers
+loads ours from so many threads. With --steps it says instead where our time goes, statement by statement.
+Circuits are made before the clock runs. FOLDER becomes an ATLAS_HOME; what was in it is lost.
 """
 
 import argparse
@@ -16,6 +20,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -57,59 +62,71 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--shape", choices=SHAPES, default="small")
     parser.add_argument("--heap", type=int, default=3000, help="MB")
+    parser.add_argument("--on", type=Path, default=None, help="load into a copy of this home")
+    parser.add_argument("--writers", type=int, default=1, help="threads that load ours")
     parser.add_argument("--steps", action="store_true", help="time our statements, and no naive way")
     asked = parser.parse_args()
     shutil.rmtree(asked.home, ignore_errors=True)
-    asked.home.mkdir(parents=True)
+    if asked.on is None:
+        asked.home.mkdir(parents=True)
+    else:
+        shutil.copytree(asked.on, asked.home)
     address = start(asked.home, asked.heap)
     try:
         with Database.connect(address.bolt_uri, address.user, address.password) as database:
             migrate(database)
             for label in ("NaiveCircuit", "NaiveNode", "NaiveFeature"):
                 database.write(f"CREATE CONSTRAINT FOR (n:{label}) REQUIRE n.id IS UNIQUE")
-            work = steps if asked.steps else measure
-            work(database, asked.circuits, asked.rounds, SHAPES[asked.shape])
+            shape = SHAPES[asked.shape]
+            if asked.steps:
+                steps(database, asked.circuits, asked.rounds, shape)
+            else:
+                measure(database, asked.circuits, asked.rounds, shape, asked.writers)
     finally:
         LocalServer(asked.home).stop()
 
 
-def measure(database: Database, n: int, rounds: int, shape: synthetic.Shape) -> None:
-    source = synthetic.circuits(n * (rounds + 1), shape)
+def measure(database: Database, n: int, rounds: int, shape: synthetic.Shape, writers: int) -> None:
+    there = edges_there(database)
+    source = synthetic.circuits(n * (rounds + 1), shape, start=circuits_there(database))
     prepare(database)
-    rates: dict[str, list[float]] = {"ours": [], "naive": []}
+    rates: dict[str, list[float]] = {"ours": [], "naive": [], "bare": []}
     written: list[float] = []
     for number in range(rounds + 1):
         circuits = list(islice(source, n))
         n_edges = sum(len(each.edges) for each in circuits)
         before = relationships(database)
-        ours = timed(partial(every, database, load, circuits))
+        ours = timed(partial(every, database, load, circuits, writers))
         after = relationships(database)
         naive = timed(partial(every, database, load_naive, circuits))
+        bare = timed(partial(every, database, load_bare, circuits))
         if number == 0:  # plans, the page cache and the compiler warm up
             continue
         rates["ours"].append(n_edges / ours)
         rates["naive"].append(n_edges / naive)
+        rates["bare"].append(n_edges / bare)
         written.append((after - before) / ours)
         print(
             f"round {number}: ours {rates['ours'][-1]:,.0f} edges/s, {written[-1]:,.0f} relationships/s "
-            f"of all kinds; naive {rates['naive'][-1]:,.0f} edges/s",
+            f"of all kinds; naive {rates['naive'][-1]:,.0f}, bare {rates['bare'][-1]:,.0f} edges/s",
             flush=True,
         )
     counts = [
         database.read(f"MATCH ()-[e:{kind}]->() RETURN count(e) AS n")[0]["n"]
-        for kind in ("ATTRIBUTES", "NAIVE_ATTRIBUTES")
+        for kind in ("ATTRIBUTES", "NAIVE_ATTRIBUTES", "BARE_ATTRIBUTES")
     ]
-    assert counts[0] == counts[1], counts
+    assert counts[0] - there == counts[1] == counts[2], counts
     ratios = [a / b for a, b in zip(rates["ours"], rates["naive"], strict=True)]
     print(
-        f"{counts[0]:,} edges by both; ours {median(rates['ours']):,.0f} edges/s and {median(written):,.0f} "
-        f"relationships/s, naive {median(rates['naive']):,.0f} edges/s: {median(ratios):.1f} × as fast"
+        f"{counts[1]:,} edges by each; ours {median(rates['ours']):,.0f} edges/s and {median(written):,.0f} "
+        f"relationships/s, naive {median(rates['naive']):,.0f}, bare {median(rates['bare']):,.0f} edges/s: "
+        f"{median(ratios):.1f} × the naive way"
     )
 
 
 def steps(database: Database, n: int, rounds: int, shape: synthetic.Shape) -> None:
     """Milliseconds of each statement of a circuit's load, as the client sees them."""
-    source = synthetic.circuits(n * (rounds + 1), shape)
+    source = synthetic.circuits(n * (rounds + 1), shape, start=circuits_there(database))
     prepare(database)
     names = {
         loading._STEPS["whole"]: "nodes, edges, USES",
@@ -137,13 +154,52 @@ def steps(database: Database, n: int, rounds: int, shape: synthetic.Shape) -> No
         print(f"round {number}: {1000 * whole / n:.0f} ms a circuit: {parts}", flush=True)
 
 
-def every(database: Database, work: Callable[[Database, Circuit], None], circuits: Sequence[Circuit]) -> None:
-    for each in circuits:
-        work(database, each)
+def every(
+    database: Database,
+    work: Callable[[Database, Circuit], None],
+    circuits: Sequence[Circuit],
+    writers: int = 1,
+) -> None:
+    with ThreadPoolExecutor(writers) as pool:
+        for _ in pool.map(partial(work, database), circuits):
+            pass
 
 
 def load(database: Database, circuit: Circuit) -> None:
     load_circuit(database, circuit, synthetic.RUN, Entry(circuit.id, circuit.prompt.text))
+
+
+BARE = """
+CREATE (c:BareCircuit {id: $circuit})
+WITH c
+CALL (c) {
+  UNWIND $nodes AS row
+  CREATE (c)-[:BARE_HAS]->(n:BareNode) SET n = row
+  RETURN collect(n) AS nodes
+}
+UNWIND range(0, size($weights) - 1) AS i
+WITH nodes[$sources[i]] AS a, nodes[$targets[i]] AS b, i
+CREATE (a)-[:BARE_ATTRIBUTES {weight: $weights[i]}]->(b)
+"""
+
+
+def load_bare(database: Database, circuit: Circuit) -> None:
+    nodes = [
+        {
+            "id": f"{circuit.id}/{node.key}",
+            "layer": node.layer,
+            "position": node.position,
+            "activation": node.activation,
+            "influence": node.influence,
+        }
+        for node in circuit.nodes
+    ]
+    edges = {
+        "sources": [each.source for each in circuit.edges],
+        "targets": [each.target for each in circuit.edges],
+        "weights": [each.weight for each in circuit.edges],
+    }
+    database.transaction(lambda t: t.run(BARE, {"circuit": circuit.id, "nodes": nodes, **edges}))
 
 
 def load_naive(database: Database, circuit: Circuit) -> None:
@@ -172,6 +228,16 @@ def load_naive(database: Database, circuit: Circuit) -> None:
         transaction.run(EDGES, {"edges": edges})
 
     database.transaction(work)
+
+
+def circuits_there(database: Database) -> int:
+    found: int = database.read("MATCH (c:Circuit) RETURN count(c) AS n")[0]["n"]
+    return found
+
+
+def edges_there(database: Database) -> int:
+    found: int = database.read("MATCH ()-[e:ATTRIBUTES]->() RETURN count(e) AS n")[0]["n"]
+    return found
 
 
 def relationships(database: Database) -> int:

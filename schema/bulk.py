@@ -19,7 +19,7 @@ import pyarrow as pa
 from schema.bulk_table import SEPARATOR, Table, drives_of, unwritable
 from schema.database import Database
 from schema.declare import NodeType, Property
-from schema.model import NODES, RELATIONSHIPS
+from schema.model import HALF, NODES, RELATIONSHIPS, half
 from schema.records import Circuit, Run
 from schema.rows import KINDS, body, check, drives, frame
 
@@ -281,5 +281,10 @@ class BulkWriter:
         if not self._effects.weights:
             return
         sources, targets = np.concatenate(self._effects.sources), np.concatenate(self._effects.targets)
+        halves = np.zeros(self._next, dtype=np.int64)
+        for number, (label, properties) in self._shared.items():
+            if label == "Feature":
+                halves[number] = half(properties["layer"], properties["index"])
         for columns in drives_of(sources, targets, np.concatenate(self._effects.weights)):
+            columns.append(halves[columns[0]] * HALF + halves[columns[1]])
             self._table("DRIVES").write(pa.table(columns, [str(number) for number in range(len(columns))]))

@@ -102,7 +102,7 @@ def unwritable(values: list[Any]) -> bool:
 def drives_of(
     sources: "np.ndarray[Any, Any]", targets: "np.ndarray[Any, Any]", weights: "np.ndarray[Any, Any]"
 ) -> Iterable[list["np.ndarray[Any, Any]"]]:
-    """The columns of DRIVES, in the order of its declaration, of effects in the order of their circuits.
+    """The columns of DRIVES but `pair`, as declared, of effects in the order of their circuits.
 
     Pairs are sorted, keeping that order among equals; then the k-th effects of all pairs that have so many
     are taken in one step, for k = 1, 2, …: the same operations on the same numbers as in the database.

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from schema.database import Database, Rows
 from schema.declare import NodeType
-from schema.model import NODES, schema_statements
+from schema.model import NODES, RELATIONSHIPS, schema_statements
 from schema.recompute import AGGREGATES, Aggregate, Amount
 from schema.rules import RULES, Rule
 
@@ -83,15 +83,23 @@ def _schema(database: Database, repair: bool) -> Iterator[Finding]:
         for index in wanted:
             state = indexes.get(index)
             if state != "ONLINE":
-                where = f"{node.label}({', '.join(index[2:])})"
-                what = "there is none" if state is None else f"its state is {state}"
-                found.append(Finding("missing index", where, what))
+                found.append(_missing(node.label, index[2:], state))
+    for relationship in RELATIONSHIPS:
+        for names in relationship.indexes:
+            state = indexes.get(("RANGE", relationship.type, *names))
+            if state != "ONLINE":
+                found.append(_missing(relationship.type, names, state))
     if found and repair:
         for statement in schema_statements():
             database.write(statement)
         database.read("CALL db.awaitIndexes(300)")
         found = [each._replace(mended=True) for each in found]
     yield from found
+
+
+def _missing(label: str, names: tuple[str, ...], state: str | None) -> Finding:
+    what = "there is none" if state is None else f"its state is {state}"
+    return Finding("missing index", f"{label}({', '.join(names)})", what)
 
 
 def _doubled(database: Database, node: NodeType) -> Iterator[Finding]:

@@ -90,3 +90,12 @@ class RelationshipType:
     properties: tuple[Property, ...] = ()
     aggregate: bool = False
     """Whether it follows from the rest and is kept up to date with it."""
+    indexes: tuple[tuple[str, ...], ...] = ()
+    """Properties with a range index; each entry is one index."""
+
+    def schema(self) -> Iterator[str]:
+        """The Cypher that creates the indexes; may run again."""
+        for names in self.indexes:
+            index = "_".join((self.type.lower(), *names, "range"))
+            fields = ", ".join(f"r.{field}" for field in names)
+            yield f"CREATE INDEX {index} IF NOT EXISTS FOR ()-[r:{self.type}]-() ON ({fields})"

@@ -19,6 +19,7 @@ from typing import Any
 from schema.database import Database, Transaction
 from schema.errors import DatabaseError
 from schema.ledger import Entry
+from schema.model import HALF, half_text
 from schema.records import Circuit, Run
 from schema.rows import batches, body, check, drives, frame
 
@@ -222,20 +223,33 @@ _STEPS = {
 }
 """What one message does; `schema.rows.batches` says which are needed."""
 
+# Found by number, because popular features have so many effects that walking along them takes longer than all
+# else. The set's lock keeps others from creating the same.
 _DRIVES = """
-CALL () { UNWIND $p.features AS id MATCH (f:Feature {id: id}) RETURN collect(f) AS features }
+CALL () {
+  UNWIND $p.features AS id MATCH (f:Feature {id: id})
+  RETURN collect(f) AS features, collect(HALF) AS halves
+}
 UNWIND range(0, size($p.weights) - 1) AS i
-WITH features[$p.sources[i]] AS f, features[$p.targets[i]] AS g, $p.weights[i] AS w
-MERGE (f)-[d:DRIVES]->(g)
-WITH d, w, coalesce(d.n_circuits, 0) + 1 AS n, coalesce(d.mean, 0.0) AS before,
-     coalesce(d.n_positive, 0) + CASE WHEN w > 0 THEN 1 ELSE 0 END AS positive,
-     coalesce(d.n_negative, 0) + CASE WHEN w < 0 THEN 1 ELSE 0 END AS negative
+WITH features[$p.sources[i]] AS f, features[$p.targets[i]] AS g, $p.weights[i] AS w,
+     halves[$p.sources[i]] * PAST_HALF + halves[$p.targets[i]] AS pair
+OPTIONAL MATCH ()-[d:DRIVES {pair: pair}]->() WHERE startNode(d) = f AND endNode(d) = g
+CALL (f, g, w, pair, d) {
+  WITH f, g, w, pair, d WHERE d IS NULL
+  CREATE (f)-[:DRIVES {n_circuits: 1, n_positive: CASE WHEN w > 0 THEN 1 ELSE 0 END,
+                       n_negative: CASE WHEN w < 0 THEN 1 ELSE 0 END, mean: w, m2: 0.0, sd: 0.0,
+                       sign_consistency: CASE WHEN w = 0 THEN 0.0 ELSE 1.0 END, pair: pair}]->(g)
+}
+WITH d, w WHERE d IS NOT NULL
+WITH d, w, d.n_circuits + 1 AS n, d.mean AS before,
+     d.n_positive + CASE WHEN w > 0 THEN 1 ELSE 0 END AS positive,
+     d.n_negative + CASE WHEN w < 0 THEN 1 ELSE 0 END AS negative
 WITH *, before + (w - before) / n AS mean
-WITH *, coalesce(d.m2, 0.0) + (w - before) * (w - mean) AS m2
+WITH *, d.m2 + (w - before) * (w - mean) AS m2
 SET d.n_circuits = n, d.n_positive = positive, d.n_negative = negative, d.mean = mean, d.m2 = m2,
     d.sd = sqrt(m2 / n),
     d.sign_consistency = CASE WHEN positive > negative THEN 1.0 * positive / n ELSE 1.0 * negative / n END
-"""
+""".replace("PAST_HALF", str(HALF)).replace("HALF", half_text("f"))
 
 _COUNT = """
 MATCH (c:Circuit {id: $p.id})-[:BY]->(t:TranscoderSet), (c)-[:OF_PROMPT]->(p:Prompt)-[:IN_FAMILY]->(y:Family)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from schema.database import Database
 from schema.errors import MigrationError
-from schema.model import MIGRATION, schema_statements
+from schema.model import MIGRATION, pair_text, schema_statements
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ _FREQUENCIES = [
     """,
 ]
 
+_PAIRS = f"""
+MATCH (f:Feature)
+CALL (f) {{ MATCH (f)-[d:DRIVES]->(g) SET d.pair = {pair_text("f", "g")} }} IN TRANSACTIONS OF 500 ROWS
+"""
+
 _OLD_FULL_TEXT = [f"DROP INDEX {name} IF EXISTS" for name in ("prompt_text", "supernode_label", "label_text")]
 
 MIGRATIONS = (
@@ -70,6 +75,8 @@ MIGRATIONS = (
     Migration(11, "constraints and indexes of jobs", "schema", schema_statements),
     Migration(12, "constraint of former supernodes", "schema", schema_statements),
     Migration(13, "constraint of components' effects", "schema", schema_statements),
+    Migration(14, "numbers of pairs of features", "data", lambda: [_PAIRS]),
+    Migration(15, "index of pairs of features", "schema", schema_statements),
 )
 
 

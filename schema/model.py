@@ -381,8 +381,15 @@ RELATIONSHIPS = (
             P("m2", "float", "sum of squared deviations from the mean, from which the next load goes on"),
             P("sd", "float", "sqrt(m2 / n_circuits)"),
             P("sign_consistency", "float", "the larger of n_positive and n_negative over n_circuits"),
+            P(
+                "pair",
+                "integer",
+                "made of layers and indices of both features; loading finds it by this, however many effects "
+                "either of them has. Other pairs can have the same",
+            ),
         ),
         aggregate=True,
+        indexes=(("pair",),),
     ),
     *CHECKPOINT_RELATIONSHIPS,
     *PARTITION_RELATIONSHIPS,
@@ -394,4 +401,35 @@ RELATIONSHIPS = (
 
 def schema_statements() -> list[str]:
     """The Cypher that creates every constraint and index, one statement each; may run again."""
-    return [statement for node in NODES for statement in node.schema()]
+    return [statement for each in (*NODES, *RELATIONSHIPS) for statement in each.schema()]
+
+
+def pair(source: tuple[int, int], target: tuple[int, int]) -> int:
+    """The `pair` of DRIVES between two features, each given by layer and index.
+
+    31 bits of each are kept, so that features of two sets, and few others, make the same number: what is
+    found by it has to be compared with both ends.
+    """
+    return half(*source) * HALF + half(*target)
+
+
+def half(layer: int, index: int) -> int:
+    """What one feature gives to a `pair`."""
+    return (index % HALF + layer % HALF * LAYER_STEP) % HALF
+
+
+def pair_text(source: str, target: str) -> str:
+    """`pair` in Cypher, of the features that two variables hold."""
+    return f"({half_text(source)}) * {HALF} + {half_text(target)}"
+
+
+def half_text(feature: str) -> str:
+    """`half` in Cypher."""
+    return f"({feature}.index % {HALF} + {feature}.layer % {HALF} * {LAYER_STEP}) % {HALF}"
+
+
+HALF = 2**31
+"""Past the largest half of a `pair`."""
+
+LAYER_STEP = 1_000_003
+"""How far the halves of the same index in neighbouring layers lie apart."""

@@ -38,6 +38,9 @@ def markdown() -> str:
         lines += [f"### `{pattern}`", "", relationship.about, ""]
         if relationship.properties:
             lines += _table(relationship.properties, None)
+        if relationship.indexes:
+            indexed = [f"`{', '.join(names)}`" for names in relationship.indexes]
+            lines += [f"Indexed: {'; '.join(indexed)}.", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

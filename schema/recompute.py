@@ -7,6 +7,8 @@ to write that. Both sides give rows with `key`, a list of keys, and the amounts 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from schema.model import pair_text
+
 
 class Amount(NamedTuple):
     """One property of an aggregate."""
@@ -141,23 +143,23 @@ DRIVES = Aggregate(
     MATCH (f:Feature {id: key})-[d:DRIVES]->(g:Feature)
     RETURN [key, g.id] AS key, d.n_circuits AS n_circuits, d.n_positive AS n_positive,
            d.n_negative AS n_negative, d.mean AS mean, d.m2 AS m2, d.sd AS sd,
-           d.sign_consistency AS sign_consistency
+           d.sign_consistency AS sign_consistency, d.pair AS pair
     """,
-    recomputed="""
+    recomputed=f"""
     UNWIND $keys AS key
-    MATCH (f:Feature {id: key})
-    CALL (f) {
+    MATCH (f:Feature {{id: key}})
+    CALL (f) {{
       MATCH (f)<-[:INSTANCE_OF]-(n:FeatureNode)-[e:ATTRIBUTES]->(:FeatureNode)-[:INSTANCE_OF]->(g:Feature),
             (n)<-[:HAS]-(c:Circuit)
       WITH g, c, sum(e.weight) AS w ORDER BY c.id
       RETURN g, collect(w) AS ws
-    }
-    WITH key, g, ws, size(ws) AS n, reduce(s = 0.0, w IN ws | s + w) / size(ws) AS mean,
+    }}
+    WITH key, f, g, ws, size(ws) AS n, reduce(s = 0.0, w IN ws | s + w) / size(ws) AS mean,
          size([w IN ws WHERE w > 0]) AS positive, size([w IN ws WHERE w < 0]) AS negative
     WITH *, reduce(s = 0.0, w IN ws | s + (w - mean) * (w - mean)) AS m2
     RETURN [key, g.id] AS key, n AS n_circuits, positive AS n_positive, negative AS n_negative, mean, m2,
            sqrt(m2 / n) AS sd, 1.0 * CASE WHEN positive > negative THEN positive ELSE negative END / n
-             AS sign_consistency
+             AS sign_consistency, {pair_text("f", "g")} AS pair
     """,
     clear="UNWIND $keys AS key MATCH (:Feature {id: key})-[d:DRIVES]->() DELETE d",
     write="""
@@ -165,7 +167,8 @@ DRIVES = Aggregate(
     MATCH (f:Feature {id: row.key[0]}), (g:Feature {id: row.key[1]})
     CREATE (f)-[d:DRIVES]->(g)
     SET d.n_circuits = row.n_circuits, d.n_positive = row.n_positive, d.n_negative = row.n_negative,
-        d.mean = row.mean, d.m2 = row.m2, d.sd = row.sd, d.sign_consistency = row.sign_consistency
+        d.mean = row.mean, d.m2 = row.m2, d.sd = row.sd, d.sign_consistency = row.sign_consistency,
+        d.pair = row.pair
     """,
     amounts=(
         Amount("n_circuits"),
@@ -176,6 +179,7 @@ DRIVES = Aggregate(
         # The root of a sum of squares that has lost half of its digits has lost half of them, too.
         Amount("sd", lambda row: 1e3 * _spread(row)),
         Amount("sign_consistency"),
+        Amount("pair"),
     ),
 )
 

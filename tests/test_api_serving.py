@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import re
+import time
 
 import httpx2
 import pytest
@@ -130,7 +131,7 @@ async def test_a_client_that_goes_away_cancels_its_query(slow, async_plain):
 
 
 async def test_no_more_queries_than_the_limit_run_at_once(slow, async_plain):
-    transport = httpx2.ASGITransport(app=create_app(slow, limits=Limits(running=2, timeout_s=3)))
+    transport = httpx2.ASGITransport(app=create_app(slow, limits=Limits(running=2, waiting=0, timeout_s=3)))
     async with httpx2.AsyncClient(transport=transport, base_url="http://atlas") as http:
         ask = {"query": "{ families { name } }"}
         first = [asyncio.create_task(http.post("/graphql", json=ask)) for _ in range(2)]
@@ -142,6 +143,53 @@ async def test_no_more_queries_than_the_limit_run_at_once(slow, async_plain):
             assert answer.json()["errors"][0]["extensions"]["code"] == "QUERY_TIMEOUT"
         again = await http.post("/graphql", json={"query": "{ __typename }"})
         assert again.json()["data"] == {"__typename": "Query"}
+
+
+async def test_who_finds_no_seat_waits_in_line_and_is_served_in_order(slow, async_plain):
+    transport = httpx2.ASGITransport(app=create_app(slow, limits=Limits(running=1, waiting=2, timeout_s=2)))
+    served = []
+    async with httpx2.AsyncClient(transport=transport, base_url="http://atlas") as http:
+
+        async def ask(name, query):
+            answer = await http.post("/graphql", json={"query": query})
+            served.append(name)
+            return answer.json()
+
+        first = asyncio.create_task(ask("first", "{ families { name } }"))
+        assert await running(async_plain, 1)
+        line = [asyncio.create_task(ask("second", "{ families { name } }"))]
+        await asyncio.sleep(0.05)
+        line.append(asyncio.create_task(ask("third", "{ __typename }")))
+        await asyncio.sleep(0.05)
+        refused = await http.post("/graphql", json={"query": "{ __typename }"})
+        assert (refused.status_code, served) == (429, [])
+        assert (await http.get("/export/hubs.csv")).status_code == 429
+        metrics = (await http.get("/metrics")).text.splitlines()
+        assert {"atlas_running_queries 1.0", "atlas_waiting_queries 2.0"} <= set(metrics)
+        # Waiting for a seat does not count as time in the database: the second has its two seconds, too.
+        begin = time.monotonic()
+        answers = await asyncio.gather(first, *line)
+        assert time.monotonic() - begin > 2.5
+        assert served == ["first", "second", "third"]
+        codes = [answer["errors"][0]["extensions"]["code"] for answer in answers[:2]]
+        assert codes == ["QUERY_TIMEOUT", "QUERY_TIMEOUT"]
+        assert answers[2]["data"] == {"__typename": "Query"}
+
+
+async def test_who_goes_away_while_waiting_leaves_the_line(slow, async_plain):
+    app = create_app(slow, limits=Limits(running=1, waiting=1, timeout_s=3))
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://atlas") as http:
+        first = asyncio.create_task(http.post("/graphql", json={"query": "{ families { name } }"}))
+        assert await running(async_plain, 1)
+        for path in ("/graphql?query={__typename}", "/export/hubs.csv"):
+            left = asyncio.create_task(http.get(path))
+            await asyncio.sleep(0.1)
+            assert "atlas_waiting_queries 1.0" in (await http.get("/metrics")).text
+            left.cancel()
+            await asyncio.gather(left, return_exceptions=True)
+            assert "atlas_waiting_queries 0.0" in (await http.get("/metrics")).text
+        assert (await first).status_code == 200
 
 
 @pytest.fixture

@@ -45,6 +45,7 @@ PLANTED = [
     ("MATCH ()-[d:DRIVES]->() WITH d ORDER BY elementId(d) LIMIT 1 DELETE d", "DRIVES"),
     ("MATCH ()-[d:DRIVES]->() WITH d ORDER BY elementId(d) LIMIT 1 SET d.mean = d.mean + 1e-4", "DRIVES"),
     ("MATCH ()-[d:DRIVES]->() WITH d ORDER BY elementId(d) LIMIT 1 SET d.n_positive = 9", "DRIVES"),
+    ("MATCH ()-[d:DRIVES]->() WITH d ORDER BY elementId(d) LIMIT 1 SET d.pair = d.pair + 1", "DRIVES"),
     (
         "MATCH (f:Feature), (g:Feature) WHERE NOT (f)-[:DRIVES]->(g) WITH f, g ORDER BY f.id, g.id LIMIT 1 "
         "CREATE (f)-[:DRIVES {n_circuits: 1, n_positive: 1, n_negative: 0, mean: 1.0, m2: 0.0, sd: 0.0, "
@@ -99,11 +100,13 @@ def test_broken_circuits_are_named(loaded: Database):
 def test_missing_indexes_and_doubled_keys_are_named(loaded: Database, schema_back: Database):
     loaded.write("DROP CONSTRAINT tag_name")
     loaded.write("DROP INDEX feature_layer_index_range")
+    loaded.write("DROP INDEX drives_pair_range")
     loaded.write("MATCH (p:Prompt) WITH p LIMIT 1 CREATE (p)-[:TAGGED]->(:Tag {name: 'easy'})")
     assert list(check(loaded)) == [
         Finding("doubled key", "Tag easy", "2 nodes have it"),
         Finding("missing index", "Feature(layer, index)", "there is none"),
         Finding("missing constraint", "Tag.name", "not unique by constraint"),
+        Finding("missing index", "DRIVES(pair)", "there is none"),
     ]
     loaded.write("MATCH (g:Tag {name: 'easy'}) WITH g ORDER BY elementId(g) DESC LIMIT 1 DETACH DELETE g")
     assert all(each.mended for each in check(loaded, repair=True))

@@ -143,7 +143,7 @@ def test_everything_of_one_circuit_is_stored(database: Database):
             ["Feature", first],
             ["Feature", second],
             {"n_circuits": 1, "n_positive": 1, "n_negative": 0, "mean": 0.5, "m2": 0.0, "sd": 0.0}
-            | {"sign_consistency": 1.0},
+            | {"sign_consistency": 1.0, "pair": 5 * 2**31 + (2**40 % 2**31 + 1_000_003)},
         ]
     ]
     assert stored["Feature"] == [
@@ -235,6 +235,20 @@ def test_a_circuit_in_many_messages_is_the_same(database: Database, batch_bytes:
     for circuit in circuits:
         assert load_circuit(database, circuit, RUN, batch_bytes=batch_bytes) is True
     assert digest(database) == before
+
+
+def test_features_that_make_the_same_pair_keep_their_own_effects(database: Database):
+    ours = synthetic_circuits(3)
+    # The same layers and indices in another set: the same numbers, other features.
+    others = [replace(each, transcoders=replace(each.transcoders, name="another set")) for each in ours]
+    every = [each for both in zip(ours, others, strict=True) for each in both]
+    load_all(database, every)
+    assert stored_drives(database) == close(drives(every))
+    assert list(check(database)) == []
+    for each in ours:
+        assert delete_circuit(database, each.id)
+    assert stored_drives(database) == close(drives(others))
+    assert list(check(database)) == []
 
 
 def test_two_loaders_at_once_load_each_circuit_once(database: Database):

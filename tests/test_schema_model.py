@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+import pytest
 from oracle import RUN, synthetic_circuits
 
 from schema.ablations import Components, keep_components
@@ -13,7 +14,7 @@ from schema.interventions import Kept, keep_diagnosis
 from schema.jobs import Wanted, finish, request, take
 from schema.ledger import Entry
 from schema.load import load_circuit
-from schema.model import NODES, RELATIONSHIPS, schema_statements
+from schema.model import NODES, RELATIONSHIPS, pair, pair_text, schema_statements
 from schema.model_page import markdown
 from schema.partition_model import PARTITION_RELATIONSHIPS
 from schema.supernodes import Group, rename
@@ -120,7 +121,17 @@ def test_every_key_has_a_constraint_and_every_index_is_online(connection: Databa
         ("RANGE", node.label, *names) for node in NODES for names in node.indexes
     } | {("FULLTEXT", node.label, property_) for node in NODES for _, property_ in node.full_text} | {
         ("VECTOR", node.label, *filter(None, each[1:])) for node in NODES for each in node.vectors
-    }
+    } | {("RANGE", each.type, *names) for each in RELATIONSHIPS for names in each.indexes}
+
+
+@pytest.mark.parametrize("index", [0, 7, 2**31 - 1, 2**31, 2**40 + 3, 2**63 - 1])
+@pytest.mark.parametrize("layer", [0, 25, 1023, 2**62])
+def test_a_pair_is_the_same_number_in_python_and_in_cypher(connection: Database, layer: int, index: int):
+    text = f"WITH $f AS f, $g AS g RETURN {pair_text('f', 'g')} AS pair"
+    f, g = {"layer": layer, "index": index}, {"layer": 3, "index": 5}
+    (row,) = connection.read(text, {"f": f, "g": g})
+    assert row["pair"] == pair((layer, index), (3, 5))
+    assert 0 <= row["pair"] < 2**62
 
 
 def test_statements_are_the_same_every_time():
