@@ -31,10 +31,11 @@ async def require_known(info: Info, **names: list[str] | None) -> None:
 
 
 async def consider(
-    info: Info, among: CircuitSet | None, *, transcoders: list[str] | None = None
+    info: Info, among: CircuitSet | None, *, transcoders: list[str] | None = None, ids: bool = True
 ) -> Considered:
     """The circuits of the set; with `transcoders`, only those made with one of these transcoder sets.
 
+    ids: whether to bring the circuits' ids too; of all circuits there are many, and few questions need them.
     Raises NotFoundError when the set names a circuit, family or tag that the database does not have.
     """
     limits, given = info.context.limits, among or CircuitSet()
@@ -51,6 +52,7 @@ async def consider(
             tags=tags or [],
             min_tags=tags_needed(tags, given.tag_mode),
             transcoders=transcoders,
+            ids=ids,
         )
     )
 
@@ -101,7 +103,8 @@ class CircuitsSharing(Connection[CircuitSharing]):
                 f"kind: features do not act on nodes of kind {kind.name}", next_step="give FEATURE or LOGIT"
             )
         loaded = await load_features(info, features)
-        considered = await consider(info, among, transcoders=sorted({each.set_id for each in loaded}))
+        sets = sorted({each.set_id for each in loaded})
+        considered = await consider(info, among, transcoders=sets, ids=among is not None)
         page = await info.context.loaders.ask_page(
             queries.CIRCUITS_SHARING,
             features=features,

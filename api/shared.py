@@ -133,10 +133,8 @@ class SharedFeatures(Connection[SharedFeature]):
     ) -> "SharedFeatures":
         inside = await consider(info, among)
         if absent_from is None:
-            outside = await consider(
-                info, None, transcoders=sorted({each.transcoders for each in inside.settings})
-            )
-            outside = outside.without(inside)
+            sets = sorted({str(each.transcoders) for each in inside.settings})
+            outside = (await consider(info, None, transcoders=sets, ids=False)).without(inside)
         else:
             checked_count("absentFrom.maxCircuits", absent_from.max_circuits, 0)
             outside = await consider(info, absent_from)

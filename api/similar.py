@@ -149,7 +149,8 @@ class SimilarQuery:
         where = window(info.context.limits, first, after)
         await require_known(info, circuits=[circuit])
         asked = await consider(info, CircuitSet(circuits=[circuit]))
-        others = await consider(info, among, transcoders=[each.transcoders for each in asked.settings])
+        sets = [str(each.transcoders) for each in asked.settings]
+        others = await consider(info, among, transcoders=sets, ids=among is not None)
         page = await info.context.loaders.ask_page(
             SIMILAR_CIRCUITS,
             circuit=circuit,

@@ -282,7 +282,7 @@ class StructureQuery:
         after: After = None,
     ) -> Motifs:
         where = window(info.context.limits, first, after)
-        considered = await consider(info, among)
+        considered = await consider(info, among, ids=among is not None)
         page = await info.context.loaders.ask_page(
             MOTIFS,
             shape=shape.value,

@@ -4,6 +4,7 @@ The classes named `…Facts` are the plain columns of the types of the same name
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import strawberry
@@ -276,19 +277,26 @@ class Considered:
     )
     settings: list[Settings] = strawberry.field(description="Their settings, those of most circuits first.")
     ids: strawberry.Private[list[str]]
-    rows: strawberry.Private[list[queries.SettingsRow]]
+    """Empty when they were not asked for."""
 
     @classmethod
     def of(cls, rows: Iterable[queries.SettingsRow]) -> "Considered":
         rows = list(rows)
-        ids = [circuit for row in rows for circuit in row.circuits]
-        settings = [
-            Settings(n_circuits=len(row.circuits), **columns(row, without=("circuits",))) for row in rows
-        ]
-        return cls(n_circuits=len(ids), mixed_settings=len(rows) > 1, settings=settings, ids=ids, rows=rows)
+        settings = [Settings(**columns(row, without=("circuits",))) for row in rows]
+        return cls._of(settings, [circuit for row in rows for circuit in row.circuits])
 
-    def without(self, other: "Considered") -> "Considered":
-        """These circuits but for those of the other set."""
-        gone = set(other.ids)
-        left = [row._replace(circuits=[id for id in row.circuits if id not in gone]) for row in self.rows]
-        return Considered.of(row for row in left if row.circuits)
+    @classmethod
+    def _of(cls, settings: list[Settings], ids: list[str]) -> "Considered":
+        return cls(
+            n_circuits=sum(each.n_circuits for each in settings),
+            mixed_settings=len(settings) > 1,
+            settings=settings,
+            ids=ids,
+        )
+
+    def without(self, part: "Considered") -> "Considered":
+        """The number of these circuits that are not in `part`, which is a part of them; no ids."""
+        gone = {each.key: each.n_circuits for each in part.settings}
+        left = [replace(each, n_circuits=each.n_circuits - gone.get(each.key, 0)) for each in self.settings]
+        left.sort(key=lambda each: -each.n_circuits)
+        return Considered._of([each for each in left if each.n_circuits], [])

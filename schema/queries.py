@@ -15,7 +15,7 @@ class UnknownRow(NamedTuple):
 
 
 class SettingsRow(NamedTuple):
-    """One combination of settings, and the circuits made under it."""
+    """One combination of settings, and the circuits made under it; their ids when these are asked for."""
 
     transcoders: str
     target: str | None
@@ -23,6 +23,7 @@ class SettingsRow(NamedTuple):
     edge_threshold: float | None
     max_feature_nodes: int | None
     dtype: str | None
+    n_circuits: int
     circuits: list[str]
 
 

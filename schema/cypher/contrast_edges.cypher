@@ -43,12 +43,11 @@ CALL () {
   WITH f, g, collect([weight, side]) AS effects
   WHERE size(effects) >= $min_circuits
   UNWIND effects AS effect
-  RETURN f, g, effect[0] AS weight, sum(effect[1]) AS positive, sum(1 - effect[1]) AS negative
+  WITH f, g, effect[0] AS weight, sum(effect[1]) AS positive, sum(1 - effect[1]) AS negative
+  ORDER BY weight
+  RETURN f, g, collect([weight, positive, negative]) AS steps,
+         sum(positive) AS with_positive, sum(negative) AS with_negative
 }
-WITH sets, f, g, weight, positive, negative
-ORDER BY weight
-WITH sets, f, g, collect([weight, positive, negative]) AS steps,
-     sum(positive) AS with_positive, sum(negative) AS with_negative
 MATCH (f)-[:IN]->(t:TranscoderSet)
 WITH f, g, steps, with_positive, with_negative, head([s IN sets WHERE s.set = t]) AS counts
 WITH f, g, with_positive, with_negative, counts.positive AS n_positive, counts.negative AS n_negative,

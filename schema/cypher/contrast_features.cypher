@@ -24,19 +24,23 @@ CALL () {
   RETURN collect({set: t, positive: positive, negative: negative}) AS sets
 }
 CALL () {
-  MATCH (c:Circuit)-[u:USES]->(f:Feature)
-  WHERE c.id IN $positive
-  RETURN f, u.influence AS influence, 1 AS positive, 0 AS negative
-UNION ALL
-  MATCH (c:Circuit)-[u:USES]->(f:Feature)
-  WHERE c.id IN $negative
-  RETURN f, u.influence AS influence, 0 AS positive, 1 AS negative
+  // Grouped before anything is joined: what a row carries is part of what it is grouped by.
+  CALL () {
+    MATCH (c:Circuit)-[u:USES]->(f:Feature)
+    WHERE c.id IN $positive
+    RETURN f, u.influence AS influence, 1 AS positive, 0 AS negative
+  UNION ALL
+    MATCH (c:Circuit)-[u:USES]->(f:Feature)
+    WHERE c.id IN $negative
+    RETURN f, u.influence AS influence, 0 AS positive, 1 AS negative
+  }
+  WITH f, influence, sum(positive) AS positive, sum(negative) AS negative
+  ORDER BY coalesce(influence, -1.0)
+  WITH f, collect([influence, positive, negative]) AS steps,
+       sum(positive) AS with_positive, sum(negative) AS with_negative
+  WHERE with_positive + with_negative >= $min_circuits
+  RETURN f, steps, with_positive, with_negative
 }
-WITH sets, f, influence, sum(positive) AS positive, sum(negative) AS negative
-ORDER BY coalesce(influence, -1.0)
-WITH sets, f, collect([influence, positive, negative]) AS steps,
-     sum(positive) AS with_positive, sum(negative) AS with_negative
-WHERE with_positive + with_negative >= $min_circuits
 MATCH (f)-[:IN]->(t:TranscoderSet)
 WITH f, steps, with_positive, with_negative, head([s IN sets WHERE s.set = t]) AS counts
 WITH f, steps, with_positive, with_negative, counts.positive AS n_positive, counts.negative AS n_negative,

@@ -35,18 +35,21 @@ CALL () {
   }) AS sets, sum(COUNT { (t)<-[:IN]-() }) AS n_features
 }
 CALL () {
-  MATCH (c:Circuit)-[u:USES]->(f:Feature)
-  WHERE c.id IN $inside
-  RETURN f, 1 AS inside, 0 AS outside, u.influence AS influence
-UNION ALL
-  MATCH (c:Circuit)-[:USES]->(f:Feature)
-  WHERE c.id IN coalesce($outside, [])
-  RETURN f, 0 AS inside, 1 AS outside, null AS influence
+  // Grouped before anything is joined: what a row carries is part of what it is grouped by.
+  CALL () {
+    MATCH (c:Circuit)-[u:USES]->(f:Feature)
+    WHERE c.id IN $inside
+    RETURN f, count(*) AS inside, 0 AS outside, avg(u.influence) AS influence
+  UNION ALL
+    MATCH (c:Circuit)-[:USES]->(f:Feature)
+    WHERE c.id IN coalesce($outside, [])
+    RETURN f, 0 AS inside, count(*) AS outside, null AS influence
+  }
+  RETURN f, sum(inside) AS support, sum(outside) AS named_outside, max(influence) AS influence
 }
-WITH sets, n_features, f, sum(inside) AS support, sum(outside) AS named_outside, avg(influence) AS influence
 MATCH (f)-[:IN]->(t:TranscoderSet)
 WITH n_features, f, support, influence, head([s IN sets WHERE s.set = t]) AS counts,
-     CASE WHEN $outside IS NULL THEN COUNT { (f)<-[:USES]-() } - support ELSE named_outside END AS support_outside
+     CASE WHEN $outside IS NULL THEN f.n_circuits - support ELSE named_outside END AS support_outside
 WHERE counts IS NOT NULL
 WITH coalesce(max(n_features), 0) AS n_features, collect({
        feature: f.id, support: support, n_inside: counts.n_inside, influence: influence,
