@@ -1,9 +1,7 @@
 """One circuit's supernodes and how they act on each other: positions to the right, layers up.
 
-Supernodes of several methods may group the same features; those of one method are drawn.
+Of the ways in which the circuit is grouped one is drawn: that which is asked for, or the API's first.
 """
-
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,9 +12,9 @@ from figures.chart import Answer, Chart, nothing, shown
 def draw(answer: Answer) -> Figure:
     circuits = [each for each in answer["circuits"]["nodes"] if each["supernodes"]["nodes"]]
     if not circuits:
-        raise nothing("the circuits that fit have no supernodes", "atlas supernodes")
+        raise nothing("the circuits that fit have no such supernodes", "atlas supernodes")
     circuit = circuits[0]
-    nodes = _of_one_method(circuit["supernodes"]["nodes"])
+    nodes = circuit["supernodes"]["nodes"]
     places = _places(nodes)
     figure = Figure(figsize=(11.0, 7.0), layout="constrained")
     axes: Axes = figure.add_subplot()
@@ -57,16 +55,20 @@ def draw(answer: Answer) -> Figure:
     layers = [y for _, y in places.values()]
     axes.set_ylim(min(layers) - 0.8, max(layers) + 0.8)
     axes.set_ylabel("layer of the members, mean (boxes are moved apart)")
-    axes.set_title(shown(circuit["prompt"]["text"], 90))
+    axes.set_title(f"{shown(circuit['prompt']['text'], 90)}\n{_grouped(circuit)}")
     return figure
 
 
-def _of_one_method(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of the method whose supernodes hold most influence, as far as it is known; then of most nodes."""
-    methods: dict[str, list[dict[str, Any]]] = {}
-    for node in nodes:
-        methods.setdefault(node["method"], []).append(node)
-    return max(methods.values(), key=lambda mine: (sum(node["score"] or 0.0 for node in mine), len(mine)))
+def _grouped(circuit: Answer) -> str:
+    """How many supernodes are drawn, of which method, and what they hold of the circuit's influence."""
+    nodes, total = circuit["supernodes"]["nodes"], circuit["supernodes"]["totalCount"]
+    method, author = nodes[0]["method"], nodes[0]["author"]
+    text = f"{len(nodes)} of {total} supernodes, method {shown(method, 40)}"
+    for each in circuit["groupings"]:
+        whole = each["nSupernodes"] == total and each["share"] is not None
+        if whole and each["method"] == method and author in each["authors"]:
+            return f"{text}: together {each['share']:.0%} of the features' influence"
+    return text
 
 
 def _places(nodes: list[dict[str, object]]) -> dict[str, tuple[float, float]]:
@@ -88,17 +90,25 @@ SUPERNODES = Chart(
     "supernodes",
     "One circuit's supernodes, and how they act on each other",
     """
-query ($filter: CircuitFilter) {
+query ($filter: CircuitFilter, $method: String, $author: String) {
   circuits(filter: $filter, first: 1) {
     nodes {
       id
       prompt { text tokens }
-      supernodes(first: 100) { nodes { id label method score members { position layer } } }
-      supernodeEdges { weight source { id } target { id } }
+      groupings { method authors nSupernodes share }
+      supernodes(method: $method, author: $author, first: 100) {
+        totalCount
+        nodes { id label method author score members { position layer } }
+      }
+      supernodeEdges(method: $method, author: $author) { weight source { id } target { id } }
     }
   }
 }
 """,
     draw,
-    {"filter": 'which circuit, such as {"text": "dallas"}; the first that fits'},
+    {
+        "filter": 'which circuit, such as {"text": "dallas"}; the first that fits',
+        "method": "which grouping of it, such as `person`; the API's first",
+        "author": "whose; anybody's",
+    },
 )

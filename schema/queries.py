@@ -135,6 +135,17 @@ class UseRow(NamedTuple):
     positions: list[int]
 
 
+class GroupingRow(NamedTuple):
+    """A way in which a circuit's features are grouped into supernodes."""
+
+    key: str
+    method: str
+    authors: list[str]
+    n_supernodes: int
+    n_members: int
+    share: float | None
+
+
 class SupernodeRow(NamedTuple):
     key: str
     circuit: str
@@ -282,6 +293,7 @@ NODES_BY_ID = Question("nodes_by_id", row_of(NodeRow))
 EDGES_OF_CIRCUIT = Question("edges_of_circuit", page_of(EffectRow))
 HEADS_OF_CIRCUIT = Question("heads_of_circuit", row_of(HeadUseRow))
 FEATURES_OF_CIRCUIT = Question("features_of_circuit", page_of(UseRow))
+GROUPINGS_OF_CIRCUIT = Question("groupings_of_circuit", row_of(GroupingRow))
 SUPERNODES_OF_CIRCUIT = Question("supernodes_of_circuit", ids_of)
 SUPERNODES_BY_ID = Question("supernodes_by_id", row_of(SupernodeRow))
 SUPERNODE_EDGES = Question("supernode_edges", row_of(SupernodeEdgeRow))
