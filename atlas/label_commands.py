@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ingest.group_scores import GroupScores
     from ingest.labelling import CorpusSettings, Pass
     from schema.database import Database
+    from schema.errors import EndpointError
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -82,6 +83,7 @@ def label(
     from ingest.labels.endpoint import Endpoint
 
     endpoint = None
+    problems: list[EndpointError] = []
     if llm is not None:
         from atlas.api_server import read_token
 
@@ -99,6 +101,8 @@ def label(
         write_vectors(database, done)
         database.settle()
     out.print(said, soft_wrap=True)
+    if problems:
+        raise typer.Exit(1)
 
 
 def supernodes(
