@@ -20,6 +20,20 @@ hypothesis = typer.Typer(
 out = Console(highlight=False)
 
 
+COLUMNS = {
+    "id": "id",
+    "question": "question",
+    "predicts": "prediction",
+    "n": "n_prompts",
+    "effect": "mean_effect",
+    "random": "null_mean",
+    "p": "p",
+    "q": "q",
+    "survived": "survived",
+}
+"""Heading of `atlas hypothesis list` → field of the row."""
+
+
 class Prediction(StrEnum):
     """What the edits do to the logit of the expected token."""
 
@@ -75,7 +89,8 @@ def test(id_: Annotated[str, typer.Argument(metavar="ID", help="Of a hypothesis.
         keep(database, claim, result)
     out.print(
         f"n = {len(result.interventions)} held-out prompts: mean effect {result.mean_effect:+.4f}, "
-        f"random features {result.null_mean:+.4f} ({result.draws} draws), p = {result.p:.3g}"
+        f"random features {result.null_mean:+.4f} ({result.draws} draws), p = {result.p:.3g}",
+        soft_wrap=True,
     )
 
 
@@ -97,5 +112,6 @@ def list_() -> None:
 
     with Login(Settings.load()).connect() as database:
         rows = ask(database, HYPOTHESES, timeout_s=60, level=LEVEL)
-    columns = ["id", "question", "prediction", "n_prompts", "mean_effect", "null_mean", "p", "q", "survived"]
-    print_rows(out, Rows("", columns, [[getattr(row, name) for name in columns] for row in rows]))
+    print_rows(
+        out, Rows("", list(COLUMNS), [[getattr(row, COLUMNS[name]) for name in COLUMNS] for row in rows])
+    )

@@ -1,12 +1,24 @@
 """One circuit's supernodes and how they act on each other: positions to the right, layers up.
 
+A supernode stands at its members' mean position and layer, both rounded; those of one place side by side.
+
 Of the ways in which the circuit is grouped one is drawn: that which is asked for, or the API's first.
 """
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate
+from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.chart import Answer, Chart, nothing, shown
+
+BOX = 1.1
+"""Inches of a box."""
+STAGGER = 0.3
+"""Layers between neighbours of one place, so that arrows can pass."""
 
 
 def draw(answer: Answer) -> Figure:
@@ -15,8 +27,10 @@ def draw(answer: Answer) -> Figure:
         raise nothing("the circuits that fit have no such supernodes", "atlas supernodes")
     circuit = circuits[0]
     nodes = circuit["supernodes"]["nodes"]
-    places = _places(nodes)
-    figure = Figure(figsize=(11.0, 7.0), layout="constrained")
+    columns = _columns(nodes)
+    places = _places(nodes, columns)
+    width = sum(columns.values())
+    figure = Figure(figsize=(max(6.0, 1.5 + BOX * width), 7.0), layout="constrained")
     axes: Axes = figure.add_subplot()
     edges = [
         each
@@ -37,24 +51,32 @@ def draw(answer: Answer) -> Figure:
                 "linewidth": 0.4 + 2.6 * abs(each["weight"]) / most,
                 "shrinkA": 12,
                 "shrinkB": 12,
+                # Effects within a layer would else run through the boxes between.
+                "connectionstyle": "arc3,rad=0.2",
             },
         )
     for node in nodes:
         score = "" if node["score"] is None else f"\n{node['score']:.2f}"
         axes.text(
             *places[node["id"]],
-            shown(node["label"]) + score,
+            shown(node["label"], 18) + score,
             ha="center",
             va="center",
             fontsize=7,
             bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": "#666666"},
         )
     tokens = circuit["prompt"]["tokens"]
-    axes.set_xticks(range(len(tokens)), [shown(each, 12) for each in tokens], rotation=60, ha="right")
-    axes.set_xlim(-0.8, len(tokens) - 0.2)
-    layers = [y for _, y in places.values()]
-    axes.set_ylim(min(layers) - 0.8, max(layers) + 0.8)
-    axes.set_ylabel("layer of the members, mean (boxes are moved apart)")
+    starts = list(accumulate(columns.values(), initial=0))
+    middles = [start + (n - 1) / 2 for start, n in zip(starts, columns.values(), strict=False)]
+    axes.set_xticks(middles, [f"{at} {shown(tokens[at], 12)}" for at in columns])
+    for start in starts[1:-1]:
+        axes.axvline(start - 0.5, color="#dddddd", linewidth=0.8, zorder=0)
+    axes.set_xlim(-0.7, width - 0.3)
+    layers = [_place(node)[1] for node in nodes]
+    axes.set_ylim(min(layers) - 0.6, max(layers) + 0.6)
+    axes.set_yticks(range(min(layers), max(layers) + 1))
+    axes.set_xlabel("token at the members' mean position")
+    axes.set_ylabel("layer of the members, mean")
     axes.set_title(f"{shown(circuit['prompt']['text'], 90)}\n{_grouped(circuit)}")
     return figure
 
@@ -71,19 +93,35 @@ def _grouped(circuit: Answer) -> str:
     return text
 
 
-def _places(nodes: list[dict[str, object]]) -> dict[str, tuple[float, float]]:
-    """Supernode id → mean position and layer of its members; boxes in one column are moved apart."""
-    found: dict[str, tuple[float, float]] = {}
-    for node in sorted(nodes, key=lambda node: str(node["id"])):
-        members = node["members"]
-        assert isinstance(members, list)
-        n = len(members)
-        x = sum(each["position"] for each in members) / n
-        y = sum(each["layer"] for each in members) / n
-        while any(abs(x - a) < 1.2 and abs(y - b) < 0.4 for a, b in found.values()):
-            y += 0.4
-        found[str(node["id"])] = x, y
-    return found
+def _place(node: Answer) -> tuple[int, int]:
+    """Mean position and layer of the members, rounded."""
+    return round(fmean(each["position"] for each in node["members"])), round(
+        fmean(each["layer"] for each in node["members"])
+    )
+
+
+def _columns(nodes: Sequence[Answer]) -> dict[int, int]:
+    """Each position that has supernodes, ascending → how many stand side by side there."""
+    found: dict[int, int] = {}
+    for (position, _), n in Counter(map(_place, nodes)).items():
+        found[position] = max(found.get(position, 0), n)
+    return dict(sorted(found.items()))
+
+
+def _places(nodes: Sequence[Answer], columns: dict[int, int]) -> dict[str, tuple[float, float]]:
+    """Supernode id → where its box stands: the middle of its column, or beside the others of its place."""
+    starts = dict(zip(columns, accumulate(columns.values(), initial=0), strict=False))
+    together: dict[tuple[int, int], list[str]] = {}
+    for node in nodes:
+        together.setdefault(_place(node), []).append(node["id"])
+    return {
+        each: (
+            starts[position] + (columns[position] - len(ids)) / 2 + number,
+            layer + STAGGER * (number % 2 - 0.5) * (len(ids) > 1),
+        )
+        for (position, layer), ids in together.items()
+        for number, each in enumerate(ids)
+    }
 
 
 SUPERNODES = Chart(

@@ -193,6 +193,15 @@ class LabelRow(NamedTuple):
     null_score: float | None
 
 
+class EvidenceRow(NamedTuple):
+    """What a label was made from."""
+
+    key: str
+    rule: str | None
+    asked: str | None
+    answered: str | None
+
+
 class NotesRow(NamedTuple):
     key: str
     density: float | None
@@ -302,6 +311,7 @@ FEATURES = Question("features", ids_of)
 FEATURES_BY_COUNT = Question("features_by_count", ids_of)
 FEATURES_BY_ID = Question("features_by_id", row_of(FeatureRow))
 LABELS_OF_FEATURE = Question("labels_of_feature", row_of(LabelRow))
+EVIDENCE_OF_LABEL = Question("evidence_of_label", row_of(EvidenceRow))
 NOTES_OF_FEATURE = Question("notes_of_feature", row_of(NotesRow))
 EXAMPLES_OF_FEATURE = Question("examples_of_feature", page_of(ExampleRow))
 FAMILIES_OF_FEATURE = Question("families_of_feature", row_of(FamilyOfFeatureRow))

@@ -158,6 +158,25 @@ async def test_supernodes_and_their_effects_are_drawn(api, circuits):
     )
 
 
+async def test_boxes_of_supernodes_stand_apart_however_many_share_a_place(api, circuits):
+    answer = await api(CHARTS["supernodes"].query, filter={"families": ["arithmetic"]})
+    found = answer["circuits"]["nodes"][0]["supernodes"]
+    last = len(answer["circuits"]["nodes"][0]["prompt"]["tokens"]) - 1
+    ends = [(last, 0), (0, 3)]
+    found["nodes"] = [
+        found["nodes"][0] | {"id": f"{n}", "members": [{"position": at, "layer": layer}]}
+        for n, (at, layer) in enumerate([ends[n == 19] for n in range(20)])
+    ]
+    with styled():
+        axes = CHARTS["supernodes"].draw(answer).axes[0]
+    places = [each.get_position() for each in axes.texts if each.get_text()]
+    assert len(places) == 20
+    assert sorted(round(x) for x, _ in places) == list(range(20))
+    assert min(x for x, _ in places) == places[19][0]
+    assert [round(y) for _, y in places] == [0] * 19 + [3]
+    assert [each.get_text().split()[0] for each in axes.get_xticklabels()] == ["0", str(last)]
+
+
 async def test_supernodes_of_a_method_that_nobody_used_are_not_drawn(api, circuits):
     answer = await api(CHARTS["supernodes"].query, method="person")
     with pytest.raises(NotFoundError, match="no such supernodes"):
