@@ -19,6 +19,7 @@ OPTIONAL MATCH (s)-[:GROUPS]->(n:FeatureNode)
 WITH key, total, s.method AS method, one_author, collect(DISTINCT s.author) AS authors, count(s.score) > 0 AS scored,
      count(DISTINCT s) AS n_supernodes, collect(DISTINCT n) AS members
 WITH *, reduce(sum = 0.0, n IN members | sum + coalesce(n.influence, 0.0)) AS held
-WITH *, CASE WHEN total = 0 THEN null WHEN held < total THEN held / total ELSE 1.0 END AS share
+// Rounded, so that sums which differ only by the order of adding tie, and none passes 1.
+WITH *, CASE WHEN total > 0 THEN round(held / total, 12) END AS share
 ORDER BY key, scored DESC, coalesce(share, -1.0) DESC, method, one_author
 RETURN key, method, authors, n_supernodes, size(members) AS n_members, share
