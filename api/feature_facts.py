@@ -6,8 +6,27 @@ import strawberry
 
 from api.feature_examples import FeatureExamples
 from api.loaders import Info
-from api.types_plain import FamilyUse, Label, TranscoderSet
+from api.types_plain import FamilyUse, Label, TranscoderSet, columns
 from schema import queries
+
+
+@strawberry.type(description="What a label was made from; null for labels of people and of `atlas ingest`.")
+class LabelEvidence:
+    rule: str | None = strawberry.field(
+        description="JSON: where the label says that the feature fires, whole; what was scored."
+    )
+    asked: str | None = strawberry.field(description="What a language model was asked.")
+    answered: str | None = strawberry.field(description="What it answered, whole.")
+
+
+@strawberry.type(
+    name="Label", description="What somebody or something says that a feature is. A new text is a new label."
+)
+class FeatureLabel(Label):
+    @strawberry.field(description="What it was made from.")
+    async def evidence(self, info: Info) -> LabelEvidence:
+        (row,) = await info.context.loaders.all_of(queries.EVIDENCE_OF_LABEL, [self.id])
+        return LabelEvidence(**columns(row))
 
 
 @strawberry.type
@@ -40,8 +59,9 @@ class FeatureFacts(FeatureExamples):
         return row.circuits
 
     @strawberry.field(description="What it is said to be: labels of persons first, then by score.")
-    async def labels(self, info: Info) -> list[Label]:
-        return [Label.of(row) for row in await info.context.loaders.many(queries.LABELS_OF_FEATURE, self.id)]
+    async def labels(self, info: Info) -> list[FeatureLabel]:
+        rows = await info.context.loaders.many(queries.LABELS_OF_FEATURE, self.id)
+        return [FeatureLabel(**columns(row)) for row in rows]
 
     @strawberry.field(description="The families it takes part in, highest share first.")
     async def families(self, info: Info) -> list[FamilyUse]:

@@ -10,6 +10,7 @@ import strawberry
 
 from api.connection import After, Connection, First, connect, window
 from api.feature_facts import FeatureFacts
+from api.grouping_types import Grouping, OfAuthor, OfMethod, grouping_key
 from api.head_types import EffectHeads, head_parts
 from api.inputs import Kind, MinCircuits, checked_count, node_label
 from api.loaders import Info
@@ -243,7 +244,8 @@ class Supernode(SupernodeFacts):
 
 
 @strawberry.type(
-    description="All direct effects of the members of one supernode on those of another, added up."
+    description="All direct effects of the members of one supernode on those of another of its grouping, "
+    "added up. Where people's supernodes share members, an effect counts in each."
 )
 class SupernodeEffect:
     weight: float = strawberry.field(description="Sum of the signed direct effects.")
@@ -350,17 +352,38 @@ class Circuit(CircuitWhole):
         page = await info.context.loaders.page(queries.FEATURES_OF_CIRCUIT, self.id, **where._asdict())
         return connect(where, page.total, [FeatureUse.of(row) for row in page.rows])
 
-    @strawberry.field(description="Its supernodes, by position and label.")
-    async def supernodes(self, info: Info, first: First = None, after: After = None) -> Connection[Supernode]:
+    @strawberry.field(
+        description="In which ways its features are grouped: the scored ones first, then by share of "
+        "influence."
+    )
+    async def groupings(self, info: Info) -> list[Grouping]:
+        rows = await info.context.loaders.many(queries.GROUPINGS_OF_CIRCUIT, self.id)
+        return [Grouping(**columns(row)) for row in rows]
+
+    @strawberry.field(description="The supernodes of one grouping, by position and label.")
+    async def supernodes(
+        self,
+        info: Info,
+        method: OfMethod = None,
+        author: OfAuthor = None,
+        first: First = None,
+        after: After = None,
+    ) -> Connection[Supernode]:
         where = window(info.context.limits, first, after)
-        page = await info.context.loaders.page(queries.SUPERNODES_OF_CIRCUIT, self.id, **where._asdict())
+        key = await grouping_key(info, self.id, method, author)
+        page = await info.context.loaders.page(queries.SUPERNODES_OF_CIRCUIT, key, **where._asdict())
         return connect(where, page.total, await load_supernodes(info, page.rows))
 
-    @strawberry.field(description="How its supernodes act on each other, greatest |weight| first.")
-    async def supernode_edges(self, info: Info) -> list[SupernodeEffect]:
+    @strawberry.field(
+        description="How the supernodes of one grouping act on each other, greatest |weight| first."
+    )
+    async def supernode_edges(
+        self, info: Info, method: OfMethod = None, author: OfAuthor = None
+    ) -> list[SupernodeEffect]:
+        key = await grouping_key(info, self.id, method, author)
         return [
             SupernodeEffect(
                 source_id=row.source, target_id=row.target, **columns(row, without=("source", "target"))
             )
-            for row in await info.context.loaders.many(queries.SUPERNODE_EDGES, self.id)
+            for row in await info.context.loaders.many(queries.SUPERNODE_EDGES, key)
         ]

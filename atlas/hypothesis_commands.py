@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,10 +11,27 @@ from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 
+if TYPE_CHECKING:
+    from ingest.engine.model import ReplacementModel
+
 hypothesis = typer.Typer(
     help="Claims about features, registered before their test; every result is kept.", no_args_is_help=True
 )
 out = Console(highlight=False)
+
+
+COLUMNS = {
+    "id": "id",
+    "question": "question",
+    "predicts": "prediction",
+    "n": "n_prompts",
+    "effect": "mean_effect",
+    "random": "null_mean",
+    "p": "p",
+    "q": "q",
+    "survived": "survived",
+}
+"""Heading of `atlas hypothesis list` → field of the row."""
 
 
 class Prediction(StrEnum):
@@ -31,7 +48,10 @@ def add(
         Path, typer.Option(help="Prompts file: lines of split held-out test it, all others formed it.")
     ],
     edit: Annotated[
-        list[str], typer.Option(help="Such as 'ablate 3/17@5' or 'scale 3/17@all=2'; may be repeated.")
+        list[str],
+        typer.Option(
+            help="Such as 'ablate 3/17@5', 'scale 3/17@all=2' or 'ablate {LABEL}@all'; may be repeated."
+        ),
     ],
     prediction: Annotated[
         Prediction, typer.Option(help="What the edits do to the expected token's logit.")
@@ -39,13 +59,20 @@ def add(
     model: Annotated[str, typer.Option(help="Folder of the model, or hf://org/name.")] = "bundled",
     transcoders: Annotated[str, typer.Option(help="Their folder, or hf://org/name.")] = "bundled",
 ) -> None:
-    """Register a hypothesis; prints its id."""
+    """Register a hypothesis; prints its id.
+
+    {LABEL} is a supernode: the features that it groups now are registered, whatever it groups later.
+    """
     from atlas.database import Login
+    from ingest.convert import transcoders_record
     from ingest.hypotheses import hypothesis as read
+    from ingest.named_edits import needs_database, plain_edits
     from schema.hypotheses import register
 
-    made = read(question, edit, prediction.value, prompts, model=model, transcoders=transcoders)
     with Login(Settings.load()).connect() as database:
+        if any(map(needs_database, edit)):
+            edit = plain_edits(database, transcoders_record(_loaded(model, transcoders)).id, edit)
+        made = read(question, edit, prediction.value, prompts, model=model, transcoders=transcoders)
         out.print(register(database, made))
 
 
@@ -53,21 +80,26 @@ def add(
 def test(id_: Annotated[str, typer.Argument(metavar="ID", help="Of a hypothesis.")]) -> None:
     """Test a hypothesis beside random features, and keep the result whichever way it falls."""
     from atlas.database import Login
-    from ingest.engine.model import ReplacementModel
     from ingest.hypotheses import measured
     from schema.hypotheses import keep, registered
 
     with Login(Settings.load()).connect() as database:
         claim = registered(database, id_)
-        model = ReplacementModel.load(
-            MODEL_DIR if claim.model == "bundled" else Path(claim.model),
-            TRANSCODERS_DIR if claim.transcoders == "bundled" else Path(claim.transcoders),
-        )
-        result = measured(model, claim)
+        result = measured(_loaded(claim.model, claim.transcoders), claim)
         keep(database, claim, result)
     out.print(
         f"n = {len(result.interventions)} held-out prompts: mean effect {result.mean_effect:+.4f}, "
-        f"random features {result.null_mean:+.4f} ({result.draws} draws), p = {result.p:.3g}"
+        f"random features {result.null_mean:+.4f} ({result.draws} draws), p = {result.p:.3g}",
+        soft_wrap=True,
+    )
+
+
+def _loaded(model: str, transcoders: str) -> "ReplacementModel":
+    from ingest.engine.model import ReplacementModel
+
+    return ReplacementModel.load(
+        MODEL_DIR if model == "bundled" else Path(model),
+        TRANSCODERS_DIR if transcoders == "bundled" else Path(transcoders),
     )
 
 
@@ -80,5 +112,6 @@ def list_() -> None:
 
     with Login(Settings.load()).connect() as database:
         rows = ask(database, HYPOTHESES, timeout_s=60, level=LEVEL)
-    columns = ["id", "question", "prediction", "n_prompts", "mean_effect", "null_mean", "p", "q", "survived"]
-    print_rows(out, Rows("", columns, [[getattr(row, name) for name in columns] for row in rows]))
+    print_rows(
+        out, Rows("", list(COLUMNS), [[getattr(row, COLUMNS[name]) for name in COLUMNS] for row in rows])
+    )

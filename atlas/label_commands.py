@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ingest.group_scores import GroupScores
     from ingest.labelling import CorpusSettings, Pass
     from schema.database import Database
+    from schema.errors import EndpointError
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -82,6 +83,7 @@ def label(
     from ingest.labels.endpoint import Endpoint
 
     endpoint = None
+    problems: list[EndpointError] = []
     if llm is not None:
         from atlas.api_server import read_token
 
@@ -99,6 +101,8 @@ def label(
         write_vectors(database, done)
         database.settle()
     out.print(said, soft_wrap=True)
+    if problems:
+        raise typer.Exit(1)
 
 
 def supernodes(
@@ -137,23 +141,24 @@ def supernodes(
 
 
 def _show(found: "GroupScores") -> None:
-    columns = [
-        "tag fits (F1)",
-        "features",
-        "concepts",
-        "AMI",
-        "by decoders",
-        "random groups",
-        "purity",
-    ]
-    table = Table(*columns, "purity, random", box=box.SIMPLE)
+    table = Table(
+        "F1", "features", "tags", *("AMI", "k-means", "random", "purity", "k-means", "random"), box=box.SIMPLE
+    )
     for each in found.agreements:
-        rates = (each.ami, each.decoder_ami, each.random_ami, each.purity, each.random_purity)
+        rates = (
+            *(each.ami, each.decoder_ami, each.random_ami),
+            *(each.purity, each.decoder_purity, each.random_purity),
+        )
         table.add_row(
             f"≥ {each.clear}", str(each.n_features), str(each.n_concepts), *(f"{rate:.3f}" for rate in rates)
         )
     out.print(f"{found.n_features} features in {found.n_groups} groups")
     out.print(table)
+    out.print(
+        "Over features that a tag of the corpus fits at least so well (F1), against these tags. k-means: as "
+        "many groups of decoder vectors; random: groups of our groups' sizes.",
+        soft_wrap=True,
+    )
     out.print(f"another seed: AMI {found.seed_ami:.3f}; half of the texts: AMI {found.half_ami:.3f}")
 
 

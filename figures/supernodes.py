@@ -1,24 +1,36 @@
 """One circuit's supernodes and how they act on each other: positions to the right, layers up.
 
-Supernodes of several methods may group the same features; those of one method are drawn.
+A supernode stands at its members' mean position and layer, both rounded; those of one place side by side.
+
+Of the ways in which the circuit is grouped one is drawn: that which is asked for, or the API's first.
 """
 
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate
+from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.chart import Answer, Chart, nothing, shown
 
+BOX = 1.1
+"""Inches of a box."""
+STAGGER = 0.3
+"""Layers between neighbours of one place, so that arrows can pass."""
+
 
 def draw(answer: Answer) -> Figure:
     circuits = [each for each in answer["circuits"]["nodes"] if each["supernodes"]["nodes"]]
     if not circuits:
-        raise nothing("the circuits that fit have no supernodes", "atlas supernodes")
+        raise nothing("the circuits that fit have no such supernodes", "atlas supernodes")
     circuit = circuits[0]
-    nodes = _of_one_method(circuit["supernodes"]["nodes"])
-    places = _places(nodes)
-    figure = Figure(figsize=(11.0, 7.0), layout="constrained")
+    nodes = circuit["supernodes"]["nodes"]
+    columns = _columns(nodes)
+    places = _places(nodes, columns)
+    width = sum(columns.values())
+    figure = Figure(figsize=(max(6.0, 1.5 + BOX * width), 7.0), layout="constrained")
     axes: Axes = figure.add_subplot()
     edges = [
         each
@@ -39,66 +51,102 @@ def draw(answer: Answer) -> Figure:
                 "linewidth": 0.4 + 2.6 * abs(each["weight"]) / most,
                 "shrinkA": 12,
                 "shrinkB": 12,
+                # Effects within a layer would else run through the boxes between.
+                "connectionstyle": "arc3,rad=0.2",
             },
         )
     for node in nodes:
         score = "" if node["score"] is None else f"\n{node['score']:.2f}"
         axes.text(
             *places[node["id"]],
-            shown(node["label"]) + score,
+            shown(node["label"], 18) + score,
             ha="center",
             va="center",
             fontsize=7,
             bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": "#666666"},
         )
     tokens = circuit["prompt"]["tokens"]
-    axes.set_xticks(range(len(tokens)), [shown(each, 12) for each in tokens], rotation=60, ha="right")
-    axes.set_xlim(-0.8, len(tokens) - 0.2)
-    layers = [y for _, y in places.values()]
-    axes.set_ylim(min(layers) - 0.8, max(layers) + 0.8)
-    axes.set_ylabel("layer of the members, mean (boxes are moved apart)")
-    axes.set_title(shown(circuit["prompt"]["text"], 90))
+    starts = list(accumulate(columns.values(), initial=0))
+    middles = [start + (n - 1) / 2 for start, n in zip(starts, columns.values(), strict=False)]
+    axes.set_xticks(middles, [f"{at} {shown(tokens[at], 12)}" for at in columns])
+    for start in starts[1:-1]:
+        axes.axvline(start - 0.5, color="#dddddd", linewidth=0.8, zorder=0)
+    axes.set_xlim(-0.7, width - 0.3)
+    layers = [_place(node)[1] for node in nodes]
+    axes.set_ylim(min(layers) - 0.6, max(layers) + 0.6)
+    axes.set_yticks(range(min(layers), max(layers) + 1))
+    axes.set_xlabel("token at the members' mean position")
+    axes.set_ylabel("layer of the members, mean")
+    axes.set_title(f"{shown(circuit['prompt']['text'], 90)}\n{_grouped(circuit)}")
     return figure
 
 
-def _of_one_method(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of the method whose supernodes hold most influence, as far as it is known; then of most nodes."""
-    methods: dict[str, list[dict[str, Any]]] = {}
+def _grouped(circuit: Answer) -> str:
+    """How many supernodes are drawn, of which method, and what they hold of the circuit's influence."""
+    nodes, total = circuit["supernodes"]["nodes"], circuit["supernodes"]["totalCount"]
+    method, author = nodes[0]["method"], nodes[0]["author"]
+    text = f"{len(nodes)} of {total} supernodes, method {shown(method, 40)}"
+    for each in circuit["groupings"]:
+        whole = each["nSupernodes"] == total and each["share"] is not None
+        if whole and each["method"] == method and author in each["authors"]:
+            return f"{text}: together {each['share']:.0%} of the features' influence"
+    return text
+
+
+def _place(node: Answer) -> tuple[int, int]:
+    """Mean position and layer of the members, rounded."""
+    return round(fmean(each["position"] for each in node["members"])), round(
+        fmean(each["layer"] for each in node["members"])
+    )
+
+
+def _columns(nodes: Sequence[Answer]) -> dict[int, int]:
+    """Each position that has supernodes, ascending → how many stand side by side there."""
+    found: dict[int, int] = {}
+    for (position, _), n in Counter(map(_place, nodes)).items():
+        found[position] = max(found.get(position, 0), n)
+    return dict(sorted(found.items()))
+
+
+def _places(nodes: Sequence[Answer], columns: dict[int, int]) -> dict[str, tuple[float, float]]:
+    """Supernode id → where its box stands: the middle of its column, or beside the others of its place."""
+    starts = dict(zip(columns, accumulate(columns.values(), initial=0), strict=False))
+    together: dict[tuple[int, int], list[str]] = {}
     for node in nodes:
-        methods.setdefault(node["method"], []).append(node)
-    return max(methods.values(), key=lambda mine: (sum(node["score"] or 0.0 for node in mine), len(mine)))
-
-
-def _places(nodes: list[dict[str, object]]) -> dict[str, tuple[float, float]]:
-    """Supernode id → mean position and layer of its members; boxes in one column are moved apart."""
-    found: dict[str, tuple[float, float]] = {}
-    for node in sorted(nodes, key=lambda node: str(node["id"])):
-        members = node["members"]
-        assert isinstance(members, list)
-        n = len(members)
-        x = sum(each["position"] for each in members) / n
-        y = sum(each["layer"] for each in members) / n
-        while any(abs(x - a) < 1.2 and abs(y - b) < 0.4 for a, b in found.values()):
-            y += 0.4
-        found[str(node["id"])] = x, y
-    return found
+        together.setdefault(_place(node), []).append(node["id"])
+    return {
+        each: (
+            starts[position] + (columns[position] - len(ids)) / 2 + number,
+            layer + STAGGER * (number % 2 - 0.5) * (len(ids) > 1),
+        )
+        for (position, layer), ids in together.items()
+        for number, each in enumerate(ids)
+    }
 
 
 SUPERNODES = Chart(
     "supernodes",
     "One circuit's supernodes, and how they act on each other",
     """
-query ($filter: CircuitFilter) {
+query ($filter: CircuitFilter, $method: String, $author: String) {
   circuits(filter: $filter, first: 1) {
     nodes {
       id
       prompt { text tokens }
-      supernodes(first: 100) { nodes { id label method score members { position layer } } }
-      supernodeEdges { weight source { id } target { id } }
+      groupings { method authors nSupernodes share }
+      supernodes(method: $method, author: $author, first: 100) {
+        totalCount
+        nodes { id label method author score members { position layer } }
+      }
+      supernodeEdges(method: $method, author: $author) { weight source { id } target { id } }
     }
   }
 }
 """,
     draw,
-    {"filter": 'which circuit, such as {"text": "dallas"}; the first that fits'},
+    {
+        "filter": 'which circuit, such as {"text": "dallas"}; the first that fits',
+        "method": "which grouping of it, such as `person`; the API's first",
+        "author": "whose; anybody's",
+    },
 )

@@ -41,6 +41,8 @@ class Agreement:
     """The same of random groups of our groups' sizes, mean of several."""
     purity: float
     """The share of features that have the commonest concept of their group."""
+    decoder_purity: float
+    """The same of the groups by k-means on decoder vectors."""
     random_purity: float
 
 
@@ -99,6 +101,7 @@ def group_scores(done: Pass, *, n_groups: int = GROUPS, seed: int = 0) -> GroupS
                 decoder_ami=ami(concept, by_decoder[wanted]),
                 random_ami=float(np.mean([ami(concept, each[wanted]) for each in shuffled])),
                 purity=purity(concept, ours[wanted]),
+                decoder_purity=purity(concept, by_decoder[wanted]),
                 random_purity=float(np.mean([purity(concept, each[wanted]) for each in shuffled])),
             )
         )

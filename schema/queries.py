@@ -136,6 +136,17 @@ class UseRow(NamedTuple):
     positions: list[int]
 
 
+class GroupingRow(NamedTuple):
+    """A way in which a circuit's features are grouped into supernodes."""
+
+    key: str
+    method: str
+    authors: list[str]
+    n_supernodes: int
+    n_members: int
+    share: float | None
+
+
 class SupernodeRow(NamedTuple):
     key: str
     circuit: str
@@ -181,6 +192,15 @@ class LabelRow(NamedTuple):
     author: str
     score: float | None
     null_score: float | None
+
+
+class EvidenceRow(NamedTuple):
+    """What a label was made from."""
+
+    key: str
+    rule: str | None
+    asked: str | None
+    answered: str | None
 
 
 class NotesRow(NamedTuple):
@@ -283,6 +303,7 @@ NODES_BY_ID = Question("nodes_by_id", row_of(NodeRow))
 EDGES_OF_CIRCUIT = Question("edges_of_circuit", page_of(EffectRow))
 HEADS_OF_CIRCUIT = Question("heads_of_circuit", row_of(HeadUseRow))
 FEATURES_OF_CIRCUIT = Question("features_of_circuit", page_of(UseRow))
+GROUPINGS_OF_CIRCUIT = Question("groupings_of_circuit", row_of(GroupingRow))
 SUPERNODES_OF_CIRCUIT = Question("supernodes_of_circuit", ids_of)
 SUPERNODES_BY_ID = Question("supernodes_by_id", row_of(SupernodeRow))
 SUPERNODE_EDGES = Question("supernode_edges", row_of(SupernodeEdgeRow))
@@ -291,6 +312,7 @@ FEATURES = Question("features", ids_of)
 FEATURES_BY_COUNT = Question("features_by_count", ids_of)
 FEATURES_BY_ID = Question("features_by_id", row_of(FeatureRow))
 LABELS_OF_FEATURE = Question("labels_of_feature", row_of(LabelRow))
+EVIDENCE_OF_LABEL = Question("evidence_of_label", row_of(EvidenceRow))
 NOTES_OF_FEATURE = Question("notes_of_feature", row_of(NotesRow))
 EXAMPLES_OF_FEATURE = Question("examples_of_feature", page_of(ExampleRow))
 FAMILIES_OF_FEATURE = Question("families_of_feature", row_of(FamilyOfFeatureRow))

@@ -30,6 +30,7 @@ from ingest.watch import watch
 from schema.circuits import read_circuit
 from schema.database import AsyncDatabase, Database
 from schema.errors import AtlasError, InputError, NotFoundError
+from schema.hypotheses import HYPOTHESES
 from schema.jobs import JOBS_BY_ID, Wanted, request, take
 from schema.question import ask as ask_database
 from schema.records import Circuit, NodeKind
@@ -263,6 +264,36 @@ def test_supernodes_are_edited_by_name_and_features_planted(atlas: Atlas, databa
     assert stored[0]["edits"] == ["ablate {mine}@all"]
     printed = atlas.run("intervene", "--prompt", circuit.prompt.text, "--ablate", "{mine}@all")
     assert "features changed" in printed
+
+
+def test_a_hypothesis_about_a_supernode_keeps_the_features_of_its_registration(
+    atlas: Atlas, database: Database, tmp_path: Path
+) -> None:
+    circuit, records = next(iter(atlas.family("pi").items()))
+    first, second = [n for n in records.nodes if n.kind is NodeKind.FEATURE][:2]
+    group(database, circuit, Group("mine", (f"{circuit}/{first.key}",)), "me")
+    file = tmp_path / "tests.jsonl"
+    line = {"prompt": records.prompt.text, "expected": "w5", "split": "held-out"}
+    file.write_text(json.dumps(line), encoding="utf-8")
+    folders = ["--model", str(atlas.folders.model), "--transcoders", str(atlas.folders.transcoders)]
+
+    def add(edit: str, *, prompts: Path = file) -> str:
+        words = ["hypothesis", "add", "does it?", "--edit", edit, "--prompts", str(prompts)]
+        return str(atlas.run(*words, *folders)).strip()
+
+    named = add("ablate {mine}@all")
+    assert named == add(f"ablate {first.layer}/{first.index}@all")
+    group(database, circuit, Group("mine", (f"{circuit}/{second.key}",)), "me")
+    assert "n = 1 held-out prompts" in atlas.run("hypothesis", "test", named)
+    (row,) = ask_database(database, HYPOTHESES, timeout_s=60, level=0.05)
+    assert (row.id, row.edits) == (named, [f"ablate {first.layer}/{first.index}@all"])
+    with pytest.raises(NotFoundError, match=r"has the supernode \{theirs\}"):
+        add("ablate {theirs}@all")
+    formed = tmp_path / "formed.jsonl"
+    formed.write_text(json.dumps(line | {"split": "train"}), encoding="utf-8")
+    with pytest.raises(InputError, match="has no held-out prompts"):
+        add("ablate {mine}@all", prompts=formed)
+    assert len(ask_database(database, HYPOTHESES, timeout_s=60, level=0.05)) == 1
 
 
 def test_a_claim_that_cannot_be_measured_is_not_kept(atlas: Atlas, database: Database) -> None:

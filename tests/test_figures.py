@@ -14,6 +14,7 @@ from atlas.cli import app
 from figures.all import CHARTS
 from figures.chart import shown, styled
 from schema.errors import InputError, NotFoundError
+from schema.records import NodeKind
 
 pytest_plugins = ("api_asking",)
 
@@ -148,25 +149,38 @@ async def test_supernodes_and_their_effects_are_drawn(api, circuits):
     labels = [each.get_text().split("\n")[0] for each in axes.texts if each.get_text()]
     assert sorted(labels) == sorted(shown(each.label) for each in circuit.supernodes)
     assert len(axes.texts) - len(labels) == len(found["supernodeEdges"])
+    members = {place for each in circuit.supernodes for place in each.members}
+    held = sum(circuit.nodes[place].influence or 0.0 for place in members)
+    every = sum(node.influence or 0.0 for node in circuit.nodes if node.kind is NodeKind.FEATURE)
+    n = len(circuit.supernodes)
+    assert axes.get_title().split("\n")[1] == (
+        f"{n} of {n} supernodes, method made-up: together {held / every:.0%} of the features' influence"
+    )
 
 
-async def test_supernodes_of_one_method_are_drawn_where_several_group_the_same(api, circuits):
-    """As after `atlas ingest` and `atlas supernodes`: effects between methods are left out, too."""
+async def test_boxes_of_supernodes_stand_apart_however_many_share_a_place(api, circuits):
     answer = await api(CHARTS["supernodes"].query, filter={"families": ["arithmetic"]})
-    (found,) = answer["circuits"]["nodes"]
-    first = found["supernodes"]["nodes"][0]
-    mine = [
-        first | {"id": f"role {n}", "label": f"role {n}", "method": "roles", "score": 9.0} for n in (1, 2)
-    ]
-    ends = [("role 1", "role 2"), ("role 1", first["id"]), ("role 1", "on no page")]
-    found["supernodes"]["nodes"] += mine
-    found["supernodeEdges"] += [
-        {"weight": 1.0, "source": {"id": source}, "target": {"id": target}} for source, target in ends
+    found = answer["circuits"]["nodes"][0]["supernodes"]
+    last = len(answer["circuits"]["nodes"][0]["prompt"]["tokens"]) - 1
+    ends = [(last, 0), (0, 3)]
+    found["nodes"] = [
+        found["nodes"][0] | {"id": f"{n}", "members": [{"position": at, "layer": layer}]}
+        for n, (at, layer) in enumerate([ends[n == 19] for n in range(20)])
     ]
     with styled():
         axes = CHARTS["supernodes"].draw(answer).axes[0]
-    assert [each.get_text() for each in axes.texts if each.get_text()] == ["role 1\n9.00", "role 2\n9.00"]
-    assert sum(not each.get_text() for each in axes.texts) == 1
+    places = [each.get_position() for each in axes.texts if each.get_text()]
+    assert len(places) == 20
+    assert sorted(round(x) for x, _ in places) == list(range(20))
+    assert min(x for x, _ in places) == places[19][0]
+    assert [round(y) for _, y in places] == [0] * 19 + [3]
+    assert [each.get_text().split()[0] for each in axes.get_xticklabels()] == ["0", str(last)]
+
+
+async def test_supernodes_of_a_method_that_nobody_used_are_not_drawn(api, circuits):
+    answer = await api(CHARTS["supernodes"].query, method="person")
+    with pytest.raises(NotFoundError, match="no such supernodes"):
+        CHARTS["supernodes"].draw(answer)
 
 
 async def test_labels_and_flow_are_drawn_as_answered(api, circuits):

@@ -116,7 +116,7 @@ def test_nonsense_is_refused_after_some_tries(server, content):
     server.reply = lambda body: saying(content)
     (found,) = explain_features(server.endpoint, two_features(), [(0, 0)], str)
     assert isinstance(found, EndpointError)
-    assert "gave no usable answer" in str(found)
+    assert str(found).startswith(f"Feature 0/0: {server.endpoint.url} gave no usable answer from 'small': ")
     assert len(server.asked) == TRIES
 
 
@@ -124,6 +124,24 @@ def test_a_bad_judgement_refuses_the_label(server):
     server.reply = lambda body: oracle(body) if '{"label"' in question(body) else saying('{"active": [99]}')
     (found,) = explain_features(server.endpoint, two_features(), [(0, 0)], str)
     assert isinstance(found, EndpointError)
+
+
+def test_a_label_is_one_line_of_text_whatever_the_model_writes(server):
+    hostile = "<b>1</b>\n\u202e[red] \x1b[31m\u200d MATCH (n) DETACH DELETE n;"
+    server.reply = lambda body: (
+        saying(json.dumps({"label": hostile})) if '{"label"' in question(body) else saying('{"active": []}')
+    )
+    (found,) = explain_features(server.endpoint, two_features(), [(0, 0)], str)
+    assert isinstance(found, Explained)
+    assert (found.text, found.score) == ("<b>1</b> [red] [31m\u200d MATCH (n) DETACH DELETE n;", 0.5)
+    assert json.loads(found.answer.answered)["label"] == hostile
+
+
+def test_a_page_instead_of_an_answer_is_quoted(server):
+    server.reply = lambda body: (200, "<html>busy")
+    with pytest.raises(EndpointError, match="the body is no JSON: '<html>busy'"):
+        server.endpoint.ask("?", lambda found: found)
+    assert len(server.asked) == TRIES
 
 
 def test_a_busy_endpoint_is_asked_again_and_a_refusal_is_final(server):

@@ -268,7 +268,7 @@ def test_no_corpus_is_named(folders: Folders, tmp_path):
 
 ASKED = """query ($id: ID!) { feature(id: $id) {
   density promotes suppresses
-  labels { text score nullScore beatsNull }
+  labels { text score nullScore beatsNull evidence { rule asked answered } }
   examples(first: 2) { pageInfo { hasNextPage } nodes { id tokens activations } } } }"""
 
 
@@ -281,8 +281,8 @@ async def test_examples_and_scores_over_graphql(api, connection, circuits):
     note = FeatureNotes(feature.layer, feature.index, None, tuple(examples), ("x",), ("y", "z"), set_id, 0.25)
     load_notes(connection, [note], None)
     labels = [
-        Evidence(replace(feature, text=f"made up {score}", score=score, null_score=0.5))
-        for score in (0.75, 0.5)
+        Evidence(replace(feature, text=f"made up {score}", score=score, null_score=0.5), *made_from)
+        for score, made_from in ((0.75, ("[]", None, None)), (0.5, (None, "what is it?", '{"label": "x"}')))
     ]
     assert load_labels(connection, labels, set_id) == 2
     found = (await api(ASKED, id=key))["feature"]
@@ -296,4 +296,9 @@ async def test_examples_and_scores_over_graphql(api, connection, circuits):
     assert beats["made up 0.75"] is True
     assert beats["made up 0.5"] is False
     assert text in beats
+    assert {each["text"]: each["evidence"] for each in found["labels"]} == {
+        text: {"rule": None, "asked": None, "answered": None},
+        "made up 0.75": {"rule": "[]", "asked": None, "answered": None},
+        "made up 0.5": {"rule": None, "asked": "what is it?", "answered": '{"label": "x"}'},
+    }
     connection.write("MATCH (n) WHERE NOT n:Migration DETACH DELETE n")  # others find what they load

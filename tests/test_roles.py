@@ -8,7 +8,7 @@ from rich.console import Console
 from ingest.group_scores import ami, group_scores, purity
 from ingest.grouping import highest, keys_of, roles, write_supernodes
 from ingest.labelling import CorpusSettings, run_pass
-from ingest.labels.roles import group, profiles
+from ingest.labels.roles import group, profiles, unit
 from ingest.labels.truth import best_tags
 from ingest.run import IngestSettings, ingest
 from schema.database import Database
@@ -118,6 +118,13 @@ def test_supernodes_of_an_atlas_and_people_s_stay(database: Database, tmp_path):
         int((best_tags(highest(done.found, keys_of(done)), done.tags).f1 >= each.clear).sum())
         for each in scores.agreements
     ]
+    keys, truth = keys_of(done), best_tags(highest(done.found, keys_of(done)), done.tags)
+    written = [done.model.transcoders.layers[layer].decoder[index].float().sum(0) for layer, index in keys]
+    decoders = group(unit(np.stack([each.numpy() for each in written])), 4, 0)
+    for each in scores.agreements:
+        wanted = truth.f1 >= each.clear
+        assert each.decoder_purity == purity(truth.best[wanted], decoders[wanted])
+        assert each.decoder_ami == ami(truth.best[wanted], decoders[wanted])
     assert scores == group_scores(done, n_groups=4)
     labels = set(roles(done).values())
     assert {each["label"] for each in first if each["method"] == "roles-v1"} <= labels

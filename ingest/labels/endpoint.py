@@ -87,6 +87,8 @@ class Endpoint:
             text = response.json()["choices"][0]["message"]["content"]
         except (KeyError, IndexError, TypeError) as error:
             raise ValueError("the body has no choices[0].message.content") from error
+        except ValueError as error:
+            raise ValueError(f"the body is no JSON: {response.text[:SHOWN]!r}") from error
         if not isinstance(text, str):
             raise ValueError("choices[0].message.content is no text")
         return text

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any, NamedTuple
+from unicodedata import category
 
 import numpy as np
 
@@ -28,6 +29,8 @@ SHOWN = 20
 """Tokens that a detection judges, half of them firing."""
 LABEL_LIMIT = 300
 """Characters of a label."""
+DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of what follows, also where the label is only a part of a line."""
 
 Decode = Callable[[int], str]
 
@@ -67,7 +70,7 @@ def explain_features(
                 if key[0] in earlier:
                     null = _detect(endpoint, earlier[key[0]], *judged)
         except EndpointError as error:
-            yield error
+            yield EndpointError(f"Feature {key[0]}/{key[1]}: {error.what}", next_step=error.next_step)
             continue
         earlier[key[0]] = text
         yield Explained(key, text, answer, score, null)
@@ -107,6 +110,7 @@ def _read_label(answer: dict[str, Any]) -> str:
     if not isinstance(text, str) or not any(letter.isalnum() for letter in text):
         raise ValueError("the answer has no `label` with words in it")
     text = " ".join(text.split())
+    text = "".join(each for each in text if each not in DIRECTIONS and category(each) != "Cc")
     if len(text) > LABEL_LIMIT:
         raise ValueError(f"the label has {len(text)} characters; at most {LABEL_LIMIT} are a label")
     return text

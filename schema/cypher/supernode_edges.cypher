@@ -1,13 +1,16 @@
-// How do the supernodes of a circuit drive each other?
+// How do the supernodes of a circuit drive each other, of one way of grouping its features?
+// Each key is a circuit, a method and an author; null: all authors. groupings_of_circuit.cypher lists what there is.
 // Each row merges the direct effects of all members of one supernode on all members of another.
 // Sample answer: key | source | target | weight | n_effects
-//   "0f7c5439903d76471e7c" | "4e3092e8c352aa1d7f62" | "c7b57d4409689b6c4679" | 0.534 | 2
-:param keys => ["0f7c5439903d76471e7c"];
+//   ["0f7c5439903d76471e7c", "label-and-position-v1", … 1 more] | "4e3092e8c352aa1d7f62" | "c7b57d4409689b6c4679" |
+//     0.534 | 2
+:param keys => [["0f7c5439903d76471e7c", "label-and-position-v1", null]];
 
 UNWIND $keys AS key
-MATCH (c:Circuit {id: key})-[:HAS]->(s:Supernode)-[:GROUPS]->(:FeatureNode)-[e:ATTRIBUTES]->(:FeatureNode)
-      <-[:GROUPS]-(t:Supernode)<-[:HAS]-(c)
-WHERE s <> t
+MATCH (c:Circuit {id: key[0]})-[:HAS]->(s:Supernode {method: key[1]})
+WHERE key[2] IS NULL OR s.author = key[2]
+MATCH (s)-[:GROUPS]->(:FeatureNode)-[e:ATTRIBUTES]->(:FeatureNode)<-[:GROUPS]-(t:Supernode {method: key[1]})<-[:HAS]-(c)
+WHERE s <> t AND (key[2] IS NULL OR t.author = key[2])
 WITH key, s, t, sum(e.weight) AS weight, count(e) AS n_effects
 RETURN key, s.id AS source, t.id AS target, weight, n_effects
 ORDER BY key, abs(weight) DESC, source, target

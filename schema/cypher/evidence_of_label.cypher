@@ -1,0 +1,9 @@
+// What was a label made from: the rule that was scored, or what a language model was asked and answered?
+// All are null for labels of people and of `atlas ingest`.
+// Sample answer: key | rule | asked | answered
+//   "8e32c31df35a76d59e0c" | null | null | null
+:param keys => ["8e32c31df35a76d59e0c"];
+
+UNWIND $keys AS key
+MATCH (l:Label {id: key})
+RETURN key, l.rule AS rule, l.asked AS asked, l.answered AS answered

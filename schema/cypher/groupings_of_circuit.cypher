@@ -1,0 +1,25 @@
+// In which ways are a circuit's features grouped into supernodes, and how much of its influence does each way hold?
+// One row for each method and author; people change each other's supernodes, so all of theirs are one row. The best comes
+// first: those that their method gave scores, then those whose members hold the largest share of the influence of the
+// circuit's feature nodes; a node in two supernodes of a row counts once.
+// Sample answer: key | method | authors | n_supernodes | n_members | share
+//   "52fae534bf544daf8271" | "label-and-position-v1" | ["atlas"] | 3 | 12 | 0.494
+:param keys => ["52fae534bf544daf8271"];
+
+UNWIND $keys AS key
+MATCH (c:Circuit {id: key})
+CALL (c) {
+  MATCH (c)-[:HAS]->(n:FeatureNode)
+  RETURN sum(n.influence) AS total
+}
+MATCH (c)-[:HAS]->(s:Supernode)
+WITH key, total, s, CASE WHEN s.method <> "person" THEN s.author END AS one_author
+ORDER BY s.author
+OPTIONAL MATCH (s)-[:GROUPS]->(n:FeatureNode)
+WITH key, total, s.method AS method, one_author, collect(DISTINCT s.author) AS authors, count(s.score) > 0 AS scored,
+     count(DISTINCT s) AS n_supernodes, collect(DISTINCT n) AS members
+WITH *, reduce(sum = 0.0, n IN members | sum + coalesce(n.influence, 0.0)) AS held
+// Rounded, so that sums which differ only by the order of adding tie, and none passes 1.
+WITH *, CASE WHEN total > 0 THEN round(held / total, 12) END AS share
+ORDER BY key, scored DESC, coalesce(share, -1.0) DESC, method, one_author
+RETURN key, method, authors, n_supernodes, size(members) AS n_members, share
