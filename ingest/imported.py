@@ -87,14 +87,39 @@ class Summary:
     notes: dict[str, list[str]] = field(default_factory=dict)
     """File → what of it the atlas has no place for."""
 
+    def as_json(self) -> dict[str, object]:
+        """For scripts: counts, notes, and each refused file with the key at fault."""
+        return {
+            "loaded": self.loaded,
+            "present": self.present,
+            "features": self.features,
+            "features_of_no_circuit": self.strangers,
+            "megabytes": round(self.megabytes, 3),
+            "seconds": round(self.seconds, 3),
+            "refused": [_problem(problem) for problem in self.problems],
+            "notes": [{"file": file, "notes": notes} for file, notes in self.notes.items()],
+        }
+
     def sentence(self) -> str:
         failed = f", {len(self.problems)} files refused" if self.problems else ""
         notes = f"; labels or examples for {self.features} features" if self.features else ""
+        if self.strangers:
+            notes += (
+                f"; {self.strangers} feature files left out: no circuit here has their features; "
+                "import graphs first"
+            )
         rate = self.megabytes / self.seconds if self.seconds else 0.0
         return (
             f"{self.loaded} circuits imported, {self.present} were there already{failed}{notes} "
             f"({self.megabytes:.1f} MB in {self.seconds:.1f} s, {rate:.1f} MB/s)."
         )
+
+
+def _problem(problem: Exception) -> dict[str, object]:
+    step = getattr(problem, "next_step", None)
+    if isinstance(problem, FileError):
+        return {"file": problem.file, "key": problem.key, "reason": problem.reason, "next_step": step}
+    return {"file": None, "key": None, "reason": getattr(problem, "what", str(problem)), "next_step": step}
 
 
 def import_files(database: Database, settings: ImportSettings, *, console: Console) -> Summary:
@@ -295,6 +320,7 @@ def read_one(found: Found, data: bytes, settings: ImportSettings, summary: Summa
             node_threshold=settings.node_threshold,
             edge_threshold=settings.edge_threshold,
             tokenizer=settings.tokenizer,
+            data=data,
         )
     name = str(found.path)
     imported = read_graph(data, name, settings.given)

@@ -43,17 +43,22 @@ class Finding(NamedTuple):
         return f"{self.kind}: {self.where}: {self.what}{' (mended)' if self.mended else ''}"
 
 
-def check(database: Database, *, repair: bool = False, page: int = PAGE) -> Iterator[Finding]:
-    """Everything that is wrong, as it is found.
+def check(
+    database: Database, *, repair: bool = False, page: int = PAGE, step: Callable[[str], object] = str
+) -> Iterator[Finding]:
+    """Everything that is wrong, as it is found. step: told what is looked at, now and then.
 
     repair: create missing indexes, delete orphans and write recomputed aggregates. A circuit that is not
     whole and a doubled key stay as they are: delete the circuit and load it again.
     """
+    step("constraints and indexes")
     yield from _schema(database, repair)
     for rule in RULES:
+        step(f"each {rule.kind}")
         yield from _broken(database, rule, repair)
     for aggregate in AGGREGATES:
-        for keys in _pages(database, aggregate, page):
+        for number, keys in enumerate(_pages(database, aggregate, page)):
+            step(f"{aggregate.name}: {number * page} compared")
             differences = list(_differences(database.read, aggregate, keys))
             if differences and repair:
                 differences = _mend(database, aggregate, keys)
