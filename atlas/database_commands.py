@@ -39,7 +39,8 @@ def runs(
     """List the runs of `atlas ingest` and `atlas import`, with what became of their inputs.
 
     A run goes by its id or the beginning of one: `atlas runs 173154` shows what it was asked, and which of
-    its inputs were refused, and why.
+    its inputs were refused, and why. A run that is open was stopped, or goes on; an old one is from before
+    there was a ledger.
     """
     from atlas.database import Login
     from schema.ledger import refusals
@@ -79,7 +80,7 @@ def runs(
 
 
 def _state(run: "RunSummary") -> str:
-    return "ended" if run.ended_at else "stopped, or goes on" if run.started_at else "before the ledger"
+    return "ended" if run.ended_at else "open" if run.started_at else "old"
 
 
 def _facts(run: "RunSummary") -> dict[str, Any]:
