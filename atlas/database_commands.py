@@ -201,8 +201,9 @@ def backup(file: Annotated[Path, typer.Argument(help="Where to write it.")]) -> 
     from atlas import admin
     from atlas.server import LocalServer
 
+    home = _local_home("backup")
     with err.status("Neo4j writes its data …"):
-        admin.backup(LocalServer(Settings.load().home), file)
+        admin.backup(LocalServer(home), file)
     out.print(f"{file}: {file.stat().st_size / 1e6:.1f} MB", markup=False, soft_wrap=True)
 
 
@@ -216,9 +217,21 @@ def restore(
     from atlas import admin
     from atlas.server import LocalServer
 
+    home = _local_home("restore")
     with err.status("Neo4j reads the backup …"):
-        admin.restore(LocalServer(Settings.load().home), file, replace=replace)
+        admin.restore(LocalServer(home), file, replace=replace)
     out.print("Restored. The next command that connects brings it to this atlas's version.", soft_wrap=True)
+
+
+def _local_home(command: str) -> Path:
+    """Where the local database is. Raises InputError when commands use another one."""
+    atlas = Settings.load()
+    if atlas.neo4j_uri is not None:
+        raise InputError(
+            f"`atlas {command}` is for the local database, and NEO4J_URI names {atlas.neo4j_uri}",
+            next_step="unset NEO4J_URI, or use `neo4j-admin database` where that one runs",
+        )
+    return atlas.home
 
 
 def _print(title: str, rows: Sequence[Mapping[str, Any]]) -> None:

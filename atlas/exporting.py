@@ -106,10 +106,18 @@ def _write(database: Database, ids: list[str], format_: Format, out: Path, step:
 
 
 def _save(pieces: Iterable[bytes], path: Path) -> None:
+    """The file appears under its name only when it is whole; a device or pipe is written to as it is."""
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            _put(pieces, file)
+        part = path if path.exists() and not path.is_file() else path.with_name(f"{path.name}.part")
+        try:
+            with part.open("wb") as file:
+                _put(pieces, file)
+            if part != path:
+                part.replace(path)
+        finally:
+            if part != path:
+                part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """`atlas runs`, `delete`, `check` and `stats` as a person and a script see them, and the screen as a file."""
 
+import errno
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,10 @@ from graph_files import circuit_tracer, encode, feature, neuronpedia
 from typer.testing import CliRunner
 
 from atlas.cli import app
+from atlas.exporting import _save
 from atlas.server import Address
 from schema.database import Database
-from schema.errors import AtlasError
+from schema.errors import AtlasError, InputError
 from schema.graph_json import cantor
 
 Call = Callable[..., Any]
@@ -188,3 +191,23 @@ def test_a_place_that_cannot_be_written_and_a_query_that_is_none_are_named(
         "q.cypher: Neo4j refused: Expected parameter(s): x (Neo.ClientError.Statement.ParameterMissing)\n"
         "  → mend the query: it can be tried in the console that `atlas db status` names"
     )
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_backup_is_of_the_local_database_only(call: Call, server: Address, command: str) -> None:
+    assert str(call(command, "x.dump").exception) == (
+        f"`atlas {command}` is for the local database, and NEO4J_URI names {server.bolt_uri}\n"
+        "  → unset NEO4J_URI, or use `neo4j-admin database` where that one runs"
+    )
+
+
+def test_an_export_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"new"
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "graph.json"
+    path.write_text("old")
+    with pytest.raises(InputError, match=r"graph.json cannot be written: No space left on device"):
+        _save(pieces(), path)
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("graph.json", "old")]
