@@ -97,19 +97,49 @@ def test_broken_circuits_are_named(loaded: Database):
     assert all("load it again" in each.what for each in found)
 
 
+DOUBLED = "2 nodes have it; keep one: `DETACH DELETE` the others in the console, then `atlas check --repair`"
+
+
+def _first_feature(database: Database) -> str:
+    first: str = database.read("MATCH (f:Feature) RETURN min(f.id) AS id")[0]["id"]
+    return first
+
+
 def test_missing_indexes_and_doubled_keys_are_named(loaded: Database, schema_back: Database):
     loaded.write("DROP CONSTRAINT tag_name")
     loaded.write("DROP INDEX feature_layer_index_range")
     loaded.write("DROP INDEX drives_pair_range")
     loaded.write("MATCH (p:Prompt) WITH p LIMIT 1 CREATE (p)-[:TAGGED]->(:Tag {name: 'easy'})")
     assert list(check(loaded)) == [
-        Finding("doubled key", "Tag easy", "2 nodes have it"),
+        Finding("doubled key", "Tag easy", DOUBLED),
         Finding("missing index", "Feature(layer, index)", "there is none"),
         Finding("missing constraint", "Tag.name", "not unique by constraint"),
         Finding("missing index", "DRIVES(pair)", "there is none"),
     ]
+    loaded.write("MATCH (f:Feature) WITH f ORDER BY f.id LIMIT 1 SET f.n_circuits = 77")
+    mended = [(each.kind, each.where, each.mended) for each in check(loaded, repair=True)]
+    assert mended == [
+        ("doubled key", "Tag easy", False),
+        ("missing index", "Feature(layer, index)", True),
+        ("missing constraint", "Tag.name", False),
+        ("missing index", "DRIVES(pair)", True),
+        ("Feature.n_circuits", _first_feature(loaded), True),
+    ]
+    assert list(check(loaded)) == [
+        Finding("doubled key", "Tag easy", DOUBLED),
+        Finding("missing constraint", "Tag.name", "not unique by constraint"),
+    ]
     loaded.write("MATCH (g:Tag {name: 'easy'}) WITH g ORDER BY elementId(g) DESC LIMIT 1 DETACH DELETE g")
     assert all(each.mended for each in check(loaded, repair=True))
+    assert list(check(loaded)) == []
+
+
+def test_a_key_that_only_orphans_double_is_mended(loaded: Database, schema_back: Database):
+    loaded.write("DROP CONSTRAINT tag_name")
+    loaded.write("CREATE (:Tag {name: 'easy'}), (:Tag {name: 'lost'}), (:Tag {name: 'lost'})")
+    *orphans, last = [(each.kind, each.where, each.mended) for each in check(loaded, repair=True)]
+    assert sorted(orphans) == [("orphan", "easy", True), ("orphan", "lost", True), ("orphan", "lost", True)]
+    assert last == ("missing constraint", "Tag.name", True)
     assert list(check(loaded)) == []
 
 
