@@ -235,7 +235,10 @@ def _local_home(command: str) -> Path:
 
 
 def _print(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    columns = [name.replace("_", " ") for name in rows[0]] if rows else ["nothing"]
+    if not rows:
+        out.print(f"{title}: none")
+        return
+    columns = [name.replace("_", " ") for name in rows[0]]
     print_rows(out, Rows(title, columns, [list(row.values()) for row in rows]))
 
 

@@ -62,6 +62,11 @@ PLANTED = [
         "CREATE (:Feature {id: 'alone'})-[:IN]->(:TranscoderSet {id: 'other'})-[:FOR]->(:Model {id: 'm'})",
         "orphan",
     ),
+    (
+        "MATCH (f:Feature {id: 'alone'}) CREATE (f)<-[:LABELS]-(:Label {id: 'its'}), "
+        "(f)<-[:EXAMPLE_OF]-(:Example {id: 'its'}), (:Example {id: 'alone'})",
+        "orphan",
+    ),
     ("CREATE (:Prompt {id: 'alone'}), (:Family {name: 'alone'}), (:Tag {name: 'alone'})", "orphan"),
     ("CREATE (:Label {id: 'alone'}), (:Concept {label: 'alone'}), (:Supernode {id: 'alone'})", "orphan"),
     ("CREATE (:Entry {id: 'alone', outcome: 'loaded'})", "orphan"),
@@ -73,11 +78,13 @@ def test_planted_faults_are_named_and_mended(loaded: Database):
         loaded.write(fault)
     found = list(check(loaded))
     assert {each.kind for each in found} == {kind for _, kind in PLANTED}
-    assert sum(each.kind == "orphan" for each in found) == 9
+    assert sum(each.kind == "orphan" for each in found) == 10
     assert "DRIVES" in "".join(each.sentence() for each in found)
     mended = list(check(loaded, repair=True))
     assert {each.kind for each in mended} == {kind for _, kind in PLANTED}
     assert all(each.mended for each in mended)
+    # The label and the example of the feature are orphans only once it is gone.
+    assert sum(each.kind == "orphan" for each in mended) == 12
     assert list(check(loaded)) == []
 
 
