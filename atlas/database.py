@@ -1,10 +1,14 @@
 """Which database the commands use: the user's own, or the local one of this atlas's home."""
 
+from rich.console import Console
+
 from atlas.server import LocalServer
 from atlas.settings import Settings
 from schema.database import CONNECTIONS, AsyncDatabase, Database
 from schema.errors import UnreachableError
 from schema.migrations import migrate
+
+err = Console(stderr=True, highlight=False)
 
 
 class Login:
@@ -28,10 +32,10 @@ class Login:
         self.password = status.address.password
 
     def connect(self) -> Database:
-        """A migrated database; close it, or use it as a context manager."""
+        """A migrated database; close it, or use it as a context manager. What is migrated is said aloud."""
         database = Database.connect(self.uri, self.user, self.password)
         try:
-            migrate(database)
+            migrate(database, step=lambda name: err.print(f"Bringing the database up to date: {name} …"))
         except BaseException:
             database.close()
             raise

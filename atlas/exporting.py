@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,6 +31,7 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+SCREEN = Path("-")
 TABLES = (Format.PARQUET, Format.CSV)
 _ENDINGS = {Format.JSON: ".json", Format.GRAPHML: ".graphml", Format.NODE_LINK: ".node-link.json"}
 _WRITERS: dict[Format, Callable[[Circuit], Iterable[bytes]]] = {
@@ -64,9 +66,10 @@ def export_query(
 ) -> int:
     """Write the rows of a Cypher query as a table, or the circuits that its column `circuit` names."""
     given = {name: _value(value) for name, value in _PARAM.findall(text)} | parameters
-    rows = database.stream(_PARAM.sub("", text), given)
+    columns: list[str] = []
+    rows = database.stream(_PARAM.sub("", text), given, columns=columns)
     if format_ in TABLES:
-        return _write_rows(rows, format_, out)
+        return _write_rows(rows, columns, format_, out)
     ids: dict[str, None] = {}
     for row in rows:
         if not isinstance(row.get(COLUMN), str):
@@ -79,8 +82,11 @@ def export_query(
 
 
 def _write(database: Database, ids: list[str], format_: Format, out: Path, step: Callable[[], None]) -> int:
+    if out == SCREEN and (format_ in TABLES or len(ids) != 1):
+        what = "Tables are several files" if format_ in TABLES else f"These are {len(ids)} circuits"
+        raise InputError(f"{what}, and the screen takes one", next_step="name a folder with --out")
     if format_ in TABLES:
-        with Tables(out, format_) as tables:
+        with _named(out), Tables(out, format_) as tables:
             for circuit_id in ids:
                 tables.write(read_circuit(database, circuit_id))
                 step()
@@ -90,7 +96,7 @@ def _write(database: Database, ids: list[str], format_: Format, out: Path, step:
     for circuit_id in ids:
         circuit = read_circuit(database, circuit_id)
         pieces = _WRITERS[format_](circuit)
-        if single and str(out) == "-":
+        if out == SCREEN:
             _put(pieces, sys.stdout.buffer)
         else:
             path = out if single else out / (_file_name(circuit, names) + _ENDINGS[format_])
@@ -100,10 +106,25 @@ def _write(database: Database, ids: list[str], format_: Format, out: Path, step:
 
 
 def _save(pieces: Iterable[bytes], path: Path) -> None:
-    try:
+    """The file appears under its name only when it is whole; a device or pipe is written to as it is."""
+    with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            _put(pieces, file)
+        part = path if path.exists() and not path.is_file() else path.with_name(f"{path.name}.part")
+        try:
+            with part.open("wb") as file:
+                _put(pieces, file)
+            if part != path:
+                part.replace(path)
+        finally:
+            if part != path:
+                part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What a disk says as an error that names the file."""
+    try:
+        yield
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror or error}", next_step="name another file or folder"
@@ -124,8 +145,18 @@ def _file_name(circuit: Circuit, taken: set[str]) -> str:
     return name
 
 
-def _write_rows(rows: Iterator[dict[str, Any]], format_: Format, out: Path) -> int:
-    """Columns and their types are those of the first rows."""
+def _write_rows(rows: Iterator[dict[str, Any]], columns: list[str], format_: Format, out: Path) -> int:
+    """Types of columns are those of the first rows. columns: their names, known when the first row is asked
+    for."""
+    if out == SCREEN and format_ is not Format.CSV:
+        raise InputError("Parquet is not for the screen", next_step="name a file with --out, or --format csv")
+    with _named(out):
+        if out != SCREEN:
+            out.parent.mkdir(parents=True, exist_ok=True)
+        return _append_rows(rows, columns, format_, out)
+
+
+def _append_rows(rows: Iterator[dict[str, Any]], columns: list[str], format_: Format, out: Path) -> int:
     count = 0
     writer: RowWriter | None = None
     try:
@@ -144,7 +175,7 @@ def _write_rows(rows: Iterator[dict[str, Any]], format_: Format, out: Path) -> i
         if writer is not None:
             writer.__exit__(None, None, None)
     if writer is None:
-        with RowWriter(out, format_, pa.schema([])):
+        with RowWriter(out, format_, pa.schema([(name, pa.string()) for name in columns])):
             pass
     return count
 

@@ -1,5 +1,6 @@
 """`atlas import` and `atlas export`: other tools' files in and out."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,7 +8,7 @@ import typer
 from rich.console import Console
 
 from atlas.settings import Settings
-from schema.errors import InputError
+from schema.errors import DatabaseError, InputError
 
 if TYPE_CHECKING:
     from ingest.imported import Summary
@@ -21,7 +22,7 @@ NOTES = 20
 
 Paths = Annotated[
     list[Path],
-    typer.Argument(help="Graphs (.json, .json.gz, .pt), feature files, or folders of them.", metavar="PATH…"),
+    typer.Argument(help="Graphs (.json, .json.gz, .pt), feature files, or folders of them.", metavar="PATH"),
 ]
 Family = Annotated[str | None, typer.Option(help="Family of all the prompts.")]
 Tags = Annotated[list[str] | None, typer.Option(help="Tag of all the prompts; may be repeated.")]
@@ -41,6 +42,10 @@ Tokenizer = Annotated[
     Path | None, typer.Option(help="Folder of a tokenizer: .pt graphs hold ids of tokens, not texts.")
 ]
 
+AsJson = Annotated[
+    bool, typer.Option("--json", help="What became of the files as one JSON object, for scripts.")
+]
+
 
 def import_(
     paths: Paths,
@@ -51,6 +56,7 @@ def import_(
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
     tokenizer: Tokenizer = None,
+    as_json: AsJson = False,
 ) -> None:
     """Load graphs of circuit-tracer, Neuronpedia, Anthropic and EleutherAI into Neo4j; needs no GPU.
 
@@ -66,7 +72,7 @@ def import_(
     settings = ImportSettings(tuple(paths), given, node_threshold, edge_threshold, tokenizer)
     with Login(Settings.load()).connect() as database:
         summary = import_files(database, settings, console=err)
-    _say(summary)
+    _say(summary, as_json)
 
 
 def bulk_import(
@@ -78,6 +84,7 @@ def bulk_import(
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
     tokenizer: Tokenizer = None,
+    as_json: AsJson = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Take the place of the local database, if there is one.")
     ] = False,
@@ -124,10 +131,10 @@ def bulk_import(
         with err.status("Indexes and the ledger …"), Login(atlas).connect() as database:
             finish(database, tables)
     summary.seconds = time.monotonic() - started
-    _say(summary)
+    _say(summary, as_json)
 
 
-def _say(summary: "Summary") -> None:
+def _say(summary: "Summary", as_json: bool) -> None:
     """What an import did: notes, problems and the sentence. Raises Exit when files were refused."""
     notes = [f"{file}: {note}" for file, found in summary.notes.items() for note in found]
     for note in notes[:NOTES]:
@@ -137,7 +144,10 @@ def _say(summary: "Summary") -> None:
     for problem in summary.problems:
         err.print("[red]error:[/] ", end="")
         err.print(str(problem).encode(errors="replace").decode(), markup=False, soft_wrap=True)
-    out.print(summary.sentence(), soft_wrap=True, markup=False)
+    if as_json:
+        print(json.dumps(summary.as_json(), ensure_ascii=False, indent=2).encode(errors="replace").decode())
+    else:
+        out.print(summary.sentence(), soft_wrap=True, markup=False)
     if summary.problems:
         raise typer.Exit(1)
 
@@ -151,7 +161,7 @@ def export(
         list[str] | None,
         typer.Argument(
             help="Ids of circuits (or their beginnings), slugs, families or tags. None: all circuits.",
-            metavar="CIRCUIT…",
+            metavar="CIRCUIT",
         ),
     ] = None,
     format_: Annotated[
@@ -198,7 +208,15 @@ def export(
             count = export_circuits(database, circuits or [], chosen, out_path, step=step)
         else:
             values = dict(_parameter(item) for item in param or ())
-            count = export_query(database, _text(query), values, chosen, out_path, step=step)
+            try:
+                count = export_query(database, _text(query), values, chosen, out_path, step=step)
+            except DatabaseError as error:
+                if error.next_step is not None:
+                    raise
+                raise InputError(
+                    f"{query}: {error.what}",
+                    next_step="mend the query: it can be tried in the console that `atlas db status` names",
+                ) from error
     what = "rows" if query is not None and chosen in ("parquet", "csv") else "circuits"
     err.print(f"{count} {what} written to {out_path}", markup=False, soft_wrap=True)
 
@@ -211,8 +229,6 @@ def _text(path: Path) -> str:
 
 
 def _parameter(item: str) -> tuple[str, object]:
-    import json
-
     name, equals, value = item.partition("=")
     if not equals or not name:
         raise InputError(f"--param {item!r} is not NAME=VALUE", next_step='for example --param tag="easy"')

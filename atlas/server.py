@@ -145,18 +145,22 @@ class LocalServer:
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
-        """Hold the database still: stop it when it runs, and start it again, as it was, at the end."""
-        with self._locked():
-            running = self._running()
-            if running is not None:
-                _end(running[0])
-            self._state.unlink(missing_ok=True)
-            try:
+        """Hold the database still: stop it when it runs, and start it again, as it was, at the end.
+
+        Also when what is done meanwhile fails: who asks afterwards finds the database as it was.
+        """
+        before = None
+        try:
+            with self._locked():
+                running = self._running()
+                if running is not None:
+                    before = running[1]
+                    _end(running[0])
+                self._state.unlink(missing_ok=True)
                 yield
-            finally:
-                restart = None if running is None else running[1]
-        if restart is not None:
-            self.start(restart["bolt_port"], restart["http_port"], restart.get("heap_mb", 1024))
+        finally:
+            if before is not None:
+                self.start(before["bolt_port"], before["http_port"], before.get("heap_mb", 1024))
 
     def status(self) -> Status:
         """Whether the server runs, where, and how much it holds. Needs no lock and changes nothing."""

@@ -121,6 +121,8 @@ def write_csv(rows: Rows, file: TextIO) -> None:
 ID = re.compile(r"[0-9a-f]{16,24}")
 WORD = 12
 """Characters that a line of text has at least, where the terminal allows it; numbers and ids stay whole."""
+HEADING = 9
+"""Characters that a word of a column's name has at least, where the terminal allows it."""
 LONGEST = 40
 """Characters of the longest word that stays whole, where the terminal allows it."""
 
@@ -158,7 +160,13 @@ def _widths(
         least.append(longest if whole else min(WORD, longest))
         words.append(longest if whole else max(least[-1], min(word, LONGEST)))
         names.append(max(words[-1], *(min(len(part), LONGEST) for part in name.split() or [""])))
-    for widths in (words, least):
+    heads = [max((min(len(part), HEADING) for part in name.split()), default=1) for name in columns]
+    for widths in (
+        [max(each) for each in zip(words, heads, strict=True)],
+        [max(each) for each in zip(least, heads, strict=True)],
+        words,
+        least,
+    ):
         room = most - sum(widths) - 3 * len(columns) - 1
         if room < 0:
             continue

@@ -7,13 +7,22 @@
 """
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 
 from ingest.engine.errors import EngineError
-from ingest.imported import ImportSettings, Summary, bar, finish_notes, rare_collection, read_one, refusal
+from ingest.imported import (
+    ImportSettings,
+    Summary,
+    bar,
+    finish_notes,
+    rare_collection,
+    read_one,
+    refusal,
+    with_model,
+)
 from schema import ledger
 from schema.bulk import BulkWriter
 from schema.database import Database
@@ -22,6 +31,7 @@ from schema.errors import FileError, InputError
 from schema.formats.features import from_file
 from schema.formats.files import Kind, find, is_feature, read
 from schema.records import Circuit, FeatureNotes, Model
+from schema.settled import says_more
 
 LEDGER_ROWS = 1000
 """Entries of a transaction."""
@@ -43,7 +53,7 @@ class Tables:
     folders: list[Path] = field(default_factory=list)
     """Of feature files."""
     models: dict[str, Model] = field(default_factory=dict)
-    """Transcoder set → the model that the first file says it is of."""
+    """Transcoder set → the model that it is of, as far as the files say."""
 
 
 def write_tables(settings: ImportSettings, folder: Path, *, console: Console) -> Tables:
@@ -104,8 +114,8 @@ def _add(tables: Tables, circuit: Circuit, name: str) -> bool:
 
 
 def _settled(tables: Tables, circuit: Circuit) -> Circuit:
-    """With the model that an earlier file said the transcoders to be of."""
+    """With the model that the transcoders are of, as the file that says most of it so far has it."""
     model = tables.models.setdefault(circuit.transcoders.id, circuit.model)
-    if model == circuit.model:
-        return circuit
-    return replace(circuit, model=model, transcoders=replace(circuit.transcoders, model_id=model.id))
+    if says_more(circuit.model, model, asked=circuit.model.name == tables.settings.given.model):
+        model = tables.models[circuit.transcoders.id] = circuit.model
+    return with_model(circuit, model)

@@ -36,6 +36,7 @@ from schema.formats.files import Found, Kind, find, is_feature, read
 from schema.formats.graph import Given, read_graph
 from schema.load import load_circuit
 from schema.records import Circuit, FeatureNotes, Model, Run
+from schema.settled import says_more, settle_model
 
 WRITERS = 2
 """Threads that load."""
@@ -87,14 +88,39 @@ class Summary:
     notes: dict[str, list[str]] = field(default_factory=dict)
     """File → what of it the atlas has no place for."""
 
+    def as_json(self) -> dict[str, object]:
+        """For scripts: counts, notes, and each refused file with the key at fault."""
+        return {
+            "loaded": self.loaded,
+            "present": self.present,
+            "features": self.features,
+            "features_of_no_circuit": self.strangers,
+            "megabytes": round(self.megabytes, 3),
+            "seconds": round(self.seconds, 3),
+            "refused": [_problem(problem) for problem in self.problems],
+            "notes": [{"file": file, "notes": notes} for file, notes in self.notes.items()],
+        }
+
     def sentence(self) -> str:
         failed = f", {len(self.problems)} files refused" if self.problems else ""
         notes = f"; labels or examples for {self.features} features" if self.features else ""
+        if self.strangers:
+            notes += (
+                f"; {self.strangers} feature files left out: no circuit here has their features; "
+                "import graphs first"
+            )
         rate = self.megabytes / self.seconds if self.seconds else 0.0
         return (
             f"{self.loaded} circuits imported, {self.present} were there already{failed}{notes} "
             f"({self.megabytes:.1f} MB in {self.seconds:.1f} s, {rate:.1f} MB/s)."
         )
+
+
+def _problem(problem: Exception) -> dict[str, object]:
+    step = getattr(problem, "next_step", None)
+    if isinstance(problem, FileError):
+        return {"file": problem.file, "key": problem.key, "reason": problem.reason, "next_step": step}
+    return {"file": None, "key": None, "reason": getattr(problem, "what", str(problem)), "next_step": step}
 
 
 def import_files(database: Database, settings: ImportSettings, *, console: Console) -> Summary:
@@ -146,7 +172,8 @@ class _Work:
         self.summary = summary
         self.done = done
         self.lock = threading.Lock()
-        self._models: dict[str, Model | None] = {}
+        self._models: dict[str, Model] = {}
+        """Transcoder set → the model that it is of."""
         self._notes: list[FeatureNotes] = []
         self._folders: list[Path] = []
 
@@ -168,17 +195,23 @@ class _Work:
             self.summary.present += 1
             return
         circuit = read_one(found, data, self.settings, self.summary)
-        loader.put(self._settled(circuit), ledger.Entry(key, name), found.path)
+        loader.put(self._settled(circuit, loader, name), ledger.Entry(key, name), found.path)
 
-    def _settled(self, circuit: Circuit) -> Circuit:
-        """With the model that the database knows the transcoders to be of: other files say less."""
+    def _settled(self, circuit: Circuit, loader: "_Loader", name: str) -> Circuit:
+        """With the model that the transcoders are of, as the file that says most of it has it."""
+        given = self.settings.given.model
+        asked = circuit.model.name == given
         id_ = circuit.transcoders.id
-        if id_ not in self._models:
-            self._models[id_] = _model_of(self.database, id_) or circuit.model
-        model = self._models[id_] or circuit.model
-        if model == circuit.model:
-            return circuit
-        return replace(circuit, model=model, transcoders=replace(circuit.transcoders, model_id=model.id))
+        known = self._models.get(id_)
+        if known is None or says_more(circuit.model, known, asked=asked):
+            loader.drain()
+            model = settle_model(self.database, circuit.transcoders, circuit.model, asked=asked)
+            self._models[id_] = model
+            if given is not None and model.name != given:
+                self.summary.notes.setdefault(name, []).append(
+                    f"--model is left out: the transcoders {id_} are known to be of {model.id}"
+                )
+        return with_model(circuit, self._models[id_])
 
     def refuse(self, path: Path, error: Exception) -> None:
         """Remember that a file gave nothing, in the ledger too."""
@@ -268,6 +301,11 @@ class _Loader:
             task.result()
         self._tasks.append(self._pool.submit(self._load, circuit, entry, path))
 
+    def drain(self) -> None:
+        """Wait until all that was handed over is loaded; raises what a thread failed with."""
+        while self._tasks:
+            self._tasks.pop().result()
+
     def _load(self, circuit: Circuit, entry: ledger.Entry, path: Path) -> None:
         work = self._work
         try:
@@ -295,6 +333,7 @@ def read_one(found: Found, data: bytes, settings: ImportSettings, summary: Summa
             node_threshold=settings.node_threshold,
             edge_threshold=settings.edge_threshold,
             tokenizer=settings.tokenizer,
+            data=data,
         )
     name = str(found.path)
     imported = read_graph(data, name, settings.given)
@@ -303,16 +342,11 @@ def read_one(found: Found, data: bytes, settings: ImportSettings, summary: Summa
     return imported.circuit
 
 
-def _model_of(database: Database, set_id: str) -> Model | None:
-    rows = database.read(
-        "MATCH (:TranscoderSet {id: $id})-[:FOR]->(m:Model) RETURN properties(m) AS m ORDER BY m.id LIMIT 1",
-        {"id": set_id},
-    )
-    if not rows:
-        return None
-    found = rows[0]["m"]
-    names = ("name", "revision", "architecture", "n_layers", "d_model", "vocab_size", "training_step")
-    return Model(*(found.get(name) for name in names))
+def with_model(circuit: Circuit, model: Model) -> Circuit:
+    """The circuit with the model that its transcoders turned out to be of."""
+    if model == circuit.model:
+        return circuit
+    return replace(circuit, model=model, transcoders=replace(circuit.transcoders, model_id=model.id))
 
 
 @contextmanager

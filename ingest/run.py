@@ -51,6 +51,7 @@ from schema.database import Database
 from schema.errors import InputError
 from schema.load import load_circuit, prepare, present
 from schema.records import Circuit, Model, NodeKind, Prompt, Run, TranscoderSet, circuit_id
+from schema.settled import settle_model
 
 VERSIONS = ("circuit-atlas", "torch", "transformers")
 """Packages whose versions a run records."""
@@ -358,6 +359,7 @@ def _ingest_all(
     # Over all prompts of the file, not only the missing ones: a resumed run gives the same labels.
     namer = Namer.over(work.model, [job.encoded for job in jobs], advance=counted)
     run = work.run()
+    settle_model(database, work.transcoders_record, work.model_record)
 
     def load(circuit: Circuit) -> None:
         summary.loaded += load_circuit(database, circuit, run)

@@ -28,12 +28,14 @@ def read_circuit(
     node_threshold: float = 0.8,
     edge_threshold: float = 0.98,
     tokenizer: Path | None = None,
+    data: bytes | None = None,
 ) -> Circuit:
-    """The pruned circuit of a `.pt` graph. tokenizer: folder of one, for the texts of the tokens.
+    """The pruned circuit of a `.pt` graph. tokenizer: folder of one, for the texts of the tokens; data: the
+    file's content, unpacked, when it has been read already.
 
     Raises FileError, SettingError.
     """
-    found = read_pt(str(path))
+    found = read_pt(str(path), data)
     name, revision = given.transcoders or found.scan, None
     if given.transcoders is None and (parts := _REVISION.fullmatch(name)):
         name, revision = parts[1], parts[2]
@@ -62,7 +64,7 @@ def read_circuit(
             target=None,
             dtype=found.dtype,
             special_first_token=None,
-            source=Source("circuit-tracer", path.name.removesuffix(".pt"), found.scan),
+            source=Source("circuit-tracer", path.name.removesuffix(".gz").removesuffix(".pt"), found.scan),
             nodes=tuple(
                 replace(node, index=None) if node.index is not None and node.index < 0 else node
                 for node in circuit.nodes

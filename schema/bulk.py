@@ -65,6 +65,8 @@ class BulkWriter:
         self._shared: dict[int, tuple[str, dict[str, Any]]] = {}
         """Number → label and properties, of what is written at the end."""
         self._linked: set[tuple[str, int, int]] = set()
+        self._models: dict[int, int] = {}
+        """Set → model, the last that was said: files name it one after the other."""
         self._families: dict[int, int] = {}
         """Prompt → family."""
         self._frequencies: dict[tuple[int, int], _Frequency] = {}
@@ -133,8 +135,12 @@ class BulkWriter:
 
     def finish(self) -> list[str]:
         """Write the rest and close the files; the importer's arguments."""
+        for transcoders, model in self._models.items():
+            self._link("FOR", transcoders, model)
+        models = {target for kind, _, target in self._linked if kind in ("FOR", "OF_MODEL")}
         for number, (label, properties) in self._shared.items():
-            self._node(label, number, properties)
+            if label != "Model" or number in models:
+                self._node(label, number, properties)
         for (feature, family), found in self._frequencies.items():
             self._relationship("FOUND_IN", feature, family, vars(found))
         for (set_, family), n in self._covers.items():
@@ -216,7 +222,10 @@ class BulkWriter:
         transcoders = self._share("TranscoderSet", shared["set"]["id"], shared["set"])
         run = self._share("Run", shared["run"]["id"], shared["run"])
         prompt = self._share("Prompt", shared["prompt"]["id"], shared["prompt"])
-        self._link("FOR", transcoders, model)
+        if self._models.setdefault(transcoders, model) != model:
+            self._models[transcoders] = model
+            said = self._shared[transcoders][1]
+            said |= {name: value for name, value in shared["set"].items() if said.get(name) is None}
         for name in shared["tags"]:
             self._link("TAGGED", prompt, self._share("Tag", name, {"name": name}))
         for kind, target in (("OF_PROMPT", prompt), ("BY", transcoders), ("FROM_RUN", run)):

@@ -1,8 +1,8 @@
 """Whether a database holds together: `check` names every difference and can mend most.
 
-1. schema      every declared constraint and index is there and online; with them no key can be doubled
-2. whole       every circuit has the nodes, edges, prompt, set and run that it should have
-3. orphans     nothing is there that no circuit refers to
+1. whole       every circuit has the nodes, edges, prompt, set and run that it should have
+2. orphans     nothing is there that no circuit refers to
+3. schema      every declared constraint and index is there and online; with them no key can be doubled
 4. aggregates  USES, DRIVES, FOUND_IN, COVERS and Feature.n_circuits follow from the detail
 
 Aggregates are compared in Python, a few hundred features at a time, with what a plain query recomputes from
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from schema.database import Database, Rows
 from schema.declare import NodeType
+from schema.errors import DatabaseError
 from schema.model import NODES, RELATIONSHIPS, schema_statements
 from schema.recompute import AGGREGATES, Aggregate, Amount
 from schema.rules import RULES, Rule
@@ -22,6 +23,8 @@ Read = Callable[[str, dict[str, Any]], Rows]
 
 PAGE = 200
 """Features, circuits or families that are compared at a time."""
+
+_ONE = "keep one: `DETACH DELETE` the others in the console, then `atlas check --repair`"
 
 LISTED = 1000
 """Findings of one kind that are named; the rest is counted."""
@@ -43,17 +46,22 @@ class Finding(NamedTuple):
         return f"{self.kind}: {self.where}: {self.what}{' (mended)' if self.mended else ''}"
 
 
-def check(database: Database, *, repair: bool = False, page: int = PAGE) -> Iterator[Finding]:
-    """Everything that is wrong, as it is found.
+def check(
+    database: Database, *, repair: bool = False, page: int = PAGE, step: Callable[[str], object] = str
+) -> Iterator[Finding]:
+    """Everything that is wrong, as it is found. step: told what is looked at, now and then.
 
-    repair: create missing indexes, delete orphans and write recomputed aggregates. A circuit that is not
-    whole and a doubled key stay as they are: delete the circuit and load it again.
+    repair: delete orphans, create missing indexes and write recomputed aggregates. A circuit that is not
+    whole and a doubled key stay as they are, and so does the constraint that the doubled key forbids.
     """
-    yield from _schema(database, repair)
     for rule in RULES:
+        step(f"each {rule.kind}")
         yield from _broken(database, rule, repair)
+    step("constraints and indexes")
+    yield from _schema(database, repair)
     for aggregate in AGGREGATES:
-        for keys in _pages(database, aggregate, page):
+        for number, keys in enumerate(_pages(database, aggregate, page)):
+            step(f"{aggregate.name}: {number * page} compared")
             differences = list(_differences(database.read, aggregate, keys))
             if differences and repair:
                 differences = _mend(database, aggregate, keys)
@@ -61,11 +69,36 @@ def check(database: Database, *, repair: bool = False, page: int = PAGE) -> Iter
 
 
 def _schema(database: Database, repair: bool) -> Iterator[Finding]:
-    constraints = {
+    """After the orphans: of two nodes with one key, one may have been an orphan."""
+    constraints = _constraints(database)
+    for node in NODES:
+        if node.key is not None and (node.label, node.key) not in constraints:
+            yield from _doubled(database, node)
+    found = _absent(database)
+    if found and repair:
+        for statement in schema_statements():
+            try:
+                database.write(statement)
+            except DatabaseError as error:
+                if "ConstraintCreationFailed" not in error.what:
+                    raise
+        database.read("CALL db.awaitIndexes(300)")
+        left = set(_absent(database))
+        found = [each._replace(mended=each not in left) for each in found]
+    yield from found
+
+
+def _constraints(database: Database) -> set[tuple[str, str]]:
+    return {
         (row["labelsOrTypes"][0], row["properties"][0])
         for row in database.read(_CONSTRAINTS)
         if len(row["labelsOrTypes"]) == len(row["properties"]) == 1
     }
+
+
+def _absent(database: Database) -> list[Finding]:
+    """Declared constraints and indexes that are not there, or do not work."""
+    constraints = _constraints(database)
     indexes = {
         (row["type"], row["labelsOrTypes"][0], *row["properties"]): row["state"]
         for row in database.read(_INDEXES)
@@ -76,7 +109,6 @@ def _schema(database: Database, repair: bool) -> Iterator[Finding]:
             found.append(
                 Finding("missing constraint", f"{node.label}.{node.key}", "not unique by constraint")
             )
-            yield from _doubled(database, node)
         wanted = [("RANGE", node.label, *names) for names in node.indexes]
         wanted += [("FULLTEXT", node.label, name) for _, name in node.full_text]
         wanted += [("VECTOR", node.label, *filter(None, each[1:])) for each in node.vectors]
@@ -89,12 +121,7 @@ def _schema(database: Database, repair: bool) -> Iterator[Finding]:
             state = indexes.get(("RANGE", relationship.type, *names))
             if state != "ONLINE":
                 found.append(_missing(relationship.type, names, state))
-    if found and repair:
-        for statement in schema_statements():
-            database.write(statement)
-        database.read("CALL db.awaitIndexes(300)")
-        found = [each._replace(mended=True) for each in found]
-    yield from found
+    return found
 
 
 def _missing(label: str, names: tuple[str, ...], state: str | None) -> Finding:
@@ -109,7 +136,7 @@ def _doubled(database: Database, node: NodeType) -> Iterator[Finding]:
         "WHERE n > 1 OR key IS NULL RETURN key, n ORDER BY key LIMIT $limit"
     )
     for row in database.read(text, {"limit": LISTED}):
-        yield Finding("doubled key", f"{node.label} {row['key']}", f"{row['n']} nodes have it")
+        yield Finding("doubled key", f"{node.label} {row['key']}", f"{row['n']} nodes have it; {_ONE}")
 
 
 def _broken(database: Database, rule: Rule, repair: bool) -> Iterator[Finding]:

@@ -91,10 +91,18 @@ class Database:
         with _translated(self.uri, timeout_s), self._session(neo4j.READ_ACCESS) as session:
             return session.execute_read(work)
 
-    def stream(self, text: str, parameters: Parameters = None) -> Iterator[dict[str, Any]]:
-        """The rows of a query that only reads, as they come, so that their number does not matter."""
+    def stream(
+        self, text: str, parameters: Parameters = None, *, columns: list[str] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The rows of a query that only reads, as they come, so that their number does not matter.
+
+        columns: a list that gets the names of the columns before the first row, also when no row comes.
+        """
         with _translated(self.uri), self._session(neo4j.READ_ACCESS) as session:
-            for record in session.run(text, _plain(parameters)):
+            result = session.run(text, _plain(parameters))
+            if columns is not None:
+                columns[:] = result.keys()
+            for record in result:
                 yield dict(record.items())
 
     def write(self, text: str, parameters: Parameters = None) -> Rows:

@@ -42,7 +42,7 @@ class FileError(InputError):
 
     code = "BAD_FILE"
 
-    def __init__(self, file: str, key: str, reason: str, *, next_step: str | None = None) -> None:
+    def __init__(self, file: str, key: str, reason: str, *, next_step: str | None) -> None:
         """key: where in the file, such as `nodes[3].feature`; reason: what is wrong there."""
         self.file = file
         self.key = key

@@ -80,9 +80,15 @@ MIGRATIONS = (
 )
 
 
-def migrate(database: Database, migrations: tuple[Migration, ...] = MIGRATIONS) -> list[str]:
+def migrate(
+    database: Database,
+    migrations: tuple[Migration, ...] = MIGRATIONS,
+    *,
+    step: Callable[[str], object] = str,
+) -> list[str]:
     """Apply what is missing, in order; the names of what was applied.
 
+    step: told each name before it is applied to a database that an older atlas made, which can take minutes.
     Raises MigrationError when the database was written by a newer version of the atlas.
     """
     applied = {
@@ -104,6 +110,8 @@ def migrate(database: Database, migrations: tuple[Migration, ...] = MIGRATIONS) 
         for statement in MIGRATION.schema():
             database.write(statement)
     for migration in missing:
+        if applied:
+            step(migration.name)
         for statement in migration.statements():
             database.write_in_batches(statement)
         if migration.kind == "schema":

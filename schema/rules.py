@@ -14,6 +14,7 @@ class Rule(NamedTuple):
     """Whether deleting it puts things right."""
 
 
+# In this order: what a mended orphan leaves behind is found by a later rule.
 RULES = (
     Rule(
         "broken circuit",
@@ -112,15 +113,21 @@ RULES = (
     ),
     Rule(
         "orphan",
+        "a feature that no circuit has and no person labelled",
+        "MATCH (n:Feature) WHERE NOT EXISTS { (n)<-[:INSTANCE_OF]-() } "
+        'AND NOT EXISTS { (n)<-[:LABELS]-(:Label {method: "person"}) } WITH n.id AS key, elementId(n) AS eid',
+    ),
+    Rule(
+        "orphan",
         "a label of no feature",
         "MATCH (n:Label) WHERE NOT EXISTS { (n)-[:LABELS]->(:Feature) } "
         "WITH n.id AS key, elementId(n) AS eid",
     ),
     Rule(
         "orphan",
-        "a feature that no circuit has and no person labelled",
-        "MATCH (n:Feature) WHERE NOT EXISTS { (n)<-[:INSTANCE_OF]-() } "
-        'AND NOT EXISTS { (n)<-[:LABELS]-(:Label {method: "person"}) } WITH n.id AS key, elementId(n) AS eid',
+        "an example of no feature",
+        "MATCH (n:Example) WHERE NOT EXISTS { (n)-[:EXAMPLE_OF]->(:Feature) } "
+        "WITH n.id AS key, elementId(n) AS eid",
     ),
     Rule(
         "orphan",

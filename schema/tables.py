@@ -5,6 +5,7 @@ unknown value is null. One circuit at a time is in memory.
 """
 
 import csv
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -160,7 +161,7 @@ class Tables:
 
 
 class RowWriter:
-    """One table's file."""
+    """One table's file; the path `-` is the screen, for CSV."""
 
     def __init__(self, path: Path, format_: str, columns: pa.Schema) -> None:
         self.path, self.format, self.columns = path, format_, columns
@@ -172,8 +173,9 @@ class RowWriter:
             if self.format == "parquet":
                 self._parquet = pq.ParquetWriter(self.path, self.columns)
             else:
-                self._text = self.path.open("w", encoding="utf-8", newline="")
-                self._csv = csv.writer(self._text)
+                if str(self.path) != "-":
+                    self._text = self.path.open("w", encoding="utf-8", newline="")
+                self._csv = csv.writer(self._text or sys.stdout)
                 self._csv.writerow(self.columns.names)
         except OSError as error:
             raise InputError(

@@ -48,6 +48,14 @@ def test_backup_and_restore(tmp_path: Path):
         with connect(second) as database:
             assert migrate(database) == []
             assert content(database) == before
+        running = second.status()
+        with pytest.raises(ServerError, match="failed"):
+            admin.restore(second, nonsense, replace=True)
+        again = second.status()
+        assert (again.running, again.address) == (True, running.address), "it runs again, as it did"
+        admin.restore(second, file, replace=True)
+        with connect(second) as database:
+            assert content(database) == before
     finally:
         first.stop()
         second.stop()

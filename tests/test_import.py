@@ -27,6 +27,7 @@ from atlas.cli import app
 from atlas.server import Address
 from ingest.imported import ImportSettings, Summary, import_files
 from schema import ledger
+from schema.check import check
 from schema.circuits import circuit_ids, read_circuit
 from schema.content import content
 from schema.database import Database
@@ -34,6 +35,8 @@ from schema.errors import FileError, InputError
 from schema.formats.graph import Given, read_graph
 from schema.graph_json import cantor, to_json
 from schema.load import load_circuit
+from schema.records import Model, TranscoderSet
+from schema.settled import settle_model
 
 
 def run(database: Database, *paths: Path, given: Given = Given(), **more: Any) -> Summary:  # noqa: B008
@@ -109,6 +112,67 @@ def test_the_model_that_one_file_names_is_that_of_all(database: Database, tmp_pa
     assert counts(run(database, tmp_path)) == (2, 0, 0)
     rows = database.read("MATCH (t:TranscoderSet)-[:FOR]->(m) RETURN t.id AS t, m.name AS m")
     assert [(row["t"], row["m"]) for row in rows] == [("org/clt@0123456789ab", "model")]
+
+
+def models(database: Database) -> list[tuple[str, str]]:
+    """(set, model) of all sets, every model and no other."""
+    rows = database.read("MATCH (t:TranscoderSet)-[:FOR]->(m) RETURN t.id AS t, m.id AS m ORDER BY t, m")
+    found = [(row["t"], row["m"]) for row in rows]
+    named = {row["m"] for row in database.read("MATCH (m:Model) RETURN m.id AS m")}
+    assert named == {model for _, model in found}
+    assert list(check(database)) == []
+    return found
+
+
+SET = "org/clt@0123456789ab"
+
+
+def test_a_later_file_names_the_model(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(encode(circuit_tracer()))
+    other = circuit_tracer()
+    other["links"][0]["weight"] = 7.0
+    (tmp_path / "z.json").write_bytes(encode(other))
+    save_pt(tmp_path / "b.pt", pt_values() | {"scan": "org/clt@0123456789abcdef"})
+    assert counts(run(database, tmp_path)) == (3, 0, 0)
+    assert models(database) == [(SET, "model")]
+
+
+def test_a_person_names_the_model(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(encode(circuit_tracer()))
+    run(database, path)
+    assert models(database) == [(SET, "model of org/clt")]
+    for name in ("gemma", "gemma-2-2b"):
+        assert counts(run(database, path, given=Given(model=name))) == (0, 1, 0)
+        assert models(database) == [(SET, name)]
+    run(database, path)
+    assert models(database) == [(SET, "gemma-2-2b")]
+
+
+def test_what_a_model_says_itself_is_not_changed_by_files(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(encode(circuit_tracer()))
+    run(database, path)
+    own = Model("gemma-2-2b", "c0ffee", "Gemma2ForCausalLM", 26, 2304, 256000)
+    transcoders = TranscoderSet("org/clt", "0123456789ab", "clt", "relu", "in", "out", 9, own.id)
+    assert settle_model(database, transcoders, own) == own
+    assert models(database) == [(SET, "gemma-2-2b@c0ffee")]
+    facts = database.read("MATCH (t:TranscoderSet) RETURN properties(t) AS said")[0]["said"]
+    assert facts == {
+        "id": SET,
+        "name": "org/clt",
+        "revision": facts["revision"],
+        "kind": "clt",
+        "activation": "relu",
+        "input_hook": "in",
+        "output_hook": "out",
+        "n_features": 9,
+    }
+    summary = run(database, path, given=Given(model="another"))
+    assert models(database) == [(SET, "gemma-2-2b@c0ffee")]
+    assert summary.notes == {
+        str(path): [f"--model is left out: the transcoders {SET} are known to be of gemma-2-2b@c0ffee"]
+    }
 
 
 def test_what_was_drawn_since_is_added(database: Database, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Graph files of every tool, read: whole circuits, and what is refused with key and reason. No database."""
 
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,15 @@ def test_neuronpedia_with_a_subgraph() -> None:
         ),
     )
     assert found.notes == ("1 members of supernode 'words' are no features of the graph",)
+
+
+def test_lists_as_text_and_a_mark_of_byte_order_do_not_matter() -> None:
+    graph = neuronpedia()
+    wanted = read_graph(encode(graph), "hi.json")
+    view = graph["qParams"]
+    view |= {"pinnedIds": ",".join(view["pinnedIds"])}
+    view |= {name: json.dumps(view[name]) for name in ("supernodes", "clerps")}
+    assert read_graph(b"\xef\xbb\xbf" + encode(graph), "hi.json") == wanted
 
 
 def test_what_is_drawn_in_a_graph_does_not_make_it_another() -> None:
@@ -361,7 +371,16 @@ def test_duplicates_are_refused() -> None:
     [
         (b"", "truncated"),
         (encode(circuit_tracer())[:-20], "truncated"),
-        (encode(circuit_tracer()).replace(b"0.125", b"NaN"), "invalid"),
+        (
+            encode(circuit_tracer()).replace(b"0.125", b"NaN"),
+            r"links\[3\]\.weight: is nan, which is no number",
+        ),
+        (
+            encode(circuit_tracer()).replace(b"0.75", b"-Infinity"),
+            r"nodes\[2\]\.influence: is -inf, which is no number",
+        ),
+        (encode(circuit_tracer()).replace(b"0.75", b"NaN")[:-9], "byte .*: JSON is malformed"),
+        (encode(circuit_tracer() | {"nodes": [], "links": []}), "nodes: is empty"),
         (encode(circuit_tracer()).replace(b"0.125", b"1e999"), "out of range"),
         (b'{"else": ' + b"[" * 10**6, "nested too deeply"),
         (b'{"else": ' + b'{"a":' * 10**6, "nested too deeply"),

@@ -154,7 +154,7 @@ def read_or_refuse(data: bytes, name: str) -> Circuit | None:
     except FileError as error:
         problem = error
     except InputError as error:  # from check, which the loader turns to one with the file's name
-        problem = FileError(name, "the graph", error.what)
+        problem = FileError(name, "the graph", error.what, next_step=error.next_step)
     else:
         return circuit
     assert isinstance(problem, FileError)

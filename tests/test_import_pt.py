@@ -1,5 +1,6 @@
 """circuit-tracer's `.pt` graphs: read without running them, pruned as our own graphs are. No database."""
 
+import gzip
 import os
 import pickle
 import zipfile
@@ -14,6 +15,7 @@ from graph_files import Graph, LogitTarget, encode, pt_values, save_pt
 from ingest.unpruned import read_circuit
 from schema.errors import FileError
 from schema.formats.circuit_tracer_pt import read_pt
+from schema.formats.files import Kind, find, read
 from schema.formats.graph import Given, read_graph
 from schema.formats.pickled import Record, _Storage, _tensor, read_torch_file
 from schema.graph_json import to_json
@@ -235,13 +237,19 @@ def test_a_tensor_cannot_reach_beyond_its_storage(
         ("input_string", 5, "is no text"),
         ("cfg", None, "is no number of layers"),
         ("scan", None, "is empty"),
+        ("scan", ["org/clt", 3], "scan: is no list of names"),
+        ("vocab_size", torch.zeros(4), None),
+        ("input_string", "\ud800", "data.pkl: does not hold together"),
     ],
 )
 def test_a_graph_that_does_not_hold_together_is_refused(
-    tmp_path: Path, key: str, value: Any, reason: str
+    tmp_path: Path, key: str, value: Any, reason: str | None
 ) -> None:
     path = tmp_path / "bad.pt"
     save_pt(path, pt_values() | {key: value})
+    if reason is None:  # the configuration says it too
+        assert read_pt(str(path)).vocab_size == 50
+        return
     with pytest.raises(FileError, match=reason):
         read_circuit(path)
 
@@ -269,3 +277,60 @@ def test_records_hold_what_they_were_saved_with(tmp_path: Path) -> None:
     save_pt(path, {"targets": [LogitTarget("a", 1)]})
     found = read_torch_file(str(path))["targets"][0]
     assert found == Record("circuit_tracer.attribution.targets LogitTarget", ("a", 1))
+
+
+def packed(source: Path, target: Path) -> bytes:
+    """The same file with its parts compressed, as other zip tools write it."""
+    with (
+        zipfile.ZipFile(source) as one,
+        zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as other,
+    ):
+        for name in one.namelist():
+            other.writestr(name, one.read(name))
+    return target.read_bytes()
+
+
+def test_damaged_compressed_files_are_refused(tmp_path: Path, graph: Path) -> None:
+    path = tmp_path / "packed.pt"
+    data = packed(graph, path)
+    assert read_pt(str(path)).token_ids == read_pt(str(graph)).token_ids
+    rng = np.random.default_rng(1)
+    refused = 0
+    for _ in range(200):
+        damaged = bytearray(data)
+        for place in rng.integers(len(damaged), size=3):
+            damaged[place] = int(rng.integers(256))
+        path.write_bytes(bytes(damaged))
+        try:
+            read_pt(str(path))
+        except FileError:
+            refused += 1
+    assert refused >= 100
+
+
+def test_a_file_with_a_password_is_refused(tmp_path: Path, graph: Path) -> None:
+    data = bytearray(graph.read_bytes())
+    data[data.find(b"PK\x01\x02") + 8] |= 1  # the flag in the list of contents
+    path = tmp_path / "locked.pt"
+    path.write_bytes(bytes(data))
+    with pytest.raises(FileError, match=r"the file: is no file of torch\.save: .* is encrypted"):
+        read_pt(str(path))
+
+
+def test_a_small_file_that_unpacks_to_very_much_is_refused(tmp_path: Path, graph: Path) -> None:
+    path = tmp_path / "bomb.pt"
+    packed(graph, path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("x/data/9", "w") as file:
+        for _ in range(1024):
+            file.write(bytes(1 << 20))
+    assert path.stat().st_size < 2 << 20
+    with pytest.raises(FileError, match="the file: unpacks to more than 1024 MB"):
+        read_pt(str(path))
+
+
+def test_gzip_does_not_matter(tmp_path: Path, graph: Path) -> None:
+    path = tmp_path / "graph.pt.gz"
+    path.write_bytes(gzip.compress(graph.read_bytes()))
+    (found,) = find([path])
+    assert (found.path, found.kind) == (path, Kind.PT)
+    assert read_circuit(path, data=read(path)) == read_circuit(graph)

@@ -3,15 +3,20 @@
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import free_port
+from graph_files import circuit_tracer, encode, pt_values, save_pt
 from oracle import RUN, synthetic_circuits
+from rich.console import Console
 
 from atlas import admin
 from atlas.server import LocalServer
+from ingest.bulk import finish, write_tables
+from ingest.imported import ImportSettings, import_files
 from schema.bulk import BulkWriter
 from schema.bulk_table import drives_of
 from schema.check import check
@@ -70,6 +75,26 @@ def test_a_bulk_import_holds_what_loading_holds(database: Database, home: LocalS
             assert ours[2] == pytest.approx(theirs[2], rel=1e-12)
         for kind, rows in ordinary.items():
             assert bulk[kind] == rows, kind
+        assert list(check(imported)) == []
+
+
+def test_a_model_that_a_later_file_names_is_the_same_in_bulk(
+    database: Database, home: LocalServer, tmp_path: Path
+):
+    folder = tmp_path / "graphs"
+    folder.mkdir()
+    (folder / "a.json").write_bytes(encode(circuit_tracer()))
+    save_pt(folder / "b.pt", pt_values() | {"scan": "org/clt@0123456789abcdef"})
+    settings, quiet = ImportSettings((folder,)), Console(file=StringIO())
+    assert import_files(database, settings, console=quiet).loaded == 2
+    tables = write_tables(settings, tmp_path / "tables", console=quiet)
+    admin.import_tables(home, tables.writer.finish(), heap_mb=512)
+    with connect(home) as imported:
+        migrate(imported)
+        finish(imported, tables)
+        ordinary, bulk = content(database), content(imported)
+        assert [properties["id"] for _, properties in bulk["Model"]] == ["model"]
+        assert bulk == ordinary
         assert list(check(imported)) == []
 
 

@@ -62,6 +62,11 @@ PLANTED = [
         "CREATE (:Feature {id: 'alone'})-[:IN]->(:TranscoderSet {id: 'other'})-[:FOR]->(:Model {id: 'm'})",
         "orphan",
     ),
+    (
+        "MATCH (f:Feature {id: 'alone'}) CREATE (f)<-[:LABELS]-(:Label {id: 'its'}), "
+        "(f)<-[:EXAMPLE_OF]-(:Example {id: 'its'}), (:Example {id: 'alone'})",
+        "orphan",
+    ),
     ("CREATE (:Prompt {id: 'alone'}), (:Family {name: 'alone'}), (:Tag {name: 'alone'})", "orphan"),
     ("CREATE (:Label {id: 'alone'}), (:Concept {label: 'alone'}), (:Supernode {id: 'alone'})", "orphan"),
     ("CREATE (:Entry {id: 'alone', outcome: 'loaded'})", "orphan"),
@@ -73,11 +78,13 @@ def test_planted_faults_are_named_and_mended(loaded: Database):
         loaded.write(fault)
     found = list(check(loaded))
     assert {each.kind for each in found} == {kind for _, kind in PLANTED}
-    assert sum(each.kind == "orphan" for each in found) == 9
+    assert sum(each.kind == "orphan" for each in found) == 10
     assert "DRIVES" in "".join(each.sentence() for each in found)
     mended = list(check(loaded, repair=True))
     assert {each.kind for each in mended} == {kind for _, kind in PLANTED}
     assert all(each.mended for each in mended)
+    # The label and the example of the feature are orphans only once it is gone.
+    assert sum(each.kind == "orphan" for each in mended) == 12
     assert list(check(loaded)) == []
 
 
@@ -97,19 +104,49 @@ def test_broken_circuits_are_named(loaded: Database):
     assert all("load it again" in each.what for each in found)
 
 
+DOUBLED = "2 nodes have it; keep one: `DETACH DELETE` the others in the console, then `atlas check --repair`"
+
+
+def _first_feature(database: Database) -> str:
+    first: str = database.read("MATCH (f:Feature) RETURN min(f.id) AS id")[0]["id"]
+    return first
+
+
 def test_missing_indexes_and_doubled_keys_are_named(loaded: Database, schema_back: Database):
     loaded.write("DROP CONSTRAINT tag_name")
     loaded.write("DROP INDEX feature_layer_index_range")
     loaded.write("DROP INDEX drives_pair_range")
     loaded.write("MATCH (p:Prompt) WITH p LIMIT 1 CREATE (p)-[:TAGGED]->(:Tag {name: 'easy'})")
     assert list(check(loaded)) == [
-        Finding("doubled key", "Tag easy", "2 nodes have it"),
+        Finding("doubled key", "Tag easy", DOUBLED),
         Finding("missing index", "Feature(layer, index)", "there is none"),
         Finding("missing constraint", "Tag.name", "not unique by constraint"),
         Finding("missing index", "DRIVES(pair)", "there is none"),
     ]
+    loaded.write("MATCH (f:Feature) WITH f ORDER BY f.id LIMIT 1 SET f.n_circuits = 77")
+    mended = [(each.kind, each.where, each.mended) for each in check(loaded, repair=True)]
+    assert mended == [
+        ("doubled key", "Tag easy", False),
+        ("missing index", "Feature(layer, index)", True),
+        ("missing constraint", "Tag.name", False),
+        ("missing index", "DRIVES(pair)", True),
+        ("Feature.n_circuits", _first_feature(loaded), True),
+    ]
+    assert list(check(loaded)) == [
+        Finding("doubled key", "Tag easy", DOUBLED),
+        Finding("missing constraint", "Tag.name", "not unique by constraint"),
+    ]
     loaded.write("MATCH (g:Tag {name: 'easy'}) WITH g ORDER BY elementId(g) DESC LIMIT 1 DETACH DELETE g")
     assert all(each.mended for each in check(loaded, repair=True))
+    assert list(check(loaded)) == []
+
+
+def test_a_key_that_only_orphans_double_is_mended(loaded: Database, schema_back: Database):
+    loaded.write("DROP CONSTRAINT tag_name")
+    loaded.write("CREATE (:Tag {name: 'easy'}), (:Tag {name: 'lost'}), (:Tag {name: 'lost'})")
+    *orphans, last = [(each.kind, each.where, each.mended) for each in check(loaded, repair=True)]
+    assert sorted(orphans) == [("orphan", "easy", True), ("orphan", "lost", True), ("orphan", "lost", True)]
+    assert last == ("missing constraint", "Tag.name", True)
     assert list(check(loaded)) == []
 
 

@@ -40,9 +40,9 @@ class UnprunedGraph:
     dtype: str | None
 
 
-def read_pt(path: str) -> UnprunedGraph:
-    """Raises FileError; nothing in the file is run."""
-    values = read_torch_file(path)
+def read_pt(path: str, data: bytes | None = None) -> UnprunedGraph:
+    """data: the file's content, when it has been read already. Raises FileError; nothing in it is run."""
+    values = read_torch_file(path, data)
     if not isinstance(values, dict):
         raise FileError(path, "the file", "is no graph of circuit-tracer", next_step="leave it out")
     adjacency = _array(path, values, "adjacency_matrix", 2, "f").astype(np.float32)
@@ -78,7 +78,6 @@ def read_pt(path: str) -> UnprunedGraph:
         good = all(active[:, i].min() >= 0 and active[:, i].max() < limits[i] for i in range(3))
         need("active_features", good, "has a layer, position or index out of range")
         need("selected_features", len(np.unique(selected)) == len(selected), "names a feature twice")
-    scan = values.get("scan")
     name = facts.get("model_name")
     dtype = facts.get("dtype")
     # The engine takes features in the order of layer, position and index.
@@ -98,7 +97,7 @@ def read_pt(path: str) -> UnprunedGraph:
         probabilities=probabilities,
         n_layers=n_layers,
         vocab_size=vocab_size,
-        scan="+".join(scan) if isinstance(scan, list) else scan if isinstance(scan, str) else "",
+        scan=_scan(path, values.get("scan")),
         model_name=name if isinstance(name, str) and name else None,
         architecture=_text(facts.get("original_architecture")),
         d_model=facts["d_model"] if isinstance(facts.get("d_model"), int) else None,
@@ -123,7 +122,8 @@ def _number(path: str, facts: dict[str, Any], key: str) -> int:
 
 
 def _vocabulary(path: str, values: dict[str, Any], facts: dict[str, Any]) -> int:
-    value = values.get("vocab_size") or facts.get("d_vocab")
+    value = values.get("vocab_size")
+    value = value if isinstance(value, int) and value > 0 else facts.get("d_vocab")
     if not isinstance(value, int) or value <= 0:
         raise FileError(path, "vocab_size", "is no size of a vocabulary", next_step="write the graph again")
     return value
@@ -141,6 +141,15 @@ def _logits(path: str, value: Any, vocab_size: int) -> tuple[tuple[str | None, i
             raise FileError(path, f"logit_targets[{place}]", "is no target", next_step="write it again")
         found.append((pair[0] or None, pair[1] if 0 <= pair[1] < vocab_size else None))
     return tuple(found)
+
+
+def _scan(path: str, value: Any) -> str:
+    """The transcoders' name, or names; empty when the file has none."""
+    if isinstance(value, list):
+        if not all(isinstance(item, str) for item in value):
+            raise FileError(path, "scan", "is no list of names", next_step="write the graph again")
+        return "+".join(value)
+    return value if isinstance(value, str) else ""
 
 
 def _text(value: Any) -> str | None:

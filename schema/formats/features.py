@@ -22,6 +22,10 @@ from schema.records import Example, FeatureNotes
 INDEX = "index.json.gz"
 RECORD_LIMIT = 64 << 20
 """Bytes of one feature, unpacked."""
+INDEX_LIMIT = 1 << 30
+"""Bytes of an index, unpacked."""
+AGAIN = "write or download it again"
+LEAVE_OUT = "leave the folder out"
 EXAMPLES = 20
 """Examples kept of a feature, the strongest first."""
 _NAME = re.compile(r"(\d{1,18})\.json(?:\.gz)?", re.ASCII)
@@ -76,9 +80,14 @@ def from_index(folder: Path, wanted: Iterable[Wanted]) -> Iterator[FeatureNotes 
     """
     path = folder / INDEX
     try:
-        data = gzip.decompress(path.read_bytes())
+        with gzip.open(path) as file:
+            data = file.read(INDEX_LIMIT + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise FileError(str(path), "the file", f"cannot be unpacked: {error}") from error
+        raise FileError(str(path), "the file", f"cannot be unpacked: {error}", next_step=AGAIN) from error
+    if len(data) > INDEX_LIMIT:
+        raise FileError(
+            str(path), "the file", f"unpacks to more than {INDEX_LIMIT >> 20} MB", next_step=LEAVE_OUT
+        )
     found = parse(_INDEX, data, str(path))
     layers = found if isinstance(found, dict) else {str(i): each for i, each in enumerate(found)}
     for layer, index in wanted:
@@ -86,7 +95,7 @@ def from_index(folder: Path, wanted: Iterable[Wanted]) -> Iterator[FeatureNotes 
         if entry is None or not 0 <= index < len(entry.offsets) - 1:
             continue
         if Path(entry.filename).name != entry.filename:
-            raise FileError(str(path), f"[{layer}].filename", "is no plain file name")
+            raise FileError(str(path), f"[{layer}].filename", "is no plain file name", next_step=LEAVE_OUT)
         start, stop = entry.offsets[index : index + 2]
         if stop <= start:
             continue  # a feature without a record
@@ -98,7 +107,7 @@ def from_index(folder: Path, wanted: Iterable[Wanted]) -> Iterator[FeatureNotes 
             size = int.from_bytes(record[:4], "little")
             yield _notes(_inflate(record[4 : 4 + size], name), layer, index, name)
         except (OSError, ValueError, OverflowError) as error:
-            yield FileError(name, "the record", f"cannot be read: {error}")
+            yield FileError(name, "the record", f"cannot be read: {error}", next_step=AGAIN)
         except FileError as error:
             yield error
 
@@ -121,9 +130,9 @@ def _inflate(data: bytes, name: str) -> bytes:
     try:
         whole = unpacker.decompress(data, RECORD_LIMIT)
     except zlib.error as error:
-        raise FileError(name, "the record", f"is no zlib data: {error}") from error
+        raise FileError(name, "the record", f"is no zlib data: {error}", next_step=AGAIN) from error
     if not unpacker.eof:
-        raise FileError(name, "the record", "ends too early, or is too large")
+        raise FileError(name, "the record", "ends too early, or is too large", next_step=AGAIN)
     return whole
 
 
@@ -134,7 +143,9 @@ def _notes(data: bytes, layer: int, index: int, name: str) -> FeatureNotes:
         for number, each in enumerate(quantile.examples):
             if len(each.tokens) != len(each.tokens_acts_list):
                 key = f"examples_quantiles[{place}].examples[{number}]"
-                raise FileError(name, key, "has more activations than tokens, or fewer")
+                raise FileError(
+                    name, key, "has more activations than tokens, or fewer", next_step="write the file again"
+                )
             examples.append(Example(tuple(each.tokens), tuple(each.tokens_acts_list)))
     examples = list(dict.fromkeys(examples))
     examples.sort(key=lambda example: -max(example.activations, default=0.0))

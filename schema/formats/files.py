@@ -12,6 +12,7 @@ from schema.formats.features import INDEX
 
 SIZE_LIMIT = 1 << 30
 """Bytes of one file, unpacked; a graph of 2 000 nodes and 300 000 links has 50 MB."""
+SMALLER = "write the graph with fewer nodes, or a lower threshold"
 _LISTS = ("graph-metadata.json",)
 """Files that lie among graphs and are none."""
 
@@ -61,7 +62,7 @@ def read(path: Path) -> bytes:
     """The file's bytes, unpacked when it is gzip. Raises FileError."""
     try:
         if path.stat().st_size > SIZE_LIMIT:
-            raise FileError(str(path), "the file", f"has more than {SIZE_LIMIT >> 20} MB")
+            raise FileError(str(path), "the file", f"has more than {SIZE_LIMIT >> 20} MB", next_step=SMALLER)
         data = path.read_bytes()
         if data[:2] != b"\x1f\x8b":
             return data
@@ -72,7 +73,9 @@ def read(path: Path) -> bytes:
             str(path), "the file", f"cannot be read: {error}", next_step="write or download it again"
         ) from error
     if len(data) > SIZE_LIMIT:
-        raise FileError(str(path), "the file", f"unpacks to more than {SIZE_LIMIT >> 20} MB")
+        raise FileError(
+            str(path), "the file", f"unpacks to more than {SIZE_LIMIT >> 20} MB", next_step=SMALLER
+        )
     return data
 
 
@@ -96,4 +99,4 @@ def _kind(path: Path) -> Kind | None:
         return None
     if name.endswith((".json", ".json.gz")):
         return Kind.JSON
-    return Kind.PT if name.endswith(".pt") else None
+    return Kind.PT if name.endswith((".pt", ".pt.gz")) else None

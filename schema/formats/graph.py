@@ -60,6 +60,8 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
     """The circuit of a graph JSON file. file: its name in messages. Raises FileError."""
     raw = decode(data, file)
     variant = next(each for each in VARIANTS if each.applies(raw))
+    if not raw.nodes:
+        raise FileError(file, "nodes", "is empty", next_step="leave the file out")
     nodes = _nodes(raw, variant, file)
     places = _places(raw, nodes, file)
     edges = _edges(raw, places, nodes, file)

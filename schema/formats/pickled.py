@@ -9,6 +9,7 @@ other name is refused before anything else of the file is looked at.
 import io
 import pickletools
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +18,8 @@ import numpy as np
 
 from schema.errors import FileError
 
-SIZE_LIMIT = 16 << 30
-"""Bytes of one storage."""
+SIZE_LIMIT = 1 << 30
+"""Bytes of the whole file, unpacked: a small file can claim to hold terabytes."""
 PROGRAM_LIMIT = 64 << 20
 """Bytes of the pickle itself, which holds no numbers of tensors."""
 
@@ -88,14 +89,22 @@ class _Storage:
         return values
 
 
-def read_torch_file(path: str) -> Any:
+def read_torch_file(path: str, data: bytes | None = None) -> Any:
     """What `torch.save` wrote to the file: lists, dicts, numbers, texts, arrays and `Record`.
 
-    Raises FileError, for any file that would need more than that.
+    data: its content, when it has been read already. Raises FileError, for any file that would need more
+    than that.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path if data is None else io.BytesIO(data)) as archive:
             names = archive.namelist()
+            if sum(each.file_size for each in archive.infolist()) > SIZE_LIMIT:
+                raise FileError(
+                    path,
+                    "the file",
+                    f"unpacks to more than {SIZE_LIMIT >> 20} MB",
+                    next_step="write the graph with fewer features",
+                )
             program = next((name for name in names if name.endswith("/data.pkl")), None)
             if program is None:
                 raise FileError(
@@ -110,18 +119,26 @@ def read_torch_file(path: str) -> Any:
 
             def storage(key: str, kind: str) -> _Storage:
                 name = f"{root}data/{key}"
-                if name not in names or archive.getinfo(name).file_size > SIZE_LIMIT:
-                    raise FileError(path, name, "is not there, or too large", next_step="save it again")
+                if name not in names:
+                    raise FileError(path, name, "is not there", next_step="save it again")
                 return _Storage(kind, lambda: archive.read(name))
 
             return _Machine(path, storage).run(archive.read(program))
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
-        raise FileError(path, "the file", f"is no file of torch.save: {error}") from error
+    except RecursionError as error:
+        raise FileError(path, "data.pkl", "is nested too deeply", next_step="leave the file out") from error
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
+        # RuntimeError: what is packed in a way, or with a password, that zipfile does not know.
+        raise FileError(
+            path,
+            "the file",
+            f"is no file of torch.save: {error}",
+            next_step="write or download it again; files from before PyTorch 1.6 have to be saved anew",
+        ) from error
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
         # Whatever a damaged program does to the stack.
-        raise FileError(path, "data.pkl", f"does not hold together: {error}") from error
-    except RecursionError as error:
-        raise FileError(path, "data.pkl", "is nested too deeply") from error
+        raise FileError(
+            path, "data.pkl", f"does not hold together: {error}", next_step="write or download the file again"
+        ) from error
 
 
 class _Machine:
@@ -139,6 +156,8 @@ class _Machine:
             if opcode.name == "STOP":
                 return self.stack[-1]
             if opcode.name in _VALUES:
+                if isinstance(argument, str):
+                    argument.encode()  # half a character, which a pickle can hold and nothing else
                 self.stack.append(argument)
             elif opcode.name in _CONSTANTS:
                 self.stack.append(_CONSTANTS[opcode.name]())

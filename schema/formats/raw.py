@@ -3,6 +3,9 @@
 Keys that are not here are ignored, whatever they hold.
 """
 
+import codecs
+import json
+import math
 import re
 from typing import Any
 
@@ -69,7 +72,7 @@ class RawView(msgspec.Struct, gc=False):
     """`qParams`."""
 
     pinnedIds: list[str] | str | None = None
-    supernodes: list[list[str]] | None = None
+    supernodes: list[list[str]] | str | None = None
     clerps: list[list[str]] | str | None = None
 
 
@@ -87,10 +90,36 @@ _DECODER = msgspec.json.Decoder(RawGraph)
 
 def decode(data: bytes, file: str) -> RawGraph:
     """The parsed file. Raises FileError."""
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
         return parse(_DECODER, data, file)
     except FileError as error:
-        raise _numbered(error, data) from error
+        raise _not_finite(error, data) or _numbered(error, data) from error
+
+
+def _not_finite(error: FileError, data: bytes) -> FileError | None:
+    """JSON has no NaN and no infinity, but Python writes them: where the first one is."""
+    if not error.key.startswith("byte ") or (b"NaN" not in data and b"Infinity" not in data):
+        return None
+    try:
+        whole = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    todo: list[tuple[str, Any]] = [("", whole)]
+    while todo:
+        key, value = todo.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            return FileError(
+                error.file,
+                key,
+                f"is {value}, which is no number of JSON",
+                next_step="mend the value, or leave the file out",
+            )
+        if isinstance(value, dict):
+            todo += [(f"{key}.{name}" if key else str(name), each) for name, each in reversed(value.items())]
+        elif isinstance(value, list):
+            todo += [(f"{key}[{place}]", value[place]) for place in reversed(range(len(value)))]
+    return None
 
 
 class _Loose(msgspec.Struct):

@@ -46,7 +46,7 @@ def view(graph: RawGraph, nodes: list[Node], places: dict[str, int], variant: Va
     if missing := sum(name not in names for name in pins):
         notes.append(f"{missing} pinned nodes are not in the graph")
     groups: list[Supernode] = []
-    for number, parts in enumerate((query.supernodes or []) if query is not None else []):
+    for number, parts in enumerate(_lists(query.supernodes) if query is not None else []):
         if not parts:
             continue
         label, members = parts[0], [names[name] for name in parts[1:] if name in names]
@@ -82,7 +82,7 @@ def _labels(
     for raw, node in zip(graph.nodes, nodes, strict=True):
         add(node, raw.clerp)
     if graph.qParams is not None:
-        for pair in _pairs(graph.qParams.clerps):
+        for pair in _lists(graph.qParams.clerps):
             if len(pair) == 2 and pair[0] in names:
                 add(nodes[names[pair[0]]], pair[1])
     return tuple(found)
@@ -95,8 +95,8 @@ def _strings(value: list[str] | str | None) -> list[str]:
     return value or []
 
 
-def _pairs(value: list[list[str]] | str | None) -> list[list[str]]:
-    """Addresses hold pairs as JSON in text."""
+def _lists(value: list[list[str]] | str | None) -> list[list[str]]:
+    """Addresses hold lists of lists as JSON in text."""
     if not isinstance(value, str):
         return value or []
     try:
