@@ -15,33 +15,53 @@
 :param limit => 20;
 
 MATCH (t:TranscoderSet)
-WITH t, COUNT { (t)<-[:BY]-() } AS n_considered
-MATCH (f:Feature)-[:IN]->(t)
-WITH f, n_considered, COUNT { (f)<-[:USES]-() } AS n_circuits
-WHERE n_circuits >= $min_circuits
-WITH f, n_considered, n_circuits, toFloat(n_circuits) / n_considered AS frequency
-WHERE $dense IS NULL OR $dense = (frequency > $dense_above)
-CALL (f) {
-  WITH f WHERE $by = "influence"
-  MATCH (f)<-[u:USES]-()
-  RETURN sum(u.influence) AS influence
+WITH t, COUNT { (t)<-[:BY]-() } AS n_considered,
+     reduce(n = 0, each IN COLLECT { MATCH (t)-[v:COVERS]->() RETURN v.n_circuits } | n + each) AS n_covered
+// Influence summed over families is there already; circuits of no family are in none of these sums.
+WITH t, n_considered, n_considered = n_covered AS in_families
+CALL (t, in_families) {
+  WITH * WHERE $by = "frequency"
+  MATCH (f:Feature)-[:IN]->(t)
+  RETURN f, toFloat(f.n_circuits) AS size
+UNION ALL
+  WITH * WHERE $by = "degree"
+  MATCH (f:Feature)-[:IN]->(t)
+  RETURN f, toFloat(COUNT { (f)-[:DRIVES]->() } + COUNT { (f)<-[:DRIVES]-() }) AS size
+UNION ALL
+  WITH * WHERE $by = "influence" AND in_families
+  MATCH (t)<-[:IN]-(f:Feature)-[i:FOUND_IN]->(:Family)
+  WITH f, sum(i.influence) AS size
+  RETURN f, size
+UNION ALL
+  WITH * WHERE $by = "influence" AND NOT in_families
+  MATCH (t)<-[:IN]-(f:Feature)<-[u:USES]-(:Circuit)
+  WITH f, sum(u.influence) AS size
+  RETURN f, size
 }
-WITH f, n_considered, n_circuits, frequency, influence
-ORDER BY CASE $by
-           WHEN "frequency" THEN -frequency
-           WHEN "influence" THEN -influence
-           WHEN "degree" THEN -toFloat(COUNT { (f)-[:DRIVES]->() } + COUNT { (f)<-[:DRIVES]-() })
-         END, n_circuits DESC, f.id
-WITH collect([f, n_circuits, n_considered, frequency]) AS found
+WITH f, size, n_considered, in_families, f.n_circuits AS n_circuits
+WHERE n_circuits >= $min_circuits
+  AND ($dense IS NULL OR $dense = (toFloat(n_circuits) / n_considered > $dense_above))
+WITH f, n_circuits, n_considered, in_families,
+     CASE $by WHEN "frequency" THEN size / n_considered ELSE size END AS size
+ORDER BY size DESC, n_circuits DESC, f.id
+WITH collect([f, n_circuits, n_considered, in_families]) AS found
 CALL (found) {
   UNWIND found[$skip .. $skip + $limit] AS row
-  WITH row, row[0] AS f
+  WITH row, row[0] AS f, toFloat(row[1]) / row[2] AS frequency
+  CALL (f, row) {
+    WITH * WHERE row[3]
+    MATCH (f)-[i:FOUND_IN]->(:Family)
+    WITH f, sum(i.influence) AS influence, sum(i.n_measured) AS n_measured
+    RETURN CASE WHEN n_measured > 0 THEN influence END AS influence
+  UNION ALL
+    WITH * WHERE NOT row[3]
+    MATCH (f)<-[u:USES]-(:Circuit)
+    WITH f, sum(u.influence) AS influence, count(u.influence) AS n_measured
+    RETURN CASE WHEN n_measured > 0 THEN influence END AS influence
+  }
   RETURN collect({
-    feature: f.id, n_circuits: row[1], n_considered: row[2], frequency: row[3], dense: row[3] > $dense_above,
-    influence: CASE WHEN EXISTS { (f)<-[u:USES]-() WHERE u.influence IS NOT NULL }
-      THEN reduce(sum = 0.0, each IN COLLECT { MATCH (f)<-[u:USES]-() RETURN u.influence } | sum + coalesce(each, 0.0))
-    END,
-    drives: COUNT { (f)-[:DRIVES]->() }, driven_by: COUNT { (f)<-[:DRIVES]-() }
+    feature: f.id, n_circuits: row[1], n_considered: row[2], frequency: frequency, dense: frequency > $dense_above,
+    influence: influence, drives: COUNT { (f)-[:DRIVES]->() }, driven_by: COUNT { (f)<-[:DRIVES]-() }
   }) AS rows
 }
 RETURN size(found) AS total, rows
