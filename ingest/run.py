@@ -189,16 +189,8 @@ def attribute_one(
     heads: with what attention heads carry; qk: with the scores of these heads and positions, such as 3/1@5.
     """
     settings = IngestSettings(
-        Path(),
-        model,
-        transcoders,
-        node_threshold,
-        edge_threshold,
-        max_feature_nodes,
-        target,
-        first_token,
-        memory,
-        heads,
+        *(Path(), model, transcoders, node_threshold, edge_threshold, max_feature_nodes),
+        *(target, first_token, memory, heads),
     )
     work = Work(ReplacementModel.load(model, transcoders), settings)
     problems: list[Exception] = []
