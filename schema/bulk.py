@@ -19,7 +19,8 @@ import pyarrow as pa
 from schema.bulk_table import SEPARATOR, Table, drives_of, unwritable
 from schema.database import Database
 from schema.declare import NodeType, Property
-from schema.model import HALF, NODES, RELATIONSHIPS, half
+from schema.model import NODES, RELATIONSHIPS
+from schema.pairs import HALF, half
 from schema.records import Circuit, Run
 from schema.rows import KINDS, body, check, drives, frame
 

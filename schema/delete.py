@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from schema.database import Database, Transaction
 from schema.errors import NotFoundError
-from schema.model import HALF, half_text
+from schema.pairs import HALF, half_text
 from schema.rows import pairs
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from schema.database import Database, Transaction
 from schema.errors import DatabaseError
 from schema.ledger import Entry
-from schema.model import HALF, half_text
+from schema.pairs import HALF, half_text
 from schema.records import Circuit, Run
 from schema.rows import batches, body, check, drives, frame
 

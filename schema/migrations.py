@@ -11,7 +11,8 @@ from typing import Literal
 
 from schema.database import Database
 from schema.errors import MigrationError
-from schema.model import MIGRATION, pair_text, schema_statements
+from schema.model import MIGRATION, schema_statements
+from schema.pairs import pair_text
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Constraints, indexes, the columns of a bulk import and `docs/graph-model.md` der
 the tests compare them with what a loaded database holds. Names are what people type in the Neo4j console.
 """
 
+from schema.aggregate_model import AGGREGATE_RELATIONSHIPS
 from schema.causal_model import CAUSAL_NODES, CAUSAL_RELATIONSHIPS
 from schema.checkpoint_model import CHECKPOINT, CHECKPOINT_RELATIONSHIPS
 from schema.declare import NodeType, P, RelationshipType, Vector
@@ -335,62 +336,7 @@ RELATIONSHIPS = (
     ),
     RelationshipType("GROUPS", "Supernode", "FeatureNode", "Its members."),
     RelationshipType("MEANS", "Supernode", "Concept", "What it stands for."),
-    RelationshipType(
-        "USES",
-        "Circuit",
-        "Feature",
-        "Aggregate: a feature in a circuit, free of position.",
-        (
-            P("influence", "float?", "sum over positions; absent when no position has one"),
-            P("activation", "float?", "maximum over positions"),
-            P("positions", "list of integers", "where it is active and kept, ascending"),
-        ),
-        aggregate=True,
-    ),
-    RelationshipType(
-        "FOUND_IN",
-        "Feature",
-        "Family",
-        "Aggregate: how often circuits of a family use a feature. The denominator is `n_circuits` of COVERS.",
-        (
-            P("n_circuits", "integer", "circuits of the family that use it"),
-            P("n_measured", "integer", "of these, circuits in which its influence is known"),
-            P("influence", "float", "its influence summed over these"),
-        ),
-        aggregate=True,
-    ),
-    RelationshipType(
-        "COVERS",
-        "TranscoderSet",
-        "Family",
-        "Aggregate: circuits of a family that were made with a set.",
-        (P("n_circuits", "integer", "how many"),),
-        aggregate=True,
-    ),
-    RelationshipType(
-        "DRIVES",
-        "Feature",
-        "Feature",
-        "Aggregate over circuits: the effect of one feature on another, in each circuit summed over "
-        "positions. Circuits without the effect do not count as zero.",
-        (
-            P("n_circuits", "integer", "circuits that have the effect"),
-            P("n_positive", "integer", "of these, circuits where it is above 0"),
-            P("n_negative", "integer", "of these, circuits where it is below 0"),
-            P("mean", "float", "over these circuits"),
-            P("m2", "float", "sum of squared deviations from the mean, from which the next load goes on"),
-            P("sd", "float", "sqrt(m2 / n_circuits)"),
-            P("sign_consistency", "float", "the larger of n_positive and n_negative over n_circuits"),
-            P(
-                "pair",
-                "integer",
-                "made of layers and indices of both features; loading finds it by this, however many effects "
-                "either of them has. Other pairs can have the same",
-            ),
-        ),
-        aggregate=True,
-        indexes=(("pair",),),
-    ),
+    *AGGREGATE_RELATIONSHIPS,
     *CHECKPOINT_RELATIONSHIPS,
     *PARTITION_RELATIONSHIPS,
     *CAUSAL_RELATIONSHIPS,
@@ -402,34 +348,3 @@ RELATIONSHIPS = (
 def schema_statements() -> list[str]:
     """The Cypher that creates every constraint and index, one statement each; may run again."""
     return [statement for each in (*NODES, *RELATIONSHIPS) for statement in each.schema()]
-
-
-def pair(source: tuple[int, int], target: tuple[int, int]) -> int:
-    """The `pair` of DRIVES between two features, each given by layer and index.
-
-    31 bits of each are kept, so that features of two sets, and few others, make the same number: what is
-    found by it has to be compared with both ends.
-    """
-    return half(*source) * HALF + half(*target)
-
-
-def half(layer: int, index: int) -> int:
-    """What one feature gives to a `pair`."""
-    return (index % HALF + layer % HALF * LAYER_STEP) % HALF
-
-
-def pair_text(source: str, target: str) -> str:
-    """`pair` in Cypher, of the features that two variables hold."""
-    return f"({half_text(source)}) * {HALF} + {half_text(target)}"
-
-
-def half_text(feature: str) -> str:
-    """`half` in Cypher."""
-    return f"({feature}.index % {HALF} + {feature}.layer % {HALF} * {LAYER_STEP}) % {HALF}"
-
-
-HALF = 2**31
-"""Past the largest half of a `pair`."""
-
-LAYER_STEP = 1_000_003
-"""How far the halves of the same index in neighbouring layers lie apart."""

@@ -7,7 +7,7 @@ to write that. Both sides give rows with `key`, a list of keys, and the amounts 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from schema.model import pair_text
+from schema.pairs import pair_text
 
 
 class Amount(NamedTuple):

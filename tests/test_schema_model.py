@@ -14,8 +14,9 @@ from schema.interventions import Kept, keep_diagnosis
 from schema.jobs import Wanted, finish, request, take
 from schema.ledger import Entry
 from schema.load import load_circuit
-from schema.model import NODES, RELATIONSHIPS, pair, pair_text, schema_statements
+from schema.model import NODES, RELATIONSHIPS, schema_statements
 from schema.model_page import markdown
+from schema.pairs import pair, pair_text
 from schema.partition_model import PARTITION_RELATIONSHIPS
 from schema.supernodes import Group, rename
 from schema.supernodes import group as make_group
