@@ -143,8 +143,13 @@ _SHARE = """
 CALL () {
   MERGE (t:TranscoderSet {id: $p.set.id}) ON CREATE SET t = $p.set
   SET t.id = $p.set.id
-  MERGE (m:Model {id: $p.model.id}) ON CREATE SET m = $p.model
-  MERGE (t)-[:FOR]->(m)
+  // A set is of one model, whatever two loaders say of it at the same time.
+  WITH t, EXISTS { (t)-[:FOR]->() } AS known
+  FOREACH (new IN CASE WHEN known THEN [] ELSE [$p.model] END |
+    MERGE (m:Model {id: new.id}) ON CREATE SET m = new
+    CREATE (t)-[:FOR]->(m))
+  WITH t
+  CALL (t) { MATCH (t)-[:FOR]->(m:Model) RETURN m ORDER BY m.id LIMIT 1 }
   MERGE (r:Run {id: $p.run.id}) ON CREATE SET r = $p.run
   MERGE (p:Prompt {id: $p.prompt.id}) ON CREATE SET p = $p.prompt
   FOREACH (name IN $p.tags | MERGE (g:Tag {name: name}) MERGE (p)-[:TAGGED]->(g))

@@ -251,6 +251,16 @@ def test_features_that_make_the_same_pair_keep_their_own_effects(database: Datab
     assert list(check(database)) == []
 
 
+def test_a_set_stays_with_the_model_that_it_was_first_said_to_be_of(database: Database):
+    first, second = synthetic_circuits(2)
+    other = replace(second.model, name="another")
+    assert load_circuit(database, first, RUN)
+    assert load_circuit(database, replace(second, model=other), RUN)
+    rows = database.read("MATCH (m:Model) RETURN m.id AS id, COUNT { (m)<-[:FOR]-() } AS n")
+    assert rows == [{"id": first.model.id, "n": 1}]
+    assert list(check(database)) == []
+
+
 def test_two_loaders_at_once_load_each_circuit_once(database: Database):
     circuits = synthetic_circuits(6)
     with ThreadPoolExecutor(2) as pool:
