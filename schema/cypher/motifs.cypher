@@ -19,7 +19,7 @@
 :param limit => 20;
 
 CALL () {
-  MATCH (f:Feature)-[d:DRIVES]->(g:Feature)
+  MATCH (f)-[d:DRIVES]->(g)
   WHERE d.n_circuits >= $min_support
   WITH f, d, g
   ORDER BY d.n_circuits DESC, f.id, g.id

@@ -17,7 +17,7 @@
 CALL () {
   // Over all circuits the answer is kept up to date by every load.
   WITH $families AS families WHERE families IS NULL
-  MATCH (f:Feature)-[d:DRIVES]->(g:Feature)
+  MATCH (f)-[d:DRIVES]->(g)
   WHERE d.n_circuits >= $min_circuits AND d.sign_consistency >= $sign_consistency
   RETURN f, g, d.n_circuits AS n_circuits, d.mean AS mean, d.sd AS sd, d.sign_consistency AS sign_consistency
 UNION ALL
