@@ -274,7 +274,10 @@ SET i.n_circuits = coalesce(i.n_circuits, 0) + 1,
 _ENTRY = """
 MERGE (r:Run {id: $p.run.id}) ON CREATE SET r = $p.run
 MERGE (e:Entry {id: $p.entry.id})
+// Run again because the answer to its commit was lost, a load finds its own circuit: it stays loaded.
+WITH r, e, coalesce(e.outcome = "loaded", false) AS ours
 SET e = $p.entry
+SET e.outcome = CASE WHEN ours THEN "loaded" ELSE $p.entry.outcome END
 MERGE (r)-[:LISTS]->(e)
 WITH e
 MATCH (c:Circuit {id: $p.circuit})

@@ -38,6 +38,15 @@ def test_a_ledger_says_what_became_of_each_input(database: Database):
     assert list(check(database)) == []
 
 
+def test_a_load_that_is_run_again_stays_loaded(database: Database):
+    """As the driver does when the connection is cut between a commit and its answer."""
+    (circuit,) = synthetic_circuits(1)
+    entry = Entry("a" * 64, "graph.json")
+    assert load_circuit(database, circuit, RUN, entry)
+    assert not load_circuit(database, circuit, RUN, entry)
+    assert [(each.n_loaded, each.n_present) for each in runs(database)] == [(1, 0)]
+
+
 def test_an_input_whose_circuit_is_there_is_present(database: Database):
     circuit = synthetic_circuits(1)[0]
     assert load_circuit(database, circuit, RUN)
