@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from schema.database import Database, Transaction
 from schema.errors import NotFoundError
-from schema.pairs import HALF, half_text
+from schema.pairs import EACH_DRIVES
 from schema.rows import pairs
 
 
@@ -28,7 +28,7 @@ def delete_circuit(database: Database, circuit_id: str) -> bool:
         effects: dict[tuple[str, str], list[float]] = defaultdict(list)
         for row in transaction.run(_EFFECTS, {"id": circuit_id}):
             effects[row["source"], row["target"]].append(row["weight"])
-        drives = transaction.run(_WITHDRAW, pairs(effects))
+        drives = transaction.run(_WITHDRAW, {"p": pairs(effects)})
         families = transaction.run(_UNCOUNT, {"id": circuit_id})
         transaction.run(_DELETE, {"id": circuit_id})
         if drives:
@@ -78,15 +78,10 @@ MATCH (:Circuit {id: $id})-[:HAS]->(n:FeatureNode)-[e:ATTRIBUTES]->(m:FeatureNod
 RETURN f.id AS source, g.id AS target, e.weight AS weight
 """
 
-_WITHDRAW = """
-CALL () {
-  UNWIND $features AS id MATCH (f:Feature {id: id})
-  RETURN collect(f) AS features, collect(HALF) AS halves
-}
-UNWIND range(0, size($weights) - 1) AS i
-WITH features[$sources[i]] AS f, features[$targets[i]] AS g, $weights[i] AS w,
-     halves[$sources[i]] * PAST_HALF + halves[$targets[i]] AS pair
-MATCH ()-[d:DRIVES {pair: pair}]->() WHERE startNode(d) = f AND endNode(d) = g
+_WITHDRAW = (
+    EACH_DRIVES
+    + """
+WITH f, g, w, d WHERE d IS NOT NULL
 WITH f, g, d, w, d.n_circuits - 1 AS n, d.mean AS before,
      d.m2 + d.n_circuits * d.mean * d.mean AS size_before,
      d.n_positive - CASE WHEN w > 0 THEN 1 ELSE 0 END AS positive,
@@ -101,7 +96,8 @@ SET d.n_circuits = n, d.n_positive = positive, d.n_negative = negative, d.mean =
 FOREACH (gone IN CASE n WHEN 0 THEN [d] ELSE [] END | DELETE gone)
 WITH f, g WHERE n > 0 AND m2 + n * mean * mean < 1e-6 * size_before
 RETURN f.id AS source, g.id AS target
-""".replace("PAST_HALF", str(HALF)).replace("HALF", half_text("f"))
+"""
+)
 
 _UNCOUNT = """
 MATCH (o:Circuit {id: $id})-[:BY]->(s:TranscoderSet), (o)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family)

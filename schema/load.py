@@ -19,7 +19,7 @@ from typing import Any
 from schema.database import Database, Transaction
 from schema.errors import DatabaseError
 from schema.ledger import Entry
-from schema.pairs import HALF, half_text
+from schema.pairs import EACH_DRIVES
 from schema.records import Circuit, Run
 from schema.rows import batches, body, check, drives, frame
 
@@ -228,17 +228,10 @@ _STEPS = {
 }
 """What one message does; `schema.rows.batches` says which are needed."""
 
-# Found by number, because popular features have so many effects that walking along them takes longer than all
-# else. The set's lock keeps others from creating the same.
-_DRIVES = """
-CALL () {
-  UNWIND $p.features AS id MATCH (f:Feature {id: id})
-  RETURN collect(f) AS features, collect(HALF) AS halves
-}
-UNWIND range(0, size($p.weights) - 1) AS i
-WITH features[$p.sources[i]] AS f, features[$p.targets[i]] AS g, $p.weights[i] AS w,
-     halves[$p.sources[i]] * PAST_HALF + halves[$p.targets[i]] AS pair
-OPTIONAL MATCH ()-[d:DRIVES {pair: pair}]->() WHERE startNode(d) = f AND endNode(d) = g
+# What is not there is created without MERGE: the set's lock keeps others from creating the same.
+_DRIVES = (
+    EACH_DRIVES
+    + """
 CALL (f, g, w, pair, d) {
   WITH f, g, w, pair, d WHERE d IS NULL
   CREATE (f)-[:DRIVES {n_circuits: 1, n_positive: CASE WHEN w > 0 THEN 1 ELSE 0 END,
@@ -254,7 +247,8 @@ WITH *, d.m2 + (w - before) * (w - mean) AS m2
 SET d.n_circuits = n, d.n_positive = positive, d.n_negative = negative, d.mean = mean, d.m2 = m2,
     d.sd = sqrt(m2 / n),
     d.sign_consistency = CASE WHEN positive > negative THEN 1.0 * positive / n ELSE 1.0 * negative / n END
-""".replace("PAST_HALF", str(HALF)).replace("HALF", half_text("f"))
+"""
+)
 
 _COUNT = """
 MATCH (c:Circuit {id: $p.id})-[:BY]->(t:TranscoderSet), (c)-[:OF_PROMPT]->(p:Prompt)-[:IN_FAMILY]->(y:Family)

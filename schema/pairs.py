@@ -1,19 +1,14 @@
-"""A number for each pair of features, by which the database finds their DRIVES."""
+"""A number for each pair of features, by which the database finds their DRIVES.
+
+31 bits of each feature are kept, so that features of two sets, and few others, make the same number: what is
+found by it has to be compared with both ends.
+"""
 
 HALF = 2**31
-"""Past the largest half of a `pair`."""
+"""Past the largest half of a `pair`: it is the source's half times this, plus the target's."""
 
 LAYER_STEP = 1_000_003
 """How far the halves of the same index in neighbouring layers lie apart."""
-
-
-def pair(source: tuple[int, int], target: tuple[int, int]) -> int:
-    """The `pair` of DRIVES between two features, each given by layer and index.
-
-    31 bits of each are kept, so that features of two sets, and few others, make the same number: what is
-    found by it has to be compared with both ends.
-    """
-    return half(*source) * HALF + half(*target)
 
 
 def half(layer: int, index: int) -> int:
@@ -21,11 +16,26 @@ def half(layer: int, index: int) -> int:
     return (index % HALF + layer % HALF * LAYER_STEP) % HALF
 
 
+def half_text(feature: str) -> str:
+    """`half` in Cypher, of the feature that a variable holds."""
+    return f"({feature}.index % {HALF} + {feature}.layer % {HALF} * {LAYER_STEP}) % {HALF}"
+
+
 def pair_text(source: str, target: str) -> str:
-    """`pair` in Cypher, of the features that two variables hold."""
+    """A `pair` in Cypher."""
     return f"({half_text(source)}) * {HALF} + {half_text(target)}"
 
 
-def half_text(feature: str) -> str:
-    """`half` in Cypher."""
-    return f"({feature}.index % {HALF} + {feature}.layer % {HALF} * {LAYER_STEP}) % {HALF}"
+# Popular features have so many effects that walking along them takes longer than all else of a load.
+EACH_DRIVES = f"""
+CALL () {{
+  UNWIND $p.features AS id MATCH (f:Feature {{id: id}})
+  RETURN collect(f) AS features, collect({half_text("f")}) AS halves
+}}
+UNWIND range(0, size($p.weights) - 1) AS i
+WITH features[$p.sources[i]] AS f, features[$p.targets[i]] AS g, $p.weights[i] AS w,
+     halves[$p.sources[i]] * {HALF} + halves[$p.targets[i]] AS pair
+OPTIONAL MATCH ()-[d:DRIVES {{pair: pair}}]->() WHERE startNode(d) = f AND endNode(d) = g
+"""
+"""How Cypher begins that goes through one circuit's effects (`schema.rows.pairs`, as `p`): both features f
+and g, the weight w, their number, and the DRIVES d, null when there is none."""

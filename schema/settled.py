@@ -5,13 +5,14 @@ file, `atlas import --model` or `atlas ingest` names it later. What a set does n
 in the same way.
 """
 
+from dataclasses import asdict, fields
+
 from schema.database import Database, Transaction
 from schema.records import Model, TranscoderSet
 
 UNNAMED = "model of "
 """How names begin that readers of files give to models that are not named."""
 _SAID = ("kind", "activation", "input_hook", "output_hook", "n_features")
-_FIELDS = ("name", "revision", "architecture", "n_layers", "d_model", "vocab_size", "training_step")
 
 
 def says_more(new: Model, known: Model, *, asked: bool = False) -> bool:
@@ -38,7 +39,7 @@ def settle_model(
         rows = transaction.run(_FIND, {"id": id_})
         if not rows:
             return model
-        known = Model(*(rows[0]["model"].get(name) for name in _FIELDS))
+        known = Model(*(rows[0]["model"].get(each.name) for each in fields(Model)))
         more = {
             name: getattr(transcoders, name)
             for name in _SAID
@@ -48,8 +49,8 @@ def settle_model(
             transaction.run(_FILL, {"id": id_, "more": more})
         if not says_more(model, known, asked=asked):
             return known
-        facts = {name: getattr(model, name) for name in _FIELDS}
-        transaction.run(_MOVE, {"id": id_, "old": known.id, "model": {"id": model.id, **facts}})
+        said = {"id": model.id, **asdict(model)}
+        transaction.run(_MOVE, {"id": id_, "old": known.id, "model": said})
         transaction.run(_FORGET, {"old": known.id})
         return model
 
