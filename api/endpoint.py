@@ -139,17 +139,15 @@ class Endpoint(GraphQL[Context, None]):
         try:
             body = await self._body(receive)
         except _TooLarge:
-            response = refusal(
+            answer: Response | None = refusal(
                 413, "OVER_LIMIT", f"The request is over {self._limits.body} bytes", "split it"
             )
         except _Gone:
             return
         else:
             answer = await self._answer(scope, body, receive)
-            if answer is None:
-                return
-            response = answer
-        await response(scope, receive, send)
+        if answer is not None:
+            await answer(scope, receive, send)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._sockets >= self._limits.sockets:
