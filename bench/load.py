@@ -10,9 +10,9 @@ bare   one transaction a circuit: CREATE nodes, and edges by place in the list, 
 The naive way and the bare one keep no aggregates (USES, DRIVES, frequencies), no labels and no supernodes.
 Their nodes bear labels of their own, the naive ones with the same constraints, so all grow in one database.
 Edges are counted afterwards: all have all. --on FOLDER2 loads into a copy of FOLDER2, an ATLAS_HOME that
-`bench/bulk.py` filled and whose server is stopped: what a load costs once many circuits are there. --writers
-loads ours from so many threads. With --steps it says instead where our time goes, statement by statement.
-Circuits are made before the clock runs. FOLDER becomes an ATLAS_HOME; what was in it is lost.
+`bench/bulk.py` filled and whose server is stopped: what a load costs once many circuits are there. With
+--steps it says instead where our time goes, statement by statement. Circuits are made before the clock runs.
+FOLDER becomes an ATLAS_HOME; what was in it is lost.
 """
 
 import argparse
@@ -20,7 +20,6 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -63,7 +62,6 @@ def main() -> None:
     parser.add_argument("--shape", choices=SHAPES, default="small")
     parser.add_argument("--heap", type=int, default=3000, help="MB")
     parser.add_argument("--on", type=Path, default=None, help="load into a copy of this home")
-    parser.add_argument("--writers", type=int, default=1, help="threads that load ours")
     parser.add_argument("--steps", action="store_true", help="time our statements, and no naive way")
     asked = parser.parse_args()
     shutil.rmtree(asked.home, ignore_errors=True)
@@ -77,17 +75,14 @@ def main() -> None:
             migrate(database)
             for label in ("NaiveCircuit", "NaiveNode", "NaiveFeature"):
                 database.write(f"CREATE CONSTRAINT FOR (n:{label}) REQUIRE n.id IS UNIQUE")
-            shape = SHAPES[asked.shape]
-            if asked.steps:
-                steps(database, asked.circuits, asked.rounds, shape)
-            else:
-                measure(database, asked.circuits, asked.rounds, shape, asked.writers)
+            work = steps if asked.steps else measure
+            work(database, asked.circuits, asked.rounds, SHAPES[asked.shape])
     finally:
         LocalServer(asked.home).stop()
 
 
-def measure(database: Database, n: int, rounds: int, shape: synthetic.Shape, writers: int) -> None:
-    there = edges_there(database)
+def measure(database: Database, n: int, rounds: int, shape: synthetic.Shape) -> None:
+    there = relationships(database, "ATTRIBUTES")
     source = synthetic.circuits(n * (rounds + 1), shape, start=circuits_there(database))
     prepare(database)
     rates: dict[str, list[float]] = {"ours": [], "naive": [], "bare": []}
@@ -96,7 +91,7 @@ def measure(database: Database, n: int, rounds: int, shape: synthetic.Shape, wri
         circuits = list(islice(source, n))
         n_edges = sum(len(each.edges) for each in circuits)
         before = relationships(database)
-        ours = timed(partial(every, database, load, circuits, writers))
+        ours = timed(partial(every, database, load, circuits))
         after = relationships(database)
         naive = timed(partial(every, database, load_naive, circuits))
         bare = timed(partial(every, database, load_bare, circuits))
@@ -111,10 +106,8 @@ def measure(database: Database, n: int, rounds: int, shape: synthetic.Shape, wri
             f"of all kinds; naive {rates['naive'][-1]:,.0f}, bare {rates['bare'][-1]:,.0f} edges/s",
             flush=True,
         )
-    counts = [
-        database.read(f"MATCH ()-[e:{kind}]->() RETURN count(e) AS n")[0]["n"]
-        for kind in ("ATTRIBUTES", "NAIVE_ATTRIBUTES", "BARE_ATTRIBUTES")
-    ]
+    kinds = ("ATTRIBUTES", "NAIVE_ATTRIBUTES", "BARE_ATTRIBUTES")
+    counts = [relationships(database, kind) for kind in kinds]
     assert counts[0] - there == counts[1] == counts[2], counts
     ratios = [a / b for a, b in zip(rates["ours"], rates["naive"], strict=True)]
     print(
@@ -154,15 +147,9 @@ def steps(database: Database, n: int, rounds: int, shape: synthetic.Shape) -> No
         print(f"round {number}: {1000 * whole / n:.0f} ms a circuit: {parts}", flush=True)
 
 
-def every(
-    database: Database,
-    work: Callable[[Database, Circuit], None],
-    circuits: Sequence[Circuit],
-    writers: int = 1,
-) -> None:
-    with ThreadPoolExecutor(writers) as pool:
-        for _ in pool.map(partial(work, database), circuits):
-            pass
+def every(database: Database, work: Callable[[Database, Circuit], None], circuits: Sequence[Circuit]) -> None:
+    for each in circuits:
+        work(database, each)
 
 
 def load(database: Database, circuit: Circuit) -> None:
@@ -231,17 +218,16 @@ def load_naive(database: Database, circuit: Circuit) -> None:
 
 
 def circuits_there(database: Database) -> int:
-    found: int = database.read("MATCH (c:Circuit) RETURN count(c) AS n")[0]["n"]
-    return found
+    return count(database, "MATCH (n:Circuit) RETURN count(n) AS n")
 
 
-def edges_there(database: Database) -> int:
-    found: int = database.read("MATCH ()-[e:ATTRIBUTES]->() RETURN count(e) AS n")[0]["n"]
-    return found
+def relationships(database: Database, kind: str = "") -> int:
+    """How many there are of a type of ours; of all types when none is given."""
+    return count(database, f"MATCH ()-[r{kind and ':' + kind}]->() RETURN count(r) AS n")
 
 
-def relationships(database: Database) -> int:
-    found: int = database.read("MATCH ()-[r]->() RETURN count(r) AS n")[0]["n"]
+def count(database: Database, text: str) -> int:
+    found: int = database.read(text)[0]["n"]
     return found
 
 
