@@ -52,7 +52,11 @@ _FREQUENCIES = [
 
 _PAIRS = f"""
 MATCH (f:Feature)
-CALL (f) {{ MATCH (f)-[d:DRIVES]->(g) SET d.pair = {pair_text("f", "g")} }} IN TRANSACTIONS OF 500 ROWS
+CALL (f) {{
+  // A bulk import has written them.
+  MATCH (f)-[d:DRIVES]->(g) WHERE d.pair IS NULL
+  SET d.pair = {pair_text("f", "g")}
+}} IN TRANSACTIONS OF 500 ROWS
 """
 
 _OLD_FULL_TEXT = [f"DROP INDEX {name} IF EXISTS" for name in ("prompt_text", "supernode_label", "label_text")]
