@@ -57,6 +57,6 @@ AGGREGATE_RELATIONSHIPS = (
             ),
         ),
         aggregate=True,
-        indexes=(("pair",),),
+        indexes=(("pair",), ("n_circuits", "sign_consistency")),
     ),
 )

@@ -82,6 +82,7 @@ MIGRATIONS = (
     Migration(13, "constraint of components' effects", "schema", schema_statements),
     Migration(14, "numbers of pairs of features", "data", lambda: [_PAIRS]),
     Migration(15, "index of pairs of features", "schema", schema_statements),
+    Migration(16, "index of effects by how often they recur", "schema", schema_statements),
 )
 
 

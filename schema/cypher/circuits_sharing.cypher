@@ -16,22 +16,31 @@
 :param skip => 0;
 :param limit => 20;
 
-MATCH (c:Circuit)-[u:USES]->(f:Feature)
-WHERE f.id IN $features
-  AND ($min_influence IS NULL OR u.influence >= $min_influence)
+UNWIND $features AS key
+WITH DISTINCT key
+MATCH (c)-[u:USES]->(f:Feature {id: key})
+WHERE ($min_influence IS NULL OR u.influence >= $min_influence)
   AND ($circuits IS NULL OR c.id IN $circuits)
   AND ($kind IS NULL OR EXISTS {
     UNWIND u.positions AS position
     MATCH (:Node {id: c.id + "/feature:" + f.layer + ":" + position + ":" + f.index})-[:ATTRIBUTES]->(n:Node)
     WHERE $kind IN labels(n)
   })
-WITH c, u, f
-ORDER BY coalesce(u.influence, -1.0) DESC, f.id
-WITH c, sum(u.influence) AS influence,
-     collect({circuit: c.id, feature: f.id, influence: u.influence, activation: u.activation,
-              positions: u.positions}) AS uses
-WHERE size(uses) >= $needed
-WITH c, influence, uses
-ORDER BY size(uses) DESC, influence DESC, c.id
-WITH collect({circuit: c.id, influence: influence, uses: uses}) AS found
-RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows
+WITH c, count(*) AS n, sum(u.influence) AS influence, collect(u) AS uses
+WHERE n >= $needed
+WITH c, n, influence, uses
+ORDER BY n DESC, influence DESC, c.id
+WITH collect([c, influence, uses]) AS found
+CALL (found) {
+  UNWIND found[$skip .. $skip + $limit] AS row
+  WITH row[0] AS c, row[1] AS influence, row[2] AS uses
+  CALL (c, uses) {
+    UNWIND uses AS u
+    WITH c, u, endNode(u) AS f
+    ORDER BY coalesce(u.influence, -1.0) DESC, f.id
+    RETURN collect({circuit: c.id, feature: f.id, influence: u.influence, activation: u.activation,
+                    positions: u.positions}) AS each
+  }
+  RETURN collect({circuit: c.id, influence: influence, uses: each}) AS rows
+}
+RETURN size(found) AS total, rows

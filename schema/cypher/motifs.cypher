@@ -19,8 +19,15 @@
 :param limit => 20;
 
 CALL () {
+  MATCH ()-[d:DRIVES]->()
+  WHERE d.n_circuits >= $min_support AND d.sign_consistency IS NOT NULL
+  WITH d.n_circuits AS n_circuits
+  ORDER BY n_circuits DESC LIMIT $strong + 1
+  RETURN min(n_circuits) AS least
+}
+CALL (least) {
   MATCH (f)-[d:DRIVES]->(g)
-  WHERE d.n_circuits >= $min_support
+  WHERE d.n_circuits >= least AND d.sign_consistency IS NOT NULL
   WITH f, d, g
   ORDER BY d.n_circuits DESC, f.id, g.id
   LIMIT $strong + 1
@@ -28,18 +35,24 @@ CALL () {
 }
 WITH recurring[..$strong] AS drives, size(recurring) > $strong AS truncated
 CALL (drives) {
-  // From the middle outwards: each node of a feature in the middle is looked at once.
+  // From the middle outwards: each node of a feature in the middle is looked at once. Most neighbours are not meant,
+  // which their numbers say sooner than the way to their features.
   UNWIND drives AS d
   WITH drives, endNode(d) AS b, collect(startNode(d)) AS sources
   WITH b, sources, [d IN drives WHERE startNode(d) = b | endNode(d)] AS targets
   WHERE $shape = "output" OR size(targets) > 0
+  WITH b, sources, targets, [f IN sources | f.index] AS source_indices, [f IN targets | f.index] AS target_indices
   MATCH (b)<-[:INSTANCE_OF]-(y:FeatureNode)<-[:HAS]-(c:Circuit)
   WHERE $circuits IS NULL OR c.id IN $circuits
-  MATCH (y)<-[e:ATTRIBUTES]-(x:FeatureNode)-[:INSTANCE_OF]->(a:Feature)
+  MATCH (y)<-[e:ATTRIBUTES]-(x:FeatureNode)
+  WHERE x.index IN source_indices
+  MATCH (x)-[:INSTANCE_OF]->(a:Feature)
   WHERE a IN sources
-  CALL (targets, x, y) {
+  CALL (targets, target_indices, x, y) {
     WITH * WHERE $shape <> "output"
-    MATCH (y)-[k:ATTRIBUTES]->(z:FeatureNode)-[:INSTANCE_OF]->(third:Feature)
+    MATCH (y)-[k:ATTRIBUTES]->(z:FeatureNode)
+    WHERE z.index IN target_indices
+    MATCH (z)-[:INSTANCE_OF]->(third:Feature)
     WHERE third IN targets
     OPTIONAL MATCH (x)-[through:ATTRIBUTES]->(z)
     WITH third, k, through

@@ -15,53 +15,88 @@
 :param limit => 20;
 
 CALL () {
-  // Over all circuits the answer is kept up to date by every load.
-  WITH $families AS families WHERE families IS NULL
-  MATCH (f)-[d:DRIVES]->(g)
-  WHERE d.n_circuits >= $min_circuits AND d.sign_consistency >= $sign_consistency
-  RETURN f, g, d.n_circuits AS n_circuits, d.mean AS mean, d.sd AS sd, d.sign_consistency AS sign_consistency
-UNION ALL
-  WITH $families AS families WHERE families IS NOT NULL
-  MATCH (y:Family)<-[:IN_FAMILY]-(:Prompt)<-[:OF_PROMPT]-(c:Circuit)
-  WHERE y.name IN families
-  CALL (c) {
-    // The feature of a node is looked up once for each node, not for each of its effects.
-    MATCH (c)-[:HAS]->(m:FeatureNode)-[:INSTANCE_OF]->(g:Feature)
-    MATCH (n:FeatureNode)-[e:ATTRIBUTES]->(m)
-    WITH n, g, sum(e.weight) AS weight
-    WITH n, collect([g, weight]) AS effects
-    MATCH (n)-[:INSTANCE_OF]->(f:Feature)
-    UNWIND effects AS effect
-    RETURN f, effect[0] AS g, sum(effect[1]) AS weight
+  // Over all circuits the answer is kept up to date by every load, and sorted by an index.
+  WITH * WHERE $families IS NULL AND $order = "circuits"
+  CALL () {
+    MATCH ()-[d:DRIVES]->()
+    WHERE d.n_circuits >= $min_circuits AND d.sign_consistency >= $sign_consistency
+    RETURN count(*) AS total
   }
-  WITH f, g, count(weight) AS n_circuits, avg(weight) AS mean, stDevP(weight) AS sd,
-       count(CASE WHEN weight > 0 THEN 1 END) AS positive, count(CASE WHEN weight < 0 THEN 1 END) AS negative
-  WHERE n_circuits >= $min_circuits
-  WITH f, g, n_circuits, mean, sd,
-       toFloat(CASE WHEN positive > negative THEN positive ELSE negative END) / n_circuits AS sign_consistency
-  WHERE sign_consistency >= $sign_consistency
-  RETURN f, g, n_circuits, mean, sd, sign_consistency
+  CALL () {
+    MATCH ()-[d:DRIVES]->()
+    WHERE d.n_circuits >= $min_circuits AND d.sign_consistency >= $sign_consistency
+    WITH d.n_circuits AS n_circuits
+    ORDER BY n_circuits DESC LIMIT $skip + $limit
+    RETURN min(n_circuits) AS least
+  }
+  CALL (least) {
+    MATCH (f)-[d:DRIVES]->(g)
+    WHERE d.n_circuits >= least AND d.sign_consistency >= $sign_consistency
+    WITH f, g, d
+    ORDER BY d.n_circuits DESC, abs(d.mean) DESC, f.id, g.id
+    SKIP $skip LIMIT $limit
+    RETURN collect([f, g, d.n_circuits, d.mean, d.sd, d.sign_consistency]) AS page
+  }
+  RETURN total, page
+UNION ALL
+  WITH * WHERE $families IS NOT NULL OR $order <> "circuits"
+  CALL () {
+    WITH * WHERE $families IS NULL
+    MATCH (f)-[d:DRIVES]->(g)
+    WHERE d.n_circuits >= $min_circuits AND d.sign_consistency >= $sign_consistency
+    RETURN f, g, d.n_circuits AS n_circuits, d.mean AS mean, d.sd AS sd, d.sign_consistency AS sign_consistency
+  UNION ALL
+    WITH $families AS families WHERE families IS NOT NULL
+    MATCH (y:Family)<-[:IN_FAMILY]-(:Prompt)<-[:OF_PROMPT]-(c:Circuit)
+    WHERE y.name IN families
+    CALL (c) {
+      // The feature of a node is looked up once for each node, not for each of its effects.
+      MATCH (c)-[:HAS]->(m:FeatureNode)-[:INSTANCE_OF]->(g:Feature)
+      MATCH (n:FeatureNode)-[e:ATTRIBUTES]->(m)
+      WITH n, g, sum(e.weight) AS weight
+      WITH n, collect([g, weight]) AS effects
+      MATCH (n)-[:INSTANCE_OF]->(f:Feature)
+      UNWIND effects AS effect
+      RETURN f, effect[0] AS g, sum(effect[1]) AS weight
+    }
+    WITH f, g, count(weight) AS n_circuits, avg(weight) AS mean, stDevP(weight) AS sd,
+         count(CASE WHEN weight > 0 THEN 1 END) AS positive, count(CASE WHEN weight < 0 THEN 1 END) AS negative
+    WHERE n_circuits >= $min_circuits
+    WITH f, g, n_circuits, mean, sd,
+         toFloat(CASE WHEN positive > negative THEN positive ELSE negative END) / n_circuits AS sign_consistency
+    WHERE sign_consistency >= $sign_consistency
+    RETURN f, g, n_circuits, mean, sd, sign_consistency
+  }
+  WITH f, g, n_circuits, mean, sd, sign_consistency,
+       CASE WHEN $order = "share" THEN
+         COUNT { (f)<-[:USES]-(c:Circuit)-[:USES]->(g)
+                 WHERE $families IS NULL
+                    OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families } }
+       END AS both
+  ORDER BY CASE $order
+             WHEN "circuits" THEN -toFloat(n_circuits)
+             WHEN "weight" THEN -abs(mean)
+             WHEN "share" THEN -toFloat(n_circuits) / both
+           END, n_circuits DESC, abs(mean) DESC, f.id, g.id
+  WITH collect([f, g, n_circuits, mean, sd, sign_consistency]) AS found
+  // Nothing collected is a row, too.
+  WHERE $families IS NOT NULL OR $order <> "circuits"
+  RETURN size(found) AS total, found[$skip .. $skip + $limit] AS page
 }
-WITH f, g, n_circuits, mean, sd, sign_consistency,
-     CASE WHEN $order = "share" THEN
-       COUNT { (f)<-[:USES]-(c:Circuit)-[:USES]->(g)
-               WHERE $families IS NULL
-                  OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families } }
-     END AS both
-ORDER BY CASE $order
-           WHEN "circuits" THEN -toFloat(n_circuits)
-           WHEN "weight" THEN -abs(mean)
-           WHEN "share" THEN -toFloat(n_circuits) / both
-         END, n_circuits DESC, abs(mean) DESC, f.id, g.id
-WITH collect([f, g, n_circuits, mean, sd, sign_consistency]) AS found
-CALL (found) {
-  UNWIND found[$skip .. $skip + $limit] AS row
-  WITH row, row[0] AS f, row[1] AS g
-  RETURN collect({
-    source: f.id, target: g.id, n_circuits: row[2], mean: row[3], sd: row[4], sign_consistency: row[5],
-    both: COUNT { (f)<-[:USES]-(c:Circuit)-[:USES]->(g)
-                  WHERE $families IS NULL
-                     OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families } }
-  }) AS rows
+CALL (page) {
+  UNWIND page AS row
+  CALL (row) {
+    // Circuits of either feature that come twice: faster than looking, in each of one, for the other.
+    UNWIND row[..2] AS h
+    MATCH (h)<-[:USES]-(c)
+    WHERE $families IS NULL
+       OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families }
+    WITH c, count(*) AS n
+    WHERE n = 2
+    RETURN count(*) AS both
+  }
+  WITH row, row[0] AS f, row[1] AS g, both
+  RETURN collect({source: f.id, target: g.id, n_circuits: row[2], mean: row[3], sd: row[4],
+                  sign_consistency: row[5], both: both}) AS rows
 }
-RETURN size(found) AS total, rows
+RETURN total, rows
