@@ -31,7 +31,9 @@ class FamilyError:
 class LayerError:
     transcoders: strawberry.ID = strawberry.field(description="Id of the transcoder set.")
     layer: int = strawberry.field(description="The layer, from 0.")
-    n_circuits: int = strawberry.field(description="Circuits with features or errors in this layer.")
+    n_circuits: int = strawberry.field(
+        description="Circuits in which features or errors of this layer carry influence."
+    )
     errors: float = strawberry.field(description="Influence of the error nodes, summed over circuits.")
     features: float = strawberry.field(description="Influence of the feature nodes, summed over circuits.")
     error_share: float | None = strawberry.field(description="errors / (errors + features), 0 to 1.")

@@ -13,6 +13,7 @@ from schema.database import Database
 from schema.errors import MigrationError
 from schema.model import MIGRATION, schema_statements
 from schema.pairs import pair_text
+from schema.sums import EACH_FLOW, N_FLOWS
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,31 @@ CALL (f) {{
 }} IN TRANSACTIONS OF 500 ROWS
 """
 
+_SUMS = [
+    """
+    MATCH (c:Circuit) WHERE c.layer_features IS NULL
+    CALL (c) {
+      MATCH (c)-[:HAS]->(n:FeatureNode|ErrorNode)
+      WHERE n.influence IS NOT NULL
+      WITH c, n.layer AS layer, sum(CASE WHEN n:ErrorNode THEN 0.0 ELSE n.influence END) AS features,
+           sum(CASE WHEN n:ErrorNode THEN n.influence ELSE 0.0 END) AS errors
+      WITH c, range(0, max(layer)) AS layers, collect([layer, features, errors]) AS sums
+      SET c.layer_features = [l IN layers | coalesce(head([s IN sums WHERE s[0] = l | s[1]]), 0.0)],
+          c.layer_errors = [l IN layers | coalesce(head([s IN sums WHERE s[0] = l | s[2]]), 0.0)]
+    } IN TRANSACTIONS OF 200 ROWS
+    """,
+    f"""
+    MATCH (c:Circuit) WHERE c.stage_flows IS NULL
+    CALL (c) {{
+      {EACH_FLOW}
+      WITH c, collect([i, influence]) AS flows
+      WHERE size(flows) > 0
+      SET c.stage_flows = [i IN range(0, {N_FLOWS - 1}) |
+        coalesce(head([f IN flows WHERE f[0] = i | f[1]]), 0.0)]
+    }} IN TRANSACTIONS OF 200 ROWS
+    """,
+]
+
 _OLD_FULL_TEXT = [f"DROP INDEX {name} IF EXISTS" for name in ("prompt_text", "supernode_label", "label_text")]
 
 MIGRATIONS = (
@@ -83,6 +109,7 @@ MIGRATIONS = (
     Migration(14, "numbers of pairs of features", "data", lambda: [_PAIRS]),
     Migration(15, "index of pairs of features", "schema", schema_statements),
     Migration(16, "index of effects by how often they recur", "schema", schema_statements),
+    Migration(17, "influence of circuits by layer and stage", "data", lambda: _SUMS),
 )
 
 

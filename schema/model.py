@@ -147,6 +147,19 @@ CIRCUIT = NodeType(
             "features that were active and attributed at no position, numbered in the same way. When both "
             "lists are there, a feature in neither and without USES was inactive",
         ),
+        P(
+            "layer_features",
+            "list of floats?",
+            "influence of its feature nodes, summed by layer from 0; nodes of unknown influence left out",
+        ),
+        P("layer_errors", "list of floats?", "the same of its error nodes"),
+        P(
+            "stage_flows",
+            "list of floats?",
+            "what each stage of it (early, middle and late thirds of the layers, logits) gets from each "
+            "source (tokens, early, middle, late, errors, other, pruned), stage by stage: the influence of "
+            "the stage's nodes split by the shares of their inputs. Absent unless all of these are known",
+        ),
         P("n_nodes", "integer", "nodes kept"),
         P("n_edges", "integer", "edges kept"),
         P("answer", "string?", "the most probable logit's token"),

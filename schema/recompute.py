@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from schema.pairs import pair_text
+from schema.sums import EACH_FLOW, N_FLOWS
 
 
 class Amount(NamedTuple):
@@ -183,5 +184,74 @@ DRIVES = Aggregate(
     ),
 )
 
-AGGREGATES = (USES, N_CIRCUITS, FOUND_IN, COVERS, DRIVES)
+LAYER_SUMS = Aggregate(
+    name="Circuit.layer_features, layer_errors",
+    keys=_CIRCUITS,
+    stored="""
+    UNWIND $keys AS key
+    MATCH (c:Circuit {id: key})
+    WHERE c.layer_features IS NOT NULL
+    UNWIND range(0, size(c.layer_features) - 1) AS layer
+    UNWIND [["features", c.layer_features[layer]], ["errors", c.layer_errors[layer]]] AS each
+    WITH key, layer, each
+    WHERE each[1] <> 0
+    RETURN [key, each[0], toString(layer)] AS key, each[1] AS influence
+    """,
+    recomputed="""
+    UNWIND $keys AS key
+    MATCH (c:Circuit {id: key})-[:HAS]->(n:FeatureNode|ErrorNode)
+    WITH key, n.layer AS layer, CASE WHEN n:ErrorNode THEN "errors" ELSE "features" END AS kind,
+         sum(n.influence) AS influence
+    WHERE influence <> 0
+    RETURN [key, kind, toString(layer)] AS key, influence
+    """,
+    clear="UNWIND $keys AS key MATCH (c:Circuit {id: key}) REMOVE c.layer_features, c.layer_errors",
+    write="""
+    UNWIND $rows AS row
+    WITH row.key[0] AS key, max(toInteger(row.key[2])) AS top, collect(row) AS rows
+    MATCH (c:Circuit {id: key})
+    WITH c, rows, range(0, top) AS layers
+    SET c.layer_features = [l IN layers | coalesce(
+          head([r IN rows WHERE r.key[1] = "features" AND r.key[2] = toString(l) | r.influence]), 0.0)],
+        c.layer_errors = [l IN layers | coalesce(
+          head([r IN rows WHERE r.key[1] = "errors" AND r.key[2] = toString(l) | r.influence]), 0.0)]
+    """,
+    amounts=(Amount("influence"),),
+)
+
+# A circuit whose record did not say the model's layers has none, also when another one's did.
+STAGE_FLOWS = Aggregate(
+    name="Circuit.stage_flows",
+    keys=_CIRCUITS,
+    stored="""
+    UNWIND $keys AS key
+    MATCH (c:Circuit {id: key})
+    WITH key, c.stage_flows AS flows
+    WHERE flows IS NOT NULL
+    UNWIND range(0, size(flows) - 1) AS i
+    WITH key, i, flows[i] AS influence
+    WHERE abs(influence) > 1e-9
+    RETURN [key, toString(i)] AS key, influence
+    """,
+    recomputed=f"""
+    UNWIND $keys AS key
+    MATCH (c:Circuit {{id: key}})
+    WHERE c.stage_flows IS NOT NULL
+    {EACH_FLOW}
+    WITH key, i, influence
+    WHERE abs(influence) > 1e-9
+    RETURN [key, toString(i)] AS key, influence
+    """,
+    clear="UNWIND $keys AS key MATCH (c:Circuit {id: key}) REMOVE c.stage_flows",
+    write=f"""
+    UNWIND $rows AS row
+    WITH row.key[0] AS key, collect(row) AS rows
+    MATCH (c:Circuit {{id: key}})
+    SET c.stage_flows = [i IN range(0, {N_FLOWS - 1}) | coalesce(
+      head([r IN rows WHERE r.key[1] = toString(i) | r.influence]), 0.0)]
+    """,
+    amounts=(Amount("influence"),),
+)
+
+AGGREGATES = (USES, N_CIRCUITS, FOUND_IN, COVERS, DRIVES, LAYER_SUMS, STAGE_FLOWS)
 """In the order in which they follow from each other."""

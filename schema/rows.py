@@ -14,6 +14,7 @@ import orjson
 from schema.errors import InputError
 from schema.head_rows import head_rows
 from schema.records import Circuit, Label, Node, NodeKind, Run, Supernode, stable_id
+from schema.sums import circuit_sums
 
 LAYERS = 1024
 """What indices are multiplied by, so that a layer fits beside them in one number."""
@@ -153,6 +154,7 @@ def frame(circuit: Circuit, run: Run) -> dict[str, Any]:
             "kept_influence": circuit.kept_influence,
             "pruned_features": _numbered(circuit.pruned_features),
             "unselected_features": _numbered(circuit.unselected_features),
+            **circuit_sums(circuit),
             "n_nodes": len(circuit.nodes),
             "n_edges": len(circuit.edges),
             "answer": None if answer is None else answer.token,

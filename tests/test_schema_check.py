@@ -57,6 +57,18 @@ PLANTED = [
         "FOUND_IN",
     ),
     ("MATCH (:TranscoderSet)-[v:COVERS]->() WITH v ORDER BY elementId(v) LIMIT 1 DELETE v", "COVERS"),
+    (
+        "MATCH (c:Circuit) WITH c ORDER BY c.id LIMIT 1 SET c.layer_errors = [x IN c.layer_errors | x + 1]",
+        "Circuit.layer_features, layer_errors",
+    ),
+    (
+        "MATCH (c:Circuit) WITH c ORDER BY c.id LIMIT 1 REMOVE c.layer_features, c.layer_errors",
+        "Circuit.layer_features, layer_errors",
+    ),
+    (
+        "MATCH (c:Circuit) WITH c ORDER BY c.id LIMIT 1 SET c.stage_flows = [x IN c.stage_flows | x + 1]",
+        "Circuit.stage_flows",
+    ),
     ("CREATE (:Node:ErrorNode {id: 'alone'})", "orphan"),
     (
         "CREATE (:Feature {id: 'alone'})-[:IN]->(:TranscoderSet {id: 'other'})-[:FOR]->(:Model {id: 'm'})",

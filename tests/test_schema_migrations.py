@@ -17,6 +17,7 @@ from schema.migrations import MIGRATIONS, Migration, migrate
 from schema.queries import FEATURES
 from schema.question import ask
 from schema.records import NodeKind
+from schema.sums import circuit_sums
 
 
 @pytest.fixture
@@ -114,6 +115,12 @@ def test_a_database_of_the_first_version_becomes_one_of_today(version_1: Databas
     ids = circuit_ids(version_1, [])
     assert len(ids) == 4
     circuits = [read_circuit(version_1, each) for each in ids]
+    for row in version_1.read("MATCH (c:Circuit) RETURN c ORDER BY c.id"):
+        sums = circuit_sums(next(circuit for circuit in circuits if circuit.id == row["c"]["id"]))
+        assert {name: row["c"].get(name) for name in sums} == {
+            name: None if values is None else pytest.approx(values) for name, values in sums.items()
+        }
+        assert sums["layer_features"]
     # What the first version did not know is unknown, and not empty.
     assert {(c.pruned_features, c.head_totals, c.weights) for c in circuits} == {(None, (), None)}
     for family in {circuit.prompt.family for circuit in circuits}:

@@ -9,11 +9,11 @@
 
 MATCH (t:TranscoderSet)<-[:BY]-(c:Circuit)-[:OF_PROMPT]->(p:Prompt)
 WHERE $families IS NULL OR EXISTS { (p)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families }
-MATCH (c)-[:HAS]->(n:FeatureNode|ErrorNode)
-WHERE n.influence IS NOT NULL
-WITH t, n.layer AS layer, n:ErrorNode AS error, c, sum(n.influence) AS influence
-WITH t, layer, count(DISTINCT c) AS n_circuits, sum(CASE WHEN error THEN influence ELSE 0.0 END) AS errors,
-     sum(CASE WHEN error THEN 0.0 ELSE influence END) AS features
-RETURN t.id AS transcoders, layer, n_circuits, errors, features,
-       CASE WHEN errors + features > 0 THEN errors / (errors + features) END AS error_share
+WITH t, c.layer_features AS features, c.layer_errors AS errors
+WHERE features IS NOT NULL
+UNWIND range(0, size(features) - 1) AS layer
+WITH t, layer, features[layer] AS features, errors[layer] AS errors
+WHERE features > 0 OR errors > 0
+WITH t, layer, count(*) AS n_circuits, sum(errors) AS errors, sum(features) AS features
+RETURN t.id AS transcoders, layer, n_circuits, errors, features, errors / (errors + features) AS error_share
 ORDER BY transcoders, layer

@@ -7,29 +7,20 @@
 //     0.00716}, … 19 more]
 :param families => null;
 
-OPTIONAL MATCH (c:Circuit)-[:OF_PROMPT]->(p:Prompt)
-WHERE $families IS NULL OR EXISTS { (p)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families }
-WITH collect(c) AS circuits
-WITH circuits, [c IN circuits WHERE NOT EXISTS {
-    (c)-[:HAS]->(n:FeatureNode|LogitNode) WHERE n.influence IS NULL
-  } AND NOT EXISTS { (c)-[:HAS]->(:Node)-[e:ATTRIBUTES]->() WHERE e.share IS NULL }
-    AND EXISTS { (c)-[:BY]->(:TranscoderSet)-[:FOR]->(m:Model) WHERE m.n_layers > 0 }] AS known
-CALL (known) {
-  UNWIND known AS c
-  MATCH (c)-[:BY]->(:TranscoderSet)-[:FOR]->(m:Model)
-  MATCH (c)-[:HAS]->(t:FeatureNode|LogitNode)
-  CALL (t, m) {
-    MATCH (s:Node)-[e:ATTRIBUTES]->(t)
-    RETURN collect({share: e.share, source: CASE
-      WHEN s:TokenNode THEN "tokens" WHEN s:ErrorNode THEN "errors" WHEN NOT s:FeatureNode THEN "other"
-      ELSE ["early", "middle", "late"][3 * s.layer / m.n_layers] END}) AS inputs
-  }
-  WITH t, inputs, CASE WHEN t:LogitNode THEN "logits" ELSE ["early", "middle", "late"][3 * t.layer / m.n_layers] END
-    AS stage
-  UNWIND inputs + [{source: "pruned", share: reduce(left = 1.0, input IN inputs | left - input.share)}] AS input
-  WITH stage, input.source AS source, sum(t.influence * input.share) AS influence
+CALL () {
+  MATCH (c:Circuit)-[:OF_PROMPT]->(p:Prompt)
+  WHERE $families IS NULL OR EXISTS { (p)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families }
+  RETURN count(*) AS n_circuits, count(c.stage_flows) AS n_considered, collect(c.stage_flows) AS each
+}
+CALL (each) {
+  UNWIND each AS flows
+  UNWIND range(0, size(flows) - 1) AS i
+  WITH i, sum(flows[i]) AS influence
+  WHERE influence <> 0
+  WITH ["early", "middle", "late", "logits"][i / 7] AS stage, influence,
+       ["tokens", "early", "middle", "late", "errors", "other", "pruned"][i % 7] AS source
   ORDER BY stage, source
   RETURN collect({stage: stage, source: source, influence: influence}) AS flows
 }
-RETURN size(circuits) AS n_circuits, size(known) AS n_considered,
-       [f IN flows | {stage: f.stage, source: f.source, influence: f.influence / size(known)}] AS flows
+RETURN n_circuits, n_considered,
+       [f IN flows | {stage: f.stage, source: f.source, influence: f.influence / n_considered}] AS flows
