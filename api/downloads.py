@@ -42,6 +42,7 @@ log = logging.getLogger("atlas.api")
 STATUS = {
     "NOT_FOUND": 404,
     "QUERY_TIMEOUT": 504,
+    "QUERY_MEMORY": 503,
     "DATABASE_UNREACHABLE": 503,
     "DATABASE_ERROR": 500,
     "INTERNAL": 500,

@@ -16,7 +16,14 @@ import neo4j
 from neo4j import AsyncDriver, AsyncGraphDatabase, Driver, GraphDatabase, unit_of_work
 from neo4j.exceptions import ConfigurationError, DriverError, Neo4jError, ServiceUnavailable, SessionExpired
 
-from schema.errors import CredentialsError, DatabaseError, InputError, QueryTimeoutError, UnreachableError
+from schema.errors import (
+    CredentialsError,
+    DatabaseError,
+    InputError,
+    QueryMemoryError,
+    QueryTimeoutError,
+    UnreachableError,
+)
 
 T = TypeVar("T")
 Parameters = Mapping[str, Any] | None
@@ -250,6 +257,12 @@ def _translated(uri: str, timeout_s: float | None = None) -> Iterator[None]:
             limit = "its time limit" if timeout_s is None else f"its limit of {timeout_s:g} s"
             raise QueryTimeoutError(
                 f"The query ran past {limit} and was stopped", next_step="ask for less at once"
+            ) from error
+        if "MemoryPoolOutOfMemory" in code:
+            raise QueryMemoryError(
+                "Neo4j has too little memory for this query",
+                next_step="ask about fewer circuits at once, or give it more (here: `atlas db stop`, `atlas db "
+                "start --heap MB`)",
             ) from error
         if code.startswith("Neo.DatabaseError."):
             raise DatabaseError(

@@ -14,6 +14,7 @@ AtlasError                  the root: what was wrong, where, and what to do next
     ├── UnreachableError    nothing answers at the address
     ├── CredentialsError    wrong user or password
     ├── QueryTimeoutError   the transaction ran past its limit
+    ├── QueryMemoryError    the transaction needs more memory than Neo4j gives it
     └── MigrationError      the database is not at the version this code needs
 
 The engine has a tree of its own (`ingest.engine.errors`), because it knows nothing of the database.
@@ -114,6 +115,12 @@ class QueryTimeoutError(DatabaseError):
     """The database stopped a transaction that ran past its time limit."""
 
     code = "QUERY_TIMEOUT"
+
+
+class QueryMemoryError(DatabaseError):
+    """The database stopped a transaction that needs more memory than it has for transactions."""
+
+    code = "QUERY_MEMORY"
 
 
 class MigrationError(DatabaseError):

@@ -8,7 +8,14 @@ from conftest import free_port
 
 from atlas.server import Address
 from schema.database import AsyncDatabase, Database
-from schema.errors import CredentialsError, DatabaseError, InputError, QueryTimeoutError, UnreachableError
+from schema.errors import (
+    CredentialsError,
+    DatabaseError,
+    InputError,
+    QueryMemoryError,
+    QueryTimeoutError,
+    UnreachableError,
+)
 
 SLOW = "UNWIND range(1, 1000000) AS a UNWIND range(1, 1000000) AS b RETURN count(*) AS slow_one"
 
@@ -115,3 +122,10 @@ async def _until(true, seconds: float = 20.0) -> None:
     while not await asyncio.to_thread(true):
         assert time.monotonic() < end, "in vain"
         await asyncio.sleep(0.05)
+
+
+async def test_a_query_that_needs_too_much_memory_says_what_to_do(async_database: AsyncDatabase):
+    with pytest.raises(QueryMemoryError, match="too little memory") as caught:
+        await async_database.read("UNWIND range(1, 1000000000) AS n RETURN collect([n, n])")
+    assert "--heap" in str(caught.value)
+    assert await async_database.read("RETURN 1 AS one") == [{"one": 1}]
