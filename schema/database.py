@@ -261,8 +261,8 @@ def _translated(uri: str, timeout_s: float | None = None) -> Iterator[None]:
         if "MemoryPoolOutOfMemory" in code:
             raise QueryMemoryError(
                 "Neo4j has too little memory for this query",
-                next_step="ask about fewer circuits at once, or give it more (here: `atlas db stop`, `atlas db "
-                "start --heap MB`)",
+                next_step="ask about fewer circuits at once, or give it more (here: `atlas db stop`, then "
+                "`atlas db start --heap MB`)",
             ) from error
         if code.startswith("Neo.DatabaseError."):
             raise DatabaseError(

@@ -39,14 +39,18 @@ CALL () {
     UNWIND effects AS effect
     RETURN f, effect[0] AS g, sum(effect[1]) AS weight
   }
-  // Most effects are in one circuit only: they go before anything is sorted.
-  WITH f, g, collect([weight, side]) AS effects
-  WHERE size(effects) >= $min_circuits
-  UNWIND effects AS effect
-  WITH f, g, effect[0] AS weight, sum(effect[1]) AS positive, sum(1 - effect[1]) AS negative
-  ORDER BY weight
-  RETURN f, g, collect([weight, positive, negative]) AS steps,
+  // One feature's effects after the other: grouping and sorting all together takes twice as long, and more memory.
+  WITH f, collect([g, weight, side]) AS effects
+  CALL (effects) {
+    UNWIND effects AS effect
+    WITH effect[0] AS g, effect[1] AS weight, sum(effect[2]) AS positive, sum(1 - effect[2]) AS negative
+    ORDER BY weight
+    WITH g, collect([weight, positive, negative]) AS steps,
          sum(positive) AS with_positive, sum(negative) AS with_negative
+    WHERE with_positive + with_negative >= $min_circuits
+    RETURN g, steps, with_positive, with_negative
+  }
+  RETURN f, g, steps, with_positive, with_negative
 }
 MATCH (f)-[:IN]->(t:TranscoderSet)
 WITH f, g, steps, with_positive, with_negative, head([s IN sets WHERE s.set = t]) AS counts
