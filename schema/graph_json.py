@@ -25,6 +25,7 @@ import orjson
 from schema.canonical import canonical, digest
 from schema.errors import InputError
 from schema.records import Circuit, Label, Node, NodeKind, stable_id
+from schema.whole_file import whole_file
 
 GENERATOR = "circuit-atlas"
 
@@ -69,7 +70,8 @@ def to_json(circuit: Circuit, *, slug: str | None = None) -> dict[str, Any]:
 def write(circuit: Circuit, path: Path, *, slug: str | None = None) -> None:
     """Write the file. Raises InputError when it cannot be written."""
     try:
-        path.write_bytes(orjson.dumps(to_json(circuit, slug=slug)))
+        with whole_file(path) as part:
+            part.write_bytes(orjson.dumps(to_json(circuit, slug=slug)))
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror}", next_step="name a file in a folder that exists"

@@ -25,6 +25,7 @@ from schema.load import load_circuit
 from schema.node_link import node_link
 from schema.records import Circuit
 from schema.tables import SCHEMAS, Tables, rows_of
+from schema.whole_file import whole_file
 
 NEURONPEDIA = json.loads(
     (Path(__file__).parent / "data" / "neuronpedia-graph-schema.json").read_text("utf-8")
@@ -108,6 +109,45 @@ def test_tables_hold_every_row(format_: str, tmp_path: Path) -> None:
             assert [list(row.values()) for row in found] == [
                 [cell(v) for v in row.values()] for row in wanted
             ]
+
+
+@pytest.mark.parametrize("format_", ["parquet", "csv"])
+def test_tables_get_their_names_when_all_are_whole(format_: str, tmp_path: Path) -> None:
+    first, second = circuits()["ours 0"], circuits()["ours 1"]
+    with Tables(tmp_path, format_) as tables:
+        tables.write(first)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {f"{name}.{format_}" for name in SCHEMAS}
+
+    def break_off() -> None:
+        with Tables(tmp_path, format_) as tables:
+            tables.write(second)
+            assert {path.name: path.read_bytes() for path in tmp_path.glob(f"*.{format_}")} == before
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        break_off()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+
+    def break_off() -> None:
+        with whole_file(path) as part:
+            part.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        break_off()
+    assert list(tmp_path.iterdir()) == []
+    with whole_file(path) as part:
+        part.write_text("all")
+        assert not path.exists()
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    assert path.read_text() == "all"
+    with whole_file(Path("/dev/null")) as part:
+        assert part == Path("/dev/null")
 
 
 def cell(value: Any) -> str:
@@ -199,6 +239,14 @@ def test_rows_of_a_query(database: Database, tmp_path: Path) -> None:
     assert export_query(database, rows, given, Format.JSON, folder, step=nothing) == len(wanted)
     with pytest.raises(InputError, match="has no column `circuit`"):
         export_query(database, text + "RETURN p.text AS text", {}, Format.JSON, folder, step=nothing)
+    failing = "UNWIND range(1, 50000) AS i RETURN i, 1 / (40000 - i) AS share"
+    for format_ in (Format.PARQUET, Format.CSV):
+        with pytest.raises(DatabaseError, match="by zero"):
+            export_query(database, failing, {}, format_, tmp_path / f"broken.{format_}", step=nothing)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("broken")] == []
+    no_rows = "MATCH (c:Circuit {id: 'x'}) RETURN c.id AS id, c.slug AS slug"
+    assert export_query(database, no_rows, {}, Format.CSV, tmp_path / "none.csv", step=nothing) == 0
+    assert (tmp_path / "none.csv").read_text().split() == ["id,slug"]
     with pytest.raises(DatabaseError):
         export_query(
             database, "CREATE (n:Tag {name: 'x'}) RETURN n", {}, Format.CSV, tmp_path / "x.csv", step=nothing
