@@ -15,7 +15,7 @@ from oracle import RUN, synthetic_circuits
 
 from atlas.exporting import Format, export_circuits, export_query
 from schema.canonical import canonical
-from schema.circuits import circuit_ids, read_circuit
+from schema.circuits import CANDIDATES, LEAST, circuit_ids, read_circuit, the_circuit
 from schema.database import Database
 from schema.errors import DatabaseError, InputError, NotFoundError
 from schema.formats.graph import read_graph
@@ -201,9 +201,35 @@ def test_circuits_by_name(database: Database, tmp_path: Path) -> None:
     arithmetic = {circuit.id for circuit in every if circuit.prompt.family == "arithmetic"}
     assert set(circuit_ids(database, ["arithmetic"])) == arithmetic
     assert circuit_ids(database, [every[0].id[:8]]) == [every[0].id]
+    assert set(circuit_ids(database, [every[0].id, "arithmetic"])) == {every[0].id} | arithmetic
     assert set(circuit_ids(database, ["easy"])) == {c.id for c in every if "easy" in c.prompt.tags}
     with pytest.raises(NotFoundError, match="is no circuit, slug, family or tag"):
         export_circuits(database, ["nothing"], Format.JSON, tmp_path, step=nothing)
+
+
+def test_a_circuit_by_the_beginning_of_its_id(database: Database) -> None:
+    """Against all ids and all their beginnings."""
+    circuit = synthetic_circuits(1)[0]
+    load_circuit(database, circuit, RUN)
+    there = ["abcde", "abcdef1", "abcdef2", *(f"abcx{n:02}" for n in range(8))]
+    database.write("UNWIND $ids AS id CREATE (:Circuit {id: id})", {"ids": there})
+    there.append(circuit.id)
+    for name in {each[:length] for each in there for length in range(len(each) + 1)} | {"abcde?", "zzzz"}:
+        fits = [each for each in there if each.startswith(name)] if len(name) >= LEAST else []
+        if name in there or len(fits) == 1:
+            assert the_circuit(database, name) == (name if name in there else fits[0])
+        elif fits:
+            with pytest.raises(InputError, match=f"^{len(fits)} circuits begin with {name}:") as refused:
+                the_circuit(database, name)
+            named = [line.split()[0] for line in str(refused.value).splitlines()[1:]]
+            shown = sorted(fits)[:CANDIDATES]
+            assert named == [*shown, *(["and"] if len(fits) > CANDIDATES else []), "→"]
+            with pytest.raises(InputError, match="circuits begin with"):
+                circuit_ids(database, [name])
+        else:
+            with pytest.raises(NotFoundError, match=r"^There is no circuit ") as refused:
+                the_circuit(database, name)
+            assert ("from 4 characters on" in str(refused.value)) == (len(name) < LEAST)
 
 
 def test_a_hostile_slug_stays_in_its_folder(database: Database, tmp_path: Path) -> None:
