@@ -225,7 +225,7 @@ OTHER_NODE = NodeType(
 
 SUPERNODE = NodeType(
     "Supernode",
-    "Features of one circuit that play one role.",
+    "Nodes of one circuit that play one role: features; people and viewers group tokens and logits, too.",
     (
         P("id", "string", "hash of circuit, label, members, method, author and what it replaces"),
         P("label", "string", "what it is called"),
@@ -334,7 +334,7 @@ RELATIONSHIPS = (
             P("effect", "float?", "of the head giving 0, on the answer's centred logit: `atlas ablate`"),
         ),
     ),
-    RelationshipType("GROUPS", "Supernode", "FeatureNode", "Its members."),
+    RelationshipType("GROUPS", "Supernode", "Node", "Its members."),
     RelationshipType("MEANS", "Supernode", "Concept", "What it stands for."),
     *AGGREGATE_RELATIONSHIPS,
     *CHECKPOINT_RELATIONSHIPS,

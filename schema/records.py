@@ -209,13 +209,13 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Supernode:
-    """Features of one circuit that play one role."""
+    """Nodes of one circuit that play one role."""
 
     label: str
     """Shared by supernodes of many circuits: becomes the Concept that they mean."""
     position: int | None
     members: tuple[int, ...]
-    """Places in `Circuit.nodes`; feature nodes only."""
+    """Places in `Circuit.nodes`: features, and in files of viewers tokens and logits, too."""
     method: str
     author: str
     score: float | None = None

@@ -61,7 +61,7 @@ def test_an_import_tells_scripts_what_became_of_each_file(imported: dict[str, ob
         "notes": [
             {
                 "file": "in/b.json",
-                "notes": ["1 members of supernode 'words' are no features of the graph"],
+                "notes": ["1 members of supernode 'words' are not in the graph"],
             }
         ],
     }

@@ -227,9 +227,9 @@ def test_a_circuit_by_the_beginning_of_its_id(database: Database) -> None:
             with pytest.raises(InputError, match="circuits begin with"):
                 circuit_ids(database, [name])
         else:
-            with pytest.raises(NotFoundError, match=r"^There is no circuit ") as refused:
+            with pytest.raises(NotFoundError, match=r"^There is no circuit ") as nothing_found:
                 the_circuit(database, name)
-            assert ("from 4 characters on" in str(refused.value)) == (len(name) < LEAST)
+            assert ("from 4 characters on" in str(nothing_found.value)) == (len(name) < LEAST)
 
 
 def test_a_hostile_slug_stays_in_its_folder(database: Database, tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def test_every_form_is_loaded_and_comes_back(database: Database, folder: Path) -
     )
     assert {(row["l"], row["a"], row["n"]) for row in rows} == {
         ("say hello", "Ada", 2),
+        ("words", "Ada", 3),
         ("hello", "Anthropic", 2),
     }
     rows = database.read("MATCH (l:Label)-[:LABELS]->(f) RETURN l.text AS text, l.author AS a, f.index AS i")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,10 @@ def test_neuronpedia_with_a_subgraph() -> None:
             Label(0, 3, "greetings", "viewer", "Ada"),
             Label(1, 40000, "say you", "viewer", "Ada"),
         ),
-        supernodes=(Supernode("say hello", 1, (0, 1), "viewer", "Ada"),),
+        supernodes=(
+            Supernode("say hello", 1, (0, 1), "viewer", "Ada"),
+            Supernode("words", None, (3, 4, 5), "viewer", "Ada"),
+        ),
         source=Source(
             "neuronpedia",
             "hi",
@@ -148,7 +152,7 @@ def test_neuronpedia_with_a_subgraph() -> None:
             description="a greeting",
         ),
     )
-    assert found.notes == ("1 members of supernode 'words' are no features of the graph",)
+    assert found.notes == ("1 members of supernode 'words' are not in the graph",)
 
 
 def test_lists_as_text_and_a_mark_of_byte_order_do_not_matter() -> None:
@@ -280,6 +284,13 @@ def test_import_export_import_gives_the_same_circuit(name: str) -> None:
     again = circuit_of(to_json(first))
     assert again == first
     assert again.id == first.id
+
+
+def test_supernodes_of_one_name_and_two_methods_come_back() -> None:
+    circuit = synthetic_circuits(1)[0]
+    group = circuit.supernodes[0]
+    twice = replace(circuit, supernodes=(*circuit.supernodes, replace(group, method="person", author="ada")))
+    assert circuit_of(to_json(twice)) == canonical(twice)
 
 
 def test_our_own_circuits_come_back_under_their_ids() -> None:
