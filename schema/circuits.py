@@ -25,7 +25,7 @@ _SOURCE = ("tool", "slug", "scan", "source_set", "attention_source_set", "creato
 _SETTINGS = (
     *("target", "target_position", "node_threshold", "edge_threshold", "max_feature_nodes", "dtype"),
     *("special_first_token", "replacement_score", "completeness_score", "error_share"),
-    *("n_active_features", "n_selected_features", "kept_influence", "weights", "content"),
+    *("n_active_features", "n_selected_features", "kept_influence", "weights", "content", "qk_tracing"),
 )
 
 LEAST = 4

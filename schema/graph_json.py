@@ -40,6 +40,8 @@ FEATURE_TYPES = {
 ATTENTION_TYPES = {NodeKind.FEATURE: "lorsa", NodeKind.ERROR: "lorsa error"}
 """The same for nodes whose component is attention."""
 ATTENTION = "attention"
+QK_RESULTS, QK_ONLY = "qk_tracing_results", "qk_only_nodes"
+"""Keys of what Neuronpedia's second engine traces of attention scores, of a node and of the file."""
 BIAS = "bias:"
 """How the component of a bias begins."""
 VERSION = 1
@@ -54,16 +56,18 @@ def to_json(circuit: Circuit, *, slug: str | None = None) -> dict[str, Any]:
     for part in circuit.head_parts:
         carried = {"layer": part.layer, "head": part.head, "weight": part.weight}
         heads.setdefault((part.source, part.target), {"heads": []})["heads"].append(carried)
+    traced = {} if circuit.qk_tracing is None else orjson.loads(circuit.qk_tracing)
     return {
         "metadata": _metadata(circuit, slug or default_slug(circuit), ids),
         "qParams": _view(circuit, ids),
-        "nodes": _nodes(circuit, ids),
+        "nodes": _nodes(circuit, ids, traced.get(QK_RESULTS, {})),
         "links": [
             {"source": ids[source], "target": ids[target], "weight": weight}
             | ({} if share is None else {"share": share})
             | heads.get((keys[source], keys[target]), {})
             for source, target, weight, share in circuit.edges
         ],
+        **({QK_ONLY: traced[QK_ONLY]} if QK_ONLY in traced else {}),
     }
 
 
@@ -238,7 +242,7 @@ def newest_labels(labels: tuple[Label, ...]) -> dict[tuple[int, int, str | None]
     return {(label.layer, label.index, label.component): label.text for label in labels}
 
 
-def _nodes(circuit: Circuit, ids: list[str]) -> list[dict[str, Any]]:
+def _nodes(circuit: Circuit, ids: list[str], traced: dict[str, Any]) -> list[dict[str, Any]]:
     labels = newest_labels(circuit.labels)
     answer = circuit.answer
     nodes = []
@@ -277,6 +281,7 @@ def _nodes(circuit: Circuit, ids: list[str]) -> list[dict[str, Any]]:
                 "activation": node.activation,
                 "raw_influence": None if node.kind is NodeKind.LOGIT else node.influence,
                 **_known(token=node.token, component=node.component),
+                **({QK_RESULTS: traced[name]} if name in traced else {}),
             }
         )
     return nodes

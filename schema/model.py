@@ -154,6 +154,12 @@ CIRCUIT = NodeType(
         P("correct", "boolean?", "whether it is the expected token; absent when none is known"),
         P("weights", "string?", "what the edges' weights are when not direct effects, such as gradient"),
         P("content", "string?", "imported: hash of nodes and edges"),
+        P(
+            "qk_tracing",
+            "string?",
+            "imported: what the other tool traced of attention scores, as it came: JSON with "
+            "`qk_tracing_results` by node and `qk_only_nodes`",
+        ),
         P("tool", "string?", "imported: whose format the file had"),
         P("slug", "string?", "imported: the graph's name in its file"),
         P("scan", "string?", "imported: as in its file"),

@@ -281,6 +281,8 @@ class Circuit:
     """The strongest heads of each edge; empty when heads were not asked for, as in what follows."""
     head_totals: tuple[HeadTotal, ...] = ()
     qk_scores: tuple[QkScore, ...] = ()
+    qk_tracing: str | None = None
+    """What another tool traced of attention scores, as JSON: see `schema.formats.qk_tracing`."""
 
     pruned_features: tuple[tuple[int, int], ...] | None = None
     """(layer, index) of the features that were attributed and kept at no position. None, here and in what

@@ -91,6 +91,7 @@ def _numbers(circuit: Circuit) -> Iterable[float]:
 def _texts(circuit: Circuit) -> Iterable[str]:
     prompt = circuit.prompt
     yield from (prompt.text, *prompt.tokens, prompt.expected or "", prompt.pair or "", prompt.split or "")
+    yield circuit.qk_tracing or ""
     yield from (node.token for node in circuit.nodes if node.token is not None)
     for label in circuit.labels:
         yield from (label.text, label.method, label.author)
@@ -160,6 +161,7 @@ def frame(circuit: Circuit, run: Run) -> dict[str, Any]:
             "correct": circuit.correct,
             "weights": circuit.weights,
             "content": circuit.content,
+            "qk_tracing": circuit.qk_tracing,
             **({} if circuit.source is None else asdict(circuit.source)),
         },
     }

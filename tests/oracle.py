@@ -160,9 +160,9 @@ def _circuit(
     features = [i for i, node in enumerate(nodes) if node.kind is NodeKind.FEATURE]
     half = len(features) // 2
     # Viewers group tokens and logits, too.
-    tokens = [i for i, node in enumerate(nodes) if node.kind is NodeKind.TOKEN][1 : 1 + place % 3]
+    words = [i for i, node in enumerate(nodes) if node.kind is NodeKind.TOKEN][1 : 1 + place % 3]
     answers = [len(nodes) - 2] * (place % 2)
-    groups = [("say the answer", features[half:] + answers), (f"{family} words", tokens + features[:half])]
+    groups = [("say the answer", features[half:] + answers), (f"{family} words", words + features[:half])]
     return Circuit(
         prompt=prompt,
         model=MODEL,

@@ -10,6 +10,7 @@ import pytest
 from graph_files import (
     ALL,
     circuit_tracer,
+    crm,
     encode,
     feature,
     neuronpedia,
@@ -192,6 +193,17 @@ def test_what_was_drawn_since_is_added(database: Database, tmp_path: Path) -> No
         assert before == database.read(
             "MATCH ()-[e:ATTRIBUTES|USES|DRIVES]->() RETURN count(e) AS n, sum(e.weight) AS w"
         )
+
+
+def test_traces_are_added_to_a_circuit_that_lacks_them(database: Database, tmp_path: Path) -> None:
+    graph = crm()
+    plain = crm()
+    del plain["nodes"][2]["qk_tracing_results"], plain["qk_only_nodes"]
+    wanted = read_graph(encode(graph), "x").circuit
+    for number, each in enumerate((plain, graph, plain)):
+        (tmp_path / f"{number}.json").write_bytes(encode(each) + b" " * number)
+        run(database, tmp_path / f"{number}.json")
+        assert read_circuit(database, wanted.id).qk_tracing == (wanted.qk_tracing if number else None)
 
 
 def test_our_own_exports_are_there_already(database: Database, tmp_path: Path) -> None:
