@@ -32,7 +32,7 @@ from schema.check import check
 from schema.circuits import circuit_ids, read_circuit
 from schema.content import content
 from schema.database import Database
-from schema.errors import FileError, InputError
+from schema.errors import DatabaseError, FileError, InputError
 from schema.formats.graph import Given, read_graph
 from schema.graph_json import cantor, to_json
 from schema.load import load_circuit
@@ -193,6 +193,19 @@ def test_what_was_drawn_since_is_added(database: Database, tmp_path: Path) -> No
         assert before == database.read(
             "MATCH ()-[e:ATTRIBUTES|USES|DRIVES]->() RETURN count(e) AS n, sum(e.weight) AS w"
         )
+
+
+def test_an_error_says_how_many_circuits_were_loaded(database: Database, tmp_path: Path) -> None:
+    for number, graph in enumerate((circuit_tracer(), neuronpedia())):
+        (tmp_path / f"{number}.json").write_bytes(encode(graph))
+    second = read_graph(encode(neuronpedia()), "x").circuit
+    taken = {"id": f"{second.id}/{second.nodes[0].key}"}
+    database.write("CREATE (:Node {id: $id})", taken)
+    with pytest.raises(DatabaseError, match="1 circuits were loaded before that") as broken:
+        run(database, tmp_path)
+    assert broken.value.next_step == "give the same command again: it goes on from there"
+    database.write("MATCH (n:Node {id: $id}) WHERE NOT (n)--() DELETE n", taken)
+    assert counts(run(database, tmp_path)) == (1, 1, 0)
 
 
 def test_traces_are_added_to_a_circuit_that_lacks_them(database: Database, tmp_path: Path) -> None:
