@@ -85,14 +85,14 @@ class SupernodeQuery:
 @strawberry.type
 class SupernodeMutation:
     @strawberry.mutation(
-        description="Group feature nodes of a circuit into a supernode. It stands beside those of methods "
+        description="Group nodes of a circuit into a supernode. It stands beside those of methods "
         "and is not touched when they run again. The same call again changes nothing."
     )
     async def group_supernode(
         self,
         info: Info,
         circuit: Annotated[strawberry.ID, argument(description="Id of the circuit.")],
-        nodes: Annotated[list[strawberry.ID], argument(description="Ids of 1 to 500 of its feature nodes.")],
+        nodes: Annotated[list[strawberry.ID], argument(description="Ids of 1 to 500 of its nodes.")],
         label: Name,
         author: Author,
     ) -> Supernode:

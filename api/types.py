@@ -238,7 +238,7 @@ class Supernode(SupernodeFacts):
     async def circuit(self, info: Info) -> "Circuit":
         return (await load_circuits(info, [self.circuit_id]))[0]
 
-    @strawberry.field(description="Its feature nodes, highest influence first.")
+    @strawberry.field(description="Its nodes, highest influence first.")
     async def members(self, info: Info) -> list[CircuitNode]:
         return await load_nodes(info, self.member_ids)
 

@@ -245,7 +245,9 @@ class SupernodeFacts:
         description="What its method says of it: of `roles-v1` the share of the circuit's feature influence "
         "that it holds, 0 to 1. Null when a method gives none."
     )
-    influence: float | None = strawberry.field(description="Sum of the members' influence.")
+    influence: float | None = strawberry.field(
+        description="Sum of the members' influence; null when none is known."
+    )
 
 
 @strawberry.type(description="A combination of settings under which circuits were made.")

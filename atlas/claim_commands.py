@@ -56,6 +56,7 @@ def claim_circuits(asked: Claimed, *, as_json: bool) -> None:
     from ingest.convert import transcoders_record
     from ingest.engine.model import ReplacementModel
     from ingest.named_edits import plain_edits
+    from schema.circuits import the_circuit
     from schema.claims import CIRCUITS_TO_TEST, Claim, keep_claim
     from schema.question import ask
 
@@ -68,18 +69,19 @@ def claim_circuits(asked: Claimed, *, as_json: bool) -> None:
     model = ReplacementModel.load(asked.model, asked.transcoders)
     set_id = transcoders_record(model).id
     with Login(Settings.load()).connect() as database:
+        circuits = asked.circuits and [the_circuit(database, name) for name in asked.circuits]
         found = ask(
             database,
             CIRCUITS_TO_TEST,
             timeout_s=60,
             transcoders=set_id,
-            circuits=asked.circuits,
+            circuits=circuits,
             family=asked.family,
             prompt=asked.prompt,
             limit=asked.limit,
         )
         ids = tuple(row.circuit for row in found)
-        missing = sorted(set(asked.circuits or ()) - set(ids)) if asked.limit is None else []
+        missing = sorted(set(circuits or ()) - set(ids)) if asked.limit is None else []
         if missing or not ids:
             raise InputError(
                 f"The database has no circuit {missing[0]} of what was asked for"

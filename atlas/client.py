@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2 as httpx
 
 from schema.errors import AtlasError, InputError, LimitError, UnreachableError
+from schema.whole_file import whole_file
 
 if TYPE_CHECKING:
     import networkx
@@ -108,7 +109,10 @@ class AtlasClient:
         return polars.read_ipc_stream(self._export(f"{question}.arrow", arguments))
 
     def save(self, question: str, file: Path, **arguments: Any) -> None:
-        """`download`, written to a file as it comes; its ending says how: csv, parquet, arrow or jsonl."""
+        """`download`, written to a file as it comes; its ending says how: csv, parquet, arrow or jsonl.
+
+        The file appears under its name only when it is whole.
+        """
         with (
             self._named(),
             self._http.stream(
@@ -118,7 +122,7 @@ class AtlasClient:
             if answer.status_code != 200:
                 answer.read()
                 self._checked(answer)
-            with file.open("wb") as out:
+            with whole_file(file) as part, part.open("wb") as out:
                 for piece in answer.iter_bytes():
                     out.write(piece)
 

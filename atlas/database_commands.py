@@ -114,8 +114,12 @@ def _text(value: object) -> str:
 
 
 def delete(
-    run: Annotated[str | None, typer.Option(help="Delete this run: its circuits and its ledger.")] = None,
-    circuit: Annotated[str | None, typer.Option(help="Delete this circuit.")] = None,
+    run: Annotated[
+        str | None, typer.Option(help="Delete this run, by its id or the beginning: circuits and ledger.")
+    ] = None,
+    circuit: Annotated[
+        str | None, typer.Option(help="Delete this circuit, by its id or the beginning.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Delete every circuit of this model.")] = None,
 ) -> None:
     """Delete circuits and withdraw their share of every aggregate; one of the options is needed.
@@ -123,7 +127,9 @@ def delete(
     One circuit is one transaction: stopped in between, the same command goes on.
     """
     from atlas.database import Login
+    from schema.circuits import the_circuit
     from schema.delete import delete_circuit, delete_model, delete_run
+    from schema.ledger import runs as all_runs
 
     if sum(option is not None for option in (run, circuit, model)) != 1:
         raise InputError("`atlas delete` wants one of --run, --circuit and --model", next_step="give one")
@@ -131,13 +137,13 @@ def delete(
         task = progress.add_task("circuits", total=None)
         n = 0
         if circuit is not None:
-            if not delete_circuit(database, circuit):
-                raise NotFoundError(
-                    f"There is no circuit {circuit}", next_step="`atlas query` finds circuits"
-                )
-            n = 1
+            n = int(delete_circuit(database, the_circuit(database, circuit)))
         else:
-            gone = delete_run(database, run) if run is not None else delete_model(database, str(model))
+            gone = (
+                delete_model(database, str(model))
+                if run is None
+                else delete_run(database, _the_run(all_runs(database), run).id)
+            )
             for n, _ in enumerate(gone, 1):
                 progress.update(task, advance=1, description=f"{n} circuits deleted")
     out.print(f"{n} circuits deleted.")

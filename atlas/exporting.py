@@ -3,8 +3,9 @@
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +20,7 @@ from schema.graphml import graphml
 from schema.node_link import node_link
 from schema.records import Circuit
 from schema.tables import RowWriter, Tables, chunks
+from schema.whole_file import whole_file
 
 
 class Format(StrEnum):
@@ -106,18 +108,10 @@ def _write(database: Database, ids: list[str], format_: Format, out: Path, step:
 
 
 def _save(pieces: Iterable[bytes], path: Path) -> None:
-    """The file appears under its name only when it is whole; a device or pipe is written to as it is."""
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path if path.exists() and not path.is_file() else path.with_name(f"{path.name}.part")
-        try:
-            with part.open("wb") as file:
-                _put(pieces, file)
-            if part != path:
-                part.replace(path)
-        finally:
-            if part != path:
-                part.unlink(missing_ok=True)
+        with whole_file(path) as part, part.open("wb") as file:
+            _put(pieces, file)
 
 
 @contextmanager
@@ -153,16 +147,17 @@ def _write_rows(rows: Iterator[dict[str, Any]], columns: list[str], format_: For
     with _named(out):
         if out != SCREEN:
             out.parent.mkdir(parents=True, exist_ok=True)
-        return _append_rows(rows, columns, format_, out)
+        with nullcontext(out) if out == SCREEN else whole_file(out) as path:
+            return _append_rows(rows, columns, format_, path)
 
 
 def _append_rows(rows: Iterator[dict[str, Any]], columns: list[str], format_: Format, out: Path) -> int:
     count = 0
-    writer: RowWriter | None = None
-    try:
-        for chunk in chunks({key: _plain(value) for key, value in row.items()} for row in rows):
-            if writer is None:
-                writer = RowWriter(out, format_, _schema(chunk)).__enter__()
+    found = chunks({key: _plain(value) for key, value in row.items()} for row in rows)
+    first = next(found, [])
+    schema = _schema(first) if first else pa.schema([(name, pa.string()) for name in columns])
+    with RowWriter(out, format_, schema) as writer:
+        for chunk in chain([first], found):
             try:
                 writer.write(chunk)
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -171,12 +166,6 @@ def _append_rows(rows: Iterator[dict[str, Any]], columns: list[str], format_: Fo
                     next_step="turn them to text with toString(), or write --format csv",
                 ) from error
             count += len(chunk)
-    finally:
-        if writer is not None:
-            writer.__exit__(None, None, None)
-    if writer is None:
-        with RowWriter(out, format_, pa.schema([(name, pa.string()) for name in columns])):
-            pass
     return count
 
 

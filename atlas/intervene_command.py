@@ -66,7 +66,8 @@ def intervene(
         ),
     ] = False,
     circuit: Annotated[
-        list[str] | None, typer.Option(help="With --keep: this circuit; may be repeated.")
+        list[str] | None,
+        typer.Option(help="With --keep: this circuit, by its id or the beginning; may be repeated."),
     ] = None,
     family: Annotated[str | None, typer.Option(help="With --keep: the circuits of this family.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="With --keep: at most so many circuits.")] = None,

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from atlas.settings import Settings
 from schema.errors import InputError
+from schema.whole_file import whole_file
 
 console = Console(highlight=False)
 
@@ -65,7 +66,9 @@ def report(
         sections.append(Section("atlas", "What the atlas holds", "Asked of the API.", [missing]))
     made = Report("Circuit atlas: report", datetime.now(UTC).isoformat(timespec="seconds"), sources, sections)
     try:
-        out.write_text(html(made), encoding="utf-8")
+        page = html(made)
+        with whole_file(out) as part:
+            part.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(
             f"{out} cannot be written: {error.strerror}", next_step="give a path in a folder that exists"

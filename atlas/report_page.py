@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from atlas.report_parts import Missing, Picture, Report
 from atlas.tables import show
 from schema.errors import InputError
+from schema.whole_file import whole_file
 
 LONG = 20
 """Rows from which on a table that is not a section's first part is folded."""
@@ -43,7 +44,8 @@ def write_figures(report: Report, folder: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for picture in report.pictures():
             for ending in ("svg", "png"):
-                (folder / f"{picture.name}.{ending}").write_bytes(picture.draw(ending))
+                with whole_file(folder / f"{picture.name}.{ending}") as part:
+                    part.write_bytes(picture.draw(ending))
     except OSError as error:
         raise InputError(
             f"{folder} cannot be written: {error.strerror}", next_step="name a folder of yours"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from schema.errors import InputError
+from schema.whole_file import whole_file
 
 if TYPE_CHECKING:
     from ingest.studies.study import Result, Study
@@ -38,9 +39,8 @@ def keep(folder: Path, measured: dict[str, Any]) -> Path:
     """Write one result into `folder`, in place of an earlier one of the same study."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{measured['study']}.json"
-    whole = file.with_suffix(".part")
-    whole.write_bytes(orjson.dumps(measured, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    whole.replace(file)
+    with whole_file(file) as part:
+        part.write_bytes(orjson.dumps(measured, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return file
 
 

@@ -17,6 +17,7 @@ from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from schema.errors import InputError, NotFoundError
+from schema.whole_file import whole_file
 
 Answer = Mapping[str, Any]
 """The `data` of a GraphQL answer."""
@@ -80,7 +81,8 @@ class Chart:
         else:
             made = (self.svg(answer) if ending == "svg" else self.html(answer)).encode()
         try:
-            path.write_bytes(made)
+            with whole_file(path) as part:
+                part.write_bytes(made)
         except OSError as error:
             raise InputError(
                 f"{path} cannot be written: {error.strerror}", next_step="give a path in a folder that exists"

@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from ingest.engine.errors import EngineError
+from ingest.loader import going_on
 from schema import ledger
 from schema.database import Database
 from schema.drawn import add_drawn
@@ -129,18 +130,19 @@ def import_files(database: Database, settings: ImportSettings, *, console: Conso
     started = time.monotonic()
     summary, run = Summary(), settings.run()
     files = find(settings.paths)
-    ledger.begin(database, run)
-    work = _Work(database, settings, run, summary, set(ledger.done(database, run)))
-    with rare_collection(), bar(console, files) as progress, _Loader(work) as loader:
-        for found in files:
-            try:
-                work.one(found, loader)
-            except (InputError, EngineError) as error:
-                work.refuse(found.path, error)
-            progress.advance(progress.task_ids[0], found.size)
-    work.finish_notes()
-    database.settle()
-    ledger.end(database, run)
+    with going_on(lambda: summary.loaded):
+        ledger.begin(database, run)
+        work = _Work(database, settings, run, summary, set(ledger.done(database, run)))
+        with rare_collection(), bar(console, files) as progress, _Loader(work) as loader:
+            for found in files:
+                try:
+                    work.one(found, loader)
+                except (InputError, EngineError) as error:
+                    work.refuse(found.path, error)
+                progress.advance(progress.task_ids[0], found.size)
+        work.finish_notes()
+        database.settle()
+        ledger.end(database, run)
     summary.seconds = time.monotonic() - started
     return summary
 
@@ -283,6 +285,8 @@ class _Loader:
         self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="loader")
         self._room = threading.Semaphore(WAITING)
         self._tasks: list[Future[None]] = []
+        self._broken = False
+        """Whether a thread failed: then those that wait are not tried, each for as long as the first was."""
 
     def __enter__(self) -> "_Loader":
         return self
@@ -309,12 +313,17 @@ class _Loader:
     def _load(self, circuit: Circuit, entry: ledger.Entry, path: Path) -> None:
         work = self._work
         try:
+            if self._broken:
+                return
             new = load_circuit(work.database, circuit, work.run, entry)
             if not new:
                 add_drawn(work.database, circuit)
         except InputError as error:
             work.refuse(path, FileError(str(path), "the graph", error.what, next_step=error.next_step))
             return
+        except BaseException:
+            self._broken = True
+            raise
         finally:
             self._room.release()
         with work.lock:

@@ -1,9 +1,11 @@
-"""The thread that loads circuits while the next ones are computed."""
+"""The thread that loads circuits while the next are computed, and what is said when loading breaks off."""
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from schema.errors import DatabaseError
 from schema.records import Circuit
 
 QUEUE_SIZE = 8
@@ -42,3 +44,18 @@ class Loader:
                     self._load(circuit)
                 except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
                     self._error = error
+
+
+@contextmanager
+def going_on(loaded: Callable[[], int]) -> Iterator[None]:
+    """Raises a DatabaseError that says how many circuits were loaded, and that the same command goes on."""
+    try:
+        yield
+    except DatabaseError as error:
+        again = "give the same command again: it goes on from there"
+        step = error.next_step or ""
+        if "same command" not in step:
+            step = f"{step}; then {again}" if step else again
+        raise type(error)(
+            f"{error.what}. {loaded()} circuits were loaded before that", next_step=step
+        ) from error

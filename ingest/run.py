@@ -45,7 +45,7 @@ from ingest.engine.targets import DEFAULT, Named, Target, named, parse
 from ingest.heads import with_heads, with_qk
 from ingest.labels.namer import Namer
 from ingest.labels.supernodes import group_by_concept
-from ingest.loader import Loader
+from ingest.loader import Loader, going_on
 from ingest.prompts import PromptLine, read_prompts
 from schema.database import Database
 from schema.errors import InputError
@@ -123,7 +123,7 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
         todo = [job for job in jobs if job.circuit_id not in there]
         summary.present = len(jobs) - len(todo)
         if todo:
-            with _progress(console) as progress:
+            with going_on(lambda: summary.loaded), _progress(console) as progress:
                 counting = progress.add_task("counting features", total=len(jobs))
                 loading = progress.add_task("circuits", total=len(todo))
                 _ingest_all(

@@ -6,7 +6,7 @@ from typing import Any
 from schema.attention import HeadPart, HeadTotal
 from schema.canonical import canonical
 from schema.database import Database
-from schema.errors import NotFoundError
+from schema.errors import InputError, NotFoundError
 from schema.records import (
     Circuit,
     Edge,
@@ -25,8 +25,13 @@ _SOURCE = ("tool", "slug", "scan", "source_set", "attention_source_set", "creato
 _SETTINGS = (
     *("target", "target_position", "node_threshold", "edge_threshold", "max_feature_nodes", "dtype"),
     *("special_first_token", "replacement_score", "completeness_score", "error_share"),
-    *("n_active_features", "n_selected_features", "kept_influence", "weights", "content"),
+    *("n_active_features", "n_selected_features", "kept_influence", "weights", "content", "qk_tracing"),
 )
+
+LEAST = 4
+"""Characters that the beginning of an id must have to stand for it."""
+CANDIDATES = 5
+"""Circuits that are named when a beginning fits several."""
 
 
 def read_circuit(database: Database, circuit_id: str) -> Circuit:
@@ -68,22 +73,45 @@ def read_circuit(database: Database, circuit_id: str) -> Circuit:
     )
 
 
-def circuit_ids(database: Database, wanted: Sequence[str]) -> list[str]:
-    """The ids of circuits by id, beginning of an id, slug, family or tag; of all circuits for none.
+def the_circuit(database: Database, name: str) -> str:
+    """The id of the circuit that goes by an id or its beginning.
 
-    Raises NotFoundError for a name that means none of them.
+    Raises NotFoundError when there is none, InputError when several begin like that.
+    """
+    rows = database.read(_BEGINNING, {"name": name, "least": LEAST, "limit": CANDIDATES})
+    if rows and (len(rows) == 1 or rows[0]["id"] == name):
+        return str(rows[0]["id"])
+    if rows:
+        n = rows[0]["n"]
+        listed = "".join(f"\n  {row['id']}  {row['text'][:60]!r}" for row in rows)
+        more = f"\n  and {n - len(rows)} more" if n > len(rows) else ""
+        raise InputError(
+            f"{n} circuits begin with {name}:{listed}{more}", next_step="give more characters of the id"
+        )
+    short = f"the beginning of an id stands for it from {LEAST} characters on; "
+    raise NotFoundError(
+        f"There is no circuit {name[:80]}",
+        next_step=f"{short if len(name) < LEAST else ''}`circuits` in GraphQL (`atlas query`) lists them",
+    )
+
+
+def circuit_ids(database: Database, wanted: Sequence[str]) -> list[str]:
+    """The ids of circuits by slug, family, tag, id or its beginning; of all circuits for none.
+
+    Raises NotFoundError for a name that means none of them, InputError for the beginning of several ids.
     """
     if not wanted:
         return [row["id"] for row in database.read("MATCH (c:Circuit) RETURN c.id AS id ORDER BY id")]
     found: dict[str, None] = {}
     for name in wanted:
         rows = database.read(_BY_NAME, {"name": name})
-        if not rows:
+        try:
+            found |= dict.fromkeys([row["id"] for row in rows] or [the_circuit(database, name)])
+        except NotFoundError as error:
             raise NotFoundError(
                 f"{name[:80]!r} is no circuit, slug, family or tag",
                 next_step="leave it out to export all circuits",
-            )
-        found |= {row["id"]: None for row in rows}
+            ) from error
     return list(found)
 
 
@@ -171,11 +199,17 @@ _SUPERNODES = """
 MATCH (:Circuit {id: $id})-[:HAS]->(s:Supernode)
 RETURN properties(s) AS supernode, [(s)-[:GROUPS]->(n) | n.id] AS members
 """
+_BEGINNING = """
+MATCH (c:Circuit)
+WHERE c.id STARTS WITH $name AND (c.id = $name OR size($name) >= $least)
+WITH c ORDER BY c.id
+WITH collect(c) AS found
+UNWIND found[..$limit] AS c
+RETURN c.id AS id, coalesce(head([(c)-[:OF_PROMPT]->(p) | p.text]), "") AS text, size(found) AS n
+"""
 _BY_NAME = """
 CALL () {
-  MATCH (c:Circuit {id: $name}) RETURN c
-  UNION MATCH (c:Circuit) WHERE size($name) >= 6 AND c.id STARTS WITH $name RETURN c
-  UNION MATCH (c:Circuit {slug: $name}) RETURN c
+  MATCH (c:Circuit {slug: $name}) RETURN c
   UNION MATCH (:Family {name: $name})<-[:IN_FAMILY]-(:Prompt)<-[:OF_PROMPT]-(c:Circuit) RETURN c
   UNION MATCH (:Tag {name: $name})<-[:TAGGED]-(:Prompt)<-[:OF_PROMPT]-(c:Circuit) RETURN c
 }

@@ -1,4 +1,5 @@
-"""What people drew in a graph that is in the database already: its supernodes and labels, added.
+"""What a file says of a graph that is in the database already: its supernodes and labels, added, and what was
+traced of its attention scores.
 
 The graph itself stays as it is: a circuit goes by its nodes and edges.
 """
@@ -9,8 +10,8 @@ from schema.rows import KINDS, body
 
 
 def add_drawn(database: Database, circuit: Circuit) -> None:
-    """Add the circuit's supernodes and labels that the database lacks, in one transaction."""
-    if not circuit.labels and not circuit.supernodes:
+    """Add what the database lacks of the circuit's supernodes, labels and traces, in one transaction."""
+    if not (circuit.labels or circuit.supernodes or circuit.qk_tracing):
         return
     rows = body(circuit)
     ids = [row["id"] for kind in KINDS for row in rows[kind]]
@@ -20,13 +21,14 @@ def add_drawn(database: Database, circuit: Circuit) -> None:
         for row in rows["supernodes"]
     ]
     labels = [{"label": row["label"], "feature": features[row["feature"]]} for row in rows["labels"]]
-    database.write(_ADD, {"id": circuit.id, "groups": groups, "labels": labels})
+    parameters = {"id": circuit.id, "groups": groups, "labels": labels, "traced": circuit.qk_tracing}
+    database.write(_ADD, parameters)
 
 
 # Writing the set's id locks it, as every loader does, so that two never write the same at once.
 _ADD = """
 MATCH (c:Circuit {id: $id})-[:BY]->(t:TranscoderSet)
-SET t.id = t.id
+SET t.id = t.id, c.qk_tracing = coalesce(c.qk_tracing, $traced)
 WITH c
 CALL (c) {
   UNWIND $groups AS row

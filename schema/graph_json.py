@@ -25,6 +25,7 @@ import orjson
 from schema.canonical import canonical, digest
 from schema.errors import InputError
 from schema.records import Circuit, Label, Node, NodeKind, stable_id
+from schema.whole_file import whole_file
 
 GENERATOR = "circuit-atlas"
 
@@ -39,6 +40,8 @@ FEATURE_TYPES = {
 ATTENTION_TYPES = {NodeKind.FEATURE: "lorsa", NodeKind.ERROR: "lorsa error"}
 """The same for nodes whose component is attention."""
 ATTENTION = "attention"
+QK_RESULTS, QK_ONLY = "qk_tracing_results", "qk_only_nodes"
+"""Keys of what Neuronpedia's second engine traces of attention scores, of a node and of the file."""
 BIAS = "bias:"
 """How the component of a bias begins."""
 VERSION = 1
@@ -53,23 +56,26 @@ def to_json(circuit: Circuit, *, slug: str | None = None) -> dict[str, Any]:
     for part in circuit.head_parts:
         carried = {"layer": part.layer, "head": part.head, "weight": part.weight}
         heads.setdefault((part.source, part.target), {"heads": []})["heads"].append(carried)
+    traced = {} if circuit.qk_tracing is None else orjson.loads(circuit.qk_tracing)
     return {
         "metadata": _metadata(circuit, slug or default_slug(circuit), ids),
         "qParams": _view(circuit, ids),
-        "nodes": _nodes(circuit, ids),
+        "nodes": _nodes(circuit, ids, traced.get(QK_RESULTS, {})),
         "links": [
             {"source": ids[source], "target": ids[target], "weight": weight}
             | ({} if share is None else {"share": share})
             | heads.get((keys[source], keys[target]), {})
             for source, target, weight, share in circuit.edges
         ],
+        **({QK_ONLY: traced[QK_ONLY]} if QK_ONLY in traced else {}),
     }
 
 
 def write(circuit: Circuit, path: Path, *, slug: str | None = None) -> None:
     """Write the file. Raises InputError when it cannot be written."""
     try:
-        path.write_bytes(orjson.dumps(to_json(circuit, slug=slug)))
+        with whole_file(path) as part:
+            part.write_bytes(orjson.dumps(to_json(circuit, slug=slug)))
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror}", next_step="name a file in a folder that exists"
@@ -236,7 +242,7 @@ def newest_labels(labels: tuple[Label, ...]) -> dict[tuple[int, int, str | None]
     return {(label.layer, label.index, label.component): label.text for label in labels}
 
 
-def _nodes(circuit: Circuit, ids: list[str]) -> list[dict[str, Any]]:
+def _nodes(circuit: Circuit, ids: list[str], traced: dict[str, Any]) -> list[dict[str, Any]]:
     labels = newest_labels(circuit.labels)
     answer = circuit.answer
     nodes = []
@@ -275,6 +281,7 @@ def _nodes(circuit: Circuit, ids: list[str]) -> list[dict[str, Any]]:
                 "activation": node.activation,
                 "raw_influence": None if node.kind is NodeKind.LOGIT else node.influence,
                 **_known(token=node.token, component=node.component),
+                **({QK_RESULTS: traced[name]} if name in traced else {}),
             }
         )
     return nodes

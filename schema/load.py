@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from schema.database import Database, Transaction
-from schema.errors import DatabaseError
+from schema.errors import DatabaseError, UnreachableError
 from schema.ledger import Entry
 from schema.pairs import EACH_DRIVES
 from schema.records import Circuit, Run
@@ -58,6 +58,8 @@ def load_circuit(
 
     try:
         return database.transaction(work)
+    except UnreachableError:
+        raise
     except DatabaseError:
         # Another process may have loaded it at the same moment; the unique id let only one of the two win.
         if present(database, [circuit_id]):
@@ -138,7 +140,7 @@ CALL (nodes) {
 """
 
 # Writing the set's id locks the set until the end of the transaction. Without that, two loaders could read
-# the same aggregates and the second would overwrite what the first added.
+# the same aggregates and the second would overwrite what the first added. Features are the first of `nodes`.
 _SHARE = """
 CALL () {
   MERGE (t:TranscoderSet {id: $p.set.id}) ON CREATE SET t = $p.set
@@ -165,7 +167,7 @@ CALL (c, m) {
   CREATE (c)-[:RUNS_THROUGH {net: row.net, gross: row.gross}]->(h)
 }
 CREATE (c)-[:OF_PROMPT]->(p), (c)-[:BY]->(t), (c)-[:FROM_RUN]->(r)
-WITH c, t, new_family, feature_nodes
+WITH c, t, new_family, nodes
 CALL () {
   UNWIND $p.features AS row
   MERGE (f:Feature {id: row[0]})
@@ -177,9 +179,9 @@ CALL (features, t) {
   WITH f, t WHERE NOT EXISTS { (f)-[:IN]->() }
   CREATE (f)-[:IN]->(t)
 }
-CALL (feature_nodes, features) {
+CALL (nodes, features) {
   UNWIND range(0, size($p.instance_of) - 1) AS i
-  WITH feature_nodes[i] AS n, features[$p.instance_of[i]] AS f
+  WITH nodes[i] AS n, features[$p.instance_of[i]] AS f
   CREATE (n)-[:INSTANCE_OF]->(f)
 }
 CALL (c, features) {
@@ -194,22 +196,22 @@ CALL (features) {
   WITH l, features[row.feature] AS f
   MERGE (l)-[:LABELS]->(f)
 }
-CALL (c, feature_nodes) {
+CALL (c, nodes) {
   UNWIND $p.supernodes AS row
   CREATE (c)-[:HAS]->(s:Supernode)
   SET s = row.supernode
   MERGE (k:Concept {label: row.supernode.label})
   CREATE (s)-[:MEANS]->(k)
-  WITH s, row, feature_nodes
+  WITH s, row, nodes
   UNWIND row.members AS member
-  WITH s, feature_nodes[member] AS n
+  WITH s, nodes[member] AS n
   CREATE (s)-[:GROUPS]->(n)
 }
 RETURN c.id AS id, new_family
 """
 
 _ALL_NODES = """
-WITH c, feature_nodes, feature_nodes + error_nodes + token_nodes + logit_nodes + other_nodes AS nodes
+WITH c, feature_nodes + error_nodes + token_nodes + logit_nodes + other_nodes AS nodes
 """
 
 _FIND_CIRCUIT = "MATCH (c:Circuit {id: $p.id})\n"
@@ -220,11 +222,11 @@ _FIND_NODES = "CALL () { UNWIND $p.ids AS id MATCH (n:Node {id: id}) RETURN coll
 _KEEP_PLAN = "CYPHER replan=skip\n"
 
 _STEPS = {
-    "whole": _CIRCUIT + _NODES + _ALL_NODES + _EDGES + "WITH c, feature_nodes" + _SHARE,
+    "whole": _CIRCUIT + _NODES + _ALL_NODES + _EDGES + "WITH c, nodes" + _SHARE,
     "circuit": _CIRCUIT + "FINISH",
     "nodes": _FIND_CIRCUIT + _NODES + "FINISH",
     "edges": _FIND_NODES + _EDGES + "FINISH",
-    "share": _FIND_CIRCUIT + _FIND_NODES + "WITH c, nodes AS feature_nodes" + _SHARE,
+    "share": _FIND_CIRCUIT + _FIND_NODES + "WITH c, nodes" + _SHARE,
 }
 """What one message does; `schema.rows.batches` says which are needed."""
 

@@ -167,6 +167,12 @@ CIRCUIT = NodeType(
         P("correct", "boolean?", "whether it is the expected token; absent when none is known"),
         P("weights", "string?", "what the edges' weights are when not direct effects, such as gradient"),
         P("content", "string?", "imported: hash of nodes and edges"),
+        P(
+            "qk_tracing",
+            "string?",
+            "imported: what the other tool traced of attention scores, as it came: JSON with "
+            "`qk_tracing_results` by node and `qk_only_nodes`",
+        ),
         P("tool", "string?", "imported: whose format the file had"),
         P("slug", "string?", "imported: the graph's name in its file"),
         P("scan", "string?", "imported: as in its file"),
@@ -238,7 +244,7 @@ OTHER_NODE = NodeType(
 
 SUPERNODE = NodeType(
     "Supernode",
-    "Features of one circuit that play one role.",
+    "Nodes of one circuit that play one role: features; people and viewers group tokens and logits, too.",
     (
         P("id", "string", "hash of circuit, label, members, method, author and what it replaces"),
         P("label", "string", "what it is called"),
@@ -347,7 +353,7 @@ RELATIONSHIPS = (
             P("effect", "float?", "of the head giving 0, on the answer's centred logit: `atlas ablate`"),
         ),
     ),
-    RelationshipType("GROUPS", "Supernode", "FeatureNode", "Its members."),
+    RelationshipType("GROUPS", "Supernode", "Node", "Its members."),
     RelationshipType("MEANS", "Supernode", "Concept", "What it stands for."),
     *AGGREGATE_RELATIONSHIPS,
     *CHECKPOINT_RELATIONSHIPS,

@@ -21,7 +21,7 @@ FORMER_SUPERNODE = NodeType(
 PEOPLE_NODES = (FORMER_SUPERNODE,)
 PEOPLE_RELATIONSHIPS = (
     RelationshipType("HAD", "Circuit", "FormerSupernode", "Its supernodes that were replaced."),
-    RelationshipType("GROUPS", "FormerSupernode", "FeatureNode", "Its members."),
+    RelationshipType("GROUPS", "FormerSupernode", "Node", "Its members."),
     RelationshipType("REPLACES", "Supernode", "FormerSupernode", "What it was made from."),
     RelationshipType("REPLACES", "FormerSupernode", "FormerSupernode", "What it was made from."),
 )

@@ -209,13 +209,13 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Supernode:
-    """Features of one circuit that play one role."""
+    """Nodes of one circuit that play one role."""
 
     label: str
     """Shared by supernodes of many circuits: becomes the Concept that they mean."""
     position: int | None
     members: tuple[int, ...]
-    """Places in `Circuit.nodes`; feature nodes only."""
+    """Places in `Circuit.nodes`: features, and in files of viewers tokens and logits, too."""
     method: str
     author: str
     score: float | None = None
@@ -281,6 +281,8 @@ class Circuit:
     """The strongest heads of each edge; empty when heads were not asked for, as in what follows."""
     head_totals: tuple[HeadTotal, ...] = ()
     qk_scores: tuple[QkScore, ...] = ()
+    qk_tracing: str | None = None
+    """What another tool traced of attention scores, as JSON: see `schema.formats.qk_tracing`."""
 
     pruned_features: tuple[tuple[int, int], ...] | None = None
     """(layer, index) of the features that were attributed and kept at no position. None, here and in what

@@ -49,8 +49,8 @@ def check(circuit: Circuit) -> None:
             refuse(f"an edge goes from node {edge.source} to {edge.target}, but there are {count} nodes")
     for group in circuit.supernodes:
         for place in group.members:
-            if not 0 <= place < count or circuit.nodes[place].kind is not NodeKind.FEATURE:
-                refuse(f"supernode {group.label!r} groups node {place}, which is no feature node")
+            if not 0 <= place < count:
+                refuse(f"supernode {group.label!r} groups node {place}, but there are {count} nodes")
     for layer, index in (*(circuit.pruned_features or ()), *(circuit.unselected_features or ())):
         if not (0 <= layer < LAYERS and 0 <= index < 2**63 // LAYERS):
             refuse(f"the absent feature {layer}/{index} is outside 0 … {LAYERS - 1} / 0 … 2^53-1")
@@ -92,6 +92,7 @@ def _numbers(circuit: Circuit) -> Iterable[float]:
 def _texts(circuit: Circuit) -> Iterable[str]:
     prompt = circuit.prompt
     yield from (prompt.text, *prompt.tokens, prompt.expected or "", prompt.pair or "", prompt.split or "")
+    yield circuit.qk_tracing or ""
     yield from (node.token for node in circuit.nodes if node.token is not None)
     for label in circuit.labels:
         yield from (label.text, label.method, label.author)
@@ -162,6 +163,7 @@ def frame(circuit: Circuit, run: Run) -> dict[str, Any]:
             "correct": circuit.correct,
             "weights": circuit.weights,
             "content": circuit.content,
+            "qk_tracing": circuit.qk_tracing,
             **({} if circuit.source is None else asdict(circuit.source)),
         },
     }
@@ -270,8 +272,14 @@ def batches(
         }
         steps.append(("edges", piece))
     shared = {key: value for key, value in body_rows.items() if key not in DETAIL}
-    feature_ids = [row["id"] for row in body_rows["feature_nodes"]]
-    steps.append(("share", {**frame_rows, **shared, "ids": feature_ids}))
+    # Features, and what supernodes group besides: the order of `KINDS`, so that features keep their places.
+    members = {member for row in body_rows["supernodes"] for member in row["members"]}
+    used = sorted({*range(len(body_rows["feature_nodes"])), *members})
+    place = {old: new for new, old in enumerate(used)}
+    shared["supernodes"] = [
+        {**row, "members": [place[member] for member in row["members"]]} for row in shared["supernodes"]
+    ]
+    steps.append(("share", {**frame_rows, **shared, "ids": [ids[old] for old in used]}))
     return steps
 
 

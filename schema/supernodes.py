@@ -19,7 +19,7 @@ PERSON = "person"
 
 
 class Group(NamedTuple):
-    """Feature nodes of one circuit, and what they are called together."""
+    """Nodes of one circuit, and what they are called together."""
 
     label: str
     nodes: tuple[str, ...]
@@ -52,7 +52,7 @@ MEMBERS_OF_LABEL = Question("members_of_label", row_of(MemberRow))
 
 
 def group(database: Database, circuit: str, wanted: Group, author: str) -> str:
-    """Group feature nodes of a circuit; the id of the supernode. Raises NotFoundError, ConflictError."""
+    """Group nodes of a circuit; the id of the supernode. Raises NotFoundError, ConflictError."""
 
     def work(transaction: Transaction) -> list[str]:
         _lock(transaction, circuit)
@@ -137,8 +137,8 @@ def _write(
         missing = [node for node in nodes if node not in places]
         if missing:
             raise NotFoundError(
-                f"The circuit {circuit} has no feature node {missing[0]!r}",
-                next_step="see `nodes(kind: FEATURE)` of the circuit",
+                f"The circuit {circuit} has no node {missing[0]!r}",
+                next_step="see `nodes` of the circuit",
             )
         at = set(places.values())
         key = stable_id(circuit, each.label, nodes, PERSON, author, replaced)
@@ -168,12 +168,12 @@ _FIND = """
 UNWIND $ids AS id
 MATCH (c:Circuit)-[:HAS|HAD]->(s:Supernode|FormerSupernode {id: id})
 RETURN id, c.id AS circuit, s.method AS method, s:FormerSupernode AS former,
-       COLLECT { MATCH (s)-[:GROUPS]->(n:FeatureNode) RETURN n.id ORDER BY n.id } AS members
+       COLLECT { MATCH (s)-[:GROUPS]->(n:Node) RETURN n.id ORDER BY n.id } AS members
 ORDER BY id
 """
 
 _NODES = """
-MATCH (:Circuit {id: $id})-[:HAS]->(n:FeatureNode) WHERE n.id IN $nodes
+MATCH (:Circuit {id: $id})-[:HAS]->(n:Node) WHERE n.id IN $nodes
 RETURN n.id AS id, n.position AS position
 """
 

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schema.declare import NodeType
-from schema.errors import InputError
 from schema.model import (
     CIRCUIT,
     ERROR_NODE,
@@ -31,6 +30,7 @@ from schema.model import (
 from schema.model_labels import LABEL
 from schema.records import Circuit, Run
 from schema.rows import KINDS, body, frame
+from schema.whole_file import whole_file
 
 FORMATS = ("parquet", "csv")
 _TYPES = {
@@ -131,23 +131,25 @@ def rows_of(circuit: Circuit) -> dict[str, list[dict[str, Any]]]:
 
 
 class Tables:
-    """Files that grow by a circuit at a time; use it as a context manager."""
+    """Files that grow by a circuit at a time; use it as a context manager.
+
+    They get their names together when the block ends well; an export that failed leaves what was there.
+    """
 
     def __init__(self, folder: Path, format_: str) -> None:
         """folder: made when it is not there. format_: one of FORMATS."""
         self.folder, self.format = folder, format_
-        self._stack = ExitStack()
         self._writers: dict[str, RowWriter] = {}
 
     def __enter__(self) -> Self:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        paths = {name: self.folder / f"{name}.{self.format}" for name in SCHEMAS}
+        with ExitStack() as stack:
+            # Left in the other order: every file is closed before the first is moved.
+            parts = {name: stack.enter_context(whole_file(path)) for name, path in paths.items()}
             for name, columns in SCHEMAS.items():
-                path = self.folder / f"{name}.{self.format}"
-                self._writers[name] = self._stack.enter_context(RowWriter(path, self.format, columns))
-        except BaseException:
-            self._stack.close()
-            raise
+                self._writers[name] = stack.enter_context(RowWriter(parts[name], self.format, columns))
+            self._stack = stack.pop_all()
         return self
 
     def write(self, circuit: Circuit) -> None:
@@ -157,7 +159,7 @@ class Tables:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
 
 
 class RowWriter:
@@ -169,19 +171,13 @@ class RowWriter:
         self._text: TextIO | None = None
 
     def __enter__(self) -> Self:
-        try:
-            if self.format == "parquet":
-                self._parquet = pq.ParquetWriter(self.path, self.columns)
-            else:
-                if str(self.path) != "-":
-                    self._text = self.path.open("w", encoding="utf-8", newline="")
-                self._csv = csv.writer(self._text or sys.stdout)
-                self._csv.writerow(self.columns.names)
-        except OSError as error:
-            raise InputError(
-                f"{self.path} cannot be written: {error.strerror or error}",
-                next_step="name a folder that can be written",
-            ) from error
+        if self.format == "parquet":
+            self._parquet = pq.ParquetWriter(self.path, self.columns)
+        else:
+            if str(self.path) != "-":
+                self._text = self.path.open("w", encoding="utf-8", newline="")
+            self._csv = csv.writer(self._text or sys.stdout)
+            self._csv.writerow(self.columns.names)
         return self
 
     def write(self, rows: list[dict[str, Any]]) -> None:

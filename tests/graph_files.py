@@ -87,7 +87,10 @@ def neuronpedia() -> Graph:
     graph["nodes"][0]["clerp"] = "greetings"
     graph["qParams"] |= {
         "pinnedIds": ["0_3_1", "E_7_1"],
-        "supernodes": [["say hello", "0_3_1", "1_40000_1"], ["words", "E_7_1"]],
+        "supernodes": [
+            ["say hello", "0_3_1", "1_40000_1"],
+            ["words", "E_7_1", "E_2_0", "3_11_1", "no_such_node"],
+        ],
         "clerps": [["1_40000_1", "say you"]],
     }
     return graph

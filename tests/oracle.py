@@ -159,7 +159,10 @@ def _circuit(
     parts, totals = _heads(random.Random(place), nodes, edges) if place % 3 == 0 else ((), ())
     features = [i for i, node in enumerate(nodes) if node.kind is NodeKind.FEATURE]
     half = len(features) // 2
-    groups = [("say the answer", features[half:]), (f"{family} words", features[:half])]
+    # Viewers group tokens and logits, too.
+    words = [i for i, node in enumerate(nodes) if node.kind is NodeKind.TOKEN][1 : 1 + place % 3]
+    answers = [len(nodes) - 2] * (place % 2)
+    groups = [("say the answer", features[half:] + answers), (f"{family} words", words + features[:half])]
     return Circuit(
         prompt=prompt,
         model=MODEL,

@@ -23,6 +23,10 @@ FEATURES = [i for i, node in enumerate(PLAIN.nodes) if node.kind is NodeKind.FEA
 PERSON = "person"
 
 
+TOKENS = [i for i, node in enumerate(PLAIN.nodes) if node.kind is NodeKind.TOKEN]
+LOGITS = [i for i, node in enumerate(PLAIN.nodes) if node.kind is NodeKind.LOGIT]
+
+
 class Made(NamedTuple):
     method: str
     author: str
@@ -35,7 +39,7 @@ FROM_FILES = [
     *(Made("first", "atlas", f"half {n}", tuple(FEATURES[n::2])) for n in range(2)),
     *(Made("scored", "atlas", f"role {n}", tuple(FEATURES[n:9:3]), 0.1 * n) for n in range(3)),
     *(
-        Made("viewer", author, f"{author} {n}", tuple(FEATURES[n:6:2]))
+        Made("viewer", author, f"{author} {n}", (*FEATURES[n:6:2], *(TOKENS, LOGITS)[n]))
         for n in range(2)
         for author in ("eve", "dan")
     ),
@@ -43,7 +47,7 @@ FROM_FILES = [
 PEOPLE = [
     Made(PERSON, "ada", "shared", tuple(FEATURES[:4])),
     Made(PERSON, "bob", "shares", tuple(FEATURES[2:7])),
-    Made(PERSON, "bob", "another name", tuple(FEATURES[7:8])),
+    Made(PERSON, "bob", "another name", (FEATURES[7], TOKENS[1], LOGITS[0])),
 ]
 """In use: the last one was ada's, whose name bob changed."""
 CIRCUIT = replace(
@@ -58,7 +62,7 @@ def grouped(connection: Database) -> Circuit:
     load_circuit(connection, CIRCUIT, RUN)
     for made in PEOPLE[:2]:
         group(connection, CIRCUIT.id, Group(made.label, tuple(map(name_of, made.members))), made.author)
-    first = group(connection, CIRCUIT.id, Group("a name", (name_of(FEATURES[7]),)), "ada")
+    first = group(connection, CIRCUIT.id, Group("a name", tuple(map(name_of, PEOPLE[2].members))), "ada")
     rename(connection, first, "another name", "bob")
     return CIRCUIT
 
@@ -109,7 +113,7 @@ def groupings() -> list[dict]:
         everyone.setdefault((made.method, "" if made.method == PERSON else made.author), []).append(made)
     rows: list[tuple[bool, float, str, list[str], dict]] = []
     for (method, _), group_ in everyone.items():
-        members = {place for made in group_ for place in made.members}
+        members = {place for made in group_ for place in made.members} & set(FEATURES)
         share, authors = influence(members) / influence(FEATURES), sorted({made.author for made in group_})
         row = {"method": method, "authors": authors, "nSupernodes": len(group_), "nMembers": len(members)}
         unscored = all(made.score is None for made in group_)

@@ -169,7 +169,7 @@ async def test_a_claim_is_what_one_by_one_gives(
     printed = atlas.run(*keep, "--family", "pi", "--ablate", f"{layer}/{index}@all")
     one = next(iter(atlas.family("e")))
     other = next(n for n in atlas.circuits[one].nodes if n.kind is NodeKind.FEATURE)
-    second = atlas.run(*keep, "--circuit", one, "--set", f"{other.layer}/{other.index}@all=7.5")
+    second = atlas.run(*keep, "--circuit", one[:12], "--set", f"{other.layer}/{other.index}@all=7.5")
     api = httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=create_app(async_database)), base_url="http://atlas"
     )

@@ -61,7 +61,7 @@ def test_an_import_tells_scripts_what_became_of_each_file(imported: dict[str, ob
         "notes": [
             {
                 "file": "in/b.json",
-                "notes": ["1 members of supernode 'words' are no features of the graph"],
+                "notes": ["1 members of supernode 'words' are not in the graph"],
             }
         ],
     }
@@ -109,9 +109,27 @@ def test_deleting_says_how_many(call: Call, database: Database, imported: dict[s
     (run,) = json.loads(call("runs", "--json").stdout)
     assert call("delete", "--run", run["id"]).stdout == "2 circuits deleted.\n"
     assert database.read("MATCH (c:Circuit) RETURN c.id") == []
-    assert str(call("delete", "--circuit", "x").exception) == (
-        "There is no circuit x\n  → `atlas query` finds circuits"
+    assert str(call("delete", "--circuit", "abcde").exception) == (
+        "There is no circuit abcde\n  → `circuits` in GraphQL (`atlas query`) lists them"
     )
+
+
+def test_deleting_by_the_beginning_of_an_id(
+    call: Call, database: Database, imported: dict[str, object]
+) -> None:
+    (run,) = json.loads(call("runs", "--json").stdout)
+    first, second = (row["id"] for row in database.read("MATCH (c:Circuit) RETURN c.id AS id ORDER BY id"))
+    database.write(
+        "MATCH (c:Circuit {id: $id}) CREATE (:Circuit {id: $twin})", {"id": first, "twin": first + "0"}
+    )
+    refused = call("delete", "--circuit", first[:8])
+    assert str(refused.exception).startswith(f"2 circuits begin with {first[:8]}:\n  {first}  ")
+    database.write("MATCH (c:Circuit {id: $twin}) DELETE c", {"twin": first + "0"})
+    assert call("delete", "--circuit", first[:8]).stdout == "1 circuits deleted.\n"
+    assert database.read("MATCH (c:Circuit) RETURN c.id AS id") == [{"id": second}]
+    assert str(call("delete", "--run", "nothing").exception).startswith("There is no run nothing\n")
+    assert call("delete", "--run", run["id"][:8]).stdout == "1 circuits deleted.\n"
+    assert json.loads(call("runs", "--json").stdout) == []
 
 
 def test_a_check_tells_scripts_each_finding(

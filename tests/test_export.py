@@ -15,7 +15,7 @@ from oracle import RUN, synthetic_circuits
 
 from atlas.exporting import Format, export_circuits, export_query
 from schema.canonical import canonical
-from schema.circuits import circuit_ids, read_circuit
+from schema.circuits import CANDIDATES, LEAST, circuit_ids, read_circuit, the_circuit
 from schema.database import Database
 from schema.errors import DatabaseError, InputError, NotFoundError
 from schema.formats.graph import read_graph
@@ -25,6 +25,7 @@ from schema.load import load_circuit
 from schema.node_link import node_link
 from schema.records import Circuit
 from schema.tables import SCHEMAS, Tables, rows_of
+from schema.whole_file import whole_file
 
 NEURONPEDIA = json.loads(
     (Path(__file__).parent / "data" / "neuronpedia-graph-schema.json").read_text("utf-8")
@@ -110,6 +111,45 @@ def test_tables_hold_every_row(format_: str, tmp_path: Path) -> None:
             ]
 
 
+@pytest.mark.parametrize("format_", ["parquet", "csv"])
+def test_tables_get_their_names_when_all_are_whole(format_: str, tmp_path: Path) -> None:
+    first, second = circuits()["ours 0"], circuits()["ours 1"]
+    with Tables(tmp_path, format_) as tables:
+        tables.write(first)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {f"{name}.{format_}" for name in SCHEMAS}
+
+    def break_off() -> None:
+        with Tables(tmp_path, format_) as tables:
+            tables.write(second)
+            assert {path.name: path.read_bytes() for path in tmp_path.glob(f"*.{format_}")} == before
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        break_off()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+
+    def break_off() -> None:
+        with whole_file(path) as part:
+            part.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        break_off()
+    assert list(tmp_path.iterdir()) == []
+    with whole_file(path) as part:
+        part.write_text("all")
+        assert not path.exists()
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    assert path.read_text() == "all"
+    with whole_file(Path("/dev/null")) as part:
+        assert part == Path("/dev/null")
+
+
 def cell(value: Any) -> str:
     if value is None:
         return ""
@@ -161,9 +201,35 @@ def test_circuits_by_name(database: Database, tmp_path: Path) -> None:
     arithmetic = {circuit.id for circuit in every if circuit.prompt.family == "arithmetic"}
     assert set(circuit_ids(database, ["arithmetic"])) == arithmetic
     assert circuit_ids(database, [every[0].id[:8]]) == [every[0].id]
+    assert set(circuit_ids(database, [every[0].id, "arithmetic"])) == {every[0].id} | arithmetic
     assert set(circuit_ids(database, ["easy"])) == {c.id for c in every if "easy" in c.prompt.tags}
     with pytest.raises(NotFoundError, match="is no circuit, slug, family or tag"):
         export_circuits(database, ["nothing"], Format.JSON, tmp_path, step=nothing)
+
+
+def test_a_circuit_by_the_beginning_of_its_id(database: Database) -> None:
+    """Against all ids and all their beginnings."""
+    circuit = synthetic_circuits(1)[0]
+    load_circuit(database, circuit, RUN)
+    there = ["abcde", "abcdef1", "abcdef2", *(f"abcx{n:02}" for n in range(8))]
+    database.write("UNWIND $ids AS id CREATE (:Circuit {id: id})", {"ids": there})
+    there.append(circuit.id)
+    for name in {each[:length] for each in there for length in range(len(each) + 1)} | {"abcde?", "zzzz"}:
+        fits = [each for each in there if each.startswith(name)] if len(name) >= LEAST else []
+        if name in there or len(fits) == 1:
+            assert the_circuit(database, name) == (name if name in there else fits[0])
+        elif fits:
+            with pytest.raises(InputError, match=f"^{len(fits)} circuits begin with {name}:") as refused:
+                the_circuit(database, name)
+            named = [line.split()[0] for line in str(refused.value).splitlines()[1:]]
+            shown = sorted(fits)[:CANDIDATES]
+            assert named == [*shown, *(["and"] if len(fits) > CANDIDATES else []), "→"]
+            with pytest.raises(InputError, match="circuits begin with"):
+                circuit_ids(database, [name])
+        else:
+            with pytest.raises(NotFoundError, match=r"^There is no circuit ") as nothing_found:
+                the_circuit(database, name)
+            assert ("from 4 characters on" in str(nothing_found.value)) == (len(name) < LEAST)
 
 
 def test_a_hostile_slug_stays_in_its_folder(database: Database, tmp_path: Path) -> None:
@@ -199,6 +265,14 @@ def test_rows_of_a_query(database: Database, tmp_path: Path) -> None:
     assert export_query(database, rows, given, Format.JSON, folder, step=nothing) == len(wanted)
     with pytest.raises(InputError, match="has no column `circuit`"):
         export_query(database, text + "RETURN p.text AS text", {}, Format.JSON, folder, step=nothing)
+    failing = "UNWIND range(1, 50000) AS i RETURN i, 1 / (40000 - i) AS share"
+    for format_ in (Format.PARQUET, Format.CSV):
+        with pytest.raises(DatabaseError, match="by zero"):
+            export_query(database, failing, {}, format_, tmp_path / f"broken.{format_}", step=nothing)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("broken")] == []
+    no_rows = "MATCH (c:Circuit {id: 'x'}) RETURN c.id AS id, c.slug AS slug"
+    assert export_query(database, no_rows, {}, Format.CSV, tmp_path / "none.csv", step=nothing) == 0
+    assert (tmp_path / "none.csv").read_text().split() == ["id,slug"]
     with pytest.raises(DatabaseError):
         export_query(
             database, "CREATE (n:Tag {name: 'x'}) RETURN n", {}, Format.CSV, tmp_path / "x.csv", step=nothing

@@ -150,7 +150,11 @@ async def test_supernodes_and_their_effects_are_drawn(api, circuits):
     assert sorted(labels) == sorted(shown(each.label) for each in circuit.supernodes)
     assert len(axes.texts) - len(labels) == len(found["supernodeEdges"])
     members = {place for each in circuit.supernodes for place in each.members}
-    held = sum(circuit.nodes[place].influence or 0.0 for place in members)
+    held = sum(
+        circuit.nodes[place].influence or 0.0
+        for place in members
+        if circuit.nodes[place].kind is NodeKind.FEATURE
+    )
     every = sum(node.influence or 0.0 for node in circuit.nodes if node.kind is NodeKind.FEATURE)
     n = len(circuit.supernodes)
     assert axes.get_title().split("\n")[1] == (

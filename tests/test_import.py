@@ -10,6 +10,7 @@ import pytest
 from graph_files import (
     ALL,
     circuit_tracer,
+    crm,
     encode,
     feature,
     neuronpedia,
@@ -31,7 +32,7 @@ from schema.check import check
 from schema.circuits import circuit_ids, read_circuit
 from schema.content import content
 from schema.database import Database
-from schema.errors import FileError, InputError
+from schema.errors import DatabaseError, FileError, InputError
 from schema.formats.graph import Given, read_graph
 from schema.graph_json import cantor, to_json
 from schema.load import load_circuit
@@ -68,6 +69,7 @@ def test_every_form_is_loaded_and_comes_back(database: Database, folder: Path) -
     )
     assert {(row["l"], row["a"], row["n"]) for row in rows} == {
         ("say hello", "Ada", 2),
+        ("words", "Ada", 3),
         ("hello", "Anthropic", 2),
     }
     rows = database.read("MATCH (l:Label)-[:LABELS]->(f) RETURN l.text AS text, l.author AS a, f.index AS i")
@@ -191,6 +193,30 @@ def test_what_was_drawn_since_is_added(database: Database, tmp_path: Path) -> No
         assert before == database.read(
             "MATCH ()-[e:ATTRIBUTES|USES|DRIVES]->() RETURN count(e) AS n, sum(e.weight) AS w"
         )
+
+
+def test_an_error_says_how_many_circuits_were_loaded(database: Database, tmp_path: Path) -> None:
+    for number, graph in enumerate((circuit_tracer(), neuronpedia())):
+        (tmp_path / f"{number}.json").write_bytes(encode(graph))
+    second = read_graph(encode(neuronpedia()), "x").circuit
+    taken = {"id": f"{second.id}/{second.nodes[0].key}"}
+    database.write("CREATE (:Node {id: $id})", taken)
+    with pytest.raises(DatabaseError, match="1 circuits were loaded before that") as broken:
+        run(database, tmp_path)
+    assert broken.value.next_step == "give the same command again: it goes on from there"
+    database.write("MATCH (n:Node {id: $id}) WHERE NOT (n)--() DELETE n", taken)
+    assert counts(run(database, tmp_path)) == (1, 1, 0)
+
+
+def test_traces_are_added_to_a_circuit_that_lacks_them(database: Database, tmp_path: Path) -> None:
+    graph = crm()
+    plain = crm()
+    del plain["nodes"][2]["qk_tracing_results"], plain["qk_only_nodes"]
+    wanted = read_graph(encode(graph), "x").circuit
+    for number, each in enumerate((plain, graph, plain)):
+        (tmp_path / f"{number}.json").write_bytes(encode(each) + b" " * number)
+        run(database, tmp_path / f"{number}.json")
+        assert read_circuit(database, wanted.id).qk_tracing == (wanted.qk_tracing if number else None)
 
 
 def test_our_own_exports_are_there_already(database: Database, tmp_path: Path) -> None:

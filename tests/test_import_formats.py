@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,10 @@ def test_neuronpedia_with_a_subgraph() -> None:
             Label(0, 3, "greetings", "viewer", "Ada"),
             Label(1, 40000, "say you", "viewer", "Ada"),
         ),
-        supernodes=(Supernode("say hello", 1, (0, 1), "viewer", "Ada"),),
+        supernodes=(
+            Supernode("say hello", 1, (0, 1), "viewer", "Ada"),
+            Supernode("words", None, (3, 4, 5), "viewer", "Ada"),
+        ),
         source=Source(
             "neuronpedia",
             "hi",
@@ -148,7 +152,7 @@ def test_neuronpedia_with_a_subgraph() -> None:
             description="a greeting",
         ),
     )
-    assert found.notes == ("1 members of supernode 'words' are no features of the graph",)
+    assert found.notes == ("1 members of supernode 'words' are not in the graph",)
 
 
 def test_lists_as_text_and_a_mark_of_byte_order_do_not_matter() -> None:
@@ -181,7 +185,7 @@ def test_numbers_from_before_there_was_a_schema_version(scan: str, transcoders: 
 
 
 def test_crm_keeps_attention_apart() -> None:
-    assert read_graph(encode(crm()), "x").notes == ("qk_tracing_results of 1 nodes are left out",)
+    assert read_graph(encode(crm()), "x").notes == ()
     found = circuit_of(crm())
     assert found.nodes == (
         Node(FEATURE, 0, 1, 3, 1.5, None, 0.5),
@@ -198,6 +202,59 @@ def test_crm_keeps_attention_apart() -> None:
     assert found.labels == ()
     assert found.prompt.token_ids is None  # one of the two tokens has no node
     assert len({node.key for node in found.nodes}) == len(found.nodes)
+
+
+def test_what_was_traced_of_attention_scores_comes_back() -> None:
+    """Under the ids that we export where the graph has the node."""
+    graph = crm()
+    found = circuit_of(graph)
+    assert found.qk_tracing is not None
+    exported = to_json(found)
+    assert exported["qk_only_nodes"] == graph["qk_only_nodes"]
+    traced = {each["node_id"]: each.get("qk_tracing_results") for each in exported["nodes"]}
+    assert {name: results for name, results in traced.items() if results} == {
+        "0_lor_3_1": {
+            "pair_wise_contributors": [["0_3_1", "0_cro_9_0", 0.5]],
+            "top_q_marginal_contributors": [["0_3_1", 0.5]],
+            "top_k_marginal_contributors": [["0_cro_9_0", 0.5]],
+        }
+    }
+    again = circuit_of(exported)
+    assert (again.id, again.qk_tracing) == (found.id, found.qk_tracing)
+    del graph["nodes"][2]["qk_tracing_results"], graph["qk_only_nodes"]
+    plain = circuit_of(graph)
+    assert (plain.id, plain.qk_tracing) == (found.id, None)
+    assert "qk_only_nodes" not in to_json(plain)
+
+
+@pytest.mark.parametrize("value", [[], "x", 7, {"a": [[{"b": "E_7_1"}]]}, [["1_cro", None, True, -1.5e300]]])
+def test_traces_may_be_any_json(value: Any) -> None:
+    graph = crm()
+    graph["nodes"][2]["qk_tracing_results"] = value
+    (kept,) = [each for each in to_json(circuit_of(graph))["nodes"] if "qk_tracing_results" in each]
+    assert kept["qk_tracing_results"] == value
+
+
+def test_traces_that_are_too_deep_or_too_large() -> None:
+    graph = crm()
+    deep: Any = 1
+    for _ in range(30):
+        deep = [deep]
+    graph["nodes"][2]["qk_tracing_results"] = deep
+    with pytest.raises(FileError, match=r"x: nodes\[2\].qk_tracing_results: has more than 20 lists"):
+        read_graph(encode(graph), "x")
+    text = encode(graph).replace(encode(deep), b"[" * 100_000 + b"]" * 100_000)
+    with pytest.raises(FileError, match=r"qk_tracing_results|nested too deeply"):
+        read_graph(text, "x")
+    graph["nodes"][2]["qk_tracing_results"] = ["x" * 100] * 50_000
+    found = read_graph(encode(graph), "x")
+    assert found.circuit.qk_tracing is None
+    assert found.notes == (
+        "qk_tracing_results and qk_only_nodes are left out: they take 5.2 MB, more than 4",
+    )
+    graph["nodes"][2]["qk_tracing_results"] = "half"
+    with pytest.raises(FileError, match="unexpected end of hex escape"):
+        read_graph(encode(graph).replace(b'"half"', b'"\\ud800"'), "x")
 
 
 def test_anthropic() -> None:
@@ -280,6 +337,13 @@ def test_import_export_import_gives_the_same_circuit(name: str) -> None:
     again = circuit_of(to_json(first))
     assert again == first
     assert again.id == first.id
+
+
+def test_supernodes_of_one_name_and_two_methods_come_back() -> None:
+    circuit = synthetic_circuits(1)[0]
+    group = circuit.supernodes[0]
+    twice = replace(circuit, supernodes=(*circuit.supernodes, replace(group, method="person", author="ada")))
+    assert circuit_of(to_json(twice)) == canonical(twice)
 
 
 def test_our_own_circuits_come_back_under_their_ids() -> None:

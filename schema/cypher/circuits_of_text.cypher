@@ -25,7 +25,7 @@ CALL (key) {
   UNION ALL
     WITH key WHERE key[0] = "supernode"
     MATCH (:Concept {label: key[1]})<-[:MEANS]-(s:Supernode)<-[:HAS]-(c:Circuit)
-    MATCH (s)-[:GROUPS]->(n:FeatureNode)
+    MATCH (s)-[:GROUPS]->(n:Node)
     WITH DISTINCT c, n
     RETURN c, CASE WHEN count(n.influence) > 0 THEN sum(n.influence) END AS influence
   UNION ALL

@@ -21,7 +21,7 @@ CALL () {
 CALL () {
   MATCH (c:Circuit)
   WHERE c.id IN $positive OR c.id IN $negative
-  MATCH (c)-[:HAS]->(s:Supernode)-[:GROUPS]->(n:FeatureNode)
+  MATCH (c)-[:HAS]->(s:Supernode)-[:GROUPS]->(n:Node)
   WITH DISTINCT c, s.label AS label, n
   WITH c, label, CASE WHEN count(n.influence) > 0 THEN sum(n.influence) END AS influence
   RETURN label, influence, count(CASE WHEN c.id IN $positive THEN 1 END) AS positive,

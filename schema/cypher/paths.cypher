@@ -28,7 +28,7 @@ CALL (c) {
   RETURN n
 UNION
   WITH c WHERE $source_kind = "supernode"
-  MATCH (c)-[:HAS]->(:Supernode {label: $source})-[:GROUPS]->(n:FeatureNode)
+  MATCH (c)-[:HAS]->(:Supernode {label: $source})-[:GROUPS]->(n:Node)
   RETURN n
 UNION
   WITH c WHERE $source_kind = "token"
@@ -48,7 +48,7 @@ CALL (c) {
   RETURN n
 UNION
   WITH c WHERE $target_kind = "supernode"
-  MATCH (c)-[:HAS]->(:Supernode {label: $target})-[:GROUPS]->(n:FeatureNode)
+  MATCH (c)-[:HAS]->(:Supernode {label: $target})-[:GROUPS]->(n:Node)
   RETURN n
 UNION
   WITH c WHERE $target_kind = "token"

@@ -9,7 +9,7 @@
 UNWIND $keys AS key
 MATCH (c:Circuit {id: key[0]})-[:HAS]->(s:Supernode {method: key[1]})
 WHERE key[2] IS NULL OR s.author = key[2]
-MATCH (s)-[:GROUPS]->(:FeatureNode)-[e:ATTRIBUTES]->(:FeatureNode)<-[:GROUPS]-(t:Supernode {method: key[1]})<-[:HAS]-(c)
+MATCH (s)-[:GROUPS]->(:Node)-[e:ATTRIBUTES]->(:Node)<-[:GROUPS]-(t:Supernode {method: key[1]})<-[:HAS]-(c)
 WHERE s <> t AND (key[2] IS NULL OR t.author = key[2])
 WITH key, s, t, sum(e.weight) AS weight, count(e) AS n_effects
 RETURN key, s.id AS source, t.id AS target, weight, n_effects

@@ -1,5 +1,5 @@
 // What is known of these supernodes, and which nodes do they group?
-// `influence` is the sum of the members' influences.
+// `influence` is the sum of the members' influences, null when none is known.
 // Sample answer: key | circuit | label | position | method | author | score | members | influence
 //   "27b522108facf2b83734" | "52fae534bf544daf8271" | "say texas" | 9 | "label-and-position-v1" | "atlas" | null |
 //     ["52fae534bf544daf8271/feature:0:9:1066", "52fae534bf544daf8271/feature:0:9:1217", … 1 more] | 0.177
@@ -8,9 +8,9 @@
 UNWIND $keys AS key
 MATCH (c:Circuit)-[:HAS]->(s:Supernode {id: key})
 CALL (s) {
-  MATCH (s)-[:GROUPS]->(n:FeatureNode)
+  MATCH (s)-[:GROUPS]->(n:Node)
   WITH n ORDER BY coalesce(n.influence, -1.0) DESC, n.id
-  RETURN collect(n.id) AS members, sum(n.influence) AS influence
+  RETURN collect(n.id) AS members, CASE WHEN count(n.influence) > 0 THEN sum(n.influence) END AS influence
 }
 RETURN key, c.id AS circuit, s.label AS label, s.position AS position, s.method AS method, s.author AS author,
        s.score AS score, members, influence

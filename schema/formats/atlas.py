@@ -195,13 +195,15 @@ def _groups(
     """Of the stored groups, those that the file still has; and those that somebody drew in it since."""
     drawn = {(group.label, group.members): group for group in seen}
     result = []
+    known = set()
     for group in stored:
         members = tuple(sorted(places[name] for name in group.members if name in places))
-        if drawn.pop((group.label, members), None) is not None:
+        if (group.label, members) in drawn:
+            known.add((group.label, members))
             result.append(
                 Supernode(group.label, group.position, members, group.method, group.author, group.score)
             )
-    return (*result, *drawn.values())
+    return (*result, *(group for said, group in drawn.items() if said not in known))
 
 
 ATLAS = Variant("circuit-atlas", applies, place, names, author="unknown")

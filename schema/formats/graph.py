@@ -4,7 +4,7 @@
 2. variant  which tool's way to number nodes
 3. nodes    each to its kind, layer, position and index; duplicates and impossible places are refused
 4. links    both ends looked up; where an old file gives a feature and an error one id, their order decides
-5. view     pins, supernodes, labels
+5. view     pins, supernodes, labels; what was traced of attention scores, as it is
 6. order    canonical, and its hash: what was imported before is found again
 
 What a file lacks stays None. A pruned file cannot give raw influence, shares or scores, so they stay unknown.
@@ -25,6 +25,7 @@ from schema.formats.circuit_tracer import CIRCUIT_TRACER
 from schema.formats.crm import CRM
 from schema.formats.eleuther import ELEUTHER
 from schema.formats.neuronpedia import NEURONPEDIA
+from schema.formats.qk_tracing import qk_tracing
 from schema.formats.raw import TEXT_LIMIT, RawGraph, RawLink, RawNode, decode
 from schema.formats.variant import Names, Variant, section
 from schema.formats.view import view
@@ -66,6 +67,7 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
     places = _places(raw, nodes, file)
     edges = _edges(raw, places, nodes, file)
     left = view(raw, nodes, places, variant, file)
+    traced, notes = qk_tracing(raw, nodes, places, file)
     for place in left.pinned:
         nodes[place] = replace(nodes[place], pinned=True)
     ours = atlas.block(raw, file) if variant is ATLAS else None
@@ -94,6 +96,7 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
         labels=left.labels,
         supernodes=left.supernodes,
         weights=names.weights,
+        qk_tracing=traced,
         source=Source(
             tool=variant.tool,
             slug=raw.metadata.slug[:TEXT_LIMIT],
@@ -118,8 +121,6 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
         family=given.family or prompt.family,
         tags=tuple(sorted({*prompt.tags, *given.tags})),
     )
-    traced = sum(bytes(node.qk_tracing_results) != b"null" for node in raw.nodes)
-    notes = (f"qk_tracing_results of {traced} nodes are left out",) if traced else ()
     return Imported(replace(circuit, prompt=prompt), left.notes + notes)
 
 

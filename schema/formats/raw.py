@@ -54,7 +54,7 @@ class RawNode(msgspec.Struct, gc=False):
     raw_influence: float | None = None
     component: str | None = None
     qk_tracing_results: msgspec.Raw = msgspec.Raw(b"null")
-    """Not read, only counted."""
+    """Kept as it is: `schema.formats.qk_tracing`."""
 
 
 class RawLink(msgspec.Struct, gc=False):
@@ -83,6 +83,7 @@ class RawGraph(msgspec.Struct, gc=False):
     nodes: list[RawNode]
     links: list[RawLink]
     qParams: RawView | None = None
+    qk_only_nodes: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _DECODER = msgspec.json.Decoder(RawGraph)

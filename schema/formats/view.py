@@ -57,13 +57,12 @@ def view(graph: RawGraph, nodes: list[Node], places: dict[str, int], variant: Va
                 f"is longer than {LABEL_LIMIT} bytes",
                 next_step="shorten it",
             )
-        features = sorted({place for place in members if nodes[place].kind is NodeKind.FEATURE})
-        if left := len(parts) - 1 - len(features):
-            notes.append(f"{left} members of supernode {label[:60]!r} are no features of the graph")
-        if features:
-            positions = {nodes[place].position for place in features}
+        if missing := len(parts) - 1 - len(members):
+            notes.append(f"{missing} members of supernode {label[:60]!r} are not in the graph")
+        if members:
+            positions = {nodes[place].position for place in members}
             position = positions.pop() if len(positions) == 1 else None
-            groups.append(Supernode(label, position, tuple(features), METHOD, author))
+            groups.append(Supernode(label, position, tuple(sorted(set(members))), METHOD, author))
     return View(pinned, tuple(groups), _labels(graph, nodes, names, variant, author), tuple(notes))
 
 

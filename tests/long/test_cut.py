@@ -1,5 +1,6 @@
 """The connection to Neo4j is cut for thirty seconds in the midst of a load, which then goes on."""
 
+import re
 import socket
 import threading
 import time
@@ -13,6 +14,8 @@ from schema.content import content
 
 N_CIRCUITS = 60
 CUT_S = 30
+GIVES_UP_S = 50
+"""The driver tries for half a minute."""
 
 
 class Relay:
@@ -60,6 +63,33 @@ class Relay:
     def close(self) -> None:
         self.cut()
         self._door.close()
+
+
+def test_the_connection_is_cut_for_good(database, server, tmp_path):
+    """The error says how many circuits were loaded, and that the same command goes on; it does."""
+    graphs = write_graphs(tmp_path / "graphs", N_CIRCUITS)
+    address = urlsplit(server.bolt_uri)
+    assert address.hostname is not None
+    assert address.port is not None
+    relay = Relay(address.hostname, address.port)
+    try:
+        loader = Loader(graphs, server, tmp_path / "said.txt", uri=relay.uri)
+        wait_until(lambda: count(database) >= N_CIRCUITS // 4 or not loader.alive, "a quarter is loaded")
+        assert loader.alive
+        relay.cut()
+        began = time.monotonic()
+        status, said = loader.end(GIVES_UP_S)
+        assert status == 1, (time.monotonic() - began, said)
+    finally:
+        relay.close()
+    found = re.search(r"(\d+) circuits were loaded before that", " ".join(said.split()))
+    assert found, said
+    # The answers to the last commits may have been lost.
+    assert count(database) - 2 <= int(found[1]) <= count(database)
+    assert "give the same command again: it goes on from there" in " ".join(said.split())
+    status, said = Loader(graphs, server, tmp_path / "said.txt").end()
+    assert status == 0, said
+    assert count(database) == N_CIRCUITS
 
 
 def test_the_connection_is_cut_for_thirty_seconds(database, server, tmp_path):
