@@ -31,7 +31,7 @@ CLAIM = NodeType(
     "`atlas intervene --keep`, with everything needed to run it again.",
     (
         P("id", "string", "hash of everything that was asked"),
-        P("edits", "list of strings", "kind and edit as asked; {LABEL} stands for a supernode's features"),
+        P("edits", "list of strings", "kind and edit as asked; {LABEL|METHOD} stands for the features of supernodes"),
         P("transcoders", "string", "id of the set"),
         P("model_path", "string", "folder or hub name of the model, or bundled"),
         P("transcoders_path", "string", "the same of the transcoders"),
