@@ -3,6 +3,7 @@
 import strawberry
 
 from api.connection import After, Connection, First, Window, connect, stretch, window
+from api.grouping_types import GroupingAcross, author_of, first_fitting
 from api.inputs import Align, CircuitSet, Match, checked_list, node_label, tags_needed
 from api.loaders import Info
 from api.types import Circuit, Feature, FeatureUse, Supernode, load_circuits, load_features, load_supernodes
@@ -130,21 +131,50 @@ class CircuitsSharing(Connection[CircuitSharing]):
         )
 
 
-@strawberry.type(description="The supernodes of a name, in all circuits.")
+@strawberry.type(description="The supernodes of a name and of one grouping, in all circuits.")
 class Supernodes(Connection[Supernode]):
     n_circuits: int = strawberry.field(description="Circuits that have one of these supernodes.")
     n_considered: int = strawberry.field(
-        description="Circuits (of the families, if given) that have any supernode; others are not grouped."
+        description="Circuits (of the families, if given) grouped in this way: others could have none."
+    )
+    grouping: GroupingAcross | None = strawberry.field(
+        description="The grouping that they are of; null: none fits."
+    )
+    groupings: list[GroupingAcross] = strawberry.field(
+        description="The groupings that have supernodes of this name, in circuits of the families, if given: "
+        "the scored ones first, then those that most circuits have."
     )
 
     @classmethod
     async def ask(
-        cls, info: Info, where: Window, words: list[str], families: list[str] | None
+        cls,
+        info: Info,
+        where: Window,
+        words: list[str],
+        families: list[str] | None,
+        method: str | None,
+        author: str | None,
     ) -> "Supernodes":
-        page = await info.context.loaders.ask_page(
-            queries.SUPERNODES, words=words, families=families, **where._asdict()
+        loaders = info.context.loaders
+        rows = await loaders.ask(queries.GROUPINGS, words=words, families=families)
+        mine = first_fitting(rows, method, author)
+        if mine is None and words:
+            # None has the name: of one that could have it, so that the answer says of how many circuits.
+            could = first_fitting(
+                await loaders.ask(queries.GROUPINGS, words=[], families=families), method, author
+            )
+            mine = could and could._replace(n_supernodes=0, n_circuits=0)
+        page = await loaders.ask_page(
+            queries.SUPERNODES,
+            words=words,
+            method="" if mine is None else mine.method,
+            author=author if mine is None else author_of(mine, author),
+            families=families,
+            **where._asdict(),
         )
         return cls(
+            grouping=None if mine is None else GroupingAcross(**columns(mine)),
+            groupings=[GroupingAcross(**columns(row)) for row in rows],
             n_circuits=page.n_circuits,
             n_considered=page.n_grouped,
             **stretch(where, page.total, await load_supernodes(info, page.rows))._asdict(),

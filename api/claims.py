@@ -66,7 +66,8 @@ class ClaimIntervention:
 class Claim:
     id: strawberry.ID = strawberry.field(description="Hash of everything that was asked.")
     edits: list[str] = strawberry.field(
-        description="Kind and edit as asked; {LABEL} stands for a supernode's features."
+        description="Kind and edit as asked; {LABEL|METHOD} stands for the features of supernodes, of one "
+        "grouping."
     )
     transcoders: strawberry.ID = strawberry.field(description="Id of the transcoder set.")
     family: str | None = strawberry.field(description="When the circuits of a family were asked for.")

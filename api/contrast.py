@@ -7,12 +7,14 @@ import strawberry
 from strawberry import argument
 
 from api.answers import MIXED, consider, mixed
-from api.connection import After, Connection, First, connect, window
+from api.connection import After, Connection, First, connect, stretch, window
+from api.grouping_types import GroupingAcross, OfAuthor, OfMethodAcross, author_of, first_fitting
 from api.inputs import CircuitSet, checked_count
 from api.loaders import Info
 from api.types import Feature, load_features
-from api.types_plain import Considered
+from api.types_plain import Considered, columns
 from schema.errors import InputError
+from schema.queries import GROUPINGS_OF_SET, GroupingAcrossRow
 from schema.question import Page, Question
 from schema.questions_sets import CONTRAST_EDGES, CONTRAST_FEATURES, CONTRAST_SUPERNODES, ContrastRow
 
@@ -37,7 +39,7 @@ class Contrast:
     n_positive: int = strawberry.field(description="Positive circuits that have it.")
     n_considered_positive: int = strawberry.field(
         description="Positive circuits that could have it: made with its transcoder set (supernodes: that "
-        "have any)."
+        "are grouped in this way)."
     )
     n_negative: int = strawberry.field(description="Negative circuits that have it.")
     n_considered_negative: int = strawberry.field(description="Negative circuits that could have it.")
@@ -99,6 +101,13 @@ class ContrastSupernode(Contrast):
     label: str = strawberry.field(description="The name.")
 
 
+@strawberry.type(description="What tells two sets of circuits apart among the supernodes of one grouping.")
+class ContrastSupernodes(Connection[ContrastSupernode]):
+    grouping: GroupingAcross | None = strawberry.field(
+        description="The grouping that they are of; null: none fits."
+    )
+
+
 @strawberry.type(description="What tells the positive circuits from the negative ones.")
 class CircuitContrast:
     positive: Considered = strawberry.field(
@@ -139,19 +148,46 @@ class CircuitContrast:
         ]
         return connect(where, page.total, items)
 
-    @strawberry.field(description="Supernodes of equal name, by the summed influence of their members.")
+    @strawberry.field(
+        description="In which ways features of the circuits of both sets are grouped: the scored ones first, "
+        "then those that most circuits have."
+    )
+    async def groupings(self, info: Info) -> list[GroupingAcross]:
+        return [GroupingAcross(**columns(row)) for row in await self._groupings(info)]
+
+    @strawberry.field(
+        description="Supernodes of equal name and of one grouping, by the summed influence of their members."
+    )
     async def supernodes(
         self,
         info: Info,
+        method: OfMethodAcross = None,
+        author: OfAuthor = None,
         order_by: Order = ContrastOrder.SEPARATION,
         min_circuits: Least = 2,
         first: First = None,
         after: After = None,
-    ) -> Connection[ContrastSupernode]:
+    ) -> ContrastSupernodes:
         where = window(info.context.limits, first, after)
-        page = await self._ask(info, CONTRAST_SUPERNODES, order_by, min_circuits, **where._asdict())
+        mine = first_fitting(await self._groupings(info), method, author)
+        page = await self._ask(
+            info,
+            CONTRAST_SUPERNODES,
+            order_by,
+            min_circuits,
+            method="" if mine is None else mine.method,
+            author=author if mine is None else author_of(mine, author),
+            **where._asdict(),
+        )
         items = [ContrastSupernode(label=row.name, **_facts(row)) for row in page.rows]
-        return connect(where, page.total, items)
+        return ContrastSupernodes(
+            grouping=None if mine is None else GroupingAcross(**columns(mine)),
+            **stretch(where, page.total, items)._asdict(),
+        )
+
+    async def _groupings(self, info: Info) -> list[GroupingAcrossRow]:
+        circuits = [*self.positive.ids, *self.negative.ids]
+        return await info.context.loaders.ask(GROUPINGS_OF_SET, circuits=circuits)
 
     async def _ask(
         self,
@@ -162,6 +198,7 @@ class CircuitContrast:
         *,
         skip: int,
         limit: int,
+        **more: object,
     ) -> Page[ContrastRow]:
         return await info.context.loaders.ask_page(
             question,
@@ -171,6 +208,7 @@ class CircuitContrast:
             order=order.value,
             skip=skip,
             limit=limit,
+            **more,
         )
 
 

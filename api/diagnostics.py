@@ -1,5 +1,6 @@
 """`diagnostics`: what circuits claim of their features, against what ablating each of them showed."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Annotated, Self
 
@@ -11,17 +12,46 @@ from api.inputs import checked_list
 from api.loaders import Info
 from schema.interventions import BANDS, DIAGNOSTICS, DiagnosedRow
 
+CELLS = ((True, True), (True, False), (False, True), (False, False))
+"""Important, and an effect: in the order of the four counts."""
 
-@strawberry.type(description="Features of like influence in their circuits.")
+
+@strawberry.type(description="Features of like influence, or of like edge weight, in their circuits.")
 class DiagnosticsBand:
     least_share: float | None = strawberry.field(
-        description="Least share of the circuit's feature influence, 0 to 1; the band ends below the one "
-        "before. Null: features that were pruned away."
+        description="Least share of the circuit's feature influence, or of its features' edge weights, 0 to "
+        "1; the band ends below the one before. Null: features that were pruned away."
     )
-    n_features: float = strawberry.field(description="Features of the diagnosed circuits in this band.")
-    n_tested: int = strawberry.field(description="Of these, drawn and ablated.")
+    n_features: float = strawberry.field(
+        description="Features of the diagnosed circuits in this band; by edge weight as estimated, each test "
+        "standing for those of its band of influence."
+    )
+    n_tested: int = strawberry.field(description="Of these, drawn and ablated: the four counts below.")
     n_effective: int = strawberry.field(description="Of these, with an effect beyond random features.")
+    true_positives: int = strawberry.field(description="Important in the graph, and an effect.")
+    false_positives: int = strawberry.field(description="Important in the graph, and no effect.")
+    false_negatives: int = strawberry.field(description="Not important in the graph, and an effect.")
+    true_negatives: int = strawberry.field(description="Not important in the graph, and no effect.")
     mean_size: float = strawberry.field(description="Mean of the effects' absolute value, in logits.")
+
+    @classmethod
+    def of(cls, band: int, rows: Sequence[DiagnosedRow]) -> Self:
+        """band: place in `BANDS`, or after them; rows: its own."""
+        tp, fp, fn, tn = (
+            sum(row.n for row in rows if (row.important, row.effective) == cell) for cell in CELLS
+        )
+        n = tp + fp + fn + tn
+        return cls(
+            least_share=(*BANDS, 0.0, None)[band],
+            n_features=sum(row.stands_for for row in rows),
+            n_tested=n,
+            n_effective=tp + fn,
+            true_positives=tp,
+            false_positives=fp,
+            false_negatives=fn,
+            true_negatives=tn,
+            mean_size=sum(row.size for row in rows) / n,
+        )
 
 
 @strawberry.type(description="Claims against measurements: how often they agree and disagree.")
@@ -40,33 +70,32 @@ class DiagnosticsTable:
         description="Of the features that have an effect, the share that the graphs hold for important; "
         "estimated likewise. Null: none."
     )
-    bands: list[DiagnosticsBand] = strawberry.field(description="The greatest influence first.")
+    bands: list[DiagnosticsBand] = strawberry.field(
+        description="By share of the circuit's feature influence, the greatest first."
+    )
+    weight_bands: list[DiagnosticsBand] = strawberry.field(
+        description="By edge weight, the greatest first: the sum of |weight| of a feature's effects on other "
+        "nodes, as a share of that of all features of the circuit. All effects count, not only those on the "
+        "answer: ablating takes away what goes through other features too. Tests kept "
+        "without it are in none: `atlas diagnose --anew` measures again."
+    )
 
     @classmethod
     def of(cls, rows: Sequence[DiagnosedRow]) -> Self:
         """rows: of one or more families."""
-        cells = {(important, effect): 0 for important in (True, False) for effect in (True, False)}
-        weights = dict.fromkeys(cells, 0.0)
+        cells, weights = dict.fromkeys(CELLS, 0), dict.fromkeys(CELLS, 0.0)
+        by_influence: dict[int, list[DiagnosedRow]] = defaultdict(list)
+        by_weight: dict[int, list[DiagnosedRow]] = defaultdict(list)
         for row in rows:
             cells[row.important, row.effective] += row.n
             weights[row.important, row.effective] += row.stands_for
+            by_influence[row.band].append(row)
+            if row.weight_band is not None:
+                by_weight[row.weight_band].append(row)
         claimed, shown = (
             weights[True, True] + weights[True, False],
             weights[True, True] + weights[False, True],
         )
-        bands = []
-        for band in sorted({row.band for row in rows}):
-            mine = [row for row in rows if row.band == band]
-            n = sum(row.n for row in mine)
-            bands.append(
-                DiagnosticsBand(
-                    least_share=(*BANDS, 0.0, None)[band],
-                    n_features=sum(row.stands_for for row in mine),
-                    n_tested=n,
-                    n_effective=sum(row.n for row in mine if row.effective),
-                    mean_size=sum(row.size for row in mine) / n,
-                )
-            )
         return cls(
             n_circuits=sum({row.family: row.n_circuits for row in rows}.values()),
             n_tested=sum(cells.values()),
@@ -76,7 +105,8 @@ class DiagnosticsTable:
             true_negatives=cells[False, False],
             precision=weights[True, True] / claimed if claimed else None,
             recall=weights[True, True] / shown if shown else None,
-            bands=bands,
+            bands=[DiagnosticsBand.of(band, mine) for band, mine in sorted(by_influence.items())],
+            weight_bands=[DiagnosticsBand.of(band, mine) for band, mine in sorted(by_weight.items())],
         )
 
 

@@ -176,7 +176,8 @@ class JobMutation:
             list[str],
             argument(
                 description="1 to 500, each kind and edit as `atlas intervene` takes them, such as "
-                "`ablate 3/17@all` or `swap {texas}:{california}@last`; {LABEL} names supernodes."
+                "`ablate 3/17@all` or `swap {texas}:{california}@last`; {LABEL} names supernodes, of the "
+                "first of their groupings, {LABEL|METHOD} of another."
             ),
         ],
         author: Author,

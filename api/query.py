@@ -21,6 +21,7 @@ from api.contrast import ContrastQuery
 from api.diagnostics import DiagnosticsQuery
 from api.flow import FlowQuery
 from api.grouping import SupernodeQuery
+from api.grouping_types import OfAuthor, OfMethodAcross
 from api.heads import HeadQuery
 from api.hubs import HubQuery
 from api.hypotheses import HypothesisQuery
@@ -222,7 +223,8 @@ class Query(
         return CircuitComparison(a=first, b=second, align=align, mixed_settings=both.mixed_settings)
 
     @strawberry.field(
-        description="Groups of features by their name, over all circuits; by label, then score."
+        description="Groups of features by their name, over all circuits, of one grouping: one that has the "
+        "name; by label, then score."
     )
     async def supernodes(
         self,
@@ -231,6 +233,8 @@ class Query(
         families: Annotated[
             list[str] | None, argument(description="Only circuits of one of these families.")
         ] = None,
+        method: OfMethodAcross = None,
+        author: OfAuthor = None,
         first: First = None,
         after: After = None,
     ) -> Supernodes:
@@ -241,6 +245,8 @@ class Query(
             window(limits, first, after),
             [] if label is None else words_of(label),
             checked_list(limits, "families", families),
+            method,
+            author,
         )
 
     @strawberry.field(description="The families of prompts, with counts and mean scores; by name.")

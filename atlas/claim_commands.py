@@ -55,7 +55,7 @@ def claim_circuits(asked: Claimed, *, as_json: bool) -> None:
     from ingest.claims import path_name
     from ingest.convert import transcoders_record
     from ingest.engine.model import ReplacementModel
-    from ingest.named_edits import plain_edits
+    from ingest.named_edits import grouped_edits, plain_edits
     from schema.circuits import the_circuit
     from schema.claims import CIRCUITS_TO_TEST, Claim, keep_claim
     from schema.question import ask
@@ -90,7 +90,7 @@ def claim_circuits(asked: Claimed, *, as_json: bool) -> None:
                 next_step="`atlas ingest` makes circuits; `circuits` in GraphQL lists them",
             )
         made = Claim(
-            edits=tuple(asked.edits),
+            edits=tuple(grouped_edits(database, set_id, asked.edits)),
             transcoders=set_id,
             model_path=path_name(asked.model, MODEL_DIR),
             transcoders_path=path_name(asked.transcoders, TRANSCODERS_DIR),
@@ -115,6 +115,7 @@ def claim_circuits(asked: Claimed, *, as_json: bool) -> None:
         for kept in (each.kept,)
     ]
     print_rows(out, Rows(f"claim {made.id}", columns, rows_))
+    out.print("; ".join(made.edits), markup=False, soft_wrap=True)
     out.print(sentence(outcome, len(tested), made.draws), soft_wrap=True)
 
 

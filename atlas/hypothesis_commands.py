@@ -18,6 +18,7 @@ hypothesis = typer.Typer(
     help="Claims about features, registered before their test; every result is kept.", no_args_is_help=True
 )
 out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
 
 
 COLUMNS = {
@@ -61,17 +62,21 @@ def add(
 ) -> None:
     """Register a hypothesis; prints its id.
 
-    {LABEL} is a supernode: the features that it groups now are registered, whatever it groups later.
+    {LABEL} is a supernode, as for `atlas intervene`: the features that it groups now are registered, whatever
+    it groups later.
     """
     from atlas.database import Login
     from ingest.convert import transcoders_record
     from ingest.hypotheses import hypothesis as read
-    from ingest.named_edits import needs_database, plain_edits
+    from ingest.named_edits import grouped_edits, needs_database, plain_edits
     from schema.hypotheses import register
 
     with Login(Settings.load()).connect() as database:
         if any(map(needs_database, edit)):
-            edit = plain_edits(database, transcoders_record(_loaded(model, transcoders)).id, edit)
+            set_id = transcoders_record(_loaded(model, transcoders)).id
+            named = grouped_edits(database, set_id, edit)
+            edit = plain_edits(database, set_id, named)
+            err.print(f"{'; '.join(named)}: {len(edit)} edits", markup=False, soft_wrap=True)
         made = read(question, edit, prediction.value, prompts, model=model, transcoders=transcoders)
         out.print(register(database, made))
 

@@ -87,9 +87,9 @@ def intervene(
 ) -> None:
     """Set, scale, ablate, swap or plant features in the real model, and show what changes.
 
-    A feature may be {LABEL}: all that supernodes of this label group in the database. With --keep the edits
-    become a claim of the ledger: measured on circuits, next to what their graphs predict and to random
-    features (`atlas claim list`).
+    A feature may be {LABEL}: all that supernodes of this label group in the database, in one way of grouping;
+    {LABEL|METHOD} names another. With --keep the edits become a claim of the ledger: measured on circuits,
+    next to what their graphs predict and to random features (`atlas claim list`).
 
     For example: `atlas intervene --prompt "small big : hot" --ablate 3/17@4 --generate 3`.
     """

@@ -1,5 +1,8 @@
-"""What graphs claim of features against what ablating them shows: counts by family, effects by band."""
+"""What graphs claim of features against what ablating shows: by family, by influence, by edge weight."""
 
+from typing import Any
+
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.chart import Answer, Chart, nothing, shown
@@ -17,8 +20,8 @@ def draw(answer: Answer) -> Figure:
     families = found["families"]
     if not families:
         raise nothing("no circuit was diagnosed", "atlas diagnose")
-    figure = Figure(figsize=(9.0, 1.8 + 0.32 * max(len(families), 5)), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(12.0, 2.1 + 0.32 * max(len(families), 5)), layout="constrained")
+    left, *others = figure.subplots(1, 3, width_ratios=(1.2, 1, 1))
     names = [f"{shown(each['family'] or '(no family)')} (n={each['nTested']})" for each in families]
     start = [0.0] * len(families)
     for field, label, colour in CELLS:
@@ -28,23 +31,34 @@ def draw(answer: Answer) -> Figure:
     left.invert_yaxis()
     left.set_xlabel("share of the features ablated")
     left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
-    bands = found["all"]["bands"]
+    for axes, field, what in zip(
+        others, ("bands", "weightBands"), ("influence", "edge weights"), strict=True
+    ):
+        _bands(axes, found["all"][field])
+        axes.set_xlabel(f"share of the circuit's feature {what}")
+        axes.set_ylim(0, 1.1)
+    others[0].set_ylabel("share with an effect (dashed: by chance)")
+    return figure
+
+
+def _bands(axes: Axes, bands: list[dict[str, Any]]) -> None:
+    """Of each band the share with an effect, split by what the graphs say."""
     labels = [
         "pruned"
         if each["leastShare"] is None
         else "less"
         if not each["leastShare"]
-        else f"≥ {each['leastShare']:.1%}"
+        else f"≥ {100 * each['leastShare']:g}%"
         for each in bands
     ]
-    rates = [each["nEffective"] / each["nTested"] for each in bands]
-    bars = right.bar(labels, rates, color="#2166ac")
-    right.bar_label(bars, [f"{each['nEffective']}/{each['nTested']}" for each in bands], fontsize=7)
-    right.axhline(0.05, color="black", linewidth=0.8, linestyle="--")
-    right.set_xlabel("share of the circuit's feature influence")
-    right.set_ylabel("share with an effect (dashed: by chance)")
-    right.set_ylim(0, 1.1)
-    return figure
+    start = [0.0] * len(bands)
+    for field, _, colour in (CELLS[0], CELLS[2]):
+        heights = [each[field] / each["nTested"] for each in bands]
+        bars = axes.bar(labels, heights, bottom=start, color=colour)
+        start = [a + b for a, b in zip(start, heights, strict=True)]
+    axes.bar_label(bars, [f"{each['nEffective']}/{each['nTested']}" for each in bands], fontsize=7)
+    axes.axhline(0.05, color="black", linewidth=0.8, linestyle="--")
+    axes.tick_params(axis="x", labelsize=8)
 
 
 DIAGNOSTICS = Chart(
@@ -53,10 +67,11 @@ DIAGNOSTICS = Chart(
     """
 query ($families: [String!]) {
   diagnostics(families: $families, minShare: 0.01, level: 0.05) {
-    all { bands { leastShare nTested nEffective } }
+    all { bands { ...band } weightBands { ...band } }
     families { family nTested truePositives falsePositives falseNegatives trueNegatives }
   }
 }
+fragment band on DiagnosticsBand { leastShare nTested nEffective truePositives falseNegatives }
 """,
     draw,
     {"families": "families to draw; all when left out"},

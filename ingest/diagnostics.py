@@ -8,13 +8,15 @@ Steps, for each circuit
    logit, less the mean over the vocabulary.
 3. The same with random features of the same layer and positions that write vectors of the same length
    (`ingest.effects.Matched`), DRAWS times; p is the share of these with as large an effect.
+4. Its edge weight: the sum of |weight| of its effects on other nodes, all positions, and the share of that
+   sum over all features. Not only of its effect on the answer: what it does through others is ablated too.
 
 A circuit is one transaction: stopped at any moment, the same command goes on where it was.
 """
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -142,6 +144,8 @@ def diagnosis(
     encoded, aim = checked(model, row)
     chosen = _chosen(row, settings)
     dense = activations(model, encoded)
+    weights = edge_weights(flow)
+    all_weights = sum(weights.values())
     cases: list[Case] = []
     places = []
     for (layer, index), _, _ in chosen:
@@ -159,6 +163,7 @@ def diagnosis(
             for node in flow.nodes
             if (place := node_place(node.id)) and (place[0], place[2]) == (layer, index)
         }
+        weight = None if share is None else weights.get((layer, index), 0.0)
         test = Kept(
             id=f"{row.key}/diagnosis/{layer}/{index}",
             prompt=row.text,
@@ -173,10 +178,22 @@ def diagnosis(
             predicted=predicted_change(flow, str(row.logit), mine) if mine else None,
             p=p_value(effect, null),
             share=share,
+            weight=weight,
+            weight_share=None if weight is None or not all_weights else weight / all_weights,
             stands_for=stands_for,
         )
         tests.append((test, (layer, index)))
     return tests
+
+
+def edge_weights(flow: FlowRow) -> Mapping[tuple[int, int], float]:
+    """Layer and index of each feature that has effects → the sum of their |weight|."""
+    places = {node.id: node_place(node.id) for node in flow.nodes}
+    found: dict[tuple[int, int], float] = defaultdict(float)
+    for source, weight in zip(flow.sources, flow.weights, strict=True):
+        if (place := places[source]) is not None:
+            found[place[0], place[2]] += abs(weight)
+    return found
 
 
 def checked(model: ReplacementModel, row: MeasurableRow) -> tuple[Encoded, Aim]:

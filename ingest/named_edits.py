@@ -5,22 +5,26 @@
     swap {texas}:{ohio}@all       the first's features get 0, the second's their mean activation
     plant {ohio}@9                the features get their mean activation
     plant 3/17@9=2                a feature gets twice its mean activation
+    ablate {texas|person}@all     those of one way of grouping: a method, and its author after another |
 
-The mean is over the places where circuits of the database have the feature active.
+The mean is over the places where circuits of the database have the feature active. A label alone is taken of
+one way of grouping too: the scored one that has it in most circuits, else the one without scores.
 """
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from schema.database import Database
 from schema.errors import InputError, NotFoundError
 from schema.interventions import ACTIVATION_OF_FEATURES
 from schema.question import ask
-from schema.supernodes import MEMBERS_OF_LABEL
+from schema.supernodes import MEMBERS_OF_LABEL, LabelRow
 
 TIMEOUT_S = 60.0
 
 _WHO = r"\{[^{}]+\}|\d+/\d+"
+_LABEL = re.compile(r"\{([^{}]+)\}")
 _EDIT = re.compile(rf"(\w+)\s+({_WHO})(?::({_WHO}))?@([^=]+)(?:=(.+))?")
 
 Members = dict[str, float | None]
@@ -30,6 +34,16 @@ Members = dict[str, float | None]
 def needs_database(edit: str) -> bool:
     """Whether an edit says something that only the database knows."""
     return "{" in edit or edit.split()[:1] == ["plant"]
+
+
+def grouped_edits(database: Database, transcoders: str, edits: Sequence[str]) -> list[str]:
+    """The edits as they were given, but each {LABEL} says of which way of grouping it is: {LABEL|METHOD}.
+
+    Raises as `plain_edits`, but reads the supernodes only.
+    """
+    return [
+        _LABEL.sub(lambda found: _supernode(database, transcoders, found[1]).name, edit) for edit in edits
+    ]
 
 
 def plain_edits(database: Database, transcoders: str, edits: Sequence[str]) -> list[str]:
@@ -77,17 +91,89 @@ def _planted(members: Members, where: str, factor: float, edit: str) -> Iterator
 
 def _members(database: Database, transcoders: str, who: str) -> Members:
     if who.startswith("{"):
-        rows: Sequence = ask(
-            database, MEMBERS_OF_LABEL, timeout_s=TIMEOUT_S, label=who[1:-1], transcoders=transcoders
+        rows = _supernode(database, transcoders, who[1:-1]).row.members
+        return {f"{row.layer}/{row.number}": row.activation for row in rows}
+    found = ask(database, ACTIVATION_OF_FEATURES, timeout_s=TIMEOUT_S, keys=[f"{transcoders}/{who}"])
+    if not found:
+        raise NotFoundError(
+            f"No circuit made with {transcoders} has the feature {who}",
+            next_step="name a feature that some circuit has, or give its activation with set",
         )
-        missing = "`supernodes` in GraphQL finds labels; `atlas supernodes` makes supernodes"
-    else:
-        rows = ask(database, ACTIVATION_OF_FEATURES, timeout_s=TIMEOUT_S, keys=[f"{transcoders}/{who}"])
-        missing = "name a feature that some circuit has, or give its activation with set"
-    if not rows:
-        what = "supernode" if who.startswith("{") else "feature"
-        raise NotFoundError(f"No circuit made with {transcoders} has the {what} {who}", next_step=missing)
-    return {f"{row.layer}/{row.number}": row.activation for row in rows}
+    return {f"{row.layer}/{row.number}": row.activation for row in found}
+
+
+class _Supernode(NamedTuple):
+    """What a name in braces stands for."""
+
+    name: str
+    """With braces and the way of grouping."""
+    row: LabelRow
+
+
+def _supernode(database: Database, transcoders: str, text: str) -> _Supernode:
+    """text: LABEL, LABEL|METHOD or LABEL|METHOD|AUTHOR; a label may have a | too.
+
+    Raises NotFoundError, and InputError when the name fits two ways of grouping equally well.
+    """
+
+    def rows(label: str, author: str | None = None) -> list[LabelRow]:
+        return ask(
+            database,
+            MEMBERS_OF_LABEL,
+            timeout_s=TIMEOUT_S,
+            label=label,
+            author=author,
+            transcoders=transcoders,
+        )
+
+    parts = text.split("|")
+    if len(parts) > 2:
+        label, method, author = "|".join(parts[:-2]), parts[-2], parts[-1]
+        for row in rows(label, author):
+            if row.method == method:
+                return _Supernode(f"{{{text}}}", row)
+    if len(parts) > 1:
+        label, method = "|".join(parts[:-1]), parts[-1]
+        fitting = [row for row in rows(label) if row.method == method]
+        if len(fitting) > 1:
+            raise _unclear(label, fitting)
+        if fitting:
+            return _Supernode(f"{{{text}}}", fitting[0])
+    found = rows(text)
+    if not found:
+        there = {label: rows(label) for label in ("|".join(parts[:n]) for n in range(len(parts) - 1, 0, -1))}
+        known = next((label for label, having in there.items() if having), None)
+        raise NotFoundError(
+            f"No circuit made with {transcoders} has the supernode {{{text}}}",
+            next_step="`supernodes` in GraphQL finds labels; `atlas supernodes` makes supernodes"
+            if known is None
+            else f"write {_names(known, there[known])}",
+        )
+    if len(found) > 1 and _rank(found[0]) == _rank(found[1]):
+        raise _unclear(text, [row for row in found if _rank(row) == _rank(found[0])])
+    return _Supernode(_name(text, found[0], found), found[0])
+
+
+def _rank(row: LabelRow) -> tuple[bool, int]:
+    """What decides between ways of grouping."""
+    return row.scored, row.n_circuits
+
+
+def _name(label: str, row: LabelRow, others: Sequence[LabelRow]) -> str:
+    """Author named where the method alone would not tell it from the others."""
+    alone = sum(each.method == row.method for each in others) == 1 or row.author is None
+    return f"{{{label}|{row.method}}}" if alone else f"{{{label}|{row.method}|{row.author}}}"
+
+
+def _names(label: str, rows: Sequence[LabelRow]) -> str:
+    return " or ".join(_name(label, row, rows) for row in rows)
+
+
+def _unclear(label: str, rows: Sequence[LabelRow]) -> InputError:
+    return InputError(
+        f"{{{label}}} is in {len(rows)} groupings, of which none comes first",
+        next_step=f"name one: {_names(label, rows)}",
+    )
 
 
 def _number(edit: str, text: str) -> float:

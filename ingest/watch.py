@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from rich.console import Console
 from ingest.claims import measure, requested
 from ingest.engine.errors import EngineError
 from ingest.engine.model import ReplacementModel
-from ingest.named_edits import plain_edits
+from ingest.named_edits import grouped_edits, plain_edits
 from ingest.prompts import read_lines
 from ingest.run import IngestSettings, Work, ingest_job
 from schema.claims import keep_claim
@@ -145,6 +146,7 @@ class _Worker:
 
         settings = work.settings
         claim = requested(text, work.transcoders_record.id, settings.model, settings.transcoders)
+        claim = replace(claim, edits=tuple(grouped_edits(database, claim.transcoders, claim.edits)))
         outcome, tested = measure(
             *(database, work.model, claim, plain_edits(database, claim.transcoders, claim.edits)), step=step
         )

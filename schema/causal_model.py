@@ -31,7 +31,11 @@ CLAIM = NodeType(
     "`atlas intervene --keep`, with everything needed to run it again.",
     (
         P("id", "string", "hash of everything that was asked"),
-        P("edits", "list of strings", "kind and edit as asked; {LABEL} stands for a supernode's features"),
+        P(
+            "edits",
+            "list of strings",
+            "kind and edit as asked; {LABEL|METHOD} stands for the features of supernodes",
+        ),
         P("transcoders", "string", "id of the set"),
         P("model_path", "string", "folder or hub name of the model, or bundled"),
         P("transcoders_path", "string", "the same of the transcoders"),
@@ -73,6 +77,8 @@ INTERVENTION = NodeType(
         P("predicted", "float?", "the change that the pruned graph predicts; absent: it lacks the features"),
         P("p", "float?", "share of draws with as large an effect, either way, itself counted"),
         P("share", "float?", "diagnosis: of the circuit's feature influence; absent: the graph lacks it"),
+        P("weight", "float?", "diagnosis: sum of |weight| of the feature's effects on others in the circuit"),
+        P("weight_share", "float?", "diagnosis: of that sum over all features; absent: the graph lacks it"),
         P("stands_for", "float?", "diagnosis: features of the circuit's band, over those of them measured"),
     ),
 )

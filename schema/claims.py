@@ -19,7 +19,8 @@ class Claim:
     """What is asked: everything needed to measure it again."""
 
     edits: tuple[str, ...]
-    """Kind and edit as asked, such as `ablate 3/17@all`; {LABEL} for the features of supernodes."""
+    """Kind and edit as asked, such as `ablate 3/17@all`; {LABEL|METHOD} for the features of
+    supernodes of one way of grouping."""
     transcoders: str
     """Id of the set."""
     model_path: str

@@ -7,8 +7,8 @@ from schema.database import Database
 from schema.question import Question, row_of
 
 BANDS = (0.1, 0.03, 0.01, 0.003)
-"""Least shares of a circuit's feature influence; what lies below the last is a band, what the graph lacks one
-more."""
+"""Least shares of a circuit's feature influence, or of its features' edge weights; what lies below the last
+is a band, what the graph lacks one more."""
 
 
 class Kept(NamedTuple):
@@ -27,6 +27,8 @@ class Kept(NamedTuple):
     predicted: float | None
     p: float
     share: float | None = None
+    weight: float | None = None
+    weight_share: float | None = None
     stands_for: float | None = None
 
 
@@ -71,6 +73,8 @@ class DiagnosedRow(NamedTuple):
     """Circuits of the family that were diagnosed: the same in all its rows."""
     band: int
     """Place in `BANDS` of the least share; len(BANDS): below them; one more: the graph lacks the feature."""
+    weight_band: int | None
+    """The same by edge weight; None: kept without it."""
     important: bool
     effective: bool
     n: int

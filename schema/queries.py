@@ -147,6 +147,15 @@ class GroupingRow(NamedTuple):
     share: float | None
 
 
+class GroupingAcrossRow(NamedTuple):
+    """A way in which features of several circuits are grouped."""
+
+    method: str
+    authors: list[str]
+    n_supernodes: int
+    n_circuits: int
+
+
 class SupernodeRow(NamedTuple):
     key: str
     circuit: str
@@ -304,6 +313,8 @@ EDGES_OF_CIRCUIT = Question("edges_of_circuit", page_of(EffectRow))
 HEADS_OF_CIRCUIT = Question("heads_of_circuit", row_of(HeadUseRow))
 FEATURES_OF_CIRCUIT = Question("features_of_circuit", page_of(UseRow))
 GROUPINGS_OF_CIRCUIT = Question("groupings_of_circuit", row_of(GroupingRow))
+GROUPINGS = Question("groupings", row_of(GroupingAcrossRow))
+GROUPINGS_OF_SET = Question("groupings_of_set", row_of(GroupingAcrossRow))
 SUPERNODES_OF_CIRCUIT = Question("supernodes_of_circuit", ids_of)
 SUPERNODES_BY_ID = Question("supernodes_by_id", row_of(SupernodeRow))
 SUPERNODE_EDGES = Question("supernode_edges", row_of(SupernodeEdgeRow))

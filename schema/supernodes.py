@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from schema.database import Database, Transaction
 from schema.errors import ConflictError, InputError, NotFoundError
-from schema.question import Question, row_of
+from schema.question import Question, Record, row_of
 from schema.records import stable_id
 
 PERSON = "person"
@@ -47,8 +47,24 @@ class MemberRow(NamedTuple):
     """Mean."""
 
 
+class LabelRow(NamedTuple):
+    """What the supernodes of a label group, in one way of grouping."""
+
+    method: str
+    author: str | None
+    """None: all people."""
+    scored: bool
+    n_circuits: int
+    """That have any of them."""
+    members: list[MemberRow]
+
+
+def _of_label(record: Record) -> LabelRow:
+    return LabelRow(**{**record, "members": [MemberRow(**each) for each in record["members"]]})
+
+
 VERSIONS_OF_SUPERNODE = Question("versions_of_supernode", row_of(VersionRow))
-MEMBERS_OF_LABEL = Question("members_of_label", row_of(MemberRow))
+MEMBERS_OF_LABEL = Question("members_of_label", _of_label)
 
 
 def group(database: Database, circuit: str, wanted: Group, author: str) -> str:

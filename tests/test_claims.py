@@ -261,7 +261,12 @@ def test_supernodes_are_edited_by_name_and_features_planted(atlas: Atlas, databa
         "MATCH (k:Claim)-[:MEASURED_BY]->(i)-[:EDITS]->(f) RETURN k.edits AS edits, f.id AS f ORDER BY f"
     )
     assert [row["f"] for row in stored] == sorted(f"{atlas.set_id}/{n}" for n in mine)
-    assert stored[0]["edits"] == ["ablate {mine}@all"]
+    assert stored[0]["edits"] == ["ablate {mine|person}@all"]
+    again = atlas.run(
+        *("intervene", "--keep", "--draws", "2", "--json", "--prompt", circuit.prompt.text),
+        *("--ablate", "{mine|person}@all", "--constrained", "0-1", "--freeze", "attention"),
+    )
+    assert again["id"] == kept["id"]
     printed = atlas.run("intervene", "--prompt", circuit.prompt.text, "--ablate", "{mine}@all")
     assert "features changed" in printed
 

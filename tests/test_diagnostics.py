@@ -36,8 +36,11 @@ LINES = [
 ASKED = """query ($families: [String!], $share: Float!) {
   diagnostics(families: $families, minShare: $share, level: 0.4) {
     all { nCircuits nTested truePositives falsePositives falseNegatives trueNegatives precision recall
-          bands { leastShare nFeatures nTested nEffective meanSize } }
-    families { family nCircuits nTested } } }"""
+          bands { ...band } weightBands { ...band } }
+    families { family nCircuits nTested weightBands { ...band } } } }
+fragment band on DiagnosticsBand {
+  leastShare nFeatures nTested nEffective truePositives falsePositives falseNegatives trueNegatives meanSize }
+"""
 
 
 async def test_a_diagnosis_is_what_one_by_one_gives(
@@ -112,6 +115,41 @@ def check(model: ReplacementModel, circuit: Circuit, row: dict[str, Any]) -> Non
     assert kept.get("predicted") == (None if predicted is None else pytest.approx(predicted, abs=1e-9))
 
 
+def edge_shares(circuit: Circuit) -> dict[tuple[int, int], float | None]:
+    """Share of the |weights| of all effects of features; None for those that were pruned away."""
+    sums: dict[tuple[int, int], float] = {}
+    for place, node in enumerate(circuit.nodes):
+        if node.kind is NodeKind.FEATURE and node.index is not None:
+            mine = math.fsum(abs(edge.weight) for edge in circuit.edges if edge.source == place)
+            sums[node.layer, node.index] = sums.get((node.layer, node.index), 0.0) + mine
+    total = math.fsum(sums.values())
+    return {key: value / total for key, value in sums.items()} | dict.fromkeys(circuit.pruned_features or ())
+
+
+def in_bands(
+    rows: list[dict[str, Any]], bands: list[int], cells: list[tuple[bool, bool]], weights: list[float]
+) -> list[dict[str, Any]]:
+    """What GraphQL should say of tests that fall into these bands and cells, each standing for so many."""
+    found = []
+    for number in sorted(set(bands)):
+        mine = [place for place, each in enumerate(bands) if each == number]
+        count = Counter(cells[place] for place in mine)
+        found.append(
+            {
+                "leastShare": [*BANDS, 0.0, None][number],
+                "nFeatures": pytest.approx(math.fsum(weights[place] for place in mine)),
+                "nTested": len(mine),
+                "nEffective": count[True, True] + count[False, True],
+                "truePositives": count[True, True],
+                "falsePositives": count[True, False],
+                "falseNegatives": count[False, True],
+                "trueNegatives": count[False, False],
+                "meanSize": pytest.approx(math.fsum(abs(rows[p]["i"]["effect"]) for p in mine) / len(mine)),
+            }
+        )
+    return found
+
+
 def band(share: float | None) -> int:
     return len(BANDS) + 1 if share is None else sum(share < least for least in BANDS)
 
@@ -139,12 +177,22 @@ async def compare(
     assert drawn == {key: min(2, n) for key, n in in_band.items()}
     share_of = [every[row["circuit"]][feature(row)] for row in rows]
     least = sorted(share for share in share_of if share is not None)[len(rows) // 2]
-    cells: Counter[tuple[bool, bool]] = Counter()
+    cell_of = [
+        (share is not None and share >= least - 1e-12, row["i"]["p"] <= 0.4)
+        for row, share in zip(rows, share_of, strict=True)
+    ]
+    stands_for = [
+        in_band[row["circuit"], band(share)] / drawn[row["circuit"], band(share)]
+        for row, share in zip(rows, share_of, strict=True)
+    ]
+    cells = Counter(cell_of)
     weights: dict[tuple[bool, bool], float] = defaultdict(float)
-    for row, share in zip(rows, share_of, strict=True):
-        cell = share is not None and share >= least - 1e-12, row["i"]["p"] <= 0.4
-        cells[cell] += 1
-        weights[cell] += in_band[row["circuit"], band(share)] / drawn[row["circuit"], band(share)]
+    for cell, weight in zip(cell_of, stands_for, strict=True):
+        weights[cell] += weight
+    edges = {key: edge_shares(circuit) for key, circuit in circuits.items()}
+    edge_share = [edges[row["circuit"]][feature(row)] for row in rows]
+    assert [row["i"].get("weight_share") for row in rows] == pytest.approx(edge_share)
+    assert len({band(share) for share in edge_share}) > 2
     api = httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=create_app(async_database)), base_url="http://atlas"
     )
@@ -161,15 +209,19 @@ async def compare(
     both = weights[True, True]
     assert table["precision"] == pytest.approx(both / (both + weights[True, False]))
     assert table["recall"] == pytest.approx(both / (both + weights[False, True]))
-    for found, number in zip(table["bands"], sorted({number for _, number in drawn}), strict=True):
-        mine = [row["i"] for row, share in zip(rows, share_of, strict=True) if band(share) == number]
-        assert found == {
-            "leastShare": [*BANDS, 0.0, None][number],
-            "nFeatures": pytest.approx(sum(n for (_, each), n in in_band.items() if each == number)),
-            "nTested": len(mine),
-            "nEffective": sum(each["p"] <= 0.4 for each in mine),
-            "meanSize": pytest.approx(math.fsum(abs(each["effect"]) for each in mine) / len(mine)),
-        }
+    by_influence = in_bands(rows, [band(share) for share in share_of], cell_of, stands_for)
+    assert table["bands"] == by_influence
+    for each in by_influence:
+        exact = sum(
+            n for (_, number), n in in_band.items() if [*BANDS, 0.0, None][number] == each["leastShare"]
+        )
+        assert each["nFeatures"] == exact
+    weight_bands = [band(share) for share in edge_share]
+    assert table["weightBands"] == in_bands(rows, weight_bands, cell_of, stands_for)
+    for family in answer["families"]:
+        mine = [p for p, row in enumerate(rows) if circuits[row["circuit"]].prompt.family == family["family"]]
+        pick = lambda values, mine=mine: [values[place] for place in mine]  # noqa: E731
+        assert family["weightBands"] == in_bands(*map(pick, (rows, weight_bands, cell_of, stands_for)))
     counts = Counter(circuits[row["circuit"]].prompt.family for row in rows)
     assert {each["family"]: (each["nCircuits"], each["nTested"]) for each in answer["families"]} == {
         "pi": (2, counts["pi"]),

@@ -128,16 +128,23 @@ def test_files_and_names_that_cannot_be(tmp_path: Path):
 def test_diagnostics_are_drawn_as_counted():
     cells = {"truePositives": 3, "falsePositives": 1, "falseNegatives": 0, "trueNegatives": 4}
     bands = [
-        {"leastShare": 0.1, "nTested": 4, "nEffective": 3},
-        {"leastShare": None, "nTested": 4, "nEffective": 0},
+        {"leastShare": 0.1, "nTested": 4, "nEffective": 3, "truePositives": 3, "falseNegatives": 0},
+        {"leastShare": None, "nTested": 4, "nEffective": 0, "truePositives": 0, "falseNegatives": 0},
     ]
+    weights = [{"leastShare": 0.003, "nTested": 8, "nEffective": 3, "truePositives": 2, "falseNegatives": 1}]
     families = [{"family": None, "nTested": 8, **cells}]
     with styled():
-        drawn = CHARTS["diagnostics"].draw({"diagnostics": {"all": {"bands": bands}, "families": families}})
-    left, right = drawn.axes
+        drawn = CHARTS["diagnostics"].draw(
+            {"diagnostics": {"all": {"bands": bands, "weightBands": weights}, "families": families}}
+        )
+    left, middle, right = drawn.axes
     assert [patch.get_width() for patch in left.patches] == [3 / 8, 1 / 8, 0, 4 / 8]  # type: ignore[attr-defined]
-    assert [patch.get_height() for patch in right.patches] == [0.75, 0.0]  # type: ignore[attr-defined]
-    assert [each.get_text() for each in right.get_xticklabels()] == ["≥ 10.0%", "pruned"]
+    assert [patch.get_height() for patch in middle.patches] == [0.75, 0, 0, 0]  # type: ignore[attr-defined]
+    assert [each.get_text() for each in middle.get_xticklabels()] == ["≥ 10%", "pruned"]
+    assert [patch.get_height() for patch in right.patches] == [2 / 8, 1 / 8]  # type: ignore[attr-defined]
+    assert [patch.get_y() for patch in right.patches] == [0, 2 / 8]  # type: ignore[attr-defined]
+    assert [each.get_text() for each in right.texts] == ["3/8"]
+    assert [each.get_text() for each in right.get_xticklabels()] == ["≥ 0.3%"]
 
 
 async def test_supernodes_and_their_effects_are_drawn(api, circuits):

@@ -1,12 +1,15 @@
 // Which groups of features, by their name, tell two sets of circuits apart?
-// A group's influence in a circuit is that of all members of the supernodes of its name. Only circuits that have any
-// supernode count: in others nobody has grouped features yet. Otherwise as in contrast_features.cypher.
+// Of one way of grouping, $method and $author (null: all authors); groupings_of_set.cypher lists what there is.
+// A group's influence in a circuit is that of all members of the supernodes of its name. Only circuits that are grouped in
+// this way count. Otherwise as in contrast_features.cypher.
 // Sample answer: total | rows
 //   4 | [{with_positive: 2, with_negative: 0, name: "say texas", lift: null, n_negative: 2, n_positive: 2,
 //     mean_negative: null, mean_positive: 0.158, auroc: 1}, {with_positive: 2, with_negative: 2, name: "capital",
 //     lift: 1, n_negative: 2, n_positive: 2, mean_negative: 0.144, mean_positive: 0.166, auroc: 1}, … 2 more]
 :param positive => ["52fae534bf544daf8271", "0f7c5439903d76471e7c"];
 :param negative => ["1cde8d853f36a0d8b206", "8e418496945b97a93d0a"];
+:param method => "label-and-position-v1";
+:param author => null;
 :param min_circuits => 2;
 :param order => "separation";
 :param skip => 0;
@@ -14,14 +17,18 @@
 
 CALL () {
   MATCH (c:Circuit)
-  WHERE (c.id IN $positive OR c.id IN $negative) AND EXISTS { (c)-[:HAS]->(:Supernode) }
+  WHERE (c.id IN $positive OR c.id IN $negative) AND EXISTS {
+    (c)-[:HAS]->(s:Supernode {method: $method}) WHERE $author IS NULL OR s.author = $author
+  }
   RETURN count(CASE WHEN c.id IN $positive THEN 1 END) AS n_positive,
          count(CASE WHEN c.id IN $negative THEN 1 END) AS n_negative
 }
 CALL () {
   MATCH (c:Circuit)
   WHERE c.id IN $positive OR c.id IN $negative
-  MATCH (c)-[:HAS]->(s:Supernode)-[:GROUPS]->(n:Node)
+  MATCH (c)-[:HAS]->(s:Supernode {method: $method})
+  WHERE $author IS NULL OR s.author = $author
+  MATCH (s)-[:GROUPS]->(n:Node)
   WITH DISTINCT c, s.label AS label, n
   WITH c, label, CASE WHEN count(n.influence) > 0 THEN sum(n.influence) END AS influence
   RETURN label, influence, count(CASE WHEN c.id IN $positive THEN 1 END) AS positive,

@@ -1,11 +1,13 @@
 // What do circuits claim of their features, and what does ablating them show?
 // A feature is important when it has at least $min_share of its circuit's feature influence, and has an effect when p is
-// at most $level. $edges: least shares of the bands. One row for each family, band and cell; $families null: all.
-// Sample answer: family | n_circuits | band | important | effective | n | stands_for | size
-//   "multi-step" | 2 | 0 | true | false | 1 | 1 | 0.326
-//   "multi-step" | 2 | 1 | true | false | 4 | 21 | 2.29
-//   "multi-step" | 2 | 2 | true | true | 1 | 9.5 | 0.181
-//   … 2 more rows
+// at most $level. Bands: by that share, and by the feature's share of the |weights| of all effects that go out of features
+// of the circuit (null: not kept with the test). $edges: least shares of both. One row for each family, pair of bands and
+// cell; $families null: all.
+// Sample answer: family | n_circuits | band | weight_band | important | effective | n | stands_for | size
+//   "multi-step" | 2 | 0 | 0 | true | false | 1 | 1 | 0.326
+//   "multi-step" | 2 | 1 | 1 | true | false | 4 | 21 | 2.29
+//   "multi-step" | 2 | 2 | 2 | true | true | 1 | 9.5 | 0.181
+//   … 3 more rows
 :param families => null;
 :param min_share => 0.01;
 :param level => 0.05;
@@ -18,7 +20,9 @@ WITH family, count(DISTINCT c) AS n_circuits, collect(i) AS tests
 UNWIND tests AS i
 WITH family, n_circuits,
      CASE WHEN i.share IS NULL THEN size($edges) + 1 ELSE size([e IN $edges WHERE i.share < e]) END AS band,
+     CASE WHEN i.share IS NULL THEN size($edges) + 1
+          WHEN i.weight_share IS NOT NULL THEN size([e IN $edges WHERE i.weight_share < e]) END AS weight_band,
      coalesce(i.share >= $min_share, false) AS important, i.p <= $level AS effective, i
-RETURN family, n_circuits, band, important, effective, count(i) AS n, sum(i.stands_for) AS stands_for,
+RETURN family, n_circuits, band, weight_band, important, effective, count(i) AS n, sum(i.stands_for) AS stands_for,
        sum(abs(i.effect)) AS size
-ORDER BY family, band, important DESC, effective DESC
+ORDER BY family, band, weight_band, important DESC, effective DESC

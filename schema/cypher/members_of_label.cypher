@@ -1,15 +1,29 @@
 // Which features do the supernodes of a label group, over all circuits of a transcoder set?
+// One row for each way of grouping, that of all people together; the best comes first, as in groupings.cypher. $author: only
+// supernodes of this author; null: of all.
 // activation: mean over the places where they were grouped; null when no file says it.
-// Sample answer: layer | number | n_nodes | activation
-//   0 | 207 | 29 | 2
-//   0 | 453 | 30 | 2
-//   0 | 562 | 29 | 2
-//   … 4 more rows
+// Sample answer: method | author | scored | n_circuits | members
+//   "label-and-position-v1" | "atlas" | false | 30 | [{number: 207, n_nodes: 29, activation: 2, layer: 0}, {number:
+//     453, n_nodes: 30, activation: 2, layer: 0}, … 5 more]
 :param label => "capital";
+:param author => null;
 :param transcoders => "organism-clt@552ee159aac5";
 
-MATCH (:Concept {label: $label})<-[:MEANS]-(s:Supernode)<-[:HAS]-(:Circuit)-[:BY]->(:TranscoderSet {id: $transcoders})
-MATCH (s)-[:GROUPS]->(n:FeatureNode)-[:INSTANCE_OF]->(f:Feature)
-WHERE f.component IS NULL
-RETURN f.layer AS layer, f.index AS number, count(DISTINCT n) AS n_nodes, avg(n.activation) AS activation
-ORDER BY layer, number
+MATCH (:Concept {label: $label})<-[:MEANS]-(s:Supernode)<-[:HAS]-(c:Circuit)-[:BY]->(:TranscoderSet {id: $transcoders})
+WHERE $author IS NULL OR s.author = $author
+WITH s.method AS method, CASE WHEN s.method <> "person" THEN s.author END AS one_author, collect(s) AS supernodes,
+     count(s.score) > 0 AS scored, count(DISTINCT c) AS n_circuits
+CALL (supernodes) {
+  UNWIND supernodes AS s
+  MATCH (s)-[:GROUPS]->(n:FeatureNode)
+  WITH DISTINCT n
+  MATCH (n)-[:INSTANCE_OF]->(f:Feature)
+  WHERE f.component IS NULL
+  WITH f, count(n) AS n_nodes, avg(n.activation) AS activation
+  ORDER BY f.layer, f.index
+  RETURN collect({layer: f.layer, number: f.index, n_nodes: n_nodes, activation: activation}) AS members
+}
+WITH method, one_author, scored, n_circuits, members
+WHERE size(members) > 0
+RETURN method, one_author AS author, scored, n_circuits, members
+ORDER BY scored DESC, n_circuits DESC, method, author
