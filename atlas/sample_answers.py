@@ -1,35 +1,46 @@
 """Write the sample answers in `schema/cypher/` again: `make console-answers`.
 
-Answers come from the database of ATLAS_HOME, which is filled first; what is there already stays. Use a home
-of its own: other circuits in it would change the answers.
+Answers come from the database of ATLAS_HOME, which is filled first; what is there already stays, so that a
+call that was stopped goes on. Use a home of its own: other circuits in it would change the answers. What
+people ask for as they go, and a training run, come last: the other answers are written without them.
 """
 
 import json
+import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
 from atlas.cli import app
 from atlas.database import Login
 from atlas.settings import Settings
-from ingest.organism.weights import PROMPTS_PATH
+from ingest.organism.__main__ import follow_command
+from ingest.organism.train import train
+from ingest.organism.weights import PROMPTS_PATH, TRANSCODERS_DIR
 from schema.database import Database
 from schema.errors import AtlasError
+from schema.jobs import Wanted, request
 from schema.question import Question
 from schema.sample_answers import with_answer
+from schema.supernodes import rename
 
 QUESTION = "does what says a capital's first letters also say the capital?"
 EDIT = "ablate 3/1260@all"
 TIMEOUT_S = 60
 CLAIM = ["intervene", "--keep", "--family", "multi-step", "--limit", "20", "--ablate", "{capital}@all"]
 DIAGNOSE = ["diagnose", "--family", "multi-step", "--limit", "2"]
-NOT_FILLED = {"checkpoints", "checkpoint_features", "checkpoint_parts", "history_of_feature"}
-"""About a training run: its checkpoints are not part of what is installed."""
-NOT_FILLED |= {"jobs", "jobs_by_id", "versions_of_supernode"}
-"""What people ask for as they go."""
-NOT_FILLED |= {"nearest_features", "similar_labels"}
-"""Near a vector, which is no value to type."""
+LAST = {
+    *("jobs", "jobs_by_id", "versions_of_supernode", "nearest_features", "similar_labels"),
+    *("checkpoints", "checkpoint_features", "checkpoint_parts", "history_of_feature"),
+}
+"""Questions about what is filled in last."""
+SUPERNODE = "27b522108facf2b83734"
+"""Of a method; two people rename it."""
+STEPS = (30, 60)
+"""Of a short training run: these checkpoints are kept. The last is one of `ingest.organism.train`, too."""
+FOLLOW_STEPS = 20
 
 
 def answered(database: Database, question: Question[object]) -> str:
@@ -65,20 +76,53 @@ def _fill() -> None:
         app(["hypothesis", "test", row["id"]], standalone_mode=False)
 
 
+def _fill_last(home: Path) -> None:
+    """A job, a supernode that people renamed, vectors of features and labels, a short training run."""
+    lines = [json.loads(line) for line in PROMPTS_PATH.read_text(encoding="utf-8").splitlines()]
+    with Login(Settings.load()).connect() as database:
+        request(database, [Wanted(line["prompt"], line["family"]) for line in lines[:2]], "ada")
+        if not database.read("MATCH (s:FormerSupernode) RETURN s.id LIMIT 1"):
+            rename(database, rename(database, SUPERNODE, "texas", "ada"), "the state is texas", "bob")
+    app(["ingest", "--watch", "--once"], standalone_mode=False)
+    app(["label"], standalone_mode=False)
+    checkpoints = home / "checkpoints"
+    if not (checkpoints / f"step-{STEPS[-1]:05}").exists():
+        train(home / "lm", checkpoints, steps=STEPS[-1])
+    for folder in checkpoints.glob("step-*"):
+        if int(folder.name.removeprefix("step-")) not in STEPS:
+            shutil.rmtree(folder)
+    # Those of the last checkpoint are started from the bundled ones.
+    follow_command(out=TRANSCODERS_DIR.parent, checkpoints=checkpoints, steps=FOLLOW_STEPS)
+    families: dict[str, list[str]] = {}
+    for line in lines:
+        families.setdefault(line["family"], []).append(json.dumps(line))
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as prompts:
+        prompts.write("\n".join(line for each in families.values() for line in each[:3]))
+        prompts.flush()
+        words = ["checkpoints", "load", prompts.name, "--folder", str(checkpoints)]
+        app(words, standalone_mode=False)
+
+
+def _write(names: Callable[[str], bool]) -> None:
+    folder = Path(str(resources.files("schema"))) / "cypher"
+    with Login(Settings.load()).connect() as database:
+        database.settle()
+        for path in filter(lambda path: names(path.stem), sorted(folder.glob("*.cypher"))):
+            path.write_text(answered(database, Question(path.stem, lambda record: record)), encoding="utf-8")
+            print(path.name)
+
+
 def main() -> int:
     """0: all written; 1: something went wrong, and was named."""
     try:
-        _fill()
-        folder = Path(str(resources.files("schema"))) / "cypher"
-        with Login(Settings.load()).connect() as database:
-            database.settle()
-            for path in sorted(folder.glob("*.cypher")):
-                if path.stem in NOT_FILLED:
-                    continue
-                path.write_text(
-                    answered(database, Question(path.stem, lambda record: record)), encoding="utf-8"
-                )
-                print(path.name)
+        settings = Settings.load()
+        with Login(settings).connect() as database:
+            begun = database.read("MATCH (j:Job) RETURN j.id LIMIT 1")
+        if not begun:
+            _fill()
+            _write(lambda name: name not in LAST)
+        _fill_last(settings.home)
+        _write(lambda name: name in LAST)
     except AtlasError as error:
         print(f"error: {error}\n  -> {error.next_step}", file=sys.stderr)
         return 1

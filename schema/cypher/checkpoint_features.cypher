@@ -2,8 +2,13 @@
 // $a and $b are ids of checkpoints; prompts with a circuit of equal target and thresholds at both count, free of
 // position. $part: a (only circuits of a have it), b, both or any. Those whose number of circuits changed most come
 // first. Influences are means over the circuits that have the feature.
-:param a => "00000000000000000000";
-:param b => "00000000000000000001";
+// Sample answer: total | rows
+//   521 | [{circuits_a: 14, number: 1406, circuits_b: 0, influence_b: null, feature_b: null, feature_a:
+//     "organism-clt@734dbd6b0819/5/1406", influence_a: 0.00129, layer: 5}, {circuits_a: 13, number: 181, circuits_b:
+//     3, influence_b: 0.00308, feature_b: "organism-clt@aaf1072b31e5/0/181", feature_a:
+//     "organism-clt@734dbd6b0819/0/181", influence_a: 0.000496, layer: 0}, … 18 more]
+:param a => COLLECT { MATCH (k:Checkpoint) RETURN k.id ORDER BY k.series, k.step LIMIT 1 }[0];
+:param b => COLLECT { MATCH (k:Checkpoint) RETURN k.id ORDER BY k.series, k.step LIMIT 2 }[1];
 :param part => "any";
 :param skip => 0;
 :param limit => 20;

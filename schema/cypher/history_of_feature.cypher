@@ -2,7 +2,12 @@
 // One row a checkpoint, by step: the feature of the same layer and index there, in how many of its circuits, and how
 // much it is the same as at `next_step`, the next checkpoint at which a circuit has it. `influence` is the mean over
 // the circuits that have it. No rows for features of transcoders that belong to no checkpoint.
-:param keys => ["organism-clt@552ee159aac5/0/1066"];
+// Sample answer: key | checkpoint | step | feature | n_circuits | n_considered | influence | cosine | agreement | next_step
+//   "organism-clt@734dbd6b0819/0/181" | "ed1bca8ba62ef91f76e4" | 30 | "organism-clt@734dbd6b0819/0/181" | 13 | 24 |
+//     0.000496 | 1 | 0.567 | 60
+//   "organism-clt@734dbd6b0819/0/181" | "439691dc6bf4a8b85eb6" | 60 | "organism-clt@aaf1072b31e5/0/181" | 3 | 24 |
+//     0.00308 | null | null | null
+:param keys => COLLECT { MATCH (f:Feature)-[:SAME_AS]->() RETURN f.id ORDER BY f.n_circuits DESC, f.id LIMIT 1 };
 
 UNWIND $keys AS key
 MATCH (f:Feature {id: key})-[:IN]->(own:TranscoderSet)<-[:READ_BY]-(here:Checkpoint)

@@ -2,7 +2,10 @@
 // Neo4j's vector index finds the $near nearest, which holds the page asked for; it is approximate. `cosine` is of what the
 // two add to the residual stream, summed over the layers they write to. `total` counts the set's other features that
 // have a direction; without one ($feature is not `known`) run `atlas label`.
-:param feature => "some-transcoders@000000000000/0/1";
+// Sample answer: total | rows | known
+//   2011 | [{feature: "organism-clt@552ee159aac5/2/585", cosine: 0.443}, {feature: "organism-clt@552ee159aac5/0/745",
+//     cosine: 0.416}, … 18 more] | true
+:param feature => "organism-clt@552ee159aac5/0/1066";
 :param near => 21;
 :param skip => 0;
 :param limit => 20;
