@@ -90,6 +90,8 @@ def test_everything_of_one_circuit_is_stored(database: Database):
                 "n_active_features": 9,
                 "n_selected_features": 8,
                 "kept_influence": 0.875,
+                "layer_features": [0.25, 0.25],
+                "layer_errors": [0.0, 0.5],
                 "n_nodes": 6,
                 "n_edges": 5,
                 "answer": " c",
