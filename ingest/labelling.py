@@ -37,7 +37,7 @@ from schema.feature_notes import load_notes
 from schema.records import Label
 from schema.vectors import keep_directions, keep_label_vectors
 
-METHOD = "token-rules-v1"
+METHOD = "token-rules-v2"
 MODEL_METHOD = "language-model-v1"
 PER_FAMILY = 300
 """Texts of each family of the bundled corpus."""

@@ -43,7 +43,8 @@ class Condition(NamedTuple):
     slot: int | str
     """Offset of a token: 0 is the one that the feature fires on; or `position`."""
     values: tuple[int, ...]
-    """Vocabulary ids, ascending, `NOTHING` for no token; of `position`: numbers from 0."""
+    """Vocabulary ids, `NOTHING` for no token; of `position`: numbers from 0. Those that stand at most firings
+    come first."""
 
 
 Clause = tuple[Condition, ...]
@@ -120,9 +121,19 @@ def fit(slots: Slots, fires: NDArray[np.bool_]) -> Rule:
         clause, gain = _best_clause(slots, weight, left)
         if gain < LEAST_GAIN:
             break
-        clauses.append(clause)
-        left = left[~Rule((clause,)).holds(slots.at(left))]
+        held = Rule((clause,)).holds(slots.at(left))
+        clauses.append(_commonest_first(clause, slots, left[held & fires[left]]))
+        left = left[~held]
     return Rule(tuple(clauses))
+
+
+def _commonest_first(clause: Clause, slots: Slots, firings: NDArray[np.int64]) -> Clause:
+    """firings: the tokens that the clause holds on and the feature fires on."""
+    ordered = []
+    for slot, values in clause:
+        count = np.bincount(slots.of[slot][firings] + 1, minlength=max(values) + 2)
+        ordered.append(Condition(slot, tuple(sorted(values, key=lambda value: (-count[value + 1], value)))))
+    return tuple(ordered)
 
 
 def _best_clause(slots: Slots, weight: NDArray[np.float64], left: NDArray[np.int64]) -> tuple[Clause, float]:

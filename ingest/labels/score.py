@@ -2,7 +2,8 @@
 
 1. split   contexts by a hash: half to fit on, a quarter to choose on, a quarter held out
 2. fit     a rule for each feature (`ingest.labels.rules`) on the first part
-3. choose  how many of its clauses to keep, by balanced accuracy on the second part
+3. choose  how many of its clauses to keep, by balanced accuracy on the second part: the fewest that do about as
+           well as any
 4. score   balanced accuracy on the third part, used once
 5. null    the mean of the scores that rules of other features of the layer get on this one: `SHUFFLES`
            seeded shuffles
@@ -24,6 +25,8 @@ from ingest.labels.contexts import Activity, Contexts, FeatureKey
 from ingest.labels.rules import Rule, Slots, balanced_accuracy, fit
 
 SHUFFLES = 5
+SLACK = 0.02
+"""Of balanced accuracy: what a shorter rule may lose, because it is read by people."""
 
 
 class Scored(NamedTuple):
@@ -85,9 +88,10 @@ def label_features(
 
 
 def _shortened(rule: Rule, slots: Slots, fires: NDArray[np.bool_]) -> Rule:
-    """The first clauses, as many as do best; all when the feature does not fire here."""
+    """The fewest first clauses that do about as well as any number; all when the feature does not fire here."""
     tried = [Rule(rule.clauses[:n]) for n in range(1, len(rule.clauses) + 1)]
-    return max(tried, key=lambda each: balanced_accuracy(each.holds(slots), fires) or len(each.clauses))
+    did = [balanced_accuracy(each.holds(slots), fires) or float(n) for n, each in enumerate(tried)]
+    return next(each for each, done in zip(tried, did, strict=True) if done >= max(did) - SLACK)
 
 
 def _shuffles(keys: Sequence[FeatureKey], seed: int) -> dict[FeatureKey, list[FeatureKey]]:
@@ -122,7 +126,7 @@ def phrases(rule: Rule, decode: Callable[[int], str]) -> Iterator[str]:
         yield ", ".join(_phrase(slot, values, decode) for slot, values in clause)
 
 
-LISTED = 8
+LISTED = 4
 """Values that a label names; how many there are in all is said, too."""
 
 
