@@ -44,9 +44,9 @@ pool must be larger than the number of queries that run at a time."""
 _DRIVER_SETTINGS: dict[str, Any] = {
     "connection_timeout": CONNECT_S,
     "connection_acquisition_timeout": 60.0,
-    # The driver waits 1, 2, 4, 8, 16 seconds, each a fifth more or less, and gives up once this has passed:
-    # after the fifth wait, about half a minute. With 30 a sixth, of 32 seconds, came half of the time.
-    "max_transaction_retry_time": 20.0,
+    # The driver waits 1, 2, 4, 8, 16, 32 seconds, each a fifth more or less, and gives up once this has
+    # passed: after half a minute or a minute. On a busy machine Neo4j takes that long to start again.
+    "max_transaction_retry_time": 30.0,
     # Asking for a label that no circuit has yet is no reason to warn anybody.
     "notifications_min_severity": neo4j.NotificationMinimumSeverity.OFF,
     "telemetry_disabled": True,
