@@ -2,8 +2,8 @@
 
 1. split   contexts by a hash: half to fit on, a quarter to choose on, a quarter held out
 2. fit     a rule for each feature (`ingest.labels.rules`) on the first part
-3. choose  how many of its clauses to keep, by balanced accuracy on the second part: the fewest that do about as
-           well as any
+3. choose  how many of its clauses to keep, by balanced accuracy on the second part: the fewest that do about
+           as well as any
 4. score   balanced accuracy on the third part, used once
 5. null    the mean of the scores that rules of other features of the layer get on this one: `SHUFFLES`
            seeded shuffles
@@ -88,9 +88,11 @@ def label_features(
 
 
 def _shortened(rule: Rule, slots: Slots, fires: NDArray[np.bool_]) -> Rule:
-    """The fewest first clauses that do about as well as any number; all when the feature does not fire here."""
+    """The fewest first clauses that do about as well as any; all when the feature does not fire here."""
+    if not fires.any():
+        return rule
     tried = [Rule(rule.clauses[:n]) for n in range(1, len(rule.clauses) + 1)]
-    did = [balanced_accuracy(each.holds(slots), fires) or float(n) for n, each in enumerate(tried)]
+    did = [balanced_accuracy(each.holds(slots), fires) or 0.0 for each in tried]
     return next(each for each, done in zip(tried, did, strict=True) if done >= max(did) - SLACK)
 
 
