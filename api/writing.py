@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from typing import Annotated, TypeVar
+from unicodedata import category
 
 from strawberry import argument
 
@@ -10,6 +11,7 @@ from api.limits import Limits
 from api.loaders import Info
 from schema.database import Database
 from schema.errors import InputError, LimitError, TokenError
+from schema.records import DIRECTIONS
 
 T = TypeVar("T")
 NAME_LENGTH = 200
@@ -43,13 +45,23 @@ async def write(info: Info, work: Callable[[Database], T]) -> T:
 
 
 def checked_name(name: str, value: str) -> str:
-    """`value` without the blanks around it. InputError when nothing is left, LimitError when it is long."""
+    """`value` without the blanks around it.
+
+    Raises InputError when nothing is left, or when it has characters that would change how the lines look in
+    which it is shown; LimitError when it is long.
+    """
     value = value.strip()
     if not value:
         raise InputError(f"{name}: nothing is given", next_step=f"give {name} a text")
     if len(value) > NAME_LENGTH:
         raise LimitError(
             f"{name}: {len(value)} characters are over the limit of {NAME_LENGTH}", next_step="shorten it"
+        )
+    unseen = next((each for each in value if each in DIRECTIONS or category(each) == "Cc"), None)
+    if unseen is not None:
+        raise InputError(
+            f"{name}: it has the character U+{ord(unseen):04X}, of control or of writing direction",
+            next_step="leave it out",
         )
     return value
 

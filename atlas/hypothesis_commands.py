@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
@@ -85,12 +86,15 @@ def add(
 def test(id_: Annotated[str, typer.Argument(metavar="ID", help="Of a hypothesis.")]) -> None:
     """Test a hypothesis beside random features, and keep the result whichever way it falls."""
     from atlas.database import Login
-    from ingest.hypotheses import measured
+    from ingest.hypotheses import DRAWS, measured
     from schema.hypotheses import keep, registered
 
     with Login(Settings.load()).connect() as database:
         claim = registered(database, id_)
-        result = measured(_loaded(claim.model, claim.transcoders), claim)
+        model = _loaded(claim.model, claim.transcoders)
+        with Progress(console=err, transient=True) as progress:
+            task = progress.add_task("draws", total=DRAWS)
+            result = measured(model, claim, step=lambda: progress.advance(task))
         keep(database, claim, result)
     out.print(
         f"n = {len(result.interventions)} held-out prompts: mean effect {result.mean_effect:+.4f}, "

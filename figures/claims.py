@@ -13,8 +13,10 @@ def draw(answer: Answer) -> Figure:
         raise nothing("the ledger has no claim", "atlas intervene --keep")
     figure = Figure(figsize=(10.0, 1.8 + 0.4 * max(len(claims), 6)), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    left.use_sticky_edges = False
     names = [
-        shown(f"{', '.join(each['edits'])} · {each['family'] or 'circuits'} (n={each['nCircuits']})", 46)
+        f"{shown(', '.join(each['edits']), 46)}\n"
+        f"{shown(each['family'] or 'circuits')} (n={each['nCircuits']})"
         for each in claims
     ]
     places = range(len(claims))

@@ -13,9 +13,13 @@ def draw(answer: Answer) -> Figure:
         raise nothing("no hypothesis was tested", "atlas hypothesis test")
     figure = Figure(figsize=(9.5, 1.6 + 0.4 * max(len(tested), 4)), layout="constrained")
     axes = figure.add_subplot()
+    # Prompts without any effect would lie on the frame.
+    axes.use_sticky_edges = False
     places = range(len(tested))
     for survived, label in ((True, "measured, survives"), (False, "measured, does not")):
         mine = [(place, each) for place, each in enumerate(tested) if each["survived"] is survived]
+        if not mine:
+            continue
         axes.barh(
             [place for place, _ in mine],
             [each["meanEffect"] for _, each in mine],

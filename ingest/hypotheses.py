@@ -11,7 +11,7 @@ Attention, norms and MLPs are free to react.
 Source of 3: Phipson & Smyth (2010), permutation p-values are never zero.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import fsum
 from pathlib import Path
 from random import Random
@@ -70,8 +70,18 @@ def hypothesis(
     )
 
 
-def measured(model: ReplacementModel, claim: Hypothesis, *, draws: int = DRAWS, seed: int = SEED) -> Result:
-    """Run the test. Raises EngineError before anything is computed for prompts or edits that do not fit."""
+def measured(
+    model: ReplacementModel,
+    claim: Hypothesis,
+    *,
+    draws: int = DRAWS,
+    seed: int = SEED,
+    step: Callable[[], None] = lambda: None,
+) -> Result:
+    """Run the test. Raises EngineError before anything is computed for prompts or edits that do not fit.
+
+    step: called after each draw.
+    """
     encoded = [model.encode(prompt) for prompt in claim.prompts]
     aims = [Aim(one_token(model, token)) for token in claim.tokens]
     present = [activations(model, each) for each in encoded]
@@ -80,17 +90,13 @@ def measured(model: ReplacementModel, claim: Hypothesis, *, draws: int = DRAWS, 
     measured = effects(model, list(map(Case, claim.prompts, edits)), aims)
     # 2
     random = Random(seed)
-    null = [
-        effects(
-            model,
-            [
-                Case(prompt, random_like(model, mine, dense, random))
-                for prompt, mine, dense in zip(claim.prompts, edits, present, strict=True)
-            ],
-            aims,
-        )
-        for _ in range(draws)
-    ]
+    null = []
+    for _ in range(draws):
+        drawn_edits = [
+            random_like(model, mine, dense, random) for mine, dense in zip(edits, present, strict=True)
+        ]
+        null.append(effects(model, list(map(Case, claim.prompts, drawn_edits)), aims))
+        step()
     # 3
     sign = 1 if claim.prediction == "raises" else -1
     n = len(claim.prompts)

@@ -18,14 +18,14 @@ import torch
 from rich.console import Console
 
 from ingest.claims import measure, requested
-from ingest.engine.errors import EngineError
+from ingest.engine.errors import EngineError, SettingError
 from ingest.engine.model import ReplacementModel
 from ingest.named_edits import grouped_edits, plain_edits
 from ingest.prompts import read_lines
 from ingest.run import IngestSettings, Work, ingest_job
 from schema.claims import keep_claim
 from schema.database import Database
-from schema.errors import AtlasError, UnreachableError
+from schema.errors import AtlasError, InputError, NotFoundError, UnreachableError
 from schema.jobs import LEASE_S, Taken, fail, finish, give_back, renew, take
 
 POLL_S = 1.0
@@ -118,6 +118,9 @@ class _Worker:
         except KeyboardInterrupt:
             give_back(database, job.id, worker)
             raise
+        except (InputError, NotFoundError, SettingError) as error:
+            # What was asked for is wrong, and stays so.
+            self._fail(str(error), again=False)
         except (AtlasError, EngineError) as error:
             self._fail(str(error))
         except Exception as error:  # noqa: BLE001  one job's trouble is not that of the next
@@ -154,8 +157,8 @@ class _Worker:
         done = {"circuits": claim.circuits, "problems": [], "measured": claim.id}
         return f"claim {claim.id}: effect {outcome.effect:+.3f}, p = {outcome.p:.3g}", done
 
-    def _fail(self, error: str) -> None:
-        fail(self._database, self._job.id, self._worker, error)
+    def _fail(self, error: str, *, again: bool = True) -> None:
+        fail(self._database, self._job.id, self._worker, error, again=again)
         self._say(f"failed: {error}")
 
     def _check(self) -> None:

@@ -179,9 +179,12 @@ def give_back(database: Database, job: str, worker: str) -> bool:
     return _as_owner(database, _GIVE_BACK, job, worker, {})
 
 
-def fail(database: Database, job: str, worker: str, error: str) -> bool:
-    """The attempt failed: queued again, or failed when it was the last. False as above."""
-    return _as_owner(database, _FAIL, job, worker, {"error": error, "most": ATTEMPTS})
+def fail(database: Database, job: str, worker: str, error: str, *, again: bool = True) -> bool:
+    """The attempt failed: queued again, or failed when it was the last. False as above.
+
+    again: whether another attempt may fare better.
+    """
+    return _as_owner(database, _FAIL, job, worker, {"error": error, "most": ATTEMPTS if again else 0})
 
 
 def _as_owner(database: Database, text: str, job: str, worker: str, given: dict[str, Any]) -> bool:

@@ -31,6 +31,10 @@ class NodeKind(StrEnum):
     """A source that is none of these, such as a bias; `Node.component` says what it is."""
 
 
+DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of what follows, also where a label is only a part of a line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A model at one revision; every checkpoint of a training run is a model of its own."""

@@ -50,6 +50,19 @@ ASKED = """query ($families: [String!], $survived: Boolean) {
 """
 
 
+WRONG = {
+    "edits": ["ablate {nobody}@all"],
+    "circuits": ["none"],
+    "family": None,
+    "freeze": "nothing",
+    "constrained": None,
+    "writes": None,
+    "draws": DRAWS,
+    "seed": 0,
+}
+"""A claim of a job, about a supernode that there is not."""
+
+
 class Atlas:
     """Two families of a tiny model in the database, and the command."""
 
@@ -393,6 +406,10 @@ async def test_a_claim_is_asked_for_over_the_api_and_measured_by_a_worker(
     )
     assert by_command["id"] == row.measured
     assert by_command["effect"] == pytest.approx(found[0]["effect"], abs=1e-6)
-    bad = request(database, [Wanted("w1")], "ada", claim='{"edits": ["ablate 0/1@99"], "circuits": []}')
+    bad = request(database, [Wanted("w1")], "ada", claim=json.dumps(WRONG))
     assert await work() == 0
-    assert [row.error for row in ask_database(database, JOBS_BY_ID, timeout_s=20, keys=[bad])] != [None]
+    (row,) = ask_database(database, JOBS_BY_ID, timeout_s=20, keys=[bad])
+    # Once is enough: what was asked for is wrong, and stays so.
+    assert (row.state, row.attempts, str(row.error).split("\n")[0]) == (
+        *("failed", 1, f"No circuit made with {atlas.set_id} has the supernode {{nobody}}"),
+    )

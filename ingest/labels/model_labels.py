@@ -22,6 +22,7 @@ from ingest.labels.endpoint import Answer, Endpoint
 from ingest.labels.rules import balanced_accuracy
 from ingest.labels.score import split
 from schema.errors import EndpointError
+from schema.records import DIRECTIONS
 
 EXPLAINED = 10
 """Contexts that an explanation sees."""
@@ -29,8 +30,6 @@ SHOWN = 20
 """Tokens that a detection judges, half of them firing."""
 LABEL_LIMIT = 300
 """Characters of a label."""
-DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of what follows, also where the label is only a part of a line."""
 
 Decode = Callable[[int], str]
 
