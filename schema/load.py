@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from schema.database import Database, Transaction
-from schema.errors import DatabaseError, UnreachableError
+from schema.errors import DatabaseError
 from schema.ledger import Entry
 from schema.pairs import EACH_DRIVES
 from schema.records import Circuit, Run
@@ -58,10 +58,9 @@ def load_circuit(
 
     try:
         return database.transaction(work)
-    except UnreachableError:
-        raise
     except DatabaseError:
-        # Another process may have loaded it at the same moment; the unique id let only one of the two win.
+        # Another process may have loaded it at the same moment; the unique id let only one of the two win. Or
+        # the connection broke amid the commit, which the driver does not try again: this waits and looks.
         if present(database, [circuit_id]):
             return database.transaction(work)
         raise

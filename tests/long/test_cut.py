@@ -14,8 +14,8 @@ from schema.content import content
 
 N_CIRCUITS = 60
 CUT_S = 30
-GIVES_UP_S = 90
-"""The driver tries for half a minute or a minute, once."""
+GIVES_UP_S = 150
+"""The driver tries for half a minute or a minute, to load and to look whether the circuit is there."""
 
 
 class Relay:
