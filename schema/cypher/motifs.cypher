@@ -35,15 +35,31 @@ CALL (least) {
 }
 WITH recurring[..$strong] AS drives, size(recurring) > $strong AS truncated
 CALL (drives) {
-  // From the middle outwards: each node of a feature in the middle is looked at once. Most neighbours are not meant,
-  // which their numbers say sooner than the way to their features.
   UNWIND drives AS d
   WITH drives, endNode(d) AS b, collect(startNode(d)) AS sources
   WITH b, sources, [d IN drives WHERE startNode(d) = b | endNode(d)] AS targets
   WHERE $shape = "output" OR size(targets) > 0
-  WITH b, sources, targets, [f IN sources | f.index] AS source_indices, [f IN targets | f.index] AS target_indices
-  MATCH (b)<-[:INSTANCE_OF]-(y:FeatureNode)<-[:HAS]-(c:Circuit)
-  WHERE $circuits IS NULL OR c.id IN $circuits
+  RETURN collect({b: b, sources: sources, source_indices: [f IN sources | f.index],
+                  targets: targets, target_indices: [f IN targets | f.index]}) AS middles
+}
+CALL (middles) {
+  CALL (middles) {
+    WITH * WHERE $circuits IS NULL
+    UNWIND middles AS middle
+    WITH middle, middle.b AS b
+    MATCH (b)<-[:INSTANCE_OF]-(y:FeatureNode)<-[:HAS]-(c:Circuit)
+    RETURN c, y, middle
+  UNION ALL
+    UNWIND $circuits AS id
+    MATCH (c:Circuit {id: id})-[:HAS]->(y:FeatureNode)-[:INSTANCE_OF]->(b)
+    WITH c, y, head([m IN middles WHERE m.b = b]) AS middle
+    WHERE middle IS NOT NULL
+    RETURN c, y, middle
+  }
+  // From the middle outwards: each node of a feature in the middle is looked at once. Most neighbours are not meant,
+  // which their numbers say sooner than the way to their features.
+  WITH c, y, middle.b AS b, middle.sources AS sources, middle.source_indices AS source_indices,
+       middle.targets AS targets, middle.target_indices AS target_indices
   MATCH (y)<-[e:ATTRIBUTES]-(x:FeatureNode)
   WHERE x.index IN source_indices
   MATCH (x)-[:INSTANCE_OF]->(a:Feature)
