@@ -7,9 +7,8 @@
 :param keys => ["organism-clt@552ee159aac5/0/1066"];
 
 UNWIND $keys AS key
-MATCH (t:TranscoderSet)<-[:IN]-(f:Feature {id: key})<-[u:USES]-(:Circuit)-[:OF_PROMPT]->(:Prompt)
-      -[:IN_FAMILY]->(g:Family)
-WITH key, t, g, count(u) AS circuits, avg(u.influence) AS influence
-RETURN key, g.name AS family, circuits, influence,
-       COUNT { (t)<-[:BY]-(:Circuit)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(g) } AS considered
+MATCH (f:Feature {id: key})-[:IN]->(t:TranscoderSet)
+MATCH (f)-[i:FOUND_IN]->(y:Family)<-[v:COVERS]-(t)
+RETURN key, y.name AS family, i.n_circuits AS circuits,
+       CASE WHEN i.n_measured > 0 THEN i.influence / i.n_measured END AS influence, v.n_circuits AS considered
 ORDER BY key, toFloat(circuits) / considered DESC, family

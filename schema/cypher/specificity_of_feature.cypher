@@ -9,9 +9,9 @@
 UNWIND $keys AS key
 MATCH (f:Feature {id: key})-[:IN]->(t:TranscoderSet)
 CALL (f, t) {
-  MATCH (t)<-[:BY]-(c:Circuit)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family)
-  WITH f, y, count(c) AS considered
-  WITH y, toFloat(COUNT { (f)<-[:USES]-(:Circuit)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y) }) / considered AS share
+  MATCH (t)-[v:COVERS]->(y:Family)
+  OPTIONAL MATCH (f)-[i:FOUND_IN]->(y)
+  WITH y, toFloat(coalesce(i.n_circuits, 0)) / v.n_circuits AS share
   ORDER BY share DESC, y.name
   RETURN collect(share) AS shares, head(collect(y.name)) AS family
 }
