@@ -36,6 +36,7 @@ from rich.progress import (
 from rich.text import Text
 
 from ingest import convert
+from ingest.again import Again, given_again
 from ingest.engine.attribute import attribute_each
 from ingest.engine.errors import EngineError
 from ingest.engine.graph import GraphNodes
@@ -86,6 +87,8 @@ class Summary:
     loaded: int = 0
     present: int = 0
     """Circuits that the database had already."""
+    again: Again = field(default_factory=Again)
+    """What became of these prompts' tags and families."""
     problems: list[Exception] = field(default_factory=list)
     """One for each line or prompt that failed."""
     seconds: float = 0.0
@@ -96,7 +99,7 @@ class Summary:
         failed = f", {len(self.problems)} failed" if self.problems else ""
         return (
             f"{self.loaded} circuits loaded in {self.seconds:.1f} s{rate}, "
-            f"{self.present} were there already{failed}."
+            f"{self.present} were there already{failed}.{self.again.sentence()}"
         )
 
 
@@ -122,6 +125,9 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
         there = present(database, [job.circuit_id for job in jobs])
         todo = [job for job in jobs if job.circuit_id not in there]
         summary.present = len(jobs) - len(todo)
+        summary.again = given_again(
+            database, {job.circuit_id: job.line for job in jobs if job.circuit_id in there}
+        )
         if todo:
             with going_on(lambda: summary.loaded), _progress(console) as progress:
                 counting = progress.add_task("counting features", total=len(jobs))

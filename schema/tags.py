@@ -1,6 +1,7 @@
 """Tags that people give to prompts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from schema.database import Database, Transaction
 from schema.errors import NotFoundError
@@ -25,6 +26,25 @@ def tag_prompts(database: Database, prompts: Sequence[str], tags: Sequence[str])
     database.transaction(work)
 
 
+class Again(NamedTuple):
+    """A prompt that is given once more."""
+
+    circuit: str
+    family: str | None
+    """The one that it has, and keeps."""
+    n_new: int
+    """Tags that it did not have."""
+
+
+def tag_again(database: Database, circuits: Mapping[str, Sequence[str]]) -> list[Again]:
+    """Give the prompts of circuits that are there the tags that they lack.
+
+    circuits: id → tags.
+    """
+    rows = [{"circuit": circuit, "tags": list(tags)} for circuit, tags in circuits.items()]
+    return [Again(**row) for row in database.write(_TAG_AGAIN, {"p": {"rows": rows}})]
+
+
 # -- Cypher; every value from outside is a parameter
 
 _THERE = "MATCH (p:Prompt) WHERE p.id IN $ids RETURN p.id AS id"
@@ -36,4 +56,12 @@ WITH g
 UNWIND $p.prompts AS prompt
 MATCH (p:Prompt {id: prompt})
 MERGE (p)-[:TAGGED]->(g)
+"""
+
+_TAG_AGAIN = """
+UNWIND $p.rows AS row
+MATCH (:Circuit {id: row.circuit})-[:OF_PROMPT]->(p:Prompt)
+WITH row, p, [tag IN row.tags WHERE NOT EXISTS { (p)-[:TAGGED]->(:Tag {name: tag}) }] AS new
+FOREACH (name IN new | MERGE (g:Tag {name: name}) MERGE (p)-[:TAGGED]->(g))
+RETURN row.circuit AS circuit, head([(p)-[:IN_FAMILY]->(y:Family) | y.name]) AS family, size(new) AS n_new
 """

@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from atlas.cli import app, main
 from atlas.server import Address
+from schema.check import check
 from schema.database import Database
 
 Run = Callable[..., tuple[int, str, str]]
@@ -135,6 +136,34 @@ def test_ingest_names_bad_lines_and_says_so_by_its_exit_code(run, own_database, 
     assert code == 0
     assert "0 circuits loaded" in out
     assert "1 were there already" in out
+
+
+def test_ingest_again_adds_tags_and_says_which_families_stay(run, own_database, tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    texts = ("the capital of texas is", "the capital of maine is")
+    lines = [{"prompt": texts[0], "family": "capitals", "tags": ["texas"]}, {"prompt": texts[1]}]
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    code, out, _ = run("ingest", str(path))
+    assert (code, "new tags" in out, "stay" in out) == (0, False, False)
+    lines = [
+        {"prompt": texts[0], "family": "facts", "tags": ["texas", "south"]},
+        {"prompt": texts[1], "family": "facts"},
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    code, out, _ = run("ingest", str(path))
+    assert code == 0
+    assert out.strip().endswith(
+        "2 were there already. 1 of their prompts got new tags. "
+        "Prompts stay in their families: line 1 in 'capitals', not 'facts', line 2 in none, not 'facts'."
+    )
+    assert own_database.read(
+        "MATCH (p:Prompt) RETURN p.text AS text, [(p)-[:IN_FAMILY]->(y) | y.name] AS families, "
+        "COLLECT { MATCH (p)-[:TAGGED]->(g) RETURN g.name ORDER BY g.name } AS tags ORDER BY text DESC"
+    ) == [
+        {"text": texts[0], "families": ["capitals"], "tags": ["south", "texas"]},
+        {"text": texts[1], "families": [], "tags": []},
+    ]
+    assert list(check(own_database)) == []
 
 
 def test_ingest_of_no_file(run, own_database):
