@@ -28,8 +28,9 @@ def test_the_loader_killed_fifty_times(database, server, graphs, tmp_path):
     clean = content_of_a_clean_load(database, server, graphs, tmp_path)
     rng = random.Random(5)
     killed_in_time = 0
-    # Moments spread over the whole load: some while it starts or reads, most in the midst of a circuit.
-    for target in sorted(rng.choices(range(N_CIRCUITS - 2), k=N_KILLS)):
+    # Moments spread over the load: some while it starts or reads, most in the midst of a circuit.
+    # The last third can be loaded before the longest wait is over.
+    for target in sorted(rng.choices(range(2 * N_CIRCUITS // 3), k=N_KILLS)):
         loader = Loader(graphs, server, tmp_path / "said.txt")
         while count(database) < target and loader.alive:
             time.sleep(0.01)
