@@ -10,9 +10,7 @@ from api.answers import require_known
 from api.inputs import checked_list
 from api.loaders import Info
 from schema.questions_flow import FLOW_STAGES
-
-STAGES = ("early", "middle", "late", "logits")
-SOURCES = ("tokens", "early", "middle", "late", "errors", "other", "pruned")
+from schema.sums import SOURCES, STAGES
 
 
 @strawberry.type(description="What one stage gets from one kind of source.")

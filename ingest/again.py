@@ -30,8 +30,10 @@ class Again:
 
 
 def given_again(database: Database, lines: Mapping[str, PromptLine]) -> Again:
-    """lines: by the id of the circuit that is there."""
+    """lines: by the id of the circuit that is there. Raises DatabaseError."""
     done = Again()
+    if not lines:
+        return done
     for row in tag_again(database, {circuit: line.tags for circuit, line in lines.items()}):
         done.n_tagged += row.n_new > 0
         line = lines[row.circuit]

@@ -88,7 +88,6 @@ class Summary:
     present: int = 0
     """Circuits that the database had already."""
     again: Again = field(default_factory=Again)
-    """What became of these prompts' tags and families."""
     problems: list[Exception] = field(default_factory=list)
     """One for each line or prompt that failed."""
     seconds: float = 0.0
@@ -122,12 +121,7 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
             model = ReplacementModel.load(settings.model, settings.transcoders)
         work = Work(model, settings)
         jobs = work.jobs(file.prompts, summary.problems)
-        there = present(database, [job.circuit_id for job in jobs])
-        todo = [job for job in jobs if job.circuit_id not in there]
-        summary.present = len(jobs) - len(todo)
-        summary.again = given_again(
-            database, {job.circuit_id: job.line for job in jobs if job.circuit_id in there}
-        )
+        todo = _missing(database, jobs, summary)
         if todo:
             with going_on(lambda: summary.loaded), _progress(console) as progress:
                 counting = progress.add_task("counting features", total=len(jobs))
@@ -158,9 +152,7 @@ def ingest_job(
     """
     started, summary = time.monotonic(), Summary()
     jobs = work.jobs(lines, summary.problems)
-    there = present(database, [job.circuit_id for job in jobs])
-    todo = [job for job in jobs if job.circuit_id not in there]
-    summary.present = len(jobs) - len(todo)
+    todo = _missing(database, jobs, summary)
     n_done = len(lines) - len(todo)
     step(n_done)
 
@@ -342,6 +334,14 @@ def _labelled(circuit: Circuit, namer: Namer) -> Circuit:
         labels=tuple(label for label in labels if label is not None),
         supernodes=group_by_concept(circuit.nodes, namer.concept),
     )
+
+
+def _missing(database: Database, jobs: list[_Job], summary: Summary) -> list[_Job]:
+    """Those whose circuits are not there; what becomes of the others goes into the summary."""
+    there = present(database, [job.circuit_id for job in jobs])
+    summary.present = sum(job.circuit_id in there for job in jobs)
+    summary.again = given_again(database, {j.circuit_id: j.line for j in jobs if j.circuit_id in there})
+    return [job for job in jobs if job.circuit_id not in there]
 
 
 def _ingest_all(
