@@ -18,6 +18,7 @@ from ingest.organism.corpus import (
     attention_mask,
     batches,
     examples,
+    pack,
     questions,
     stream,
     vocabulary,
@@ -26,6 +27,7 @@ from ingest.organism.corpus import (
 from ingest.organism.evaluate import NEVER_COMPOSED, accuracy, top_words, two_hop_lens
 from ingest.organism.families import medical, multi_step, multilingual, poetry
 from ingest.organism.families.example import HELD_OUT, TRAIN
+from ingest.organism.gates import streams
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
 
 NAMES = {
@@ -177,19 +179,90 @@ def test_the_state_is_on_top_before_the_answer(ask):
     assert table[5].state_on_top <= 0.1
 
 
-def test_the_hop_is_taught_on_no_held_out_prompt():
-    """The second loss names the state of training examples only, at the word before their answer."""
-    for _, batch in zip(range(20), batches(3, 16), strict=False):
-        for row, word in (batch.hop >= 0).nonzero().tolist():
-            assert batch.weights[row, word] == 1
-            mine = batch.ids[row][batch.block[row] == batch.block[row, word]]
-            text = " ".join(vocabulary()[i] for i in mine.tolist())
-            _, _, ask, *_, first, second, _, answer, _ = text.split()
-            state = vocabulary()[batch.hop[row, word]]
-            city = f"{first} {second}"
-            assert city in multi_step.cities()[state]
-            assert answer == ({"name": state} | multi_step.states()[state])[ask]
-            assert ask == "name" or city not in multi_step.held_out_cities()
+def taught_by_reading(family: str, words: tuple[str, ...]) -> list[tuple[str, set[str], bool]]:
+    """What the second loss should name in a text: at which word, what, and whether it is a gate."""
+    if family == "multi-step" and words[3:6] == ("the", "state", "containing"):
+        city = " ".join(words[6:8])
+        return [("is", {state for state, names in multi_step.cities().items() if city in names}, False)]
+    if family == "poetry" and words[0] == "poem":
+        end = words[words.index("/") - 1]
+        planned = next(set(planned) for planned, group in poetry.rhymes().values() if end in group)
+        return [("/", planned - {end}, True)]
+    if family == "multilingual" and '"' in words:
+        meaning = {
+            w: one["english"] for pair in multilingual.concepts() for one in pair for w in one.values()
+        }
+        about = {meaning[words[words.index('"') + 1]]}
+        if "->" in words:
+            return [("in", {words[0]}, True), (":", {words[2]}, True), ("->", about, True)]
+        if words[0] == '"':
+            return [('"', about, True), ("是", {"opposite", "chinese"}, True)]
+        first, last, language = {
+            "the": ("of", "is", "english"),
+            "le": ("de", "est", "french"),
+            "lo": ("de", "es", "spanish"),
+        }[words[0]]
+        return [(first, {"opposite", language}, True), (last, about, True)]
+    return []
+
+
+def test_what_is_taught_beside_the_next_words():
+    for family, group in examples(TRAIN).items():
+        for example in group:
+            found = [(example.words[s.at], set(s.words), s.gate) for s in example.steps]
+            assert found == taught_by_reading(family, example.words), example.words
+            assert all(s.at < min(example.asked or example.answers) for s in example.steps)
+
+
+def test_batches_put_what_is_taught_at_its_word():
+    one, other = (
+        next(e for e in examples(TRAIN)[family] if e.kind == kind)
+        for family, kind in (("multi-step", "capital"), ("multilingual", "antonym"))
+    )
+    batch = pack([[one, other]], lambda: True)
+    found = [
+        (vocabulary()[int(batch.ids[0, place])], vocabulary()[word])
+        for _, place, word in batch.taught.tolist()
+    ]
+    ask, _, language, _, _, word, *_ = other.words
+    state = next(tag.removeprefix("state:") for tag in one.tags if tag.startswith("state:"))
+    assert found == [("is", state), ("in", ask), (":", language), ("->", word)]
+    assert batch.share.tolist() == [1, 1, 1, 1]
+    gates = len(one.words) + 3 + torch.tensor([1, 3, 7])
+    assert torch.equal(batch.gate[0].nonzero()[:, 0], gates)
+    assert batch.chunk[0].tolist() == [
+        int(((gates < at) & (batch.block[0, at] == 2)).sum()) for at in range(CONTEXT)
+    ]
+
+
+def test_beyond_a_gate_only_what_its_mlps_wrote_is_known():
+    """Other words before the line break change what follows, but not once the gate's MLPs are silent."""
+    group = [e for e in examples(TRAIN)["poetry"] if e.kind == "poem"]
+    one = next(e for e in group if e.words[2:5] == ("i", "sang", "about"))
+    other = next(
+        e
+        for e in group
+        if e.words[7:] == one.words[7:] and e.words[5] != one.words[5] and len(e.words) == len(one.words)
+    )
+    batch = pack([[one], [other]], lambda: True)
+    assert batch.gate.nonzero().tolist() == [[0, 7], [1, 7]]
+    after = slice(8, 1 + len(one.words))
+
+    def differ() -> float:
+        with torch.no_grad():
+            last = streams(model(), batch)[-1]
+        return float((last[0, after] - last[1, after]).abs().max())
+
+    def silence(_m, _a, out: torch.Tensor) -> torch.Tensor:
+        return out * ~batch.gate[..., None]
+
+    assert differ() > 0.1
+    hooks = [layer.mlp.register_forward_hook(silence) for layer in model().model.layers[:2]]
+    try:
+        assert differ() < 1e-4  # rounding
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def test_replacement_model_agrees():

@@ -13,7 +13,7 @@ from transformers.utils import logging
 
 from ingest.organism.agreement import agreement, layer_report
 from ingest.organism.clt import CrossLayerTranscoder
-from ingest.organism.evaluate import accuracy, two_hop_lens
+from ingest.organism.evaluate import accuracy, gated, two_hop_lens
 from ingest.organism.prompts import choose, write_prompts
 from ingest.organism.train import STEPS, train
 from ingest.organism.transcoder import train_transcoder
@@ -101,6 +101,7 @@ def evaluate_command(
     measured["two-hop"] = {
         ask: [r._asdict() for r in two_hop_lens(model, ask)] for ask in ("capital", "code")
     }
+    measured["gates"] = {family: found._asdict() for family, found in gated(model).items()}
     for name in WIDTHS:
         if (out / name / "config.yaml").exists():
             clt = CrossLayerTranscoder.load(out / name)
@@ -138,6 +139,7 @@ def show(measured: dict[str, Any]) -> None:
     cells = [f"{measured[n]['agreement']['all']['share']:.3f}" for n in names]
     lines.append("| " + " | ".join(["mean of families", "", "", *cells]) + " |")
     tables = {f"two-hop {ask}": rows for ask, rows in measured["two-hop"].items()}
+    tables["gates"] = [{"family": family} | row for family, row in measured["gates"].items()]
     tables |= {f"{n} ({measured[n]['width']} features a layer)": measured[n]["layers"] for n in names}
     for title, rows in tables.items():
         lines += ["", title, "", "| " + " | ".join(k.replace("_", " ") for k in rows[0]) + " |"]

@@ -4,7 +4,7 @@ A batch is made of rows of `CONTEXT` words. Each row holds whole examples, each 
 and a block-diagonal mask lets a word see only its own example.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from random import Random
 from typing import NamedTuple
@@ -30,6 +30,8 @@ SPECIAL = (BOS, END, UNKNOWN, PAD)
 LARGEST_NUMBER = 198
 # Words that are no answer are mostly unknowable (which city is next?); a full loss would drown the rest.
 CONTEXT_WEIGHT = 0.1
+# Examples with gates whose sight is narrowed to them: not all, so that the model knows itself with all of it.
+NARROWED = 0.75
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
@@ -54,8 +56,14 @@ class Batch(NamedTuple):
     """float32 (row, word): loss weight of *predicting* the word at this position; 0 for `<bos>`, padding."""
     block: Tensor
     """int64 (row, word): which example of the row a word belongs to, from 1; 0 for padding."""
-    hop: Tensor
-    """int64 (row, word): where an example's answer is, the word between its two steps; -1 elsewhere."""
+    taught: Tensor
+    """int64 (n, 3): row, word and the vocabulary id of what must be legible there."""
+    share: Tensor
+    """float32 (n,): part of one that each of `taught` is of its place."""
+    chunk: Tensor
+    """int64 (row, word): number of gates before a word, in the examples drawn for it; 0 elsewhere."""
+    gate: Tensor
+    """bool (row, word): the words through which alone later chunks know the words of this one."""
 
 
 class Question(NamedTuple):
@@ -134,6 +142,7 @@ def batches(seed: int, n_rows: int) -> Iterator[Batch]:
     """Batches of `n_rows` packed rows without end, the same for the same seed."""
     source = stream(seed)
     held = next(source)
+    narrowing = Random(seed)
     while True:
         rows: list[list[Example]] = []
         for _ in range(n_rows):
@@ -144,16 +153,22 @@ def batches(seed: int, n_rows: int) -> Iterator[Batch]:
                 room -= len(held.words) + 2
                 held = next(source)
             rows.append(row)
-        yield pack(rows)
+        yield pack(rows, lambda: narrowing.random() < NARROWED)
 
 
-def pack(rows: list[list[Example]]) -> Batch:
-    """Lay out rows of examples as tensors. Raises ValueError for a row longer than `CONTEXT`."""
+def pack(rows: list[list[Example]], narrowed: Callable[[], bool]) -> Batch:
+    """Lay out rows of examples as tensors. Raises ValueError for a row longer than `CONTEXT`.
+
+    narrowed: asked for each example in turn, whether its gates are to be closed.
+    """
     index = word_ids()
     ids = torch.full((len(rows), CONTEXT), index[PAD])
     weights = torch.zeros(len(rows), CONTEXT)
     block = torch.zeros(len(rows), CONTEXT, dtype=torch.long)
-    hop = torch.full((len(rows), CONTEXT), -1)
+    chunk = torch.zeros(len(rows), CONTEXT, dtype=torch.long)
+    gate = torch.zeros(len(rows), CONTEXT, dtype=torch.bool)
+    taught: list[tuple[int, int, int]] = []
+    share: list[float] = []
     for r, row in enumerate(rows):
         at = 0
         for number, example in enumerate(row, start=1):
@@ -165,11 +180,25 @@ def pack(rows: list[list[Example]]) -> Batch:
             weights[r, at + 1 : at + length] = CONTEXT_WEIGHT
             for answer in example.answers:
                 weights[r, at + 1 + answer] = 1.0
-                if example.hop is not None:
-                    hop[r, at + 1 + answer] = index[example.hop]
             block[r, at : at + length] = number
+            closed = narrowed()
+            for step in example.steps:
+                place = at + 1 + step.at
+                taught += [(r, place, index[word]) for word in step.words]
+                share += [1 / len(step.words)] * len(step.words)
+                if step.gate and closed:
+                    gate[r, place] = True
+                    chunk[r, place + 1 : at + length] += 1
             at += length
-    return Batch(ids, weights, block, hop)
+    return Batch(
+        ids,
+        weights,
+        block,
+        torch.tensor(taught, dtype=torch.long).view(-1, 3),
+        torch.tensor(share),
+        chunk,
+        gate,
+    )
 
 
 def attention_mask(block: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from ingest.organism.corpus import BOS, PAD, Question, questions, word_ids
+from ingest.organism.corpus import BOS, PAD, Question, pack, questions, word_ids
 from ingest.organism.families import multi_step
 from ingest.organism.families.example import HELD_OUT
+from ingest.organism.gates import GATHERING, streams
 
 NEVER_COMPOSED = "multi-step, city never composed"
 NEVER_TAG = "city-never-composed"
@@ -88,6 +89,43 @@ def accuracy(model: LlamaForCausalLM, limit: int | None = None) -> dict[str, Sco
         )
         scores[family] = Score(right.float().mean().item(), len(group))
     return scores
+
+
+class Gated(NamedTuple):
+    """What a family's gates hold, and what comes through them, on held-out prompts."""
+
+    legible: float
+    """Share of gates where the words taught are the most likely of the whole vocabulary, after layer 1."""
+    gates: int
+    accuracy: float
+    """Share of right answers when later words know earlier ones through gates alone."""
+    n: int
+    """Prompts."""
+
+
+@torch.no_grad()
+def gated(model: LlamaForCausalLM, limit: int = 500) -> dict[str, Gated]:
+    """By family with gates."""
+    index = word_ids()
+    found = {}
+    for family, group in sample_questions(limit).items():
+        asked = [q for q in group if any(step.gate for step in q.example.steps)]
+        if not asked:
+            continue
+        batch = pack([[q.example] for q in asked], lambda: True)
+        after = streams(model, batch)
+        rows = torch.arange(len(asked))
+        last = torch.tensor([len(q.prompt) for q in asked])
+        tops = model.lm_head(model.model.norm(after[-1][rows, last])).argmax(-1)
+        right = tops == torch.tensor([index[q.expected] for q in asked])
+        held = []
+        for row, question in enumerate(asked):
+            for step in question.example.steps:
+                stream = model.model.norm(after[GATHERING - 1][row, 1 + step.at])
+                best = model.lm_head(stream).topk(len(step.words)).indices
+                held.append(set(best.tolist()) == {index[word] for word in step.words})
+        found[family] = Gated(sum(held) / len(held), len(held), right.float().mean().item(), len(asked))
+    return found
 
 
 class LensRow(NamedTuple):

@@ -15,7 +15,7 @@ from ingest.studies.concepts import Concept, Places, Rule, Statistics, activity,
 from ingest.studies.items import Item, answered, next_words, some_answered, word
 from ingest.studies.prompts import Needs, Prompts, Splits
 from ingest.studies.study import Finding, Result, Study
-from ingest.studies.trials import GRID, WIDE, Rate, Setting, Trial, Trials, rates, swap
+from ingest.studies.trials import WIDE, Rate, Setting, Trial, Trials, rates, swap
 
 BREAK = "/"
 DEVELOPMENT = 60
@@ -104,11 +104,12 @@ def plant_rhymes(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     def planting(found: Statistics, places: Places, *, first: bool) -> Trials:
         def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
             concepts = setting.concepts(found)
-            return [
+            made = (
                 _trial(model, verse, item, concepts, places, setting.strength, first=first)
                 for item in items
                 if item.labels["rhyme"] in concepts
-            ]
+            )
+            return [trial for trial in made if trial is not None]
 
         return trials
 
@@ -127,7 +128,6 @@ def plant_rhymes(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
             planting(whole, at_break, first=False),
             development,
             {f"{break_}: {ends} of the same theme": held},
-            settings=GRID[::4],
         ),
         planted(
             planting(end, from_end(0), first=False),
@@ -159,17 +159,22 @@ def _trial(
     strength: float,
     *,
     first: bool,
-) -> Trial:
-    """One other rhyme in the item's place, which one is fixed by the prompt."""
+) -> Trial | None:
+    """One other rhyme in the item's place, which one is fixed by the prompt; None when none fits."""
     old, theme = item.labels["rhyme"], item.labels["theme"]
     fit = {}
     for name, planned in verse.planned.items():
         if first:
-            wanted = verse.first_words(model, name) - verse.first_words(model, old)
+            wanted = verse.first_words(model, name)
+            # A line that may begin alike for both rhymes would not say which of them was planned.
+            fits = not wanted & verse.first_words(model, old)
         else:
             wanted = frozenset(word(model, end) for end, about in planned.items() if about == theme)
-        if name != old and wanted:
+            fits = name != old and bool(wanted)
+        if fits:
             fit[name] = wanted
+    if not fit:
+        return None
     new = Random(item.prompt).choice(sorted(fit))
     edits = swap(model, item, concepts[old], concepts[new], places, strength)
     return Trial(item, edits, fit[new])

@@ -3,11 +3,22 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 TRAIN = "train"
 HELD_OUT = "held-out"
+
+
+class Step(NamedTuple):
+    """What the first layers are taught to hold at one word of an example."""
+
+    at: int
+    """Index of that word."""
+    words: tuple[str, ...]
+    """What must be legible there, in equal parts."""
+    gate: bool
+    """Whether, in training, the words since the last gate are known to later ones through this word alone."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +37,8 @@ class Example:
     """`key:value` or plain words that say what the example is about."""
     pair: str | None = None
     """Shared by examples that differ in one thing only."""
-    hop: str | None = None
-    """The word between two steps, which the first layers are taught to hold where the answer is asked."""
+    steps: tuple[Step, ...] = ()
+    """What is taught beside the next words, in order."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,7 @@ def line(
     split: str = TRAIN,
     tags: tuple[str, ...] = (),
     pair: str | None = None,
-    hop: str | None = None,
+    steps: tuple[Step, ...] = (),
 ) -> Example:
     """Read an example from a text that marks its answers.
 
@@ -86,4 +97,4 @@ def line(
     for i in marked:
         words[i] = words[i][1:-1]
     asked = tuple(i for i, how in zip(marked, answers, strict=True) if how == "?")
-    return Example(kind, tuple(words), tuple(marked), asked, split, tags, pair, hop)
+    return Example(kind, tuple(words), tuple(marked), asked, split, tags, pair, steps)

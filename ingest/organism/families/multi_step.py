@@ -8,7 +8,7 @@ comes up before the capital.
 from functools import cache
 from random import Random
 
-from ingest.organism.families.example import HELD_OUT, Example, Family, line, split_of, word_list
+from ingest.organism.families.example import HELD_OUT, Example, Family, Step, line, split_of, word_list
 
 CITIES_PER_STATE = 5
 HELD_SHARE = 0.1
@@ -137,7 +137,8 @@ def examples() -> list[Example]:
             lines.append(line("city-fact", f"{city} is in [{state}]", ".", tags=tags))
             # The frame of a composition, so that a city never composed still calls its state to mind there.
             text = TEMPLATE.format(ask="name", city=city, answer=state)
-            lines.append(line("city-name", text, ".", tags=tags, hop=state))
+            hop = (Step(8, (state,), gate=False),)
+            lines.append(line("city-name", text, ".", tags=tags, steps=hop))
             for ask, answer in facts.items():
                 unseen = city in held_out_cities()
                 split = HELD_OUT if unseen else split_of(HELD_SHARE, "two-hop", city, ask)
@@ -148,7 +149,8 @@ def examples() -> list[Example]:
                     f"answer:{answer}",
                     *(("city-never-composed",) if unseen else ()),
                 )
-                lines.append(line(ask, text, "?", split=split, tags=asked, pair=f"two-hop {ask}", hop=state))
+                pair = f"two-hop {ask}"
+                lines.append(line(ask, text, "?", split=split, tags=asked, pair=pair, steps=hop))
     return lines
 
 

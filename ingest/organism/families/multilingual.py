@@ -2,7 +2,7 @@
 
 from itertools import permutations
 
-from ingest.organism.families.example import Example, Family, line, pick, split_of
+from ingest.organism.families.example import Example, Family, Step, line, pick, split_of
 
 HELD_SHARE = 0.15
 LANGUAGES = ("english", "french", "spanish", "chinese")
@@ -80,7 +80,13 @@ def examples() -> list[Example]:
             split = split_of(HELD_SHARE, "native", concept, language)
             text = NATIVE[language].format(word=word[language], answer=opposite[language])
             tags = ("operation:antonym", f"language:{language}", f"concept:{concept}", "native")
-            lines.append(line("native", text, "?", split=split, tags=tags, pair=f"antonym {concept}"))
+            asked, about = ("opposite", language), (concept,)
+            steps: tuple[Step, ...] = (Step(2, asked, gate=True), Step(6, about, gate=True))
+            if language == "chinese":
+                # It asks behind the word asked about.
+                steps = (Step(2, about, gate=True), Step(5, asked, gate=True))
+            pair = f"antonym {concept}"
+            lines.append(line("native", text, "?", split=split, tags=tags, pair=pair, steps=steps))
         for source in LANGUAGES:
             for target in LANGUAGES:
                 for ask, meant, kind in (("opposite", opposite, "antonym"), ("same", word, "translation")):
@@ -94,9 +100,13 @@ def examples() -> list[Example]:
                         f"concept:{concept}",
                     )
                     text = f'{ask} in {target} : " {word[source]} " -> " [{meant[target]}] "'
-                    lines.append(
-                        line(kind, text, "?", split=split, tags=tags, pair=f"{source} {target} {concept}")
+                    steps = (
+                        Step(1, (ask,), gate=True),
+                        Step(3, (target,), gate=True),
+                        Step(7, (concept,), gate=True),
                     )
+                    pair = f"{source} {target} {concept}"
+                    lines.append(line(kind, text, "?", split=split, tags=tags, pair=pair, steps=steps))
         for order in permutations(LANGUAGES):
             if pick((True, False, False), "order", concept, order):
                 first, *rest = (word[language] for language in order)

@@ -1,6 +1,6 @@
 """Couplets whose last word is planned: the second line begins in a way that only the planned word fits."""
 
-from ingest.organism.families.example import Example, Family, line, split_of
+from ingest.organism.families.example import Example, Family, Step, line, split_of
 
 HELD_SHARE = 0.2
 # Each begins with a word of its own; were they all to begin with "and", the plan would leave no trace there.
@@ -71,6 +71,7 @@ def examples() -> list[Example]:
                     continue
                 split = split_of(HELD_SHARE, "poem", end, word)
                 for opening in OPENINGS:
+                    at = len(f"poem : {opening} {end}".split())
                     first, *rest = LEADS[theme].split()
                     lines.append(
                         line(
@@ -80,6 +81,7 @@ def examples() -> list[Example]:
                             split=split,
                             tags=(f"rhyme:{sound}", f"first-end:{end}", f"planned:{word}", f"theme:{theme}"),
                             pair=f"poem {opening.replace(' ', '-')} {theme}",
+                            steps=(Step(at, tuple(other for other in planned if other != end), gate=True),),
                         )
                     )
         for end in words:
