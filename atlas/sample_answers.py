@@ -27,7 +27,7 @@ from schema.sample_answers import with_answer
 from schema.supernodes import rename
 
 QUESTION = "does what says a capital's first letters also say the capital?"
-EDIT = "ablate 3/1260@all"
+EDIT = "ablate 3/330@all"
 TIMEOUT_S = 60
 CLAIM = ["intervene", "--keep", "--family", "multi-step", "--limit", "20", "--ablate", "{capital}@all"]
 DIAGNOSE = ["diagnose", "--family", "multi-step", "--limit", "2"]
@@ -36,7 +36,7 @@ LAST = {
     *("checkpoints", "checkpoint_features", "checkpoint_parts", "history_of_feature"),
 }
 """Questions about what is filled in last."""
-SUPERNODE = "27b522108facf2b83734"
+SUPERNODE = "f9627cfdcb622b02dfe0"
 """Of a method; two people rename it."""
 STEPS = (30, 60)
 """Of a short training run: these checkpoints are kept. The last is one of `ingest.organism.train`, too."""

@@ -4,7 +4,7 @@
 // Sample answer: key | token_ids | position | token | text | through | crossings
 //   "52fae534bf544daf8271" | [0, 1084, … 8 more] | 9 | 259 | "austin" | [0.501, 0.00859, … 4 more] | [{source: 0,
 //     target: 3, influence: 0.0162}, {source: 0, target: 6, influence: 0.454}, … 11 more]
-:param keys => ["52fae534bf544daf8271"];
+:param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key
 MATCH (c:Circuit {id: key})-[:OF_PROMPT]->(p:Prompt)

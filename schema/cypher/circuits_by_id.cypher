@@ -4,7 +4,7 @@
 //   "52fae534bf544daf8271" | "df67c3dfb7af4bd9dceb" | "organism-clt@552ee159aac5" | "14322155831bc956d467" |
 //     "salient-logits(10, 0.95)" | 9 | 0.8 | 0.98 | null | "float32" | true | 0.927 | 0.977 | 0.0561 | 328 | 328 |
 //     0.814 | 35 | 106 | "austin" | 1 | true
-:param keys => ["52fae534bf544daf8271"];
+:param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key
 MATCH (p:Prompt)<-[:OF_PROMPT]-(c:Circuit {id: key})-[:BY]->(t:TranscoderSet)

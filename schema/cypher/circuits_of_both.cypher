@@ -2,7 +2,7 @@
 // $families: only circuits of these; null: all.
 // Sample answer: key | both
 //   ["organism-clt@552ee159aac5/0/1066", "organism-clt@552ee159aac5/2/585"] | 6
-:param keys => [["organism-clt@552ee159aac5/0/1066", "organism-clt@552ee159aac5/2/585"]];
+:param keys => [["organism-clt@247d388dcdf1/1/665", "organism-clt@247d388dcdf1/4/1191"]];
 :param families => null;
 
 UNWIND $keys AS key

@@ -4,7 +4,7 @@
 //     "organism-clt@552ee159aac5/0/1066", positions: [9], activation: 3.21, influence: 0.12}, {circuit:
 //     "8e0a2cde1f7dea1c9d1c", feature: "organism-clt@552ee159aac5/0/1066", positions: [9], activation: 3.19,
 //     influence: 0.111}, … 9 more]
-:param keys => ["organism-clt@552ee159aac5/0/1066"];
+:param keys => ["organism-clt@247d388dcdf1/1/665"];
 :param skip => 0;
 :param limit => 20;
 

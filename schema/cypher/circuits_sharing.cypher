@@ -8,7 +8,7 @@
 //     {circuit: "8e0a2cde1f7dea1c9d1c", uses: [{circuit: "8e0a2cde1f7dea1c9d1c", feature:
 //     "organism-clt@552ee159aac5/0/1066", positions: [9], activation: 3.19, influence: 0.111}], influence: 0.111}, …
 //     9 more]
-:param features => ["organism-clt@552ee159aac5/0/1066"];
+:param features => ["organism-clt@247d388dcdf1/1/665"];
 :param needed => 1;
 :param min_influence => null;
 :param kind => null;

@@ -5,7 +5,7 @@
 //   "08d771b774e9ec1a6dc7" | "the capital of the state containing san vernon is" | "organism-clt@552ee159aac5"
 //   "0bfb4b8268fd17fac44c" | "the capital of the state containing west springs is" | "organism-clt@552ee159aac5"
 //   … 17 more rows
-:param transcoders => "organism-clt@552ee159aac5";
+:param transcoders => "organism-clt@247d388dcdf1";
 :param circuits => null;
 :param family => "multi-step";
 :param prompt => null;

@@ -7,8 +7,8 @@
 //     "organism-clt@552ee159aac5/0/540", target_place: null, target: "organism-clt@552ee159aac5/3/1260"}, {weight_a:
 //     0.325, source_place: null, weight_b: 0.248, difference: 0.0768, source: "organism-clt@552ee159aac5/0/222",
 //     target_place: null, target: "organism-clt@552ee159aac5/3/1260"}, … 8 more]
-:param a => "52fae534bf544daf8271";
-:param b => "1cde8d853f36a0d8b206";
+:param a => "f8d98257b1a3c1872ea8";
+:param b => "fd72be67a9e40556d5aa";
 :param align => "free";
 :param part => "both";
 :param skip => 0;

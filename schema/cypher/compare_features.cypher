@@ -7,8 +7,8 @@
 //     influence_b: 0.0657, activation_b: 4.05, influence_a: 0.0315, difference: -0.0343, place: null}, {positions_b:
 //     [2], positions_a: [2], feature: "organism-clt@552ee159aac5/0/31", activation_a: 2.05, influence_b: 0.0201,
 //     activation_b: 2.05, influence_a: 0.0258, difference: 0.00576, place: null}, … 9 more]
-:param a => "52fae534bf544daf8271";
-:param b => "1cde8d853f36a0d8b206";
+:param a => "f8d98257b1a3c1872ea8";
+:param b => "fd72be67a9e40556d5aa";
 :param align => "free";
 :param part => "both";
 :param skip => 0;

@@ -11,8 +11,8 @@
 //     {with_positive: 2, with_negative: 0, name: "organism-clt@552ee159aac5/0/1066", lift: null, n_negative: 2,
 //     n_positive: 2, mean_negative: null, mean_positive: 0.703, target: "organism-clt@552ee159aac5/1/786", auroc: 1},
 //     … 18 more]
-:param positive => ["52fae534bf544daf8271", "0f7c5439903d76471e7c"];
-:param negative => ["1cde8d853f36a0d8b206", "8e418496945b97a93d0a"];
+:param positive => ["f8d98257b1a3c1872ea8", "73b3327de94dd0b63096"];
+:param negative => ["fd72be67a9e40556d5aa", "11309cc205a22af102cf"];
 :param min_circuits => 2;
 :param order => "separation";
 :param skip => 0;

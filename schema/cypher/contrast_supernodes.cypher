@@ -6,8 +6,8 @@
 //   4 | [{with_positive: 2, with_negative: 0, name: "say texas", lift: null, n_negative: 2, n_positive: 2,
 //     mean_negative: null, mean_positive: 0.158, auroc: 1}, {with_positive: 2, with_negative: 2, name: "capital",
 //     lift: 1, n_negative: 2, n_positive: 2, mean_negative: 0.144, mean_positive: 0.166, auroc: 1}, … 2 more]
-:param positive => ["52fae534bf544daf8271", "0f7c5439903d76471e7c"];
-:param negative => ["1cde8d853f36a0d8b206", "8e418496945b97a93d0a"];
+:param positive => ["f8d98257b1a3c1872ea8", "73b3327de94dd0b63096"];
+:param negative => ["fd72be67a9e40556d5aa", "11309cc205a22af102cf"];
 :param method => "label-and-position-v1";
 :param author => null;
 :param min_circuits => 2;

@@ -6,7 +6,7 @@
 //     "52fae534bf544daf8271/logit:6:9:259"}, {head_weights: [1.15, 0.936, … 1 more], weight: 3.63, share: 0.888,
 //     source: "52fae534bf544daf8271/token:-1:2:347", heads: ["0/0", "0/3", … 1 more], target:
 //     "52fae534bf544daf8271/feature:0:2:540"}, … 18 more]
-:param keys => ["52fae534bf544daf8271"];
+:param keys => ["f8d98257b1a3c1872ea8"];
 :param source_kind => null;
 :param target_kind => null;
 :param skip => 0;

@@ -2,7 +2,7 @@
 // All are null for labels of people and of `atlas ingest`.
 // Sample answer: key | rule | asked | answered
 //   "8e32c31df35a76d59e0c" | null | null | null
-:param keys => ["8e32c31df35a76d59e0c"];
+:param keys => ["83f0bd08cb6771b7de10"];
 
 UNWIND $keys AS key
 MATCH (l:Label {id: key})

@@ -3,7 +3,7 @@
 //   "organism-clt@552ee159aac5/0/1066" | 20 | [{activations: [0, 0, … 8 more], tokens: ["the", "capital", … 8 more],
 //     id: "organism-clt@552ee159aac5/0/1066/1ba8c7e9f0996bcee840"}, {activations: [0, 0, … 8 more], tokens: ["the",
 //     "code", … 8 more], id: "organism-clt@552ee159aac5/0/1066/ebe4d780d40fc8a940e1"}, … 18 more]
-:param keys => ["organism-clt@552ee159aac5/0/1066"];
+:param keys => ["organism-clt@247d388dcdf1/1/665"];
 :param skip => 0;
 :param limit => 20;
 

@@ -4,7 +4,7 @@
 // Sample answer: key | family | circuits | influence | considered
 //   "organism-clt@552ee159aac5/0/1066" | "multi-step" | 9 | 0.0708 | 60
 //   "organism-clt@552ee159aac5/0/1066" | "chain-of-thought" | 2 | 0.0105 | 48
-:param keys => ["organism-clt@552ee159aac5/0/1066"];
+:param keys => ["organism-clt@247d388dcdf1/1/665"];
 
 UNWIND $keys AS key
 MATCH (f:Feature {id: key})-[:IN]->(t:TranscoderSet)

@@ -3,7 +3,7 @@
 //   "52fae534bf544daf8271" | 22 | [{circuit: "52fae534bf544daf8271", feature: "organism-clt@552ee159aac5/1/707",
 //     positions: [9], activation: 4.44, influence: 0.137}, {circuit: "52fae534bf544daf8271", feature:
 //     "organism-clt@552ee159aac5/0/1066", positions: [9], activation: 3.21, influence: 0.12}, … 18 more]
-:param keys => ["52fae534bf544daf8271"];
+:param keys => ["f8d98257b1a3c1872ea8"];
 :param skip => 0;
 :param limit => 20;
 

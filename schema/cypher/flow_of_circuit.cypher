@@ -6,7 +6,7 @@
 //     ["52fae534bf544daf8271/token:-1:8:414", "52fae534bf544daf8271/token:-1:8:414", … 104 more] |
 //     ["52fae534bf544daf8271/feature:0:9:1066", "52fae534bf544daf8271/feature:0:9:32", … 104 more] | [1.26, 0.429, …
 //     104 more]
-:param keys => ["52fae534bf544daf8271"];
+:param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key
 MATCH (c:Circuit {id: key})

@@ -5,7 +5,7 @@
 //     ["52fae534bf544daf8271/token:-1:1:1084", "52fae534bf544daf8271/token:-1:2:347", … 104 more] |
 //     ["52fae534bf544daf8271/feature:0:2:31", "52fae534bf544daf8271/feature:0:2:31", … 104 more] | [-0.254, 3.15, …
 //     104 more]
-:param keys => ["52fae534bf544daf8271"];
+:param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key
 MATCH (c:Circuit {id: key})

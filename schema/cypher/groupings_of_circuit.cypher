@@ -4,7 +4,7 @@
 // circuit's feature nodes; a node in two supernodes of a row counts once.
 // Sample answer: key | method | authors | n_supernodes | n_members | share
 //   "52fae534bf544daf8271" | "label-and-position-v1" | ["atlas"] | 3 | 12 | 0.494
-:param keys => ["52fae534bf544daf8271"];
+:param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key
 MATCH (c:Circuit {id: key})

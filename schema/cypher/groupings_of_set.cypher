@@ -2,7 +2,7 @@
 // Rows and their order as in groupings.cypher.
 // Sample answer: method | authors | n_supernodes | n_circuits
 //   "label-and-position-v1" | ["atlas"] | 7 | 2
-:param circuits => ["52fae534bf544daf8271", "0f7c5439903d76471e7c"];
+:param circuits => ["f8d98257b1a3c1872ea8", "73b3327de94dd0b63096"];
 
 MATCH (c:Circuit) WHERE c.id IN $circuits
 MATCH (c)-[:HAS]->(s:Supernode)

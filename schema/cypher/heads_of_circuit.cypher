@@ -5,7 +5,7 @@
 //   "52fae534bf544daf8271" | 3 | 2 | 0.143 | 0.143
 //   "52fae534bf544daf8271" | 0 | 1 | 0.135 | 0.139
 //   … 21 more rows
-:param keys => ["52fae534bf544daf8271"];
+:param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key
 MATCH (:Circuit {id: key})-[u:RUNS_THROUGH]->(h:Head)

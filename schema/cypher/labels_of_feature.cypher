@@ -2,7 +2,7 @@
 // Sample answer: key | id | text | method | author | score | null_score
 //   "organism-clt@552ee159aac5/0/1066" | "8e32c31df35a76d59e0c" | "say texas: fires on is 76%, / 9%, country 3%;
 //     promotes texa…" | "token-statistics-v1" | "atlas" | null | null
-:param keys => ["organism-clt@552ee159aac5/0/1066"];
+:param keys => ["organism-clt@247d388dcdf1/1/665"];
 
 UNWIND $keys AS key
 MATCH (l:Label)-[:LABELS]->(:Feature {id: key})

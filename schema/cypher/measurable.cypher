@@ -3,7 +3,7 @@
 //   "52fae534bf544daf8271" | "the capital of the state containing north dallas is" | [0, 1084, … 8 more] | true | 9 |
 //     "52fae534bf544daf8271/logit:6:9:259" | 259 | "austin" | [{number: 31, layer: 0, influence: 0.0258}, {number:
 //     32, layer: 0, influence: 0.0187}, … 20 more] | [1029, 12290, … 259 more]
-:param keys => ["52fae534bf544daf8271"];
+:param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key
 MATCH (c:Circuit {id: key})-[:OF_PROMPT]->(p:Prompt)

@@ -7,7 +7,7 @@
 //     453, n_nodes: 30, activation: 2, layer: 0}, … 5 more]
 :param label => "capital";
 :param author => null;
-:param transcoders => "organism-clt@552ee159aac5";
+:param transcoders => "organism-clt@247d388dcdf1";
 
 MATCH (:Concept {label: $label})<-[:MEANS]-(s:Supernode)<-[:HAS]-(c:Circuit)-[:BY]->(:TranscoderSet {id: $transcoders})
 WHERE $author IS NULL OR s.author = $author

@@ -5,7 +5,7 @@
 // Sample answer: total | rows | known
 //   2011 | [{feature: "organism-clt@552ee159aac5/2/585", cosine: 0.443}, {feature: "organism-clt@552ee159aac5/0/745",
 //     cosine: 0.416}, … 18 more] | true
-:param feature => "organism-clt@552ee159aac5/0/1066";
+:param feature => "organism-clt@247d388dcdf1/1/665";
 :param near => 21;
 :param skip => 0;
 :param limit => 20;

@@ -3,7 +3,7 @@
 // Sample answer: key | total | rows
 //   "52fae534bf544daf8271" | 22 | ["52fae534bf544daf8271/feature:1:9:707", "52fae534bf544daf8271/feature:0:9:1066", …
 //     18 more]
-:param keys => ["52fae534bf544daf8271"];
+:param keys => ["f8d98257b1a3c1872ea8"];
 :param kind => "FeatureNode";
 :param min_influence => null;
 :param skip => 0;

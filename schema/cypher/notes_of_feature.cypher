@@ -2,7 +2,7 @@
 // From `atlas examples` or feature files; absent before.
 // Sample answer: key | density | promotes | suppresses
 //   "organism-clt@552ee159aac5/0/1066" | 0.00654 | ["texas", "austin", … 8 more] | ["right", "sec", … 8 more]
-:param keys => ["organism-clt@552ee159aac5/0/1066"];
+:param keys => ["organism-clt@247d388dcdf1/1/665"];
 
 UNWIND $keys AS key
 MATCH (f:Feature {id: key})

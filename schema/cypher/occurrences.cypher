@@ -4,7 +4,7 @@
 // Sample answer: key | node | position | position_from_end | token | activation | influence | logits
 //   ["52fae534bf544daf8271", "organism-clt@552ee159aac5/0/1066"] | "52fae534bf544daf8271/feature:0:9:1066" | 9 | 0 |
 //     "is" | 3.21 | 0.12 | [{node: "52fae534bf544daf8271/logit:6:9:259", weight: 1.96, share: 0.0612}]
-:param keys => [["52fae534bf544daf8271", "organism-clt@552ee159aac5/0/1066"]];
+:param keys => [["f8d98257b1a3c1872ea8", "organism-clt@247d388dcdf1/1/665"]];
 
 UNWIND $keys AS key
 MATCH (p:Prompt)<-[:OF_PROMPT]-(c:Circuit {id: key[0]})-[u:USES]->(f:Feature {id: key[1]})

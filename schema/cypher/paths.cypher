@@ -9,7 +9,7 @@
 //     more], circuit: "52fae534bf544daf8271", weights: [1.26, 1.63, … 1 more], flow: 0.0115}, {product: 5.72, nodes:
 //     ["52fae534bf544daf8271/token:-1:8:414", "52fae534bf544daf8271/feature:0:9:1283", … 2 more], circuit:
 //     "52fae534bf544daf8271", weights: [1.79, 0.763, … 1 more], flow: 0.00863}, … 18 more]
-:param circuits => ["52fae534bf544daf8271"];
+:param circuits => ["f8d98257b1a3c1872ea8"];
 :param source_kind => "token";
 :param source => "dallas";
 :param target_kind => "logit";

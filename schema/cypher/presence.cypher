@@ -5,8 +5,8 @@
 // Sample answer: feature | state | circuits
 //   "organism-clt@552ee159aac5/0/1066" | "inactive" | ["1cde8d853f36a0d8b206"]
 //   "organism-clt@552ee159aac5/0/1066" | "kept" | ["52fae534bf544daf8271"]
-:param circuits => ["52fae534bf544daf8271", "1cde8d853f36a0d8b206"];
-:param features => [{id: "organism-clt@552ee159aac5/0/1066", set: "organism-clt@552ee159aac5", number: 1091584}];
+:param circuits => ["f8d98257b1a3c1872ea8", "fd72be67a9e40556d5aa"];
+:param features => [{id: "organism-clt@247d388dcdf1/1/665", set: "organism-clt@247d388dcdf1", number: 680961}];
 
 UNWIND $features AS asked
 OPTIONAL MATCH (f:Feature {id: asked.id})

@@ -4,7 +4,7 @@
 //   "organism-clt@552ee159aac5/0/1066" | 16 | [{sd: 0.334, n_circuits: 6, feature: "organism-clt@552ee159aac5/1/707",
 //     sign_consistency: 1, mean: 1.27}, {sd: 0.161, n_circuits: 6, feature: "organism-clt@552ee159aac5/1/786",
 //     sign_consistency: 1, mean: 0.61}, … 14 more]
-:param keys => ["organism-clt@552ee159aac5/0/1066"];
+:param keys => ["organism-clt@247d388dcdf1/1/665"];
 :param direction => "out";
 :param min_circuits => 1;
 :param skip => 0;

@@ -12,7 +12,7 @@
 //     influence: 0.134, n_inside: 2}, {feature: "organism-clt@552ee159aac5/0/1066", lift: 40.4, support_outside: 9,
 //     support: 2, n_outside: 364, influence: 0.112, n_inside: 2}, … 17 more] | [[2, 2, … 3 more], [2, 2, … 3 more], …
 //     17 more] | 2012
-:param inside => ["52fae534bf544daf8271", "0f7c5439903d76471e7c"];
+:param inside => ["f8d98257b1a3c1872ea8", "73b3327de94dd0b63096"];
 :param outside => null;
 :param min_circuits => 2;
 :param max_outside => null;

@@ -8,7 +8,7 @@
 // Sample answer: total | rows
 //   110 | [{circuit: "5b0f05d06620cfdb5c69", similarity: 0.684, n_common: 20}, {circuit: "0f7c5439903d76471e7c",
 //     similarity: 0.654, n_common: 19}, … 18 more]
-:param circuit => "52fae534bf544daf8271";
+:param circuit => "f8d98257b1a3c1872ea8";
 :param metric => "jaccard";
 :param among => null;
 :param candidates => 200;

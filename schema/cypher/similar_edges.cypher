@@ -6,7 +6,7 @@
 //     "organism-clt@552ee159aac5/0/1066", target: "organism-clt@552ee159aac5/1/707"}, {weight_a: 0.785, weight_b:
 //     0.62, weight: 2.55, source: "organism-clt@552ee159aac5/0/1066", target: "organism-clt@552ee159aac5/1/786"}, … 3
 //     more]
-:param keys => [["52fae534bf544daf8271", "0f7c5439903d76471e7c"]];
+:param keys => [["f8d98257b1a3c1872ea8", "73b3327de94dd0b63096"]];
 :param skip => 0;
 :param limit => 5;
 

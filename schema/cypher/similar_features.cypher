@@ -5,7 +5,7 @@
 //   ["52fae534bf544daf8271", "0f7c5439903d76471e7c"] | 19 | [{feature: "organism-clt@552ee159aac5/0/32", influence_b:
 //     0.014, weight: 4.52, influence_a: 0.0187}, {feature: "organism-clt@552ee159aac5/1/786", influence_b: 0.0211,
 //     weight: 4.11, influence_a: 0.0245}, … 3 more]
-:param keys => [["52fae534bf544daf8271", "0f7c5439903d76471e7c"]];
+:param keys => [["f8d98257b1a3c1872ea8", "73b3327de94dd0b63096"]];
 :param skip => 0;
 :param limit => 5;
 

@@ -4,7 +4,7 @@
 // the other families (the tissue-specificity index of Yanai et al. 2005). Null when there are fewer than two families.
 // Sample answer: key | family | share | tau
 //   "organism-clt@552ee159aac5/0/1066" | "multi-step" | 0.15 | 0.96
-:param keys => ["organism-clt@552ee159aac5/0/1066"];
+:param keys => ["organism-clt@247d388dcdf1/1/665"];
 
 UNWIND $keys AS key
 MATCH (f:Feature {id: key})-[:IN]->(t:TranscoderSet)

@@ -4,7 +4,7 @@
 // Sample answer: key | source | target | weight | n_effects
 //   ["0f7c5439903d76471e7c", "label-and-position-v1", … 1 more] | "4e3092e8c352aa1d7f62" | "c7b57d4409689b6c4679" |
 //     0.534 | 2
-:param keys => [["0f7c5439903d76471e7c", "label-and-position-v1", null]];
+:param keys => [["73b3327de94dd0b63096", "label-and-position-v1", null]];
 
 UNWIND $keys AS key
 MATCH (c:Circuit {id: key[0]})-[:HAS]->(s:Supernode {method: key[1]})

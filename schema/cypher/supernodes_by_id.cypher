@@ -3,7 +3,7 @@
 // Sample answer: key | circuit | label | position | method | author | score | members | influence
 //   "27b522108facf2b83734" | "52fae534bf544daf8271" | "say texas" | 9 | "label-and-position-v1" | "atlas" | null |
 //     ["52fae534bf544daf8271/feature:0:9:1066", "52fae534bf544daf8271/feature:0:9:1217", … 1 more] | 0.177
-:param keys => ["27b522108facf2b83734"];
+:param keys => ["f9627cfdcb622b02dfe0"];
 
 UNWIND $keys AS key
 MATCH (c:Circuit)-[:HAS]->(s:Supernode {id: key})

@@ -3,7 +3,7 @@
 // Sample answer: key | total | rows
 //   ["52fae534bf544daf8271", "label-and-position-v1", … 1 more] | 3 | ["276a508ab76da73f9326",
 //     "580c42dea366ed08fa76", … 1 more]
-:param keys => [["52fae534bf544daf8271", "label-and-position-v1", null]];
+:param keys => [["f8d98257b1a3c1872ea8", "label-and-position-v1", null]];
 :param skip => 0;
 :param limit => 20;
 

@@ -5,7 +5,7 @@
 //   "091d5cd4a3fdc0361a08" | false
 //   "0abab6738949d6a3afbe" | false
 //   … 157 more rows
-:param transcoders => "organism-clt@552ee159aac5";
+:param transcoders => "organism-clt@247d388dcdf1";
 :param families => null;
 :param limit => 20;
 

@@ -4,7 +4,7 @@
 //     "clt" | "jumprelu" | "mlp.hook_in" | "mlp.hook_out" | 1536 | 366 | "circuit-atlas/organism@39080a99a500" |
 //     "circuit-atlas/organism" | "39080a99a500ae519e2b6d93ca10680dc8202abe224199ec40d4c090f52…" | "LlamaForCausalLM"
 //     | 6 | 128 | 1321 | null
-:param keys => ["organism-clt@552ee159aac5"];
+:param keys => ["organism-clt@247d388dcdf1"];
 
 UNWIND $keys AS key
 MATCH (t:TranscoderSet {id: key})-[:FOR]->(m:Model)

@@ -2,7 +2,7 @@
 // One row for each unknown name: its kind (circuit, feature, family or tag) and the name as given.
 // Sample answer: kind | name
 //   "family" | "no such family"
-:param circuits => ["52fae534bf544daf8271"];
+:param circuits => ["f8d98257b1a3c1872ea8"];
 :param features => [];
 :param families => ["no such family"];
 :param tags => [];
