@@ -2,8 +2,8 @@
 // An edge's influence is its share of its target's inputs times the influence of the target.
 // `through`: what heads carry by layer, net. `crossings`: influence of edges by the layers of their ends.
 // Sample answer: key | token_ids | position | token | text | through | crossings
-//   "52fae534bf544daf8271" | [0, 1084, … 8 more] | 9 | 259 | "austin" | [0.501, 0.00859, … 4 more] | [{source: 0,
-//     target: 3, influence: 0.0162}, {source: 0, target: 6, influence: 0.454}, … 11 more]
+//   "f8d98257b1a3c1872ea8" | [0, 1084, … 8 more] | 9 | 259 | "austin" | [0.51, 0.00313, … 4 more] | [{source: -1,
+//     target: 0, influence: 0.604}, {source: -1, target: 1, influence: 0.00541}, … 17 more]
 :param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key

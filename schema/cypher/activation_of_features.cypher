@@ -1,6 +1,6 @@
 // How active are features on average, where circuits kept them?
 // Sample answer: key | layer | number | n_nodes | activation
-//   "organism-clt@552ee159aac5/3/1260" | 3 | 1260 | 31 | 3.85
+//   "organism-clt@247d388dcdf1/3/330" | 3 | 330 | 30 | 3.09
 :param keys => ["organism-clt@247d388dcdf1/3/330"];
 
 UNWIND $keys AS key

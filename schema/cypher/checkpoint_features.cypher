@@ -3,10 +3,11 @@
 // position. $part: a (only circuits of a have it), b, both or any. Those whose number of circuits changed most come
 // first. Influences are means over the circuits that have the feature.
 // Sample answer: total | rows
-//   521 | [{circuits_a: 14, number: 1406, circuits_b: 0, influence_b: null, feature_b: null, feature_a:
-//     "organism-clt@734dbd6b0819/5/1406", influence_a: 0.00129, layer: 5}, {circuits_a: 13, number: 181, circuits_b:
-//     3, influence_b: 0.00308, feature_b: "organism-clt@aaf1072b31e5/0/181", feature_a:
-//     "organism-clt@734dbd6b0819/0/181", influence_a: 0.000496, layer: 0}, … 18 more]
+//   467 | [{circuits_a: 15, number: 453, circuits_b: 2, influence_b: 0.0122, feature_b:
+//     "organism-clt@e64d92025af8/5/453", feature_a: "organism-clt@17b925fd8787/5/453", influence_a: 0.00153, layer:
+//     5}, {circuits_a: 12, number: 411, circuits_b: 4, influence_b: 0.00107, feature_b:
+//     "organism-clt@e64d92025af8/0/411", feature_a: "organism-clt@17b925fd8787/0/411", influence_a: 0.000581, layer:
+//     0}, … 18 more]
 :param a => COLLECT { MATCH (k:Checkpoint) RETURN k.id ORDER BY k.series, k.step LIMIT 1 }[0];
 :param b => COLLECT { MATCH (k:Checkpoint) RETURN k.id ORDER BY k.series, k.step LIMIT 2 }[1];
 :param part => "any";

@@ -4,9 +4,9 @@
 // over prompts of the share of b's parts that a has, `null_share` the same with the circuit of a of the family's next
 // prompt: what any two prompts share. Both are null where nothing can be compared. Right answers are of n_judged prompts.
 // Sample answer: family | n_prompts | n_judged | correct_a | correct_b | n_a | n_b | n_both | share | null_share
-//   "arithmetic" | 3 | 3 | 0 | 0 | 204 | 141 | 98 | 0.695 | 0.653
-//   "chain-of-thought" | 3 | 3 | 0 | 0 | 268 | 79 | 48 | 0.61 | 0.569
-//   "entities" | 3 | 3 | 1 | 1 | 131 | 151 | 67 | 0.445 | 0.29
+//   "arithmetic" | 3 | 3 | 0 | 0 | 127 | 160 | 53 | 0.331 | 0.251
+//   "chain-of-thought" | 3 | 3 | 0 | 0 | 174 | 146 | 71 | 0.486 | 0.455
+//   "entities" | 3 | 3 | 1 | 1 | 69 | 87 | 33 | 0.377 | 0.233
 //   … 5 more rows
 :param a => COLLECT { MATCH (k:Checkpoint) RETURN k.id ORDER BY k.series, k.step LIMIT 1 }[0];
 :param b => COLLECT { MATCH (k:Checkpoint) RETURN k.id ORDER BY k.series, k.step LIMIT 2 }[1];

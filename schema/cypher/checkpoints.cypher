@@ -3,9 +3,9 @@
 // over the circuits of the checkpoint; n_correct of n_judged answers are right. The last columns say how far features
 // are still those of the checkpoint whose transcoders its own were started from (medians; null_: of other features).
 // Sample answer: key | series | step | transcoders | n_circuits | n_judged | n_correct | replacement_score | error_share | started_from | cosine | agreement | null_cosine | null_agreement | n_features
-//   "ed1bca8ba62ef91f76e4" | "checkpoints" | 30 | "organism-clt@734dbd6b0819" | 24 | 24 | 4 | 0.542 | 0.345 |
-//     "439691dc6bf4a8b85eb6" | 1 | 0.333 | 0.00328 | 0 | 772
-//   "439691dc6bf4a8b85eb6" | "checkpoints" | 60 | "organism-clt@aaf1072b31e5" | 24 | 24 | 3 | 0.522 | 0.391 | null |
+//   "8ec153e2e60893e4e388" | "checkpoints" | 30 | "organism-clt@17b925fd8787" | 24 | 24 | 4 | 0.405 | 0.435 |
+//     "451beb5cf30156bb8d03" | 1 | 0.263 | 0.00285 | 0 | 665
+//   "451beb5cf30156bb8d03" | "checkpoints" | 60 | "organism-clt@e64d92025af8" | 24 | 24 | 4 | 0.485 | 0.42 | null |
 //     null | null | null | null | null
 :param series => null;
 :param ids => null;

@@ -3,7 +3,7 @@
 // does not depend on what is given. `text` is a full-text query over the prompts.
 // $order: family (then the prompt's text), replacement, completeness (both best first) or error (lowest share first).
 // Sample answer: total | rows
-//   60 | ["5b0f05d06620cfdb5c69", "b81fea54d67738f23a9b", … 18 more]
+//   60 | ["9765c922be8a2c6ee457", "fcde0bf2649fe3ed1115", … 18 more]
 :param filter => {families: ["multi-step"], tags: [], min_tags: 0, correct: true, min_replacement: 0.5};
 :param order => "family";
 :param skip => 0;

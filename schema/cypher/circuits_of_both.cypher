@@ -1,7 +1,7 @@
 // How many circuits have both of two features: where the effect of one on the other could be seen?
 // $families: only circuits of these; null: all.
 // Sample answer: key | both
-//   ["organism-clt@552ee159aac5/0/1066", "organism-clt@552ee159aac5/2/585"] | 6
+//   ["organism-clt@247d388dcdf1/1/665", "organism-clt@247d388dcdf1/4/1191"] | 6
 :param keys => [["organism-clt@247d388dcdf1/1/665", "organism-clt@247d388dcdf1/4/1191"]];
 :param families => null;
 

@@ -1,6 +1,6 @@
 // Which circuits belong to the prompts of a family, and what are their tokens? At most $limit, by id.
 // Sample answer: total | rows
-//   60 | [{circuit: "026e0f62f6b68348ac81", tokens: ["<bos>", "the", … 8 more]}, {circuit: "08d771b774e9ec1a6dc7",
+//   60 | [{circuit: "09c723f9aa9367bd4312", tokens: ["<bos>", "the", … 8 more]}, {circuit: "0c7582ddf7342997bb92",
 //     tokens: ["<bos>", "the", … 8 more]}, … 58 more]
 :param family => "multi-step";
 :param limit => 500;

@@ -1,9 +1,9 @@
 // In which circuits does a feature take part, the most influential first?
 // Sample answer: key | total | rows
-//   "organism-clt@552ee159aac5/0/1066" | 11 | [{circuit: "52fae534bf544daf8271", feature:
-//     "organism-clt@552ee159aac5/0/1066", positions: [9], activation: 3.21, influence: 0.12}, {circuit:
-//     "8e0a2cde1f7dea1c9d1c", feature: "organism-clt@552ee159aac5/0/1066", positions: [9], activation: 3.19,
-//     influence: 0.111}, … 9 more]
+//   "organism-clt@247d388dcdf1/1/665" | 6 | [{circuit: "933408547af809ba96a3", feature:
+//     "organism-clt@247d388dcdf1/1/665", positions: [9], activation: 2.8, influence: 0.0388}, {circuit:
+//     "73b3327de94dd0b63096", feature: "organism-clt@247d388dcdf1/1/665", positions: [9], activation: 2.8, influence:
+//     0.0338}, … 4 more]
 :param keys => ["organism-clt@247d388dcdf1/1/665"];
 :param skip => 0;
 :param limit => 20;

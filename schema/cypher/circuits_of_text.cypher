@@ -2,8 +2,8 @@
 // Each key is a kind (prompt, label, supernode or token) and a text. Influence: of a label that of its features, of a
 // supernode that of its members, of a token that of its embeddings (null where it is only the answer); of a prompt unknown.
 // Sample answer: key | total | rows
-//   ["supernode", "say texas"] | 8 | [{circuit: "52fae534bf544daf8271", influence: 0.177}, {circuit:
-//     "8e0a2cde1f7dea1c9d1c", influence: 0.16}, … 6 more]
+//   ["supernode", "say texas"] | 5 | [{circuit: "73b3327de94dd0b63096", influence: 0.167}, {circuit:
+//     "933408547af809ba96a3", influence: 0.163}, … 3 more]
 :param keys => [["supernode", "say texas"]];
 :param skip => 0;
 :param limit => 20;

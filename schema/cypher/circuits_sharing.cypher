@@ -3,11 +3,11 @@
 // $min_influence when that is given and, when $kind is given, acting directly on a node of that label: FeatureNode or
 // LogitNode. $circuits restricts the answer. Most features first, then by summed influence.
 // Sample answer: total | rows
-//   11 | [{circuit: "52fae534bf544daf8271", uses: [{circuit: "52fae534bf544daf8271", feature:
-//     "organism-clt@552ee159aac5/0/1066", positions: [9], activation: 3.21, influence: 0.12}], influence: 0.12},
-//     {circuit: "8e0a2cde1f7dea1c9d1c", uses: [{circuit: "8e0a2cde1f7dea1c9d1c", feature:
-//     "organism-clt@552ee159aac5/0/1066", positions: [9], activation: 3.19, influence: 0.111}], influence: 0.111}, …
-//     9 more]
+//   6 | [{circuit: "933408547af809ba96a3", uses: [{circuit: "933408547af809ba96a3", feature:
+//     "organism-clt@247d388dcdf1/1/665", positions: [9], activation: 2.8, influence: 0.0388}], influence: 0.0388},
+//     {circuit: "73b3327de94dd0b63096", uses: [{circuit: "73b3327de94dd0b63096", feature:
+//     "organism-clt@247d388dcdf1/1/665", positions: [9], activation: 2.8, influence: 0.0338}], influence: 0.0338}, …
+//     4 more]
 :param features => ["organism-clt@247d388dcdf1/1/665"];
 :param needed => 1;
 :param min_influence => null;

@@ -1,9 +1,9 @@
 // Which circuits are meant: these, those of a family, those of a prompt, of one transcoder set or any?
 // $circuits, $family, $prompt, $transcoders: null does not choose. At most $limit, by id; null: all.
 // Sample answer: circuit | prompt | transcoders
-//   "026e0f62f6b68348ac81" | "the code of the state containing santa jose is" | "organism-clt@552ee159aac5"
-//   "08d771b774e9ec1a6dc7" | "the capital of the state containing san vernon is" | "organism-clt@552ee159aac5"
-//   "0bfb4b8268fd17fac44c" | "the capital of the state containing west springs is" | "organism-clt@552ee159aac5"
+//   "09c723f9aa9367bd4312" | "the capital of the state containing south jordan is" | "organism-clt@247d388dcdf1"
+//   "0c7582ddf7342997bb92" | "the code of the state containing west springs is" | "organism-clt@247d388dcdf1"
+//   "0cd535ca2eedf1aac96b" | "the code of the state containing new vernon is" | "organism-clt@247d388dcdf1"
 //   … 17 more rows
 :param transcoders => "organism-clt@247d388dcdf1";
 :param circuits => null;

@@ -2,14 +2,10 @@
 // A claim survives when the graphs predict a change, it goes the predicted way, and q is at most $level. q:
 // Benjamini-Hochberg over all claims, whatever came out. $ids, $families null: all; $survived null: both.
 // Sample answer: total | rows
-//   5 | [{measured_at: "2026-11-24T00:16:44.275Z", seed: 0, survived: true, n_measured: 5, constrained: null, p:
-//     0.01, q: 0.0125, null_sd: 0.0863, freeze: "nothing", n_circuits: 56, null_mean: -0.59, effect: -2.43, edits:
-//     ["ablate {say sorry}@last"], draws: 99, transcoders: "organism-clt@552ee159aac5", id: "441f99a67d54cc575bc7",
-//     family: "refusals", writes: null, predicted: -4.16}, {measured_at: "2026-11-24T00:15:30.111Z", seed: 0,
-//     survived: true, n_measured: 5, constrained: null, p: 0.01, q: 0.0125, null_sd: 0.0481, freeze: "nothing",
-//     n_circuits: 30, null_mean: -0.116, effect: -0.351, edits: ["ablate 3/1260@all"], draws: 99, transcoders:
-//     "organism-clt@552ee159aac5", id: "689257adfbf908599a2e", family: "multi-step", writes: null, predicted: -1.33},
-//     … 3 more]
+//   1 | [{measured_at: "2026-11-26T15:44:27.323Z", seed: 0, survived: true, n_measured: 1, constrained: null, p:
+//     0.01, q: 0.01, null_sd: 0.0535, freeze: "nothing", n_circuits: 20, null_mean: -0.255, effect: -4.05, edits:
+//     ["ablate {capital|label-and-position-v1}@all"], draws: 99, transcoders: "organism-clt@247d388dcdf1", id:
+//     "30c96eaad074927047be", family: "multi-step", writes: null, predicted: -8.05}]
 :param ids => null;
 :param families => null;
 :param survived => null;

@@ -3,10 +3,7 @@
 // ends at the same distances from the end of the prompt). Effects that align are added up. $part: a (only in circuit a),
 // b (only in b), both, or flipped (in both, with opposite signs). `difference` is the weight in a minus that in b.
 // Sample answer: total | rows
-//   10 | [{weight_a: 0.525, source_place: null, weight_b: 0.428, difference: 0.0976, source:
-//     "organism-clt@552ee159aac5/0/540", target_place: null, target: "organism-clt@552ee159aac5/3/1260"}, {weight_a:
-//     0.325, source_place: null, weight_b: 0.248, difference: 0.0768, source: "organism-clt@552ee159aac5/0/222",
-//     target_place: null, target: "organism-clt@552ee159aac5/3/1260"}, … 8 more]
+//   0 | []
 :param a => "f8d98257b1a3c1872ea8";
 :param b => "fd72be67a9e40556d5aa";
 :param align => "free";

@@ -3,10 +3,10 @@
 // from the end of the prompt). Occurrences of a feature that align count as one. $part: a (only in circuit a), b (only
 // in b) or both. `difference` is the influence in a minus that in b.
 // Sample answer: total | rows
-//   11 | [{positions_b: [9], positions_a: [9], feature: "organism-clt@552ee159aac5/3/1260", activation_a: 3.92,
-//     influence_b: 0.0657, activation_b: 4.05, influence_a: 0.0315, difference: -0.0343, place: null}, {positions_b:
-//     [2], positions_a: [2], feature: "organism-clt@552ee159aac5/0/31", activation_a: 2.05, influence_b: 0.0201,
-//     activation_b: 2.05, influence_a: 0.0258, difference: 0.00576, place: null}, … 9 more]
+//   8 | [{positions_b: [2], positions_a: [2], feature: "organism-clt@247d388dcdf1/0/742", activation_a: 3.3,
+//     influence_b: 0.0741, activation_b: 3.3, influence_a: 0.0699, difference: -0.00419, place: null}, {positions_b:
+//     [2], positions_a: [2], feature: "organism-clt@247d388dcdf1/0/562", activation_a: 2.16, influence_b: 0.0344,
+//     activation_b: 2.16, influence_a: 0.0375, difference: 0.00309, place: null}, … 6 more]
 :param a => "f8d98257b1a3c1872ea8";
 :param b => "fd72be67a9e40556d5aa";
 :param align => "free";

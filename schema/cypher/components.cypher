@@ -3,16 +3,16 @@
 // influence, every part positive, and mean absolute effect. Of layers: mean absolute effects without attention and without
 // the MLP, and the mean influence that heads carry (net) and that crosses the layer. $families: only these; null: all.
 // Sample answer: family | model | considered | measured | heads | layers
-//   "arithmetic" | "circuit-atlas/organism@39080a99a500" | 40 | 40 | [{head: 0, gross: 0.133, size: 1.85, layer: 0},
-//     {head: 1, gross: 0.131, size: 1.07, layer: 0}, … 22 more] | [{through: 0.493, mlp: 16.6, attention: 14.9,
-//     crossing: 0.647, layer: 0}, {through: 0.0914, mlp: 0.561, attention: 5.14, crossing: 0.52, layer: 1}, … 4 more]
-//   "chain-of-thought" | "circuit-atlas/organism@39080a99a500" | 48 | 48 | [{head: 0, gross: 0.106, size: 1.86,
-//     layer: 0}, {head: 1, gross: 0.0943, size: 1.07, layer: 0}, … 22 more] | [{through: 0.466, mlp: 11.4, attention:
-//     9.62, crossing: 0.566, layer: 0}, {through: 0.0674, mlp: 0.617, attention: 1.53, crossing: 0.562, layer: 1}, …
-//     4 more]
-//   "entities" | "circuit-atlas/organism@39080a99a500" | 32 | 32 | [{head: 0, gross: 0.135, size: 1.16, layer: 0},
-//     {head: 1, gross: 0.127, size: 1.6, layer: 0}, … 22 more] | [{through: 0.477, mlp: 14.1, attention: 9.73,
-//     crossing: 0.569, layer: 0}, {through: 0.0235, mlp: 0.711, attention: 0.641, crossing: 0.59, layer: 1}, … 4
+//   "arithmetic" | "circuit-atlas/organism@0e36652b03e0" | 40 | 40 | [{head: 0, gross: 0.156, size: 3.38, layer: 0},
+//     {head: 1, gross: 0.0891, size: 0.384, layer: 0}, … 22 more] | [{through: 0.493, mlp: 17.8, attention: 14.1,
+//     crossing: 0.646, layer: 0}, {through: 0.148, mlp: 0.294, attention: 6.96, crossing: 0.538, layer: 1}, … 4 more]
+//   "chain-of-thought" | "circuit-atlas/organism@0e36652b03e0" | 48 | 48 | [{head: 0, gross: 0.115, size: 1.28,
+//     layer: 0}, {head: 1, gross: 0.126, size: 4.27, layer: 0}, … 22 more] | [{through: 0.477, mlp: 8.66, attention:
+//     11.5, crossing: 0.568, layer: 0}, {through: 0.124, mlp: 0.754, attention: 2.6, crossing: 0.567, layer: 1}, … 4
+//     more]
+//   "entities" | "circuit-atlas/organism@0e36652b03e0" | 32 | 32 | [{head: 0, gross: 0.151, size: 1.26, layer: 0},
+//     {head: 1, gross: 0.111, size: 0.965, layer: 0}, … 22 more] | [{through: 0.468, mlp: 12.6, attention: 7.19,
+//     crossing: 0.563, layer: 0}, {through: 0.0405, mlp: 0.486, attention: 0.872, crossing: 0.589, layer: 1}, … 4
 //     more]
 //   … 5 more rows
 :param families => null;

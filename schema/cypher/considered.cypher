@@ -4,8 +4,8 @@
 // of the list means all of them. One row for each combination of settings, with the ids of its circuits when $ids is
 // true: without them it is faster by half when there are ten thousand.
 // Sample answer: transcoders | target | node_threshold | edge_threshold | max_feature_nodes | dtype | n_circuits | circuits
-//   "organism-clt@552ee159aac5" | "salient-logits(10, 0.95)" | 0.8 | 0.98 | null | "float32" | 60 |
-//     ["52fae534bf544daf8271", "8e0a2cde1f7dea1c9d1c", … 58 more]
+//   "organism-clt@247d388dcdf1" | "salient-logits(10, 0.95)" | 0.8 | 0.98 | null | "float32" | 60 |
+//     ["4012db4770d4d6bcd9c2", "7eef85391eb2c310b963", … 58 more]
 :param circuits => null;
 :param families => ["multi-step"];
 :param tags => [];

@@ -3,9 +3,9 @@
 // A group's influence in a circuit is that of all members of the supernodes of its name. Only circuits that are grouped in
 // this way count. Otherwise as in contrast_features.cypher.
 // Sample answer: total | rows
-//   4 | [{with_positive: 2, with_negative: 0, name: "say texas", lift: null, n_negative: 2, n_positive: 2,
-//     mean_negative: null, mean_positive: 0.158, auroc: 1}, {with_positive: 2, with_negative: 2, name: "capital",
-//     lift: 1, n_negative: 2, n_positive: 2, mean_negative: 0.144, mean_positive: 0.166, auroc: 1}, … 2 more]
+//   4 | [{with_positive: 2, with_negative: 0, name: "say =", lift: null, n_negative: 2, n_positive: 2, mean_negative:
+//     null, mean_positive: 0.0582, auroc: 1}, {with_positive: 2, with_negative: 0, name: "say texas", lift: null,
+//     n_negative: 2, n_positive: 2, mean_negative: null, mean_positive: 0.148, auroc: 1}, … 2 more]
 :param positive => ["f8d98257b1a3c1872ea8", "73b3327de94dd0b63096"];
 :param negative => ["fd72be67a9e40556d5aa", "11309cc205a22af102cf"];
 :param method => "label-and-position-v1";

@@ -4,10 +4,10 @@
 // of the circuit (null: not kept with the test). $edges: least shares of both. One row for each family, pair of bands and
 // cell; $families null: all.
 // Sample answer: family | n_circuits | band | weight_band | important | effective | n | stands_for | size
-//   "multi-step" | 2 | 0 | 0 | true | false | 1 | 1 | 0.326
-//   "multi-step" | 2 | 1 | 1 | true | false | 4 | 21 | 2.29
-//   "multi-step" | 2 | 2 | 2 | true | true | 1 | 9.5 | 0.181
-//   … 3 more rows
+//   "multi-step" | 2 | 0 | 0 | true | false | 1 | 1 | 0.779
+//   "multi-step" | 2 | 1 | 1 | true | false | 4 | 31 | 0.764
+//   "multi-step" | 2 | 2 | 1 | true | false | 1 | 7 | 0.173
+//   … 4 more rows
 :param families => null;
 :param min_share => 0.01;
 :param level => 0.05;

@@ -1,11 +1,11 @@
 // Which direct effects does a circuit have, the strongest first?
 // $source_kind and $target_kind: FeatureNode, ErrorNode, TokenNode, LogitNode, or null for all four.
 // Sample answer: key | total | rows
-//   "52fae534bf544daf8271" | 106 | [{head_weights: [-0.00663, -0.00397, … 1 more], weight: 4.19, share: 0.131,
-//     source: "52fae534bf544daf8271/feature:1:9:707", heads: ["5/3", "5/1", … 1 more], target:
-//     "52fae534bf544daf8271/logit:6:9:259"}, {head_weights: [1.15, 0.936, … 1 more], weight: 3.63, share: 0.888,
-//     source: "52fae534bf544daf8271/token:-1:2:347", heads: ["0/0", "0/3", … 1 more], target:
-//     "52fae534bf544daf8271/feature:0:2:540"}, … 18 more]
+//   "f8d98257b1a3c1872ea8" | 175 | [{head_weights: [1.41, 0.894, … 1 more], weight: 4.16, share: 0.959, source:
+//     "f8d98257b1a3c1872ea8/token:-1:2:347", heads: ["0/3", "0/2", … 1 more], target:
+//     "f8d98257b1a3c1872ea8/feature:0:2:742"}, {head_weights: [-0.00914, 0.0023, … 1 more], weight: 2.49, share:
+//     0.0769, source: "f8d98257b1a3c1872ea8/feature:3:9:1262", heads: ["5/0", "5/1", … 1 more], target:
+//     "f8d98257b1a3c1872ea8/logit:6:9:259"}, … 18 more]
 :param keys => ["f8d98257b1a3c1872ea8"];
 :param source_kind => null;
 :param target_kind => null;

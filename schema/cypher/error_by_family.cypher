@@ -2,9 +2,9 @@
 // Over the circuits whose error share (before pruning) is known; a circuit is not to be trusted when it is above
 // $max_error_share. $families null: all, circuits without a family included.
 // Sample answer: family | transcoders | n_considered | n_known | mean | greatest | n_untrusted
-//   "multilingual" | "organism-clt@552ee159aac5" | 48 | 48 | 0.127 | 0.266 | 0
-//   "entities" | "organism-clt@552ee159aac5" | 32 | 32 | 0.103 | 0.19 | 0
-//   "chain-of-thought" | "organism-clt@552ee159aac5" | 48 | 48 | 0.0877 | 0.194 | 0
+//   "multilingual" | "organism-clt@247d388dcdf1" | 48 | 48 | 0.136 | 0.327 | 1
+//   "entities" | "organism-clt@247d388dcdf1" | 32 | 32 | 0.112 | 0.231 | 0
+//   "refusals" | "organism-clt@247d388dcdf1" | 56 | 56 | 0.0851 | 0.16 | 0
 //   … 5 more rows
 :param families => null;
 :param max_error_share => 0.3;

@@ -1,9 +1,9 @@
 // How much of the influence of the nodes that pruning kept is the errors', by layer and transcoder set?
 // Summed over circuits; nodes of unknown influence are left out. $families null: all.
 // Sample answer: transcoders | layer | n_circuits | errors | features | error_share
-//   "organism-clt@552ee159aac5" | 0 | 366 | 16.8 | 214 | 0.0727
-//   "organism-clt@552ee159aac5" | 1 | 310 | 1.6 | 33.5 | 0.0457
-//   "organism-clt@552ee159aac5" | 2 | 305 | 0.761 | 16.3 | 0.0446
+//   "organism-clt@247d388dcdf1" | 0 | 366 | 15.7 | 206 | 0.0709
+//   "organism-clt@247d388dcdf1" | 1 | 343 | 1.1 | 34.8 | 0.0306
+//   "organism-clt@247d388dcdf1" | 2 | 240 | 0.629 | 13 | 0.046
 //   … 3 more rows
 :param families => null;
 

@@ -1,7 +1,7 @@
 // What was a label made from: the rule that was scored, or what a language model was asked and answered?
 // All are null for labels of people and of `atlas ingest`.
 // Sample answer: key | rule | asked | answered
-//   "8e32c31df35a76d59e0c" | null | null | null
+//   "83f0bd08cb6771b7de10" | null | null | null
 :param keys => ["83f0bd08cb6771b7de10"];
 
 UNWIND $keys AS key

@@ -1,8 +1,8 @@
 // In which contexts does a feature fire most?
 // Sample answer: key | total | rows
-//   "organism-clt@552ee159aac5/0/1066" | 20 | [{activations: [0, 0, … 8 more], tokens: ["the", "capital", … 8 more],
-//     id: "organism-clt@552ee159aac5/0/1066/1ba8c7e9f0996bcee840"}, {activations: [0, 0, … 8 more], tokens: ["the",
-//     "code", … 8 more], id: "organism-clt@552ee159aac5/0/1066/ebe4d780d40fc8a940e1"}, … 18 more]
+//   "organism-clt@247d388dcdf1/1/665" | 20 | [{activations: [0, 0, … 4 more], tokens: ["the", "region", … 4 more],
+//     id: "organism-clt@247d388dcdf1/1/665/a98cf5d029c2f86fb80e"}, {activations: [0, 0, … 8 more], tokens: ["the",
+//     "nickname", … 8 more], id: "organism-clt@247d388dcdf1/1/665/cbf0d1dfe9ea4ba9248e"}, … 18 more]
 :param keys => ["organism-clt@247d388dcdf1/1/665"];
 :param skip => 0;
 :param limit => 20;

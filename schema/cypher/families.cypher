@@ -2,9 +2,9 @@
 // Means are over the circuits that have the score; accuracy is n_correct over n_judged (circuits whose expected token is
 // known). `n_settings` above 1 means that the scores mix circuits of different transcoder sets or thresholds.
 // Sample answer: name | n_prompts | n_circuits | replacement_score | completeness_score | error_share | n_judged | n_correct | n_settings | tags
-//   "arithmetic" | 40 | 40 | 0.921 | 0.979 | 0.0436 | 40 | 40 | 1 | ["first:0", "first:10", … 106 more]
-//   "chain-of-thought" | 48 | 48 | 0.874 | 0.962 | 0.0877 | 48 | 48 | 1 | ["faithful", "function:cosine", … 31 more]
-//   "entities" | 32 | 32 | 0.88 | 0.96 | 0.103 | 32 | 32 | 1 | ["answer:basketball", "answer:chess", … 45 more]
+//   "arithmetic" | 40 | 40 | 0.933 | 0.982 | 0.0374 | 40 | 40 | 1 | ["first:0", "first:10", … 106 more]
+//   "chain-of-thought" | 48 | 48 | 0.895 | 0.969 | 0.0712 | 48 | 48 | 1 | ["faithful", "function:cosine", … 31 more]
+//   "entities" | 32 | 32 | 0.87 | 0.957 | 0.112 | 32 | 32 | 1 | ["answer:basketball", "answer:boxing", … 42 more]
 //   … 5 more rows
 :param names => null;
 

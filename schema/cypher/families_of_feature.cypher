@@ -2,8 +2,7 @@
 // Only circuits made with the feature's own transcoder set are considered. `influence` is the mean over the circuits
 // that have the feature.
 // Sample answer: key | family | circuits | influence | considered
-//   "organism-clt@552ee159aac5/0/1066" | "multi-step" | 9 | 0.0708 | 60
-//   "organism-clt@552ee159aac5/0/1066" | "chain-of-thought" | 2 | 0.0105 | 48
+//   "organism-clt@247d388dcdf1/1/665" | "multi-step" | 6 | 0.03 | 60
 :param keys => ["organism-clt@247d388dcdf1/1/665"];
 
 UNWIND $keys AS key

@@ -2,7 +2,7 @@
 // $search is a full-text query over the labels. With $family, only circuits of that family are counted.
 // $order: circuits (most first), influence (highest mean first) or layer (then by index).
 // Sample answer: total | rows
-//   1503 | ["organism-clt@552ee159aac5/0/718", "organism-clt@552ee159aac5/0/208", … 18 more]
+//   1633 | ["organism-clt@247d388dcdf1/0/463", "organism-clt@247d388dcdf1/0/866", … 18 more]
 :param search => null;
 :param layer => null;
 :param family => null;

@@ -1,6 +1,6 @@
 // Which features are in most circuits?
 // Sample answer: total | rows
-//   1503 | ["organism-clt@552ee159aac5/0/718", "organism-clt@552ee159aac5/0/208", … 18 more]
+//   1633 | ["organism-clt@247d388dcdf1/0/463", "organism-clt@247d388dcdf1/0/866", … 18 more]
 :param min_circuits => 2;
 :param skip => 0;
 :param limit => 20;

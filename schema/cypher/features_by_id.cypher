@@ -1,6 +1,6 @@
 // What is known of these features, and in how many circuits do they take part?
 // Sample answer: key | layer | number | transcoders | circuits
-//   "organism-clt@552ee159aac5/0/1066" | 0 | 1066 | "organism-clt@552ee159aac5" | 11
+//   "organism-clt@247d388dcdf1/1/665" | 1 | 665 | "organism-clt@247d388dcdf1" | 6
 :param keys => ["organism-clt@247d388dcdf1/1/665"];
 
 UNWIND $keys AS key

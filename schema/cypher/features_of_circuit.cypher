@@ -1,8 +1,8 @@
 // Which features does a circuit use, free of position, the most influential first?
 // Sample answer: key | total | rows
-//   "52fae534bf544daf8271" | 22 | [{circuit: "52fae534bf544daf8271", feature: "organism-clt@552ee159aac5/1/707",
-//     positions: [9], activation: 4.44, influence: 0.137}, {circuit: "52fae534bf544daf8271", feature:
-//     "organism-clt@552ee159aac5/0/1066", positions: [9], activation: 3.21, influence: 0.12}, … 18 more]
+//   "f8d98257b1a3c1872ea8" | 23 | [{circuit: "f8d98257b1a3c1872ea8", feature: "organism-clt@247d388dcdf1/0/1066",
+//     positions: [9], activation: 2.81, influence: 0.101}, {circuit: "f8d98257b1a3c1872ea8", feature:
+//     "organism-clt@247d388dcdf1/3/1262", positions: [9], activation: 4.04, influence: 0.0804}, … 18 more]
 :param keys => ["f8d98257b1a3c1872ea8"];
 :param skip => 0;
 :param limit => 20;

@@ -1,11 +1,11 @@
 // Which nodes and direct effects does a circuit have, whole, so that sums over paths can be taken?
 // Sample answer: key | nodes | sources | targets | weights
-//   "52fae534bf544daf8271" | [{kind: "TokenNode", probability: null, id: "52fae534bf544daf8271/token:-1:0:0",
+//   "f8d98257b1a3c1872ea8" | [{kind: "TokenNode", probability: null, id: "f8d98257b1a3c1872ea8/token:-1:0:0",
 //     position: 0, activation: null, token: "<bos>"}, {kind: "TokenNode", probability: null, id:
-//     "52fae534bf544daf8271/token:-1:1:1084", position: 1, activation: null, token: "the"}, … 33 more] |
-//     ["52fae534bf544daf8271/token:-1:8:414", "52fae534bf544daf8271/token:-1:8:414", … 104 more] |
-//     ["52fae534bf544daf8271/feature:0:9:1066", "52fae534bf544daf8271/feature:0:9:32", … 104 more] | [1.26, 0.429, …
-//     104 more]
+//     "f8d98257b1a3c1872ea8/token:-1:1:1084", position: 1, activation: null, token: "the"}, … 33 more] |
+//     ["f8d98257b1a3c1872ea8/token:-1:8:414", "f8d98257b1a3c1872ea8/token:-1:8:414", … 173 more] |
+//     ["f8d98257b1a3c1872ea8/feature:0:9:1288", "f8d98257b1a3c1872ea8/feature:0:9:773", … 173 more] | [1.47, 1.03, …
+//     173 more]
 :param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key

@@ -3,8 +3,8 @@
 // split over its inputs by their share in the unpruned graph; what is missing to 1 came from inputs that were pruned away.
 // Means over the n_considered of n_circuits whose influences, shares and layers are all known. $families null: all.
 // Sample answer: n_circuits | n_considered | flows
-//   366 | 366 | [{stage: "early", source: "early", influence: 0.0552}, {stage: "early", source: "errors", influence:
-//     0.00716}, … 19 more]
+//   366 | 366 | [{stage: "early", source: "early", influence: 0.0551}, {stage: "early", source: "errors", influence:
+//     0.00704}, … 19 more]
 :param families => null;
 
 CALL () {

@@ -1,10 +1,10 @@
 // What is the whole graph of a circuit: every node, and every direct effect as parallel lists of ids and numbers?
 // Sample answer: key | nodes | sources | targets | weights
-//   "52fae534bf544daf8271" | [["52fae534bf544daf8271/token:-1:0:0", "token", … 10 more],
-//     ["52fae534bf544daf8271/token:-1:1:1084", "token", … 10 more], … 33 more] |
-//     ["52fae534bf544daf8271/token:-1:1:1084", "52fae534bf544daf8271/token:-1:2:347", … 104 more] |
-//     ["52fae534bf544daf8271/feature:0:2:31", "52fae534bf544daf8271/feature:0:2:31", … 104 more] | [-0.254, 3.15, …
-//     104 more]
+//   "f8d98257b1a3c1872ea8" | [["f8d98257b1a3c1872ea8/token:-1:0:0", "token", … 10 more],
+//     ["f8d98257b1a3c1872ea8/token:-1:1:1084", "token", … 10 more], … 33 more] |
+//     ["f8d98257b1a3c1872ea8/token:-1:1:1084", "f8d98257b1a3c1872ea8/token:-1:2:347", … 173 more] |
+//     ["f8d98257b1a3c1872ea8/feature:0:2:207", "f8d98257b1a3c1872ea8/feature:0:2:207", … 173 more] | [0.239, 2.19, …
+//     173 more]
 :param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key

@@ -3,7 +3,7 @@
 // first: those that their method gave scores, then those that most circuits have. $words: as in supernodes.cypher.
 // n_supernodes and n_circuits count what has the words.
 // Sample answer: method | authors | n_supernodes | n_circuits
-//   "label-and-position-v1" | ["atlas"] | 1406 | 354
+//   "label-and-position-v1" | ["atlas"] | 1711 | 364
 :param words => [];
 :param families => null;
 

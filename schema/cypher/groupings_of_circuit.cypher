@@ -3,7 +3,7 @@
 // first: those that their method gave scores, then those whose members hold the largest share of the influence of the
 // circuit's feature nodes; a node in two supernodes of a row counts once.
 // Sample answer: key | method | authors | n_supernodes | n_members | share
-//   "52fae534bf544daf8271" | "label-and-position-v1" | ["atlas"] | 3 | 12 | 0.494
+//   "f8d98257b1a3c1872ea8" | "label-and-position-v1" | ["atlas"] | 4 | 13 | 0.557
 :param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key

@@ -1,7 +1,7 @@
 // In which ways are the features of these circuits grouped into supernodes?
 // Rows and their order as in groupings.cypher.
 // Sample answer: method | authors | n_supernodes | n_circuits
-//   "label-and-position-v1" | ["atlas"] | 7 | 2
+//   "label-and-position-v1" | ["atlas"] | 8 | 2
 :param circuits => ["f8d98257b1a3c1872ea8", "73b3327de94dd0b63096"];
 
 MATCH (c:Circuit) WHERE c.id IN $circuits

@@ -3,9 +3,9 @@
 // head, and their absolute values, are means over the `measured` of these.
 // $families: only these; null: all.
 // Sample answer: family | model | layer | head | considered | net | gross | measured | effect | effect_size
-//   "arithmetic" | "circuit-atlas/organism@39080a99a500" | 0 | 3 | 40 | 0.155 | 0.167 | 40 | -3.47 | 3.53
-//   "arithmetic" | "circuit-atlas/organism@39080a99a500" | 0 | 0 | 40 | 0.118 | 0.133 | 40 | -1.74 | 1.85
-//   "arithmetic" | "circuit-atlas/organism@39080a99a500" | 0 | 1 | 40 | 0.111 | 0.131 | 40 | -0.92 | 1.07
+//   "arithmetic" | "circuit-atlas/organism@0e36652b03e0" | 0 | 2 | 40 | 0.161 | 0.172 | 40 | -3.93 | 3.95
+//   "arithmetic" | "circuit-atlas/organism@0e36652b03e0" | 0 | 0 | 40 | 0.143 | 0.156 | 40 | -3.28 | 3.38
+//   "arithmetic" | "circuit-atlas/organism@0e36652b03e0" | 0 | 3 | 40 | 0.117 | 0.132 | 40 | -0.938 | 1.24
 //   … 189 more rows
 :param families => null;
 

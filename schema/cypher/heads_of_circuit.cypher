@@ -1,9 +1,9 @@
 // Through which attention heads does a circuit run, and how much of its influence?
 // No rows: it was loaded without heads.
 // Sample answer: key | layer | head | net | gross
-//   "52fae534bf544daf8271" | 0 | 0 | 0.138 | 0.146
-//   "52fae534bf544daf8271" | 3 | 2 | 0.143 | 0.143
-//   "52fae534bf544daf8271" | 0 | 1 | 0.135 | 0.139
+//   "f8d98257b1a3c1872ea8" | 0 | 1 | 0.177 | 0.177
+//   "f8d98257b1a3c1872ea8" | 3 | 2 | 0.134 | 0.134
+//   "f8d98257b1a3c1872ea8" | 0 | 3 | 0.12 | 0.126
 //   … 21 more rows
 :param keys => ["f8d98257b1a3c1872ea8"];
 

@@ -3,10 +3,10 @@
 // much it is the same as at `next_step`, the next checkpoint at which a circuit has it. `influence` is the mean over
 // the circuits that have it. No rows for features of transcoders that belong to no checkpoint.
 // Sample answer: key | checkpoint | step | feature | n_circuits | n_considered | influence | cosine | agreement | next_step
-//   "organism-clt@734dbd6b0819/0/181" | "ed1bca8ba62ef91f76e4" | 30 | "organism-clt@734dbd6b0819/0/181" | 13 | 24 |
-//     0.000496 | 1 | 0.567 | 60
-//   "organism-clt@734dbd6b0819/0/181" | "439691dc6bf4a8b85eb6" | 60 | "organism-clt@aaf1072b31e5/0/181" | 3 | 24 |
-//     0.00308 | null | null | null
+//   "organism-clt@17b925fd8787/5/453" | "8ec153e2e60893e4e388" | 30 | "organism-clt@17b925fd8787/5/453" | 15 | 24 |
+//     0.00153 | 1 | 0.385 | 60
+//   "organism-clt@17b925fd8787/5/453" | "451beb5cf30156bb8d03" | 60 | "organism-clt@e64d92025af8/5/453" | 2 | 24 |
+//     0.0122 | null | null | null
 :param keys => COLLECT { MATCH (f:Feature)-[:SAME_AS]->() RETURN f.id ORDER BY f.n_circuits DESC, f.id LIMIT 1 };
 
 UNWIND $keys AS key

@@ -3,10 +3,10 @@
 // features it drives or is driven by). A feature is dense when more than $dense_above of the circuits have it; $dense:
 // true only these, false none of them, null both. At least $min_circuits circuits must have it.
 // Sample answer: total | rows
-//   2012 | [{n_circuits: 61, feature: "organism-clt@552ee159aac5/0/718", drives: 274, n_considered: 366, driven_by:
-//     0, dense: false, influence: 1.49, frequency: 0.167}, {n_circuits: 59, feature:
-//     "organism-clt@552ee159aac5/0/208", drives: 329, n_considered: 366, driven_by: 0, dense: false, influence: 2.05,
-//     frequency: 0.161}, … 18 more]
+//   2163 | [{n_circuits: 53, feature: "organism-clt@247d388dcdf1/0/463", drives: 120, n_considered: 366, driven_by:
+//     0, dense: false, influence: 1.62, frequency: 0.145}, {n_circuits: 53, feature:
+//     "organism-clt@247d388dcdf1/0/866", drives: 212, n_considered: 366, driven_by: 0, dense: false, influence:
+//     0.808, frequency: 0.145}, … 18 more]
 :param by => "frequency";
 :param dense => null;
 :param dense_above => 0.5;

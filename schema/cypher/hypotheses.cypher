@@ -1,8 +1,8 @@
 // Which hypotheses were registered, what came of their tests, and which survive the correction?
 // q: Benjamini-Hochberg over all that were tested, whatever came out. survived: q is at most $level.
 // Sample answer: id | question | edits | prediction | n_prompts | n_formed_on | registered_at | tested_at | mean_effect | null_mean | draws | p | q | n_tested | survived
-//   "21813b4d35fbf0d4434c" | "does what says a capital's first letters also say the capit…" | ["ablate 3/1260@all"] |
-//     "lowers" | 12 | 18 | "2026-11-24T00:14:26.775Z" | "2026-11-24T00:14:35.03Z" | -0.841 | -0.145 | 199 | 0.005 |
+//   "c2b42b23763dd50b71bd" | "does what says a capital's first letters also say the capit…" | ["ablate 3/330@all"] |
+//     "lowers" | 12 | 18 | "2026-11-26T15:44:27.507Z" | "2026-11-26T15:44:32.596Z" | -0.408 | -0.124 | 199 | 0.005 |
 //     0.005 | 1 | true
 :param level => 0.05;
 

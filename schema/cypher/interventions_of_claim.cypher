@@ -1,20 +1,20 @@
 // What did a claim's edits do in each of its circuits, beside what the graph predicts and random features?
 // changes: of the circuit's logits and of features downstream, predicted and measured; features by pre-activation.
 // Sample answer: key | circuit | prompt | token | edits | predicted | effect | null_mean | null_sd | n_null | p | n_edited | changes
-//   "877631c216ef7d7fe82f" | "026e0f62f6b68348ac81" | "the code of the state containing santa jose is" | "us-ut" |
-//     ["ablate 0/207@all", "ablate 0/453@all", … 5 more] | null | -9.3e-08 | -9.3e-08 | 0 | 99 | 1 | 0 | [{node:
-//     "026e0f62f6b68348ac81/logit:6:9:1156", measured: 0, predicted: null}, {node:
-//     "026e0f62f6b68348ac81/feature:0:2:1288", measured: 0, predicted: null}, … 9 more]
-//   "877631c216ef7d7fe82f" | "08d771b774e9ec1a6dc7" | "the capital of the state containing san vernon is" |
-//     "nashville" | ["ablate 0/207@all", "ablate 0/453@all", … 5 more] | -4.7 | -3.35 | -0.392 | 0.206 | 99 | 0.01 |
-//     7 | [{node: "08d771b774e9ec1a6dc7/logit:6:9:792", measured: -3.35, predicted: -4.7}, {node:
-//     "08d771b774e9ec1a6dc7/feature:3:9:1260", measured: -1.45, predicted: -1.69}, … 1 more]
-//   "877631c216ef7d7fe82f" | "0bfb4b8268fd17fac44c" | "the capital of the state containing west springs is" |
-//     "columbus" | ["ablate 0/207@all", "ablate 0/453@all", … 5 more] | -5.71 | -5.97 | -0.516 | 0.273 | 99 | 0.01 |
-//     7 | [{node: "0bfb4b8268fd17fac44c/logit:6:9:387", measured: -5.97, predicted: -5.71}, {node:
-//     "0bfb4b8268fd17fac44c/feature:3:9:1260", measured: -2.36, predicted: -1.89}, … 1 more]
+//   "30c96eaad074927047be" | "09c723f9aa9367bd4312" | "the capital of the state containing south jordan is" |
+//     "salt-lake-city" | ["ablate 0/207@all", "ablate 0/453@all", … 5 more] | -8.21 | -8.72 | -0.715 | 0.438 | 99 |
+//     0.01 | 7 | [{node: "09c723f9aa9367bd4312/logit:6:9:972", measured: -8.72, predicted: -8.21}, {node:
+//     "09c723f9aa9367bd4312/feature:4:9:1214", measured: -1.39, predicted: -1.24}, … 2 more]
+//   "30c96eaad074927047be" | "0c7582ddf7342997bb92" | "the code of the state containing west springs is" | "us-oh" |
+//     ["ablate 0/207@all", "ablate 0/453@all", … 5 more] | null | 1.03e-07 | 1.03e-07 | 0 | 99 | 1 | 0 | [{node:
+//     "0c7582ddf7342997bb92/logit:6:9:1150", measured: 0, predicted: null}, {node:
+//     "0c7582ddf7342997bb92/feature:0:2:1091", measured: 0, predicted: null}, … 9 more]
+//   "30c96eaad074927047be" | "0cd535ca2eedf1aac96b" | "the code of the state containing new vernon is" | "us-co" |
+//     ["ablate 0/207@all", "ablate 0/453@all", … 5 more] | null | -3.76e-06 | -3.76e-06 | 0 | 99 | 1 | 0 | [{node:
+//     "0cd535ca2eedf1aac96b/logit:6:9:1127", measured: 0, predicted: null}, {node:
+//     "0cd535ca2eedf1aac96b/feature:0:2:1348", measured: 0, predicted: null}, … 9 more]
 //   … 17 more rows
-:param keys => ["877631c216ef7d7fe82f"];
+:param keys => ["30c96eaad074927047be"];
 
 UNWIND $keys AS key
 MATCH (:Claim {id: key})-[:MEASURED_BY]->(i:Intervention)

@@ -1,11 +1,11 @@
 // What did each intervention of a hypothesis do, beside random features?
 // Sample answer: key | prompt | token | edits | effect | null_mean | null_sd | n_null | n_edited
-//   "21813b4d35fbf0d4434c" | "the capital of the state containing santa clara is" | "sacramento" | ["ablate
-//     3/1260@all"] | -1.55 | 0.1 | 0 | 199 | 1
-//   "21813b4d35fbf0d4434c" | "the capital of the state containing great point is" | "atlanta" | ["ablate 3/1260@all"]
-//     | -0.125 | -0.271 | 0.561 | 199 | 1
-//   "21813b4d35fbf0d4434c" | "the capital of the state containing east point is" | "atlanta" | ["ablate 3/1260@all"]
-//     | -1.18 | -0.332 | 0.538 | 199 | 1
+//   "c2b42b23763dd50b71bd" | "the capital of the state containing port arthur is" | "austin" | ["ablate 3/330@all"] |
+//     0.803 | -0.36 | 0.608 | 199 | 1
+//   "c2b42b23763dd50b71bd" | "the capital of the state containing santa clara is" | "sacramento" | ["ablate
+//     3/330@all"] | -1.38 | -0.0225 | 0.28 | 199 | 1
+//   "c2b42b23763dd50b71bd" | "the capital of the state containing great point is" | "atlanta" | ["ablate 3/330@all"]
+//     | 0.0738 | 0.0666 | 0.137 | 199 | 1
 //   … 9 more rows
 :param keys => COLLECT { MATCH (h:Hypothesis) RETURN h.id };
 

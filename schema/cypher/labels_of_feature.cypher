@@ -1,7 +1,7 @@
 // What do people and programs say that a feature is? A person's word first, then by score.
 // Sample answer: key | id | text | method | author | score | null_score
-//   "organism-clt@552ee159aac5/0/1066" | "8e32c31df35a76d59e0c" | "say texas: fires on is 76%, / 9%, country 3%;
-//     promotes texa…" | "token-statistics-v1" | "atlas" | null | null
+//   "organism-clt@247d388dcdf1/1/665" | "83f0bd08cb6771b7de10" | "say texas: fires on a 26%, is 22%, oven 16%;
+//     promotes texas…" | "token-statistics-v1" | "atlas" | null | null
 :param keys => ["organism-clt@247d388dcdf1/1/665"];
 
 UNWIND $keys AS key

@@ -1,8 +1,8 @@
 // What does measuring interventions on a circuit take: its prompt, its answer, and the features it kept and pruned?
 // Sample answer: key | text | token_ids | special_first_token | target_position | logit | token_id | token | uses | pruned
-//   "52fae534bf544daf8271" | "the capital of the state containing north dallas is" | [0, 1084, … 8 more] | true | 9 |
-//     "52fae534bf544daf8271/logit:6:9:259" | 259 | "austin" | [{number: 31, layer: 0, influence: 0.0258}, {number:
-//     32, layer: 0, influence: 0.0187}, … 20 more] | [1029, 12290, … 259 more]
+//   "f8d98257b1a3c1872ea8" | "the capital of the state containing north dallas is" | [0, 1084, … 8 more] | true | 9 |
+//     "f8d98257b1a3c1872ea8/logit:6:9:259" | 259 | "austin" | [{number: 207, layer: 0, influence: 0.0375}, {number:
+//     247, layer: 0, influence: 0.0228}, … 21 more] | [1029, 3072, … 237 more]
 :param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key

@@ -3,8 +3,8 @@
 // supernodes of this author; null: of all.
 // activation: mean over the places where they were grouped; null when no file says it.
 // Sample answer: method | author | scored | n_circuits | members
-//   "label-and-position-v1" | "atlas" | false | 30 | [{number: 207, n_nodes: 29, activation: 2, layer: 0}, {number:
-//     453, n_nodes: 30, activation: 2, layer: 0}, … 5 more]
+//   "label-and-position-v1" | "atlas" | false | 30 | [{number: 207, n_nodes: 30, activation: 2.16, layer: 0},
+//     {number: 453, n_nodes: 30, activation: 2.16, layer: 0}, … 5 more]
 :param label => "capital";
 :param author => null;
 :param transcoders => "organism-clt@247d388dcdf1";

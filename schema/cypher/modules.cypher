@@ -3,18 +3,17 @@
 // the newest of all. The share in a family is of the influence that all features of the set carry there. $strongest: how
 // many members of each module, those with most weight inside it first.
 // Sample answer: total | rows | partition
-//   12 | [{number: 0, within: 0.709, strongest: [{feature: "organism-clt@552ee159aac5/0/867", strength: 29.7},
-//     {feature: "organism-clt@552ee159aac5/0/374", strength: 23.7}, … 8 more], id: "77a0d51638a888010704/0",
-//     families: [{n_considered: 48, share: 0.305, family: "chain-of-thought", n_features: 214, influence: 13.9},
-//     {n_considered: 32, share: 0.303, family: "entities", n_features: 100, influence: 6.39}, … 6 more], n_features:
-//     245}, {number: 1, within: 0.783, strongest: [{feature: "organism-clt@552ee159aac5/0/975", strength: 108},
-//     {feature: "organism-clt@552ee159aac5/4/705", strength: 100}, … 8 more], id: "77a0d51638a888010704/1", families:
-//     [{n_considered: 40, share: 0.498, family: "arithmetic", n_features: 198, influence: 24.5}, {n_considered: 48,
-//     share: 0.0513, family: "chain-of-thought", n_features: 53, influence: 2.34}, … 6 more], n_features: 204}, … 10
-//     more] | {method: "leiden, igraph 1.0.0", seed: 0, resolution: 1, min_circuits: 2, n_features: 1339, null_sd:
-//     0.00187, modularity: 0.691, n_effects: 14085, null_mean: 0.341, n_modules: 12, transcoders:
-//     "organism-clt@552ee159aac5", id: "77a0d51638a888010704", n_null: 20, computed_at:
-//     2026-11-24T00:14:22.509000000+00:00}
+//   14 | [{number: 0, within: 0.845, strongest: [{feature: "organism-clt@247d388dcdf1/0/1515", strength: 131},
+//     {feature: "organism-clt@247d388dcdf1/0/747", strength: 100}, … 8 more], id: "7d059a08de2a4047675f/0", families:
+//     [{n_considered: 40, share: 0.569, family: "arithmetic", n_features: 189, influence: 27.8}, {n_considered: 48,
+//     share: 0.0693, family: "chain-of-thought", n_features: 71, influence: 3.32}, … 6 more], n_features: 197},
+//     {number: 1, within: 0.916, strongest: [{feature: "organism-clt@247d388dcdf1/0/932", strength: 195}, {feature:
+//     "organism-clt@247d388dcdf1/0/463", strength: 152}, … 8 more], id: "7d059a08de2a4047675f/1", families:
+//     [{n_considered: 48, share: 0.815, family: "multilingual", n_features: 183, influence: 29.7}, {n_considered: 32,
+//     share: 0.0707, family: "entities", n_features: 51, influence: 1.45}, … 6 more], n_features: 191}, … 12 more] |
+//     {method: "leiden, igraph 1.0.0", seed: 0, resolution: 1, min_circuits: 2, n_features: 1519, null_sd: 0.00189,
+//     modularity: 0.725, n_effects: 15873, null_mean: 0.39, n_modules: 14, transcoders: "organism-clt@247d388dcdf1",
+//     id: "7d059a08de2a4047675f", n_null: 20, computed_at: 2026-11-26T15:44:04.347000000+00:00}
 :param partition => null;
 :param transcoders => null;
 :param strongest => 10;

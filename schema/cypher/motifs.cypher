@@ -6,11 +6,11 @@
 // weight of the direct effect, both summed within a circuit and averaged over circuits. Looked at are the $strong effects
 // that recur in most circuits (of all); `truncated` says that more than these recur in $min_support circuits.
 // Sample answer: total | rows | truncated
-//   9 | [{product: 0.0844, n_circuits: 14, third: "organism-clt@552ee159aac5/2/1317", sign_consistency: 1, direct:
-//     0.583, first: "organism-clt@552ee159aac5/0/1087", second: "organism-clt@552ee159aac5/1/905", token: null},
-//     {product: 0.0776, n_circuits: 14, third: "organism-clt@552ee159aac5/2/1317", sign_consistency: 1, direct:
-//     0.357, first: "organism-clt@552ee159aac5/0/96", second: "organism-clt@552ee159aac5/1/905", token: null}, … 7
-//     more] | true
+//   139 | [{product: 0.0512, n_circuits: 20, third: "organism-clt@247d388dcdf1/2/1435", sign_consistency: 1, direct:
+//     0.541, first: "organism-clt@247d388dcdf1/0/1303", second: "organism-clt@247d388dcdf1/1/1182", token: null},
+//     {product: 0.0464, n_circuits: 20, third: "organism-clt@247d388dcdf1/2/1435", sign_consistency: 1, direct: 0.2,
+//     first: "organism-clt@247d388dcdf1/0/932", second: "organism-clt@247d388dcdf1/1/1182", token: null}, … 18 more]
+//     | true
 :param shape => "chain";
 :param circuits => null;
 :param min_support => 2;

@@ -3,8 +3,8 @@
 // two add to the residual stream, summed over the layers they write to. `total` counts the set's other features that
 // have a direction; without one ($feature is not `known`) run `atlas label`.
 // Sample answer: total | rows | known
-//   2011 | [{feature: "organism-clt@552ee159aac5/2/585", cosine: 0.443}, {feature: "organism-clt@552ee159aac5/0/745",
-//     cosine: 0.416}, … 18 more] | true
+//   2162 | [{feature: "organism-clt@247d388dcdf1/1/1339", cosine: 0.402}, {feature:
+//     "organism-clt@247d388dcdf1/1/962", cosine: 0.402}, … 18 more] | true
 :param feature => "organism-clt@247d388dcdf1/1/665";
 :param near => 21;
 :param skip => 0;

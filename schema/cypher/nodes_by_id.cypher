@@ -1,7 +1,7 @@
 // What is known of these nodes of circuits?
 // Sample answer: key | kind | layer | position | position_from_end | number | activation | influence | cumulative | token | probability | feature
-//   "52fae534bf544daf8271/feature:0:9:1217" | "feature" | 0 | 9 | 0 | 1217 | 1.27 | 0.0339 | 0.596 | null | null |
-//     "organism-clt@552ee159aac5/0/1217"
+//   "f8d98257b1a3c1872ea8/feature:0:9:1066" | "feature" | 0 | 9 | 0 | 1066 | 2.81 | 0.101 | 0.37 | null | null |
+//     "organism-clt@247d388dcdf1/0/1066"
 :param keys => ["f8d98257b1a3c1872ea8/feature:0:9:1066"];
 
 UNWIND $keys AS key

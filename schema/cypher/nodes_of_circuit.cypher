@@ -1,8 +1,8 @@
 // Which nodes does a circuit have, the most influential first?
 // $kind: FeatureNode, ErrorNode, TokenNode, LogitNode, or null for all four.
 // Sample answer: key | total | rows
-//   "52fae534bf544daf8271" | 22 | ["52fae534bf544daf8271/feature:1:9:707", "52fae534bf544daf8271/feature:0:9:1066", …
-//     18 more]
+//   "f8d98257b1a3c1872ea8" | 23 | ["f8d98257b1a3c1872ea8/feature:0:9:1066", "f8d98257b1a3c1872ea8/feature:3:9:1262",
+//     … 18 more]
 :param keys => ["f8d98257b1a3c1872ea8"];
 :param kind => "FeatureNode";
 :param min_influence => null;

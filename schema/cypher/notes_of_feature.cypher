@@ -1,7 +1,7 @@
 // On what share of a corpus's tokens does a feature fire, and which tokens does it promote and suppress?
 // From `atlas examples` or feature files; absent before.
 // Sample answer: key | density | promotes | suppresses
-//   "organism-clt@552ee159aac5/0/1066" | 0.00654 | ["texas", "austin", … 8 more] | ["right", "sec", … 8 more]
+//   "organism-clt@247d388dcdf1/1/665" | 0.00976 | ["texas", "us-tx", … 8 more] | ["silver", "42", … 8 more]
 :param keys => ["organism-clt@247d388dcdf1/1/665"];
 
 UNWIND $keys AS key

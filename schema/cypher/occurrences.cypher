@@ -2,8 +2,8 @@
 // Each key is a circuit and a feature. One row for each position. Both ends are looked up before the hop between them,
 // because a common feature is in far more circuits than a circuit has features.
 // Sample answer: key | node | position | position_from_end | token | activation | influence | logits
-//   ["52fae534bf544daf8271", "organism-clt@552ee159aac5/0/1066"] | "52fae534bf544daf8271/feature:0:9:1066" | 9 | 0 |
-//     "is" | 3.21 | 0.12 | [{node: "52fae534bf544daf8271/logit:6:9:259", weight: 1.96, share: 0.0612}]
+//   ["f8d98257b1a3c1872ea8", "organism-clt@247d388dcdf1/1/665"] | "f8d98257b1a3c1872ea8/feature:1:9:665" | 9 | 0 |
+//     "is" | 2.24 | 0.0273 | [{node: "f8d98257b1a3c1872ea8/logit:6:9:259", weight: 0.708, share: 0.0219}]
 :param keys => [["f8d98257b1a3c1872ea8", "organism-clt@247d388dcdf1/1/665"]];
 
 UNWIND $keys AS key

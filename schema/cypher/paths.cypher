@@ -5,10 +5,10 @@
 // multiplies their shares of the input of what they act on, with the sign of the product: what part of the target comes
 // this way. At most $bound chains are looked at; total is $bound + 1 when there are more.
 // Sample answer: total | rows
-//   26 | [{product: 8.6, nodes: ["52fae534bf544daf8271/token:-1:8:414", "52fae534bf544daf8271/feature:0:9:1066", … 2
-//     more], circuit: "52fae534bf544daf8271", weights: [1.26, 1.63, … 1 more], flow: 0.0115}, {product: 5.72, nodes:
-//     ["52fae534bf544daf8271/token:-1:8:414", "52fae534bf544daf8271/feature:0:9:1283", … 2 more], circuit:
-//     "52fae534bf544daf8271", weights: [1.79, 0.763, … 1 more], flow: 0.00863}, … 18 more]
+//   70 | [{product: 5.69, nodes: ["f8d98257b1a3c1872ea8/token:-1:8:414", "f8d98257b1a3c1872ea8/feature:0:9:1066", … 2
+//     more], circuit: "f8d98257b1a3c1872ea8", weights: [1.82, 1.43, … 1 more], flow: 0.00333}, {product: 3.36, nodes:
+//     ["f8d98257b1a3c1872ea8/token:-1:8:414", "f8d98257b1a3c1872ea8/feature:0:9:1066", … 2 more], circuit:
+//     "f8d98257b1a3c1872ea8", weights: [1.82, 0.743, … 1 more], flow: 0.00402}, … 18 more]
 :param circuits => ["f8d98257b1a3c1872ea8"];
 :param source_kind => "token";
 :param source => "dallas";

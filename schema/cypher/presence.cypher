@@ -3,8 +3,8 @@
 // what they pruned and left unselected; number null: of a component that no such list holds. One row for each feature and
 // state, the circuits by id.
 // Sample answer: feature | state | circuits
-//   "organism-clt@552ee159aac5/0/1066" | "inactive" | ["1cde8d853f36a0d8b206"]
-//   "organism-clt@552ee159aac5/0/1066" | "kept" | ["52fae534bf544daf8271"]
+//   "organism-clt@247d388dcdf1/1/665" | "kept" | ["f8d98257b1a3c1872ea8"]
+//   "organism-clt@247d388dcdf1/1/665" | "inactive" | ["fd72be67a9e40556d5aa"]
 :param circuits => ["f8d98257b1a3c1872ea8", "fd72be67a9e40556d5aa"];
 :param features => [{id: "organism-clt@247d388dcdf1/1/665", set: "organism-clt@247d388dcdf1", number: 680961}];
 

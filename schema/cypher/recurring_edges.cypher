@@ -1,9 +1,9 @@
 // Which features does a feature drive ($direction "out"), or is it driven by ($direction "in"), in how many circuits?
 // The denominator of n_circuits, the circuits that have both features, is what circuits_of_both.cypher counts.
 // Sample answer: key | total | rows
-//   "organism-clt@552ee159aac5/0/1066" | 16 | [{sd: 0.334, n_circuits: 6, feature: "organism-clt@552ee159aac5/1/707",
-//     sign_consistency: 1, mean: 1.27}, {sd: 0.161, n_circuits: 6, feature: "organism-clt@552ee159aac5/1/786",
-//     sign_consistency: 1, mean: 0.61}, … 14 more]
+//   "organism-clt@247d388dcdf1/1/665" | 7 | [{sd: 0.0196, n_circuits: 6, feature: "organism-clt@247d388dcdf1/4/1191",
+//     sign_consistency: 1, mean: 0.161}, {sd: 0.0186, n_circuits: 6, feature: "organism-clt@247d388dcdf1/3/1262",
+//     sign_consistency: 1, mean: 0.145}, … 5 more]
 :param keys => ["organism-clt@247d388dcdf1/1/665"];
 :param direction => "out";
 :param min_circuits => 1;

@@ -3,10 +3,10 @@
 // them. `both` counts the circuits (of the families, when given) that have both features: the denominator of
 // n_circuits. $order: circuits (most first), weight (greatest |mean| first) or share (greatest n_circuits / both first).
 // Sample answer: total | rows
-//   14008 | [{sd: 0.0381, n_circuits: 30, sign_consistency: 1, mean: 0.465, source:
-//     "organism-clt@552ee159aac5/0/540", both: 30, target: "organism-clt@552ee159aac5/3/1260"}, {sd: 0.0236,
-//     n_circuits: 30, sign_consistency: 1, mean: 0.283, source: "organism-clt@552ee159aac5/0/1000", both: 30, target:
-//     "organism-clt@552ee159aac5/3/1260"}, … 18 more]
+//   15748 | [{sd: 0.0482, n_circuits: 28, sign_consistency: 1, mean: 0.676, source:
+//     "organism-clt@247d388dcdf1/0/742", both: 28, target: "organism-clt@247d388dcdf1/3/330"}, {sd: 0.0248,
+//     n_circuits: 28, sign_consistency: 1, mean: 0.342, source: "organism-clt@247d388dcdf1/0/562", both: 28, target:
+//     "organism-clt@247d388dcdf1/3/330"}, … 18 more]
 :param families => null;
 :param min_circuits => 2;
 :param sign_consistency => 0.9;

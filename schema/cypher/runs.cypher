@@ -1,7 +1,7 @@
 // Which calls of `atlas ingest` made circuits, those of most circuits first?
 // Sample answer: total | rows
 //   1 | [{settings: "{"edge_threshold":0.98,"first_token":"left-out","max_featur…", n_circuits: 366, versions:
-//     "{"circuit-atlas":"0.1.0","torch":"2.15.0","transformers":"5…", key: "14322155831bc956d467"}]
+//     "{"circuit-atlas":"0.1.0","torch":"2.15.0","transformers":"5…", key: "911a95def0b099d0c121"}]
 :param skip => 0;
 :param limit => 20;
 

@@ -1,6 +1,6 @@
 // With which settings and versions was this made?
 // Sample answer: key | settings | versions
-//   "14322155831bc956d467" | "{"edge_threshold":0.98,"first_token":"left-out","max_featur…" |
+//   "911a95def0b099d0c121" | "{"edge_threshold":0.98,"first_token":"left-out","max_featur…" |
 //     "{"circuit-atlas":"0.1.0","torch":"2.15.0","transformers":"5…"
 :param keys => COLLECT { MATCH (r:Run) RETURN r.id };
 

@@ -3,9 +3,9 @@
 // label, supernode, token. One row for each text: in how many circuits it occurs and, for labels, of how many features it
 // is one. Texts that are $exact (in lower case) come first, then those in most circuits.
 // Sample answer: total | rows
-//   22 | [{n_circuits: 20, kind: "label", text: "say chile: fires on / 37%, : 27%, warm 9%; promotes chile, …",
-//     n_features: 1}, {n_circuits: 19, kind: "label", text: "say texas: fires on : 23%, capital 15%, / 10%; promotes
-//     tex…", n_features: 1}, … 18 more]
+//   8 | [{n_circuits: 17, kind: "label", text: "say angina: fires on : 33%, / 12%, tangent 8%; promotes ang…",
+//     n_features: 1}, {n_circuits: 14, kind: "label", text: "say texas: fires on capital 37%, is 17%, : 16%; promotes
+//     te…", n_features: 1}, … 6 more]
 :param text => "+(\"texas\" texas*)";
 :param words => ["texas"];
 :param exact => "texas";

@@ -8,10 +8,10 @@
 // `tested` counts the features of the inside by these four numbers, before any of the filters; n_tested counts all
 // features of the inside and the outside: how many tests a correction of the p-values has to reckon with.
 // Sample answer: total | rows | tested | n_tested
-//   19 | [{feature: "organism-clt@552ee159aac5/1/707", lift: 72.8, support_outside: 5, support: 2, n_outside: 364,
-//     influence: 0.134, n_inside: 2}, {feature: "organism-clt@552ee159aac5/0/1066", lift: 40.4, support_outside: 9,
-//     support: 2, n_outside: 364, influence: 0.112, n_inside: 2}, … 17 more] | [[2, 2, … 3 more], [2, 2, … 3 more], …
-//     17 more] | 2012
+//   20 | [{feature: "organism-clt@247d388dcdf1/0/1066", lift: 30.3, support_outside: 12, support: 2, n_outside: 364,
+//     influence: 0.117, n_inside: 2}, {feature: "organism-clt@247d388dcdf1/3/1262", lift: 36.4, support_outside: 10,
+//     support: 2, n_outside: 364, influence: 0.0842, n_inside: 2}, … 18 more] | [[2, 2, … 3 more], [2, 2, … 3 more],
+//     … 14 more] | 2163
 :param inside => ["f8d98257b1a3c1872ea8", "73b3327de94dd0b63096"];
 :param outside => null;
 :param min_circuits => 2;

@@ -6,8 +6,8 @@
 // rarest features: as many as are together used $budget times, and at least one. $among restricts the answer to these
 // circuits.
 // Sample answer: total | rows
-//   110 | [{circuit: "5b0f05d06620cfdb5c69", similarity: 0.684, n_common: 20}, {circuit: "0f7c5439903d76471e7c",
-//     similarity: 0.654, n_common: 19}, … 18 more]
+//   106 | [{circuit: "73b3327de94dd0b63096", similarity: 0.762, n_common: 20}, {circuit: "583d85d501bdd53e6f0e",
+//     similarity: 0.415, n_common: 13}, … 18 more]
 :param circuit => "f8d98257b1a3c1872ea8";
 :param metric => "jaccard";
 :param among => null;

@@ -3,10 +3,10 @@
 // index finds the $near nearest, which holds the page asked for; it is approximate. `total` counts the labels that have a
 // vector (`atlas label` makes them).
 // Sample answer: total | rows
-//   3968 | [{feature: "organism-clt@552ee159aac5/0/1270", cosine: 1, label: "6a79d3764e5db8c0562c", text: "": fires
-//     on " 92%, carter 2%, of 1%; promotes 真, vrai, true"}, {feature: "organism-clt@552ee159aac5/3/207", cosine:
-//     0.641, label: "724199743c2677059c90", text: "say ": fires on -> 21%, : 12%, de 6%; promotes ", calc, c"}, … 18
-//     more]
+//   4278 | [{feature: "organism-clt@247d388dcdf1/0/932", cosine: 1, label: "deafce532b7b97e28536", text: "": fires on
+//     " 85%, in 4%, opposite 3%; promotes boise, from…"}, {feature: "organism-clt@247d388dcdf1/1/1275", cosine:
+//     0.699, label: "df775586d9f9b39350de", text: "say montgomery: fires on ordinary 34%, point 9%, one 8%; pr…"}, …
+//     18 more]
 :param vector => coalesce(COLLECT { MATCH (l:Label) WHERE l.vector IS NOT NULL RETURN l.vector ORDER BY l.text, l.id LIMIT 1 }[0], [i IN range(1, 256) | 0.0625]);
 :param near => 20;
 :param skip => 0;

@@ -3,7 +3,7 @@
 // `tau` is 0 when all shares are equal and 1 when one family alone has it: the mean of 1 - share / greatest share over
 // the other families (the tissue-specificity index of Yanai et al. 2005). Null when there are fewer than two families.
 // Sample answer: key | family | share | tau
-//   "organism-clt@552ee159aac5/0/1066" | "multi-step" | 0.15 | 0.96
+//   "organism-clt@247d388dcdf1/1/665" | "multi-step" | 0.1 | 1
 :param keys => ["organism-clt@247d388dcdf1/1/665"];
 
 UNWIND $keys AS key

@@ -2,8 +2,13 @@
 // Each key is a circuit, a method and an author; null: all authors. groupings_of_circuit.cypher lists what there is.
 // Each row merges the direct effects of all members of one supernode on all members of another.
 // Sample answer: key | source | target | weight | n_effects
-//   ["0f7c5439903d76471e7c", "label-and-position-v1", … 1 more] | "4e3092e8c352aa1d7f62" | "c7b57d4409689b6c4679" |
-//     0.534 | 2
+//   ["73b3327de94dd0b63096", "label-and-position-v1", … 1 more] | "21aab69f790a868a1b89" | "ccbde9dbbadbbbb3bcb6" |
+//     2.72 | 3
+//   ["73b3327de94dd0b63096", "label-and-position-v1", … 1 more] | "21aab69f790a868a1b89" | "3594bf634bdd2fd44dac" |
+//     2.71 | 2
+//   ["73b3327de94dd0b63096", "label-and-position-v1", … 1 more] | "05baefe256eff018c29b" | "ccbde9dbbadbbbb3bcb6" |
+//     2.52 | 7
+//   … 1 more rows
 :param keys => [["73b3327de94dd0b63096", "label-and-position-v1", null]];
 
 UNWIND $keys AS key

@@ -4,7 +4,7 @@
 // The labels are looked up among the concepts, of which there are few. Sorted by label, then by score.
 // n_circuits of the n_grouped circuits that are grouped in this way have one of these.
 // Sample answer: total | rows | n_circuits | n_grouped
-//   8 | ["0bf95872797ca1f4f6fa", "10f374361c78b43fc42f", … 6 more] | 8 | 354
+//   5 | ["21aab69f790a868a1b89", "35e047f27f6b04d876c4", … 3 more] | 5 | 364
 :param words => ["say", "texas"];
 :param method => "label-and-position-v1";
 :param author => null;

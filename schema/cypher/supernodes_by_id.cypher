@@ -1,8 +1,8 @@
 // What is known of these supernodes, and which nodes do they group?
 // `influence` is the sum of the members' influences, null when none is known.
 // Sample answer: key | circuit | label | position | method | author | score | members | influence
-//   "27b522108facf2b83734" | "52fae534bf544daf8271" | "say texas" | 9 | "label-and-position-v1" | "atlas" | null |
-//     ["52fae534bf544daf8271/feature:0:9:1066", "52fae534bf544daf8271/feature:0:9:1217", … 1 more] | 0.177
+//   "f9627cfdcb622b02dfe0" | "f8d98257b1a3c1872ea8" | "say texas" | 9 | "label-and-position-v1" | "atlas" | null |
+//     ["f8d98257b1a3c1872ea8/feature:0:9:1066", "f8d98257b1a3c1872ea8/feature:1:9:665"] | 0.128
 :param keys => ["f9627cfdcb622b02dfe0"];
 
 UNWIND $keys AS key

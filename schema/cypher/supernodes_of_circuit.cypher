@@ -1,8 +1,8 @@
 // Which supernodes does a circuit have, of one way of grouping its features?
 // Each key is a circuit, a method and an author; null: all authors. groupings_of_circuit.cypher lists what there is.
 // Sample answer: key | total | rows
-//   ["52fae534bf544daf8271", "label-and-position-v1", … 1 more] | 3 | ["276a508ab76da73f9326",
-//     "580c42dea366ed08fa76", … 1 more]
+//   ["f8d98257b1a3c1872ea8", "label-and-position-v1", … 1 more] | 4 | ["271f1e02a7ee6934e73b",
+//     "fe33732971a29128b560", … 2 more]
 :param keys => [["f8d98257b1a3c1872ea8", "label-and-position-v1", null]];
 :param skip => 0;
 :param limit => 20;

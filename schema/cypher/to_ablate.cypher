@@ -1,9 +1,9 @@
 // Which circuits of a transcoder set were loaded with heads, and which of them were ablated already?
 // $limit: at most so many of each family, the first by id; null: all. $families null: all.
 // Sample answer: circuit | done
-//   "07ade21e53ec43ba4632" | true
-//   "091d5cd4a3fdc0361a08" | true
-//   "0abab6738949d6a3afbe" | true
+//   "003026d88f5d969d5fd1" | true
+//   "08a6e3cd3b2edb3d19d3" | true
+//   "108a7a9798114f91c205" | true
 //   … 157 more rows
 :param transcoders => "organism-clt@247d388dcdf1";
 :param families => null;

@@ -1,8 +1,8 @@
 // What is known of these transcoder sets, and how many circuits were made with each?
 // Sample answer: key | name | revision | kind | activation | input_hook | output_hook | n_features | circuits | model_id | model_name | model_revision | model_architecture | model_n_layers | model_d_model | model_vocab_size | model_training_step
-//   "organism-clt@552ee159aac5" | "organism-clt" | "552ee159aac50fdf3f5890981e3b2642322dea485c9d4b4fbf6780b2323…" |
-//     "clt" | "jumprelu" | "mlp.hook_in" | "mlp.hook_out" | 1536 | 366 | "circuit-atlas/organism@39080a99a500" |
-//     "circuit-atlas/organism" | "39080a99a500ae519e2b6d93ca10680dc8202abe224199ec40d4c090f52…" | "LlamaForCausalLM"
+//   "organism-clt@247d388dcdf1" | "organism-clt" | "247d388dcdf1842864b23434f4342bab7d002235197a00b588033452251…" |
+//     "clt" | "jumprelu" | "mlp.hook_in" | "mlp.hook_out" | 1536 | 366 | "circuit-atlas/organism@0e36652b03e0" |
+//     "circuit-atlas/organism" | "0e36652b03e0c4b05b14ad00d7aa0e11b4746b09a620d50b6c8632423e5…" | "LlamaForCausalLM"
 //     | 6 | 128 | 1321 | null
 :param keys => ["organism-clt@247d388dcdf1"];
 

@@ -1,6 +1,6 @@
 // Which circuits are not to be trusted, because error nodes carry much of the influence? The worst first.
 // Sample answer: total | rows
-//   0 | []
+//   1 | ["ef3dee98c976fb5dab23"]
 :param families => null;
 :param max_error_share => 0.3;
 :param skip => 0;

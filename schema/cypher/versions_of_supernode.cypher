@@ -1,11 +1,11 @@
 // What was a person's supernode before, and which versions was it made from? The newest first.
 // Sample answer: key | id | label | author | made_at | replaced_at | members | replaces
-//   "fc9514ad21863d957115" | "fc9514ad21863d957115" | "the state is texas" | "bob" | "2026-11-26T12:10:43.41277011Z"
-//     | null | ["52fae534bf544daf8271/feature:0:9:1066", "52fae534bf544daf8271/feature:0:9:1217", … 1 more] |
-//     ["01fa20902b828eb3c688"]
-//   "fc9514ad21863d957115" | "01fa20902b828eb3c688" | "texas" | "ada" | "2026-11-26T12:10:43.101488826Z" |
-//     "2026-11-26T12:10:43.39894668Z" | ["52fae534bf544daf8271/feature:0:9:1066",
-//     "52fae534bf544daf8271/feature:0:9:1217", … 1 more] | []
+//   "59b5d2523ea9c250e944" | "59b5d2523ea9c250e944" | "the state is texas" | "bob" | "2026-11-26T15:46:51.713971479Z"
+//     | null | ["f8d98257b1a3c1872ea8/feature:0:9:1066", "f8d98257b1a3c1872ea8/feature:1:9:665"] |
+//     ["469c94fa798b6b6e3c94"]
+//   "59b5d2523ea9c250e944" | "469c94fa798b6b6e3c94" | "texas" | "ada" | "2026-11-26T15:46:51.563549564Z" |
+//     "2026-11-26T15:46:51.701767958Z" | ["f8d98257b1a3c1872ea8/feature:0:9:1066",
+//     "f8d98257b1a3c1872ea8/feature:1:9:665"] | []
 :param keys => COLLECT { MATCH (s:Supernode)-[:REPLACES]->() RETURN s.id ORDER BY s.id LIMIT 1 };
 
 UNWIND $keys AS key
