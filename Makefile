@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 SINCE  ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
 
-.PHONY: demo test test-long check changes docs questions console-answers performance lock organism help clean
+.PHONY: demo test test-long check changes docs answers performance lock organism help clean
 
 help:
 	@echo "make demo      set up, ingest the bundled prompts, serve the API, print three answers and three studies"
@@ -18,8 +18,7 @@ help:
 	@echo "make check     linters, types and import contracts only"
 	@echo "make changes   name what the GraphQL schema breaks since the last release (SINCE=v0.1.0: since that one)"
 	@echo "make docs      write the generated pages again: docs/graph-model.md, api/schema.graphql and docs/questions"
-	@echo "make questions ask the atlas in ATLAS_HOME every question of docs/questions and write their answers again"
-	@echo "make console-answers  write the sample answers in schema/cypher/ again, from a database made for it"
+	@echo "make answers   write the answers in schema/cypher/ and docs/questions again, from a database made for it"
 	@echo "make performance  measure attribution: docs/performance.md, and the pair with circuit-tracer"
 	@echo "make organism  train the bundled model and its transcoders again (about an hour)"
 	@echo "make lock      write requirements.txt again from pyproject.toml"
@@ -86,8 +85,9 @@ performance: $(VENV)/.installed-dev
 docs: $(VENV)/.installed
 	$(BIN)/python -c "from schema.model_page import markdown; print(markdown(), end='')" > docs/graph-model.md
 	$(BIN)/python -c "from api.app import sdl; print(sdl(), end='')" > api/schema.graphql
+	$(BIN)/python -m atlas.question_pages
 
-console-answers: export ATLAS_HOME := .atlas-console
-console-answers: $(VENV)/.installed
+answers: export ATLAS_HOME := .atlas-console
+answers: $(VENV)/.installed
 	$(BIN)/atlas db start --bolt-port 7697 --http-port 7484
 	$(BIN)/python -m atlas.sample_answers; done=$$?; $(BIN)/atlas db stop; exit $$done

@@ -242,7 +242,7 @@ class SupernodeFacts:
     method: str = strawberry.field(description="How it was made, for example `person`.")
     author: str = strawberry.field(description="Who made it.")
     score: float | None = strawberry.field(
-        description="What its method says of it: of `roles-v1` the share of the circuit's feature influence "
+        description="What its method says of it: of `roles-v2` the share of the circuit's feature influence "
         "that it holds, 0 to 1. Null when a method gives none."
     )
     influence: float | None = strawberry.field(

@@ -1,16 +1,16 @@
 """A page for each question: its GraphQL query, the answer it gives, and the Cypher that answers it.
 
-    python -m atlas.question_pages [--folder docs/questions] [--keep-answers]
+    python -m atlas.question_pages [--folder docs/questions]
 
-Asks the queries of `questions.graphql` of the atlas in ATLAS_HOME and writes one page each, with a table of
-contents; with --keep-answers, nothing is asked, and only the rest is written again. Titles are the questions
-at the top of the queries or else of the Cypher files, the descriptions those of the schema.
+The queries are those of `questions.graphql`. Titles are the questions at the top of the queries or else of
+the Cypher files, the descriptions those of the schema. Answers are asked for by `make answers`
+(`atlas.sample_answers`); the command here keeps them and writes the rest again.
 """
 
 import argparse
-import asyncio
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,6 +40,8 @@ class Asked(NamedTuple):
     """None: that of its first Cypher file."""
     remark: str
     query: str
+    variables: tuple[str, ...]
+    """Their names."""
 
 
 class Listening:
@@ -66,7 +68,10 @@ def queries(text: str) -> list[Asked]:
         remark = " ".join(line.lstrip("# ") for line in text[end : node.loc.start].split("\n") if line)
         heading = re.match(r"[^.?]*\?", remark)
         rest = remark[heading.end() :].strip() if heading else remark
-        found.append(Asked(node.name.value, root.name.value, heading and heading[0], rest, print_ast(node)))
+        variables = tuple(each.variable.name.value for each in node.variable_definitions)
+        found.append(
+            Asked(node.name.value, root.name.value, heading and heading[0], rest, print_ast(node), variables)
+        )
         end = node.loc.end
     return found
 
@@ -86,7 +91,7 @@ def page(asked: Asked, answer: dict[str, Any], cypher: list[str], field: GraphQL
         asked.query,
         "```",
         "",
-        "The demo answers (numbers rounded):",
+        "The atlas of the bundled prompts answers (numbers rounded):",
         "",
         "```json",
         json.dumps(answer, indent=2, ensure_ascii=False),
@@ -148,12 +153,34 @@ def with_fields(folder: Path) -> list[tuple[Asked, GraphQLField]]:
     return [(each, root.fields[each.field]) for each in asked]
 
 
-async def write(settings: Settings, folder: Path) -> list[str]:
-    """Ask everything and write the pages; the lines of the table of contents.
+def write_contents(folder: Path) -> None:
+    """Write README.md, which lists the pages that are there."""
+    lines = [
+        "# Questions",
+        "",
+        "Each with a query that runs as shown, what an atlas of the bundled prompts answers, and its Cypher.",
+        "The answers are of circuits with heads (`atlas ingest --heads`), after `atlas examples`, `label`,",
+        "`modules compute`, `ablate`, `diagnose`, a claim and a hypothesis; the last five also after a job,",
+        "changes by people and a short training run (`atlas checkpoints load`). `make answers` makes them",
+        "again, from `questions.graphql`, the schema and `schema/cypher`.",
+        "",
+    ]
+    for each, _ in with_fields(folder):
+        heading = (
+            (folder / f"{each.name}.md").read_text(encoding="utf-8").split("\n", 1)[0].removeprefix("# ")
+        )
+        lines.append(f"- [{heading}]({each.name}.md) `{each.field}`")
+    (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    Raises AtlasError for a query that is refused.
+
+async def write(
+    settings: Settings, folder: Path, names: Sequence[str], variables: Mapping[str, str] | None = None
+) -> None:
+    """Ask the atlas the queries of these names and write their pages.
+
+    variables: the values of those that queries declare, by name. Raises AtlasError for a query that is
+    refused.
     """
-    contents = []
     async with await Login(settings).connect_async() as database:
         listening = Listening(database)
         app = create_app(listening)  # type: ignore[arg-type]  # it only reads
@@ -161,37 +188,28 @@ async def write(settings: Settings, folder: Path) -> list[str]:
             transport=httpx2.ASGITransport(app=app), base_url="http://atlas"
         ) as http:
             for each, field in with_fields(folder):
+                if each.name not in names:
+                    continue
                 listening.texts.clear()
-                answer = (await http.post("/graphql", json={"query": each.query})).json()
+                given = {name: (variables or {})[name] for name in each.variables}
+                answer = (await http.post("/graphql", json={"query": each.query, "variables": given})).json()
                 if "errors" in answer:
                     raise AtlasError(
                         f"{each.name}: {answer['errors'][0]['message']}",
-                        next_step=f"mend it in {folder / QUERIES}, or ingest and label the bundled prompts",
+                        next_step=f"mend it in {folder / QUERIES}",
                     )
-                names = _names(listening.texts)
-                text = page(each, rounded(answer["data"]), names, field)
+                text = page(each, rounded(answer["data"]), _names(listening.texts), field)
                 (folder / f"{each.name}.md").write_text(text, encoding="utf-8")
-                contents.append(f"- [{each.title or title(names[0])}]({each.name}.md) `{each.field}`")
-    head = (
-        "# Questions\n\nEach with a query that runs as shown, what the demo answers (after `atlas label` and "
-        "`atlas modules compute`), and its\nCypher. Made by `make questions` from `questions.graphql`, the "
-        "schema and `schema/cypher`.\n\n"
-    )
-    (folder / "README.md").write_text(head + "\n".join(contents) + "\n", encoding="utf-8")
-    return contents
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--folder", type=Path, default=FOLDER)
-    parser.add_argument("--keep-answers", action="store_true")
     given = parser.parse_args()
-    if given.keep_answers:
-        for each, field in with_fields(given.folder):
-            path = given.folder / f"{each.name}.md"
-            path.write_text(kept(each, path.read_text(encoding="utf-8"), field), encoding="utf-8")
-    else:
-        print(f"{len(asyncio.run(write(Settings.load(), given.folder)))} pages")
+    for each, field in with_fields(given.folder):
+        path = given.folder / f"{each.name}.md"
+        path.write_text(kept(each, path.read_text(encoding="utf-8"), field), encoding="utf-8")
+    write_contents(given.folder)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Write the sample answers in `schema/cypher/` again: `make console-answers`.
+"""Write the answers in `schema/cypher/` and `docs/questions` again: `make answers`.
 
 Answers come from the database of ATLAS_HOME, which is filled first; what is there already stays, so that a
 call that was stopped goes on. Use a home of its own: other circuits in it would change the answers. What
 people ask for as they go, and a training run, come last: the other answers are written without them.
 """
 
+import asyncio
 import json
 import shutil
 import sys
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from atlas.cli import app
 from atlas.database import Login
+from atlas.question_pages import FOLDER as PAGES
+from atlas.question_pages import with_fields, write, write_contents
 from atlas.settings import Settings
 from ingest.organism.__main__ import follow_command
 from ingest.organism.train import train
@@ -32,10 +35,11 @@ TIMEOUT_S = 60
 CLAIM = ["intervene", "--keep", "--family", "multi-step", "--limit", "20", "--ablate", "{capital}@all"]
 DIAGNOSE = ["diagnose", "--family", "multi-step", "--limit", "2"]
 LAST = {
-    *("jobs", "jobs_by_id", "versions_of_supernode", "nearest_features", "similar_labels"),
+    *("jobs", "jobs_by_id", "versions_of_supernode"),
     *("checkpoints", "checkpoint_features", "checkpoint_parts", "history_of_feature"),
 }
 """Questions about what is filled in last."""
+LAST_PAGES = ("checkpoints", "compare_checkpoints", "jobs", "job", "supernode_history")
 SUPERNODE = "f9627cfdcb622b02dfe0"
 """Of a method; two people rename it."""
 STEPS = (30, 60)
@@ -60,8 +64,9 @@ def answered(database: Database, question: Question[object]) -> str:
 
 
 def _fill() -> None:
-    """The demo's circuits, with heads, and these ablated; examples, modules and a tested hypothesis."""
-    steps = (["ingest", "--heads"], ["examples"], ["modules", "compute"], ["ablate"], DIAGNOSE, CLAIM)
+    """The demo's circuits, with heads, and these ablated; examples, labels, modules, a tested hypothesis."""
+    first = (["ingest", "--heads"], ["examples"], ["label"], ["modules", "compute"])
+    steps = (*first, ["ablate"], DIAGNOSE, CLAIM)
     for step in steps:
         app(step, standalone_mode=False)
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as prompts:
@@ -77,14 +82,13 @@ def _fill() -> None:
 
 
 def _fill_last(home: Path) -> None:
-    """A job, a supernode that people renamed, vectors of features and labels, a short training run."""
+    """A job, a supernode that people renamed, a short training run."""
     lines = [json.loads(line) for line in PROMPTS_PATH.read_text(encoding="utf-8").splitlines()]
     with Login(Settings.load()).connect() as database:
         request(database, [Wanted(line["prompt"], line["family"]) for line in lines[:2]], "ada")
         if not database.read("MATCH (s:FormerSupernode) RETURN s.id LIMIT 1"):
             rename(database, rename(database, SUPERNODE, "texas", "ada"), "the state is texas", "bob")
     app(["ingest", "--watch", "--once"], standalone_mode=False)
-    app(["label"], standalone_mode=False)
     checkpoints = home / "checkpoints"
     if not (checkpoints / f"step-{STEPS[-1]:05}").exists():
         train(home / "lm", checkpoints, steps=STEPS[-1])
@@ -112,6 +116,17 @@ def _write(names: Callable[[str], bool]) -> None:
             print(path.name)
 
 
+def _write_pages(names: Callable[[str], bool]) -> None:
+    settings = Settings.load()
+    with Login(settings).connect() as database:
+        jobs = database.read("MATCH (j:Job) RETURN j.id AS id")
+        steps = database.read("MATCH (k:Checkpoint) RETURN k.id AS id ORDER BY k.step")
+    ids = (*(row["id"] for row in (*jobs, *steps)),)
+    variables = dict(zip(("job", "a", "b"), ids, strict=False))
+    wanted = [each.name for each, _ in with_fields(PAGES) if names(each.name)]
+    asyncio.run(write(settings, PAGES, wanted, variables))
+
+
 def main() -> int:
     """0: all written; 1: something went wrong, and was named."""
     try:
@@ -121,8 +136,11 @@ def main() -> int:
         if not begun:
             _fill()
             _write(lambda name: name not in LAST)
+            _write_pages(lambda name: name not in LAST_PAGES)
         _fill_last(settings.home)
         _write(lambda name: name in LAST)
+        _write_pages(lambda name: name in LAST_PAGES)
+        write_contents(PAGES)
     except AtlasError as error:
         print(f"error: {error}\n  -> {error.next_step}", file=sys.stderr)
         return 1

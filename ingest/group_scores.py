@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score
 
 from ingest.grouping import highest, keys_of
@@ -54,7 +55,7 @@ class GroupScores:
     n_groups: int
     agreements: list[Agreement]
     seed_ami: float
-    """Agreement with the groups of another seed."""
+    """Agreement with the groups of another seed; 1 where texts are few enough not to be projected."""
     half_ami: float
     """Agreement with the groups made from half of the texts."""
 
@@ -74,7 +75,7 @@ def group_scores(done: Pass, *, n_groups: int = GROUPS, seed: int = 0) -> GroupS
             next_step='score with a corpus of .jsonl lines such as {"prompt": "…", "tags": ["state:texas"]}',
         ) from error
     n = min(n_groups, len(features))
-    ours = group(profiles(rows), n, seed)
+    ours = group(profiles(rows, seed), n)
     random = np.random.default_rng(seed)
     decoders = torch.stack(
         [
@@ -84,7 +85,7 @@ def group_scores(done: Pass, *, n_groups: int = GROUPS, seed: int = 0) -> GroupS
             for layer, index in features
         ]
     )
-    by_decoder = group(unit(decoders.numpy()), n, seed)
+    by_decoder = KMeans(n, n_init=1, random_state=seed).fit(unit(decoders.numpy())).labels_
     shuffled = [random.permutation(ours) for _ in range(SHUFFLES)]
     agreements = []
     for clear in CLEAR:
@@ -110,8 +111,8 @@ def group_scores(done: Pass, *, n_groups: int = GROUPS, seed: int = 0) -> GroupS
         n_features=len(features),
         n_groups=len(set(ours.tolist())),
         agreements=agreements,
-        seed_ami=ami(ours, group(profiles(rows), n, seed + 1)),
-        half_ami=ami(ours, group(profiles(rows[:, np.sort(half)]), n, seed)),
+        seed_ami=ami(ours, group(profiles(rows, seed + 1), n)),
+        half_ami=ami(ours, group(profiles(rows[:, np.sort(half)], seed), n)),
     )
 
 

@@ -40,7 +40,7 @@ def roles(done: Pass, *, n_groups: int = GROUPS, seed: int = 0) -> dict[FeatureK
     features = keys_of(done)
     if not features:
         return {}
-    number = group(profiles(highest(done.found, features)), min(n_groups, len(features)), seed)
+    number = group(profiles(highest(done.found, features), seed), n_groups)
     members: dict[int, list[FeatureKey]] = defaultdict(list)
     for key, group_number in zip(features, number.tolist(), strict=True):
         members[group_number].append(key)

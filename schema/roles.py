@@ -7,7 +7,7 @@ from typing import Any
 from schema.database import Database, Transaction
 from schema.records import stable_id
 
-METHOD = "roles-v1"
+METHOD = "roles-v2"
 AUTHOR = "atlas"
 MOST = 20
 """Supernodes of a circuit, those with most influence."""

@@ -181,7 +181,7 @@ async def test_labels_of_people_stand_beside_the_others(api):
 SUPERNODES = """query ($id: ID!) { circuit(id: $id) {
   nodes(kind: FEATURE, first: 100) { nodes { id layer } }
   people: supernodes(method: "person", first: 100) { nodes { ...said } }
-  supernodes(method: "roles-v1", first: 100) { nodes { ...said } } } }
+  supernodes(method: "roles-v2", first: 100) { nodes { ...said } } } }
 fragment said on Supernode { id label method author members { id } }"""
 HISTORY = (
     "query ($id: ID!) { supernodeHistory(id: $id) { id label author replacedAt members { id } replaces } }"
@@ -200,7 +200,7 @@ async def test_supernodes_of_people_have_versions_and_outlive_a_method(api, conn
     seen = (await api(SUPERNODES, id=MINE.id))["circuit"]
     nodes = sorted(node["id"] for node in seen["nodes"]["nodes"])[:4]
     method = seen["supernodes"]["nodes"][0]
-    assert {each["method"] for each in seen["supernodes"]["nodes"]} == {"roles-v1"}
+    assert {each["method"] for each in seen["supernodes"]["nodes"]} == {"roles-v2"}
     group = """mutation ($c: ID!, $n: [ID!]!, $l: String!) {
       groupSupernode(circuit: $c, nodes: $n, label: $l, author: "ada") { id } }"""
     one = (await api(group, c=MINE.id, n=nodes[:2], l="one"))["groupSupernode"]["id"]

@@ -66,7 +66,7 @@ def test_every_question_can_be_pasted_and_gives_the_columns_of_its_sample_answer
     assert question.file.startswith("// ")
     columns: list[str] = []
     rows = list(sampled.stream(question.text, values, columns=columns))
-    assert columns_of(question.file) == columns, "write its sample answer: make console-answers"
+    assert columns_of(question.file) == columns, "write its sample answer: make answers"
     assert "//   no rows" not in question.file
     assert "Sample answer" not in question.text
     if question.name not in EMPTY:

@@ -11,8 +11,8 @@
 //     1}, {with_positive: 2, with_negative: 0, name: "organism-clt@247d388dcdf1/0/1000", lift: null, n_negative: 2,
 //     n_positive: 2, mean_negative: null, mean_positive: 0.232, target: "organism-clt@247d388dcdf1/3/1262", auroc:
 //     1}, … 18 more]
-:param positive => ["f8d98257b1a3c1872ea8", "73b3327de94dd0b63096"];
-:param negative => ["fd72be67a9e40556d5aa", "11309cc205a22af102cf"];
+:param positive => ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"];
+:param negative => ["fd72be67a9e40556d5aa", "147bf5affe463b044ce0"];
 :param min_circuits => 2;
 :param order => "separation";
 :param skip => 0;

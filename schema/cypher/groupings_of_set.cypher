@@ -2,7 +2,7 @@
 // Rows and their order as in groupings.cypher.
 // Sample answer: method | authors | n_supernodes | n_circuits
 //   "label-and-position-v1" | ["atlas"] | 8 | 2
-:param circuits => ["f8d98257b1a3c1872ea8", "73b3327de94dd0b63096"];
+:param circuits => ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"];
 
 MATCH (c:Circuit) WHERE c.id IN $circuits
 MATCH (c)-[:HAS]->(s:Supernode)

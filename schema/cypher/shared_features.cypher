@@ -12,7 +12,7 @@
 //     influence: 0.117, n_inside: 2}, {feature: "organism-clt@247d388dcdf1/3/1262", lift: 36.4, support_outside: 10,
 //     support: 2, n_outside: 364, influence: 0.0842, n_inside: 2}, … 18 more] | [[2, 2, … 3 more], [2, 2, … 3 more],
 //     … 14 more] | 2163
-:param inside => ["f8d98257b1a3c1872ea8", "73b3327de94dd0b63096"];
+:param inside => ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"];
 :param outside => null;
 :param min_circuits => 2;
 :param max_outside => null;

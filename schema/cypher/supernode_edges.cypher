@@ -2,14 +2,14 @@
 // Each key is a circuit, a method and an author; null: all authors. groupings_of_circuit.cypher lists what there is.
 // Each row merges the direct effects of all members of one supernode on all members of another.
 // Sample answer: key | source | target | weight | n_effects
-//   ["73b3327de94dd0b63096", "label-and-position-v1", … 1 more] | "21aab69f790a868a1b89" | "ccbde9dbbadbbbb3bcb6" |
+//   ["4012db4770d4d6bcd9c2", "label-and-position-v1", … 1 more] | "21aab69f790a868a1b89" | "ccbde9dbbadbbbb3bcb6" |
 //     2.72 | 3
-//   ["73b3327de94dd0b63096", "label-and-position-v1", … 1 more] | "21aab69f790a868a1b89" | "3594bf634bdd2fd44dac" |
+//   ["4012db4770d4d6bcd9c2", "label-and-position-v1", … 1 more] | "21aab69f790a868a1b89" | "3594bf634bdd2fd44dac" |
 //     2.71 | 2
-//   ["73b3327de94dd0b63096", "label-and-position-v1", … 1 more] | "05baefe256eff018c29b" | "ccbde9dbbadbbbb3bcb6" |
+//   ["4012db4770d4d6bcd9c2", "label-and-position-v1", … 1 more] | "05baefe256eff018c29b" | "ccbde9dbbadbbbb3bcb6" |
 //     2.52 | 7
 //   … 1 more rows
-:param keys => [["73b3327de94dd0b63096", "label-and-position-v1", null]];
+:param keys => [["4012db4770d4d6bcd9c2", "label-and-position-v1", null]];
 
 UNWIND $keys AS key
 MATCH (c:Circuit {id: key[0]})-[:HAS]->(s:Supernode {method: key[1]})
