@@ -68,7 +68,7 @@ def queries(text: str) -> list[Asked]:
         remark = " ".join(line.lstrip("# ") for line in text[end : node.loc.start].split("\n") if line)
         heading = re.match(r"[^.?]*\?", remark)
         rest = remark[heading.end() :].strip() if heading else remark
-        variables = tuple(each.variable.name.value for each in node.variable_definitions)
+        variables = tuple(each.variable.name.value for each in node.variable_definitions or ())
         found.append(
             Asked(node.name.value, root.name.value, heading and heading[0], rest, print_ast(node), variables)
         )

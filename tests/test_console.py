@@ -77,7 +77,7 @@ def test_every_question_can_be_pasted_and_gives_the_columns_of_its_sample_answer
 NOT_LOADED = {"examples_of_feature", "untrusted"}
 """Contexts that features fire in come from `atlas examples`; none of these circuits is bad."""
 EMPTY = LAST | {"diagnostics", "supernodes", "supernodes_by_id", "circuits_of_text", "members_of_label"}
-EMPTY |= {"claims", "interventions_of_claim", "evidence_of_label"}
+EMPTY |= {"claims", "interventions_of_claim", "evidence_of_label", "nearest_features", "similar_labels"}
 """Not loaded here, or under another name, as supernodes and labels of four prompts: they only have to run."""
 
 

@@ -13,13 +13,8 @@ from schema.records import NodeKind
 pytest_plugins = ("api_asking",)
 
 PAGES = with_fields(FOLDER)
-NOTHING_HERE = {
-    "nearestFeatures": "BAD_INPUT",
-    "compareCheckpoints": "NOT_FOUND",
-    "job": "NOT_FOUND",
-    "supernodeHistory": "NOT_FOUND",
-}
-"""What is asked about what these circuits have none of: vectors, checkpoints, jobs, versions by people."""
+NOTHING_HERE = {"nearestFeatures": "BAD_INPUT", "compareCheckpoints": "NOT_FOUND"}
+"""What is asked about what these circuits have none of: vectors, checkpoints."""
 
 
 def test_every_question_has_a_page():

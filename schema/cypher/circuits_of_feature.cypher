@@ -2,7 +2,7 @@
 // Sample answer: key | total | rows
 //   "organism-clt@247d388dcdf1/1/665" | 6 | [{circuit: "933408547af809ba96a3", feature:
 //     "organism-clt@247d388dcdf1/1/665", positions: [9], activation: 2.8, influence: 0.0388}, {circuit:
-//     "4012db4770d4d6bcd9c2", feature: "organism-clt@247d388dcdf1/1/665", positions: [9], activation: 2.8, influence:
+//     "73b3327de94dd0b63096", feature: "organism-clt@247d388dcdf1/1/665", positions: [9], activation: 2.8, influence:
 //     0.0338}, … 4 more]
 :param keys => ["organism-clt@247d388dcdf1/1/665"];
 :param skip => 0;

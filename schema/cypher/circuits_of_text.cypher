@@ -2,7 +2,7 @@
 // Each key is a kind (prompt, label, supernode or token) and a text. Influence: of a label that of its features, of a
 // supernode that of its members, of a token that of its embeddings (null where it is only the answer); of a prompt unknown.
 // Sample answer: key | total | rows
-//   ["supernode", "say texas"] | 5 | [{circuit: "4012db4770d4d6bcd9c2", influence: 0.167}, {circuit:
+//   ["supernode", "say texas"] | 5 | [{circuit: "73b3327de94dd0b63096", influence: 0.167}, {circuit:
 //     "933408547af809ba96a3", influence: 0.163}, … 3 more]
 :param keys => [["supernode", "say texas"]];
 :param skip => 0;

@@ -5,7 +5,7 @@
 // Sample answer: total | rows
 //   6 | [{circuit: "933408547af809ba96a3", uses: [{circuit: "933408547af809ba96a3", feature:
 //     "organism-clt@247d388dcdf1/1/665", positions: [9], activation: 2.8, influence: 0.0388}], influence: 0.0388},
-//     {circuit: "4012db4770d4d6bcd9c2", uses: [{circuit: "4012db4770d4d6bcd9c2", feature:
+//     {circuit: "73b3327de94dd0b63096", uses: [{circuit: "73b3327de94dd0b63096", feature:
 //     "organism-clt@247d388dcdf1/1/665", positions: [9], activation: 2.8, influence: 0.0338}], influence: 0.0338}, …
 //     4 more]
 :param features => ["organism-clt@247d388dcdf1/1/665"];

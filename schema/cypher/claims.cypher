@@ -2,7 +2,7 @@
 // A claim survives when the graphs predict a change, it goes the predicted way, and q is at most $level. q:
 // Benjamini-Hochberg over all claims, whatever came out. $ids, $families null: all; $survived null: both.
 // Sample answer: total | rows
-//   1 | [{measured_at: "2026-11-26T15:44:27.323Z", seed: 0, survived: true, n_measured: 1, constrained: null, p:
+//   1 | [{measured_at: "2026-11-26T16:10:04.142Z", seed: 0, survived: true, n_measured: 1, constrained: null, p:
 //     0.01, q: 0.01, null_sd: 0.0535, freeze: "nothing", n_circuits: 20, null_mean: -0.255, effect: -4.05, edits:
 //     ["ablate {capital|label-and-position-v1}@all"], draws: 99, transcoders: "organism-clt@247d388dcdf1", id:
 //     "30c96eaad074927047be", family: "multi-step", writes: null, predicted: -8.05}]

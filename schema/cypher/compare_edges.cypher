@@ -3,9 +3,12 @@
 // ends at the same distances from the end of the prompt). Effects that align are added up. $part: a (only in circuit a),
 // b (only in b), both, or flipped (in both, with opposite signs). `difference` is the weight in a minus that in b.
 // Sample answer: total | rows
-//   0 | []
+//   47 | [{weight_a: 0.639, source_place: null, weight_b: 0.364, difference: 0.276, source:
+//     "organism-clt@247d388dcdf1/1/1339", target_place: null, target: "organism-clt@247d388dcdf1/5/1235"}, {weight_a:
+//     0.639, source_place: null, weight_b: 0.364, difference: 0.276, source: "organism-clt@247d388dcdf1/1/962",
+//     target_place: null, target: "organism-clt@247d388dcdf1/5/1235"}, … 18 more]
 :param a => "f8d98257b1a3c1872ea8";
-:param b => "fd72be67a9e40556d5aa";
+:param b => "4012db4770d4d6bcd9c2";
 :param align => "free";
 :param part => "both";
 :param skip => 0;

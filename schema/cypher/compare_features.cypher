@@ -3,12 +3,12 @@
 // from the end of the prompt). Occurrences of a feature that align count as one. $part: a (only in circuit a), b (only
 // in b) or both. `difference` is the influence in a minus that in b.
 // Sample answer: total | rows
-//   8 | [{positions_b: [2], positions_a: [2], feature: "organism-clt@247d388dcdf1/0/742", activation_a: 3.3,
-//     influence_b: 0.0741, activation_b: 3.3, influence_a: 0.0699, difference: -0.00419, place: null}, {positions_b:
-//     [2], positions_a: [2], feature: "organism-clt@247d388dcdf1/0/562", activation_a: 2.16, influence_b: 0.0344,
-//     activation_b: 2.16, influence_a: 0.0375, difference: 0.00309, place: null}, … 6 more]
+//   16 | [{positions_b: [9], positions_a: [9], feature: "organism-clt@247d388dcdf1/3/1244", activation_a: 6.87,
+//     influence_b: 0.0281, activation_b: 3.37, influence_a: 0.0687, difference: 0.0406, place: null}, {positions_b:
+//     [9], positions_a: [9], feature: "organism-clt@247d388dcdf1/3/1262", activation_a: 4.04, influence_b: 0.0492,
+//     activation_b: 3, influence_a: 0.0804, difference: 0.0313, place: null}, … 14 more]
 :param a => "f8d98257b1a3c1872ea8";
-:param b => "fd72be67a9e40556d5aa";
+:param b => "4012db4770d4d6bcd9c2";
 :param align => "free";
 :param part => "both";
 :param skip => 0;

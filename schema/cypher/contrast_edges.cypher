@@ -6,10 +6,10 @@
 // first), separation (furthest from 0.5 first) or lift (share of the positive over share of the negative circuits,
 // effects that no negative circuit has first).
 // Sample answer: total | rows
-//   79 | [{with_positive: 2, with_negative: 0, name: "organism-clt@247d388dcdf1/0/1000", lift: null, n_negative: 2,
-//     n_positive: 2, mean_negative: null, mean_positive: 0.553, target: "organism-clt@247d388dcdf1/3/1244", auroc:
+//   92 | [{with_positive: 2, with_negative: 0, name: "organism-clt@247d388dcdf1/0/1000", lift: null, n_negative: 2,
+//     n_positive: 2, mean_negative: null, mean_positive: 0.516, target: "organism-clt@247d388dcdf1/3/1244", auroc:
 //     1}, {with_positive: 2, with_negative: 0, name: "organism-clt@247d388dcdf1/0/1000", lift: null, n_negative: 2,
-//     n_positive: 2, mean_negative: null, mean_positive: 0.232, target: "organism-clt@247d388dcdf1/3/1262", auroc:
+//     n_positive: 2, mean_negative: null, mean_positive: 0.217, target: "organism-clt@247d388dcdf1/3/1262", auroc:
 //     1}, … 18 more]
 :param positive => ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"];
 :param negative => ["fd72be67a9e40556d5aa", "147bf5affe463b044ce0"];

@@ -5,10 +5,10 @@
 // both sets together. $order: auroc (highest first), separation (furthest from 0.5 first) or lift (share of the
 // positive over share of the negative circuits, features that no negative circuit has first).
 // Sample answer: total | rows
-//   22 | [{with_positive: 2, with_negative: 0, name: "organism-clt@247d388dcdf1/0/1066", lift: null, n_negative: 2,
-//     n_positive: 2, mean_negative: null, mean_positive: 0.117, auroc: 1}, {with_positive: 2, with_negative: 0, name:
-//     "organism-clt@247d388dcdf1/0/1109", lift: null, n_negative: 2, n_positive: 2, mean_negative: null,
-//     mean_positive: 0.0256, auroc: 1}, … 18 more]
+//   29 | [{with_positive: 2, with_negative: 0, name: "organism-clt@247d388dcdf1/1/1339", lift: null, n_negative: 2,
+//     n_positive: 2, mean_negative: null, mean_positive: 0.033, auroc: 1}, {with_positive: 2, with_negative: 0, name:
+//     "organism-clt@247d388dcdf1/1/1369", lift: null, n_negative: 2, n_positive: 2, mean_negative: null,
+//     mean_positive: 0.0235, auroc: 1}, … 18 more]
 :param positive => ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"];
 :param negative => ["fd72be67a9e40556d5aa", "147bf5affe463b044ce0"];
 :param min_circuits => 2;

@@ -4,8 +4,8 @@
 // this way count. Otherwise as in contrast_features.cypher.
 // Sample answer: total | rows
 //   4 | [{with_positive: 2, with_negative: 0, name: "say =", lift: null, n_negative: 2, n_positive: 2, mean_negative:
-//     null, mean_positive: 0.0582, auroc: 1}, {with_positive: 2, with_negative: 0, name: "say texas", lift: null,
-//     n_negative: 2, n_positive: 2, mean_negative: null, mean_positive: 0.148, auroc: 1}, … 2 more]
+//     null, mean_positive: 0.0464, auroc: 1}, {with_positive: 2, with_negative: 0, name: "say us-tx", lift: null,
+//     n_negative: 2, n_positive: 2, mean_negative: null, mean_positive: 0.066, auroc: 1}, … 2 more]
 :param positive => ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"];
 :param negative => ["fd72be67a9e40556d5aa", "147bf5affe463b044ce0"];
 :param method => "label-and-position-v1";

@@ -2,7 +2,7 @@
 // q: Benjamini-Hochberg over all that were tested, whatever came out. survived: q is at most $level.
 // Sample answer: id | question | edits | prediction | n_prompts | n_formed_on | registered_at | tested_at | mean_effect | null_mean | draws | p | q | n_tested | survived
 //   "c2b42b23763dd50b71bd" | "does what says a capital's first letters also say the capit…" | ["ablate 3/330@all"] |
-//     "lowers" | 12 | 18 | "2026-11-26T15:44:27.507Z" | "2026-11-26T15:44:32.596Z" | -0.408 | -0.124 | 199 | 0.005 |
+//     "lowers" | 12 | 18 | "2026-11-26T16:10:04.301Z" | "2026-11-26T16:10:09.973Z" | -0.408 | -0.124 | 199 | 0.005 |
 //     0.005 | 1 | true
 :param level => 0.05;
 

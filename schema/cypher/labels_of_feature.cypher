@@ -1,5 +1,7 @@
 // What do people and programs say that a feature is? A person's word first, then by score.
 // Sample answer: key | id | text | method | author | score | null_score
+//   "organism-clt@247d388dcdf1/1/665" | "01d90e60e7519eac9bde" | "fires on a / lay / oven / colorful … (24), after
+//     him / the …" | "token-rules-v2" | "atlas" | 0.872 | 0.54
 //   "organism-clt@247d388dcdf1/1/665" | "83f0bd08cb6771b7de10" | "say texas: fires on a 26%, is 22%, oven 16%;
 //     promotes texas…" | "token-statistics-v1" | "atlas" | null | null
 :param keys => ["organism-clt@247d388dcdf1/1/665"];

@@ -13,7 +13,7 @@
 //     share: 0.0707, family: "entities", n_features: 51, influence: 1.45}, … 6 more], n_features: 191}, … 12 more] |
 //     {method: "leiden, igraph 1.0.0", seed: 0, resolution: 1, min_circuits: 2, n_features: 1519, null_sd: 0.00189,
 //     modularity: 0.725, n_effects: 15873, null_mean: 0.39, n_modules: 14, transcoders: "organism-clt@247d388dcdf1",
-//     id: "7d059a08de2a4047675f", n_null: 20, computed_at: 2026-11-26T15:44:04.347000000+00:00}
+//     id: "7d059a08de2a4047675f", n_null: 20, computed_at: 2026-11-26T16:09:38.564000000+00:00}
 :param partition => null;
 :param transcoders => null;
 :param strongest => 10;

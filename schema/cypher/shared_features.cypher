@@ -8,10 +8,10 @@
 // `tested` counts the features of the inside by these four numbers, before any of the filters; n_tested counts all
 // features of the inside and the outside: how many tests a correction of the p-values has to reckon with.
 // Sample answer: total | rows | tested | n_tested
-//   20 | [{feature: "organism-clt@247d388dcdf1/0/1066", lift: 30.3, support_outside: 12, support: 2, n_outside: 364,
-//     influence: 0.117, n_inside: 2}, {feature: "organism-clt@247d388dcdf1/3/1262", lift: 36.4, support_outside: 10,
-//     support: 2, n_outside: 364, influence: 0.0842, n_inside: 2}, … 18 more] | [[2, 2, … 3 more], [2, 2, … 3 more],
-//     … 14 more] | 2163
+//   16 | [{feature: "organism-clt@247d388dcdf1/3/1262", lift: 36.4, support_outside: 10, support: 2, n_outside: 364,
+//     influence: 0.0648, n_inside: 2}, {feature: "organism-clt@247d388dcdf1/0/742", lift: 12.6, support_outside: 29,
+//     support: 2, n_outside: 364, influence: 0.0618, n_inside: 2}, … 14 more] | [[2, 2, … 3 more], [2, 2, … 3 more],
+//     … 22 more] | 2163
 :param inside => ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"];
 :param outside => null;
 :param min_circuits => 2;

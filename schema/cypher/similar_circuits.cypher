@@ -6,7 +6,7 @@
 // rarest features: as many as are together used $budget times, and at least one. $among restricts the answer to these
 // circuits.
 // Sample answer: total | rows
-//   106 | [{circuit: "4012db4770d4d6bcd9c2", similarity: 0.762, n_common: 20}, {circuit: "583d85d501bdd53e6f0e",
+//   106 | [{circuit: "73b3327de94dd0b63096", similarity: 0.762, n_common: 20}, {circuit: "583d85d501bdd53e6f0e",
 //     similarity: 0.415, n_common: 13}, … 18 more]
 :param circuit => "f8d98257b1a3c1872ea8";
 :param metric => "jaccard";

@@ -2,9 +2,9 @@
 // Each key names two circuits. An effect weighs log(circuits of the set / circuits that have it) times the smaller of
 // its two |weights|, each the sum over positions; effects with opposite signs are left out.
 // Sample answer: key | total | rows
-//   ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"] | 71 | [{weight_a: 1.43, weight_b: 1.8, weight: 6.85, source:
-//     "organism-clt@247d388dcdf1/0/1066", target: "organism-clt@247d388dcdf1/3/1244"}, {weight_a: 0.948, weight_b:
-//     1.22, weight: 4.94, source: "organism-clt@247d388dcdf1/0/1066", target: "organism-clt@247d388dcdf1/5/1235"}, …
+//   ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"] | 47 | [{weight_a: 1.11, weight_b: 0.871, weight: 3.58, source:
+//     "organism-clt@247d388dcdf1/0/742", target: "organism-clt@247d388dcdf1/3/1244"}, {weight_a: 0.972, weight_b:
+//     0.706, weight: 3.39, source: "organism-clt@247d388dcdf1/3/1262", target: "organism-clt@247d388dcdf1/5/1235"}, …
 //     3 more]
 :param keys => [["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"]];
 :param skip => 0;

@@ -2,9 +2,9 @@
 // Each key names two circuits. A feature weighs log(circuits of its set / circuits that have it), as in
 // similar_circuits.cypher; features that all circuits have are left out.
 // Sample answer: key | total | rows
-//   ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"] | 20 | [{feature: "organism-clt@247d388dcdf1/5/1235",
-//     influence_b: 0.0273, weight: 4.8, influence_a: 0.0317}, {feature: "organism-clt@247d388dcdf1/3/1244",
-//     influence_b: 0.0627, weight: 4.11, influence_a: 0.0687}, … 3 more]
+//   ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"] | 16 | [{feature: "organism-clt@247d388dcdf1/5/1235",
+//     influence_b: 0.0141, weight: 4.8, influence_a: 0.0317}, {feature: "organism-clt@247d388dcdf1/3/1244",
+//     influence_b: 0.0281, weight: 4.11, influence_a: 0.0687}, … 3 more]
 :param keys => [["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"]];
 :param skip => 0;
 :param limit => 5;

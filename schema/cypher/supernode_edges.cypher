@@ -2,13 +2,13 @@
 // Each key is a circuit, a method and an author; null: all authors. groupings_of_circuit.cypher lists what there is.
 // Each row merges the direct effects of all members of one supernode on all members of another.
 // Sample answer: key | source | target | weight | n_effects
-//   ["4012db4770d4d6bcd9c2", "label-and-position-v1", … 1 more] | "21aab69f790a868a1b89" | "ccbde9dbbadbbbb3bcb6" |
-//     2.72 | 3
-//   ["4012db4770d4d6bcd9c2", "label-and-position-v1", … 1 more] | "21aab69f790a868a1b89" | "3594bf634bdd2fd44dac" |
-//     2.71 | 2
-//   ["4012db4770d4d6bcd9c2", "label-and-position-v1", … 1 more] | "05baefe256eff018c29b" | "ccbde9dbbadbbbb3bcb6" |
-//     2.52 | 7
-//   … 1 more rows
+//   ["4012db4770d4d6bcd9c2", "label-and-position-v1", … 1 more] | "0af7bef611a2ff0d7237" | "54725cc7d20c7d975d16" |
+//     2.44 | 7
+//   ["4012db4770d4d6bcd9c2", "label-and-position-v1", … 1 more] | "7da31eccb01809cc236a" | "54725cc7d20c7d975d16" |
+//     1.37 | 3
+//   ["4012db4770d4d6bcd9c2", "label-and-position-v1", … 1 more] | "0af7bef611a2ff0d7237" | "7da31eccb01809cc236a" |
+//     1.36 | 7
+//   … 4 more rows
 :param keys => [["4012db4770d4d6bcd9c2", "label-and-position-v1", null]];
 
 UNWIND $keys AS key
