@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from schema.claims import Claim, OnCircuit, Outcome
     from schema.database import Database
 
-COLUMNS = ["id", "edits", "n", "predicted", "effect", "random", "survived"]
+COLUMNS = ["id", "edits", "n", "graphs", "effect", "random", "holds"]
+"""Short enough for 80 characters. `graphs`: what they predict; `random`: what random features do."""
 SAME = 1e-4
 """Logits by which a claim measured again may differ: another machine adds in another order."""
 
@@ -108,9 +109,9 @@ def claim_circuits(asked: Claimed, *, as_json: bool) -> None:
         rows = [each.kept._asdict() | {"circuit": each.circuit} for each in tested]
         print(json.dumps({"id": made.id, **outcome._asdict(), "interventions": rows}, indent=2))
         return
-    columns = ["circuit", "prompt", "token", "predicted", "effect", "random"]
+    columns = ["circuit", "prompt", "token", "graphs", "effect", "random"]
     rows_ = [
-        [each.circuit, kept.prompt, kept.token, kept.predicted, kept.effect, kept.null_mean]
+        [each.circuit, kept.prompt, kept.token, *_short(kept.predicted, kept.effect, kept.null_mean)]
         for each in tested
         for kept in (each.kept,)
     ]
@@ -155,8 +156,8 @@ def list_(
 ) -> None:
     """List claims, corrected for all that were measured (Benjamini-Hochberg, q at most 0.05).
 
-    A claim survives when the graphs predict a change, it goes the predicted way, and random features seldom
-    do as much.
+    A claim holds when the graphs predict a change (`graphs`), it goes that way (`effect`), and random
+    features seldom do as much (`random`); numbers are mean changes of the answer's logit.
     """
     from atlas.database import Login
     from schema.claims import CLAIMS, LEVEL
@@ -179,11 +180,18 @@ def list_(
         return
     rows = [
         [
-            *(row.id, row.edits, row.n_circuits, row.predicted, row.effect, row.null_mean, row.survived),
+            *(row.id, row.edits, row.n_circuits),
+            *_short(row.predicted, row.effect, row.null_mean),
+            row.survived,
         ]
         for row in page.rows
     ]
     print_rows(out, Rows(f"{page.total} claims", COLUMNS, rows))
+
+
+def _short(*numbers: float | None) -> list[float | None]:
+    # Adding 0 makes 0 of -0.
+    return [None if number is None else round(number, 3) + 0.0 for number in numbers]
 
 
 @claim.command("again")

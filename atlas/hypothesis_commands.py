@@ -1,5 +1,6 @@
 """`atlas hypothesis`: register a claim, test it once on held-out prompts, list what survived."""
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,18 +23,7 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
-COLUMNS = {
-    "id": "id",
-    "question": "question",
-    "predicts": "prediction",
-    "n": "n_prompts",
-    "effect": "mean_effect",
-    "random": "null_mean",
-    "p": "p",
-    "q": "q",
-    "survived": "survived",
-}
-"""Heading of `atlas hypothesis list` → field of the row."""
+COLUMNS = ["id", "question", "n", "effect", "random", "q", "holds"]
 
 
 class Prediction(StrEnum):
@@ -113,14 +103,31 @@ def _loaded(model: str, transcoders: str) -> "ReplacementModel":
 
 
 @hypothesis.command("list")
-def list_() -> None:
-    """List all hypotheses, corrected for how many were tested (Benjamini-Hochberg, q at most 0.05)."""
+def list_(as_json: Annotated[bool, typer.Option("--json", help="All of each, for scripts.")] = False) -> None:
+    """List all hypotheses, corrected for how many were tested (Benjamini-Hochberg, q at most 0.05).
+
+    `random` is the mean effect of random features. A hypothesis not tested yet has no numbers.
+    """
     from atlas.database import Login
     from schema.hypotheses import HYPOTHESES, LEVEL
     from schema.question import ask
 
     with Login(Settings.load()).connect() as database:
         rows = ask(database, HYPOTHESES, timeout_s=60, level=LEVEL)
-    print_rows(
-        out, Rows("", list(COLUMNS), [[getattr(row, COLUMNS[name]) for name in COLUMNS] for row in rows])
-    )
+    if as_json:
+        print(json.dumps([row._asdict() for row in rows], indent=2))
+        return
+    lines = [
+        [
+            row.id,
+            f"{row.question} ({row.prediction})",
+            row.n_prompts,
+            *(
+                None if value is None else round(value, 3)
+                for value in (row.mean_effect, row.null_mean, row.q)
+            ),
+            row.survived,
+        ]
+        for row in rows
+    ]
+    print_rows(out, Rows("", COLUMNS, lines))

@@ -4,6 +4,7 @@ from io import StringIO
 
 from rich.console import Console
 
+from atlas.hypothesis_commands import COLUMNS
 from atlas.tables import Rows, print_rows, show, tables
 
 
@@ -71,3 +72,10 @@ def test_words_are_folded_only_where_nothing_else_helps():
         print_rows(Console(file=out, width=width), rows)
         assert ("chain-of-thought" in out.getvalue()) is whole, width
         assert max(map(len, out.getvalue().splitlines())) <= width
+
+
+def test_the_list_of_hypotheses_fits_a_terminal():
+    rows = Rows("", COLUMNS, [["f09488cad804eeff8b56", "does it? (lowers)", 12, -0.841, -0.145, 0.005, True]])
+    out = StringIO()
+    print_rows(Console(file=out, width=80), rows)
+    assert all(heading in out.getvalue() for heading in COLUMNS)
