@@ -18,6 +18,7 @@ from api.types_plain import columns
 from api.writing import Author, checked_all, checked_name, write
 from schema.claims import CIRCUITS_TO_TEST
 from schema.database import Database
+from schema.edits import check_edit
 from schema.errors import InputError, LimitError, NotFoundError
 from schema.jobs import JOBS, JOBS_BY_ID, JobRow, JobState, Wanted, request
 
@@ -205,6 +206,8 @@ class JobMutation:
         checked_all(limits, "edits", len(edits))
         for value in (*edits, family, transcoders, constrained, writes):
             checked_text(limits, "edits", value)
+        for edit in edits:
+            check_edit(edit)
         author = checked_name("author", author)
         if checked_count("draws", draws, 1) > MOST_DRAWS:
             raise LimitError(f"draws: {draws} are over the limit of {MOST_DRAWS}", next_step="ask for fewer")

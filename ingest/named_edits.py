@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from schema.database import Database
+from schema.edits import EDIT
 from schema.errors import InputError, NotFoundError
 from schema.interventions import ACTIVATION_OF_FEATURES
 from schema.question import ask
@@ -23,9 +24,7 @@ from schema.supernodes import MEMBERS_OF_LABEL, LabelRow
 
 TIMEOUT_S = 60.0
 
-_WHO = r"\{[^{}]+\}|\d+/\d+"
 _LABEL = re.compile(r"\{([^{}]+)\}")
-_EDIT = re.compile(rf"(\w+)\s+({_WHO})(?::({_WHO}))?@([^=]+)(?:=(.+))?")
 
 Members = dict[str, float | None]
 """LAYER/INDEX of features → mean activation, None when nobody knows it."""
@@ -58,7 +57,7 @@ def _plain(database: Database, transcoders: str, edit: str) -> Iterator[str]:
     if not needs_database(edit):
         yield edit
         return
-    found = _EDIT.fullmatch(edit.strip())
+    found = EDIT.fullmatch(edit.strip())
     if found is None:
         raise InputError(f"{edit!r} cannot be read", next_step="write it like: ablate {LABEL}@all")
     kind, who, other, where, value = found.groups()
