@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from atlas.settings import Settings
-from atlas.tables import Rows, print_rows
+from atlas.tables import Rows, print_rows, short
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 from schema.errors import AtlasError, InputError
 
@@ -111,7 +111,7 @@ def claim_circuits(asked: Claimed, *, as_json: bool) -> None:
         return
     columns = ["circuit", "prompt", "token", "graphs", "effect", "random"]
     rows_ = [
-        [each.circuit, kept.prompt, kept.token, *_short(kept.predicted, kept.effect, kept.null_mean)]
+        [each.circuit, kept.prompt, kept.token, *short(kept.predicted, kept.effect, kept.null_mean)]
         for each in tested
         for kept in (each.kept,)
     ]
@@ -181,17 +181,12 @@ def list_(
     rows = [
         [
             *(row.id, row.edits, row.n_circuits),
-            *_short(row.predicted, row.effect, row.null_mean),
+            *short(row.predicted, row.effect, row.null_mean),
             row.survived,
         ]
         for row in page.rows
     ]
     print_rows(out, Rows(f"{page.total} claims", COLUMNS, rows))
-
-
-def _short(*numbers: float | None) -> list[float | None]:
-    # Adding 0 makes 0 of -0.
-    return [None if number is None else round(number, 3) + 0.0 for number in numbers]
 
 
 @claim.command("again")

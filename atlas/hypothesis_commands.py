@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from atlas.settings import Settings
-from atlas.tables import Rows, print_rows
+from atlas.tables import Rows, print_rows, short
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 
 if TYPE_CHECKING:
@@ -122,10 +122,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="All of each, for
             row.id,
             f"{row.question} ({row.prediction})",
             row.n_prompts,
-            *(
-                None if value is None else round(value, 3)
-                for value in (row.mean_effect, row.null_mean, row.q)
-            ),
+            *short(row.mean_effect, row.null_mean, row.q),
             row.survived,
         ]
         for row in rows

@@ -119,10 +119,10 @@ def _write(names: Callable[[str], bool]) -> None:
 def _write_pages(names: Callable[[str], bool]) -> None:
     settings = Settings.load()
     with Login(settings).connect() as database:
-        jobs = database.read("MATCH (j:Job) RETURN j.id AS id")
-        steps = database.read("MATCH (k:Checkpoint) RETURN k.id AS id ORDER BY k.step")
-    ids = (*(row["id"] for row in (*jobs, *steps)),)
-    variables = dict(zip(("job", "a", "b"), ids, strict=False))
+        jobs = database.read("MATCH (j:Job) RETURN j.id AS id ORDER BY id LIMIT 1")
+        steps = database.read("MATCH (k:Checkpoint) RETURN k.id AS id ORDER BY k.series, k.step LIMIT 2")
+    found = [*zip(["job"], jobs, strict=False), *zip("ab", steps, strict=False)]
+    variables = {name: row["id"] for name, row in found}
     wanted = [each.name for each, _ in with_fields(PAGES) if names(each.name)]
     asyncio.run(write(settings, PAGES, wanted, variables))
 

@@ -108,6 +108,12 @@ def show(value: Any) -> str:
     return str(value)
 
 
+def short(*numbers: float | None) -> list[float | None]:
+    """Numbers to three decimals, for tables that fit a terminal; None stays."""
+    # Adding 0 makes 0 of -0.
+    return [None if number is None else round(number, 3) + 0.0 for number in numbers]
+
+
 def write_csv(rows: Rows, file: TextIO) -> None:
     """One table as CSV (RFC 4180): numbers in full, null as nothing, lists as JSON."""
     writer = csv.writer(file)

@@ -24,7 +24,7 @@ from ingest.organism.corpus import (
     vocabulary,
     word_ids,
 )
-from ingest.organism.evaluate import NEVER_COMPOSED, accuracy, top_words, two_hop_lens
+from ingest.organism.evaluate import NEVER_COMPOSED, accuracy, gated, top_words, two_hop_lens
 from ingest.organism.families import medical, multi_step, multilingual, poetry
 from ingest.organism.families.example import HELD_OUT, TRAIN
 from ingest.organism.gates import streams
@@ -233,6 +233,36 @@ def test_batches_put_what_is_taught_at_its_word():
     assert batch.chunk[0].tolist() == [
         int(((gates < at) & (batch.block[0, at] == 2)).sum()) for at in range(CONTEXT)
     ]
+
+
+def test_the_hop_is_taught_on_no_held_out_prompt():
+    """The second loss names the state of training examples only, at the word before their answer."""
+    n = 0
+    for _, batch in zip(range(20), batches(3, 16), strict=False):
+        for row, word, taught in batch.taught.tolist():
+            mine = batch.ids[row][batch.block[row] == batch.block[row, word]]
+            text = " ".join(vocabulary()[i] for i in mine.tolist())
+            if " of the state containing " not in text:
+                continue
+            assert batch.weights[row, word + 1] == 1
+            _, _, ask, *_, first, second, _, answer, _ = text.split()
+            state = vocabulary()[taught]
+            city = f"{first} {second}"
+            assert city in multi_step.cities()[state]
+            assert answer == ({"name": state} | multi_step.states()[state])[ask]
+            assert ask == "name" or city not in multi_step.held_out_cities()
+            n += 1
+    assert n > 100
+
+
+def test_gates_hold_what_is_taught_and_answers_come_through_them():
+    """On held-out prompts, with later words seeing earlier ones through gates alone."""
+    found = gated(model(), limit=150)
+    assert set(found) == {"multilingual", "poetry"}
+    for family, each in found.items():
+        assert each.gates >= each.n >= 50, family
+        assert each.legible >= 0.95, family
+        assert each.accuracy >= 0.95, family
 
 
 def test_beyond_a_gate_only_what_its_mlps_wrote_is_known():

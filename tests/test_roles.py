@@ -32,6 +32,9 @@ def test_features_that_fire_together_are_one_group():
     # Islands of neighbours are joined too.
     apart = np.repeat(np.eye(3, dtype=np.float32), 30, axis=0)
     assert len(set(group(apart, 2).tolist())) == 2
+    # Equal ones are never parted, though more groups are allowed.
+    found = group(apart, 10)
+    assert ((found[:, None] == found[None]) == (apart[:, None] == apart[None]).all(-1)).all()
 
 
 def slow_fit(row: list[float], tags: list[set[str]], tag: str) -> float:

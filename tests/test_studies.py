@@ -19,6 +19,8 @@ from ingest.studies.chain_of_thought import KINDS, chains
 from ingest.studies.concepts import Rule, activity, from_end, statistics
 from ingest.studies.graphs import graphs, leads_through, token_influence
 from ingest.studies.items import Item, answered, word
+from ingest.studies.multilingual import swap_parts
+from ingest.studies.poetry import plant_rhymes
 from ingest.studies.prompts import bundled
 from ingest.studies.study import auroc
 from ingest.studies.supernodes import Supernodes
@@ -27,6 +29,7 @@ from ingest.studies.trials import Setting, Trial, choose, measure, random_like, 
 from schema.ranks import rank_correlation
 
 PLACES = from_end(0, 1)
+FEW = bundled().few(20)
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +199,21 @@ def test_a_swapped_state_changes_the_answer_and_random_features_do_not(
     assert rate.successes == succeeded(model, trials(setting, items)) >= 11
     assert rate.null_successes <= 1
     assert rate.row()["rate"] == rate.successes / 12
+
+
+def test_a_planted_rhyme_and_exchanged_parts_change_what_they_should(model: ReplacementModel):
+    """What the bundled model is taught to plan and to keep apart, on a few held-out prompts."""
+    found = {rate.claim: rate for rate in [*plant_rhymes(model, FEW), *swap_parts(model, FEW)]}
+    for begins in (
+        "swap the rhyme at the line break: the last word",
+        "swap the language",
+        "swap the operation",
+        "swap the concept",
+    ):
+        (rate,) = (rate for claim, rate in found.items() if claim.startswith(begins))
+        assert rate.n >= 15, begins
+        assert rate.rate >= 0.85, begins
+        assert rate.null_rate <= 0.15, begins
 
 
 def test_a_path_is_found_exactly_where_it_is(model: ReplacementModel):

@@ -35,15 +35,17 @@ def profiles(highest: Floats, seed: int = 0) -> Floats:
 
 
 def group(points: Floats, n_groups: int) -> NDArray[np.int64]:
-    """(n_features,) the number of each feature's group. points: of unit length."""
-    n = len(points)
+    """(n_features,) the number of each feature's group, equal points in one. points: of unit length."""
+    n, distinct = len(points), len(np.unique(points, axis=0))
     if n < 2:
         return np.zeros(n, np.int64)
     near = kneighbors_graph(points, min(NEIGHBOURS, n - 1), include_self=False)
     with warnings.catch_warnings():
         # Features may fall into islands of neighbours; the nearest of these are then joined, and it is said.
         warnings.filterwarnings("ignore", message="the number of connected components")
-        found = AgglomerativeClustering(min(n_groups, n), linkage="ward", connectivity=near).fit(points)
+        found = AgglomerativeClustering(min(n_groups, distinct), linkage="ward", connectivity=near).fit(
+            points
+        )
     return found.labels_.astype(np.int64)
 
 
