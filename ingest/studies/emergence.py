@@ -26,7 +26,7 @@ ACCURACY = 60
 CIRCUITS = 12
 """Held-out prompts of each family whose circuits are compared; the finished model answers them rightly."""
 SETTING = Setting(Rule(5.0, 0.5), 1.5)
-"""As the multi-step study chose it on its development split, for the last checkpoint."""
+"""For all checkpoints; near what the multi-step study chooses on its development split for the last one."""
 RIGHT, FEATURES, EDGES, OTHERS = (
     "right answers",
     "features of the finished circuit there",
