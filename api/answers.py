@@ -1,5 +1,7 @@
 """GraphQL types of the answers across prompts, each with its denominator, and how they are found."""
 
+import asyncio
+
 import strawberry
 
 from api.connection import After, Connection, First, Window, connect, stretch, window
@@ -10,6 +12,7 @@ from api.types import Circuit, Feature, FeatureUse, Supernode, load_circuits, lo
 from api.types_plain import Considered, columns
 from schema import queries
 from schema.errors import InputError, NotFoundError
+from schema.question import Page
 from schema.records import NodeKind
 
 MIXED = (
@@ -43,19 +46,24 @@ async def consider(
     circuits = checked_list(limits, "circuits", given.circuits)
     families = checked_list(limits, "families", given.families)
     tags = checked_list(limits, "tags", given.tags)
-    if circuits or families or tags:
-        await require_known(info, circuits=circuits, families=families, tags=tags)
-    return Considered.of(
-        await info.context.loaders.ask(
-            queries.CONSIDERED,
-            circuits=circuits,
-            families=families,
-            tags=tags or [],
-            min_tags=tags_needed(tags, given.tag_mode),
-            transcoders=transcoders,
-            ids=ids,
-        )
+    asked = info.context.loaders.ask(
+        queries.CONSIDERED,
+        circuits=circuits,
+        families=families,
+        tags=tags or [],
+        min_tags=tags_needed(tags, given.tag_mode),
+        transcoders=transcoders,
+        ids=ids,
     )
+    if families or tags:
+        rows, _ = await asyncio.gather(
+            asked, require_known(info, circuits=circuits, families=families, tags=tags)
+        )
+        return Considered.of(rows)
+    found = Considered.of(await asked)
+    if found.n_circuits < len(set(circuits or ())):
+        await require_known(info, circuits=circuits)
+    return found
 
 
 def mixed(*sets: Considered) -> bool:
@@ -104,17 +112,28 @@ class CircuitsSharing(Connection[CircuitSharing]):
                 f"kind: features do not act on nodes of kind {kind.name}", next_step="give FEATURE or LOGIT"
             )
         loaded = await load_features(info, features)
+        if len(loaded) < len(features):
+            await require_known(info, features=features)
         sets = sorted({each.set_id for each in loaded})
-        considered = await consider(info, among, transcoders=sets, ids=among is not None)
-        page = await info.context.loaders.ask_page(
-            queries.CIRCUITS_SHARING,
-            features=features,
-            needed=len(features) if mode is Match.ALL else 1,
-            min_influence=min_influence,
-            kind=node_label(kind),
-            circuits=None if among is None else considered.ids,
-            **where._asdict(),
-        )
+
+        async def ask(circuits: list[str] | None) -> Page[queries.SharingRow]:
+            page: Page[queries.SharingRow] = await info.context.loaders.ask_page(
+                queries.CIRCUITS_SHARING,
+                features=features,
+                needed=len(features) if mode is Match.ALL else 1,
+                min_influence=min_influence,
+                kind=node_label(kind),
+                circuits=circuits,
+                **where._asdict(),
+            )
+            return page
+
+        if among is None:
+            counted = consider(info, None, transcoders=sets, ids=False)
+            considered, page = await asyncio.gather(counted, ask(None))
+        else:
+            considered = await consider(info, among, transcoders=sets)
+            page = await ask(considered.ids)
         items = [
             CircuitSharing(
                 circuit_id=row.circuit,

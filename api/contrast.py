@@ -1,5 +1,6 @@
 """`contrast`: what tells one set of circuits from another."""
 
+import asyncio
 from enum import Enum
 from typing import Annotated, Any
 
@@ -225,7 +226,7 @@ class ContrastQuery:
         positive: Annotated[CircuitSet, argument(description="The one set.")],
         negative: Annotated[CircuitSet, argument(description="The set to tell it from.")],
     ) -> CircuitContrast:
-        ours, theirs = await consider(info, positive), await consider(info, negative)
+        ours, theirs = await asyncio.gather(consider(info, positive), consider(info, negative))
         if common := len(set(ours.ids) & set(theirs.ids)):
             raise InputError(
                 f"{common} circuits are both in positive and in negative",

@@ -52,9 +52,12 @@ class Loaders:
         self._running.add(task)
         try:
             with self._metrics.database_seconds.labels(question.name).time():
-                return await task
+                answer = await task
         finally:
             self._running.discard(task)
+        for facts, rows in answer.facts.items():
+            self._loader(facts, {}, list, per_key=1).prime_many({_key(row.key): [row] for row in rows})
+        return answer.rows
 
     def again(self) -> "Loaders":
         """Loaders that remember nothing, with time and rows of their own."""

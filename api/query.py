@@ -10,7 +10,6 @@ from api.answers import (
     CircuitsSharing,
     Supernodes,
     consider,
-    require_known,
 )
 from api.audit import AuditQuery
 from api.checkpoints import CheckpointQuery
@@ -203,7 +202,6 @@ class Query(
     ) -> CircuitsSharing:
         where = window(info.context.limits, first, after)
         ids = checked_list(info.context.limits, "features", features)
-        await require_known(info, features=ids)
         return await CircuitsSharing.ask(info, where, ids or [], mode, min_influence, kind, among)
 
     @strawberry.field(description="What two circuits have in common and what not.")

@@ -1,5 +1,6 @@
 """`sharedFeatures`: the features that circuits share, how typical they are, and how likely by chance."""
 
+import asyncio
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -16,7 +17,7 @@ from api.significance import p_value, q_values
 from api.types import Feature, load_features
 from api.types_plain import Considered
 from schema.errors import InputError
-from schema.questions_sets import SHARED_FEATURES, Counts, SharedRow
+from schema.questions_sets import SHARED_FEATURES, Counts, SharedRow, SharedRows
 
 
 @strawberry.enum(description="Order of shared features; ties are broken by support, influence and id.")
@@ -134,26 +135,20 @@ class SharedFeatures(Connection[SharedFeature]):
         inside = await consider(info, among)
         if absent_from is None:
             sets = sorted({str(each.transcoders) for each in inside.settings})
-            outside = (await consider(info, None, transcoders=sets, ids=False)).without(inside)
+            everywhere, page = await asyncio.gather(
+                consider(info, None, transcoders=sets, ids=False),
+                cls._page(info, where, inside.ids, None, None, min_circuits, order),
+            )
+            outside = everywhere.without(inside)
         else:
-            checked_count("absentFrom.maxCircuits", absent_from.max_circuits, 0)
+            most = checked_count("absentFrom.maxCircuits", absent_from.max_circuits, 0)
             outside = await consider(info, absent_from)
             if common := len(set(inside.ids) & set(outside.ids)):
                 raise InputError(
                     f"{common} circuits are both in the set and in absentFrom",
                     next_step="narrow one of them, for example by a tag that the other does not have",
                 )
-        asked: dict[str, Any] = {
-            "inside": inside.ids,
-            "outside": None if absent_from is None else outside.ids,
-            "min_circuits": min_circuits,
-            "max_outside": None if absent_from is None else absent_from.max_circuits,
-        }
-        ask, p = info.context.loaders.ask_page, dict[str, float]()
-        if order is SharedOrder.P_VALUE:
-            counts = await ask(SHARED_FEATURES, **asked, order="support", p={}, skip=0, limit=0)
-            p = {each.key: p_value(each) for each in counts.tested}
-        page = await ask(SHARED_FEATURES, **asked, order=order.value, p=p, **where._asdict())
+            page = await cls._page(info, where, inside.ids, outside.ids, most, min_circuits, order)
         tests = Tests(page.tested, page.n_tested)
         return cls(
             considered=inside,
@@ -162,6 +157,29 @@ class SharedFeatures(Connection[SharedFeature]):
             n_tested=page.n_tested,
             **stretch(where, page.total, [SharedFeature.of(row, tests) for row in page.rows])._asdict(),
         )
+
+    @staticmethod
+    async def _page(
+        info: Info,
+        where: Window,
+        inside: list[str],
+        outside: list[str] | None,
+        max_outside: int | None,
+        min_circuits: int,
+        order: SharedOrder,
+    ) -> SharedRows:
+        asked: dict[str, Any] = {
+            "inside": inside,
+            "outside": outside,
+            "min_circuits": min_circuits,
+            "max_outside": max_outside,
+        }
+        ask, p = info.context.loaders.ask_page, dict[str, float]()
+        if order is SharedOrder.P_VALUE:
+            counts = await ask(SHARED_FEATURES, **asked, order="support", p={}, skip=0, limit=0)
+            p = {each.key: p_value(each) for each in counts.tested}
+        page: SharedRows = await ask(SHARED_FEATURES, **asked, order=order.value, p=p, **where._asdict())
+        return page
 
 
 @strawberry.type

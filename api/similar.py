@@ -1,18 +1,20 @@
 """`similarCircuits`: circuits made of the same features, and what makes them similar."""
 
+import asyncio
 from enum import Enum
 from typing import Annotated
 
 import strawberry
 from strawberry import argument
 
-from api.answers import MIXED, consider, mixed, require_known
+from api.answers import MIXED, consider, mixed
 from api.connection import After, Connection, First, connect, stretch, window
 from api.inputs import CircuitSet
 from api.loaders import Info
 from api.types import Circuit, Feature, load_circuits, load_features
 from api.types_plain import Considered
-from schema.questions_sets import SIMILAR_CIRCUITS, SIMILAR_EDGES, SIMILAR_FEATURES
+from schema.question import Page
+from schema.questions_sets import SIMILAR_CIRCUITS, SIMILAR_EDGES, SIMILAR_FEATURES, SimilarRow
 
 CANDIDATES = 200
 BUDGET = 10_000
@@ -147,19 +149,27 @@ class SimilarQuery:
         after: After = None,
     ) -> SimilarCircuits:
         where = window(info.context.limits, first, after)
-        await require_known(info, circuits=[circuit])
         asked = await consider(info, CircuitSet(circuits=[circuit]))
         sets = [str(each.transcoders) for each in asked.settings]
-        others = await consider(info, among, transcoders=sets, ids=among is not None)
-        page = await info.context.loaders.ask_page(
-            SIMILAR_CIRCUITS,
-            circuit=circuit,
-            metric=metric.value,
-            among=None if among is None else others.ids,
-            candidates=CANDIDATES,
-            budget=BUDGET,
-            **where._asdict(),
-        )
+
+        async def ask(among: list[str] | None) -> Page[SimilarRow]:
+            page: Page[SimilarRow] = await info.context.loaders.ask_page(
+                SIMILAR_CIRCUITS,
+                circuit=circuit,
+                metric=metric.value,
+                among=among,
+                candidates=CANDIDATES,
+                budget=BUDGET,
+                **where._asdict(),
+            )
+            return page
+
+        if among is None:
+            counted = consider(info, None, transcoders=sets, ids=False)
+            others, page = await asyncio.gather(counted, ask(None))
+        else:
+            others = await consider(info, among, transcoders=sets)
+            page = await ask(others.ids)
         items = [
             SimilarCircuit(
                 circuit_id=row.circuit, asked_id=circuit, similarity=row.similarity, n_common=row.n_common

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from schema.question import Question, ids_of, page_of, row_of
+from schema.question import Along, Question, facts_of, ids_of, page_of, row_of
 
 
 class HealthRow(NamedTuple):
@@ -302,36 +302,46 @@ HEALTH = Question("health", row_of(HealthRow))
 UNKNOWN = Question("unknown", row_of(UnknownRow))
 CONSIDERED = Question("considered", row_of(SettingsRow))
 
-CIRCUITS = Question("circuits", ids_of)
-CIRCUITS_BY_ID = Question("circuits_by_id", row_of(CircuitRow))
-PROMPTS_BY_ID = Question("prompts_by_id", row_of(PromptRow))
+PROMPTS_BY_ID: Question[PromptRow] = facts_of("prompts_by_id", PromptRow)
+CIRCUITS_BY_ID: Question[CircuitRow] = facts_of(
+    "circuits_by_id", CircuitRow, Along(PROMPTS_BY_ID, ("prompt",))
+)
+CIRCUITS = Question("circuits", ids_of, along=Along(CIRCUITS_BY_ID))
+FEATURES_BY_ID: Question[FeatureRow] = facts_of("features_by_id", FeatureRow)
 RUNS_BY_ID = Question("runs_by_id", row_of(RunRow))
 TRANSCODERS_BY_ID = Question("transcoders_by_id", row_of(TranscodersRow))
-NODES_OF_CIRCUIT = Question("nodes_of_circuit", ids_of)
-NODES_BY_ID = Question("nodes_by_id", row_of(NodeRow))
+NODES_BY_ID: Question[NodeRow] = facts_of("nodes_by_id", NodeRow)
+NODES_OF_CIRCUIT = Question("nodes_of_circuit", ids_of, along=Along(NODES_BY_ID))
 EDGES_OF_CIRCUIT = Question("edges_of_circuit", page_of(EffectRow))
 HEADS_OF_CIRCUIT = Question("heads_of_circuit", row_of(HeadUseRow))
-FEATURES_OF_CIRCUIT = Question("features_of_circuit", page_of(UseRow))
+FEATURES_OF_CIRCUIT = Question(
+    "features_of_circuit", page_of(UseRow), along=Along(FEATURES_BY_ID, ("feature",))
+)
 GROUPINGS_OF_CIRCUIT = Question("groupings_of_circuit", row_of(GroupingRow))
 GROUPINGS = Question("groupings", row_of(GroupingAcrossRow))
 GROUPINGS_OF_SET = Question("groupings_of_set", row_of(GroupingAcrossRow))
-SUPERNODES_OF_CIRCUIT = Question("supernodes_of_circuit", ids_of)
-SUPERNODES_BY_ID = Question("supernodes_by_id", row_of(SupernodeRow))
+SUPERNODES_BY_ID: Question[SupernodeRow] = facts_of("supernodes_by_id", SupernodeRow)
+SUPERNODES_OF_CIRCUIT = Question("supernodes_of_circuit", ids_of, along=Along(SUPERNODES_BY_ID))
 SUPERNODE_EDGES = Question("supernode_edges", row_of(SupernodeEdgeRow))
 
-FEATURES = Question("features", ids_of)
-FEATURES_BY_COUNT = Question("features_by_count", ids_of)
-FEATURES_BY_ID = Question("features_by_id", row_of(FeatureRow))
+FEATURES = Question("features", ids_of, along=Along(FEATURES_BY_ID))
+FEATURES_BY_COUNT = Question("features_by_count", ids_of, along=Along(FEATURES_BY_ID))
 LABELS_OF_FEATURE = Question("labels_of_feature", row_of(LabelRow))
 EVIDENCE_OF_LABEL = Question("evidence_of_label", row_of(EvidenceRow))
 NOTES_OF_FEATURE = Question("notes_of_feature", row_of(NotesRow))
 EXAMPLES_OF_FEATURE = Question("examples_of_feature", page_of(ExampleRow))
 FAMILIES_OF_FEATURE = Question("families_of_feature", row_of(FamilyOfFeatureRow))
-CIRCUITS_OF_FEATURE = Question("circuits_of_feature", page_of(UseRow))
-RECURRING_EDGES = Question("recurring_edges", page_of(RecurringEdgeRow))
+CIRCUITS_OF_FEATURE = Question(
+    "circuits_of_feature", page_of(UseRow), along=Along(CIRCUITS_BY_ID, ("circuit",))
+)
+RECURRING_EDGES = Question(
+    "recurring_edges", page_of(RecurringEdgeRow), along=Along(FEATURES_BY_ID, ("feature",))
+)
 CIRCUITS_OF_BOTH = Question("circuits_of_both", row_of(BothRow))
 
-CIRCUITS_SHARING = Question("circuits_sharing", page_of(SharingRow))
+CIRCUITS_SHARING = Question(
+    "circuits_sharing", page_of(SharingRow), along=Along(CIRCUITS_BY_ID, ("circuit",))
+)
 OCCURRENCES = Question("occurrences", row_of(OccurrenceRow))
 COMPARE_FEATURES = Question("compare_features", page_of(ComparedFeatureRow))
 COMPARE_EDGES = Question("compare_edges", page_of(ComparedEdgeRow))

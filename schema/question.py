@@ -3,10 +3,14 @@
 Two tiny runners, `ask` and `ask_async`, run any of them: nothing is written twice. The files can be pasted
 into the Neo4j console: their `:param` lines set sample values there, and the comment on top shows what these
 give; both are left out here. Values from outside travel as parameters, never as text of a query.
+
+Rows hold keys of circuits and features whose facts are nearly always wanted too. A question may name the one
+that brings them (`along`): `ask_async` then sends both as one query, because every message costs as much as
+what it asks.
 """
 
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +24,20 @@ from schema.sample_answers import ANSWER
 Row = TypeVar("Row")
 Record = Mapping[str, Any]
 
+KEYS = "UNWIND $keys AS key\n"
+"""How every question begins that is asked of many keys at once."""
+
 _PARAM = re.compile(r"^:param (?P<name>\w+) => (?P<value>.*?);?$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Along:
+    """Facts that travel along with the rows of a question."""
+
+    facts: "Question[Any]"
+    """One made by `facts_of`."""
+    of: tuple[str, ...] = ()
+    """Names of what in a row is a key of theirs; none: the rows are keys themselves."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,9 @@ class Question(Generic[Row]):
     name: str
     """Name of the file in `schema/cypher`, without its ending."""
     decode: Callable[[Record], Row]
+    columns: tuple[str, ...] = ()
+    """Those of the answer, where the facts of keys are asked for."""
+    along: Along | None = None
 
     @cached_property
     def file(self) -> str:
@@ -41,10 +61,43 @@ class Question(Generic[Row]):
         """The Cypher that is sent: the file without its `:param` lines and sample answer."""
         return _PARAM.sub("", ANSWER.sub("", self.file)).strip()
 
+    @property
+    def links(self) -> Iterator[Along]:
+        """What travels along, and what travels along with that."""
+        link = self.along
+        while link is not None:
+            yield link
+            link = link.facts.along
+
+    @cached_property
+    def text_along(self) -> str:
+        """The Cypher that is sent when all that travels along is wanted: a column more for each link.
+
+        Facts come as one list, which the driver reads in a third of the time of as many records.
+        """
+        parts = [f"CALL () {{\n{self.text}\n}}"]
+        if self.columns:
+            parts.append(f"WITH {_collected(self)} AS rows")
+        rows = "rows"
+        for link in self.links:
+            keys = f"[{', '.join(f'row.{name}' for name in link.of)}]" if link.of else "[row]"
+            _, found, rest = link.facts.text.partition(KEYS)
+            assert found, link.facts.name
+            parts.append(
+                f"CALL ({rows}) {{\nCALL ({rows}) {{\nUNWIND {rows} AS row\nUNWIND {keys} AS key\n"
+                f"WITH DISTINCT key\n{rest}\n}}\nRETURN {_collected(link.facts)} AS {link.facts.name}\n}}"
+            )
+            rows = link.facts.name
+        return "\n".join([*parts, "RETURN *"])
+
     @cached_property
     def samples(self) -> dict[str, str]:
         """Every parameter with its sample value, a Cypher expression."""
         return {match["name"]: match["value"] for match in _PARAM.finditer(self.file)}
+
+
+def _collected(facts: "Question[Any]") -> str:
+    return f"collect({{{', '.join(f'{name}: {name}' for name in facts.columns)}}})"
 
 
 def ask(database: Database, question: Question[Row], *, timeout_s: float, **parameters: object) -> list[Row]:
@@ -54,12 +107,29 @@ def ask(database: Database, question: Question[Row], *, timeout_s: float, **para
     ]
 
 
+class Answer(NamedTuple, Generic[Row]):
+    """The rows of a question, and what came along."""
+
+    rows: list[Row]
+    facts: dict[Question[Any], list[Any]]
+    """Their rows, in no order of anybody's; a key may occur twice."""
+
+
 async def ask_async(
     database: AsyncDatabase, question: Question[Row], *, timeout_s: float, **parameters: object
-) -> list[Row]:
-    """`ask`, on the asynchronous driver."""
-    records = await database.read(question.text, parameters, timeout_s=timeout_s)
-    return [question.decode(record) for record in records]
+) -> Answer[Row]:
+    """`ask`, on the asynchronous driver, with what travels along."""
+    if question.along is None and not question.columns:
+        records = await database.read(question.text, parameters, timeout_s=timeout_s)
+        return Answer([question.decode(record) for record in records], {})
+    records = await database.read(question.text_along, parameters, timeout_s=timeout_s)
+    facts = {
+        link.facts: [link.facts.decode(each) for record in records for each in record.pop(link.facts.name)]
+        for link in question.links
+    }
+    if question.columns:
+        records = records[0]["rows"]
+    return Answer([question.decode(record) for record in records], facts)
 
 
 CHUNK = 1000
@@ -131,6 +201,11 @@ def row_of(row: Callable[..., Row]) -> Callable[[Record], Row]:
         return row(**record)
 
     return decode
+
+
+def facts_of(name: str, row: type[Any], along: Along | None = None) -> Question[Any]:
+    """A question that brings the facts of keys, each a `row`, whose fields are the answer's columns."""
+    return Question(name, row_of(row), row._fields, along)
 
 
 def ids_of(record: Record) -> Page[str]:

@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from schema.question import Page, Question, Record, page_of, row_of
+from schema.queries import CIRCUITS_BY_ID, FEATURES_BY_ID
+from schema.question import Along, Page, Question, Record, page_of, row_of
 
 
 class SharedRow(NamedTuple):
@@ -93,11 +94,23 @@ class PresenceRow(NamedTuple):
     circuits: list[str]
 
 
-SHARED_FEATURES: Question[SharedRows] = Question("shared_features", _shared)
-CONTRAST_FEATURES: Question[Page[ContrastRow]] = Question("contrast_features", page_of(ContrastRow))
-CONTRAST_EDGES: Question[Page[ContrastRow]] = Question("contrast_edges", page_of(ContrastRow))
+SHARED_FEATURES: Question[SharedRows] = Question(
+    "shared_features", _shared, along=Along(FEATURES_BY_ID, ("feature",))
+)
+CONTRAST_FEATURES: Question[Page[ContrastRow]] = Question(
+    "contrast_features", page_of(ContrastRow), along=Along(FEATURES_BY_ID, ("name",))
+)
+CONTRAST_EDGES: Question[Page[ContrastRow]] = Question(
+    "contrast_edges", page_of(ContrastRow), along=Along(FEATURES_BY_ID, ("name", "target"))
+)
 CONTRAST_SUPERNODES: Question[Page[ContrastRow]] = Question("contrast_supernodes", page_of(ContrastRow))
-SIMILAR_CIRCUITS = Question("similar_circuits", page_of(SimilarRow))
-SIMILAR_FEATURES = Question("similar_features", page_of(SimilarFeatureRow))
-SIMILAR_EDGES = Question("similar_edges", page_of(SimilarEdgeRow))
+SIMILAR_CIRCUITS = Question(
+    "similar_circuits", page_of(SimilarRow), along=Along(CIRCUITS_BY_ID, ("circuit",))
+)
+SIMILAR_FEATURES = Question(
+    "similar_features", page_of(SimilarFeatureRow), along=Along(FEATURES_BY_ID, ("feature",))
+)
+SIMILAR_EDGES = Question(
+    "similar_edges", page_of(SimilarEdgeRow), along=Along(FEATURES_BY_ID, ("source", "target"))
+)
 PRESENCE = Question("presence", row_of(PresenceRow))

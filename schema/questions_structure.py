@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from schema.question import Question, Record, page_of, row_of
+from schema.queries import FEATURES_BY_ID
+from schema.question import Along, Question, Record, page_of, row_of
 
 
 class RecurringRow(NamedTuple):
@@ -62,8 +63,12 @@ class SpecificityRow(NamedTuple):
     tau: float | None
 
 
-RECURRING_EFFECTS = Question("recurring_effects", page_of(RecurringRow))
+RECURRING_EFFECTS = Question(
+    "recurring_effects", page_of(RecurringRow), along=Along(FEATURES_BY_ID, ("source", "target"))
+)
 PATHS = Question("paths", page_of(PathRow))
-MOTIFS: Question[MotifRows] = Question("motifs", _motifs)
-HUBS = Question("hubs", page_of(HubRow))
+MOTIFS: Question[MotifRows] = Question(
+    "motifs", _motifs, along=Along(FEATURES_BY_ID, ("first", "second", "third"))
+)
+HUBS = Question("hubs", page_of(HubRow), along=Along(FEATURES_BY_ID, ("feature",)))
 SPECIFICITY_OF_FEATURE = Question("specificity_of_feature", row_of(SpecificityRow))

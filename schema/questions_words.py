@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from schema.question import Question, ids_of, page_of, row_of
+from schema.queries import CIRCUITS_BY_ID
+from schema.question import Along, Question, ids_of, page_of, row_of
 
 
 class FoundRow(NamedTuple):
@@ -65,6 +66,6 @@ SEARCH = Question("search", page_of(FoundRow))
 CIRCUITS_OF_TEXT = Question("circuits_of_text", page_of(TextUseRow))
 ERROR_BY_FAMILY = Question("error_by_family", row_of(FamilyErrorRow))
 ERROR_BY_LAYER = Question("error_by_layer", row_of(LayerErrorRow))
-UNTRUSTED = Question("untrusted", ids_of)
+UNTRUSTED = Question("untrusted", ids_of, along=Along(CIRCUITS_BY_ID))
 RUNS = Question("runs", page_of(MadeRow))
 HEADS_BY_FAMILY = Question("heads_by_family", row_of(FamilyHeadRow))
