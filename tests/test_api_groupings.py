@@ -180,7 +180,7 @@ async def test_a_supernode_graph_is_of_one_grouping(http, near, given, wanted):
     mine = [made for made in FROM_FILES + PEOPLE if made.method == method and made.author in authors]
     answer = await ask(http, **given)
     edges = answer["supernodeEdges"]
-    # Supernodes that share members may have edges of one weight: which of these is first is nobody's business.
+    # Supernodes that share members may have edges of one weight: no order of these is right.
     assert [abs(edge["weight"]) for edge in edges] == near(
         sorted((abs(edge["weight"]) for edge in edges), reverse=True)
     )

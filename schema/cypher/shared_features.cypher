@@ -24,59 +24,61 @@
 CALL () {
   MATCH (c:Circuit)-[:BY]->(t:TranscoderSet)
   WHERE c.id IN $inside
-  WITH t, count(c) AS n_inside
+  WITH t, collect(c) AS circuits
   RETURN collect({
     set: t,
-    n_inside: n_inside,
+    circuits: circuits,
+    n_inside: size(circuits),
     n_outside: CASE WHEN $outside IS NULL
-      THEN COUNT { (t)<-[:BY]-() } - n_inside
+      THEN COUNT { (t)<-[:BY]-() } - size(circuits)
       ELSE COUNT { (t)<-[:BY]-(o:Circuit) WHERE o.id IN $outside }
     END
   }) AS sets, sum(COUNT { (t)<-[:IN]-() }) AS n_features
 }
-CALL () {
-  // Grouped before anything is joined: what a row carries is part of what it is grouped by.
-  CALL () {
-    MATCH (c:Circuit)-[u:USES]->(f:Feature)
-    WHERE c.id IN $inside
-    RETURN f, count(*) AS inside, 0 AS outside, avg(u.influence) AS influence
-  UNION ALL
-    MATCH (c:Circuit)-[:USES]->(f:Feature)
-    WHERE c.id IN coalesce($outside, [])
-    RETURN f, 0 AS inside, count(*) AS outside, null AS influence
+CALL (sets) {
+  UNWIND sets AS each
+  WITH each.set AS t, each.circuits AS circuits, each.n_inside AS n_inside, each.n_outside AS n_outside
+  CALL (t, circuits) {
+    CALL (t, circuits) {
+      UNWIND circuits AS c
+      MATCH (c)-[u:USES]->(f)
+      RETURN f, count(*) AS inside, 0 AS outside, avg(u.influence) AS influence
+    UNION ALL
+      UNWIND $outside AS id
+      MATCH (t)<-[:BY]-(:Circuit {id: id})-[:USES]->(f)
+      RETURN f, 0 AS inside, count(*) AS outside, null AS influence
+    }
+    RETURN f, sum(inside) AS support, sum(outside) AS named_outside, max(influence) AS influence
   }
-  RETURN f, sum(inside) AS support, sum(outside) AS named_outside, max(influence) AS influence
+  // What has the same counts has the same lift and p-value; a group is cheaper than its features one by one.
+  WITH support, n_inside, n_outside,
+       CASE WHEN $outside IS NULL THEN f.n_circuits - support ELSE named_outside END AS support_outside,
+       collect([f, influence]) AS members
+  RETURN collect({
+    support: support, n_inside: n_inside, support_outside: support_outside, n_outside: n_outside, members: members
+  }) AS groups
 }
-MATCH (f)-[:IN]->(t:TranscoderSet)
-WITH n_features, f, support, influence, head([s IN sets WHERE s.set = t]) AS counts,
-     CASE WHEN $outside IS NULL THEN f.n_circuits - support ELSE named_outside END AS support_outside
-WHERE counts IS NOT NULL
-WITH coalesce(max(n_features), 0) AS n_features, collect({
-       feature: f.id, support: support, n_inside: counts.n_inside, influence: influence,
-       support_outside: support_outside, n_outside: counts.n_outside,
-       lift: CASE WHEN support_outside > 0
-         THEN toFloat(support) * counts.n_outside / (counts.n_inside * support_outside) END
-     }) AS every
-CALL (every) {
-  UNWIND every AS row
-  WITH row
-  WHERE row.support >= $min_circuits AND ($max_outside IS NULL OR row.support_outside <= $max_outside)
-  WITH row
+CALL (groups) {
+  UNWIND groups AS g
+  WITH g, CASE WHEN g.support_outside > 0
+         THEN toFloat(g.support) * g.n_outside / (g.n_inside * g.support_outside) END AS lift
+  WHERE g.support >= $min_circuits AND ($max_outside IS NULL OR g.support_outside <= $max_outside)
+  UNWIND g.members AS member
+  WITH g, lift, member[0] AS f, member[1] AS influence
   ORDER BY CASE $order
-             WHEN "support" THEN -toFloat(row.support)
-             WHEN "influence" THEN -coalesce(row.influence, 0.0)
-             WHEN "lift"
-               THEN CASE WHEN row.n_outside = 0 THEN 1.0 WHEN row.lift IS NULL THEN -1.0e300 ELSE -row.lift END
-             WHEN "p" THEN $p[row.support + "/" + row.n_inside + "/" + row.support_outside + "/" + row.n_outside]
-           END, row.support DESC, coalesce(row.influence, 0.0) DESC, row.feature
-  RETURN collect(row) AS found
+             WHEN "support" THEN -toFloat(g.support)
+             WHEN "influence" THEN -coalesce(influence, 0.0)
+             WHEN "lift" THEN CASE WHEN g.n_outside = 0 THEN 1.0 WHEN lift IS NULL THEN -1.0e300 ELSE -lift END
+             WHEN "p" THEN $p[g.support + "/" + g.n_inside + "/" + g.support_outside + "/" + g.n_outside]
+           END, g.support DESC, coalesce(influence, 0.0) DESC, f.id
+  RETURN collect([f, influence, g, lift]) AS found
 }
-CALL (every) {
-  UNWIND every AS row
-  WITH row.support AS support, row.n_inside AS n_inside, row.support_outside AS support_outside,
-       row.n_outside AS n_outside, count(*) AS n_features
-  WHERE support > 0
-  RETURN collect([support, n_inside, support_outside, n_outside, n_features]) AS tested
-}
-RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows, tested,
-       CASE WHEN $outside IS NULL THEN n_features ELSE size(every) END AS n_tested
+RETURN size(found) AS total,
+       [row IN found[$skip .. $skip + $limit] | {
+         feature: row[0].id, influence: row[1], support: row[2].support, n_inside: row[2].n_inside,
+         support_outside: row[2].support_outside, n_outside: row[2].n_outside, lift: row[3]
+       }] AS rows,
+       [g IN groups WHERE g.support > 0 |
+         [g.support, g.n_inside, g.support_outside, g.n_outside, size(g.members)]] AS tested,
+       CASE WHEN $outside IS NULL THEN n_features
+         ELSE reduce(n = 0, g IN groups | n + size(g.members)) END AS n_tested
