@@ -13,7 +13,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ import orjson
 
 from atlas.server import Address
 from bench import peer_joins
-from bench.homes import free_port, start
+from bench.homes import free_port, start, warm_up
 from bench.peer_joins import Answer, Ask
 from bench.query_latency import draw, served, spread
 from bench.questions import Sample
@@ -30,7 +29,6 @@ from schema.database import Database
 
 PEER = Path(__file__).parent / "neo4j_graphql"
 WARM, WARM_S = 20, 20
-"""Both are asked so often, and for so many seconds, at least, before any is timed: Neo4j and Node compile."""
 TIMEOUT_S = 600
 
 
@@ -75,9 +73,7 @@ def race(pair: Pair, ours: Ask, theirs: Ask, samples: list[Sample]) -> None:
             times[side].append(time.perf_counter() - begin)
         peer_joins.check_same(pair.name, answers["ours"], answers["theirs"])
 
-    end, warm = time.perf_counter() + WARM_S, cycle(samples[:WARM])
-    while len(times["ours"]) < WARM or time.perf_counter() < end:
-        ask_both(next(warm))
+    warm_up(ask_both, samples[:WARM], WARM_S)
     times["ours"].clear()
     times["theirs"].clear()
     for sample in samples[WARM:]:

@@ -1,18 +1,19 @@
 """Cross-prompt questions of an atlas beside a polars script over the same circuits as a folder of JSON files.
 
-    python -m bench.polars_folder --home FOLDER [--samples 5] [--only WORD] [--files FOLDER]
+    python -m bench.polars_folder --home FOLDER [--samples 5] [--only WORD] [--files FOLDER] [--made]
 
 FOLDER is an ATLAS_HOME with circuits of one transcoder set. Its circuits are first written as graph JSON, as
-`atlas export` does, into --files (left there: a second call takes them as they are). Ours is one GraphQL
-query over HTTP. The script reads the files each time, as a script does that is started for one question
-(`cold`); `warm` leaves the reading out, as in a notebook that holds all frames. Answers are compared each
-time, and each ratio is of the script's median time to ours.
+`atlas export` does, into --files (left there: a second call takes them as they are). With --made they are
+those of `bench/bulk.py`, made again instead of read: a minute for 10 000 instead of an hour. Ours is one
+GraphQL query over HTTP. The script reads the files each time, as a script does that is started for one
+question (`cold`); `warm` leaves the reading out, as in a notebook that holds all frames. Answers are compared
+each time, and each ratio is of the script's median time to ours.
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -21,16 +22,19 @@ import httpx2
 import orjson
 import polars as pl
 
+from bench import synthetic
+from bench.bulk import SHAPES
 from bench.graphql_peer import asking
-from bench.homes import start
+from bench.homes import start, warm_up
 from bench.peer_joins import Answer, Ask, check_same, our_contrast, our_recurring, our_shared
 from bench.query_latency import draw, served
 from bench.questions import PAGE, Sample
 from schema.circuits import read_circuit
 from schema.database import Database
 from schema.graph_json import to_json
+from schema.records import Circuit
 
-WARM = 3
+WARM, WARM_S = 3, 10
 
 
 class Frames(NamedTuple):
@@ -51,13 +55,14 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=5)
     parser.add_argument("--only", default="")
     parser.add_argument("--files", type=Path)
+    parser.add_argument("--made", action="store_true", help="the home holds what bench/bulk.py makes")
     asked = parser.parse_args()
     address = start(asked.home, asked.heap)
     with tempfile.TemporaryDirectory() as folder:
         files = asked.files or Path(folder)
         with Database.connect(address.bolt_uri, address.user, address.password) as database:
             samples = draw(database, asked.samples + WARM)
-            size = write(database, files)
+            size = write(database, files, asked.made)
         print(f"{len(list(files.glob('*.json')))} circuits, {size / 1e6:.0f} MB of JSON")
         print(f"{'first page of 20, p50 ms':32} {'ours':>8} {'cold':>10} {'':7} {'warm':>9}")
         held = read(files)
@@ -67,14 +72,23 @@ def main() -> None:
                     race(name, ours, theirs, asking(http, url + "/graphql"), samples, files, held)
 
 
-def write(database: Database, files: Path) -> int:
+def write(database: Database, files: Path, made: bool) -> int:
     """Every circuit as graph JSON, unless it is there; bytes in all."""
     files.mkdir(parents=True, exist_ok=True)
-    for row in database.read("MATCH (c:Circuit) RETURN c.id AS id"):
-        path = files / f"{row['id']}.json"
-        if not path.exists():
-            path.write_bytes(orjson.dumps(to_json(read_circuit(database, row["id"]))))
+    ids = [row["id"] for row in database.read("MATCH (c:Circuit) RETURN c.id AS id")]
+    circuits: Iterable[Circuit] = (
+        read_circuit(database, each) for each in ids if not _file(files, each).exists()
+    )
+    if made:
+        circuits = synthetic.circuits(len(ids), SHAPES["small"])
+    for circuit in circuits:
+        _file(files, circuit.id).write_bytes(orjson.dumps(to_json(circuit)))
+    assert {path.stem for path in files.glob("*.json")} == set(ids), f"{files} holds other circuits too"
     return sum(path.stat().st_size for path in files.glob("*.json"))
+
+
+def _file(files: Path, circuit_id: str) -> Path:
+    return files / f"{circuit_id}.json"
 
 
 def read(files: Path, links: bool = True) -> Frames:
@@ -212,6 +226,7 @@ def race(
         times[side].append(1e3 * (time.perf_counter() - begin))
         return answer
 
+    warm_up(lambda sample: ours(ask, sample), samples[:WARM], WARM_S)
     for number, sample in enumerate(samples):
         our = timed("ours", lambda sample=sample: ours(ask, sample))  # type: ignore[misc]
         check(name, our, timed("warm", lambda sample=sample: theirs(held, sample)))  # type: ignore[misc]
