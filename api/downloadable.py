@@ -63,9 +63,12 @@ class Download:
             columns |= {"p_value": pa.float64(), "q_value": pa.float64()}
         return pa.schema(list(columns.items()))
 
-    def named(self, row: Row) -> Row:
-        """A row of the question under the names of the table's columns."""
-        return {self.rename.get(name, name): value for name, value in row.items()}
+    @property
+    def plain(self) -> dict[str, str]:
+        """Column of the row → column of the table; empty when rows have to be filled in or spread first."""
+        if self.row is None or self.details or self.spread is not None:
+            return {}
+        return {name: self.rename.get(name, name) for name in _columns(self.row)}
 
 
 def _columns(row: type) -> dict[str, pa.DataType]:

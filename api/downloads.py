@@ -4,9 +4,9 @@
    and errors are those of GraphQL.
 2. That query runs until it would ask the database for a page of the list: there it ends, and what it would
    have asked is kept.
-3. The same Cypher is asked for the whole list instead, which comes in pieces (`schema.question.stream_async`)
-   and leaves as it comes. The first piece is awaited before the answer begins, so that most errors are
-   answers of their own; what fails later breaks the connection off.
+3. The same Cypher is asked for the whole list instead, which comes in pieces, by columns where nothing is to
+   be filled in (`schema.question`), and leaves as it comes. The first piece is awaited before the answer
+   begins, so that most errors are answers of their own; what fails later breaks the connection off.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.downloadable import DOWNLOADS, Download, Row
 from api.errors import presentable, refusal
-from api.formats import FORMATS
+from api.formats import FORMATS, Columns, columns_of
 from api.limits import Limits
 from api.loaders import Context, Loaders
 from api.metrics import Metrics
@@ -34,7 +34,7 @@ from api.shared import Tests
 from api.significance import p_value
 from schema.database import AsyncDatabase
 from schema.errors import AtlasError, NotFoundError
-from schema.question import CHUNK, Question, stream_async
+from schema.question import CHUNK, Question, stream_async, stream_columns
 from schema.questions_sets import SHARED_FEATURES, Counts
 
 log = logging.getLogger("atlas.api")
@@ -139,22 +139,41 @@ class Downloads:
     ) -> AsyncGenerator[bytes, None]:
         schema = download.schema
         writer = FORMATS[ending].writer(schema)
-        async with aclosing(self._rows(request, download, loaders)) as pieces:
-            async for rows in pieces:
-                if written := writer.write(rows):
+        async with aclosing(self._columns(request, download, loaders)) as pieces:
+            async for columns in pieces:
+                if written := writer.write(columns):
                     yield written
         yield writer.end()
 
-    async def _rows(
+    async def _columns(
         self, request: Request, download: Download, loaders: _Until
-    ) -> AsyncGenerator[list[Row], None]:
+    ) -> AsyncGenerator[Columns, None]:
         question, parameters = await self._question(request, download, loaders)
         if download.whole:
             every = [row._asdict() for row in await Loaders.ask(loaders, question, **parameters)]
             for start in range(0, len(every), CHUNK):
-                yield [download.named(row) for row in every[start : start + CHUNK]]
-            return
-        tests = await _tests(loaders, parameters) if download.tested else None
+                yield columns_of(download.schema, every[start : start + CHUNK])
+        elif download.plain:
+            tests = await _tests(loaders, parameters) if download.tested else None
+            names = list(download.plain)
+            stream = stream_columns(self._database, question, names, timeout_s=loaders.left(), **parameters)
+            async with aclosing(stream):
+                async for columns in stream:
+                    more = {} if tests is None else _significance(columns, tests)
+                    yield {download.plain[name]: columns[name] for name in names} | more
+        else:
+            async with aclosing(self._filled_in(question, parameters, download, loaders)) as filled:
+                async for rows in filled:
+                    yield columns_of(download.schema, rows)
+
+    async def _filled_in(
+        self,
+        question: Question[Any],
+        parameters: dict[str, Any],
+        download: Download,
+        loaders: _Until,
+    ) -> AsyncGenerator[list[Row], None]:
+        """Rows with the details that the list leaves open."""
         stream = stream_async(self._database, question, timeout_s=loaders.left(), **parameters)
         async with aclosing(stream):
             async for piece in stream:
@@ -171,11 +190,11 @@ class Downloads:
                         for row in rows
                         if row[detail.by] in found
                     ]
-                if download.spread is not None:
-                    rows = [each for row in rows for each in download.spread(row)]
-                if tests is not None:
-                    rows = [{**row, **_significance(row, tests)} for row in rows]
-                yield [download.named(row) for row in rows] if download.rename else rows
+                yield (
+                    rows
+                    if download.spread is None
+                    else [each for row in rows for each in download.spread(row)]
+                )
 
     async def _question(
         self, request: Request, download: Download, loaders: _Until
@@ -204,9 +223,9 @@ async def _tests(loaders: Loaders, parameters: dict[str, object]) -> Tests:
     return Tests(counts.tested, counts.n_tested)
 
 
-def _significance(row: Row, tests: Tests) -> Row:
-    counts = Counts(row["support"], row["n_inside"], row["support_outside"], row["n_outside"])
-    return {"p_value": p_value(counts), "q_value": tests.q[counts]}
+def _significance(columns: Columns, tests: Tests) -> dict[str, list[float]]:
+    each = [Counts(*counts) for counts in zip(*(columns[name] for name in Counts._fields), strict=True)]
+    return {"p_value": [p_value(counts) for counts in each], "q_value": [tests.q[counts] for counts in each]}
 
 
 async def _gone(receive: Receive) -> None:

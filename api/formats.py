@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-Rows = Sequence[Mapping[str, Any]]
+Columns = Mapping[str, Sequence[Any]]
+"""A stretch of a table: columns of one length, by name; those that are missing are null."""
 ROW_GROUP = 16_384
 """Rows of a row group of Parquet: what a download holds in memory at most."""
 
@@ -37,16 +38,22 @@ def arrow_type(hint: object) -> pa.DataType:
     return _TYPES[hint]
 
 
-def batch(schema: pa.Schema, rows: Rows) -> pa.RecordBatch:
+def columns_of(schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> Columns:
     """The rows as columns; keys that are no column are left out, absent ones are null."""
-    arrays = [pa.array([row.get(field.name) for row in rows], field.type) for field in schema]
+    return {name: [row.get(name) for row in rows] for name in schema.names}
+
+
+def batch(schema: pa.Schema, columns: Columns) -> pa.RecordBatch:
+    """The columns of the schema, those that are missing as nulls."""
+    n = len(next(iter(columns.values()), ()))
+    arrays = [pa.array(columns.get(field.name) or [None] * n, field.type) for field in schema]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 class Writer(Protocol):
     """A table in one format."""
 
-    def write(self, rows: Rows) -> bytes: ...
+    def write(self, columns: Columns) -> bytes: ...
 
     def end(self) -> bytes: ...
 
@@ -80,8 +87,8 @@ class _Parquet:
         self._writer = pq.ParquetWriter(self._pipe, schema)
         self._waiting: list[pa.RecordBatch] = []
 
-    def write(self, rows: Rows) -> bytes:
-        self._waiting.append(batch(self._schema, rows))
+    def write(self, columns: Columns) -> bytes:
+        self._waiting.append(batch(self._schema, columns))
         if sum(each.num_rows for each in self._waiting) >= ROW_GROUP:
             self._flush()
         return self._pipe.take()
@@ -102,8 +109,8 @@ class _Arrow:
         self._schema, self._pipe = schema, _Pipe()
         self._writer = pa.ipc.new_stream(self._pipe, schema)
 
-    def write(self, rows: Rows) -> bytes:
-        self._writer.write_batch(batch(self._schema, rows))
+    def write(self, columns: Columns) -> bytes:
+        self._writer.write_batch(batch(self._schema, columns))
         return self._pipe.take()
 
     def end(self) -> bytes:
@@ -118,13 +125,14 @@ class _Csv:
         self._schema, self._pipe = pa.schema(plain), _Pipe()
         self._writer = pa_csv.CSVWriter(self._pipe, self._schema)
 
-    def write(self, rows: Rows) -> bytes:
-        for name in self._lists:
-            rows = [
-                {**row, name: None if row.get(name) is None else orjson.dumps(row[name]).decode()}
-                for row in rows
-            ]
-        self._writer.write_batch(batch(self._schema, rows))
+    def write(self, columns: Columns) -> bytes:
+        lists = {
+            name: [None if each is None else orjson.dumps(each).decode() for each in columns[name]]
+            for name in self._lists
+            if name in columns
+        }
+        columns = {**columns, **lists}
+        self._writer.write_batch(batch(self._schema, columns))
         return self._pipe.take()
 
     def end(self) -> bytes:
@@ -136,9 +144,10 @@ class _JsonLines:
     def __init__(self, schema: pa.Schema) -> None:
         self._names = schema.names
 
-    def write(self, rows: Rows) -> bytes:
-        lines = (orjson.dumps({name: row.get(name) for name in self._names}) for row in rows)
-        return b"".join(line + b"\n" for line in lines)
+    def write(self, columns: Columns) -> bytes:
+        n = len(next(iter(columns.values()), ()))
+        every = zip(*(columns.get(name) or [None] * n for name in self._names), strict=True)
+        return b"".join(orjson.dumps(dict(zip(self._names, row, strict=True))) + b"\n" for row in every)
 
     def end(self) -> bytes:
         return b""

@@ -1,7 +1,6 @@
 """The GraphQL API as a running server: in the foreground for `atlas serve`, in a thread for the demo."""
 
 import asyncio
-import gc
 import logging
 import socket
 import threading
@@ -71,9 +70,6 @@ async def _run(
         )
         server = uvicorn.Server(config)
         ready.server = server
-        # What is there now stays: the collector need not look through the schema and torch again and again.
-        gc.collect()
-        gc.freeze()
         task = asyncio.ensure_future(server.serve())
         while not server.started and not task.done():
             await asyncio.sleep(0.02)

@@ -10,7 +10,7 @@ what it asks.
 """
 
 import re
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property
@@ -147,15 +147,44 @@ async def stream_async(
     The question's own Cypher runs once, as a subquery; the database holds the sorted list, which is why the
     limit on its transactions bounds it, and this side a few pieces.
     """
+    async for record in _pieces(database, question, "rows", timeout_s, parameters):
+        yield record["rows"]
+
+
+async def stream_columns(
+    database: AsyncDatabase,
+    question: Question[Any],
+    columns: Sequence[str],
+    *,
+    timeout_s: float,
+    **parameters: object,
+) -> AsyncGenerator[dict[str, list[Any]], None]:
+    """`stream_async` of a list of maps, column by column: half the time, as keys do not travel with each row.
+
+    columns: the keys wanted; they stand in the text of the query, so names of ours only.
+    """
+    wanted = ", ".join(f"[row IN rows | row.{name}] AS {name}" for name in columns)
+    async for record in _pieces(database, question, wanted, timeout_s, parameters):
+        yield record
+
+
+async def _pieces(
+    database: AsyncDatabase,
+    question: Question[Any],
+    wanted: str,
+    timeout_s: float,
+    parameters: Mapping[str, object],
+) -> AsyncGenerator[dict[str, Any], None]:
     text = (
         f"CALL () {{\n{question.text}\n}}\n"
         "UNWIND range(0, size(rows) - 1, $chunk) AS start\n"
-        "RETURN rows[start .. start + $chunk] AS rows"
+        "WITH rows[start .. start + $chunk] AS rows\n"
+        f"RETURN {wanted}"
     )
     asked = {**parameters, "skip": 0, "limit": EVERYTHING, "chunk": CHUNK}
     async with aclosing(database.stream(text, asked, timeout_s=timeout_s)) as records:
         async for record in records:
-            yield record["rows"]
+            yield record
 
 
 def words_of(search: str) -> list[str]:

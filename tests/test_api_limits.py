@@ -9,6 +9,7 @@ from api.app import create_app
 from api.limits import Limits
 from schema.database import AsyncDatabase, Parameters, Rows
 from schema.errors import DatabaseError, UnreachableError
+from schema.records import NodeKind
 
 pytest_plugins = ("api_asking",)
 
@@ -214,6 +215,32 @@ async def test_the_number_of_database_queries_does_not_grow_with_the_page(api):
         assert len(data["circuits"]["nodes"]) == first
         # At most one query for each field that asks one; fewer when their look-ups happen to meet.
         assert api.database.queries - before <= 23
+
+
+@pytest.mark.parametrize(
+    ("query", "queries"),
+    [
+        ("{ circuits { nodes { answer prompt { text } } } }", 1),
+        ("{ features { nodes { layer } } }", 1),
+        ("{ circuit(id: $c) { prompt { text } features { nodes { feature { layer } } } } }", 2),
+        ("{ feature(id: $f) { layer circuits { nodes { circuit { answer prompt { text } } } } } }", 2),
+        ("{ circuit(id: $c) { nodes { nodes { kind token } } } }", 2),
+        ("{ circuitsSharing(features: [$f]) { nodes { circuit { prompt { text } } } } }", 3),
+        ("{ sharedFeatures(circuits: [$c, $d], minCircuits: 1) { nodes { feature { layer } } } }", 3),
+        ("{ contrast(positive: {circuits: [$c]}, negative: {circuits: [$d]}) { features { nodes { "
+         "feature { layer } } } } }", 3),
+        ("{ similarCircuits(circuit: $c) { nodes { circuit { prompt { text } } } } }", 3),
+    ],
+)  # fmt: skip
+async def test_facts_of_circuits_and_features_take_no_query_of_their_own(api, circuits, query, queries):
+    first, second = circuits[:2]
+    node = next(node for node in first.nodes if node.kind is NodeKind.FEATURE)
+    feature = first.transcoders.feature_id(node.layer, node.index)
+    for name, id in (("$c", first.id), ("$d", second.id), ("$f", feature)):
+        query = query.replace(name, f'"{id}"')
+    before = api.database.queries
+    await api(query)
+    assert api.database.queries - before == queries
 
 
 class Failing(AsyncDatabase):
