@@ -73,7 +73,7 @@ class Question(Generic[Row]):
     def text_along(self) -> str:
         """The Cypher that is sent when all that travels along is wanted: a column more for each link.
 
-        Facts come as one list, which the driver reads in a third of the time of as many records.
+        Facts come as one list: the driver handles every record by itself.
         """
         parts = [f"CALL () {{\n{self.text}\n}}"]
         if self.columns:
@@ -147,8 +147,9 @@ async def stream_async(
     The question's own Cypher runs once, as a subquery; the database holds the sorted list, which is why the
     limit on its transactions bounds it, and this side a few pieces.
     """
-    async for record in _pieces(database, question, "rows", timeout_s, parameters):
-        yield record["rows"]
+    async with aclosing(_pieces(database, question, "rows", timeout_s, parameters)) as records:
+        async for record in records:
+            yield record["rows"]
 
 
 async def stream_columns(
@@ -164,8 +165,9 @@ async def stream_columns(
     columns: the keys wanted; they stand in the text of the query, so names of ours only.
     """
     wanted = ", ".join(f"[row IN rows | row.{name}] AS {name}" for name in columns)
-    async for record in _pieces(database, question, wanted, timeout_s, parameters):
-        yield record
+    async with aclosing(_pieces(database, question, wanted, timeout_s, parameters)) as records:
+        async for record in records:
+            yield record
 
 
 async def _pieces(
