@@ -65,6 +65,8 @@ class _Until(Loaders):
         # A page of no entries is about the whole list: its counts, not the list.
         if question.name not in self.wanted or parameters.get("limit") == 0:
             return await super().ask(question, **parameters)
+        # What is counted beside it ends first: a query that is cut off takes its connection with it.
+        await asyncio.gather(*self._running, return_exceptions=True)
         self.asked = question, {key: parameters[key] for key in parameters if key not in ("skip", "limit")}
         raise _Asked
 
