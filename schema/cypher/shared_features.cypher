@@ -24,6 +24,8 @@
 CALL () {
   MATCH (c:Circuit)-[:BY]->(t:TranscoderSet)
   WHERE c.id IN $inside
+  // In one order, so that means are equal to the last bit however the question is asked.
+  WITH t, c ORDER BY c.id
   WITH t, collect(c) AS circuits
   RETURN collect({
     set: t,
