@@ -1,6 +1,8 @@
 """GraphQL types of the answers across prompts, each with its denominator, and how they are found."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
 
 import strawberry
 
@@ -14,6 +16,8 @@ from schema import queries
 from schema.errors import InputError, NotFoundError
 from schema.question import Page
 from schema.records import NodeKind
+
+Answer = TypeVar("Answer")
 
 MIXED = (
     "True when circuits of different transcoder sets or thresholds were compared: what is absent may "
@@ -61,9 +65,27 @@ async def consider(
         )
         return Considered.of(rows)
     found = Considered.of(await asked)
-    if found.n_circuits < len(set(circuits or ())):
+    if found.n_circuits < len(circuits or ()):
         await require_known(info, circuits=circuits)
     return found
+
+
+async def considered_and_asked(
+    info: Info,
+    among: CircuitSet | None,
+    transcoders: list[str],
+    ask: Callable[[list[str] | None], Coroutine[None, None, Answer]],
+) -> tuple[Considered, Answer]:
+    """The denominator, and the answer of `ask` to the ids of its circuits.
+
+    ask: gets None when the set is not narrowed: then it need not wait for the circuits to be counted.
+    Raises what `consider` raises.
+    """
+    if among is None:
+        counted = consider(info, None, transcoders=transcoders, ids=False)
+        return await asyncio.gather(counted, ask(None))
+    considered = await consider(info, among, transcoders=transcoders)
+    return considered, await ask(considered.ids)
 
 
 def mixed(*sets: Considered) -> bool:
@@ -128,12 +150,7 @@ class CircuitsSharing(Connection[CircuitSharing]):
             )
             return page
 
-        if among is None:
-            counted = consider(info, None, transcoders=sets, ids=False)
-            considered, page = await asyncio.gather(counted, ask(None))
-        else:
-            considered = await consider(info, among, transcoders=sets)
-            page = await ask(considered.ids)
+        considered, page = await considered_and_asked(info, among, sets, ask)
         items = [
             CircuitSharing(
                 circuit_id=row.circuit,

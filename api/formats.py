@@ -16,7 +16,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 Columns = Mapping[str, Sequence[Any]]
-"""A stretch of a table: columns of one length, by name; those that are missing are null."""
+"""A stretch of a table: all its columns, of one length, by name."""
 ROW_GROUP = 16_384
 """Rows of a row group of Parquet: what a download holds in memory at most."""
 
@@ -44,9 +44,8 @@ def columns_of(schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> Columns:
 
 
 def batch(schema: pa.Schema, columns: Columns) -> pa.RecordBatch:
-    """The columns of the schema, those that are missing as nulls."""
-    n = len(next(iter(columns.values()), ()))
-    arrays = [pa.array(columns.get(field.name) or [None] * n, field.type) for field in schema]
+    """The columns, in the order and of the types of the schema."""
+    arrays = [pa.array(columns[field.name], field.type) for field in schema]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
@@ -129,7 +128,6 @@ class _Csv:
         lists = {
             name: [None if each is None else orjson.dumps(each).decode() for each in columns[name]]
             for name in self._lists
-            if name in columns
         }
         columns = {**columns, **lists}
         self._writer.write_batch(batch(self._schema, columns))
@@ -145,8 +143,7 @@ class _JsonLines:
         self._names = schema.names
 
     def write(self, columns: Columns) -> bytes:
-        n = len(next(iter(columns.values()), ()))
-        every = zip(*(columns.get(name) or [None] * n for name in self._names), strict=True)
+        every = zip(*(columns[name] for name in self._names), strict=True)
         return b"".join(orjson.dumps(dict(zip(self._names, row, strict=True))) + b"\n" for row in every)
 
     def end(self) -> bytes:

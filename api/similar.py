@@ -1,13 +1,12 @@
 """`similarCircuits`: circuits made of the same features, and what makes them similar."""
 
-import asyncio
 from enum import Enum
 from typing import Annotated
 
 import strawberry
 from strawberry import argument
 
-from api.answers import MIXED, consider, mixed
+from api.answers import MIXED, consider, considered_and_asked, mixed
 from api.connection import After, Connection, First, connect, stretch, window
 from api.inputs import CircuitSet
 from api.loaders import Info
@@ -164,12 +163,7 @@ class SimilarQuery:
             )
             return page
 
-        if among is None:
-            counted = consider(info, None, transcoders=sets, ids=False)
-            others, page = await asyncio.gather(counted, ask(None))
-        else:
-            others = await consider(info, among, transcoders=sets)
-            page = await ask(others.ids)
+        others, page = await considered_and_asked(info, among, sets, ask)
         items = [
             SimilarCircuit(
                 circuit_id=row.circuit, asked_id=circuit, similarity=row.similarity, n_common=row.n_common
