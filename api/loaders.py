@@ -56,7 +56,9 @@ class Loaders:
         finally:
             self._running.discard(task)
         for facts, rows in answer.facts.items():
-            self._loader(facts, {}, list, per_key=1).prime_many({_key(row.key): [row] for row in rows})
+            found = {_key(row.key): [row] for row in rows}
+            self.spend(len(found))
+            self._loader(facts, {}, list, per_key=1).prime_many(found)
         return answer.rows
 
     def again(self) -> "Loaders":
