@@ -76,19 +76,14 @@ def write(database: Database, files: Path, made: bool) -> int:
     """Every circuit as graph JSON, unless it is there; bytes in all."""
     files.mkdir(parents=True, exist_ok=True)
     ids = [row["id"] for row in database.read("MATCH (c:Circuit) RETURN c.id AS id")]
-    circuits: Iterable[Circuit] = (
-        read_circuit(database, each) for each in ids if not _file(files, each).exists()
-    )
-    if made:
+    missing = [each for each in ids if not (files / f"{each}.json").exists()]
+    circuits: Iterable[Circuit] = (read_circuit(database, each) for each in missing)
+    if made and missing:
         circuits = synthetic.circuits(len(ids), SHAPES["small"])
     for circuit in circuits:
-        _file(files, circuit.id).write_bytes(orjson.dumps(to_json(circuit)))
+        (files / f"{circuit.id}.json").write_bytes(orjson.dumps(to_json(circuit)))
     assert {path.stem for path in files.glob("*.json")} == set(ids), f"{files} holds other circuits too"
     return sum(path.stat().st_size for path in files.glob("*.json"))
-
-
-def _file(files: Path, circuit_id: str) -> Path:
-    return files / f"{circuit_id}.json"
 
 
 def read(files: Path, links: bool = True) -> Frames:

@@ -3,9 +3,10 @@
     python -m bench.query_latency --home FOLDER [--samples 20] [--only WORD] [--naive-limit 3]
 
 FOLDER is an ATLAS_HOME that `bench/bulk.py` filled. Every time a question is asked, it is about other
-features and circuits, drawn by a fixed seed; the first few times are not counted. Every answer over Bolt is
-compared with the naive query's as often as that runs. `cypher` is the time of the queries that the API sent
-for the same request, one after the other over Bolt; `adds` is what the API took more (p50).
+features and circuits, drawn by a fixed seed. A round over Bolt, and eight seconds of each question over HTTP,
+come before what is timed; of that the first few times are not counted. Every answer over Bolt is compared
+with the naive query's as often as that runs. `cypher` is the time of the queries that the API sent for the
+same request, one after the other over Bolt; `adds` is what the API took more (p50).
 """
 
 import argparse
