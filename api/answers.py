@@ -10,7 +10,16 @@ from api.connection import After, Connection, First, Window, connect, stretch, w
 from api.grouping_types import GroupingAcross, author_of, first_fitting
 from api.inputs import Align, CircuitSet, Match, checked_list, node_label, tags_needed
 from api.loaders import Info
-from api.types import Circuit, Feature, FeatureUse, Supernode, load_circuits, load_features, load_supernodes
+from api.types import (
+    Circuit,
+    Feature,
+    FeatureUse,
+    Supernode,
+    circuit_of,
+    feature_of,
+    load_features,
+    load_supernodes,
+)
 from api.types_plain import Considered, columns
 from schema import queries
 from schema.errors import InputError, NotFoundError
@@ -105,8 +114,8 @@ class CircuitSharing:
     circuit_id: strawberry.Private[str]
 
     @strawberry.field(description="The circuit.")
-    async def circuit(self, info: Info) -> Circuit:
-        return (await load_circuits(info, [self.circuit_id]))[0]
+    def circuit(self, info: Info) -> Circuit:
+        return circuit_of(info, self.circuit_id)
 
 
 @strawberry.type(
@@ -234,8 +243,8 @@ class ComparedFeature:
     feature_id: strawberry.Private[str]
 
     @strawberry.field(description="The feature, with its labels.")
-    async def feature(self, info: Info) -> Feature:
-        return (await load_features(info, [self.feature_id]))[0]
+    def feature(self, info: Info) -> Feature:
+        return feature_of(info, self.feature_id)
 
 
 @strawberry.type(
@@ -254,12 +263,12 @@ class ComparedEffect:
     target_id: strawberry.Private[str]
 
     @strawberry.field(description="The feature that acts.")
-    async def source(self, info: Info) -> Feature:
-        return (await load_features(info, [self.source_id]))[0]
+    def source(self, info: Info) -> Feature:
+        return feature_of(info, self.source_id)
 
     @strawberry.field(description="The feature acted on.")
-    async def target(self, info: Info) -> Feature:
-        return (await load_features(info, [self.target_id]))[0]
+    def target(self, info: Info) -> Feature:
+        return feature_of(info, self.target_id)
 
 
 @strawberry.type(description="Two circuits side by side.")

@@ -9,7 +9,7 @@ from strawberry import argument
 
 from api.connection import After, Connection, First, connect, window
 from api.loaders import Info
-from api.types import Feature, load_features
+from api.types import Feature, feature_of
 from api.types_plain import TranscoderSet
 from schema import queries
 from schema.errors import NotFoundError
@@ -91,9 +91,8 @@ class Checkpoint:
         )
 
     @strawberry.field(description="Its transcoders, with its model.")
-    async def transcoders(self, info: Info) -> TranscoderSet:
-        (row,) = await info.context.loaders.all_of(queries.TRANSCODERS_BY_ID, [self.set_id])
-        return TranscoderSet.of(row)
+    def transcoders(self, info: Info) -> TranscoderSet:
+        return info.context.loaders.fact(queries.TRANSCODERS_BY_ID, self.set_id, TranscoderSet.of)
 
 
 @strawberry.type(description="Parts of the circuits of one family's prompts at two checkpoints.")
@@ -144,12 +143,12 @@ class FeatureAtBoth:
         )
 
     @strawberry.field(description="The feature at `a`; null when no compared circuit has it.")
-    async def a(self, info: Info) -> Feature | None:
-        return None if self.id_a is None else (await load_features(info, [self.id_a]))[0]
+    def a(self, info: Info) -> Feature | None:
+        return None if self.id_a is None else feature_of(info, self.id_a)
 
     @strawberry.field(description="The feature at `b`; null when no compared circuit has it.")
-    async def b(self, info: Info) -> Feature | None:
-        return None if self.id_b is None else (await load_features(info, [self.id_b]))[0]
+    def b(self, info: Info) -> Feature | None:
+        return None if self.id_b is None else feature_of(info, self.id_b)
 
 
 @strawberry.type(

@@ -9,7 +9,7 @@ from api.answers import require_known
 from api.connection import After, Connection, First, connect, window
 from api.inputs import checked_list
 from api.loaders import Info
-from api.types import Circuit, load_circuits
+from api.types import Circuit, circuit_of
 from api.types_plain import columns
 from schema.claims import CLAIMS, INTERVENTIONS_OF_CLAIM, LEVEL, MeasuredRow
 
@@ -56,10 +56,10 @@ class ClaimIntervention:
         return cls(circuit_id=row.circuit, changes=changes, **columns(row, without=("circuit", "changes")))
 
     @strawberry.field(description="The circuit; null when it was deleted since.")
-    async def circuit(self, info: Info) -> Circuit | None:
+    def circuit(self, info: Info) -> Circuit | None:
         if self.circuit_id is None:
             return None
-        return (await load_circuits(info, [self.circuit_id]))[0]
+        return circuit_of(info, self.circuit_id)
 
 
 @strawberry.type(description="What edits do to the answers of circuits, predicted and measured.")

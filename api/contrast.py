@@ -12,7 +12,7 @@ from api.connection import After, Connection, First, connect, stretch, window
 from api.grouping_types import GroupingAcross, OfAuthor, OfMethodAcross, author_of, first_fitting
 from api.inputs import CircuitSet, checked_count
 from api.loaders import Info
-from api.types import Feature, load_features
+from api.types import Feature, feature_of
 from api.types_plain import Considered, columns
 from schema.errors import InputError
 from schema.queries import GROUPINGS_OF_SET, GroupingAcrossRow
@@ -79,8 +79,8 @@ class ContrastFeature(Contrast):
     feature_id: strawberry.Private[str]
 
     @strawberry.field(description="The feature, with its labels.")
-    async def feature(self, info: Info) -> Feature:
-        return (await load_features(info, [self.feature_id]))[0]
+    def feature(self, info: Info) -> Feature:
+        return feature_of(info, self.feature_id)
 
 
 @strawberry.type(description="How differently the effect of one feature on another occurs in two sets.")
@@ -89,12 +89,12 @@ class ContrastEffect(Contrast):
     target_id: strawberry.Private[str]
 
     @strawberry.field(description="The feature that acts.")
-    async def source(self, info: Info) -> Feature:
-        return (await load_features(info, [self.source_id]))[0]
+    def source(self, info: Info) -> Feature:
+        return feature_of(info, self.source_id)
 
     @strawberry.field(description="The feature acted on.")
-    async def target(self, info: Info) -> Feature:
-        return (await load_features(info, [self.target_id]))[0]
+    def target(self, info: Info) -> Feature:
+        return feature_of(info, self.target_id)
 
 
 @strawberry.type(description="How differently supernodes of a name occur in two sets of circuits.")

@@ -26,7 +26,7 @@ from api.downloadable import DOWNLOADS, Download, Row
 from api.errors import presentable, refusal
 from api.formats import FORMATS, Columns, columns_of
 from api.limits import Limits
-from api.loaders import Context, Loaders
+from api.loaders import Ahead, Context, Loaders
 from api.metrics import Metrics
 from api.question_string import FieldPath
 from api.seats import NoRoom, Seats
@@ -57,18 +57,26 @@ class _Asked(Exception):
 class _Until(Loaders):
     """Answers questions up to the one that is wanted, and keeps that one."""
 
+    at_once = False
+
     wanted: frozenset[str] = frozenset()
     """Names of the questions that end it."""
     asked: tuple[Question[Any], dict[str, object]] | None = None
 
-    async def ask(self, question: Question[Any], **parameters: object) -> list[Any]:
+    async def ask(
+        self, question: Question[Any], owner: Question[Any] | None = None, /, **parameters: object
+    ) -> list[Any]:
         # A page of no entries is about the whole list: its counts, not the list.
         if question.name not in self.wanted or parameters.get("limit") == 0:
-            return await super().ask(question, **parameters)
+            return await super().ask(question, owner, **parameters)
         # What is counted beside it ends first: a query that is cut off takes its connection with it.
         await asyncio.gather(*self._running, return_exceptions=True)
         self.asked = question, {key: parameters[key] for key in parameters if key not in ("skip", "limit")}
         raise _Asked
+
+    async def owner_of(self, owner: Question[Any], key: str, ahead: Ahead | None) -> Any:
+        # A download of what is not there is refused before it begins.
+        return await super().owner_of(owner, key, None)
 
 
 class Downloads:

@@ -24,9 +24,10 @@ class LabelEvidence:
 )
 class FeatureLabel(Label):
     @strawberry.field(description="What it was made from.")
-    async def evidence(self, info: Info) -> LabelEvidence:
-        (row,) = await info.context.loaders.all_of(queries.EVIDENCE_OF_LABEL, [self.id])
-        return LabelEvidence(**columns(row))
+    def evidence(self, info: Info) -> LabelEvidence:
+        return info.context.loaders.fact(
+            queries.EVIDENCE_OF_LABEL, self.id, lambda row: LabelEvidence(**columns(row))
+        )
 
 
 @strawberry.type
@@ -49,14 +50,12 @@ class FeatureFacts(FeatureExamples):
         )
 
     @strawberry.field(description="The transcoder set it belongs to.")
-    async def transcoders(self, info: Info) -> TranscoderSet:
-        (row,) = await info.context.loaders.all_of(queries.TRANSCODERS_BY_ID, [self.set_id])
-        return TranscoderSet.of(row)
+    def transcoders(self, info: Info) -> TranscoderSet:
+        return info.context.loaders.fact(queries.TRANSCODERS_BY_ID, self.set_id, TranscoderSet.of)
 
     @strawberry.field(description="Circuits made with its transcoder set: the denominator of nCircuits.")
-    async def n_considered(self, info: Info) -> int:
-        (row,) = await info.context.loaders.all_of(queries.TRANSCODERS_BY_ID, [self.set_id])
-        return row.circuits
+    def n_considered(self, info: Info) -> int:
+        return info.context.loaders.fact(queries.TRANSCODERS_BY_ID, self.set_id, lambda row: row.circuits)
 
     @strawberry.field(description="What it is said to be: labels of persons first, then by score.")
     async def labels(self, info: Info) -> list[FeatureLabel]:

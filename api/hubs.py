@@ -9,7 +9,7 @@ from strawberry import argument
 from api.connection import After, Connection, First, connect, window
 from api.inputs import checked_count
 from api.loaders import Info
-from api.types import Feature, load_features
+from api.types import Feature, feature_of
 from api.types_plain import columns
 from schema.questions_structure import HUBS, SPECIFICITY_OF_FEATURE
 
@@ -50,8 +50,8 @@ class Hub:
     feature_id: strawberry.Private[str]
 
     @strawberry.field(description="The feature, with its labels.")
-    async def feature(self, info: Info) -> Feature:
-        return (await load_features(info, [self.feature_id]))[0]
+    def feature(self, info: Info) -> Feature:
+        return feature_of(info, self.feature_id)
 
     @strawberry.field(description="How much it belongs to one family.")
     async def specificity(self, info: Info) -> Specificity | None:

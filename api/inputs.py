@@ -60,6 +60,11 @@ class CircuitSet:
         default=Match.ALL, description="Whether a prompt needs all of `tags` or any of them."
     )
 
+    @property
+    def circuits_alone(self) -> list[strawberry.ID] | None:
+        """The circuits, if they are all that is given: then the set is known before the database is asked."""
+        return None if self.families or self.tags else self.circuits
+
 
 @strawberry.input(description="What circuits should be like. Everything given must hold; nothing given: all.")
 class CircuitFilter:

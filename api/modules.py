@@ -10,7 +10,7 @@ from api.connection import After, Connection, First, stretch, window
 from api.inputs import checked_count
 from api.limits import over_limit
 from api.loaders import Info
-from api.types import Feature, load_features
+from api.types import Feature, feature_of
 from api.types_plain import columns
 from schema.questions_modules import MODULES
 
@@ -56,8 +56,8 @@ class ModuleMember:
     feature_id: strawberry.Private[str]
 
     @strawberry.field(description="The feature, with its labels.")
-    async def feature(self, info: Info) -> Feature:
-        return (await load_features(info, [self.feature_id]))[0]
+    def feature(self, info: Info) -> Feature:
+        return feature_of(info, self.feature_id)
 
 
 @strawberry.type(description="A community of features.")

@@ -5,6 +5,7 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
+from api.ahead import page_ahead
 from api.answers import (
     CircuitComparison,
     CircuitsSharing,
@@ -45,7 +46,7 @@ from api.shared import SharedQuery
 from api.similar import SimilarQuery
 from api.structure import StructureQuery
 from api.tokens import TokenQuery
-from api.types import Circuit, Feature, load_circuits, load_features
+from api.types import PAGES_OF_CIRCUIT, PAGES_OF_FEATURE, Circuit, Feature, load_circuits, load_features
 from api.types_plain import Family
 from api.vectors import VectorQuery
 from schema import queries
@@ -87,7 +88,8 @@ class Query(
         info: Info,
         id: Annotated[strawberry.ID, argument(description="`set@revision/layer/index`, see `features`.")],
     ) -> Feature | None:
-        row = await info.context.loaders.one(queries.FEATURES_BY_ID, id)
+        ahead = page_ahead(info, PAGES_OF_FEATURE)
+        row = await info.context.loaders.owner_of(queries.FEATURES_BY_ID, id, ahead)
         return None if row is None else Feature.of(row)
 
     @strawberry.field(description="Features by label, layer and family.")
@@ -134,7 +136,8 @@ class Query(
         info: Info,
         id: Annotated[strawberry.ID, argument(description="Id of the circuit, see `circuits`.")],
     ) -> Circuit | None:
-        row = await info.context.loaders.one(queries.CIRCUITS_BY_ID, id)
+        ahead = page_ahead(info, PAGES_OF_CIRCUIT)
+        row = await info.context.loaders.owner_of(queries.CIRCUITS_BY_ID, id, ahead)
         return None if row is None else Circuit.of(row)
 
     @strawberry.field(description="Circuits by prompt, answer, scores and provenance.")

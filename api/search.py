@@ -9,7 +9,7 @@ from strawberry import argument
 from api.connection import After, Connection, First, connect, window
 from api.inputs import checked_text
 from api.loaders import Info
-from api.types import Circuit, load_circuits
+from api.types import Circuit, circuit_of
 from api.types_plain import columns
 from schema.errors import InputError
 from schema.question import full_text, words_of
@@ -34,8 +34,8 @@ class TextUse:
     circuit_id: strawberry.Private[str]
 
     @strawberry.field(description="The circuit.")
-    async def circuit(self, info: Info) -> Circuit:
-        return (await load_circuits(info, [self.circuit_id]))[0]
+    def circuit(self, info: Info) -> Circuit:
+        return circuit_of(info, self.circuit_id)
 
 
 @strawberry.type(description="A text that a search found.")

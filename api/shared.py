@@ -11,10 +11,10 @@ from strawberry import argument
 
 from api.answers import MIXED, consider, mixed
 from api.connection import After, Connection, First, Window, stretch, window
-from api.inputs import CircuitSet, Match, checked_count
+from api.inputs import CircuitSet, Match, checked_count, checked_list
 from api.loaders import Info
 from api.significance import p_value, q_values
-from api.types import Feature, load_features
+from api.types import Feature, feature_of
 from api.types_plain import Considered
 from schema.errors import InputError
 from schema.questions_sets import SHARED_FEATURES, Counts, SharedRow, SharedRows
@@ -93,8 +93,8 @@ class SharedFeature:
         return self.tests.q[self.counts]
 
     @strawberry.field(description="The feature, with its labels.")
-    async def feature(self, info: Info) -> Feature:
-        return (await load_features(info, [self.feature_id]))[0]
+    def feature(self, info: Info) -> Feature:
+        return feature_of(info, self.feature_id)
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,16 @@ class SharedFeatures(Connection[SharedFeature]):
         absent_from: AbsentFrom | None,
         order: SharedOrder,
     ) -> "SharedFeatures":
-        inside = await consider(info, among)
-        if absent_from is None:
+        named = checked_list(info.context.limits, "circuits", among.circuits_alone)
+        if absent_from is None and named is not None and info.context.loaders.at_once:
+            inside, everywhere, page = await asyncio.gather(
+                consider(info, among),
+                consider(info, None, ids=False),
+                cls._page(info, where, named, None, None, min_circuits, order),
+            )
+            outside = everywhere.without(inside)
+        elif absent_from is None:
+            inside = await consider(info, among)
             sets = sorted({str(each.transcoders) for each in inside.settings})
             everywhere, page = await asyncio.gather(
                 consider(info, None, transcoders=sets, ids=False),
@@ -141,6 +149,7 @@ class SharedFeatures(Connection[SharedFeature]):
             )
             outside = everywhere.without(inside)
         else:
+            inside = await consider(info, among)
             most = checked_count("absentFrom.maxCircuits", absent_from.max_circuits, 0)
             outside = await consider(info, absent_from)
             if common := len(set(inside.ids) & set(outside.ids)):

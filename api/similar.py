@@ -10,7 +10,7 @@ from api.answers import MIXED, consider, considered_and_asked, mixed
 from api.connection import After, Connection, First, connect, stretch, window
 from api.inputs import CircuitSet
 from api.loaders import Info
-from api.types import Circuit, Feature, load_circuits, load_features
+from api.types import Circuit, Feature, circuit_of, feature_of
 from api.types_plain import Considered
 from schema.question import Page
 from schema.questions_sets import SIMILAR_CIRCUITS, SIMILAR_EDGES, SIMILAR_FEATURES, SimilarRow
@@ -46,8 +46,8 @@ class SharedWeight:
     feature_id: strawberry.Private[str]
 
     @strawberry.field(description="The feature, with its labels.")
-    async def feature(self, info: Info) -> Feature:
-        return (await load_features(info, [self.feature_id]))[0]
+    def feature(self, info: Info) -> Feature:
+        return feature_of(info, self.feature_id)
 
 
 @strawberry.type(description="An effect of one feature on another that two circuits have with the same sign.")
@@ -64,12 +64,12 @@ class SharedEffect:
     target_id: strawberry.Private[str]
 
     @strawberry.field(description="The feature that acts.")
-    async def source(self, info: Info) -> Feature:
-        return (await load_features(info, [self.source_id]))[0]
+    def source(self, info: Info) -> Feature:
+        return feature_of(info, self.source_id)
 
     @strawberry.field(description="The feature acted on.")
-    async def target(self, info: Info) -> Feature:
-        return (await load_features(info, [self.target_id]))[0]
+    def target(self, info: Info) -> Feature:
+        return feature_of(info, self.target_id)
 
 
 @strawberry.type(description="A circuit that is similar to another one.")
@@ -82,8 +82,8 @@ class SimilarCircuit:
     asked_id: strawberry.Private[str]
 
     @strawberry.field(description="The similar circuit.")
-    async def circuit(self, info: Info) -> Circuit:
-        return (await load_circuits(info, [self.circuit_id]))[0]
+    def circuit(self, info: Info) -> Circuit:
+        return circuit_of(info, self.circuit_id)
 
     @strawberry.field(description="The features that make them similar: the rarest first, then by influence.")
     async def features(

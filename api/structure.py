@@ -10,7 +10,7 @@ from api.answers import MIXED, consider, require_known
 from api.connection import After, Connection, First, connect, stretch, window
 from api.inputs import CircuitSet, MinCircuits, checked_count, checked_list, checked_text
 from api.loaders import Info
-from api.types import Circuit, CircuitNode, Feature, load_circuits, load_features, load_nodes
+from api.types import Circuit, CircuitNode, Feature, circuit_of, feature_of, load_nodes
 from api.types_plain import Considered, columns
 from schema.errors import InputError, LimitError
 from schema.questions_structure import MOTIFS, PATHS, RECURRING_EFFECTS
@@ -43,12 +43,12 @@ class RecurringEdge:
     target_id: strawberry.Private[str]
 
     @strawberry.field(description="The feature that acts.")
-    async def source(self, info: Info) -> Feature:
-        return (await load_features(info, [self.source_id]))[0]
+    def source(self, info: Info) -> Feature:
+        return feature_of(info, self.source_id)
 
     @strawberry.field(description="The feature acted on.")
-    async def target(self, info: Info) -> Feature:
-        return (await load_features(info, [self.target_id]))[0]
+    def target(self, info: Info) -> Feature:
+        return feature_of(info, self.target_id)
 
 
 @strawberry.input(description="An end of a path. Give exactly one of the four.", one_of=True)
@@ -94,8 +94,8 @@ class EffectPath:
         return await load_nodes(info, self.node_ids)
 
     @strawberry.field(description="The circuit it lies in.")
-    async def circuit(self, info: Info) -> Circuit:
-        return (await load_circuits(info, [self.circuit_id]))[0]
+    def circuit(self, info: Info) -> Circuit:
+        return circuit_of(info, self.circuit_id)
 
 
 @strawberry.type(description="Chains of direct effects, the greatest |product| first.")
@@ -134,16 +134,16 @@ class Motif:
     third_id: strawberry.Private[str | None]
 
     @strawberry.field(description="Where it begins.")
-    async def first(self, info: Info) -> Feature:
-        return (await load_features(info, [self.first_id]))[0]
+    def first(self, info: Info) -> Feature:
+        return feature_of(info, self.first_id)
 
     @strawberry.field(description="The feature in the middle.")
-    async def second(self, info: Info) -> Feature:
-        return (await load_features(info, [self.second_id]))[0]
+    def second(self, info: Info) -> Feature:
+        return feature_of(info, self.second_id)
 
     @strawberry.field(description="Where it ends; null for outputs.")
-    async def third(self, info: Info) -> Feature | None:
-        return None if self.third_id is None else (await load_features(info, [self.third_id]))[0]
+    def third(self, info: Info) -> Feature | None:
+        return None if self.third_id is None else feature_of(info, self.third_id)
 
 
 @strawberry.type(description="Motifs, those of most circuits first, then by |product|.")

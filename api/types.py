@@ -13,7 +13,7 @@ from api.feature_facts import FeatureFacts
 from api.grouping_types import Grouping, OfAuthor, OfMethod, grouping_key
 from api.head_types import EffectHeads, head_parts
 from api.inputs import Kind, MinCircuits, checked_count, node_label
-from api.loaders import Info
+from api.loaders import Ahead, Info
 from api.types_plain import (
     NodeFacts,
     Prompt,
@@ -25,6 +25,34 @@ from api.types_plain import (
 from api.whole import CircuitWhole
 from schema import queries
 from schema.records import NodeKind
+
+
+def circuit_of(info: Info, id: str) -> "Circuit":
+    return info.context.loaders.fact(queries.CIRCUITS_BY_ID, id, Circuit.of)
+
+
+def feature_of(info: Info, id: str) -> "Feature":
+    return info.context.loaders.fact(queries.FEATURES_BY_ID, id, Feature.of)
+
+
+def node_of(info: Info, id: str) -> "CircuitNode":
+    return info.context.loaders.fact(queries.NODES_BY_ID, id, CircuitNode.of)
+
+
+def supernode_of(info: Info, id: str) -> "Supernode":
+    return info.context.loaders.fact(queries.SUPERNODES_BY_ID, id, Supernode.of)
+
+
+PAGES_OF_FEATURE = {
+    "circuits": Ahead(queries.CIRCUITS_OF_FEATURE, {}),
+    "drives": Ahead(queries.RECURRING_EDGES, {"direction": "out", "min_circuits": 1}),
+    "drivenBy": Ahead(queries.RECURRING_EDGES, {"direction": "in", "min_circuits": 1}),
+}
+PAGES_OF_CIRCUIT = {
+    "features": Ahead(queries.FEATURES_OF_CIRCUIT, {}),
+    "nodes": Ahead(queries.NODES_OF_CIRCUIT, {"kind": None, "min_influence": None}),
+    "edges": Ahead(queries.EDGES_OF_CIRCUIT, {"source_kind": None, "target_kind": None}),
+}
 
 
 async def load_circuits(info: Info, ids: list[str]) -> list["Circuit"]:
@@ -58,8 +86,8 @@ class LogitEffect:
     node_id: strawberry.Private[str]
 
     @strawberry.field(description="The logit's node: its token and probability.")
-    async def logit(self, info: Info) -> "CircuitNode":
-        return (await load_nodes(info, [self.node_id]))[0]
+    def logit(self, info: Info) -> "CircuitNode":
+        return node_of(info, self.node_id)
 
 
 @strawberry.type(description="A feature at one position of one circuit.")
@@ -100,12 +128,12 @@ class FeatureUse:
         )
 
     @strawberry.field(description="The circuit.")
-    async def circuit(self, info: Info) -> "Circuit":
-        return (await load_circuits(info, [self.circuit_id]))[0]
+    def circuit(self, info: Info) -> "Circuit":
+        return circuit_of(info, self.circuit_id)
 
     @strawberry.field(description="The feature.")
-    async def feature(self, info: Info) -> "Feature":
-        return (await load_features(info, [self.feature_id]))[0]
+    def feature(self, info: Info) -> "Feature":
+        return feature_of(info, self.feature_id)
 
     @strawberry.field(description="One entry for each position, by position.")
     async def occurrences(self, info: Info) -> list[Occurrence]:
@@ -135,8 +163,8 @@ class RecurringEffect:
         return 0 if row is None else row.both
 
     @strawberry.field(description="The feature at the other end.")
-    async def feature(self, info: Info) -> "Feature":
-        return (await load_features(info, [self.feature_id]))[0]
+    def feature(self, info: Info) -> "Feature":
+        return feature_of(info, self.feature_id)
 
 
 @strawberry.type(description="A feature of a transcoder set: one for all prompts.")
@@ -196,8 +224,8 @@ class CircuitNode(NodeFacts):
         )
 
     @strawberry.field(description="The feature, when it is the node of one.")
-    async def feature(self, info: Info) -> Feature | None:
-        return None if self.feature_id is None else (await load_features(info, [self.feature_id]))[0]
+    def feature(self, info: Info) -> Feature | None:
+        return None if self.feature_id is None else feature_of(info, self.feature_id)
 
 
 @strawberry.type(description="A signed direct effect of one node of a circuit on another.")
@@ -212,12 +240,12 @@ class DirectEffect(EffectHeads):
     target_id: strawberry.Private[str]
 
     @strawberry.field(description="Where the effect comes from.")
-    async def source(self, info: Info) -> CircuitNode:
-        return (await load_nodes(info, [self.source_id]))[0]
+    def source(self, info: Info) -> CircuitNode:
+        return node_of(info, self.source_id)
 
     @strawberry.field(description="What it acts on.")
-    async def target(self, info: Info) -> CircuitNode:
-        return (await load_nodes(info, [self.target_id]))[0]
+    def target(self, info: Info) -> CircuitNode:
+        return node_of(info, self.target_id)
 
 
 @strawberry.type(description="Features of one circuit that play one role.")
@@ -235,8 +263,8 @@ class Supernode(SupernodeFacts):
         )
 
     @strawberry.field(description="The circuit it belongs to.")
-    async def circuit(self, info: Info) -> "Circuit":
-        return (await load_circuits(info, [self.circuit_id]))[0]
+    def circuit(self, info: Info) -> "Circuit":
+        return circuit_of(info, self.circuit_id)
 
     @strawberry.field(description="Its nodes, highest influence first.")
     async def members(self, info: Info) -> list[CircuitNode]:
@@ -254,12 +282,12 @@ class SupernodeEffect:
     target_id: strawberry.Private[str]
 
     @strawberry.field(description="Where the effects come from.")
-    async def source(self, info: Info) -> Supernode:
-        return (await load_supernodes(info, [self.source_id]))[0]
+    def source(self, info: Info) -> Supernode:
+        return supernode_of(info, self.source_id)
 
     @strawberry.field(description="What they act on.")
-    async def target(self, info: Info) -> Supernode:
-        return (await load_supernodes(info, [self.target_id]))[0]
+    def target(self, info: Info) -> Supernode:
+        return supernode_of(info, self.target_id)
 
 
 @strawberry.type(description="A pruned attribution graph of one prompt and one target.")
@@ -279,21 +307,18 @@ class Circuit(CircuitWhole):
         )
 
     @strawberry.field(description="The prompt: text, tokens, family, tags, expected token.")
-    async def prompt(self, info: Info) -> Prompt:
-        (row,) = await info.context.loaders.all_of(queries.PROMPTS_BY_ID, [self.prompt_id])
-        return Prompt.of(row)
+    def prompt(self, info: Info) -> Prompt:
+        return info.context.loaders.fact(queries.PROMPTS_BY_ID, self.prompt_id, Prompt.of)
 
     @strawberry.field(description="The transcoder set it was made with, and through it the model.")
-    async def transcoders(self, info: Info) -> TranscoderSet:
-        (row,) = await info.context.loaders.all_of(queries.TRANSCODERS_BY_ID, [self.set_id])
-        return TranscoderSet.of(row)
+    def transcoders(self, info: Info) -> TranscoderSet:
+        return info.context.loaders.fact(queries.TRANSCODERS_BY_ID, self.set_id, TranscoderSet.of)
 
     @strawberry.field(description="The call of `atlas ingest` that made it, when known.")
-    async def run(self, info: Info) -> Run | None:
+    def run(self, info: Info) -> Run | None:
         if self.run_id is None:
             return None
-        (row,) = await info.context.loaders.all_of(queries.RUNS_BY_ID, [self.run_id])
-        return Run.of(row)
+        return info.context.loaders.fact(queries.RUNS_BY_ID, self.run_id, Run.of)
 
     @strawberry.field(description="Its nodes, highest influence first; nodes without influence come last.")
     async def nodes(

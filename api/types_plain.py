@@ -300,8 +300,16 @@ class Considered:
         )
 
     def without(self, part: "Considered") -> "Considered":
-        """The number of these circuits that are not in `part`, which is a part of them; no ids."""
+        """The number of these circuits that are not in `part`, which is a part of them; no ids.
+
+        Those of transcoder sets that `part` has no circuit of are left out.
+        """
         gone = {each.key: each.n_circuits for each in part.settings}
-        left = [replace(each, n_circuits=each.n_circuits - gone.get(each.key, 0)) for each in self.settings]
+        sets = {each.transcoders for each in part.settings}
+        left = [
+            replace(each, n_circuits=each.n_circuits - gone.get(each.key, 0))
+            for each in self.settings
+            if each.transcoders in sets
+        ]
         left.sort(key=lambda each: -each.n_circuits)
         return Considered._of([each for each in left if each.n_circuits], [])

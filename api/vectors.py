@@ -9,7 +9,7 @@ from api.connection import After, Connection, First, Window, connect, window
 from api.inputs import checked_text
 from api.limits import Limits, over_limit
 from api.loaders import Info
-from api.types import Feature, load_features
+from api.types import Feature, feature_of
 from schema.errors import InputError, NotFoundError
 from schema.question import words_of
 from schema.vectors import NEAREST_FEATURES, SIMILAR_LABELS, text_vectors
@@ -27,8 +27,8 @@ class NearFeature:
     feature_id: strawberry.Private[str]
 
     @strawberry.field(description="The feature.")
-    async def feature(self, info: Info) -> Feature:
-        return (await load_features(info, [self.feature_id]))[0]
+    def feature(self, info: Info) -> Feature:
+        return feature_of(info, self.feature_id)
 
 
 @strawberry.type(description="A label that is spelt like a text.")
@@ -41,8 +41,8 @@ class SimilarLabel:
     feature_id: strawberry.Private[str]
 
     @strawberry.field(description="The feature that it is about, and from there the circuits.")
-    async def feature(self, info: Info) -> Feature:
-        return (await load_features(info, [self.feature_id]))[0]
+    def feature(self, info: Info) -> Feature:
+        return feature_of(info, self.feature_id)
 
 
 @strawberry.type

@@ -10,10 +10,11 @@ what it asks.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -61,39 +62,55 @@ class Question(Generic[Row]):
         """The Cypher that is sent: the file without its `:param` lines and sample answer."""
         return _PARAM.sub("", ANSWER.sub("", self.file)).strip()
 
-    @property
-    def links(self) -> Iterator[Along]:
-        """What travels along, and what travels along with that."""
-        link = self.along
-        while link is not None:
-            yield link
-            link = link.facts.along
-
-    @cached_property
-    def text_along(self) -> str:
-        """The Cypher that is sent when all that travels along is wanted: a column more for each link.
-
-        Facts come as one list: the driver handles every record by itself.
-        """
-        parts = [f"CALL () {{\n{self.text}\n}}"]
-        if self.columns:
-            parts.append(f"WITH {_collected(self)} AS rows")
-        rows = "rows"
-        for link in self.links:
-            keys = f"[{', '.join(f'row.{name}' for name in link.of)}]" if link.of else "[row]"
-            _, found, rest = link.facts.text.partition(KEYS)
-            assert found, link.facts.name
-            parts.append(
-                f"CALL ({rows}) {{\nCALL ({rows}) {{\nUNWIND {rows} AS row\nUNWIND {keys} AS key\n"
-                f"WITH DISTINCT key\n{rest}\n}}\nRETURN {_collected(link.facts)} AS {link.facts.name}\n}}"
-            )
-            rows = link.facts.name
-        return "\n".join([*parts, "RETURN *"])
-
     @cached_property
     def samples(self) -> dict[str, str]:
         """Every parameter with its sample value, a Cypher expression."""
         return {match["name"]: match["value"] for match in _PARAM.finditer(self.file)}
+
+
+class _Brought(NamedTuple):
+    """A column of facts beside the answer to a question."""
+
+    column: str
+    rows: str
+    """The column that has their keys."""
+    link: Along
+
+
+def _chain(link: Along | None, rows: str, prefix: str) -> Iterator[_Brought]:
+    while link is not None:
+        column = prefix + link.facts.name
+        yield _Brought(column, rows, link)
+        rows, link = column, link.facts.along
+
+
+@cache
+def brought(question: Question[Any], owner: Question[Any] | None = None) -> tuple[_Brought, ...]:
+    """What travels along with `question`, and with that. owner: facts of the keys it is asked of, too."""
+    of_keys = None if owner is None else Along(owner)
+    return (*_chain(question.along, "rows", ""), *_chain(of_keys, "keys", "owner_"))
+
+
+@cache
+def text_along(question: Question[Any], owner: Question[Any] | None = None) -> str:
+    """The Cypher that is sent when all that is `brought` is wanted: a column more for each.
+
+    Facts come as one list: the driver handles every record by itself.
+    """
+    parts = [f"CALL () {{\n{question.text}\n}}"]
+    if question.columns:
+        parts.append(f"WITH {_collected(question)} AS rows")
+    if owner is not None:
+        parts.append("WITH *, $keys AS keys")
+    for column, rows, link in brought(question, owner):
+        keys = f"[{', '.join(f'row.{name}' for name in link.of)}]" if link.of else "[row]"
+        _, found, rest = link.facts.text.partition(KEYS)
+        assert found, link.facts.name
+        parts.append(
+            f"CALL ({rows}) {{\nCALL ({rows}) {{\nUNWIND {rows} AS row\nUNWIND {keys} AS key\n"
+            f"WITH DISTINCT key\n{rest}\n}}\nRETURN {_collected(link.facts)} AS {column}\n}}"
+        )
+    return "\n".join([*parts, "RETURN *"])
 
 
 def _collected(facts: "Question[Any]") -> str:
@@ -116,17 +133,23 @@ class Answer(NamedTuple, Generic[Row]):
 
 
 async def ask_async(
-    database: AsyncDatabase, question: Question[Row], *, timeout_s: float, **parameters: object
+    database: AsyncDatabase,
+    question: Question[Row],
+    owner: Question[Any] | None = None,
+    /,
+    *,
+    timeout_s: float,
+    **parameters: object,
 ) -> Answer[Row]:
-    """`ask`, on the asynchronous driver, with what travels along."""
-    if question.along is None and not question.columns:
+    """`ask`, on the asynchronous driver, with what is `brought`."""
+    columns = brought(question, owner)
+    if not columns and not question.columns:
         records = await database.read(question.text, parameters, timeout_s=timeout_s)
         return Answer([question.decode(record) for record in records], {})
-    records = await database.read(question.text_along, parameters, timeout_s=timeout_s)
-    facts = {
-        link.facts: [link.facts.decode(each) for record in records for each in record.pop(link.facts.name)]
-        for link in question.links
-    }
+    records = await database.read(text_along(question, owner), parameters, timeout_s=timeout_s)
+    facts: defaultdict[Question[Any], list[Any]] = defaultdict(list)
+    for column, _, link in columns:
+        facts[link.facts] += [link.facts.decode(each) for record in records for each in record.pop(column)]
     if question.columns:
         records = records[0]["rows"]
     return Answer([question.decode(record) for record in records], facts)

@@ -222,9 +222,9 @@ async def test_the_number_of_database_queries_does_not_grow_with_the_page(api):
     [
         ("{ circuits { nodes { answer prompt { text } } } }", 1),
         ("{ features { nodes { layer } } }", 1),
-        ("{ circuit(id: $c) { prompt { text } features { nodes { feature { layer } } } } }", 2),
-        ("{ feature(id: $f) { layer circuits { nodes { circuit { answer prompt { text } } } } } }", 2),
-        ("{ circuit(id: $c) { nodes { nodes { kind token } } } }", 2),
+        ("{ circuit(id: $c) { prompt { text } features { nodes { feature { layer } } } } }", 1),
+        ("{ feature(id: $f) { layer circuits { nodes { circuit { answer prompt { text } } } } } }", 1),
+        ("{ circuit(id: $c) { nodes { nodes { kind token } } } }", 1),
         ("{ circuitsSharing(features: [$f]) { nodes { circuit { prompt { text } } } } }", 3),
         ("{ sharedFeatures(circuits: [$c, $d], minCircuits: 1) { nodes { feature { layer } } } }", 3),
         ("{ contrast(positive: {circuits: [$c]}, negative: {circuits: [$d]}) { features { nodes { "
