@@ -6,7 +6,19 @@ from strawberry.types.nodes import SelectedField
 
 from api.connection import window
 from api.loaders import Ahead, Info
+from schema import queries
 from schema.errors import InputError, LimitError
+
+PAGES_OF_FEATURE = {
+    "circuits": Ahead(queries.CIRCUITS_OF_FEATURE, {}),
+    "drives": Ahead(queries.RECURRING_EDGES, {"direction": "out", "min_circuits": 1}),
+    "drivenBy": Ahead(queries.RECURRING_EDGES, {"direction": "in", "min_circuits": 1}),
+}
+PAGES_OF_CIRCUIT = {
+    "features": Ahead(queries.FEATURES_OF_CIRCUIT, {}),
+    "nodes": Ahead(queries.NODES_OF_CIRCUIT, {"kind": None, "min_influence": None}),
+    "edges": Ahead(queries.EDGES_OF_CIRCUIT, {"source_kind": None, "target_kind": None}),
+}
 
 
 def page_ahead(info: Info, pages: Mapping[str, Ahead]) -> Ahead | None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.ahead import page_ahead
+from api.ahead import PAGES_OF_CIRCUIT, PAGES_OF_FEATURE, page_ahead
 from api.answers import (
     CircuitComparison,
     CircuitsSharing,
@@ -46,7 +46,7 @@ from api.shared import SharedQuery
 from api.similar import SimilarQuery
 from api.structure import StructureQuery
 from api.tokens import TokenQuery
-from api.types import PAGES_OF_CIRCUIT, PAGES_OF_FEATURE, Circuit, Feature, load_circuits, load_features
+from api.types import Circuit, Feature, load_circuits, load_features
 from api.types_plain import Family
 from api.vectors import VectorQuery
 from schema import queries

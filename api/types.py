@@ -13,15 +13,8 @@ from api.feature_facts import FeatureFacts
 from api.grouping_types import Grouping, OfAuthor, OfMethod, grouping_key
 from api.head_types import EffectHeads, head_parts
 from api.inputs import Kind, MinCircuits, checked_count, node_label
-from api.loaders import Ahead, Info
-from api.types_plain import (
-    NodeFacts,
-    Prompt,
-    Run,
-    SupernodeFacts,
-    TranscoderSet,
-    columns,
-)
+from api.loaders import Info
+from api.types_plain import NodeFacts, Prompt, Run, SupernodeFacts, TranscoderSet, columns
 from api.whole import CircuitWhole
 from schema import queries
 from schema.records import NodeKind
@@ -41,18 +34,6 @@ def node_of(info: Info, id: str) -> "CircuitNode":
 
 def supernode_of(info: Info, id: str) -> "Supernode":
     return info.context.loaders.fact(queries.SUPERNODES_BY_ID, id, Supernode.of)
-
-
-PAGES_OF_FEATURE = {
-    "circuits": Ahead(queries.CIRCUITS_OF_FEATURE, {}),
-    "drives": Ahead(queries.RECURRING_EDGES, {"direction": "out", "min_circuits": 1}),
-    "drivenBy": Ahead(queries.RECURRING_EDGES, {"direction": "in", "min_circuits": 1}),
-}
-PAGES_OF_CIRCUIT = {
-    "features": Ahead(queries.FEATURES_OF_CIRCUIT, {}),
-    "nodes": Ahead(queries.NODES_OF_CIRCUIT, {"kind": None, "min_influence": None}),
-    "edges": Ahead(queries.EDGES_OF_CIRCUIT, {"source_kind": None, "target_kind": None}),
-}
 
 
 async def load_circuits(info: Info, ids: list[str]) -> list["Circuit"]:
