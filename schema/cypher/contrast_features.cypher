@@ -23,48 +23,71 @@ CALL () {
        count(CASE WHEN c.id IN $negative THEN 1 END) AS negative
   RETURN collect({set: t, positive: positive, negative: negative}) AS sets
 }
-CALL () {
-  // One feature after the other: grouping and sorting all together takes longer, and more memory.
+CALL (sets) {
   MATCH (c:Circuit)
   WHERE c.id IN $positive OR c.id IN $negative
-  WITH c, CASE WHEN c.id IN $positive THEN 1 ELSE 0 END AS side
+  WITH sets, c, CASE WHEN c.id IN $positive THEN 1 ELSE 0 END AS side
   MATCH (c)-[u:USES]->(f)
-  WITH f, collect([u.influence, side]) AS uses
+  WITH sets, f, collect([u.influence, side]) AS uses, sum(side) AS p
   WHERE size(uses) >= $min_circuits
+  MATCH (f)-[:IN]->(t:TranscoderSet)
+  WITH head([s IN sets WHERE s.set = t]) AS counts, p, size(uses) - p AS q, collect([f, uses]) AS members
+  WITH counts.positive AS n_positive, counts.negative AS n_negative, p, q, members
+  WITH *, CASE WHEN q > 0 AND n_positive > 0 THEN toFloat(p) * n_negative / (n_positive * q) END AS lift,
+       p * (n_negative - q) + (n_positive - p) * (n_negative - q) / 2.0 AS won,
+       CASE WHEN n_positive > 0 AND n_negative > 0 THEN n_positive * n_negative END AS pairs
+  // How high the AUROC of these features can be, and how low: their counts leave open only whether a positive circuit
+  // that has one beats a negative one that has it.
+  WITH *, won / pairs AS low, (won + p * q) / pairs AS high
+  WITH *, CASE $order
+         WHEN "auroc" THEN [coalesce(low, -1.0), coalesce(high, -1.0)]
+         WHEN "separation" THEN CASE
+           WHEN low >= 0.5 THEN [low - 0.5, high - 0.5]
+           WHEN high <= 0.5 THEN [0.5 - high, 0.5 - low]
+           ELSE [0.0, coalesce(CASE WHEN low + high > 1.0 THEN high - 0.5 ELSE 0.5 - low END, 0.0)]
+         END
+         WHEN "lift" THEN CASE WHEN n_negative = 0 THEN [-1.0] WHEN lift IS NULL THEN [1.0e300] ELSE [lift] END
+       END AS reach
+  ORDER BY head(reach) DESC
+  RETURN collect({p: p, q: q, n_positive: n_positive, n_negative: n_negative, lift: lift, members: members,
+                  worst: head(reach), best: last(reach)}) AS groups
+}
+WITH groups, reduce(n = 0, g IN groups | n + size(g.members)) AS total,
+     // The place that fills the page when everything stands as low as it can.
+     reduce(state = [0, null], g IN groups | CASE WHEN state[0] < $skip + $limit
+       THEN [state[0] + size(g.members), g.worst] ELSE state END)[1] AS least
+CALL (groups, least) {
+  UNWIND groups AS g
+  WITH g WHERE g.best >= least
+  UNWIND g.members AS member
+  WITH g, member[0] AS f, member[1] AS uses
   CALL (uses) {
     UNWIND uses AS use
     WITH use[0] AS influence, sum(use[1]) AS positive, sum(1 - use[1]) AS negative
     ORDER BY coalesce(influence, -1.0)
-    RETURN collect([influence, positive, negative]) AS steps,
-           sum(positive) AS with_positive, sum(negative) AS with_negative
+    RETURN collect([influence, positive, negative]) AS steps
   }
-  RETURN f, steps, with_positive, with_negative
+  WITH g, f, steps, [step IN steps WHERE step[0] IS NOT NULL] AS known
+  WITH g, f,
+       reduce(sum = 0.0, step IN known | sum + step[0] * step[1]) AS sum_positive,
+       reduce(sum = 0.0, step IN known | sum + step[0] * step[2]) AS sum_negative,
+       reduce(n = 0, step IN known | n + step[1]) AS known_positive,
+       reduce(n = 0, step IN known | n + step[2]) AS known_negative,
+       // Walking up the ranks: [negative circuits so far, pairs that the positive circuit won].
+       reduce(state = [g.n_negative - g.q, (g.n_positive - g.p) * (g.n_negative - g.q) / 2.0], step IN steps |
+         [state[0] + step[2], state[1] + step[1] * (state[0] + step[2] / 2.0)])[1] AS won
+  WITH g, f,
+       CASE WHEN known_positive > 0 THEN sum_positive / known_positive END AS influence_positive,
+       CASE WHEN known_negative > 0 THEN sum_negative / known_negative END AS influence_negative,
+       CASE WHEN g.n_positive > 0 AND g.n_negative > 0 THEN won / (g.n_positive * g.n_negative) END AS auroc
+  ORDER BY CASE $order
+             WHEN "auroc" THEN -coalesce(auroc, -1.0)
+             WHEN "separation" THEN -abs(coalesce(auroc, 0.5) - 0.5)
+             WHEN "lift" THEN CASE WHEN g.n_negative = 0 THEN 1.0 WHEN g.lift IS NULL THEN -1.0e300 ELSE -g.lift END
+           END, g.p DESC, g.q, f.id
+  RETURN collect({name: f.id, with_positive: g.p, n_positive: g.n_positive, with_negative: g.q,
+                  n_negative: g.n_negative, mean_positive: influence_positive, mean_negative: influence_negative,
+                  auroc: auroc, lift: g.lift}) AS found
 }
-MATCH (f)-[:IN]->(t:TranscoderSet)
-WITH f, steps, with_positive, with_negative, head([s IN sets WHERE s.set = t]) AS counts
-WITH f, steps, with_positive, with_negative, counts.positive AS n_positive, counts.negative AS n_negative,
-     [step IN steps WHERE step[0] IS NOT NULL] AS known
-WITH f, with_positive, with_negative, n_positive, n_negative,
-     reduce(sum = 0.0, step IN known | sum + step[0] * step[1]) AS sum_positive,
-     reduce(sum = 0.0, step IN known | sum + step[0] * step[2]) AS sum_negative,
-     reduce(n = 0, step IN known | n + step[1]) AS known_positive,
-     reduce(n = 0, step IN known | n + step[2]) AS known_negative,
-     // Walking up the ranks: [negative circuits so far, pairs that the positive circuit won].
-     reduce(state = [n_negative - with_negative, (n_positive - with_positive) * (n_negative - with_negative) / 2.0],
-            step IN steps |
-       [state[0] + step[2], state[1] + step[1] * (state[0] + step[2] / 2.0)])[1] AS won
-WITH f, with_positive, with_negative, n_positive, n_negative,
-     CASE WHEN known_positive > 0 THEN sum_positive / known_positive END AS influence_positive,
-     CASE WHEN known_negative > 0 THEN sum_negative / known_negative END AS influence_negative,
-     CASE WHEN n_positive > 0 AND n_negative > 0 THEN won / (n_positive * n_negative) END AS auroc,
-     CASE WHEN with_negative > 0 AND n_positive > 0
-       THEN toFloat(with_positive) * n_negative / (n_positive * with_negative) END AS lift
-ORDER BY CASE $order
-           WHEN "auroc" THEN -coalesce(auroc, -1.0)
-           WHEN "separation" THEN -abs(coalesce(auroc, 0.5) - 0.5)
-           WHEN "lift" THEN CASE WHEN n_negative = 0 THEN 1.0 WHEN lift IS NULL THEN -1.0e300 ELSE -lift END
-         END, with_positive DESC, with_negative, f.id
-WITH collect({name: f.id, with_positive: with_positive, n_positive: n_positive, with_negative: with_negative,
-              n_negative: n_negative, mean_positive: influence_positive, mean_negative: influence_negative,
-              auroc: auroc, lift: lift}) AS found
-RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows
+// Sorted above without LIMIT: a download's would count all that is held for each of its rows.
+RETURN total, found[$skip .. $skip + $limit] AS rows
