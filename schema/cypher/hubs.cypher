@@ -41,10 +41,23 @@ UNION ALL
 WITH f, size, n_considered, in_families, f.n_circuits AS n_circuits
 WHERE n_circuits >= $min_circuits
   AND ($dense IS NULL OR $dense = (toFloat(n_circuits) / n_considered > $dense_above))
-WITH f, n_circuits, n_considered, in_families,
-     CASE $by WHEN "frequency" THEN size / n_considered ELSE size END AS size
-ORDER BY size DESC, n_circuits DESC, f.id
-WITH collect([f, n_circuits, n_considered, in_families]) AS found
+WITH collect([f, n_circuits, n_considered, in_families,
+              CASE $by WHEN "frequency" THEN size / n_considered ELSE size END]) AS hubs
+CALL (hubs) {
+  // By size alone first: what decides between equals is only looked up for those near the page.
+  UNWIND hubs AS row
+  WITH row[4] AS size
+  ORDER BY size DESC
+  WITH collect(size) AS sizes
+  RETURN coalesce(sizes[$skip + $limit - 1], last(sizes)) AS least
+}
+WITH size(hubs) AS total, [row IN hubs WHERE row[4] >= least] AS near
+CALL (near) {
+  UNWIND near AS row
+  WITH row, row[0] AS f
+  ORDER BY row[4] DESC, row[1] DESC, f.id
+  RETURN collect(row) AS found
+}
 CALL (found) {
   UNWIND found[$skip .. $skip + $limit] AS row
   WITH row, row[0] AS f, toFloat(row[1]) / row[2] AS frequency
@@ -64,4 +77,4 @@ CALL (found) {
     influence: influence, drives: COUNT { (f)-[:DRIVES]->() }, driven_by: COUNT { (f)<-[:DRIVES]-() }
   }) AS rows
 }
-RETURN size(found) AS total, rows
+RETURN total, rows
