@@ -221,6 +221,7 @@ async def test_what_features_do_in_the_circuits_that_share_them(api, circuits):
         ("hubs.csv?dense=maybe", 400, "BAD_INPUT", "is no Boolean"),
         ("circuit.edges.csv", 400, "BAD_INPUT", "needs id"),
         ("circuit.edges.csv?id=none", 404, "NOT_FOUND", "no circuit id=none"),
+        ("sharedFeatures.csv?circuits=none", 404, "NOT_FOUND", "circuit 'none'"),
         ("sharedFeatures.csv?families=none", 404, "NOT_FOUND", "family 'none'"),
         ("paths.csv?from.token=a&to.token=b&to.logit=b", 400, "BAD_QUERY", "PathEnd"),
         ("paths.csv?from.token=a", 400, "BAD_QUERY", "PathEnd"),
