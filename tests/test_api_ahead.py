@@ -1,0 +1,78 @@
+"""Pages that travel with what they belong to: the same answers, whatever the query around them looks like."""
+
+import pytest
+
+from schema.records import NodeKind
+
+pytest_plugins = ("api_asking",)
+
+USES = (
+    "{ totalCount pageInfo { endCursor hasNextPage } nodes { influence positions feature { id nCircuits } } }"
+)
+
+
+@pytest.fixture
+async def pages(api, circuits):
+    """The first and the second page of a circuit's features, asked of a list: nothing is ahead there."""
+    found = {}
+    query = "query ($after: String) { circuits(first: 100) { nodes { id features(first: 2, after: $after) "
+    after = None
+    for place in ("first", "second"):
+        data = await api(query + USES + " } } }", after=after)
+        (found[place],) = [
+            each["features"] for each in data["circuits"]["nodes"] if each["id"] == circuits[0].id
+        ]
+        after = found[place]["pageInfo"]["endCursor"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("fields", "queries"),
+    [
+        ("one: features(first: 2) USES", 1),
+        ("one: features(first: $n) USES", 1),
+        ("one: features(first: 2) USES two: features(first: 2, after: $after) USES", 2),
+        ("two: features(first: 2, after: $after) USES", 1),
+        ("one: features(first: 2) @include(if: true) USES", 2),
+        ("... on Circuit { one: features(first: 2) USES }", 2),
+        ("two: features(first: 2, after: $after) @skip(if: true) USES one: features(first: 2) USES", 1),
+        ("nodes(first: 1) { totalCount } one: features(first: 2) USES", 2),
+    ],
+)
+async def test_pages_are_the_same_ahead(api, circuits, pages, fields, queries):
+    before = api.database.queries
+    given = "".join(each for each in (", $n: Int", ", $after: String") if each[2:].split(":")[0] in fields)
+    data = await api(
+        f"query ($id: ID!{given}) {{ circuit(id: $id) {{ id {fields.replace('USES', USES)} }} }}",
+        id=circuits[0].id,
+        n=2,
+        after=pages["first"]["pageInfo"]["endCursor"],
+    )
+    assert api.database.queries - before == queries
+    data["circuit"].pop("nodes", None)
+    names = {"one": "first", "two": "second"}
+    wanted = {name: pages[page] for name, page in names.items() if name in data["circuit"]}
+    assert data == {"circuit": {"id": circuits[0].id, **wanted}}
+    assert len(data["circuit"]) > 1
+
+
+async def test_what_is_not_there_is_null_with_a_page_ahead(api):
+    assert await api('{ circuit(id: "none") { features { totalCount } } }') == {"circuit": None}
+    assert await api('{ feature(id: "none") { drives { totalCount } } }') == {"feature": None}
+
+
+@pytest.mark.parametrize(
+    ("page", "code"),
+    [
+        ("circuits(first: 0)", "BAD_INPUT"),
+        ('circuits(after: "x")', "BAD_INPUT"),
+        ("circuits(first: 101)", "OVER_LIMIT"),
+    ],
+)
+async def test_a_page_that_cannot_be_is_refused_where_it_is_asked(api, circuits, page, code):
+    node = next(node for node in circuits[0].nodes if node.kind is NodeKind.FEATURE)
+    feature = circuits[0].transcoders.feature_id(node.layer, node.index)
+    body = await api.answer(f'{{ feature(id: "{feature}") {{ {page} {{ totalCount }} }} }}')
+    (error,) = body["errors"]
+    assert error["extensions"]["code"] == code
+    assert error["path"] == ["feature", "circuits"]
