@@ -26,7 +26,7 @@ from api.downloadable import DOWNLOADS, Download, Row
 from api.errors import presentable, refusal
 from api.formats import FORMATS, Columns, columns_of
 from api.limits import Limits
-from api.loaders import Ahead, Context, Loaders
+from api.loaders import Context, Loaders
 from api.metrics import Metrics
 from api.question_string import FieldPath
 from api.seats import NoRoom, Seats
@@ -57,7 +57,7 @@ class _Asked(Exception):
 class _Until(Loaders):
     """Answers questions up to the one that is wanted, and keeps that one."""
 
-    at_once = False
+    at_once = False  # a download of what is not there is refused before it begins
 
     wanted: frozenset[str] = frozenset()
     """Names of the questions that end it."""
@@ -73,10 +73,6 @@ class _Until(Loaders):
         await asyncio.gather(*self._running, return_exceptions=True)
         self.asked = question, {key: parameters[key] for key in parameters if key not in ("skip", "limit")}
         raise _Asked
-
-    async def owner_of(self, owner: Question[Any], key: str, ahead: Ahead | None) -> Any:
-        # A download of what is not there is refused before it begins.
-        return await super().owner_of(owner, key, None)
 
 
 class Downloads:

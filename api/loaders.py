@@ -151,17 +151,24 @@ class Loaders:
 
         ahead: travels in the same message.
         """
-        if ahead is not None:
-            self.spend(ahead.parameters["limit"])
-            for page in await self.ask(ahead.question, owner, keys=[key], **ahead.parameters):
-                self._pages(ahead.question, **ahead.parameters).prime(key, page)
+        if ahead is not None and self.at_once:
+            page = await self._pages(ahead.question, owner, **ahead.parameters).load(key)
+            self._pages(ahead.question, **ahead.parameters).prime(key, page)
         return await self.one(owner, key)
 
-    def _pages(self, question: Question[Any], *, limit: int, **parameters: Hashable) -> DataLoader[Any, Any]:
+    def _pages(
+        self,
+        question: Question[Any],
+        owner: Question[Any] | None = None,
+        /,
+        *,
+        limit: int,
+        **parameters: Hashable,
+    ) -> DataLoader[Any, Any]:
         def first(rows: list[Page[Any]]) -> Page[Any]:
             return rows[0] if rows else Page(0, [])
 
-        return self._loader(question, {**parameters, "limit": limit}, first, per_key=limit)
+        return self._loader(question, {**parameters, "limit": limit}, first, per_key=limit, owner=owner)
 
     def _loader(
         self,
@@ -169,14 +176,15 @@ class Loaders:
         parameters: dict[str, Any],
         pick: Callable[[list[Any]], Any],
         per_key: int,
+        owner: Question[Any] | None = None,
     ) -> DataLoader[Any, Any]:
-        name = (question.name, *sorted(parameters.items()))
+        name = (question.name, owner and owner.name, *sorted(parameters.items()))
         if name not in self._loaders:
 
             async def load(keys: list[Hashable]) -> list[Any]:
                 self.spend(len(keys) * per_key)
                 found: defaultdict[Hashable, list[Any]] = defaultdict(list)
-                for row in await self.ask(question, keys=keys, **parameters):
+                for row in await self.ask(question, owner, keys=keys, **parameters):
                     found[_key(row.key)].append(row)
                 return [pick(found[key]) for key in keys]
 

@@ -133,20 +133,20 @@ class SharedFeatures(Connection[SharedFeature]):
         order: SharedOrder,
     ) -> "SharedFeatures":
         named = checked_list(info.context.limits, "circuits", among.circuits_alone)
-        if absent_from is None and named is not None and info.context.loaders.at_once:
-            inside, everywhere, page = await asyncio.gather(
-                consider(info, among),
-                consider(info, None, ids=False),
-                cls._page(info, where, named, None, None, min_circuits, order),
-            )
-            outside = everywhere.without(inside)
-        elif absent_from is None:
-            inside = await consider(info, among)
-            sets = sorted({str(each.transcoders) for each in inside.settings})
-            everywhere, page = await asyncio.gather(
-                consider(info, None, transcoders=sets, ids=False),
-                cls._page(info, where, inside.ids, None, None, min_circuits, order),
-            )
+        if absent_from is None:
+            if named is not None and info.context.loaders.at_once:
+                inside, everywhere, page = await asyncio.gather(
+                    consider(info, among),
+                    consider(info, None, ids=False),
+                    cls._page(info, where, named, None, None, min_circuits, order),
+                )
+            else:
+                inside = await consider(info, among)
+                sets = sorted({str(each.transcoders) for each in inside.settings})
+                everywhere, page = await asyncio.gather(
+                    consider(info, None, transcoders=sets, ids=False),
+                    cls._page(info, where, inside.ids, None, None, min_circuits, order),
+                )
             outside = everywhere.without(inside)
         else:
             inside = await consider(info, among)

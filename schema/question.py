@@ -86,7 +86,7 @@ def _chain(link: Along | None, rows: str, prefix: str) -> Iterator[_Brought]:
 
 @cache
 def brought(question: Question[Any], owner: Question[Any] | None = None) -> tuple[_Brought, ...]:
-    """What travels along with `question`, and with that. owner: facts of the keys it is asked of, too."""
+    """What travels along with `question`, and with that. owner: facts of the `key` of each record, too."""
     of_keys = None if owner is None else Along(owner)
     return (*_chain(question.along, "rows", ""), *_chain(of_keys, "keys", "owner_"))
 
@@ -101,7 +101,7 @@ def text_along(question: Question[Any], owner: Question[Any] | None = None) -> s
     if question.columns:
         parts.append(f"WITH {_collected(question)} AS rows")
     if owner is not None:
-        parts.append("WITH *, $keys AS keys")
+        parts.append("WITH *, [key] AS keys")
     for column, rows, link in brought(question, owner):
         keys = f"[{', '.join(f'row.{name}' for name in link.of)}]" if link.of else "[row]"
         _, found, rest = link.facts.text.partition(KEYS)

@@ -56,6 +56,18 @@ async def test_pages_are_the_same_ahead(api, circuits, pages, fields, queries):
     assert len(data["circuit"]) > 1
 
 
+async def test_pages_of_several_travel_together(api, circuits):
+    ids = [circuit.id for circuit in circuits[:6]]
+    alone = {f"c{n}": (await api(f'{{ circuit(id: "{each}") {{ id answer features {USES} }} }}'))["circuit"]
+             for n, each in enumerate(ids)}  # fmt: skip
+    before = api.database.queries
+    fields = " ".join(
+        f'c{n}: circuit(id: "{each}") {{ id answer features {USES} }}' for n, each in enumerate(ids)
+    )
+    assert await api(f"{{ {fields} }}") == alone
+    assert api.database.queries - before == 1
+
+
 async def test_what_is_not_there_is_null_with_a_page_ahead(api):
     assert await api('{ circuit(id: "none") { features { totalCount } } }') == {"circuit": None}
     assert await api('{ feature(id: "none") { drives { totalCount } } }') == {"feature": None}

@@ -225,6 +225,9 @@ async def test_the_number_of_database_queries_does_not_grow_with_the_page(api):
         ("{ circuit(id: $c) { prompt { text } features { nodes { feature { layer } } } } }", 1),
         ("{ feature(id: $f) { layer circuits { nodes { circuit { answer prompt { text } } } } } }", 1),
         ("{ circuit(id: $c) { nodes { nodes { kind token } } } }", 1),
+        ("{ circuit(id: $c) { edges { nodes { weight } } } }", 1),
+        ("{ feature(id: $f) { drives { nodes { feature { layer } } } } }", 1),
+        ("{ feature(id: $f) { drivenBy { nodes { feature { layer } } } } }", 1),
         ("{ circuitsSharing(features: [$f]) { nodes { circuit { prompt { text } } } } }", 3),
         ("{ sharedFeatures(circuits: [$c, $d], minCircuits: 1) { nodes { feature { layer } } } }", 3),
         ("{ contrast(positive: {circuits: [$c]}, negative: {circuits: [$d]}) { features { nodes { "

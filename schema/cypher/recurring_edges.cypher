@@ -12,19 +12,21 @@
 
 UNWIND $keys AS key
 CALL (key) {
-  WITH key WHERE $direction = "out"
-  MATCH (:Feature {id: key})-[d:DRIVES]->(g:Feature)
-  WHERE d.n_circuits >= $min_circuits
-  RETURN d, g
-UNION ALL
-  WITH key WHERE $direction = "in"
-  MATCH (:Feature {id: key})<-[d:DRIVES]-(g:Feature)
-  WHERE d.n_circuits >= $min_circuits
-  RETURN d, g
+  CALL (key) {
+    WITH key WHERE $direction = "out"
+    MATCH (:Feature {id: key})-[d:DRIVES]->(g:Feature)
+    WHERE d.n_circuits >= $min_circuits
+    RETURN d, g
+  UNION ALL
+    WITH key WHERE $direction = "in"
+    MATCH (:Feature {id: key})<-[d:DRIVES]-(g:Feature)
+    WHERE d.n_circuits >= $min_circuits
+    RETURN d, g
+  }
+  WITH d, g
+  ORDER BY d.n_circuits DESC, abs(d.mean) DESC, g.id
+  RETURN collect([d, g]) AS found
 }
-WITH key, d, g
-ORDER BY d.n_circuits DESC, abs(d.mean) DESC, g.id
-WITH key, collect([d, g]) AS found
 RETURN key, size(found) AS total,
        [pair IN found[$skip .. $skip + $limit] |
          {feature: pair[1].id, n_circuits: pair[0].n_circuits, mean: pair[0].mean, sd: pair[0].sd,
