@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
-import uvloop
 from rich.console import Console
 
 from api.app import create_app
@@ -146,7 +145,7 @@ def serve(
         )
     _log_json()
     with writer:
-        uvloop.run(_run(login, host, port, Ready(), token, limits, connections, tracing, writer))
+        asyncio.run(_run(login, host, port, Ready(), token, limits, connections, tracing, writer))
 
 
 @contextmanager
@@ -158,7 +157,7 @@ def serving(settings: Settings, *, port: int) -> Iterator[str]:
 
     def work() -> None:
         try:
-            uvloop.run(_run(login, "127.0.0.1", port, ready))
+            asyncio.run(_run(login, "127.0.0.1", port, ready))
         except Exception as error:  # noqa: BLE001  carried to the waiting thread
             ready.error = error
         finally:
