@@ -8,7 +8,6 @@ here too.
 """
 
 import argparse
-import os
 import time
 from pathlib import Path
 
@@ -76,11 +75,8 @@ def whole_circuit(database: Database, http: httpx2.Client) -> None:
 
 
 def download(http: httpx2.Client, path: str, ending: str) -> None:
-    api = next(
-        process
-        for process in psutil.Process(os.getpid()).children()
-        if "serve" in " ".join(process.cmdline())
-    )
+    # As a word: Neo4j, which may be a child of this process too, is a "server".
+    (api,) = (each for each in psutil.Process().children() if "serve" in each.cmdline())
     before, most, size, lines, begin = api.memory_info().rss, 0, 0, 0, time.perf_counter()
     with http.stream("GET", path) as answer:
         if answer.status_code != 200:
