@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
+import uvloop
 from rich.console import Console
 
 from api.app import create_app
@@ -145,7 +146,7 @@ def serve(
         )
     _log_json()
     with writer:
-        asyncio.run(_run(login, host, port, Ready(), token, limits, connections, tracing, writer))
+        uvloop.run(_run(login, host, port, Ready(), token, limits, connections, tracing, writer))
 
 
 @contextmanager
@@ -157,7 +158,7 @@ def serving(settings: Settings, *, port: int) -> Iterator[str]:
 
     def work() -> None:
         try:
-            asyncio.run(_run(login, "127.0.0.1", port, ready))
+            uvloop.run(_run(login, "127.0.0.1", port, ready))
         except Exception as error:  # noqa: BLE001  carried to the waiting thread
             ready.error = error
         finally:
