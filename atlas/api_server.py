@@ -1,6 +1,7 @@
 """The GraphQL API as a running server: in the foreground for `atlas serve`, in a thread for the demo."""
 
 import asyncio
+import gc
 import logging
 import socket
 import threading
@@ -145,6 +146,9 @@ def serve(
             soft_wrap=True,
         )
     _log_json()
+    # What is there for good, libraries above all, need not be looked through with every collection.
+    gc.collect()
+    gc.freeze()
     with writer:
         uvloop.run(_run(login, host, port, Ready(), token, limits, connections, tracing, writer))
 
