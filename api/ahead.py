@@ -1,7 +1,14 @@
-"""What a query will ask next, seen before it is asked: so that both travel to the database in one message."""
+"""What a query will ask next, seen before it is asked: so that both travel to the database in one message.
 
-from collections.abc import Mapping
+And what it cannot ask, because it does not name it: that is left where it is.
+"""
 
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+from strawberry.extensions import SchemaExtension
+from strawberry.types.graphql import OperationType
 from strawberry.types.nodes import SelectedField
 
 from api.connection import window
@@ -19,6 +26,25 @@ PAGES_OF_CIRCUIT = {
     "nodes": Ahead(queries.NODES_OF_CIRCUIT, {"kind": None, "min_influence": None}),
     "edges": Ahead(queries.EDGES_OF_CIRCUIT, {"source_kind": None, "target_kind": None}),
 }
+
+
+@lru_cache(256)
+def columns_named(query: str) -> frozenset[str]:
+    """Every word of a GraphQL query, as a column of facts would be called: a field has the column's name."""
+    return frozenset(
+        re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word).lower() for word in re.findall(r"\w+", query)
+    )
+
+
+class AsksForNamed(SchemaExtension):
+    """Has the loaders bring no facts that the query does not name."""
+
+    def on_execute(self) -> Iterator[None]:
+        context = self.execution_context
+        # The subscriptions of one socket share their loaders.
+        if context.operation_type is not OperationType.SUBSCRIPTION:
+            context.context.loaders.wanted = columns_named(context.query or "")
+        yield
 
 
 def page_ahead(info: Info, pages: Mapping[str, Ahead]) -> Ahead | None:

@@ -59,7 +59,7 @@ class _Until(Loaders):
 
     at_once = False  # a download of what is not there is refused before it begins
 
-    wanted: frozenset[str] = frozenset()
+    until: frozenset[str] = frozenset()
     """Names of the questions that end it."""
     asked: tuple[Question[Any], dict[str, object]] | None = None
 
@@ -67,7 +67,7 @@ class _Until(Loaders):
         self, question: Question[Any], owner: Question[Any] | None = None, /, **parameters: object
     ) -> list[Any]:
         # A page of no entries is about the whole list: its counts, not the list.
-        if question.name not in self.wanted or parameters.get("limit") == 0:
+        if question.name not in self.until or parameters.get("limit") == 0:
             return await super().ask(question, owner, **parameters)
         # What is counted beside it ends first: a query that is cut off takes its connection with it.
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -208,7 +208,7 @@ class Downloads:
         """What GraphQL would ask the database for the list. Raises AtlasError, GraphQLError."""
         path = self._fields[download.path]
         variables = path.variables(request.query_params)
-        loaders.wanted = frozenset(download.questions.split())
+        loaders.until = frozenset(download.questions.split())
         result = await self._schema.execute(
             path.document(), variables, context_value=Context(loaders, self._limits)
         )

@@ -26,6 +26,7 @@ from strawberry.types.execution import ExecutionContext
 from strawberry.types.graphql import OperationType
 from strawberry.types.unset import UNSET, UnsetType
 
+from api.ahead import AsksForNamed
 from api.cost import WithinCost
 from api.errors import WithinLimits, presentable, refusal
 from api.jobs import Subscription
@@ -87,7 +88,8 @@ def graphql_schema(
     known = [ParserCache, ValidationCache]
     limited = [lambda: WithinLimits(chosen, rule), lambda: WithinCost(chosen)]
     spans = [] if tracing is None else [traced(tracing)]
-    return _Schema(Query, Mutation, Subscription, extensions=[_Told, *spans, *limited, *hidden, *known])
+    extensions = [_Told, *spans, *limited, AsksForNamed, *hidden, *known]
+    return _Schema(Query, Mutation, Subscription, extensions=extensions)
 
 
 def html(name: str) -> str:

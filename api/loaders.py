@@ -43,6 +43,9 @@ class Loaders:
     at_once = True
     """Whether a question may be asked beside what can still refuse it."""
 
+    wanted: frozenset[str] | None = None
+    """Columns of facts that the request may want; None: all. The same for as long as facts are asked for."""
+
     def __init__(self, database: AsyncDatabase, limits: Limits, metrics: Metrics) -> None:
         self._database = database
         self._metrics = metrics
@@ -62,7 +65,8 @@ class Loaders:
         """
         left = self.left()
         # A task of its own, because a look-up that several resolvers wait for belongs to none of them.
-        task = asyncio.create_task(ask_async(self._database, question, owner, timeout_s=left, **parameters))
+        asked = ask_async(self._database, question, owner, timeout_s=left, wanted=self.wanted, **parameters)
+        task = asyncio.create_task(asked)
         self._running.add(task)
         try:
             with self._metrics.database_seconds.labels(question.name).time():

@@ -302,9 +302,12 @@ HEALTH = Question("health", row_of(HealthRow))
 UNKNOWN = Question("unknown", row_of(UnknownRow))
 CONSIDERED = Question("considered", row_of(SettingsRow))
 
-PROMPTS_BY_ID: Question[PromptRow] = facts_of("prompts_by_id", PromptRow)
+PROMPTS_BY_ID: Question[PromptRow] = facts_of("prompts_by_id", PromptRow, brief=("text",))
 CIRCUITS_BY_ID: Question[CircuitRow] = facts_of(
-    "circuits_by_id", CircuitRow, Along(PROMPTS_BY_ID, ("prompt",))
+    "circuits_by_id",
+    CircuitRow,
+    Along(PROMPTS_BY_ID, ("prompt",)),
+    brief=("prompt", "transcoders", "replacement_score", "answer", "correct"),
 )
 CIRCUITS = Question("circuits", ids_of, along=Along(CIRCUITS_BY_ID))
 FEATURES_BY_ID: Question[FeatureRow] = facts_of("features_by_id", FeatureRow)

@@ -6,12 +6,13 @@ give; both are left out here. Values from outside travel as parameters, never as
 
 Rows hold keys of circuits and features whose facts are nearly always wanted too. A question may name the one
 that brings them (`along`): `ask_async` then sends both as one query, because every message costs as much as
-what it asks.
+what it asks. Told what is wanted, it brings no more facts than that, and `brief` ones where they will do.
 """
 
 import re
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -48,9 +49,27 @@ class Question(Generic[Row]):
     name: str
     """Name of the file in `schema/cypher`, without its ending."""
     decode: Callable[[Record], Row]
-    columns: tuple[str, ...] = ()
-    """Those of the answer, where the facts of keys are asked for."""
+    facts: type[Any] | None = None
+    """The named tuple of a row, where facts of keys are asked for: its fields are the answer's columns."""
     along: Along | None = None
+    brief: tuple[str, ...] = ()
+    """Plain properties among the columns: often all that is wanted of facts, and read in half the time."""
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        return () if self.facts is None else self.facts._fields
+
+    @cached_property
+    def row(self) -> Callable[[Sequence[Any]], Any]:
+        """Makes facts of their values, in the order of the columns."""
+        assert self.facts is not None, self.name
+        make: Callable[[Sequence[Any]], Any] = self.facts._make
+        return make
+
+    @cached_property
+    def beyond(self) -> frozenset[str]:
+        """The columns that brief facts lack."""
+        return frozenset(self.columns) - {"key", *self.brief}
 
     @cached_property
     def file(self) -> str:
@@ -74,47 +93,76 @@ class _Brought(NamedTuple):
     column: str
     rows: str
     """The column that has their keys."""
-    link: Along
+    keys: str
+    """Cypher: the list of those in a `row`."""
+    facts: Question[Any]
+    brief: bool
+    """Whether the columns that are not `brief` are null."""
 
 
-def _chain(link: Along | None, rows: str, prefix: str) -> Iterator[_Brought]:
+Wanted = AbstractSet[str] | None
+"""Names of the columns of facts that may be wanted; None: all."""
+
+
+def _chain(
+    link: Along | None, of: Question[Any], rows: str, prefix: str, wanted: Wanted
+) -> Iterator[_Brought]:
     while link is not None:
-        column = prefix + link.facts.name
-        yield _Brought(column, rows, link)
-        rows, link = column, link.facts.along
+        facts = link.facts
+        if wanted is not None and of.facts is not None and wanted.isdisjoint(link.of):
+            return
+        places = [f"[{of.columns.index(name)}]" if of.facts else f".{name}" for name in link.of]
+        keys = ", ".join(f"row{place}" for place in places) or ("row[0]" if of.facts else "row")
+        brief = bool(facts.brief) and wanted is not None and wanted.isdisjoint(facts.beyond)
+        yield _Brought(prefix + facts.name, rows, f"[{keys}]", facts, brief)
+        link, of, rows = facts.along, facts, prefix + facts.name
 
 
-@cache
-def brought(question: Question[Any], owner: Question[Any] | None = None) -> tuple[_Brought, ...]:
+def brought(
+    question: Question[Any], owner: Question[Any] | None = None, wanted: Wanted = None
+) -> tuple[_Brought, ...]:
     """What travels along with `question`, and with that. owner: facts of the `key` of each record, too."""
-    of_keys = None if owner is None else Along(owner)
-    return (*_chain(question.along, "rows", ""), *_chain(of_keys, "keys", "owner_"))
+    along = _chain(question.along, question, "rows", "", wanted)
+    if owner is None:
+        return tuple(along)
+    return (*along, *_chain(Along(owner), question, "keys", "owner_", wanted))
 
 
 @cache
-def text_along(question: Question[Any], owner: Question[Any] | None = None) -> str:
-    """The Cypher that is sent when all that is `brought` is wanted: a column more for each.
+def text_along(question: Question[Any], owned: bool, parts: tuple[_Brought, ...]) -> str:
+    """The Cypher that is sent for `parts`, which `brought` gave: a column more for each.
 
-    Facts come as one list: the driver handles every record by itself.
+    Facts come as one list, of lists: the driver handles every record by itself, and every name in a map.
     """
-    parts = [f"CALL () {{\n{question.text}\n}}"]
-    if question.columns:
-        parts.append(f"WITH {_collected(question)} AS rows")
-    if owner is not None:
-        parts.append("WITH *, [key] AS keys")
-    for column, rows, link in brought(question, owner):
-        keys = f"[{', '.join(f'row.{name}' for name in link.of)}]" if link.of else "[row]"
-        _, found, rest = link.facts.text.partition(KEYS)
-        assert found, link.facts.name
-        parts.append(
+    lines = [f"CALL () {{\n{question.text}\n}}"]
+    if question.facts is not None:
+        lines.append(f"WITH {_collected(question, brief=False)} AS rows")
+    if owned:
+        lines.append("WITH *, [key] AS keys")
+    for column, rows, keys, facts, brief in parts:
+        lines.append(
             f"CALL ({rows}) {{\nCALL ({rows}) {{\nUNWIND {rows} AS row\nUNWIND {keys} AS key\n"
-            f"WITH DISTINCT key\n{rest}\n}}\nRETURN {_collected(link.facts)} AS {column}\n}}"
+            f"WITH DISTINCT key\n{_text_of_key(facts, brief)}\n}}\n"
+            f"RETURN {_collected(facts, brief)} AS {column}\n}}"
         )
-    return "\n".join([*parts, "RETURN *"])
+    return "\n".join([*lines, "RETURN *"])
 
 
-def _collected(facts: "Question[Any]") -> str:
-    return f"collect({{{', '.join(f'{name}: {name}' for name in facts.columns)}}})"
+def _text_of_key(facts: Question[Any], brief: bool) -> str:
+    """The facts' Cypher for one `key`."""
+    _, found, text = facts.text.partition(KEYS)
+    assert found, facts.name
+    if not brief:
+        return text
+    kept = [re.search(rf"\w+\.\w+ AS {name}\b", text) for name in facts.brief]
+    returned = ", ".join(["key", *(found[0] for found in kept if found)])
+    before, _, _ = text.partition("\nRETURN key,")
+    return f"{before}\nRETURN {returned}"
+
+
+def _collected(facts: Question[Any], brief: bool) -> str:
+    left_out = facts.beyond if brief else ()
+    return f"collect([{', '.join('null' if name in left_out else name for name in facts.columns)}])"
 
 
 def ask(database: Database, question: Question[Row], *, timeout_s: float, **parameters: object) -> list[Row]:
@@ -139,19 +187,23 @@ async def ask_async(
     /,
     *,
     timeout_s: float,
+    wanted: Wanted = None,
     **parameters: object,
 ) -> Answer[Row]:
     """`ask`, on the asynchronous driver, with what is `brought`."""
-    columns = brought(question, owner)
-    if not columns and not question.columns:
+    parts = brought(question, owner, wanted)
+    if not parts and question.facts is None:
         records = await database.read(question.text, parameters, timeout_s=timeout_s)
         return Answer([question.decode(record) for record in records], {})
-    records = await database.read(text_along(question, owner), parameters, timeout_s=timeout_s)
+    text = text_along(question, owner is not None, parts)
+    records = await database.read(text, parameters, timeout_s=timeout_s)
     facts: defaultdict[Question[Any], list[Any]] = defaultdict(list)
-    for column, _, link in columns:
-        facts[link.facts] += [link.facts.decode(each) for record in records for each in record.pop(column)]
-    if question.columns:
-        records = records[0]["rows"]
+    for part in parts:
+        facts[part.facts] += [
+            part.facts.row(values) for record in records for values in record.pop(part.column)
+        ]
+    if question.facts is not None:
+        return Answer([question.row(values) for values in records[0]["rows"]], facts)
     return Answer([question.decode(record) for record in records], facts)
 
 
@@ -257,9 +309,11 @@ def row_of(row: Callable[..., Row]) -> Callable[[Record], Row]:
     return decode
 
 
-def facts_of(name: str, row: type[Any], along: Along | None = None) -> Question[Any]:
+def facts_of(
+    name: str, row: type[Any], along: Along | None = None, brief: tuple[str, ...] = ()
+) -> Question[Any]:
     """A question that brings the facts of keys, each a `row`, whose fields are the answer's columns."""
-    return Question(name, row_of(row), row._fields, along)
+    return Question(name, row_of(row), row, along, brief)
 
 
 def ids_of(record: Record) -> Page[str]:

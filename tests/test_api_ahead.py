@@ -1,7 +1,9 @@
 """Pages that travel with what they belong to: the same answers, whatever the query around them looks like."""
 
 import pytest
+from graphql import GraphQLObjectType, get_named_type
 
+from api.endpoint import graphql_schema
 from schema.records import NodeKind
 
 pytest_plugins = ("api_asking",)
@@ -88,3 +90,54 @@ async def test_a_page_that_cannot_be_is_refused_where_it_is_asked(api, circuits,
     (error,) = body["errors"]
     assert error["extensions"]["code"] == code
     assert error["path"] == ["feature", "circuits"]
+
+
+def plain_fields(kind: str) -> list[str]:
+    """The fields of a type that can be asked for by their name alone."""
+    made = graphql_schema()._schema.type_map[kind]
+    assert isinstance(made, GraphQLObjectType)
+    return [
+        name
+        for name, field in made.fields.items()
+        if not field.args and not isinstance(get_named_type(field.type), GraphQLObjectType)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [
+        ("Circuit", "circuits { nodes { FIELDS } }"),
+        ("Circuit", "feature(id: $id) { circuits { nodes { circuit { FIELDS } } } }"),
+        ("Prompt", "circuits { nodes { prompt { FIELDS } } }"),
+        ("Prompt", "feature(id: $id) { circuits { nodes { circuit { prompt { FIELDS } } } } }"),
+        ("Run", "circuits { nodes { run { FIELDS } } }"),
+        ("TranscoderSet", "circuits { nodes { transcoders { FIELDS } } }"),
+        ("Feature", "circuit(id: $c) { features { nodes { feature { FIELDS } } } }"),
+        ("Feature", "circuit(id: $c) { nodes { nodes { feature { FIELDS } } } }"),
+        ("TranscoderSet", "circuit(id: $c) { features { nodes { feature { transcoders { FIELDS } } } } }"),
+    ],
+)
+async def test_a_field_asked_alone_is_what_it_is_among_all(api, circuits, kind, where):
+    """Of facts no more travels than the query names."""
+    node = next(node for node in circuits[0].nodes if node.kind is NodeKind.FEATURE)
+    feature = circuits[0].transcoders.feature_id(node.layer, node.index)
+    where = where.replace("$id", f'"{feature}"').replace("$c", f'"{circuits[0].id}"')
+    fields = plain_fields(kind)
+    assert len(fields) > 2
+
+    async def ask(names: list[str]) -> list[dict[str, object]]:
+        return found(await api("{ " + where.replace("FIELDS", " ".join(names)) + " }"), set(names))
+
+    whole = await ask(fields)
+    assert whole
+    for name in fields:
+        assert await ask([name]) == [{name: each[name]} for each in whole], name
+
+
+def found(value: object, names: set[str]) -> list[dict[str, object]]:
+    """The objects in an answer that have these fields and no others, in its order."""
+    if isinstance(value, dict):
+        if value.keys() == names:
+            return [value]
+        value = list(value.values())
+    return [each for part in value for each in found(part, names)] if isinstance(value, list) else []

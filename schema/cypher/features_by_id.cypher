@@ -5,4 +5,4 @@
 
 UNWIND $keys AS key
 MATCH (f:Feature {id: key})-[:IN]->(t:TranscoderSet)
-RETURN key, f.layer AS layer, f.index AS number, t.id AS transcoders, COUNT { (f)<-[:USES]-() } AS circuits
+RETURN key, f.layer AS layer, f.index AS number, t.id AS transcoders, f.n_circuits AS circuits

@@ -12,7 +12,9 @@ CALL (key) {
   MATCH (:Circuit {id: key})-[u:USES]->(f:Feature)
   WITH u, f
   ORDER BY coalesce(u.influence, -1.0) DESC, f.id
-  RETURN collect({circuit: key, feature: f.id, influence: u.influence, activation: u.activation,
-                  positions: u.positions}) AS found
+  RETURN collect([f.id, u]) AS found
 }
-RETURN key, size(found) AS total, found[$skip .. $skip + $limit] AS rows
+RETURN key, size(found) AS total,
+       [row IN found[$skip .. $skip + $limit] |
+         {circuit: key, feature: row[0], influence: row[1].influence, activation: row[1].activation,
+          positions: row[1].positions}] AS rows
