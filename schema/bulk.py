@@ -1,14 +1,15 @@
 """Tables for Neo4j's own importer, from the same records as the ordinary load: many circuits, a new database.
 
 1. add      each circuit's rows go to CSV files of one kind each; nodes are numbered as they come
-2. finish   what circuits share, and the aggregates: DRIVES by Welford's steps in the order of the circuits,
-            so that every number is the one that loading them one by one would have stored
+2. finish   what circuits share, and the aggregates: DRIVES, DRIVES_IN by Welford's steps in the order of the
+            circuits, so that every number is the one that loading them one by one would have stored
 3. amend    over Bolt, after the import: lists that CSV cannot hold, and the migrations' indexes
 
 The columns and their types are those of `schema.model`. CSV says nothing for an absent value and "" for an
 empty text; a list with no elements, or with the separator in an element, cannot be written and is amended.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,11 @@ class _Pairs:
     targets: list[np.ndarray[Any, Any]] = field(default_factory=list)
     weights: list[np.ndarray[Any, Any]] = field(default_factory=list)
 
+    def of(self, places: Sequence[int]) -> tuple["np.ndarray[Any, Any]", ...]:
+        """Sources, targets and weights of the circuits at these places."""
+        columns = (self.sources, self.targets, self.weights)
+        return tuple(np.concatenate([column[place] for place in places]) for column in columns)
+
 
 class BulkWriter:
     """Writes the tables of many circuits into a folder; `finish`, then import, then `amend`."""
@@ -72,9 +78,11 @@ class BulkWriter:
         """Prompt → family."""
         self._frequencies: dict[tuple[int, int], _Frequency] = {}
         self._covers: dict[tuple[int, int], int] = {}
-        self._uses_of_prompt: dict[int, list[tuple[int, list[tuple[int, float | None]]]]] = {}
-        """Prompts without a family yet → set and uses of each of their circuits."""
+        self._uses_of_prompt: dict[int, list[tuple[int, int, list[tuple[int, float | None]]]]] = {}
+        """Prompts without a family yet → place, set and uses of each of their circuits."""
         self._effects = _Pairs()
+        self._in_family: dict[int, list[int]] = {}
+        """Family → places of its circuits in `_effects`."""
         self._amend: list[tuple[str, str, str, Any]] = []
         self._there: set[str] = set()
 
@@ -138,6 +146,7 @@ class BulkWriter:
         """Write the rest and close the files; the importer's arguments."""
         for transcoders, model in self._models.items():
             self._link("FOR", transcoders, model)
+        self._drives()
         models = {target for kind, _, target in self._linked if kind in ("FOR", "OF_MODEL")}
         for number, (label, properties) in self._shared.items():
             if label != "Model" or number in models:
@@ -146,7 +155,6 @@ class BulkWriter:
             self._relationship("FOUND_IN", feature, family, vars(found))
         for (set_, family), n in self._covers.items():
             self._relationship("COVERS", set_, family, {"n_circuits": n})
-        self._drives()
         arguments = [
             "--id-type=integer",
             f"--array-delimiter=U+{ord(SEPARATOR):04X}",
@@ -237,7 +245,8 @@ class BulkWriter:
         numbers = []
         for key, layer, index, component in rows["features"]:
             known = ("Feature", key) in self._ids
-            properties = {"id": key, "layer": layer, "index": index, "component": component, "n_circuits": 0}
+            properties = {"id": key, "layer": layer, "index": index, "component": component}
+            properties |= {"n_circuits": 0, "n_measured": 0, "influence": 0.0, "n_drives": 0, "n_driven": 0}
             number = self._share("Feature", key, properties)
             if not known:
                 self._relationship("IN", number, transcoders, {})
@@ -248,13 +257,17 @@ class BulkWriter:
         for use in uses:
             feature = features[use["feature"]]
             self._relationship("USES", circuit, feature, use)
-            self._shared[feature][1]["n_circuits"] += 1
+            sums = self._shared[feature][1]
+            sums["n_circuits"] += 1
+            if use["influence"] is not None:
+                sums["n_measured"] += 1
+                sums["influence"] += use["influence"]
 
     def _count(self, shared: dict[str, Any], set_: int, uses: list[tuple[int, float | None]]) -> None:
         """FOUND_IN and COVERS: of this circuit, and of earlier ones when it gives the prompt its family."""
         prompt = self._ids["Prompt", shared["prompt"]["id"]]
         waiting = self._uses_of_prompt.setdefault(prompt, [])
-        waiting.append((set_, uses))
+        waiting.append((len(self._effects.weights), set_, uses))
         if prompt not in self._families:
             if not shared["families"]:
                 return
@@ -262,7 +275,8 @@ class BulkWriter:
             self._families[prompt] = self._share("Family", name, {"name": name})
             self._link("IN_FAMILY", prompt, self._families[prompt])
         family = self._families[prompt]
-        for each_set, each_uses in waiting:
+        for place, each_set, each_uses in waiting:
+            self._in_family.setdefault(family, []).append(place)
             self._covers[each_set, family] = self._covers.get((each_set, family), 0) + 1
             for feature, influence in each_uses:
                 found = self._frequencies.setdefault((feature, family), _Frequency())
@@ -290,11 +304,22 @@ class BulkWriter:
     def _drives(self) -> None:
         if not self._effects.weights:
             return
-        sources, targets = np.concatenate(self._effects.sources), np.concatenate(self._effects.targets)
         halves = np.zeros(self._next, dtype=np.int64)
         for number, (label, properties) in self._shared.items():
             if label == "Feature":
                 halves[number] = half(properties["layer"], properties["index"])
-        for columns in drives_of(sources, targets, np.concatenate(self._effects.weights)):
-            columns.append(halves[columns[0]] * HALF + halves[columns[1]])
-            self._table("DRIVES").write(pa.table(columns, [str(number) for number in range(len(columns))]))
+        for columns in drives_of(*self._effects.of(range(len(self._effects.weights)))):
+            for name, numbers in (("n_drives", columns[0]), ("n_driven", columns[1])):
+                for number, n in zip(*np.unique(numbers, return_counts=True), strict=True):
+                    self._shared[int(number)][1][name] = int(n)
+            self._effect_table("DRIVES", columns, halves)
+        for family, places in self._in_family.items():
+            for columns in drives_of(*self._effects.of(places)):
+                name = pa.array([self._shared[family][1]["name"]] * len(columns[0]), pa.string())
+                self._effect_table("DRIVES_IN", columns, halves, name)
+
+    def _effect_table(
+        self, kind: str, columns: list[Any], halves: "np.ndarray[Any, Any]", *more: pa.Array
+    ) -> None:
+        columns = [*columns, halves[columns[0]] * HALF + halves[columns[1]], *more]
+        self._table(kind).write(pa.table(columns, [str(number) for number in range(len(columns))]))

@@ -1,4 +1,4 @@
-"""One CSV file for Neo4j's importer, filled row by row or by columns; and the columns of DRIVES.
+"""One CSV file for Neo4j's importer, filled row by row or by columns; and what DRIVES and DRIVES_IN say.
 
 CSV says nothing for an absent value, "" for an empty text. A list is its elements, a separator between them.
 """
@@ -102,7 +102,7 @@ def unwritable(values: list[Any]) -> bool:
 def drives_of(
     sources: "np.ndarray[Any, Any]", targets: "np.ndarray[Any, Any]", weights: "np.ndarray[Any, Any]"
 ) -> Iterable[list["np.ndarray[Any, Any]"]]:
-    """The columns of DRIVES but `pair`, as declared, of effects in the order of their circuits.
+    """The columns of DRIVES before `pair`, as declared, of effects in the order of their circuits.
 
     Pairs are sorted, keeping that order among equals; then the k-th effects of all pairs that have so many
     are taken in one step, for k = 1, 2, …: the same operations on the same numbers as in the database.

@@ -3,8 +3,8 @@
 1. whole       every circuit has the nodes, edges, prompt, set and run that it should have
 2. orphans     nothing is there that no circuit refers to
 3. schema      every declared constraint and index is there and online; with them no key can be doubled
-4. aggregates  USES, DRIVES, FOUND_IN, COVERS, Feature.n_circuits and the sums that circuits keep follow from
-               the detail
+4. aggregates  USES, DRIVES, DRIVES_IN, FOUND_IN, COVERS and the sums that features and circuits keep follow
+               from the detail
 
 Aggregates are compared in Python, a few hundred features at a time, with what a plain query recomputes from
 the detail; sums may differ by rounding. Check while nothing loads: a load meanwhile looks like a difference.

@@ -1,18 +1,17 @@
 """Take circuits out of Neo4j again: one transaction a circuit, with its share of every aggregate.
 
 1. lock      the set, as loading does
-2. withdraw  the circuit's effects from DRIVES (Welford's steps backwards), its uses from FOUND_IN and COVERS
+2. withdraw  the circuit's effects from DRIVES and DRIVES_IN (Welford's steps backwards), its uses from its
+             features, FOUND_IN and COVERS
 3. delete    the circuit, and what no other circuit refers to, from the circuit outwards
 4. renew     from the detail, the few aggregates of which so little is left that rounding would show
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 from schema.database import Database, Transaction
 from schema.errors import NotFoundError
-from schema.pairs import EACH_DRIVES
-from schema.rows import pairs
+from schema.pairs import EACH_DRIVES, EACH_DRIVES_IN, EFFECTS, effects_of
 
 
 def delete_circuit(database: Database, circuit_id: str) -> bool:
@@ -25,16 +24,17 @@ def delete_circuit(database: Database, circuit_id: str) -> bool:
     def work(transaction: Transaction) -> bool:
         if not transaction.run(_LOCK, {"id": circuit_id}):
             return False
-        effects: dict[tuple[str, str], list[float]] = defaultdict(list)
-        for row in transaction.run(_EFFECTS, {"id": circuit_id}):
-            effects[row["source"], row["target"]].append(row["weight"])
-        drives = transaction.run(_WITHDRAW, {"p": pairs(effects)})
-        families = transaction.run(_UNCOUNT, {"id": circuit_id})
+        effects = effects_of(transaction.run(EFFECTS, {"id": circuit_id}))
+        renew = [(_RENEW_DRIVES, transaction.run(_WITHDRAW, {"p": effects}))]
+        for row in transaction.run(_FAMILY, {"id": circuit_id}):
+            withdrawn = transaction.run(_WITHDRAW_IN, {"p": {**effects, "family": row["family"]}})
+            renew.append((_RENEW_DRIVES_IN, withdrawn))
+        renew.append((_RENEW_FAMILIES, transaction.run(_UNCOUNT, {"id": circuit_id})))
+        renew.append((_RENEW_FEATURES, transaction.run(_UNUSE, {"id": circuit_id})))
         transaction.run(_DELETE, {"id": circuit_id})
-        if drives:
-            transaction.run(_RENEW_DRIVES, {"pairs": drives})
-        if families:
-            transaction.run(_RENEW_FAMILIES, {"pairs": families})
+        for text, keys in renew:
+            if keys:
+                transaction.run(text, {"keys": keys})
         return True
 
     return database.transaction(work)
@@ -72,15 +72,11 @@ def _delete_all(database: Database, which: str, key: str) -> Iterator[str]:
 
 _LOCK = "MATCH (c:Circuit {id: $id})-[:BY]->(t:TranscoderSet) SET t.id = t.id RETURN c.id AS id"
 
-_EFFECTS = """
-MATCH (:Circuit {id: $id})-[:HAS]->(n:FeatureNode)-[e:ATTRIBUTES]->(m:FeatureNode),
-      (n)-[:INSTANCE_OF]->(f:Feature), (m)-[:INSTANCE_OF]->(g:Feature)
-RETURN f.id AS source, g.id AS target, e.weight AS weight
+_FAMILY = """
+MATCH (:Circuit {id: $id})-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) RETURN y.name AS family
 """
 
-_WITHDRAW = (
-    EACH_DRIVES
-    + """
+_BACK = """
 WITH f, g, w, d WHERE d IS NOT NULL
 WITH f, g, d, w, d.n_circuits - 1 AS n, d.mean AS before,
      d.m2 + d.n_circuits * d.mean * d.mean AS size_before,
@@ -93,11 +89,21 @@ SET d.n_circuits = n, d.n_positive = positive, d.n_negative = negative, d.mean =
     d.sd = CASE n WHEN 0 THEN 0.0 ELSE sqrt(m2 / n) END,
     d.sign_consistency =
       CASE WHEN n = 0 THEN 0.0 WHEN positive > negative THEN 1.0 * positive / n ELSE 1.0 * negative / n END
-FOREACH (gone IN CASE n WHEN 0 THEN [d] ELSE [] END | DELETE gone)
+"""
+
+_WITHDRAW = f"""{EACH_DRIVES}{_BACK}
+FOREACH (gone IN CASE n WHEN 0 THEN [d] ELSE [] END |
+  SET f.n_drives = f.n_drives - 1, g.n_driven = g.n_driven - 1
+  DELETE gone)
 WITH f, g WHERE n > 0 AND m2 + n * mean * mean < 1e-6 * size_before
 RETURN f.id AS source, g.id AS target
 """
-)
+
+_WITHDRAW_IN = f"""{EACH_DRIVES_IN}{_BACK}
+FOREACH (gone IN CASE n WHEN 0 THEN [d] ELSE [] END | DELETE gone)
+WITH f, g WHERE n > 0 AND m2 + n * mean * mean < 1e-6 * size_before
+RETURN f.id AS source, g.id AS target, $p.family AS family
+"""
 
 _UNCOUNT = """
 MATCH (o:Circuit {id: $id})-[:BY]->(s:TranscoderSet), (o)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family)
@@ -115,14 +121,20 @@ WITH y, f WHERE measured > 0 AND abs(influence) < 1e-6 * abs(before)
 RETURN f.id AS feature, y.name AS family
 """
 
+_UNUSE = """
+MATCH (:Circuit {id: $id})-[u:USES]->(f:Feature)
+WITH f, f.influence AS before, f.n_measured - CASE WHEN u.influence IS NULL THEN 0 ELSE 1 END AS measured,
+     f.influence - coalesce(u.influence, 0.0) AS influence
+SET f.n_circuits = f.n_circuits - 1, f.n_measured = measured,
+    f.influence = CASE measured WHEN 0 THEN 0.0 ELSE influence END
+WITH f WHERE measured > 0 AND abs(influence) < 1e-6 * abs(before)
+RETURN f.id AS feature
+"""
+
 # What only this circuit referred to goes with it, from the circuit outwards.
 _DELETE = """
 MATCH (c:Circuit {id: $id})-[:OF_PROMPT]->(p:Prompt), (c)-[:BY]->(t:TranscoderSet), (c)-[:FROM_RUN]->(r:Run)
-CALL (c) {
-  MATCH (c)-[:USES]->(f:Feature)
-  SET f.n_circuits = f.n_circuits - 1
-  RETURN collect(f) AS features
-}
+CALL (c) { MATCH (c)-[:USES]->(f:Feature) RETURN collect(f) AS features }
 CALL (c) { MATCH (e:Entry)-[:GAVE]->(c) DETACH DELETE e }
 CALL (c) { MATCH (c)-[:HAS]->(:Supernode)-[:MEANS]->(k:Concept) RETURN collect(DISTINCT k) AS concepts }
 CALL (c) { MATCH (c)-[:HAS|HAD|ABLATED]->(part) DETACH DELETE part }
@@ -161,11 +173,7 @@ CALL (t) {
 }
 """
 
-_RENEW_DRIVES = """
-UNWIND $pairs AS pair
-MATCH (f:Feature {id: pair.source})-[d:DRIVES]->(g:Feature {id: pair.target})
-CALL (f, g) {
-  MATCH (f)<-[:INSTANCE_OF]-(n)-[e:ATTRIBUTES]->(:FeatureNode)-[:INSTANCE_OF]->(g), (n)<-[:HAS]-(c:Circuit)
+_ANEW = """
   WITH c, sum(e.weight) AS w
   RETURN collect(w) AS ws
 }
@@ -174,14 +182,35 @@ WITH d, ws, mean, reduce(s = 0.0, w IN ws | s + (w - mean) * (w - mean)) AS m2
 SET d.mean = mean, d.m2 = m2, d.sd = sqrt(m2 / size(ws))
 """
 
+_RENEW_DRIVES = f"""
+UNWIND $keys AS key
+MATCH (f:Feature {{id: key.source}})-[d:DRIVES]->(g:Feature {{id: key.target}})
+CALL (f, g) {{
+  MATCH (f)<-[:INSTANCE_OF]-(n)-[e:ATTRIBUTES]->(:FeatureNode)-[:INSTANCE_OF]->(g), (n)<-[:HAS]-(c:Circuit)
+{_ANEW}"""
+
+_RENEW_DRIVES_IN = f"""
+UNWIND $keys AS key
+MATCH (f:Feature {{id: key.source}})-[d:DRIVES_IN {{family: key.family}}]->(g:Feature {{id: key.target}})
+CALL (f, g, key) {{
+  MATCH (f)<-[:INSTANCE_OF]-(n)-[e:ATTRIBUTES]->(:FeatureNode)-[:INSTANCE_OF]->(g), (n)<-[:HAS]-(c:Circuit)
+  WHERE EXISTS {{ (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(:Family {{name: key.family}}) }}
+{_ANEW}"""
+
 _RENEW_FAMILIES = """
-UNWIND $pairs AS pair
-MATCH (f:Feature {id: pair.feature})-[i:FOUND_IN]->(y:Family {name: pair.family})
+UNWIND $keys AS key
+MATCH (f:Feature {id: key.feature})-[i:FOUND_IN]->(y:Family {name: key.family})
 CALL (f, y) {
   MATCH (y)<-[:IN_FAMILY]-()<-[:OF_PROMPT]-()-[u:USES]->(f)
   RETURN sum(u.influence) AS influence
 }
 SET i.influence = influence
+"""
+
+_RENEW_FEATURES = """
+UNWIND $keys AS key
+MATCH (f:Feature {id: key.feature})
+SET f.influence = reduce(sum = 0.0, each IN [(f)<-[u:USES]-() | u.influence] | sum + coalesce(each, 0.0))
 """
 
 _DELETE_RUN = """

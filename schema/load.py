@@ -4,7 +4,8 @@
 2. ask      whether the circuit is there: then nothing changes
 3. detail   the circuit, its nodes, and its edges by their place in the list: nobody else's nodes are touched
 4. share    lock the set; model, run, prompt, features, USES, labels, supernodes, the ledger's entry
-5. count    DRIVES of every pair of features by Welford's running mean and variance, FOUND_IN and COVERS
+5. count    DRIVES and DRIVES_IN of every pair of features by Welford's running mean and variance, FOUND_IN
+            and COVERS
 
 A circuit too large for one message goes in several, sized by bytes, of the same transaction. Several writers
 work on step 3 side by side and take turns from step 4 on; when two meet anywhere else, the driver runs one of
@@ -19,7 +20,7 @@ from typing import Any
 from schema.database import Database, Transaction
 from schema.errors import DatabaseError
 from schema.ledger import Entry
-from schema.pairs import EACH_DRIVES
+from schema.pairs import EACH_DRIVES, EACH_DRIVES_IN, EFFECTS, effects_of
 from schema.records import Circuit, Run
 from schema.rows import batches, body, check, drives, frame
 
@@ -71,7 +72,7 @@ def prepare(database: Database) -> None:
 
     It takes a cold server seconds; called beside other work, the first circuit need not wait for it.
     """
-    for text in (_KEEP_PLAN + _STEPS["whole"], _KEEP_PLAN + _DRIVES, _KEEP_PLAN + _COUNT, _THERE):
+    for text in (*(_KEEP_PLAN + each for each in (_STEPS["whole"], _DRIVES, _DRIVES_IN, _COUNT)), _THERE):
         # A plan is found again by the text and the types of the parameters, so a map will do.
         database.write("EXPLAIN " + text, {"p": {}})
 
@@ -79,15 +80,20 @@ def prepare(database: Database) -> None:
 def _write(
     transaction: Transaction, steps: list[tuple[str, dict[str, Any]]], drives_rows: dict[str, Any]
 ) -> None:
-    new_family = False
-    circuit_id = ""
+    shared: dict[str, Any] = {}
     for step, parameters in steps:
-        rows = transaction.run(_KEEP_PLAN + _STEPS[step], {"p": parameters})
-        if rows:
-            circuit_id, new_family = rows[0]["id"], rows[0]["new_family"]
+        for row in transaction.run(_KEEP_PLAN + _STEPS[step], {"p": parameters}):
+            shared = row
+    circuit_id, family = shared["id"], shared["family"]
     transaction.run(_KEEP_PLAN + _DRIVES, {"p": drives_rows})
+    if family is not None:
+        transaction.run(_KEEP_PLAN + _DRIVES_IN, {"p": {**drives_rows, "family": family}})
     # When this load gives the prompt its family, circuits of the prompt that were there before count too.
-    transaction.run(_KEEP_PLAN + _COUNT, {"p": {"id": circuit_id, "all": new_family}})
+    if shared["new_family"]:
+        for other in transaction.run(_OTHERS, {"id": circuit_id}):
+            effects = effects_of(transaction.run(EFFECTS, {"id": other["id"]}))
+            transaction.run(_KEEP_PLAN + _DRIVES_IN, {"p": {**effects, "family": family}})
+    transaction.run(_KEEP_PLAN + _COUNT, {"p": {"id": circuit_id, "all": shared["new_family"]}})
 
 
 def present(database: Database, circuit_ids: Iterable[str]) -> set[str]:
@@ -170,7 +176,8 @@ WITH c, t, new_family, nodes
 CALL () {
   UNWIND $p.features AS row
   MERGE (f:Feature {id: row[0]})
-  ON CREATE SET f.layer = row[1], f.index = row[2], f.component = row[3], f.n_circuits = 0
+  ON CREATE SET f.layer = row[1], f.index = row[2], f.component = row[3], f.n_circuits = 0,
+                f.n_measured = 0, f.influence = 0.0, f.n_drives = 0, f.n_driven = 0
   RETURN collect(f) AS features
 }
 CALL (features, t) {
@@ -187,7 +194,9 @@ CALL (c, features) {
   UNWIND $p.uses AS use
   WITH c, use, features[use.feature] AS f
   CREATE (c)-[:USES {influence: use.influence, activation: use.activation, positions: use.positions}]->(f)
-  SET f.n_circuits = f.n_circuits + 1
+  SET f.n_circuits = f.n_circuits + 1,
+      f.n_measured = f.n_measured + CASE WHEN use.influence IS NULL THEN 0 ELSE 1 END,
+      f.influence = f.influence + coalesce(use.influence, 0.0)
 }
 CALL (features) {
   UNWIND $p.labels AS row
@@ -206,7 +215,8 @@ CALL (c, nodes) {
   WITH s, nodes[member] AS n
   CREATE (s)-[:GROUPS]->(n)
 }
-RETURN c.id AS id, new_family
+RETURN c.id AS id, new_family,
+       head(COLLECT { MATCH (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y) RETURN y.name }) AS family
 """
 
 _ALL_NODES = """
@@ -229,16 +239,11 @@ _STEPS = {
 }
 """What one message does; `schema.rows.batches` says which are needed."""
 
-# What is not there is created without MERGE: the set's lock keeps others from creating the same.
-_DRIVES = (
-    EACH_DRIVES
-    + """
-CALL (f, g, w, pair, d) {
-  WITH f, g, w, pair, d WHERE d IS NULL
-  CREATE (f)-[:DRIVES {n_circuits: 1, n_positive: CASE WHEN w > 0 THEN 1 ELSE 0 END,
+_FIRST = """{n_circuits: 1, n_positive: CASE WHEN w > 0 THEN 1 ELSE 0 END,
                        n_negative: CASE WHEN w < 0 THEN 1 ELSE 0 END, mean: w, m2: 0.0, sd: 0.0,
-                       sign_consistency: CASE WHEN w = 0 THEN 0.0 ELSE 1.0 END, pair: pair}]->(g)
-}
+                       sign_consistency: CASE WHEN w = 0 THEN 0.0 ELSE 1.0 END, pair: pair"""
+
+_NEXT = """
 WITH d, w WHERE d IS NOT NULL
 WITH d, w, d.n_circuits + 1 AS n, d.mean AS before,
      d.n_positive + CASE WHEN w > 0 THEN 1 ELSE 0 END AS positive,
@@ -249,7 +254,26 @@ SET d.n_circuits = n, d.n_positive = positive, d.n_negative = negative, d.mean =
     d.sd = sqrt(m2 / n),
     d.sign_consistency = CASE WHEN positive > negative THEN 1.0 * positive / n ELSE 1.0 * negative / n END
 """
-)
+
+# What is not there is created without MERGE: the set's lock keeps others from creating the same.
+_DRIVES = f"""{EACH_DRIVES}
+CALL (f, g, w, pair, d) {{
+  WITH f, g, w, pair, d WHERE d IS NULL
+  CREATE (f)-[:DRIVES {_FIRST}}}]->(g)
+  SET f.n_drives = f.n_drives + 1, g.n_driven = g.n_driven + 1
+}}{_NEXT}"""
+
+_DRIVES_IN = f"""{EACH_DRIVES_IN}
+CALL (f, g, w, pair, d) {{
+  WITH f, g, w, pair, d WHERE d IS NULL
+  CREATE (f)-[:DRIVES_IN {_FIRST}, family: $p.family}}]->(g)
+}}{_NEXT}"""
+
+_OTHERS = """
+MATCH (c:Circuit {id: $id})-[:OF_PROMPT]->(:Prompt)<-[:OF_PROMPT]-(o:Circuit)
+WHERE o <> c
+RETURN o.id AS id ORDER BY id
+"""
 
 _COUNT = """
 MATCH (c:Circuit {id: $p.id})-[:BY]->(t:TranscoderSet), (c)-[:OF_PROMPT]->(p:Prompt)-[:IN_FAMILY]->(y:Family)

@@ -13,6 +13,7 @@ from schema.database import Database
 from schema.errors import MigrationError
 from schema.model import MIGRATION, schema_statements
 from schema.pairs import pair_text
+from schema.recompute import EFFECTS_BY_FAMILY
 from schema.sums import EACH_FLOW, N_FLOWS
 
 
@@ -85,6 +86,28 @@ _SUMS = [
     """,
 ]
 
+_EFFECTS = [
+    """
+    MATCH (f:Feature) WHERE f.n_driven IS NULL
+    CALL (f) {
+      OPTIONAL MATCH (f)<-[u:USES]-()
+      WITH f, count(u.influence) AS measured, sum(1.0 * u.influence) AS influence
+      SET f.n_measured = measured, f.influence = influence,
+          f.n_drives = COUNT { (f)-[:DRIVES]->() }, f.n_driven = COUNT { (f)<-[:DRIVES]-() }
+    } IN TRANSACTIONS OF 1000 ROWS
+    """,
+    f"""
+    // A bulk import has written them.
+    MATCH (f:Feature) WHERE EXISTS {{ (f)-[:DRIVES]->() }} AND NOT EXISTS {{ (f)-[:DRIVES_IN]->() }}
+    CALL (f) {{
+      {EFFECTS_BY_FAMILY}
+      CREATE (f)-[:DRIVES_IN {{
+        family: key[2], n_circuits: n_circuits, n_positive: n_positive, n_negative: n_negative, mean: mean,
+        m2: m2, sd: sd, sign_consistency: sign_consistency, pair: pair}}]->(g)
+    }} IN TRANSACTIONS OF 100 ROWS
+    """,
+]
+
 _OLD_FULL_TEXT = [f"DROP INDEX {name} IF EXISTS" for name in ("prompt_text", "supernode_label", "label_text")]
 
 MIGRATIONS = (
@@ -110,6 +133,8 @@ MIGRATIONS = (
     Migration(15, "index of pairs of features", "schema", schema_statements),
     Migration(16, "index of effects by how often they recur", "schema", schema_statements),
     Migration(17, "influence of circuits by layer and stage", "data", lambda: _SUMS),
+    Migration(18, "indexes of effects by family", "schema", schema_statements),
+    Migration(19, "effects by family, influence and degrees of features", "data", lambda: _EFFECTS),
 )
 
 

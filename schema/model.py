@@ -53,6 +53,10 @@ FEATURE = NodeType(
         P("index", "integer", "in the dictionary of its layer; other tools' numbers can pass 2^31"),
         P("component", "string?", "attention, for features of attention; absent: of an MLP"),
         P("n_circuits", "integer", "aggregate: circuits that use it"),
+        P("n_measured", "integer", "aggregate: of these, circuits in which its influence is known"),
+        P("influence", "float", "aggregate: its influence summed over these"),
+        P("n_drives", "integer", "aggregate: features that it drives"),
+        P("n_driven", "integer", "aggregate: features that it is driven by"),
         P(
             "promotes",
             "list of strings?",

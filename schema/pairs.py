@@ -4,6 +4,12 @@
 found by it has to be compared with both ends.
 """
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from schema.rows import pairs
+
 HALF = 2**31
 """Past the largest half of a `pair`: it is the source's half times this, plus the target's."""
 
@@ -27,7 +33,7 @@ def pair_text(source: str, target: str) -> str:
 
 
 # Popular features have so many effects that walking along them takes longer than all else of a load.
-EACH_DRIVES = f"""
+_EACH = f"""
 CALL () {{
   UNWIND $p.features AS id MATCH (f:Feature {{id: id}})
   RETURN collect(f) AS features, collect({half_text("f")}) AS halves
@@ -35,7 +41,31 @@ CALL () {{
 UNWIND range(0, size($p.weights) - 1) AS i
 WITH features[$p.sources[i]] AS f, features[$p.targets[i]] AS g, $p.weights[i] AS w,
      halves[$p.sources[i]] * {HALF} + halves[$p.targets[i]] AS pair
-OPTIONAL MATCH ()-[d:DRIVES {{pair: pair}}]->() WHERE startNode(d) = f AND endNode(d) = g
 """
+
+EACH_DRIVES = (
+    _EACH + "OPTIONAL MATCH ()-[d:DRIVES {pair: pair}]->() WHERE startNode(d) = f AND endNode(d) = g\n"
+)
 """How Cypher begins that goes through one circuit's effects (`schema.rows.pairs`, as `p`): both features f
 and g, the weight w, their number, and the DRIVES d, null when there is none."""
+
+EACH_DRIVES_IN = (
+    _EACH + "OPTIONAL MATCH ()-[d:DRIVES_IN {pair: pair, family: $p.family}]->() "
+    "WHERE startNode(d) = f AND endNode(d) = g\n"
+)
+"""The same for the DRIVES_IN of `p.family`."""
+
+EFFECTS = """
+MATCH (:Circuit {id: $id})-[:HAS]->(n:FeatureNode)-[e:ATTRIBUTES]->(m:FeatureNode),
+      (n)-[:INSTANCE_OF]->(f:Feature), (m)-[:INSTANCE_OF]->(g:Feature)
+RETURN f.id AS source, g.id AS target, e.weight AS weight
+"""
+"""The effects of features on features of a circuit that is there, by position."""
+
+
+def effects_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """`pairs` of a stored circuit, from what `EFFECTS` gives."""
+    effects: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for row in rows:
+        effects[row["source"], row["target"]].append(row["weight"])
+    return pairs(effects)

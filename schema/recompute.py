@@ -74,18 +74,28 @@ USES = Aggregate(
     amounts=(Amount("influence"), Amount("activation"), Amount("positions")),
 )
 
-N_CIRCUITS = Aggregate(
-    name="Feature.n_circuits",
+FEATURE_SUMS = Aggregate(
+    name="Feature.n_circuits, n_measured, influence",
     keys=_FEATURES,
-    stored="UNWIND $keys AS key MATCH (f:Feature {id: key}) RETURN [key] AS key, f.n_circuits AS n_circuits",
+    stored="""
+    UNWIND $keys AS key
+    MATCH (f:Feature {id: key})
+    RETURN [key] AS key, f.n_circuits AS n_circuits, f.n_measured AS n_measured, f.influence AS influence
+    """,
     recomputed="""
     UNWIND $keys AS key
     MATCH (f:Feature {id: key})
-    RETURN [key] AS key, COUNT { (f)<-[:USES]-() } AS n_circuits
+    OPTIONAL MATCH (f)<-[u:USES]-()
+    RETURN [key] AS key, count(u) AS n_circuits, count(u.influence) AS n_measured,
+           sum(1.0 * u.influence) AS influence
     """,
-    clear="UNWIND $keys AS key MATCH (f:Feature {id: key}) REMOVE f.n_circuits",
-    write="UNWIND $rows AS row MATCH (f:Feature {id: row.key[0]}) SET f.n_circuits = row.n_circuits",
-    amounts=(Amount("n_circuits"),),
+    clear="UNWIND $keys AS key MATCH (f:Feature {id: key}) REMOVE f.n_circuits, f.n_measured, f.influence",
+    write="""
+    UNWIND $rows AS row
+    MATCH (f:Feature {id: row.key[0]})
+    SET f.n_circuits = row.n_circuits, f.n_measured = row.n_measured, f.influence = row.influence
+    """,
+    amounts=(Amount("n_circuits"), Amount("n_measured"), Amount("influence")),
 )
 
 FOUND_IN = Aggregate(
@@ -136,15 +146,51 @@ COVERS = Aggregate(
     amounts=(Amount("n_circuits"),),
 )
 
+_EFFECT = (
+    Amount("n_circuits"),
+    Amount("n_positive"),
+    Amount("n_negative"),
+    Amount("mean", _spread),
+    Amount("m2", lambda row: row["n_circuits"] * _spread(row) ** 2),
+    # The root of a sum of squares that has lost half of its digits has lost half of them, too.
+    Amount("sd", lambda row: 1e3 * _spread(row)),
+    Amount("sign_consistency"),
+    Amount("pair"),
+)
+
+_STORED_EFFECT = ", ".join(f"d.{each.name} AS {each.name}" for each in _EFFECT)
+
+_SET_EFFECT = "SET " + ", ".join(f"d.{each.name} = row.{each.name}" for each in _EFFECT)
+
+_RECOMPUTED_EFFECT = f"""
+    WITH *, size(ws) AS n, reduce(s = 0.0, w IN ws | s + w) / size(ws) AS mean,
+         size([w IN ws WHERE w > 0]) AS positive, size([w IN ws WHERE w < 0]) AS negative
+    WITH *, reduce(s = 0.0, w IN ws | s + (w - mean) * (w - mean)) AS m2
+    RETURN key, n AS n_circuits, positive AS n_positive, negative AS n_negative, mean, m2,
+           sqrt(m2 / n) AS sd, 1.0 * CASE WHEN positive > negative THEN positive ELSE negative END / n
+             AS sign_consistency, {pair_text("f", "g")} AS pair"""
+
+EFFECTS_BY_FAMILY = f"""
+    CALL (f) {{
+      CALL (f) {{
+        MATCH (f)<-[:INSTANCE_OF]-(n:FeatureNode)-[e:ATTRIBUTES]->(:FeatureNode)-[:INSTANCE_OF]->(g:Feature),
+              (n)<-[:HAS]-(c:Circuit)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family)
+        WITH g, y, c, sum(e.weight) AS w ORDER BY c.id
+        RETURN g, y.name AS family, collect(w) AS ws
+      }}
+      WITH f, g, ws, [f.id, g.id, family] AS key
+      {_RECOMPUTED_EFFECT}, g
+    }}
+"""
+"""Of a feature f in Cypher: key and properties of each of its DRIVES_IN, and the feature g at its end."""
+
 DRIVES = Aggregate(
     name="DRIVES",
     keys=_FEATURES,
-    stored="""
+    stored=f"""
     UNWIND $keys AS key
-    MATCH (f:Feature {id: key})-[d:DRIVES]->(g:Feature)
-    RETURN [key, g.id] AS key, d.n_circuits AS n_circuits, d.n_positive AS n_positive,
-           d.n_negative AS n_negative, d.mean AS mean, d.m2 AS m2, d.sd AS sd,
-           d.sign_consistency AS sign_consistency, d.pair AS pair
+    MATCH (f:Feature {{id: key}})-[d:DRIVES]->(g:Feature)
+    RETURN [key, g.id] AS key, {_STORED_EFFECT}
     """,
     recomputed=f"""
     UNWIND $keys AS key
@@ -155,33 +201,63 @@ DRIVES = Aggregate(
       WITH g, c, sum(e.weight) AS w ORDER BY c.id
       RETURN g, collect(w) AS ws
     }}
-    WITH key, f, g, ws, size(ws) AS n, reduce(s = 0.0, w IN ws | s + w) / size(ws) AS mean,
-         size([w IN ws WHERE w > 0]) AS positive, size([w IN ws WHERE w < 0]) AS negative
-    WITH *, reduce(s = 0.0, w IN ws | s + (w - mean) * (w - mean)) AS m2
-    RETURN [key, g.id] AS key, n AS n_circuits, positive AS n_positive, negative AS n_negative, mean, m2,
-           sqrt(m2 / n) AS sd, 1.0 * CASE WHEN positive > negative THEN positive ELSE negative END / n
-             AS sign_consistency, {pair_text("f", "g")} AS pair
+    WITH f, g, ws, [key, g.id] AS key
+    {_RECOMPUTED_EFFECT}
     """,
     clear="UNWIND $keys AS key MATCH (:Feature {id: key})-[d:DRIVES]->() DELETE d",
+    write=f"""
+    UNWIND $rows AS row
+    MATCH (f:Feature {{id: row.key[0]}}), (g:Feature {{id: row.key[1]}})
+    CREATE (f)-[d:DRIVES]->(g)
+    {_SET_EFFECT}
+    """,
+    amounts=_EFFECT,
+)
+
+DRIVES_IN = Aggregate(
+    name="DRIVES_IN",
+    keys=_FEATURES,
+    stored=f"""
+    UNWIND $keys AS key
+    MATCH (f:Feature {{id: key}})-[d:DRIVES_IN]->(g:Feature)
+    RETURN [key, g.id, d.family] AS key, {_STORED_EFFECT}
+    """,
+    recomputed=f"""
+    UNWIND $keys AS id
+    MATCH (f:Feature {{id: id}})
+    {EFFECTS_BY_FAMILY}
+    RETURN key, {", ".join(each.name for each in _EFFECT)}
+    """,
+    clear="UNWIND $keys AS key MATCH (:Feature {id: key})-[d:DRIVES_IN]->() DELETE d",
+    write=f"""
+    UNWIND $rows AS row
+    MATCH (f:Feature {{id: row.key[0]}}), (g:Feature {{id: row.key[1]}})
+    CREATE (f)-[d:DRIVES_IN {{family: row.key[2]}}]->(g)
+    {_SET_EFFECT}
+    """,
+    amounts=_EFFECT,
+)
+
+DEGREES = Aggregate(
+    name="Feature.n_drives, n_driven",
+    keys=_FEATURES,
+    stored="""
+    UNWIND $keys AS key
+    MATCH (f:Feature {id: key})
+    RETURN [key] AS key, f.n_drives AS n_drives, f.n_driven AS n_driven
+    """,
+    recomputed="""
+    UNWIND $keys AS key
+    MATCH (f:Feature {id: key})
+    RETURN [key] AS key, COUNT { (f)-[:DRIVES]->() } AS n_drives, COUNT { (f)<-[:DRIVES]-() } AS n_driven
+    """,
+    clear="UNWIND $keys AS key MATCH (f:Feature {id: key}) REMOVE f.n_drives, f.n_driven",
     write="""
     UNWIND $rows AS row
-    MATCH (f:Feature {id: row.key[0]}), (g:Feature {id: row.key[1]})
-    CREATE (f)-[d:DRIVES]->(g)
-    SET d.n_circuits = row.n_circuits, d.n_positive = row.n_positive, d.n_negative = row.n_negative,
-        d.mean = row.mean, d.m2 = row.m2, d.sd = row.sd, d.sign_consistency = row.sign_consistency,
-        d.pair = row.pair
+    MATCH (f:Feature {id: row.key[0]})
+    SET f.n_drives = row.n_drives, f.n_driven = row.n_driven
     """,
-    amounts=(
-        Amount("n_circuits"),
-        Amount("n_positive"),
-        Amount("n_negative"),
-        Amount("mean", _spread),
-        Amount("m2", lambda row: row["n_circuits"] * _spread(row) ** 2),
-        # The root of a sum of squares that has lost half of its digits has lost half of them, too.
-        Amount("sd", lambda row: 1e3 * _spread(row)),
-        Amount("sign_consistency"),
-        Amount("pair"),
-    ),
+    amounts=(Amount("n_drives"), Amount("n_driven")),
 )
 
 LAYER_SUMS = Aggregate(
@@ -253,5 +329,15 @@ STAGE_FLOWS = Aggregate(
     amounts=(Amount("influence"),),
 )
 
-AGGREGATES = (USES, N_CIRCUITS, FOUND_IN, COVERS, DRIVES, LAYER_SUMS, STAGE_FLOWS)
+AGGREGATES = (
+    USES,
+    FEATURE_SUMS,
+    FOUND_IN,
+    COVERS,
+    DRIVES,
+    DRIVES_IN,
+    DEGREES,
+    LAYER_SUMS,
+    STAGE_FLOWS,
+)
 """In the order in which they follow from each other."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from schema.attention import HeadPart, HeadTotal
+from schema.content import Content
 from schema.records import Circuit, Edge, Label, Model, Node, NodeKind, Prompt, Run, Supernode, TranscoderSet
 
 N_LAYERS = 4
@@ -121,6 +122,17 @@ def effects(circuit: Circuit) -> dict[tuple[str, str], float]:
 def feature_id(circuit: Circuit, node: Node) -> str:
     assert node.index is not None
     return circuit.transcoders.feature_id(node.layer, node.index)
+
+
+def without_sums(held: Content) -> Content:
+    """Without what deleting rounds: effects over circuits, and sums of influence."""
+    rounded = ("DRIVES", "DRIVES_IN", "FOUND_IN")
+    assert all(held[kind] for kind in rounded)
+    features = [
+        [labels, {name: value for name, value in properties.items() if name != "influence"}]
+        for labels, properties in held["Feature"]
+    ]
+    return {kind: rows for kind, rows in held.items() if kind not in rounded} | {"Feature": features}
 
 
 def _sum(values: list[float]) -> float | None:

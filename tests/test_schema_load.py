@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import empty
-from oracle import MODEL, RUN, TRANSCODERS, Drive, Use, drives, synthetic_circuits, uses
+from oracle import MODEL, RUN, TRANSCODERS, Drive, Use, drives, synthetic_circuits, uses, without_sums
 
 from atlas.server import Address
 from schema.check import check
@@ -140,17 +140,14 @@ def test_everything_of_one_circuit_is_stored(database: Database):
         [["Circuit", key], ["Feature", first], {"influence": 0.25, "activation": 2.0, "positions": [0, 1]}],
         [["Circuit", key], ["Feature", second], {"influence": 0.25, "activation": 2.0, "positions": [1]}],
     ]
-    assert stored["DRIVES"] == [
-        [
-            ["Feature", first],
-            ["Feature", second],
-            {"n_circuits": 1, "n_positive": 1, "n_negative": 0, "mean": 0.5, "m2": 0.0, "sd": 0.0}
-            | {"sign_consistency": 1.0, "pair": 5 * 2**31 + (2**40 % 2**31 + 1_000_003)},
-        ]
-    ]
+    effect = {"n_circuits": 1, "n_positive": 1, "n_negative": 0, "mean": 0.5, "m2": 0.0, "sd": 0.0}
+    effect |= {"sign_consistency": 1.0, "pair": 5 * 2**31 + (2**40 % 2**31 + 1_000_003)}
+    assert stored["DRIVES"] == [[["Feature", first], ["Feature", second], effect]]
+    assert stored["DRIVES_IN"] == [[["Feature", first], ["Feature", second], effect | {"family": "letters"}]]
+    sums = {"n_circuits": 1, "n_measured": 1, "influence": 0.25}
     assert stored["Feature"] == [
-        [["Feature"], {"id": first, "layer": 0, "index": 5, "n_circuits": 1}],
-        [["Feature"], {"id": second, "layer": 1, "index": 2**40, "n_circuits": 1}],
+        [["Feature"], {"id": first, "layer": 0, "index": 5, **sums, "n_drives": 1, "n_driven": 0}],
+        [["Feature"], {"id": second, "layer": 1, "index": 2**40, **sums, "n_drives": 0, "n_driven": 1}],
     ]
     assert stored["FOUND_IN"] == [
         [
@@ -212,7 +209,7 @@ def test_aggregates_are_those_of_the_records(database: Database):
     circuits = synthetic_circuits(20)
     load_all(database, circuits)
     assert stored_uses(database) == uses(circuits)
-    assert stored_drives(database) == close(drives(circuits))
+    assert_effects(database, circuits)
 
 
 def test_loading_twice_changes_nothing(database: Database):
@@ -245,11 +242,11 @@ def test_features_that_make_the_same_pair_keep_their_own_effects(database: Datab
     others = [replace(each, transcoders=replace(each.transcoders, name="another set")) for each in ours]
     every = [each for both in zip(ours, others, strict=True) for each in both]
     load_all(database, every)
-    assert stored_drives(database) == close(drives(every))
+    assert_effects(database, every)
     assert list(check(database)) == []
     for each in ours:
         assert delete_circuit(database, each.id)
-    assert stored_drives(database) == close(drives(others))
+    assert_effects(database, others)
     assert list(check(database)) == []
 
 
@@ -269,7 +266,7 @@ def test_two_loaders_at_once_load_each_circuit_once(database: Database):
         results = list(pool.map(lambda circuit: load_circuit(database, circuit, RUN), [*circuits, *circuits]))
     assert sorted(results) == [False] * 6 + [True] * 6
     assert stored_uses(database) == uses(circuits)
-    assert stored_drives(database) == close(drives(circuits))
+    assert_effects(database, circuits)
     assert list(check(database)) == []
 
 
@@ -378,12 +375,8 @@ def test_deleting_restores_what_was_before(database: Database):
     before = content(database)
     load_all(database, gone)
     assert [delete_circuit(database, circuit.id) for circuit in gone] == [True] * 5
-    after = content(database)
-    for rounded in ("DRIVES", "FOUND_IN"):
-        assert after.pop(rounded) != []
-        before.pop(rounded)
-    assert after == before
-    assert stored_drives(database) == close(drives(kept))
+    assert without_sums(content(database)) == without_sums(before)
+    assert_effects(database, kept)
     assert list(check(database)) == []
     for circuit in kept:
         assert delete_circuit(database, circuit.id)
@@ -477,11 +470,33 @@ def stored_uses(database: Database) -> dict[tuple[str, str], Use]:
     return {(row["c"], row["f"]): Use(row["influence"], row["activation"], row["positions"]) for row in rows}
 
 
-def stored_drives(database: Database) -> dict[tuple[str, str], Drive]:
+def assert_effects(database: Database, circuits: list[Circuit]) -> None:
+    """DRIVES, DRIVES_IN and what features keep of them are what the records of `circuits` say."""
+    every = drives(circuits)
+    assert stored_effects(database, "DRIVES") == {
+        (None, *pair): drive for pair, drive in close(every).items()
+    }
+    families = {circuit.prompt.family for circuit in circuits} - {None}
+    assert stored_effects(database, "DRIVES_IN") == {
+        (family, *pair): drive
+        for family in families
+        for pair, drive in close(drives([c for c in circuits if c.prompt.family == family])).items()
+    }
+    for row in database.read("MATCH (f:Feature) RETURN f.id AS id, f.n_drives AS out, f.n_driven AS into"):
+        assert row["out"] == sum(source == row["id"] for source, _ in every)
+        assert row["into"] == sum(target == row["id"] for _, target in every)
+
+
+def stored_effects(database: Database, kind: str) -> dict[tuple[str | None, str, str], Drive]:
     rows = database.read(
-        "MATCH (f:Feature)-[d:DRIVES]->(g:Feature) RETURN f.id AS f, g.id AS g, properties(d) AS d"
+        f"MATCH (f:Feature)-[d:{kind}]->(g:Feature) RETURN f.id AS f, g.id AS g, properties(d) AS d"
     )
-    return {(row["f"], row["g"]): Drive(**{key: row["d"][key] for key in Drive._fields}) for row in rows}
+    found = {
+        (row["d"].get("family"), row["f"], row["g"]): Drive(**{key: row["d"][key] for key in Drive._fields})
+        for row in rows
+    }
+    assert len(found) == len(rows)
+    return found
 
 
 def close(expected: dict[tuple[str, str], Drive]) -> dict[tuple[str, str], Any]:

@@ -15,7 +15,7 @@
 :param limit => 20;
 
 CALL () {
-  // Over all circuits the answer is kept up to date by every load, and sorted by an index.
+  // What every load keeps up to date, for all circuits and for each family, is sorted by an index.
   WITH * WHERE $families IS NULL AND $order = "circuits"
   CALL () {
     MATCH ()-[d:DRIVES]->()
@@ -39,32 +39,52 @@ CALL () {
   }
   RETURN total, page
 UNION ALL
-  WITH * WHERE $families IS NOT NULL OR $order <> "circuits"
+  WITH head($families) AS family WHERE size($families) = 1 AND $order = "circuits"
+  CALL (family) {
+    MATCH ()-[d:DRIVES_IN]->()
+    WHERE d.family = family AND d.n_circuits >= $min_circuits AND d.sign_consistency >= $sign_consistency
+    RETURN count(*) AS total
+  }
+  CALL (family) {
+    MATCH ()-[d:DRIVES_IN]->()
+    WHERE d.family = family AND d.n_circuits >= $min_circuits AND d.sign_consistency >= $sign_consistency
+    WITH d.n_circuits AS n_circuits
+    ORDER BY n_circuits DESC LIMIT $skip + $limit
+    RETURN min(n_circuits) AS least
+  }
+  CALL (family, least) {
+    MATCH (f)-[d:DRIVES_IN]->(g)
+    WHERE d.family = family AND d.n_circuits >= least AND d.sign_consistency >= $sign_consistency
+    WITH f, g, d
+    ORDER BY d.n_circuits DESC, abs(d.mean) DESC, f.id, g.id
+    SKIP $skip LIMIT $limit
+    RETURN collect([f, g, d.n_circuits, d.mean, d.sd, d.sign_consistency]) AS page
+  }
+  RETURN total, page
+UNION ALL
+  WITH * WHERE size($families) <> 1 OR $order <> "circuits"
   CALL () {
     WITH * WHERE $families IS NULL
     MATCH (f)-[d:DRIVES]->(g)
     WHERE d.n_circuits >= $min_circuits AND d.sign_consistency >= $sign_consistency
     RETURN f, g, d.n_circuits AS n_circuits, d.mean AS mean, d.sd AS sd, d.sign_consistency AS sign_consistency
   UNION ALL
-    WITH $families AS families WHERE families IS NOT NULL
-    MATCH (y:Family)<-[:IN_FAMILY]-(:Prompt)<-[:OF_PROMPT]-(c:Circuit)
-    WHERE y.name IN families
-    CALL (c) {
-      // The feature of a node is looked up once for each node, not for each of its effects.
-      MATCH (c)-[:HAS]->(m:FeatureNode)-[:INSTANCE_OF]->(g:Feature)
-      MATCH (n:FeatureNode)-[e:ATTRIBUTES]->(m)
-      WITH n, g, sum(e.weight) AS weight
-      WITH n, collect([g, weight]) AS effects
-      MATCH (n)-[:INSTANCE_OF]->(f:Feature)
-      UNWIND effects AS effect
-      RETURN f, effect[0] AS g, sum(effect[1]) AS weight
-    }
-    WITH f, g, count(weight) AS n_circuits, avg(weight) AS mean, stDevP(weight) AS sd,
-         count(CASE WHEN weight > 0 THEN 1 END) AS positive, count(CASE WHEN weight < 0 THEN 1 END) AS negative
+    WITH $families AS families WHERE size(families) = 1
+    MATCH (f)-[d:DRIVES_IN]->(g)
+    WHERE d.family = families[0] AND d.n_circuits >= $min_circuits AND d.sign_consistency >= $sign_consistency
+    RETURN f, g, d.n_circuits AS n_circuits, d.mean AS mean, d.sd AS sd, d.sign_consistency AS sign_consistency
+  UNION ALL
+    WITH $families AS families WHERE size(families) <> 1
+    MATCH (f)-[d:DRIVES_IN]->(g)
+    WHERE d.family IN families
+    WITH f, g, collect(d) AS parts, sum(d.n_circuits) AS n_circuits, sum(d.n_circuits * d.mean) AS total,
+         sum(d.n_positive) AS positive, sum(d.n_negative) AS negative
     WHERE n_circuits >= $min_circuits
-    WITH f, g, n_circuits, mean, sd,
+    WITH f, g, parts, n_circuits, total / n_circuits AS mean,
          toFloat(CASE WHEN positive > negative THEN positive ELSE negative END) / n_circuits AS sign_consistency
     WHERE sign_consistency >= $sign_consistency
+    WITH f, g, n_circuits, mean, sign_consistency,
+         sqrt(reduce(m2 = 0.0, d IN parts | m2 + d.m2 + d.n_circuits * (d.mean - mean) ^ 2) / n_circuits) AS sd
     RETURN f, g, n_circuits, mean, sd, sign_consistency
   }
   WITH f, g, n_circuits, mean, sd, sign_consistency,
@@ -80,7 +100,7 @@ UNION ALL
            END, n_circuits DESC, abs(mean) DESC, f.id, g.id
   WITH collect([f, g, n_circuits, mean, sd, sign_consistency]) AS found
   // Nothing collected is a row, too.
-  WHERE $families IS NOT NULL OR $order <> "circuits"
+  WHERE size($families) <> 1 OR $order <> "circuits"
   RETURN size(found) AS total, found[$skip .. $skip + $limit] AS page
 }
 CALL (page) {

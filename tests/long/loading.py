@@ -22,7 +22,7 @@ from schema.database import Database
 
 SMALL = synthetic.Shape(features=60, errors=5, edges=400)
 
-SUMS = ("DRIVES", "FOUND_IN")
+SUMS = ("DRIVES", "DRIVES_IN", "FOUND_IN", "Feature")
 """Kinds of which some properties are running sums: two writers load in another order each time, and the order
 decides the last digits."""
 
