@@ -43,7 +43,7 @@ class AsksForNamed(SchemaExtension):
         context = self.execution_context
         # The subscriptions of one socket share their loaders.
         if context.operation_type is not OperationType.SUBSCRIPTION:
-            context.context.loaders.wanted = columns_named(context.query or "")
+            context.context.loaders.want(columns_named(context.query or ""))
         yield
 
 

@@ -63,6 +63,9 @@ class _Until(Loaders):
     """Names of the questions that end it."""
     asked: tuple[Question[Any], dict[str, object]] | None = None
 
+    def want(self, names: frozenset[str]) -> None:
+        """Nothing here: a list that is downloaded has all its columns."""
+
     async def ask(
         self, question: Question[Any], owner: Question[Any] | None = None, /, **parameters: object
     ) -> list[Any]:

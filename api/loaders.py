@@ -43,9 +43,6 @@ class Loaders:
     at_once = True
     """Whether a question may be asked beside what can still refuse it."""
 
-    wanted: frozenset[str] | None = None
-    """Columns of facts that the request may want; None: all. The same for as long as facts are asked for."""
-
     def __init__(self, database: AsyncDatabase, limits: Limits, metrics: Metrics) -> None:
         self._database = database
         self._metrics = metrics
@@ -53,6 +50,7 @@ class Loaders:
         self._limits = limits
         self._deadline: float | None = None
         self._rows_left = limits.rows
+        self._wanted: frozenset[str] | None = None
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
         self._here: defaultdict[str, dict[Hashable, Any]] = defaultdict(dict)
 
@@ -65,7 +63,7 @@ class Loaders:
         """
         left = self.left()
         # A task of its own, because a look-up that several resolvers wait for belongs to none of them.
-        asked = ask_async(self._database, question, owner, timeout_s=left, wanted=self.wanted, **parameters)
+        asked = ask_async(self._database, question, owner, timeout_s=left, wanted=self._wanted, **parameters)
         task = asyncio.create_task(asked)
         self._running.add(task)
         try:
@@ -78,6 +76,14 @@ class Loaders:
             self.spend(len(found))
             self._here[facts.name] |= found
         return answer.rows
+
+    def want(self, names: frozenset[str]) -> None:
+        """Columns that are not among these will not be asked for; said before anything is."""
+        self._wanted = names
+
+    def may_want(self, name: str) -> bool:
+        """Whether a column may be asked for."""
+        return self._wanted is None or name in self._wanted
 
     def again(self) -> "Loaders":
         """Loaders that remember nothing, with time and rows of their own."""

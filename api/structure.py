@@ -188,6 +188,7 @@ class StructureQuery:
             min_circuits=checked_count("minCircuits", min_circuits, 1),
             sign_consistency=sign_consistency,
             order=order_by.value,
+            denominators=info.context.loaders.may_want("n_considered"),
             **where._asdict(),
         )
         items = [

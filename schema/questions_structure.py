@@ -11,6 +11,7 @@ class RecurringRow(NamedTuple):
     target: str
     n_circuits: int
     both: int
+    """Not there, and not to be read, when no denominators were asked for."""
     mean: float
     sd: float
     sign_consistency: float

@@ -1,7 +1,8 @@
 // Which effects of one feature on another recur, over all circuits or those of some families?
 // An effect must be in at least $min_circuits circuits, and have its commoner sign in at least $sign_consistency of
 // them. `both` counts the circuits (of the families, when given) that have both features: the denominator of
-// n_circuits. $order: circuits (most first), weight (greatest |mean| first) or share (greatest n_circuits / both first).
+// n_circuits, which takes longer than all else; null unless $denominators. $order: circuits (most first), weight
+// (greatest |mean| first) or share (greatest n_circuits / both first).
 // Sample answer: total | rows
 //   15748 | [{sd: 0.0482, n_circuits: 28, sign_consistency: 1, mean: 0.676, source:
 //     "organism-clt@247d388dcdf1/0/742", both: 28, target: "organism-clt@247d388dcdf1/3/330"}, {sd: 0.0248,
@@ -11,6 +12,7 @@
 :param min_circuits => 2;
 :param sign_consistency => 0.9;
 :param order => "circuits";
+:param denominators => true;
 :param skip => 0;
 :param limit => 20;
 
@@ -107,7 +109,7 @@ CALL (page) {
   UNWIND page AS row
   CALL (row) {
     // Circuits of either feature that come twice: faster than looking, in each of one, for the other.
-    UNWIND row[..2] AS h
+    UNWIND CASE WHEN $denominators THEN row[..2] ELSE [] END AS h
     MATCH (h)<-[:USES]-(c)
     WHERE $families IS NULL
        OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families }
@@ -117,6 +119,6 @@ CALL (page) {
   }
   WITH row, row[0] AS f, row[1] AS g, both
   RETURN collect({source: f.id, target: g.id, n_circuits: row[2], mean: row[3], sd: row[4],
-                  sign_consistency: row[5], both: both}) AS rows
+                  sign_consistency: row[5], both: CASE WHEN $denominators THEN both END}) AS rows
 }
 RETURN total, rows
