@@ -246,7 +246,7 @@ class BulkWriter:
         for key, layer, index, component in rows["features"]:
             known = ("Feature", key) in self._ids
             properties = {"id": key, "layer": layer, "index": index, "component": component}
-            properties |= {"n_circuits": 0, "n_measured": 0, "influence": 0.0, "n_drives": 0, "n_driven": 0}
+            properties |= {"n_circuits": 0, "n_measured": 0, "influence": 0.0, "degree": 0}
             number = self._share("Feature", key, properties)
             if not known:
                 self._relationship("IN", number, transcoders, {})
@@ -309,9 +309,9 @@ class BulkWriter:
             if label == "Feature":
                 halves[number] = half(properties["layer"], properties["index"])
         for columns in drives_of(*self._effects.of(range(len(self._effects.weights)))):
-            for name, numbers in (("n_drives", columns[0]), ("n_driven", columns[1])):
-                for number, n in zip(*np.unique(numbers, return_counts=True), strict=True):
-                    self._shared[int(number)][1][name] = int(n)
+            ends = np.concatenate(columns[:2])
+            for number, degree in zip(*np.unique(ends, return_counts=True), strict=True):
+                self._shared[int(number)][1]["degree"] = int(degree)
             self._effect_table("DRIVES", columns, halves)
         for family, places in self._in_family.items():
             for columns in drives_of(*self._effects.of(places)):

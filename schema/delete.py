@@ -93,7 +93,7 @@ SET d.n_circuits = n, d.n_positive = positive, d.n_negative = negative, d.mean =
 
 _WITHDRAW = f"""{EACH_DRIVES}{_BACK}
 FOREACH (gone IN CASE n WHEN 0 THEN [d] ELSE [] END |
-  SET f.n_drives = f.n_drives - 1, g.n_driven = g.n_driven - 1
+  SET f.degree = f.degree - 1, g.degree = g.degree - 1
   DELETE gone)
 WITH f, g WHERE n > 0 AND m2 + n * mean * mean < 1e-6 * size_before
 RETURN f.id AS source, g.id AS target

@@ -177,7 +177,7 @@ CALL () {
   UNWIND $p.features AS row
   MERGE (f:Feature {id: row[0]})
   ON CREATE SET f.layer = row[1], f.index = row[2], f.component = row[3], f.n_circuits = 0,
-                f.n_measured = 0, f.influence = 0.0, f.n_drives = 0, f.n_driven = 0
+                f.n_measured = 0, f.influence = 0.0, f.degree = 0
   RETURN collect(f) AS features
 }
 CALL (features, t) {
@@ -260,7 +260,7 @@ _DRIVES = f"""{EACH_DRIVES}
 CALL (f, g, w, pair, d) {{
   WITH f, g, w, pair, d WHERE d IS NULL
   CREATE (f)-[:DRIVES {_FIRST}}}]->(g)
-  SET f.n_drives = f.n_drives + 1, g.n_driven = g.n_driven + 1
+  SET f.degree = f.degree + 1, g.degree = g.degree + 1
 }}{_NEXT}"""
 
 _DRIVES_IN = f"""{EACH_DRIVES_IN}

@@ -88,12 +88,12 @@ _SUMS = [
 
 _EFFECTS = [
     """
-    MATCH (f:Feature) WHERE f.n_driven IS NULL
+    MATCH (f:Feature) WHERE f.degree IS NULL
     CALL (f) {
       OPTIONAL MATCH (f)<-[u:USES]-()
       WITH f, count(u.influence) AS measured, sum(1.0 * u.influence) AS influence
       SET f.n_measured = measured, f.influence = influence,
-          f.n_drives = COUNT { (f)-[:DRIVES]->() }, f.n_driven = COUNT { (f)<-[:DRIVES]-() }
+          f.degree = COUNT { (f)-[:DRIVES]->() } + COUNT { (f)<-[:DRIVES]-() }
     } IN TRANSACTIONS OF 1000 ROWS
     """,
     f"""
@@ -133,8 +133,8 @@ MIGRATIONS = (
     Migration(15, "index of pairs of features", "schema", schema_statements),
     Migration(16, "index of effects by how often they recur", "schema", schema_statements),
     Migration(17, "influence of circuits by layer and stage", "data", lambda: _SUMS),
-    Migration(18, "indexes of effects by family", "schema", schema_statements),
-    Migration(19, "effects by family, influence and degrees of features", "data", lambda: _EFFECTS),
+    Migration(18, "indexes of effects by family, influence and degree", "schema", schema_statements),
+    Migration(19, "effects by family, influence and degree of features", "data", lambda: _EFFECTS),
 )
 
 

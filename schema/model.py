@@ -55,8 +55,7 @@ FEATURE = NodeType(
         P("n_circuits", "integer", "aggregate: circuits that use it"),
         P("n_measured", "integer", "aggregate: of these, circuits in which its influence is known"),
         P("influence", "float", "aggregate: its influence summed over these"),
-        P("n_drives", "integer", "aggregate: features that it drives"),
-        P("n_driven", "integer", "aggregate: features that it is driven by"),
+        P("degree", "integer", "aggregate: features that it drives, and those that it is driven by"),
         P(
             "promotes",
             "list of strings?",
@@ -71,7 +70,7 @@ FEATURE = NodeType(
         ),
         P("direction_of", "string?", "id of its set, where it has a direction"),
     ),
-    indexes=(("layer", "index"), ("n_circuits",)),
+    indexes=(("layer", "index"), ("n_circuits",), ("influence",), ("degree",)),
     vectors=(Vector("feature_direction", "direction", "direction_of"),),
 )
 

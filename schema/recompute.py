@@ -238,26 +238,18 @@ DRIVES_IN = Aggregate(
     amounts=_EFFECT,
 )
 
-DEGREES = Aggregate(
-    name="Feature.n_drives, n_driven",
+DEGREE = Aggregate(
+    name="Feature.degree",
     keys=_FEATURES,
-    stored="""
-    UNWIND $keys AS key
-    MATCH (f:Feature {id: key})
-    RETURN [key] AS key, f.n_drives AS n_drives, f.n_driven AS n_driven
-    """,
+    stored="UNWIND $keys AS key MATCH (f:Feature {id: key}) RETURN [key] AS key, f.degree AS degree",
     recomputed="""
     UNWIND $keys AS key
     MATCH (f:Feature {id: key})
-    RETURN [key] AS key, COUNT { (f)-[:DRIVES]->() } AS n_drives, COUNT { (f)<-[:DRIVES]-() } AS n_driven
+    RETURN [key] AS key, COUNT { (f)-[:DRIVES]->() } + COUNT { (f)<-[:DRIVES]-() } AS degree
     """,
-    clear="UNWIND $keys AS key MATCH (f:Feature {id: key}) REMOVE f.n_drives, f.n_driven",
-    write="""
-    UNWIND $rows AS row
-    MATCH (f:Feature {id: row.key[0]})
-    SET f.n_drives = row.n_drives, f.n_driven = row.n_driven
-    """,
-    amounts=(Amount("n_drives"), Amount("n_driven")),
+    clear="UNWIND $keys AS key MATCH (f:Feature {id: key}) REMOVE f.degree",
+    write="UNWIND $rows AS row MATCH (f:Feature {id: row.key[0]}) SET f.degree = row.degree",
+    amounts=(Amount("degree"),),
 )
 
 LAYER_SUMS = Aggregate(
@@ -336,7 +328,7 @@ AGGREGATES = (
     COVERS,
     DRIVES,
     DRIVES_IN,
-    DEGREES,
+    DEGREE,
     LAYER_SUMS,
     STAGE_FLOWS,
 )

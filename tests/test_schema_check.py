@@ -45,7 +45,7 @@ PLANTED = [
     ("MATCH (:Circuit)-[u:USES]->() WITH u ORDER BY elementId(u) LIMIT 1 SET u.positions = [99]", "USES"),
     ("MATCH (f:Feature) WITH f ORDER BY f.id LIMIT 1 SET f.n_circuits = 77", SUMS),
     ("MATCH (f:Feature) WITH f ORDER BY f.id DESC LIMIT 1 SET f.influence = f.influence + 1e-4", SUMS),
-    ("MATCH (f:Feature) WITH f ORDER BY f.id LIMIT 1 SET f.n_drives = 77", "Feature.n_drives, n_driven"),
+    ("MATCH (f:Feature) WITH f ORDER BY f.id LIMIT 1 SET f.degree = 77", "Feature.degree"),
     ("MATCH ()-[d:DRIVES_IN]->() WITH d ORDER BY elementId(d) LIMIT 1 DELETE d", "DRIVES_IN"),
     (
         "MATCH ()-[d:DRIVES_IN]->() WITH d ORDER BY elementId(d) LIMIT 1 SET d.mean = d.mean + 1e-4",

@@ -146,8 +146,8 @@ def test_everything_of_one_circuit_is_stored(database: Database):
     assert stored["DRIVES_IN"] == [[["Feature", first], ["Feature", second], effect | {"family": "letters"}]]
     sums = {"n_circuits": 1, "n_measured": 1, "influence": 0.25}
     assert stored["Feature"] == [
-        [["Feature"], {"id": first, "layer": 0, "index": 5, **sums, "n_drives": 1, "n_driven": 0}],
-        [["Feature"], {"id": second, "layer": 1, "index": 2**40, **sums, "n_drives": 0, "n_driven": 1}],
+        [["Feature"], {"id": first, "layer": 0, "index": 5, **sums, "degree": 1}],
+        [["Feature"], {"id": second, "layer": 1, "index": 2**40, **sums, "degree": 1}],
     ]
     assert stored["FOUND_IN"] == [
         [
@@ -482,9 +482,8 @@ def assert_effects(database: Database, circuits: list[Circuit]) -> None:
         for family in families
         for pair, drive in close(drives([c for c in circuits if c.prompt.family == family])).items()
     }
-    for row in database.read("MATCH (f:Feature) RETURN f.id AS id, f.n_drives AS out, f.n_driven AS into"):
-        assert row["out"] == sum(source == row["id"] for source, _ in every)
-        assert row["into"] == sum(target == row["id"] for _, target in every)
+    for row in database.read("MATCH (f:Feature) RETURN f.id AS id, f.degree AS degree"):
+        assert row["degree"] == sum(pair.count(row["id"]) for pair in every)
 
 
 def stored_effects(database: Database, kind: str) -> dict[tuple[str | None, str, str], Drive]:

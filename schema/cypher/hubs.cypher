@@ -14,36 +14,86 @@
 :param skip => 0;
 :param limit => 20;
 
-MATCH (t:TranscoderSet)
-WITH t, COUNT { (t)<-[:BY]-() } AS n_considered
-MATCH (f:Feature)-[:IN]->(t)
-WHERE f.n_circuits >= $min_circuits
-  AND ($dense IS NULL OR $dense = (toFloat(f.n_circuits) / n_considered > $dense_above))
-WITH collect([f, n_considered, CASE $by
-                WHEN "frequency" THEN toFloat(f.n_circuits) / n_considered
-                WHEN "degree" THEN toFloat(f.n_drives + f.n_driven)
-                WHEN "influence" THEN f.influence
-              END]) AS hubs
-CALL (hubs) {
-  // By size alone first: what decides between equals is only looked up for those near the page.
-  UNWIND hubs AS row
-  WITH row[2] AS size
-  ORDER BY size DESC
-  WITH collect(size) AS sizes
-  RETURN coalesce(sizes[$skip + $limit - 1], last(sizes)) AS least
-}
-WITH size(hubs) AS total, [row IN hubs WHERE row[2] >= least] AS near
-CALL (near) {
-  UNWIND near AS row
-  WITH row[0] AS f, row[1] AS n_considered, row[2] AS size
-  ORDER BY size DESC, f.n_circuits DESC, f.id
-  RETURN collect([f, n_considered]) AS found
+CALL () {
+  // Sums that every load keeps up to date are sorted by their indexes.
+  WITH * WHERE $by = "influence" AND $dense IS NULL
+  CALL () { MATCH (f:Feature) WHERE f.n_circuits >= $min_circuits RETURN count(*) AS total }
+  CALL () {
+    MATCH (f:Feature)
+    USING INDEX f:Feature(influence)
+    WHERE f.influence IS NOT NULL AND f.n_circuits >= $min_circuits
+    WITH f.influence AS influence
+    ORDER BY influence DESC LIMIT $skip + $limit
+    RETURN min(influence) AS least
+  }
+  CALL (least) {
+    MATCH (f:Feature)
+    USING INDEX f:Feature(influence)
+    WHERE f.influence >= least AND f.n_circuits >= $min_circuits
+    WITH f
+    ORDER BY f.influence DESC, f.n_circuits DESC, f.id
+    RETURN collect(f) AS found
+  }
+  RETURN total, found
+UNION ALL
+  WITH * WHERE $by = "degree" AND $dense IS NULL
+  CALL () { MATCH (f:Feature) WHERE f.n_circuits >= $min_circuits RETURN count(*) AS total }
+  CALL () {
+    MATCH (f:Feature)
+    USING INDEX f:Feature(degree)
+    WHERE f.degree IS NOT NULL AND f.n_circuits >= $min_circuits
+    WITH f.degree AS degree
+    ORDER BY degree DESC LIMIT $skip + $limit
+    RETURN min(degree) AS least
+  }
+  CALL (least) {
+    MATCH (f:Feature)
+    USING INDEX f:Feature(degree)
+    WHERE f.degree >= least AND f.n_circuits >= $min_circuits
+    WITH f
+    ORDER BY f.degree DESC, f.n_circuits DESC, f.id
+    RETURN collect(f) AS found
+  }
+  RETURN total, found
+UNION ALL
+  // Whether a feature is dense, and how frequent it is, depends on the circuits of its set.
+  WITH * WHERE $by = "frequency" OR $dense IS NOT NULL
+  CALL () {
+    MATCH (t:TranscoderSet)
+    WITH t, COUNT { (t)<-[:BY]-() } AS n_considered
+    MATCH (f:Feature)-[:IN]->(t)
+    WHERE f.n_circuits >= $min_circuits
+      AND ($dense IS NULL OR $dense = (toFloat(f.n_circuits) / n_considered > $dense_above))
+    RETURN collect([f, CASE $by
+                      WHEN "frequency" THEN toFloat(f.n_circuits) / n_considered
+                      WHEN "degree" THEN toFloat(f.degree)
+                      WHEN "influence" THEN f.influence
+                    END]) AS hubs
+  }
+  CALL (hubs) {
+    // By size alone first: what decides between equals is only looked up for those near the page.
+    UNWIND hubs AS hub
+    WITH hub[1] AS size
+    ORDER BY size DESC
+    WITH collect(size) AS sizes
+    RETURN coalesce(sizes[$skip + $limit - 1], last(sizes)) AS least
+  }
+  CALL (hubs, least) {
+    UNWIND hubs AS hub
+    WITH hub[0] AS f, hub[1] AS size
+    WHERE size >= least
+    ORDER BY size DESC, f.n_circuits DESC, f.id
+    RETURN collect(f) AS found
+  }
+  RETURN size(hubs) AS total, found
 }
 CALL (found) {
-  UNWIND found[$skip .. $skip + $limit] AS row
-  WITH row[0] AS f, row[1] AS n_considered, toFloat(row[0].n_circuits) / row[1] AS frequency
+  UNWIND found[$skip .. $skip + $limit] AS f
+  MATCH (f)-[:IN]->(t:TranscoderSet)
+  WITH f, COUNT { (t)<-[:BY]-() } AS n_considered
+  WITH f, n_considered, toFloat(f.n_circuits) / n_considered AS frequency
   RETURN collect({feature: f.id, n_circuits: f.n_circuits, n_considered: n_considered, frequency: frequency,
                   dense: frequency > $dense_above, influence: CASE WHEN f.n_measured > 0 THEN f.influence END,
-                  drives: f.n_drives, driven_by: f.n_driven}) AS rows
+                  drives: COUNT { (f)-[:DRIVES]->() }, driven_by: COUNT { (f)<-[:DRIVES]-() }}) AS rows
 }
 RETURN total, rows

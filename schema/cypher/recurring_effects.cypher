@@ -78,7 +78,8 @@ UNION ALL
   UNION ALL
     WITH $families AS families WHERE size(families) <> 1
     MATCH (f)-[d:DRIVES_IN]->(g)
-    WHERE d.family IN families
+    // An index is used when the query says something of each of its properties.
+    WHERE d.family IN families AND d.n_circuits >= 1 AND d.sign_consistency >= 0
     WITH f, g, collect(d) AS parts, sum(d.n_circuits) AS n_circuits, sum(d.n_circuits * d.mean) AS total,
          sum(d.n_positive) AS positive, sum(d.n_negative) AS negative
     WHERE n_circuits >= $min_circuits
