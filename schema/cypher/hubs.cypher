@@ -56,8 +56,43 @@ UNION ALL
   }
   RETURN total, found
 UNION ALL
-  // Whether a feature is dense, and how frequent it is, depends on the circuits of its set.
-  WITH * WHERE $by = "frequency" OR $dense IS NOT NULL
+  WITH * WHERE $by = "frequency" AND $dense IS NULL
+  CALL () { MATCH (f:Feature) WHERE f.n_circuits >= $min_circuits RETURN count(*) AS total }
+  CALL () { MATCH (t:TranscoderSet) RETURN collect([t, COUNT { (t)<-[:BY]-() }]) AS sets }
+  CALL (sets) {
+    UNWIND sets AS each
+    CALL (each) {
+      WITH each, each[0] AS t
+      MATCH (f:Feature)
+      USING INDEX f:Feature(n_circuits)
+      WHERE f.n_circuits >= $min_circuits AND EXISTS { (f)-[:IN]->(t) }
+      WITH f.n_circuits AS n_circuits, each
+      ORDER BY n_circuits DESC LIMIT $skip + $limit
+      RETURN toFloat(n_circuits) / each[1] AS frequency
+    }
+    WITH frequency
+    ORDER BY frequency DESC LIMIT $skip + $limit
+    RETURN min(frequency) AS least
+  }
+  CALL (sets, least) {
+    UNWIND sets AS each
+    CALL (each, least) {
+      WITH each, least, each[0] AS t, least * each[1] - 0.5 AS bound
+      MATCH (f:Feature)
+      USING INDEX f:Feature(n_circuits)
+      WHERE f.n_circuits >= bound AND f.n_circuits >= $min_circuits AND EXISTS { (f)-[:IN]->(t) }
+      WITH f, toFloat(f.n_circuits) / each[1] AS frequency, least
+      WHERE frequency >= least
+      RETURN f, frequency
+    }
+    WITH f, frequency
+    ORDER BY frequency DESC, f.n_circuits DESC, f.id
+    RETURN collect(f) AS found
+  }
+  RETURN total, found
+UNION ALL
+  // Whether a feature is dense depends on the circuits of its set.
+  WITH * WHERE $dense IS NOT NULL
   CALL () {
     MATCH (t:TranscoderSet)
     WITH t, COUNT { (t)<-[:BY]-() } AS n_considered
