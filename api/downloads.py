@@ -183,6 +183,8 @@ class Downloads:
         loaders: _Until,
     ) -> AsyncGenerator[list[Row], None]:
         """Rows with the details that the list leaves open."""
+        # Each detail is asked for by itself: what came along would be kept, and counted, to the end.
+        Loaders.want(loaders, frozenset())
         stream = stream_async(self._database, question, timeout_s=loaders.left(), **parameters)
         async with aclosing(stream):
             async for piece in stream:

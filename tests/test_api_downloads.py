@@ -236,6 +236,13 @@ async def test_errors_say_what_to_do(api, name, status, code, says):
     assert error["extensions"]["nextStep"]
 
 
+async def test_a_list_may_be_longer_than_what_a_query_may_read(api_with, circuits):
+    few = Limits(rows=10, default_page=5)
+    assert len({circuit.prompt.id for circuit in circuits}) > 10
+    rows = await rows_of(api_with(few), "circuits", formats=("jsonl",))
+    assert len(rows) == len(circuits)
+
+
 async def test_limits_hold_for_downloads(api_with, circuits):
     answer = await api_with(Limits(running=0, waiting=0)).http.get("/export/hubs.csv")
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
