@@ -125,6 +125,7 @@ def steps(database: Database, n: int, rounds: int, shape: synthetic.Shape) -> No
     names = {
         loading._STEPS["whole"]: "nodes, edges, USES",
         loading._DRIVES: "DRIVES",
+        loading._DRIVES_IN: "DRIVES_IN",
         loading._COUNT: "frequencies",
         loading._ENTRY: "ledger",
         loading._THERE: "there already?",

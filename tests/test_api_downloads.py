@@ -2,7 +2,9 @@
 
 import csv
 import io
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import orjson
@@ -15,6 +17,7 @@ from oracle import feature_id, uses
 from api.app import create_app
 from api.downloadable import DOWNLOADS
 from api.limits import Limits
+from schema.question import Question, row_of, stream_async, stream_columns
 from schema.records import NodeKind
 
 pytest_plugins = ("api_asking",)
@@ -241,6 +244,27 @@ async def test_a_list_may_be_longer_than_what_a_query_may_read(api_with, circuit
     assert len({circuit.prompt.id for circuit in circuits}) > 10
     rows = await rows_of(api_with(few), "circuits", formats=("jsonl",))
     assert len(rows) == len(circuits)
+
+
+@pytest.mark.parametrize("by_columns", [True, False])
+async def test_a_long_list_is_never_whole_in_memory(api, by_columns):
+    question: Question[Any] = Question("a list of our own", row_of(dict))
+    vars(question)["text"] = (
+        "UNWIND range(1, $n) AS i RETURN collect({number: i, text: 'number ' + toString(i)}) AS rows"
+    )
+    streamed: Any = (
+        stream_columns(api.database, question, ["number", "text"], timeout_s=60, n=100_000)
+        if by_columns
+        else stream_async(api.database, question, timeout_s=60, n=100_000)
+    )
+    rows = 0
+    tracemalloc.start()
+    async for piece in streamed:
+        rows += len(piece["number"] if by_columns else piece)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert rows == 100_000
+    assert peak < 5_000_000  # bytes; the whole list takes twenty to fifty million
 
 
 async def test_limits_hold_for_downloads(api_with, circuits):

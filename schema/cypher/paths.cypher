@@ -22,9 +22,12 @@
 
 MATCH (c:Circuit)
 WHERE c.id IN $circuits
+// A circuit has few nodes; a feature can be in thousands of circuits.
 CALL (c) {
   WITH c WHERE $source_kind = "feature"
-  MATCH (:Feature {id: $source})<-[:INSTANCE_OF]-(n:FeatureNode)<-[:HAS]-(c)
+  MATCH (f:Feature {id: $source})
+  MATCH (c)-[:HAS]->(n:FeatureNode)
+  WHERE n.index = f.index AND n.layer = f.layer AND EXISTS { (n)-[:INSTANCE_OF]->(f) }
   RETURN n
 UNION
   WITH c WHERE $source_kind = "supernode"
@@ -44,7 +47,9 @@ UNION
 WITH c, n AS s
 CALL (c) {
   WITH c WHERE $target_kind = "feature"
-  MATCH (:Feature {id: $target})<-[:INSTANCE_OF]-(n:FeatureNode)<-[:HAS]-(c)
+  MATCH (f:Feature {id: $target})
+  MATCH (c)-[:HAS]->(n:FeatureNode)
+  WHERE n.index = f.index AND n.layer = f.layer AND EXISTS { (n)-[:INSTANCE_OF]->(f) }
   RETURN n
 UNION
   WITH c WHERE $target_kind = "supernode"
