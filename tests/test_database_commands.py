@@ -141,7 +141,7 @@ def test_a_check_tells_scripts_each_finding(
         "MATCH (f:Feature) WITH f ORDER BY f.id LIMIT 1 SET f.n_circuits = 7 RETURN f.id AS id"
     )
     finding = {
-        "kind": "Feature.n_circuits",
+        "kind": "Feature.n_circuits, n_measured, influence",
         "where": rows[0]["id"],
         "what": "n_circuits is 7, the detail gives 1",
         "mended": False,
