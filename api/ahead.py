@@ -42,8 +42,8 @@ class AsksForNamed(SchemaExtension):
     def on_execute(self) -> Iterator[None]:
         context = self.execution_context
         # The subscriptions of one socket share their loaders.
-        if context.operation_type is not OperationType.SUBSCRIPTION:
-            context.context.loaders.want(columns_named(context.query or ""))
+        if context.query is not None and context.operation_type is not OperationType.SUBSCRIPTION:
+            context.context.loaders.want(columns_named(context.query))
         yield
 
 

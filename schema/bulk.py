@@ -264,7 +264,7 @@ class BulkWriter:
                 sums["influence"] += use["influence"]
 
     def _count(self, shared: dict[str, Any], set_: int, uses: list[tuple[int, float | None]]) -> None:
-        """FOUND_IN and COVERS: of this circuit, and of earlier ones when it gives the prompt its family."""
+        """What a family counts: this circuit, and earlier ones when it gives the prompt its family."""
         prompt = self._ids["Prompt", shared["prompt"]["id"]]
         waiting = self._uses_of_prompt.setdefault(prompt, [])
         waiting.append((len(self._effects.weights), set_, uses))

@@ -52,7 +52,8 @@ def _relationships(database: Database, type_: str) -> list[list[Any]]:
         [_name(row["from_labels"], row["a"]), _name(row["to_labels"], row["b"]), row["properties"]]
         for row in rows
     ]
-    return sorted(pairs, key=orjson.dumps)
+    # A pair can have several of one type; in what order a map's names come is nobody's to say.
+    return sorted(pairs, key=lambda pair: orjson.dumps(pair, option=orjson.OPT_SORT_KEYS))
 
 
 def _undated(properties: dict[str, Any]) -> dict[str, Any]:

@@ -239,7 +239,7 @@ _STEPS = {
 }
 """What one message does; `schema.rows.batches` says which are needed."""
 
-_FIRST = """{n_circuits: 1, n_positive: CASE WHEN w > 0 THEN 1 ELSE 0 END,
+_FIRST = """n_circuits: 1, n_positive: CASE WHEN w > 0 THEN 1 ELSE 0 END,
                        n_negative: CASE WHEN w < 0 THEN 1 ELSE 0 END, mean: w, m2: 0.0, sd: 0.0,
                        sign_consistency: CASE WHEN w = 0 THEN 0.0 ELSE 1.0 END, pair: pair"""
 
@@ -259,14 +259,14 @@ SET d.n_circuits = n, d.n_positive = positive, d.n_negative = negative, d.mean =
 _DRIVES = f"""{EACH_DRIVES}
 CALL (f, g, w, pair, d) {{
   WITH f, g, w, pair, d WHERE d IS NULL
-  CREATE (f)-[:DRIVES {_FIRST}}}]->(g)
+  CREATE (f)-[:DRIVES {{{_FIRST}}}]->(g)
   SET f.degree = f.degree + 1, g.degree = g.degree + 1
 }}{_NEXT}"""
 
 _DRIVES_IN = f"""{EACH_DRIVES_IN}
 CALL (f, g, w, pair, d) {{
   WITH f, g, w, pair, d WHERE d IS NULL
-  CREATE (f)-[:DRIVES_IN {_FIRST}, family: $p.family}}]->(g)
+  CREATE (f)-[:DRIVES_IN {{{_FIRST}, family: $p.family}}]->(g)
 }}{_NEXT}"""
 
 _OTHERS = """

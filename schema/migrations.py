@@ -104,7 +104,7 @@ _EFFECTS = [
       CREATE (f)-[:DRIVES_IN {{
         family: key[2], n_circuits: n_circuits, n_positive: n_positive, n_negative: n_negative, mean: mean,
         m2: m2, sd: sd, sign_consistency: sign_consistency, pair: pair}}]->(g)
-    }} IN TRANSACTIONS OF 100 ROWS
+    }} IN TRANSACTIONS OF 20 ROWS
     """,
 ]
 
