@@ -18,7 +18,7 @@ help:
 	@echo "make check     linters, types and import contracts only"
 	@echo "make changes   name what the GraphQL schema breaks since the last release (SINCE=v0.1.0: since that one)"
 	@echo "make docs      write the generated pages again: docs/graph-model.md, api/schema.graphql and docs/questions"
-	@echo "make answers   write the answers in schema/cypher/ and docs/questions again, from a database made for it"
+	@echo "make answers   write the answers in schema/questions/cypher/ and docs/questions again, from a database made for it"
 	@echo "make performance  measure attribution: docs/performance.md, and the pair with circuit-tracer"
 	@echo "make organism  train the bundled model and its transcoders again (about an hour)"
 	@echo "make lock      write requirements.txt again from pyproject.toml"
@@ -83,11 +83,11 @@ performance: $(VENV)/.installed-dev
 	$(BIN)/python bench/attribution.py
 
 docs: $(VENV)/.installed
-	$(BIN)/python -c "from schema.model_page import markdown; print(markdown(), end='')" > docs/graph-model.md
+	$(BIN)/python -c "from schema.model.page import markdown; print(markdown(), end='')" > docs/graph-model.md
 	$(BIN)/python -c "from api.app import sdl; print(sdl(), end='')" > api/schema.graphql
-	$(BIN)/python -m atlas.question_pages
+	$(BIN)/python -m atlas.docs.question_pages
 
 answers: export ATLAS_HOME := .atlas-console
 answers: $(VENV)/.installed
 	$(BIN)/atlas db start --bolt-port 7697 --http-port 7484
-	$(BIN)/python -m atlas.sample_answers; done=$$?; $(BIN)/atlas db stop; exit $$done
+	$(BIN)/python -m atlas.docs.sample_answers; done=$$?; $(BIN)/atlas db stop; exit $$done

@@ -12,17 +12,17 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from api.console import console_routes
-from api.downloads import Downloads
-from api.endpoint import GRAPHIQL_PACKAGE, Endpoint, graphql_schema, html
-from api.limits import Limits
-from api.loaders import Loaders
-from api.metrics import Metrics
-from api.seats import Seats
-from api.watch import Watch
+from api.downloads.endpoint import Downloads
+from api.request.concurrency import Seats
+from api.request.limits import Limits
+from api.request.loaders import Loaders
+from api.request.metrics import Metrics
+from api.serving.console import console_routes
+from api.serving.endpoint import GRAPHIQL_PACKAGE, Endpoint, graphql_schema, html
+from api.serving.middleware import Watch
 from schema.database import AsyncDatabase, Database
 from schema.errors import AtlasError
-from schema.queries import HEALTH
+from schema.questions.core import HEALTH
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -52,7 +52,7 @@ def create_app(
     """The API as an ASGI application that reads `database`, which stays the caller's to close.
 
     token: what requests must carry as `Authorization: Bearer …`; None: nothing. tracing: who gets the spans
-    of each query (`api.tracing`); the caller shuts it down.
+    of each query (`api.serving.tracing`); the caller shuts it down.
     """
     if token is None:
         writer = None

@@ -2,11 +2,11 @@
 
 import strawberry
 
-from api.deleting import RunMutation
-from api.grouping import SupernodeMutation
-from api.jobs import JobMutation
-from api.labelling import LabelMutation
-from api.tagging import TagMutation
+from api.mutations.delete import RunMutation
+from api.mutations.jobs import JobMutation
+from api.mutations.labels import LabelMutation
+from api.mutations.supernodes import SupernodeMutation
+from api.mutations.tags import TagMutation
 
 
 @strawberry.type(

@@ -5,27 +5,34 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.ahead import PAGES_OF_CIRCUIT, PAGES_OF_FEATURE, page_ahead
-from api.answers import (
+from api.mutations.jobs import JobQuery
+from api.mutations.supernodes import SupernodeQuery
+from api.questions.answers import (
     CircuitComparison,
     CircuitsSharing,
     Supernodes,
     consider,
 )
-from api.audit import AuditQuery
-from api.checkpoints import CheckpointQuery
-from api.claims import ClaimQuery
-from api.components import ComponentQuery
-from api.connection import After, Connection, First, connect, window
-from api.contrast import ContrastQuery
-from api.diagnostics import DiagnosticsQuery
-from api.flow import FlowQuery
-from api.grouping import SupernodeQuery
-from api.grouping_types import OfAuthor, OfMethodAcross
-from api.heads import HeadQuery
-from api.hubs import HubQuery
-from api.hypotheses import HypothesisQuery
-from api.inputs import (
+from api.questions.audit import AuditQuery
+from api.questions.checkpoints import CheckpointQuery
+from api.questions.claims import ClaimQuery
+from api.questions.components import ComponentQuery
+from api.questions.contrast import ContrastQuery
+from api.questions.diagnostics import DiagnosticsQuery
+from api.questions.flow import FlowQuery
+from api.questions.heads import HeadQuery
+from api.questions.hubs import HubQuery
+from api.questions.hypotheses import HypothesisQuery
+from api.questions.modules import ModuleQuery
+from api.questions.presence import PresenceQuery
+from api.questions.search import SearchQuery
+from api.questions.shared import SharedQuery
+from api.questions.similar import SimilarQuery
+from api.questions.structure import StructureQuery
+from api.questions.tokens import TokenQuery
+from api.questions.vectors import VectorQuery
+from api.request.connection import After, Connection, First, connect, window
+from api.request.inputs import (
     Align,
     CircuitFilter,
     CircuitOrder,
@@ -37,21 +44,14 @@ from api.inputs import (
     checked_text,
     tags_needed,
 )
-from api.jobs import JobQuery
-from api.loaders import Info
-from api.modules import ModuleQuery
-from api.presence import PresenceQuery
-from api.search import SearchQuery
-from api.shared import SharedQuery
-from api.similar import SimilarQuery
-from api.structure import StructureQuery
-from api.tokens import TokenQuery
-from api.types import Circuit, Feature, load_circuits, load_features
-from api.types_plain import Family
-from api.vectors import VectorQuery
-from schema import queries
-from schema.question import full_text, words_of
-from schema.records import NodeKind
+from api.request.loaders import Info
+from api.request.prefetch import PAGES_OF_CIRCUIT, PAGES_OF_FEATURE, page_ahead
+from api.types.graph import Circuit, Feature, load_circuits, load_features
+from api.types.groupings import OfAuthor, OfMethodAcross
+from api.types.plain import Family
+from schema.circuit.records import NodeKind
+from schema.questions import core as queries
+from schema.questions.question import full_text, words_of
 
 Search = Annotated[
     str | None,

@@ -11,21 +11,23 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from atlas import database_commands, file_commands, label_commands
-from atlas.ablate_command import ablate
-from atlas.checkpoint_commands import checkpoints
-from atlas.claim_commands import claim
-from atlas.db_commands import BoltPort, HttpPort, db
-from atlas.diagnose_command import diagnose
-from atlas.figure_command import figure
-from atlas.hypothesis_commands import hypothesis
-from atlas.intervene_command import intervene
-from atlas.job_commands import job
-from atlas.modules_commands import modules
-from atlas.report_command import report
-from atlas.serve_command import serve
+from atlas.commands import files as file_commands
+from atlas.commands import labels as label_commands
+from atlas.commands import upkeep as database_commands
+from atlas.commands.checkpoints import checkpoints
+from atlas.commands.claims import claim
+from atlas.commands.components import ablate
+from atlas.commands.db import BoltPort, HttpPort, db
+from atlas.commands.diagnostics import diagnose
+from atlas.commands.figures import figure
+from atlas.commands.hypotheses import hypothesis
+from atlas.commands.interventions import intervene
+from atlas.commands.jobs import job
+from atlas.commands.modules import modules
+from atlas.commands.report import report
+from atlas.commands.serve import serve
+from atlas.commands.studies import study
 from atlas.settings import Settings
-from atlas.study_commands import study
 from ingest.engine.errors import EngineError
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
 from schema.errors import AtlasError, InputError
@@ -127,7 +129,7 @@ def demo(
     http_port: HttpPort = 7474,
 ) -> None:
     """Ingest the bundled prompts, answer three questions that no single graph can, repeat three studies."""
-    from atlas.demo import run_demo
+    from atlas.demo.run import run_demo
 
     run_demo(
         Settings.load(), out, once=once, quick=quick, port=port, bolt_port=bolt_port, http_port=http_port
@@ -137,7 +139,7 @@ def demo(
 @app.command()
 def doctor() -> None:
     """Check this installation and say what to do about anything wrong."""
-    from atlas.doctor import examine
+    from atlas.local.doctor import examine
 
     findings = examine(Settings.load())
     for finding in findings:
@@ -178,12 +180,12 @@ def ingest(
     One circuit is one transaction: stop it whenever you like and run it again, it goes on where it was.
     Prompts that fail are named at the end and the exit code is 1; the others are loaded.
     """
-    from atlas.database import Login
-    from atlas.watch_jobs import watch_jobs
-    from ingest.engine.budget import parse_memory
-    from ingest.engine.targets import DEFAULT, parse
-    from ingest.run import IngestSettings
-    from ingest.run import ingest as run
+    from atlas.local.login import Login
+    from atlas.serving.worker import watch_jobs
+    from ingest.circuits.run import IngestSettings
+    from ingest.circuits.run import ingest as run
+    from ingest.engine.attribution.budget import parse_memory
+    from ingest.engine.attribution.targets import DEFAULT, parse
 
     asked = IngestSettings(
         prompts=prompts,
@@ -236,11 +238,11 @@ def attribute(
 
     Thresholds of 1 write the unpruned graph.
     """
-    from ingest.engine.budget import parse_memory
-    from ingest.engine.targets import DEFAULT, parse
-    from ingest.heads import lines
-    from ingest.run import attribute_one
-    from schema.graph_json import to_json, write
+    from ingest.circuits.heads import lines
+    from ingest.circuits.run import attribute_one
+    from ingest.engine.attribution.budget import parse_memory
+    from ingest.engine.attribution.targets import DEFAULT, parse
+    from schema.exports.graph_json import to_json, write
 
     circuit = attribute_one(
         prompt,
@@ -305,7 +307,7 @@ def query(
         raise InputError(f"{file} cannot be read: {error}", next_step="name a .graphql text file") from error
     token = None
     if token_file is not None:
-        from atlas.api_server import read_token
+        from atlas.serving.api_server import read_token
 
         token = read_token(token_file)
     with AtlasClient(api or Settings.load().api, token=token) as client:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2 as httpx
 
+from schema.atomic_file import whole_file
 from schema.errors import AtlasError, InputError, LimitError, UnreachableError
-from schema.whole_file import whole_file
 
 if TYPE_CHECKING:
     import networkx

@@ -12,15 +12,15 @@ from typing import Any, BinaryIO
 import orjson
 import pyarrow as pa
 
-from schema.circuits import circuit_ids, read_circuit
+from schema.atomic_file import whole_file
+from schema.circuit.records import Circuit
 from schema.database import Database
 from schema.errors import InputError
-from schema.graph_json import default_slug, to_json
-from schema.graphml import graphml
-from schema.node_link import node_link
-from schema.records import Circuit
-from schema.tables import RowWriter, Tables, chunks
-from schema.whole_file import whole_file
+from schema.exports.graph_json import default_slug, to_json
+from schema.exports.graphml import graphml
+from schema.exports.node_link import node_link
+from schema.exports.tables import RowWriter, Tables, chunks
+from schema.loading.read import circuit_ids, read_circuit
 
 
 class Format(StrEnum):

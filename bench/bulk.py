@@ -1,4 +1,5 @@
-"""How fast many circuits become a new database: `schema.bulk` beside Neo4j's importer on the bare CSV.
+"""How fast many circuits become a new database: `schema.loading.bulk` beside Neo4j's importer on the bare
+CSV.
 
     python -m bench.bulk --home FOLDER [--circuits 10000] [--shape small] [--keep]
 
@@ -16,14 +17,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from atlas.admin import import_tables
-from atlas.server import LocalServer
+from atlas.local.admin import import_tables
+from atlas.local.server import LocalServer
 from bench import synthetic
 from bench.homes import start, timed
-from schema.bulk import BulkWriter
 from schema.database import Database
-from schema.migrations import migrate
-from schema.stats import stats
+from schema.loading.bulk import BulkWriter
+from schema.upkeep.migrations import migrate
+from schema.upkeep.stats import stats
 
 SHAPES = {"small": synthetic.SMALL, "large": synthetic.LARGE}
 

@@ -17,8 +17,8 @@ import torch
 from llama import random_prompts
 from torch.profiler import ProfilerActivity, profile
 
-from ingest.engine.attribute import BATCH_SIZE, attribute
-from ingest.engine.model import ReplacementModel
+from ingest.engine.attribution.attribute import BATCH_SIZE, attribute
+from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 
 matplotlib.use("svg")

@@ -20,8 +20,8 @@ from bench import synthetic
 from bench.homes import start
 from bench.query_latency import served, spread
 from schema.database import Database
-from schema.delete import delete_circuit
-from schema.load import load_circuit
+from schema.loading.load import load_circuit
+from schema.upkeep.delete import delete_circuit
 
 WHOLE = synthetic.Shape(features=883, errors=100, edges=20_000)
 TIMES = 12

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import httpx2
 import orjson
 
-from atlas.server import Address
+from atlas.local.server import Address
 from bench import peer_joins
 from bench.homes import free_port, start, warm_up
 from bench.peer_joins import Answer, Ask

@@ -7,7 +7,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TypeVar
 
-from atlas.server import Address, LocalServer
+from atlas.local.server import Address, LocalServer
 
 Sample = TypeVar("Sample")
 

@@ -15,11 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from ingest.imported import rare_collection
+from ingest.imports.files import rare_collection
+from schema.exports.graph_json import cantor
 from schema.formats.files import read
 from schema.formats.graph import read_graph
 from schema.formats.raw import decode
-from schema.graph_json import cantor
 
 DIFFERENT = 10
 N_LAYERS = 26

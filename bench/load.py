@@ -2,7 +2,7 @@
 
     python -m bench.load --home FOLDER [--circuits 200] [--rounds 4] [--shape small] [--steps]
 
-ours   `schema.load.load_circuit`: one transaction a circuit, aggregates and ledger included
+ours   `schema.loading.load.load_circuit`: one transaction a circuit, aggregates and ledger included
 naive  one transaction a circuit: MERGE every node by its key, MATCH both ends of every edge by theirs
 bare   one transaction a circuit: CREATE nodes, and edges by place in the list, and nothing else: no keys, no
        lookups, no aggregates, no checks; what Cypher can do at best, for comparison
@@ -26,16 +26,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from atlas.server import LocalServer
+from atlas.local.server import LocalServer
 from bench import synthetic
 from bench.bulk import SHAPES
 from bench.homes import start, timed
-from schema import load as loading
+from schema.circuit.records import Circuit, NodeKind
 from schema.database import Database, Parameters, Rows, Transaction
-from schema.ledger import Entry
-from schema.load import load_circuit, prepare
-from schema.migrations import migrate
-from schema.records import Circuit, NodeKind
+from schema.loading import load as loading
+from schema.loading.load import load_circuit, prepare
+from schema.loading.runs import Entry
+from schema.upkeep.migrations import migrate
 
 NODES = """
 MERGE (c:NaiveCircuit {id: $circuit})

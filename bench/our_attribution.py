@@ -11,9 +11,9 @@ import time
 import torch
 from safetensors.torch import save_file
 
-from ingest.engine.attribute import attribute_many
-from ingest.engine.model import ReplacementModel
-from ingest.engine.targets import DEFAULT
+from ingest.engine.attribution.attribute import attribute_many
+from ingest.engine.attribution.targets import DEFAULT
+from ingest.engine.replacement.model import ReplacementModel
 
 GROUP = 16
 """Prompts that are attributed together, as `atlas ingest` does."""

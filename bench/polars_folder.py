@@ -29,10 +29,10 @@ from bench.homes import start, warm_up
 from bench.peer_joins import Answer, Ask, check_same, our_contrast, our_recurring, our_shared
 from bench.query_latency import draw, served
 from bench.questions import PAGE, Sample
-from schema.circuits import read_circuit
+from schema.circuit.records import Circuit
 from schema.database import Database
-from schema.graph_json import to_json
-from schema.records import Circuit
+from schema.exports.graph_json import to_json
+from schema.loading.read import read_circuit
 
 WARM, WARM_S = 3, 10
 

@@ -24,11 +24,11 @@ from typing import Any
 import httpx2
 
 from api.app import create_app
-from atlas.server import Address
+from atlas.local.server import Address
 from bench.homes import free_port, start, warm_up
 from bench.questions import BOLT, GRAPH, Bolt, Graph, Sample
 from schema.database import AsyncDatabase, Database, Parameters, Rows
-from schema.question import ask
+from schema.questions.question import ask
 
 WARM, WARM_S = 4, 8
 

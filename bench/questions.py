@@ -7,8 +7,9 @@ the same first page.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from schema import queries, questions_sets
-from schema.question import Question
+from schema.questions import core as queries
+from schema.questions import sets as questions_sets
+from schema.questions.question import Question
 
 PAGE = 20
 

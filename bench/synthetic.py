@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from schema.records import (
+from schema.circuit.records import (
     Circuit,
     Edge,
     Label,

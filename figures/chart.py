@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 
+from schema.atomic_file import whole_file
 from schema.errors import InputError, NotFoundError
-from schema.whole_file import whole_file
 
 Answer = Mapping[str, Any]
 """The `data` of a GraphQL answer."""

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from schema.circuit.records import stable_id
 from schema.database import Database, Transaction
 from schema.errors import NotFoundError
-from schema.question import Question, page_of, row_of
-from schema.records import stable_id
+from schema.questions.question import Question, page_of, row_of
 
 ATTEMPTS = 3
 """Attempts after which a job is failed."""
@@ -98,7 +98,7 @@ def request(
     """Ask for circuits, or for a claim about circuits that are there; the job's id.
 
     transcoders: id of the set, which only a worker that has it takes; None: any worker. claim: JSON, as
-    `ingest.claims.read_request` has it; `wanted` are the prompts of its circuits then.
+    `ingest.evidence.claims.read_request` has it; `wanted` are the prompts of its circuits then.
     The same request again is the same job; if that failed, or circuits of it were deleted since, it is queued
     again.
     """

@@ -11,11 +11,11 @@ import pytest
 from oracle import RUN, TRANSCODERS, synthetic_circuits
 
 from api.app import create_app
-from api.limits import Limits
-from atlas.server import Address
+from api.request.limits import Limits
+from atlas.local.server import Address
+from schema.circuit.records import Circuit
 from schema.database import AsyncDatabase, Database, Parameters, Rows
-from schema.load import load_circuit
-from schema.records import Circuit
+from schema.loading.load import load_circuit
 
 OTHER_SET = replace(TRANSCODERS, name="made-up-plt", kind="plt")
 

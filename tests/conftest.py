@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from atlas.server import Address, LocalServer
+from atlas.local.server import Address, LocalServer
 from schema.database import AsyncDatabase, Database
-from schema.migrations import migrate
+from schema.upkeep.migrations import migrate
 
 
 def free_port() -> int:

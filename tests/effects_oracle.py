@@ -4,10 +4,10 @@ from collections import defaultdict
 from random import Random
 from typing import Any
 
-from ingest.engine.edits import Edit
-from ingest.engine.intervene import intervene
-from ingest.engine.model import ReplacementModel
-from schema.records import Circuit, NodeKind
+from ingest.engine.intervention.edits import Edit
+from ingest.engine.intervention.intervene import intervene
+from ingest.engine.replacement.model import ReplacementModel
+from schema.circuit.records import Circuit, NodeKind
 
 
 def slow_effect(model: ReplacementModel, circuit: Circuit, edits: list[Edit], token: int) -> float:

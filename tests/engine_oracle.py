@@ -17,7 +17,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from ingest.engine.precise import precise
+from ingest.engine.replacement.precise import precise
 
 # Tiny tensors: a second thread costs more than it does.
 torch.set_num_threads(1)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from schema.graph_json import cantor
+from schema.exports.graph_json import cantor
 
 Graph = dict[str, Any]
 

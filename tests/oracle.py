@@ -6,9 +6,20 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from schema.attention import HeadPart, HeadTotal
-from schema.content import Content
-from schema.records import Circuit, Edge, Label, Model, Node, NodeKind, Prompt, Run, Supernode, TranscoderSet
+from schema.circuit.attention import HeadPart, HeadTotal
+from schema.circuit.records import (
+    Circuit,
+    Edge,
+    Label,
+    Model,
+    Node,
+    NodeKind,
+    Prompt,
+    Run,
+    Supernode,
+    TranscoderSet,
+)
+from schema.upkeep.canonical_dump import Content
 
 N_LAYERS = 4
 N_FEATURES = 200

@@ -20,16 +20,16 @@ from torch import Tensor
 from api.app import create_app
 from figures.all import CHARTS
 from figures.chart import styled
-from ingest.ablations import AblateSettings, ablate
-from ingest.engine.ablate import Answer, Attention, Component, Head, Mlp, effects, heads, without
-from ingest.engine.model import ReplacementModel
-from ingest.run import IngestSettings, ingest
-from schema.circuits import read_circuit
+from ingest.circuits.run import IngestSettings, ingest
+from ingest.engine.intervention.ablate import Answer, Attention, Component, Head, Mlp, effects, heads, without
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.evidence.components import AblateSettings, ablate
+from schema.circuit.records import Circuit, NodeKind
 from schema.database import AsyncDatabase, Database
-from schema.delete import delete_circuit
 from schema.errors import InputError
-from schema.ranks import agreement
-from schema.records import Circuit, NodeKind
+from schema.evidence.ranks import agreement
+from schema.loading.read import read_circuit
+from schema.upkeep.delete import delete_circuit
 
 QUIET = Console(quiet=True)
 LINES = [

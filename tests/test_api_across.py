@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from oracle import TRANSCODERS, Use, feature_id, uses
 
-from schema.records import Circuit, NodeKind
+from schema.circuit.records import Circuit, NodeKind
 
 pytest_plugins = ("api_asking",)
 

@@ -3,8 +3,8 @@
 import pytest
 from graphql import GraphQLObjectType, get_named_type
 
-from api.endpoint import graphql_schema
-from schema.records import NodeKind
+from api.serving.endpoint import graphql_schema
+from schema.circuit.records import NodeKind
 
 pytest_plugins = ("api_asking",)
 

@@ -9,12 +9,12 @@ from conftest import free_port
 from oracle import drives, feature_id
 from typer.testing import CliRunner
 
-from atlas.api_server import read_token, serving
 from atlas.cli import app
 from atlas.client import AtlasClient, QueryError
+from atlas.serving.api_server import read_token, serving
 from atlas.settings import Settings
+from schema.circuit.records import NodeKind
 from schema.errors import InputError
-from schema.records import NodeKind
 
 pytest_plugins = ("api_asking",)
 

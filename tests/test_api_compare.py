@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from oracle import TRANSCODERS, Use, feature_id
 
-from schema.records import Circuit, Node, NodeKind
+from schema.circuit.records import Circuit, Node, NodeKind
 
 pytest_plugins = ("api_asking",)
 

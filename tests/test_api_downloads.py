@@ -15,10 +15,10 @@ import pytest
 from oracle import feature_id, uses
 
 from api.app import create_app
-from api.downloadable import DOWNLOADS
-from api.limits import Limits
-from schema.question import Question, row_of, stream_async, stream_columns
-from schema.records import NodeKind
+from api.downloads.lists import DOWNLOADS
+from api.request.limits import Limits
+from schema.circuit.records import NodeKind
+from schema.questions.question import Question, row_of, stream_async, stream_columns
 
 pytest_plugins = ("api_asking",)
 

@@ -31,7 +31,7 @@ from hypothesis_graphql import queries
 from oracle import feature_id
 
 from api.app import sdl
-from schema.records import NodeKind
+from schema.circuit.records import NodeKind
 
 pytest_plugins = ("api_asking",)
 

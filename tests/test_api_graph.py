@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from oracle import RUN, TRANSCODERS, drives, effects, uses
 
-from api.limits import Limits
-from schema.records import Circuit, NodeKind
+from api.request.limits import Limits
+from schema.circuit.records import Circuit, NodeKind
 
 pytest_plugins = ("api_asking",)
 

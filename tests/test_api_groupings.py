@@ -11,10 +11,10 @@ from conftest import empty
 from oracle import RUN, synthetic_circuits
 
 from api.app import create_app
+from schema.annotations.supernodes import Group, group, rename
+from schema.circuit.records import Circuit, NodeKind, Supernode
 from schema.database import AsyncDatabase, Database
-from schema.load import load_circuit
-from schema.records import Circuit, NodeKind, Supernode
-from schema.supernodes import Group, group, rename
+from schema.loading.load import load_circuit
 
 pytest_plugins = ("api_asking",)
 

@@ -6,10 +6,10 @@ import httpx2
 import pytest
 
 from api.app import create_app
-from api.limits import Limits
+from api.request.limits import Limits
+from schema.circuit.records import NodeKind
 from schema.database import AsyncDatabase, Parameters, Rows
 from schema.errors import DatabaseError, UnreachableError
-from schema.records import NodeKind
 
 pytest_plugins = ("api_asking",)
 

@@ -40,7 +40,7 @@ def documents() -> list[tuple[str, str]]:
     for path in (*HOME.glob("docs/*.md"), HOME / "README.md"):
         blocks = re.findall(r"```graphql\n(.*?)```", path.read_text("utf-8"), re.DOTALL)
         found += [(f"{path.name}[{n}]", block) for n, block in enumerate(blocks)]
-    page = (HOME / "api" / "html" / "home.html").read_text("utf-8")
+    page = (HOME / "api" / "serving" / "html" / "home.html").read_text("utf-8")
     found += [
         (f"home.html[{n}]", block) for n, block in enumerate(re.findall(r"<pre>(.*?)</pre>", page, re.DOTALL))
     ]

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from oracle import RUN, TRANSCODERS, feature_id, synthetic_circuits
 
+from schema.circuit.records import Circuit, NodeKind
 from schema.database import Database
-from schema.load import load_circuit
-from schema.records import Circuit, NodeKind
+from schema.loading.load import load_circuit
 
 pytest_plugins = ("api_asking",)
 

@@ -10,8 +10,8 @@ import httpx2
 import pytest
 
 from api.app import create_app
-from api.limits import Limits
-from api.logs import JsonLines
+from api.request.limits import Limits
+from api.serving.logs import JsonLines
 from schema.database import AsyncDatabase, Parameters, Rows
 
 pytest_plugins = ("api_asking",)

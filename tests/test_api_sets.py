@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from oracle import TRANSCODERS, effects, uses
 
-from api.significance import p_value, q_values
-from schema.questions_sets import Counts
+from api.questions.significance import p_value, q_values
+from schema.questions.sets import Counts
 
 pytest_plugins = ("api_asking",)
 

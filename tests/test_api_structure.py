@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from oracle import drives, effects, feature_id, uses
 
-from api import structure
-from api.limits import Limits
-from schema.records import NodeKind
+from api.questions import structure
+from api.request.limits import Limits
+from schema.circuit.records import NodeKind
 
 pytest_plugins = ("api_asking",)
 

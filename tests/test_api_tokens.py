@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from typing import Any
 
-from schema.records import Circuit, Node, NodeKind
+from schema.circuit.records import Circuit, Node, NodeKind
 
 pytest_plugins = ("api_asking",)
 

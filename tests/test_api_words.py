@@ -8,7 +8,7 @@ from collections import defaultdict
 import pytest
 from oracle import RUN, uses
 
-from schema.records import NodeKind
+from schema.circuit.records import NodeKind
 
 pytest_plugins = ("api_asking",)
 

@@ -15,17 +15,17 @@ from oracle import RUN, feature_id, synthetic_circuits
 from rich.console import Console
 
 from api.app import create_app
-from api.limits import Limits
+from api.request.limits import Limits
 from atlas.client import AtlasClient
+from ingest.circuits.run import IngestSettings
+from ingest.jobs import watch
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
-from ingest.run import IngestSettings
-from ingest.watch import watch
-from schema.check import check
+from schema.annotations.roles import write_roles
+from schema.circuit.records import NodeKind
 from schema.database import AsyncDatabase, Database
 from schema.jobs import renew, take
-from schema.load import load_circuit
-from schema.records import NodeKind
-from schema.roles import write_roles
+from schema.loading.load import load_circuit
+from schema.upkeep.check import check
 
 TOKEN = "a-token-of-tests"
 BEARER = {"authorization": f"Bearer {TOKEN}"}

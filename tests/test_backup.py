@@ -6,13 +6,13 @@ import pytest
 from conftest import free_port
 from oracle import RUN, synthetic_circuits
 
-from atlas import admin
-from atlas.server import LocalServer
-from schema.content import content
+from atlas.local import admin
+from atlas.local.server import LocalServer
 from schema.database import Database
 from schema.errors import InputError, ServerError
-from schema.load import load_circuit
-from schema.migrations import migrate
+from schema.loading.load import load_circuit
+from schema.upkeep.canonical_dump import content
+from schema.upkeep.migrations import migrate
 
 
 def connect(local: LocalServer) -> Database:

@@ -14,15 +14,15 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from atlas.cli import app
-from ingest.checkpoints import TRANSCODERS as FOLDER
-from ingest.checkpoints import steps
-from ingest.engine.model import ReplacementModel
+from ingest.annotations.checkpoints import TRANSCODERS as FOLDER
+from ingest.annotations.checkpoints import steps
+from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
-from schema.checkpoints import Checkpoint, Same, Start, keep_checkpoints
-from schema.delete import delete_circuit
+from schema.annotations.checkpoints import Checkpoint, Same, Start, keep_checkpoints
+from schema.circuit.records import NodeKind
 from schema.errors import InputError
-from schema.load import load_circuit
-from schema.records import NodeKind
+from schema.loading.load import load_circuit
+from schema.upkeep.delete import delete_circuit
 
 pytest_plugins = ("api_asking",)
 

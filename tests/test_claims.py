@@ -20,22 +20,22 @@ from typer.testing import CliRunner
 from api.app import create_app
 from atlas.cli import app
 from figures.claims import CLAIMS as CHART
-from ingest.engine.edits import Edit
+from ingest.circuits.run import IngestSettings, ingest
 from ingest.engine.errors import EngineError
-from ingest.engine.intervene import intervene
-from ingest.engine.model import ReplacementModel
-from ingest.named_edits import plain_edits
-from ingest.run import IngestSettings, ingest
-from ingest.watch import watch
-from schema.circuits import read_circuit
+from ingest.engine.intervention.edits import Edit
+from ingest.engine.intervention.intervene import intervene
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.evidence.named_edits import plain_edits
+from ingest.jobs import watch
+from schema.annotations.supernodes import Group, group
+from schema.circuit.edit_grammar import check_edit
+from schema.circuit.records import Circuit, NodeKind
 from schema.database import AsyncDatabase, Database
-from schema.edits import check_edit
 from schema.errors import AtlasError, InputError, NotFoundError
-from schema.hypotheses import HYPOTHESES
+from schema.evidence.hypotheses import HYPOTHESES
 from schema.jobs import JOBS_BY_ID, Wanted, request, take
-from schema.question import ask as ask_database
-from schema.records import Circuit, NodeKind
-from schema.supernodes import Group, group
+from schema.loading.read import read_circuit
+from schema.questions.question import ask as ask_database
 
 DRAWS = 4
 LINES = [

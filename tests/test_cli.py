@@ -11,9 +11,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from atlas.cli import app, main
-from atlas.server import Address
-from schema.check import check
+from atlas.local.server import Address
 from schema.database import Database
+from schema.upkeep.check import check
 
 Run = Callable[..., tuple[int, str, str]]
 

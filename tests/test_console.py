@@ -16,15 +16,15 @@ from rich.console import Console
 
 import schema
 from api.app import create_app
-from atlas.sample_answers import LAST
+from atlas.docs.sample_answers import LAST
+from ingest.circuits.run import IngestSettings, ingest
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
-from ingest.run import IngestSettings, ingest
+from schema.annotations.modules import ModuleSettings, compute
 from schema.database import AsyncDatabase, Database
-from schema.hypotheses import Hypothesis, Measured, Result, keep, register
-from schema.model import NODES, RELATIONSHIPS
-from schema.modules import ModuleSettings, compute
-from schema.question import Question, ask
-from schema.sample_answers import ANSWER, columns_of, short, with_answer
+from schema.evidence.hypotheses import Hypothesis, Measured, Result, keep, register
+from schema.model.core import NODES, RELATIONSHIPS
+from schema.questions.question import Question, ask
+from schema.questions.sample_answers import ANSWER, columns_of, short, with_answer
 
 HOME = Path(__file__).parent.parent
 PAIRS = ("capital texas/california 1", "capital texas/california 2")

@@ -7,13 +7,13 @@ import pytest
 import torch
 from engine_oracle import PROMPT, Folders, Tiny, save
 
-from ingest import convert
-from ingest.engine.attribute import attribute
-from ingest.engine.graph import AttributionGraph
-from ingest.engine.model import ReplacementModel
-from ingest.engine.prune import Pruned, prune, scores
-from ingest.engine.targets import Difference, Salient, Target, Tokens
-from schema.records import Circuit, NodeKind, Prompt
+from ingest.circuits import convert
+from ingest.engine.attribution.attribute import attribute
+from ingest.engine.attribution.graph import AttributionGraph
+from ingest.engine.attribution.prune import Pruned, prune, scores
+from ingest.engine.attribution.targets import Difference, Salient, Target, Tokens
+from ingest.engine.replacement.model import ReplacementModel
+from schema.circuit.records import Circuit, NodeKind, Prompt
 
 
 @pytest.fixture

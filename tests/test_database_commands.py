@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from atlas.cli import app
 from atlas.exporting import _save
-from atlas.server import Address
+from atlas.local.server import Address
 from schema.database import Database
 from schema.errors import AtlasError, InputError
-from schema.graph_json import cantor
+from schema.exports.graph_json import cantor
 
 Call = Callable[..., Any]
 

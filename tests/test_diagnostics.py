@@ -14,16 +14,16 @@ from engine_oracle import Tiny, save
 from rich.console import Console
 
 from api.app import create_app
-from ingest.diagnostics import DiagnoseSettings, diagnose
-from ingest.engine.edits import Edit
-from ingest.engine.intervene import intervene
-from ingest.engine.model import ReplacementModel
-from ingest.run import IngestSettings, ingest
-from schema.circuits import read_circuit
+from ingest.circuits.run import IngestSettings, ingest
+from ingest.engine.intervention.edits import Edit
+from ingest.engine.intervention.intervene import intervene
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.evidence.diagnostics import DiagnoseSettings, diagnose
+from schema.circuit.records import Circuit, NodeKind
 from schema.database import AsyncDatabase, Database
 from schema.errors import InputError
-from schema.interventions import BANDS
-from schema.records import Circuit, NodeKind
+from schema.evidence.interventions import BANDS
+from schema.loading.read import read_circuit
 
 QUIET = Console(quiet=True)
 DRAWS = 4

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from api.app import sdl
 from atlas.cli import app
-from schema.load import load_circuit
-from schema.model_page import markdown
+from schema.loading.load import load_circuit
+from schema.model.page import markdown
 
 HOME = Path(__file__).parent.parent
 

@@ -8,13 +8,13 @@ import torch
 from engine_oracle import PROMPT, Tiny, attribute_slowly, save
 from safetensors.torch import load_file, save_file
 
-from ingest.engine import select
-from ingest.engine.attribute import attribute
+from ingest.engine.attribution import select
+from ingest.engine.attribution.attribute import attribute
+from ingest.engine.attribution.graph import AttributionGraph
+from ingest.engine.attribution.prune import node_influence, prune, scores
+from ingest.engine.attribution.targets import Salient, Tokens
 from ingest.engine.errors import SettingError
-from ingest.engine.graph import AttributionGraph
-from ingest.engine.model import ReplacementModel
-from ingest.engine.prune import node_influence, prune, scores
-from ingest.engine.targets import Salient, Tokens
+from ingest.engine.replacement.model import ReplacementModel
 
 VARIANTS = {
     "plain": Tiny(),

@@ -4,11 +4,11 @@ import pytest
 import torch
 from engine_oracle import PROMPT, Tiny, save
 
-from ingest.engine import walk as walking
-from ingest.engine.attribute import attribute, attribute_many
-from ingest.engine.graph import AttributionGraph
-from ingest.engine.model import ReplacementModel
-from ingest.engine.targets import DEFAULT
+from ingest.engine.attribution import walk as walking
+from ingest.engine.attribution.attribute import attribute, attribute_many
+from ingest.engine.attribution.graph import AttributionGraph
+from ingest.engine.attribution.targets import DEFAULT
+from ingest.engine.replacement.model import ReplacementModel
 
 PROMPTS = (PROMPT, "w1 w2", "w9 w8 w7 w6 w5 w4 w3 w2 w1", "w30", "w3 w1 w4 w1 w5", "w36 w35 w34")
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from engine_oracle import Folders, attribute_slowly
 
-from ingest.engine.attribute import attribute
-from ingest.engine.graph import AttributionGraph
-from ingest.engine.intervene import Edit, Freeze, intervene, pre_activations
-from ingest.engine.model import ReplacementModel
-from ingest.engine.prune import prune, scores
+from ingest.engine.attribution.attribute import attribute
+from ingest.engine.attribution.graph import AttributionGraph
+from ingest.engine.attribution.prune import prune, scores
+from ingest.engine.intervention.intervene import Edit, Freeze, intervene, pre_activations
+from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 
 PROMPT = "calc : 66 + 49 ="

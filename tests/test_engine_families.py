@@ -8,15 +8,15 @@ import torch
 import transformers
 from engine_oracle import Tiny, save_clt, tokenizer
 
-from ingest.engine.attribute import attribute
-from ingest.engine.formats import recognise
-from ingest.engine.intervene import Freeze, ablate, intervene
-from ingest.engine.loadings import head_loadings
-from ingest.engine.measure import measured_effects
-from ingest.engine.model import ReplacementModel
-from ingest.engine.prune import prune
-from ingest.engine.qk import qk_attribution
-from ingest.engine.targets import DEFAULT, resolve
+from ingest.engine.attribution.attribute import attribute
+from ingest.engine.attribution.prune import prune
+from ingest.engine.attribution.targets import DEFAULT, resolve
+from ingest.engine.heads.loadings import head_loadings
+from ingest.engine.heads.qk import qk_attribution
+from ingest.engine.intervention.intervene import Freeze, ablate, intervene
+from ingest.engine.intervention.measure import measured_effects
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.engine.transcoders.formats import recognise
 
 PROMPT = "w3 w1 w4 w1 w5 w9 w2"
 TINY = Tiny()

@@ -15,15 +15,15 @@ from engine_oracle import PROMPT, Tiny, save
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from ingest.engine.attribute import attribute
+from ingest.engine.attribution.attribute import attribute
+from ingest.engine.attribution.prune import prune
 from ingest.engine.errors import FormatError
-from ingest.engine.formats import circuit_tracer, recognise
-from ingest.engine.formats.hub import Hub, Reference
-from ingest.engine.formats.tensors import open_file
-from ingest.engine.loadings import head_loadings
-from ingest.engine.measure import measured_effects
-from ingest.engine.model import ReplacementModel
-from ingest.engine.prune import prune
+from ingest.engine.heads.loadings import head_loadings
+from ingest.engine.intervention.measure import measured_effects
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.engine.transcoders.formats import circuit_tracer, recognise
+from ingest.engine.transcoders.formats.hub import Hub, Reference
+from ingest.engine.transcoders.formats.tensors import open_file
 
 L, N, D, T, K = 3, 10, 6, 5, 3
 

@@ -7,9 +7,9 @@ import torch
 from engine_oracle import PROMPT, Tiny, save
 
 from ingest.engine.errors import PromptError, SettingError
-from ingest.engine.generate import generate
-from ingest.engine.intervene import Case, Edit, Freeze, ablate, intervene
-from ingest.engine.model import ReplacementModel
+from ingest.engine.intervention.generate import generate
+from ingest.engine.intervention.intervene import Case, Edit, Freeze, ablate, intervene
+from ingest.engine.replacement.model import ReplacementModel
 
 
 @pytest.fixture(scope="module")

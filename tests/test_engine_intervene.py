@@ -9,11 +9,12 @@ import pytest
 import torch
 from engine_oracle import PROMPT, Tiny, save
 
-from ingest.engine import intervene as module
-from ingest.engine.attribute import attribute
+from ingest.circuits.prompts import read_prompts
+from ingest.engine.attribution.attribute import attribute
+from ingest.engine.attribution.graph import AttributionGraph
 from ingest.engine.errors import ModelError, SettingError
-from ingest.engine.graph import AttributionGraph
-from ingest.engine.intervene import (
+from ingest.engine.intervention import intervene as module
+from ingest.engine.intervention.intervene import (
     Action,
     Case,
     Edit,
@@ -27,11 +28,10 @@ from ingest.engine.intervene import (
     scale,
     swap,
 )
-from ingest.engine.measure import measured_effects
-from ingest.engine.model import ReplacementModel
-from ingest.engine.precise import precise
+from ingest.engine.intervention.measure import measured_effects
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.engine.replacement.precise import precise
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
-from ingest.prompts import read_prompts
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from transformers import OPTConfig, OPTForCausalLM
 
 from ingest.engine.errors import FitError, FormatError, ModelError, PromptError, SettingError
-from ingest.engine.formats import recognise
-from ingest.engine.model import ARCHITECTURES, ReplacementModel
+from ingest.engine.replacement.model import ARCHITECTURES, ReplacementModel
+from ingest.engine.transcoders.formats import recognise
 
 
 @pytest.fixture

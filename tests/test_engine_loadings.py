@@ -8,14 +8,14 @@ import torch
 from engine_oracle import PROMPT, Tiny, attribute_slowly, save
 from torch import Tensor
 
-from ingest.engine import loadings as module
-from ingest.engine.attribute import attribute
+from ingest.engine.attribution.attribute import attribute
+from ingest.engine.attribution.prune import prune
+from ingest.engine.attribution.targets import Difference, Salient, Tokens, resolve
 from ingest.engine.errors import SettingError
-from ingest.engine.loadings import HeadLoadings, head_loadings, head_totals
-from ingest.engine.measure import measured_effects
-from ingest.engine.model import ReplacementModel
-from ingest.engine.prune import prune
-from ingest.engine.targets import Difference, Salient, Tokens, resolve
+from ingest.engine.heads import loadings as module
+from ingest.engine.heads.loadings import HeadLoadings, head_loadings, head_totals
+from ingest.engine.intervention.measure import measured_effects
+from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 from engine_oracle import PROMPT, Tiny, save
 
-from ingest.engine import select
-from ingest.engine.attribute import attribute_each, attribute_many
-from ingest.engine.budget import parse_memory
+from ingest.engine.attribution import select
+from ingest.engine.attribution.attribute import attribute_each, attribute_many
+from ingest.engine.attribution.budget import parse_memory
+from ingest.engine.attribution.graph import AttributionGraph, GraphNodes
+from ingest.engine.attribution.prune import Pruned, prune
+from ingest.engine.attribution.streamed import StreamedGraph
+from ingest.engine.attribution.targets import DEFAULT, Difference, Tokens
 from ingest.engine.errors import SettingError
-from ingest.engine.graph import AttributionGraph, GraphNodes
-from ingest.engine.model import ReplacementModel
-from ingest.engine.prune import Pruned, prune
-from ingest.engine.streamed import StreamedGraph
-from ingest.engine.targets import DEFAULT, Difference, Tokens
+from ingest.engine.replacement.model import ReplacementModel
 
 PROMPTS = (PROMPT, "w1 w2", "w9 w8 w7 w6 w5 w4 w3 w2 w1", "w3 w1 w4 w1 w5")
 TARGETS = (*DEFAULT, Difference("w3", "w4", 1), Tokens(("w5",)))

@@ -36,10 +36,10 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from ingest.engine.attribute import attribute
+from ingest.engine.attribution.attribute import attribute
 from ingest.engine.errors import FitError, ModelError
-from ingest.engine.model import ReplacementModel
-from ingest.engine.transcoder import Transcoder, TranscoderSet
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.engine.transcoders.transcoder import Transcoder, TranscoderSet
 
 N_LAYERS, D_MODEL, N_FEATURES = 3, 16, 10
 IDS = (0, 6, 4, 7, 4, 8, 12, 5, 9)

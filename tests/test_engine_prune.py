@@ -5,11 +5,11 @@ import torch
 from engine_oracle import PROMPT, Tiny, save
 from torch import Tensor
 
-from ingest.engine.attribute import attribute
+from ingest.engine.attribution.attribute import attribute
+from ingest.engine.attribution.graph import AttributionGraph
+from ingest.engine.attribution.prune import node_influence, prune, scores
 from ingest.engine.errors import SettingError
-from ingest.engine.graph import AttributionGraph
-from ingest.engine.model import ReplacementModel
-from ingest.engine.prune import node_influence, prune, scores
+from ingest.engine.replacement.model import ReplacementModel
 
 
 @pytest.fixture(scope="module", params=[0, 1, 2], ids=lambda seed: f"seed {seed}")

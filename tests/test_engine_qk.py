@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from ingest.engine.adapters.queries import queries
 from ingest.engine.errors import SettingError
-from ingest.engine.model import ReplacementModel
-from ingest.engine.qk import QkAttribution, Source, qk_attribution
+from ingest.engine.heads.qk import QkAttribution, Source, qk_attribution
+from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 
 

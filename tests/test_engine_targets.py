@@ -7,11 +7,19 @@ import pytest
 import torch
 from engine_oracle import PROMPT, Tiny, attribute_slowly, save
 
-from ingest.engine.attribute import attribute
+from ingest.engine.attribution.attribute import attribute
+from ingest.engine.attribution.graph import AttributionGraph
+from ingest.engine.attribution.targets import (
+    Difference,
+    Direction,
+    Salient,
+    Target,
+    Tokens,
+    parse,
+    salient_logits,
+)
 from ingest.engine.errors import SettingError
-from ingest.engine.graph import AttributionGraph
-from ingest.engine.model import ReplacementModel
-from ingest.engine.targets import Difference, Direction, Salient, Target, Tokens, parse, salient_logits
+from ingest.engine.replacement.model import ReplacementModel
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import free_port
 
-from atlas.api_server import serving
+from atlas.serving.api_server import serving
 from atlas.settings import Settings
 
 pytest_plugins = ("api_asking",)

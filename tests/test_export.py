@@ -14,18 +14,18 @@ from graph_files import ALL, Graph, encode
 from oracle import RUN, synthetic_circuits
 
 from atlas.exporting import Format, export_circuits, export_query
-from schema.canonical import canonical
-from schema.circuits import CANDIDATES, LEAST, circuit_ids, read_circuit, the_circuit
+from schema.atomic_file import whole_file
+from schema.circuit.canonical import canonical
+from schema.circuit.records import Circuit
 from schema.database import Database
 from schema.errors import DatabaseError, InputError, NotFoundError
+from schema.exports.graph_json import node_id, to_json
+from schema.exports.graphml import graphml
+from schema.exports.node_link import node_link
+from schema.exports.tables import SCHEMAS, Tables, rows_of
 from schema.formats.graph import read_graph
-from schema.graph_json import node_id, to_json
-from schema.graphml import graphml
-from schema.load import load_circuit
-from schema.node_link import node_link
-from schema.records import Circuit
-from schema.tables import SCHEMAS, Tables, rows_of
-from schema.whole_file import whole_file
+from schema.loading.load import load_circuit
+from schema.loading.read import CANDIDATES, LEAST, circuit_ids, read_circuit, the_circuit
 
 NEURONPEDIA = json.loads(
     (Path(__file__).parent / "data" / "neuronpedia-graph-schema.json").read_text("utf-8")

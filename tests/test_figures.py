@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from atlas.cli import app
 from figures.all import CHARTS
 from figures.chart import shown, styled
+from schema.circuit.records import NodeKind
 from schema.errors import InputError, NotFoundError
-from schema.records import NodeKind
 
 pytest_plugins = ("api_asking",)
 

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 
-from schema.records import NodeKind
+from schema.circuit.records import NodeKind
 
 pytest_plugins = ("api_asking",)
 

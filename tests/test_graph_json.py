@@ -8,10 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from schema.canonical import canonical, digest
-from schema.errors import InputError
-from schema.graph_json import cantor, default_slug, to_json, write
-from schema.records import (
+from schema.circuit.canonical import canonical, digest
+from schema.circuit.records import (
     Circuit,
     Edge,
     Label,
@@ -22,6 +20,8 @@ from schema.records import (
     Supernode,
     TranscoderSet,
 )
+from schema.errors import InputError
+from schema.exports.graph_json import cantor, default_slug, to_json, write
 
 MODEL = Model("org/model", "a" * 40, "LlamaForCausalLM", n_layers=3, d_model=16, vocab_size=40)
 TRANSCODERS = TranscoderSet(
@@ -249,5 +249,5 @@ def test_a_missing_folder_says_so(tmp_path: Path) -> None:
 
 
 def test_torch_is_not_needed() -> None:
-    code = "import schema.graph_json, sys; sys.exit('torch' in sys.modules)"
+    code = "import schema.exports.graph_json, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,18 +10,18 @@ import pytest
 from engine_oracle import PROMPT, Folders, Tiny, save
 
 from atlas.cli import main
-from ingest.engine.attribute import attribute
+from ingest.circuits.heads import lines
+from ingest.circuits.run import attribute_one
+from ingest.engine.attribution.attribute import attribute
+from ingest.engine.attribution.prune import prune
 from ingest.engine.errors import SettingError
-from ingest.engine.loadings import head_loadings, head_totals
-from ingest.engine.model import ReplacementModel
-from ingest.engine.prune import prune
-from ingest.engine.qk import qk_attribution
-from ingest.heads import lines
-from ingest.run import attribute_one
-from schema.canonical import canonical
+from ingest.engine.heads.loadings import head_loadings, head_totals
+from ingest.engine.heads.qk import qk_attribution
+from ingest.engine.replacement.model import ReplacementModel
+from schema.circuit.canonical import canonical
+from schema.circuit.records import Circuit
+from schema.exports.graph_json import to_json
 from schema.formats.graph import read_graph
-from schema.graph_json import to_json
-from schema.records import Circuit
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,14 @@ import torch
 from engine_oracle import Tiny, save
 
 from api.app import create_app
-from ingest.engine.edits import ablate
 from ingest.engine.errors import SettingError
-from ingest.engine.intervene import intervene
-from ingest.engine.model import ReplacementModel
-from ingest.hypotheses import hypothesis, measured
+from ingest.engine.intervention.edits import ablate
+from ingest.engine.intervention.intervene import intervene
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.evidence.hypotheses import hypothesis, measured
 from schema.database import AsyncDatabase, Database
 from schema.errors import InputError, NotFoundError
-from schema.hypotheses import (
+from schema.evidence.hypotheses import (
     HYPOTHESES,
     INTERVENTIONS_OF_HYPOTHESIS,
     Hypothesis,
@@ -26,7 +26,7 @@ from schema.hypotheses import (
     register,
     registered,
 )
-from schema.question import ask
+from schema.questions.question import ask
 
 LINES = [
     {"prompt": "w3 w1 w4", "expected": "w5", "split": "held-out"},

@@ -25,19 +25,19 @@ from test_import_mutations import files, read_or_refuse
 from typer.testing import CliRunner
 
 from atlas.cli import app
-from atlas.server import Address
-from ingest.imported import ImportSettings, Summary, import_files
-from schema import ledger
-from schema.check import check
-from schema.circuits import circuit_ids, read_circuit
-from schema.content import content
+from atlas.local.server import Address
+from ingest.imports.files import ImportSettings, Summary, import_files
+from schema.circuit.records import Model, TranscoderSet
 from schema.database import Database
 from schema.errors import DatabaseError, FileError, InputError
+from schema.exports.graph_json import cantor, to_json
 from schema.formats.graph import Given, read_graph
-from schema.graph_json import cantor, to_json
-from schema.load import load_circuit
-from schema.records import Model, TranscoderSet
-from schema.settled import settle_model
+from schema.loading import runs as ledger
+from schema.loading.load import load_circuit
+from schema.loading.read import circuit_ids, read_circuit
+from schema.loading.set_model import settle_model
+from schema.upkeep.canonical_dump import content
+from schema.upkeep.check import check
 
 
 def run(database: Database, *paths: Path, given: Given = Given(), **more: Any) -> Summary:  # noqa: B008

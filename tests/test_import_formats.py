@@ -21,13 +21,8 @@ from graph_files import (
 )
 from oracle import synthetic_circuits
 
-from schema.canonical import canonical
-from schema.errors import FileError
-from schema.formats.files import Kind, find, read
-from schema.formats.graph import Given, read_graph
-from schema.formats.numbers import uncantor
-from schema.graph_json import cantor, to_json
-from schema.records import (
+from schema.circuit.canonical import canonical
+from schema.circuit.records import (
     Circuit,
     Edge,
     Label,
@@ -39,6 +34,11 @@ from schema.records import (
     Supernode,
     TranscoderSet,
 )
+from schema.errors import FileError
+from schema.exports.graph_json import cantor, to_json
+from schema.formats.files import Kind, find, read
+from schema.formats.graph import Given, read_graph
+from schema.formats.numbers import uncantor
 
 FEATURE, ERROR, TOKEN, LOGIT, OTHER = NodeKind
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from graph_files import ALL, Graph, encode
 
-from schema.canonical import canonical
+from schema.circuit.canonical import canonical
+from schema.circuit.records import Circuit, Run
 from schema.errors import FileError, InputError
+from schema.exports.graph_json import to_json
 from schema.formats.graph import read_graph
-from schema.graph_json import to_json
-from schema.records import Circuit, Run
-from schema.rows import body, check, drives, frame
+from schema.loading.rows import body, check, drives, frame
 
 HOSTILE = (
     "'}) DETACH DELETE n //",

@@ -12,14 +12,14 @@ import pytest
 import torch
 from graph_files import Graph, LogitTarget, encode, pt_values, save_pt
 
-from ingest.unpruned import read_circuit
+from ingest.imports.unpruned import read_circuit
+from schema.circuit.records import NodeKind
 from schema.errors import FileError
+from schema.exports.graph_json import to_json
 from schema.formats.circuit_tracer_pt import read_pt
 from schema.formats.files import Kind, find, read
 from schema.formats.graph import Given, read_graph
 from schema.formats.pickled import Record, _Storage, _tensor, read_torch_file
-from schema.graph_json import to_json
-from schema.records import NodeKind
 
 
 @pytest.fixture

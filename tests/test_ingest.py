@@ -19,11 +19,11 @@ from conftest import empty
 from rich.console import Console
 
 from atlas.cli import main
+from ingest.circuits.run import IngestSettings, ingest
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
-from ingest.run import IngestSettings, ingest
-from schema.content import content
 from schema.database import Database
 from schema.errors import InputError
+from schema.upkeep.canonical_dump import content
 
 N_PROMPTS = 24
 N_KILLS = 2
@@ -101,7 +101,7 @@ def test_killed_twice_it_ends_with_the_same_content(database, server, prompts, t
     }
     # Four processes of their own, forked from one that has done the slow imports.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["atlas.cli", "ingest.run"])
+    context.set_forkserver_preload(["atlas.cli", "ingest.circuits.run"])
     said = tmp_path / "said.txt"
 
     def start() -> BaseProcess:

@@ -11,12 +11,12 @@ import torch
 from engine_oracle import PROMPT, Folders, Tiny, save
 
 from atlas.cli import main
-from ingest.engine.attribute import attribute
-from ingest.engine.edits import Action, Edit, ablate, scale, swap
+from ingest.engine.attribution.attribute import attribute
 from ingest.engine.errors import EngineError, PromptError
-from ingest.engine.intervene import intervene
-from ingest.engine.model import ReplacementModel
-from ingest.interventions import InterventionSettings, intervention, one_token, parse_edit
+from ingest.engine.intervention.edits import Action, Edit, ablate, scale, swap
+from ingest.engine.intervention.intervene import intervene
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.evidence.interventions import InterventionSettings, intervention, one_token, parse_edit
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from atlas.cli import app
+from ingest.circuits.run import IngestSettings, ingest
+from ingest.jobs import watch
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
-from ingest.run import IngestSettings, ingest
-from ingest.watch import watch
-from schema.content import content
 from schema.database import Database
 from schema.errors import AtlasError
 from schema.jobs import (
@@ -35,7 +34,8 @@ from schema.jobs import (
     retry,
     take,
 )
-from schema.question import ask
+from schema.questions.question import ask
+from schema.upkeep.canonical_dump import content
 
 PROMPTS = [orjson.loads(line) for line in PROMPTS_PATH.read_text(encoding="utf-8").splitlines()[:8]]
 SETTINGS = IngestSettings(Path(), MODEL_DIR, TRANSCODERS_DIR)
@@ -167,7 +167,7 @@ def test_a_killed_workers_job_is_done_by_another_and_a_stopped_ones_is_queued(da
     empty(database)
     job = request(database, wanted(PROMPTS), "me")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["atlas.cli", "ingest.run"])
+    context.set_forkserver_preload(["atlas.cli", "ingest.circuits.run"])
     for number, left in ((signal.SIGTERM, ("queued", 0)), (signal.SIGKILL, ("running", 1))):
         process = context.Process(target=worker, args=(server.bolt_uri, server.user, server.password, 2.0))
         process.start()

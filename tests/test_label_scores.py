@@ -11,8 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from atlas.cli import app
-from ingest.engine.model import ReplacementModel
-from ingest.labelling import (
+from ingest.annotations.labels import (
     CorpusSettings,
     Pass,
     corpus_texts,
@@ -21,18 +20,19 @@ from ingest.labelling import (
     write_examples,
     write_labels,
 )
+from ingest.circuits.run import IngestSettings, ingest
+from ingest.engine.replacement.model import ReplacementModel
 from ingest.labels.contexts import Activity, Contexts, activity, encode_all
 from ingest.labels.examples import logit_effects, top_contexts
 from ingest.labels.rules import NOTHING, Condition, Rule, Slots, balanced_accuracy, fit
 from ingest.labels.score import label_features, phrases, split, weighted_median
-from ingest.run import IngestSettings, ingest
-from schema import queries
+from schema.annotations.labels import Evidence, load_labels
+from schema.annotations.notes import load_notes
+from schema.circuit.records import Example, FeatureNotes
 from schema.database import Database
 from schema.errors import InputError
-from schema.feature_labels import Evidence, load_labels
-from schema.feature_notes import load_notes
-from schema.question import ask
-from schema.records import Example, FeatureNotes
+from schema.questions import core as queries
+from schema.questions.question import ask
 
 pytest_plugins = ("api_asking",)
 

@@ -7,7 +7,7 @@ import numpy as np
 from ingest.labels.explain import explain
 from ingest.labels.statistics import FeatureStatistics, Firings, TokenShare, count_tokens, feature_statistics
 from ingest.labels.supernodes import group_by_concept
-from schema.records import Node, NodeKind, Supernode
+from schema.circuit.records import Node, NodeKind, Supernode
 
 WORDS = ["<bos>", "dallas", "houston", "is", "austin", " \n"]
 

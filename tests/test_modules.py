@@ -10,11 +10,11 @@ from oracle import RUN, drives, uses
 from typer.testing import CliRunner
 
 from atlas.cli import app
-from schema.communities import Link, communities
-from schema.delete import delete_circuit
+from schema.annotations.communities import Link, communities
+from schema.annotations.modules import ModuleSettings, compute
 from schema.errors import NotFoundError
-from schema.load import load_circuit
-from schema.modules import ModuleSettings, compute
+from schema.loading.load import load_circuit
+from schema.upkeep.delete import delete_circuit
 
 pytest_plugins = ("api_asking",)
 

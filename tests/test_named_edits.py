@@ -10,12 +10,12 @@ import pytest
 from conftest import empty
 from oracle import RUN, TRANSCODERS, synthetic_circuits
 
-from ingest.named_edits import grouped_edits, plain_edits
+from ingest.evidence.named_edits import grouped_edits, plain_edits
+from schema.annotations.supernodes import Group, group
+from schema.circuit.records import Circuit, NodeKind, Supernode
 from schema.database import Database
 from schema.errors import AtlasError
-from schema.load import load_circuit
-from schema.records import Circuit, NodeKind, Supernode
-from schema.supernodes import Group, group
+from schema.loading.load import load_circuit
 
 PERSON = "person"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from atlas.neo4j_jars import ROOTS, Jar, ensure_jars, read_list
+from atlas.local.jars import ROOTS, Jar, ensure_jars, read_list
 from schema.errors import DownloadError
 
 

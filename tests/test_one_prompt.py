@@ -9,12 +9,12 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from atlas.cli import app
+from ingest.circuits.run import IngestSettings, ingest
 from ingest.engine.errors import EngineError
-from ingest.run import IngestSettings, ingest
-from schema.check import check
-from schema.content import content
 from schema.database import Database
 from schema.errors import AtlasError, InputError, NotFoundError
+from schema.upkeep.canonical_dump import content
+from schema.upkeep.check import check
 
 LINE = {"prompt": "w3 w1 w4 w1 w5", "family": "alone", "expected": "w9", "tags": ["n:1"]}
 FAMILY = ["--family", "alone"]

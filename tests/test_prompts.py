@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.prompts import PromptLine, read_prompts
+from ingest.circuits.prompts import PromptLine, read_prompts
 from schema.errors import InputError
 
 

@@ -7,8 +7,8 @@ from graphql import build_schema
 from oracle import FAMILIES, feature_id
 
 from api.app import sdl
-from atlas.question_pages import FOLDER, kept, with_fields
-from schema.records import NodeKind
+from atlas.docs.question_pages import FOLDER, kept, with_fields
+from schema.circuit.records import NodeKind
 
 pytest_plugins = ("api_asking",)
 

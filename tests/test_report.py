@@ -13,16 +13,16 @@ import pytest
 from conftest import free_port
 from typer.testing import CliRunner
 
-from atlas.api_server import serving
 from atlas.cli import app
 from atlas.client import AtlasClient
-from atlas.report_compare import comparison
-from atlas.report_page import html, write_figures
-from atlas.report_parts import Missing, Picture, Report, Section
-from atlas.report_sections import atlas_sections, components_sections, study_sections
+from atlas.report.compare import comparison
+from atlas.report.page import html, write_figures
+from atlas.report.parts import Missing, Picture, Report, Section
+from atlas.report.sections import atlas_sections, components_sections, study_sections
+from atlas.serving.api_server import serving
 from atlas.settings import Settings
-from atlas.study_figures import cortex, drawn
-from atlas.study_results import keep, read
+from atlas.studies.figures import cortex, drawn
+from atlas.studies.results import keep, read
 from atlas.tables import Rows
 from schema.errors import InputError
 

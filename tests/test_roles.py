@@ -6,15 +6,15 @@ from engine_oracle import Tiny, save
 from rich.console import Console
 from sklearn.cluster import KMeans
 
-from ingest.group_scores import ami, group_scores, purity
-from ingest.grouping import highest, keys_of, roles, write_supernodes
-from ingest.labelling import CorpusSettings, run_pass
+from ingest.annotations.labels import CorpusSettings, run_pass
+from ingest.annotations.supernode_scores import ami, group_scores, purity
+from ingest.annotations.supernodes import highest, keys_of, roles, write_supernodes
+from ingest.circuits.run import IngestSettings, ingest
 from ingest.labels.roles import group, profiles, unit
 from ingest.labels.truth import best_tags
-from ingest.run import IngestSettings, ingest
+from schema.annotations.roles import MOST, group_nodes
 from schema.database import Database
 from schema.errors import InputError
-from schema.roles import MOST, group_nodes
 
 QUIET = Console(quiet=True)
 

@@ -13,18 +13,18 @@ from graph_files import circuit_tracer, encode, pt_values, save_pt
 from oracle import RUN, synthetic_circuits
 from rich.console import Console
 
-from atlas import admin
-from atlas.server import LocalServer
-from ingest.bulk import finish, write_tables
-from ingest.imported import ImportSettings, import_files
-from schema.bulk import BulkWriter
-from schema.bulk_table import drives_of
-from schema.check import check
-from schema.content import content
+from atlas.local import admin
+from atlas.local.server import LocalServer
+from ingest.imports.bulk import finish, write_tables
+from ingest.imports.files import ImportSettings, import_files
+from schema.circuit.records import Circuit
 from schema.database import Database
-from schema.load import load_circuit
-from schema.migrations import migrate
-from schema.records import Circuit
+from schema.loading.bulk import BulkWriter
+from schema.loading.bulk_table import drives_of
+from schema.loading.load import load_circuit
+from schema.upkeep.canonical_dump import content
+from schema.upkeep.check import check
+from schema.upkeep.migrations import migrate
 
 HOSTILE = "a;b,\"c'\x1f\\ \n é 漢 🙂 $id"
 

@@ -7,12 +7,12 @@ import pytest
 from conftest import empty
 from oracle import RUN, synthetic_circuits
 
-from schema.check import Finding, check
-from schema.content import content
 from schema.database import Database
-from schema.delete import delete_circuit
-from schema.load import load_circuit
-from schema.model import schema_statements
+from schema.loading.load import load_circuit
+from schema.model.core import schema_statements
+from schema.upkeep.canonical_dump import content
+from schema.upkeep.check import Finding, check
+from schema.upkeep.delete import delete_circuit
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 import pytest
 from conftest import free_port
 
-from atlas.server import Address
+from atlas.local.server import Address
 from schema.database import AsyncDatabase, Database
 from schema.errors import (
     CredentialsError,

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 from oracle import MODEL, RUN, TRANSCODERS, synthetic_circuits, without_sums
 
-from schema.check import check
-from schema.content import content
+from schema.circuit.records import Run
 from schema.database import Database
-from schema.delete import delete_model, delete_run
 from schema.errors import NotFoundError
-from schema.ledger import Entry, begin, done, end, refusals, refuse, runs
-from schema.load import load_circuit
-from schema.records import Run
+from schema.loading.load import load_circuit
+from schema.loading.runs import Entry, begin, done, end, refusals, refuse, runs
+from schema.upkeep.canonical_dump import content
+from schema.upkeep.check import check
+from schema.upkeep.delete import delete_model, delete_run
 
 OTHER = Run(settings={"prompts": "others.jsonl"}, versions={})
 

@@ -12,14 +12,14 @@ import pytest
 from conftest import empty
 from oracle import MODEL, RUN, TRANSCODERS, Drive, Use, drives, synthetic_circuits, uses, without_sums
 
-from atlas.server import Address
-from schema.check import check
-from schema.content import content, digest
+from atlas.local.server import Address
+from schema.circuit.records import Circuit, Edge, Label, Node, NodeKind, Prompt, Run, Supernode
 from schema.database import Database
-from schema.delete import delete_circuit
 from schema.errors import InputError
-from schema.load import load_circuit, prepare, present
-from schema.records import Circuit, Edge, Label, Node, NodeKind, Prompt, Run, Supernode
+from schema.loading.load import load_circuit, prepare, present
+from schema.upkeep.canonical_dump import content, digest
+from schema.upkeep.check import check
+from schema.upkeep.delete import delete_circuit
 
 HOSTILE = "'); MATCH (n) DETACH DELETE n //\0\"`\\ $id {x} \u202e é 漢 🙂 \n"
 
@@ -411,7 +411,7 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 from conftest import empty
 from oracle import RUN, synthetic_circuits
 from schema.database import Database
-from schema.load import load_circuit
+from schema.loading.load import load_circuit
 with Database.connect({server.bolt_uri!r}, {server.user!r}, sys.stdin.readline().strip()) as database:
     for circuit in synthetic_circuits(8):
         print(load_circuit(database, circuit, RUN), flush=True)

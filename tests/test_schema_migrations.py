@@ -8,16 +8,16 @@ import orjson
 import pytest
 from oracle import RUN, synthetic_circuits
 
-from schema.check import check
-from schema.circuits import circuit_ids, read_circuit
+from schema.circuit.influence import circuit_sums
+from schema.circuit.records import NodeKind
 from schema.database import Database
 from schema.errors import MigrationError
-from schema.load import load_circuit
-from schema.migrations import MIGRATIONS, Migration, migrate
-from schema.queries import FEATURES
-from schema.question import ask
-from schema.records import NodeKind
-from schema.sums import circuit_sums
+from schema.loading.load import load_circuit
+from schema.loading.read import circuit_ids, read_circuit
+from schema.questions.core import FEATURES
+from schema.questions.question import ask
+from schema.upkeep.check import check
+from schema.upkeep.migrations import MIGRATIONS, Migration, migrate
 
 
 @pytest.fixture

@@ -5,21 +5,21 @@ from collections import defaultdict
 import pytest
 from oracle import RUN, synthetic_circuits
 
-from schema.ablations import Components, keep_components
-from schema.checkpoint_model import CHECKPOINT_RELATIONSHIPS
-from schema.claims import Change, Claim, OnCircuit, Outcome, keep_claim, kept_claim
+from schema.annotations.supernodes import Group, rename
+from schema.annotations.supernodes import group as make_group
 from schema.database import Database
-from schema.hypotheses import Hypothesis, Measured, Result, keep, register
-from schema.interventions import Kept, keep_diagnosis
+from schema.evidence.claims import Change, Claim, OnCircuit, Outcome, keep_claim, kept_claim
+from schema.evidence.components import Components, keep_components
+from schema.evidence.hypotheses import Hypothesis, Measured, Result, keep, register
+from schema.evidence.interventions import Kept, keep_diagnosis
 from schema.jobs import Wanted, finish, request, take
-from schema.ledger import Entry
-from schema.load import load_circuit
-from schema.model import NODES, RELATIONSHIPS, schema_statements
-from schema.model_page import markdown
-from schema.pairs import HALF, half, pair_text
-from schema.partition_model import PARTITION_RELATIONSHIPS
-from schema.supernodes import Group, rename
-from schema.supernodes import group as make_group
+from schema.loading.load import load_circuit
+from schema.loading.pairs import HALF, half, pair_text
+from schema.loading.runs import Entry
+from schema.model.checkpoints import CHECKPOINT_RELATIONSHIPS
+from schema.model.core import NODES, RELATIONSHIPS, schema_statements
+from schema.model.modules import PARTITION_RELATIONSHIPS
+from schema.model.page import markdown
 
 LABELS = {node.label: node for node in NODES}
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from conftest import free_port
 
-from atlas.server import LocalServer, Status
+from atlas.local.server import LocalServer, Status
 from schema.database import Database
 from schema.errors import CredentialsError, InputError
 

@@ -8,25 +8,25 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from ingest.engine.intervene import Edit
-from ingest.engine.model import ReplacementModel
-from ingest.engine.prune import prune
+from ingest.engine.attribution.prune import prune
+from ingest.engine.intervention.intervene import Edit
+from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.families.multi_step import states
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 from ingest.studies.all import STUDIES
 from ingest.studies.arithmetic import explained_by
 from ingest.studies.chain_of_thought import KINDS, chains
-from ingest.studies.concepts import Rule, activity, from_end, statistics
-from ingest.studies.graphs import graphs, leads_through, token_influence
-from ingest.studies.items import Item, answered, word
 from ingest.studies.multilingual import swap_parts
 from ingest.studies.poetry import plant_rhymes
-from ingest.studies.prompts import bundled
-from ingest.studies.study import auroc
-from ingest.studies.supernodes import Supernodes
-from ingest.studies.timeline import half_way, identity, parts, there
-from ingest.studies.trials import Setting, Trial, choose, measure, random_like, rates, succeeded, swap
-from schema.ranks import rank_correlation
+from ingest.studies.tools.concepts import Rule, activity, from_end, statistics
+from ingest.studies.tools.graphs import graphs, leads_through, token_influence
+from ingest.studies.tools.items import Item, answered, word
+from ingest.studies.tools.prompts import bundled
+from ingest.studies.tools.study import auroc
+from ingest.studies.tools.supernodes import Supernodes
+from ingest.studies.tools.timeline import half_way, identity, parts, there
+from ingest.studies.tools.trials import Setting, Trial, choose, measure, random_like, rates, succeeded, swap
+from schema.evidence.ranks import rank_correlation
 
 PLACES = from_end(0, 1)
 FEW = bundled().few(20)

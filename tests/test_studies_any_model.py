@@ -9,16 +9,16 @@ import pytest
 from engine_oracle import WORDS, Folders, Tiny, save
 from typer.testing import CliRunner
 
-from atlas import study_results
 from atlas.cli import app
-from atlas.study_tables import measured_tables
-from ingest.engine.edits import ablate
-from ingest.engine.intervene import intervene
-from ingest.engine.model import ReplacementModel
+from atlas.studies import results as study_results
+from atlas.studies.tables import measured_tables
+from ingest.engine.intervention.edits import ablate
+from ingest.engine.intervention.intervene import intervene
+from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.all import STUDIES
-from ingest.studies.concepts import activity
 from ingest.studies.modular_cortex import ablated, form, off
-from ingest.studies.prompts import Needs, Prompts, bundled, from_file
+from ingest.studies.tools.concepts import activity
+from ingest.studies.tools.prompts import Needs, Prompts, bundled, from_file
 from schema.errors import InputError
 
 

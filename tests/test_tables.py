@@ -4,7 +4,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from atlas.hypothesis_commands import COLUMNS
+from atlas.commands.hypotheses import COLUMNS
 from atlas.tables import Rows, print_rows, show, tables
 
 

@@ -8,11 +8,11 @@ import torch
 from engine_oracle import PROMPT, Tiny, save
 from safetensors.torch import load_file, save_file
 
-from ingest.engine.model import ReplacementModel
-from ingest.run import attribute_one
-from schema.questions_flow import FlowNode, FlowRow
-from schema.records import Circuit
-from schema.token_paths import token_parts
+from ingest.circuits.run import attribute_one
+from ingest.engine.replacement.model import ReplacementModel
+from schema.circuit.flow import FlowNode, FlowRow
+from schema.circuit.records import Circuit
+from schema.circuit.token_paths import token_parts
 
 
 def whole(circuit: Circuit) -> FlowRow:

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from api.app import create_app
-from api.tracing import tracer_provider
+from api.serving.tracing import tracer_provider
 from atlas.settings import Settings
 from schema.errors import InputError
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from ingest.engine.model import ReplacementModel
-from ingest.labelling import Pass, write_vectors
+from ingest.annotations.labels import Pass, write_vectors
+from ingest.engine.replacement.model import ReplacementModel
 from ingest.labels.contexts import activity
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
-from schema.declare import VECTOR_SIZE
-from schema.feature_labels import LabelledFeature
-from schema.vectors import directions, keep_directions, keep_label_vectors, text_vectors
+from schema.annotations.labels import LabelledFeature
+from schema.annotations.vectors import directions, keep_directions, keep_label_vectors, text_vectors
+from schema.model.declare import VECTOR_SIZE
 
 pytest_plugins = ("api_asking",)
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from ingest.engine.errors import PromptError
-from ingest.engine.model import Encoded, ReplacementModel
+from ingest.engine.replacement.model import Encoded, ReplacementModel
 
 TOGETHER = 32
 """Texts in one forward pass."""

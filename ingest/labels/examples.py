@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from ingest.engine.model import ReplacementModel
+from ingest.engine.replacement.model import ReplacementModel
 from ingest.labels.contexts import Activity, FeatureKey
-from schema.records import Example, FeatureNotes
+from schema.circuit.records import Example, FeatureNotes
 
 EXAMPLES = 20
 """Contexts kept of a feature."""

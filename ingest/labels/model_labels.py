@@ -21,8 +21,8 @@ from ingest.labels.contexts import Activity, FeatureKey
 from ingest.labels.endpoint import Answer, Endpoint
 from ingest.labels.rules import balanced_accuracy
 from ingest.labels.score import split
+from schema.circuit.records import DIRECTIONS
 from schema.errors import EndpointError
-from schema.records import DIRECTIONS
 
 EXPLAINED = 10
 """Contexts that an explanation sees."""

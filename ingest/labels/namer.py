@@ -6,7 +6,7 @@ from itertools import chain
 import numpy as np
 import torch
 
-from ingest.engine.model import Encoded, ReplacementModel
+from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.labels.explain import AUTHOR, METHOD, Explanation, explain
 from ingest.labels.statistics import (
     FeatureStatistics,
@@ -14,7 +14,7 @@ from ingest.labels.statistics import (
     count_tokens,
     feature_statistics,
 )
-from schema.records import Label
+from schema.circuit.records import Label
 
 TOGETHER = 16
 """Prompts in one forward pass."""

@@ -7,7 +7,7 @@ with this method so that they can be told apart.
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from schema.records import Node, NodeKind, Supernode
+from schema.circuit.records import Node, NodeKind, Supernode
 
 METHOD = "label-and-position-v1"
 AUTHOR = "atlas"

@@ -13,7 +13,7 @@ from ingest.studies import (
     poetry,
     refusals,
 )
-from ingest.studies.study import Study
+from ingest.studies.tools.study import Study
 
 STUDIES: dict[str, Study] = {
     module.STUDY.name: module.STUDY

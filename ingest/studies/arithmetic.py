@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from ingest.engine.errors import ModelError
-from ingest.engine.model import ReplacementModel
-from ingest.studies.concepts import Statistics, activity, from_end, statistics
-from ingest.studies.items import Item, answered, word
-from ingest.studies.prompts import Needs, Prompts
-from ingest.studies.study import Finding, Grid, Result, Study
-from ingest.studies.trials import Rate, Setting, Trial, rates, swap
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.studies.tools.concepts import Statistics, activity, from_end, statistics
+from ingest.studies.tools.items import Item, answered, word
+from ingest.studies.tools.prompts import Needs, Prompts
+from ingest.studies.tools.study import Finding, Grid, Result, Study
+from ingest.studies.tools.trials import Rate, Setting, Trial, rates, swap
 from schema.errors import InputError
 
 FAMILY = "arithmetic"

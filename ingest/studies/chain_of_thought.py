@@ -13,14 +13,14 @@ from random import Random
 import torch
 from torch import Tensor
 
-from ingest.engine.intervene import Case
-from ingest.engine.model import ReplacementModel
+from ingest.engine.intervention.intervene import Case
+from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.corpus import examples
 from ingest.organism.families.example import HELD_OUT, TRAIN, unit
-from ingest.studies.graphs import graphs, token_influence
-from ingest.studies.items import Item, next_words
-from ingest.studies.prompts import Needs, Prompts
-from ingest.studies.study import Finding, Result, Study
+from ingest.studies.tools.graphs import graphs, token_influence
+from ingest.studies.tools.items import Item, next_words
+from ingest.studies.tools.prompts import Needs, Prompts
+from ingest.studies.tools.study import Finding, Result, Study
 
 KINDS = {"faithful": "faithful", "hinted": "faithful", "unfaithful": "unfaithful", "motivated": "motivated"}
 """What each kind of chain of the corpus is: with an ignored hint a chain is still faithful."""

@@ -1,7 +1,7 @@
 """Component specialisation: which heads matter for which task, as circuits claim it and as ablation shows it;
 and how much of a circuit runs through attention.
 
-Claim: the influence that runs through each head (`ingest.engine.loadings`, gross, mean over a family's
+Claim: the influence that runs through each head (`ingest.engine.heads.loadings`, gross, mean over a family's
 circuits). Test: the same head's output set to 0 at every position of the real model; its effect is the mean
 drop of the right answer's log-probability. The two orders of all heads are compared by rank correlation.
 """
@@ -11,15 +11,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ingest.engine.ablate import heads, without
-from ingest.engine.loadings import HeadLoadings, head_loadings, head_totals
-from ingest.engine.model import ReplacementModel
-from ingest.engine.prune import node_influence, prune
-from ingest.studies.graphs import graphs
-from ingest.studies.items import Item, answered, word
-from ingest.studies.prompts import Prompts
-from ingest.studies.study import Finding, Result, Study
-from schema.ranks import SHUFFLES, agreement
+from ingest.engine.attribution.prune import node_influence, prune
+from ingest.engine.heads.loadings import HeadLoadings, head_loadings, head_totals
+from ingest.engine.intervention.ablate import heads, without
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.studies.tools.graphs import graphs
+from ingest.studies.tools.items import Item, answered, word
+from ingest.studies.tools.prompts import Prompts
+from ingest.studies.tools.study import Finding, Result, Study
+from schema.evidence.ranks import SHUFFLES, agreement
 
 EACH = 12
 """Held-out prompts of each family whose circuits are taken apart."""

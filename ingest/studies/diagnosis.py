@@ -5,12 +5,12 @@
 from collections.abc import Sequence
 from random import Random
 
-from ingest.engine.model import ReplacementModel
-from ingest.studies.concepts import Rule, activity, from_end, statistics
-from ingest.studies.items import Item, answered, word
-from ingest.studies.prompts import Needs, Prompts, Splits
-from ingest.studies.study import Finding, Result, Study
-from ingest.studies.trials import Rate, Setting, Trial, rates, swap
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.studies.tools.concepts import Rule, activity, from_end, statistics
+from ingest.studies.tools.items import Item, answered, word
+from ingest.studies.tools.prompts import Needs, Prompts, Splits
+from ingest.studies.tools.study import Finding, Result, Study
+from ingest.studies.tools.trials import Rate, Setting, Trial, rates, swap
 
 PLACES = from_end(0)
 """The last token, where the answer is asked."""

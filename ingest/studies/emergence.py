@@ -2,24 +2,24 @@
 behind an answer begins to do its work. The paper's studies look at finished models only.
 
 Each checkpoint is read through transcoders of its own, started from those of the next checkpoint, so that
-features keep their names (`ingest.studies.timeline`).
+features keep their names (`ingest.studies.tools.timeline`).
 """
 
 from collections import defaultdict
 from pathlib import Path
 
+from ingest.engine.attribution.prune import scores
 from ingest.engine.errors import ModelError
-from ingest.engine.model import ReplacementModel
-from ingest.engine.prune import scores
+from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.weights import CHECKPOINTS_DIR
-from ingest.studies.concepts import Rule, statistics
-from ingest.studies.graphs import graphs
-from ingest.studies.items import Item, answered
 from ingest.studies.multi_step import PLACES, answers_of, asked, state_trials
-from ingest.studies.prompts import Needs, Prompts
-from ingest.studies.study import Curve, Finding, Result, Study
-from ingest.studies.timeline import Parts, half_way, identity, parts, there
-from ingest.studies.trials import Setting, nulls, succeeded
+from ingest.studies.tools.concepts import Rule, statistics
+from ingest.studies.tools.graphs import graphs
+from ingest.studies.tools.items import Item, answered
+from ingest.studies.tools.prompts import Needs, Prompts
+from ingest.studies.tools.study import Curve, Finding, Result, Study
+from ingest.studies.tools.timeline import Parts, half_way, identity, parts, there
+from ingest.studies.tools.trials import Setting, nulls, succeeded
 
 ACCURACY = 60
 """Held-out prompts of each family, for accuracy and swaps."""

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import torch
 
-from ingest.engine.model import ReplacementModel
-from ingest.engine.prune import node_influence
-from ingest.engine.prune import scores as graph_scores
-from ingest.studies.concepts import Rule, Statistics, from_end, statistics
-from ingest.studies.graphs import graphs
-from ingest.studies.items import Item, answered, word
-from ingest.studies.prompts import Needs, Prompts, Splits
-from ingest.studies.study import Finding, Result, Study, auroc
-from ingest.studies.trials import WIDE, Rate, Setting, Trial, rates, swap
+from ingest.engine.attribution.prune import node_influence
+from ingest.engine.attribution.prune import scores as graph_scores
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.studies.tools.concepts import Rule, Statistics, from_end, statistics
+from ingest.studies.tools.graphs import graphs
+from ingest.studies.tools.items import Item, answered, word
+from ingest.studies.tools.prompts import Needs, Prompts, Splits
+from ingest.studies.tools.study import Finding, Result, Study, auroc
+from ingest.studies.tools.trials import WIDE, Rate, Setting, Trial, rates, swap
 
 PLACES = from_end(0, 1, 2, 3)
 """The question's end; the name itself stands before."""

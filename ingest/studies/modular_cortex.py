@@ -4,12 +4,13 @@ what each family loses without each of them.
 Steps
 1. Circuits of prompts the model was trained on, EACH of every family. The effect of one feature on another in
    a circuit is summed over positions; pairs that FEWEST circuits have are linked, by |sum over circuits|, as
-   `atlas modules compute` weighs them (`schema.modules`).
-2. Communities of that graph (`schema.communities`), with those of rewired graphs as the null.
+   `atlas modules compute` weighs them (`schema.annotations.modules`).
+2. Communities of that graph (`schema.annotations.communities`), with those of rewired graphs as the null.
 3. Claim: the share of a family's feature influence that a module has, over the same circuits.
 4. Test: on held-out prompts that are answered rightly, every active feature of the module is set to 0, at
    every position but the special first one; attention, norms and MLPs are free to react. The null sets as
-   many features of the same layers and positions, writing as much (`ingest.studies.trials.random_like`).
+   many features of the same layers and positions, writing as much
+   (`ingest.studies.tools.trials.random_like`).
 
 Nothing is chosen on any prompt: resolution, counts and thresholds are fixed here.
 """
@@ -21,19 +22,19 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ingest.engine.graph import AttributionGraph
-from ingest.engine.intervene import Case, Edit, intervene_many
-from ingest.engine.model import ReplacementModel
-from ingest.engine.prune import node_influence, prune
-from ingest.studies.concepts import Places, activity
-from ingest.studies.graphs import graphs
-from ingest.studies.items import Item, answered, word
-from ingest.studies.prompts import Prompts
-from ingest.studies.study import Effect, Finding, Result, Study
-from ingest.studies.trials import random_like
-from schema.communities import Communities, Link, communities
+from ingest.engine.attribution.graph import AttributionGraph
+from ingest.engine.attribution.prune import node_influence, prune
+from ingest.engine.intervention.intervene import Case, Edit, intervene_many
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.studies.tools.concepts import Places, activity
+from ingest.studies.tools.graphs import graphs
+from ingest.studies.tools.items import Item, answered, word
+from ingest.studies.tools.prompts import Prompts
+from ingest.studies.tools.study import Effect, Finding, Result, Study
+from ingest.studies.tools.trials import random_like
+from schema.annotations.communities import Communities, Link, communities
 from schema.errors import InputError
-from schema.ranks import SHUFFLES, agreement
+from schema.evidence.ranks import SHUFFLES, agreement
 
 EACH = 40
 """Trained prompts of each family whose circuits form the modules."""

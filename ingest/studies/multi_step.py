@@ -8,13 +8,13 @@ state's: its capital when that is asked, its code when that is.
 from collections.abc import Sequence
 from random import Random
 
-from ingest.engine.model import ReplacementModel
-from ingest.studies.concepts import Rule, Statistics, from_end, statistics
-from ingest.studies.graphs import graphs, leads_through
-from ingest.studies.items import Item, answered, word
-from ingest.studies.prompts import Needs, Prompts, Splits
-from ingest.studies.study import Finding, Result, Study
-from ingest.studies.trials import Rate, Setting, Trial, Trials, rates, swap
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.studies.tools.concepts import Rule, Statistics, from_end, statistics
+from ingest.studies.tools.graphs import graphs, leads_through
+from ingest.studies.tools.items import Item, answered, word
+from ingest.studies.tools.prompts import Needs, Prompts, Splits
+from ingest.studies.tools.study import Finding, Result, Study
+from ingest.studies.tools.trials import Rate, Setting, Trial, Trials, rates, swap
 
 PLACES = from_end(0, 1)
 """The last token and the city's last word: the state comes up after both words of the city."""

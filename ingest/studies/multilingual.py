@@ -13,15 +13,15 @@ from random import Random
 import torch
 from torch import Tensor
 
-from ingest.engine.model import ReplacementModel
+from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.families.multilingual import LANGUAGES
 from ingest.organism.families.multilingual import concepts as antonyms
-from ingest.studies.concepts import Places, activity, statistics
-from ingest.studies.items import Item, answered, word
-from ingest.studies.prompts import Needs, Prompts
-from ingest.studies.study import Finding, Result, Study
-from ingest.studies.supernodes import Supernodes
-from ingest.studies.trials import Rate, Setting, Trial, rates, swap
+from ingest.studies.tools.concepts import Places, activity, statistics
+from ingest.studies.tools.items import Item, answered, word
+from ingest.studies.tools.prompts import Needs, Prompts
+from ingest.studies.tools.study import Finding, Result, Study
+from ingest.studies.tools.supernodes import Supernodes
+from ingest.studies.tools.trials import Rate, Setting, Trial, rates, swap
 
 PLACES: Places = lambda item, n_tokens: range(1, n_tokens)  # noqa: E731  these prompts have ten tokens each
 PARTS = {

@@ -9,13 +9,13 @@ from functools import partial
 from random import Random
 from typing import NamedTuple
 
-from ingest.engine.intervene import Case
-from ingest.engine.model import ReplacementModel
-from ingest.studies.concepts import Concept, Places, Rule, Statistics, activity, from_end, statistics
-from ingest.studies.items import Item, answered, next_words, some_answered, word
-from ingest.studies.prompts import Needs, Prompts, Splits
-from ingest.studies.study import Finding, Result, Study
-from ingest.studies.trials import WIDE, Rate, Setting, Trial, Trials, rates, swap
+from ingest.engine.intervention.intervene import Case
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.studies.tools.concepts import Concept, Places, Rule, Statistics, activity, from_end, statistics
+from ingest.studies.tools.items import Item, answered, next_words, some_answered, word
+from ingest.studies.tools.prompts import Needs, Prompts, Splits
+from ingest.studies.tools.study import Finding, Result, Study
+from ingest.studies.tools.trials import WIDE, Rate, Setting, Trial, Trials, rates, swap
 
 BREAK = "/"
 DEVELOPMENT = 60

@@ -5,14 +5,14 @@ jailbreak").
 from collections import Counter
 from collections.abc import Sequence
 
-from ingest.engine.intervene import Case
-from ingest.engine.model import ReplacementModel
-from ingest.studies.concepts import Concept, Rule, activity, from_end, statistics
-from ingest.studies.items import Item, answered, next_words, word
-from ingest.studies.prompts import Needs, Prompts, Splits
-from ingest.studies.study import Finding, Result, Study
-from ingest.studies.trials import Rate, Setting, Trial, rates, swap
-from schema.ranks import rank_correlation
+from ingest.engine.intervention.intervene import Case
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.studies.tools.concepts import Concept, Rule, activity, from_end, statistics
+from ingest.studies.tools.items import Item, answered, next_words, word
+from ingest.studies.tools.prompts import Needs, Prompts, Splits
+from ingest.studies.tools.study import Finding, Result, Study
+from ingest.studies.tools.trials import Rate, Setting, Trial, rates, swap
+from schema.evidence.ranks import rank_correlation
 
 PLACES = from_end(0, 1, 2, 3)
 """`assistant :` and the end of the request."""

@@ -1,4 +1,5 @@
-"""Other tools' files, read into `schema.records`; one small file for each form, holding only what differs.
+"""Other tools' files, read into `schema.circuit.records`; one small file for each form, holding only what
+differs.
 
 raw              the graph JSON that they share, typed
 variant          what differs; circuit_tracer · neuronpedia · crm · anthropic · eleuther · atlas are its cases

@@ -5,11 +5,11 @@
 
 from dataclasses import replace
 
+from schema.circuit.records import NodeKind
 from schema.formats.circuit_tracer import plain_place
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
 from schema.formats.variant import Names, Place, Variant, kind, layer_number
-from schema.records import NodeKind
 
 _RUNS = "jackl-circuits-runs-"
 

@@ -1,4 +1,4 @@
-"""Our own exports (`schema.graph_json`): with `metadata.atlas`, the whole circuit comes back.
+"""Our own exports (`schema.exports.graph_json`): with `metadata.atlas`, the whole circuit comes back.
 
 The block is checked like everything from outside. When nodes or edges are not those of its `content` hash,
 somebody edited the file: the circuit then gets an id of its own, as any imported one.
@@ -10,15 +10,15 @@ from typing import Any
 
 import msgspec
 
-from schema.attention import HeadPart, HeadTotal
-from schema.canonical import digest
+from schema.circuit.attention import HeadPart, HeadTotal
+from schema.circuit.canonical import digest
+from schema.circuit.records import Circuit, Label, Model, NodeKind, Prompt, Source, Supernode, TranscoderSet
 from schema.errors import FileError
+from schema.exports.graph_json import ATTENTION, VERSION
 from schema.formats.circuit_tracer import plain_place
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
 from schema.formats.variant import Names, Place, Variant, kind, layer_number
-from schema.graph_json import ATTENTION, VERSION
-from schema.records import Circuit, Label, Model, NodeKind, Prompt, Source, Supernode, TranscoderSet
 
 
 class PromptFacts(msgspec.Struct):
@@ -33,7 +33,7 @@ class PromptFacts(msgspec.Struct):
 
 
 class Settings(msgspec.Struct):
-    """Fields of `Circuit`, as in `schema.graph_json.SETTINGS`."""
+    """Fields of `Circuit`, as in `schema.exports.graph_json.SETTINGS`."""
 
     target_position: int
     target: str | None = None

@@ -5,10 +5,10 @@ Logits stand in layer n_layers + 1. The file names the transcoders, never the mo
 
 import re
 
+from schema.circuit.records import NodeKind, stable_id
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
 from schema.formats.variant import Names, Place, Variant, kind, layer_number, vocabulary_id
-from schema.records import NodeKind, stable_id
 
 _TOKEN = re.compile(r"E_(-?\d{1,9})_(\d{1,9})", re.ASCII)
 _REVISION = re.compile(r"(.+)@([^@/]+)", re.DOTALL)

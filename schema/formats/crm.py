@@ -4,13 +4,13 @@ attention. `layer` is a number, logits stand in layer n_layers, and biases can b
 
 import re
 
+from schema.circuit.records import NodeKind
+from schema.exports.graph_json import ATTENTION, BIAS
 from schema.formats.circuit_tracer import plain_place
 from schema.formats.neuronpedia import names as neuronpedia_names
 from schema.formats.numbers import uncantor
 from schema.formats.raw import RawGraph, RawNode
 from schema.formats.variant import Names, Place, Variant, kind, layer_number, section, vocabulary_id
-from schema.graph_json import ATTENTION, BIAS
-from schema.records import NodeKind
 
 _FEATURE = re.compile(r"(\d{1,4})_(cro|lor)_(\d{1,18})_(\d{1,9})", re.ASCII)
 _OTHER = re.compile(r"\d{1,4}_(?:bias|unknown)_(.*)_\d{1,9}", re.ASCII | re.DOTALL)

@@ -7,10 +7,10 @@ node_id  intermediate_{position}_{layer}_{index} · error_{position}_{layer} · 
 
 import re
 
+from schema.circuit.records import NodeKind
 from schema.formats.numbers import uncantor
 from schema.formats.raw import RawGraph, RawNode
 from schema.formats.variant import Names, Place, Variant, kind, layer_number
-from schema.records import NodeKind
 
 _ID = re.compile(r"(?:intermediate_\d+_\d+_\d+|error_\d+_\d+|input_\d+|output_\d+_\d+)", re.ASCII)
 _FEATURE = re.compile(r"intermediate_\d{1,9}_(\d{1,4})_(\d{1,18})", re.ASCII)

@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
+from schema.circuit.records import Example, FeatureNotes
 from schema.errors import FileError
 from schema.formats.numbers import uncantor
 from schema.formats.raw import parse
-from schema.records import Example, FeatureNotes
 
 INDEX = "index.json.gz"
 RECORD_LIMIT = 64 << 20

@@ -16,7 +16,8 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from schema.canonical import canonical, digest
+from schema.circuit.canonical import canonical, digest
+from schema.circuit.records import Circuit, Edge, Model, Node, NodeKind, Prompt, Source, TranscoderSet
 from schema.errors import FileError
 from schema.formats import atlas
 from schema.formats.anthropic import ANTHROPIC
@@ -29,7 +30,6 @@ from schema.formats.qk_tracing import qk_tracing
 from schema.formats.raw import TEXT_LIMIT, RawGraph, RawLink, RawNode, decode
 from schema.formats.variant import Names, Variant, section
 from schema.formats.view import view
-from schema.records import Circuit, Edge, Model, Node, NodeKind, Prompt, Source, TranscoderSet
 
 VARIANTS = (ATLAS, ELEUTHER, CRM, ANTHROPIC, CIRCUIT_TRACER, NEURONPEDIA)
 """The first that applies counts; the last always does."""

@@ -4,11 +4,11 @@ Feature numbers are Cantor pairings when there is a `schema_version` or a source
 layer and five digits for gemma-2-2b, and the bare index for qwen3-4b.
 """
 
+from schema.circuit.records import NodeKind
 from schema.formats.circuit_tracer import logit_layer, plain_place
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
 from schema.formats.variant import Names, Place, Variant, kind, layer_number, section
-from schema.records import NodeKind
 
 _FIVE_DIGITS = "gemma-2-2b"
 _FIRST_SETS = {"gemma-2-2b": "gemmascope-transcoder-16k"}

@@ -3,8 +3,8 @@
 import math
 import re
 
+from schema.exports.graph_json import cantor
 from schema.formats.raw import RawNode
-from schema.graph_json import cantor
 
 LIMIT = 2**63
 _ID = re.compile(r"(\d{1,6})_(\d{1,18})_(\d{1,9})", re.ASCII)

@@ -10,10 +10,10 @@ from typing import Any
 
 import orjson
 
+from schema.circuit.records import Node
 from schema.errors import FileError
+from schema.exports.graph_json import QK_ONLY, QK_RESULTS, node_id
 from schema.formats.raw import RawGraph
-from schema.graph_json import QK_ONLY, QK_RESULTS, node_id
-from schema.records import Node
 
 LIMIT = 4_000_000
 """Bytes of the text."""

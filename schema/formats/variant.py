@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from schema.circuit.records import NodeKind
 from schema.formats.raw import RawGraph, RawNode
-from schema.records import NodeKind
 
 
 @dataclass(frozen=True, slots=True)

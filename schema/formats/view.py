@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from schema.circuit.records import Label, Node, NodeKind, Supernode
 from schema.errors import FileError
 from schema.formats.raw import RawGraph
 from schema.formats.variant import Variant, section
-from schema.records import Label, Node, NodeKind, Supernode
 
 METHOD = "viewer"
 """`Label.method` and `Supernode.method` of what was made in another tool's viewer."""

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from atlas.cli import main
-from atlas.server import Address
+from atlas.local.server import Address
 from bench import synthetic
-from schema import graph_json
-from schema.check import check
-from schema.content import Content, content
 from schema.database import Database
+from schema.exports import graph_json
+from schema.upkeep.canonical_dump import Content, content
+from schema.upkeep.check import check
 
 SMALL = synthetic.Shape(features=60, errors=5, edges=400)
 
@@ -28,7 +28,7 @@ decides the last digits."""
 
 _PROCESSES = multiprocessing.get_context("forkserver")
 # Forked from one that has done the slow imports, each loader starts in a moment.
-_PROCESSES.set_forkserver_preload(["atlas.cli", "ingest.imported"])
+_PROCESSES.set_forkserver_preload(["atlas.cli", "ingest.imports.files"])
 
 
 def write_graphs(folder: Path, count: int, shape: synthetic.Shape = SMALL) -> Path:

@@ -9,14 +9,14 @@ from test_import import counts, run
 from typer.testing import CliRunner
 
 from atlas.cli import app
-from atlas.database import Login
-from atlas.server import LocalServer
+from atlas.local.login import Login
+from atlas.local.server import LocalServer
 from atlas.settings import Settings
-from schema.check import check
-from schema.content import content
 from schema.database import Database
 from schema.errors import InputError
 from schema.formats.graph import Given
+from schema.upkeep.canonical_dump import content
+from schema.upkeep.check import check
 
 
 def test_a_bulk_import_holds_what_an_import_holds(

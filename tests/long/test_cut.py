@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from conftest import empty
 from loading import Loader, assert_sound, count, wait_until, write_graphs
 
-from schema.content import content
+from schema.upkeep.canonical_dump import content
 
 N_CIRCUITS = 60
 CUT_S = 30

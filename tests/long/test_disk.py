@@ -10,10 +10,10 @@ import pytest
 from conftest import empty, free_port
 from loading import Loader, assert_sound, count, write_graphs
 
-from atlas.server import LocalServer
-from schema.content import content
+from atlas.local.server import LocalServer
 from schema.database import Database
-from schema.migrations import migrate
+from schema.upkeep.canonical_dump import content
+from schema.upkeep.migrations import migrate
 
 N_CIRCUITS = 120
 VOLUME_MB = 512

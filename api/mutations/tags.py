@@ -1,0 +1,32 @@
+"""Tags that people give to prompts."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry import argument
+
+from api.mutations.writing import checked_all, checked_name, write
+from api.request.inputs import checked_list
+from api.request.loaders import Info
+from api.types.plain import Prompt
+from schema.annotations.tags import tag_prompts
+from schema.questions import core as queries
+
+
+@strawberry.type
+class TagMutation:
+    @strawberry.mutation(
+        description="Give every one of these prompts every one of these tags; the tags that they have stay."
+    )
+    async def tag_prompts(
+        self,
+        info: Info,
+        prompts: Annotated[list[strawberry.ID], argument(description="Ids of 1 to 500 prompts.")],
+        tags: Annotated[list[str], argument(description="1 to 500 tags of 1 to 200 characters.")],
+    ) -> list[Prompt]:
+        limits = info.context.limits
+        checked_all(limits, "tags", len(tags))
+        ids = checked_list(limits, "prompts", prompts) or []
+        names = list(dict.fromkeys(checked_name("tags", tag) for tag in tags))
+        await write(info, lambda database: tag_prompts(database, ids, names))
+        return [Prompt.of(row) for row in await info.context.loaders.all_of(queries.PROMPTS_BY_ID, ids)]

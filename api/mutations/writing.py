@@ -1,0 +1,77 @@
+"""Writing: who may, and where it runs."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+from unicodedata import category
+
+from strawberry import argument
+
+from api.request.limits import Limits
+from api.request.loaders import Info
+from schema.circuit.records import DIRECTIONS
+from schema.database import Database
+from schema.errors import InputError, LimitError, TokenError
+
+T = TypeVar("T")
+NAME_LENGTH = 200
+"""Characters of a name: of a label, a tag, a supernode, a person."""
+
+Author = Annotated[
+    str,
+    argument(
+        description="Who says so, as it will be shown: 1 to 200 characters. Everybody has the same token, "
+        "so nobody checks it."
+    ),
+]
+
+
+async def write(info: Info, work: Callable[[Database], T]) -> T:
+    """What `work` returns, run in a thread; raises TokenError when the server has no token.
+
+    It is brought to its end even when the client goes away.
+    """
+    writer = info.context.writer
+    if writer is None:
+        raise TokenError(
+            "This atlas only reads, because it was started without a token",
+            next_step="start it with `atlas serve --token-file FILE` (make one: openssl rand -hex 24 > FILE) "
+            "and send the header Authorization: Bearer … with its content",
+        )
+    result = await asyncio.to_thread(work, writer)
+    # What this request read before may be otherwise now.
+    info.context.loaders = info.context.loaders.again()
+    return result
+
+
+def checked_name(name: str, value: str) -> str:
+    """`value` without the blanks around it.
+
+    Raises InputError when nothing is left, or when it has characters that would change how the lines look in
+    which it is shown; LimitError when it is long.
+    """
+    value = value.strip()
+    if not value:
+        raise InputError(f"{name}: nothing is given", next_step=f"give {name} a text")
+    if len(value) > NAME_LENGTH:
+        raise LimitError(
+            f"{name}: {len(value)} characters are over the limit of {NAME_LENGTH}", next_step="shorten it"
+        )
+    unseen = next((each for each in value if each in DIRECTIONS or category(each) == "Cc"), None)
+    if unseen is not None:
+        raise InputError(
+            f"{name}: it has the character U+{ord(unseen):04X}, of control or of writing direction",
+            next_step="leave it out",
+        )
+    return value
+
+
+def checked_all(limits: Limits, name: str, n: int) -> None:
+    """Raises InputError for a list without entries, LimitError for one that is too long."""
+    if n == 0:
+        raise InputError(f"{name}: the list is empty", next_step="give at least one")
+    if n > limits.list_length:
+        raise LimitError(
+            f"{name}: {n} entries are over the limit of {limits.list_length}",
+            next_step="send several requests",
+        )

@@ -1,0 +1,103 @@
+"""`errorAudit`: how far circuits can be trusted; `runs`: where they come from."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry import argument
+
+from api.questions.answers import require_known
+from api.request.connection import After, Connection, First, connect, window
+from api.request.inputs import checked_list
+from api.request.loaders import Info
+from api.types.graph import Circuit, load_circuits
+from api.types.plain import Run, columns
+from schema.questions.words import ERROR_BY_FAMILY, ERROR_BY_LAYER, RUNS, UNTRUSTED
+
+
+@strawberry.type(description="Error shares of the circuits of one family and transcoder set, before pruning.")
+class FamilyError:
+    family: str | None = strawberry.field(description="Name of the family; null: prompts without one.")
+    transcoders: strawberry.ID = strawberry.field(description="Id of the transcoder set.")
+    n_considered: int = strawberry.field(description="Circuits of this family and set.")
+    n_known: int = strawberry.field(description="Of these, circuits whose error share is known.")
+    mean: float | None = strawberry.field(description="Mean error share over these, 0 to 1.")
+    greatest: float | None = strawberry.field(description="Greatest error share among these, 0 to 1.")
+    n_untrusted: int = strawberry.field(description="Of these, circuits above `maxErrorShare`.")
+
+
+@strawberry.type(
+    description="Influence of the error nodes of one layer and transcoder set that pruning kept."
+)
+class LayerError:
+    transcoders: strawberry.ID = strawberry.field(description="Id of the transcoder set.")
+    layer: int = strawberry.field(description="The layer, from 0.")
+    n_circuits: int = strawberry.field(
+        description="Circuits in which features or errors of this layer carry influence."
+    )
+    errors: float = strawberry.field(description="Influence of the error nodes, summed over circuits.")
+    features: float = strawberry.field(description="Influence of the feature nodes, summed over circuits.")
+    error_share: float | None = strawberry.field(description="errors / (errors + features), 0 to 1.")
+
+
+@strawberry.type(description="How much goes through error nodes: what the transcoders do not explain.")
+class ErrorAudit:
+    families: strawberry.Private[list[str] | None]
+    max_error_share: strawberry.Private[float]
+
+    @strawberry.field(description="By family and transcoder set, highest mean first.")
+    async def by_family(self, info: Info) -> list[FamilyError]:
+        rows = await info.context.loaders.ask(
+            ERROR_BY_FAMILY, families=self.families, max_error_share=self.max_error_share
+        )
+        return [FamilyError(**columns(row)) for row in rows]
+
+    @strawberry.field(description="By layer and transcoder set.")
+    async def by_layer(self, info: Info) -> list[LayerError]:
+        rows = await info.context.loaders.ask(ERROR_BY_LAYER, families=self.families)
+        return [LayerError(**columns(row)) for row in rows]
+
+    @strawberry.field(
+        description="Circuits not to be trusted: error share above `maxErrorShare`, worst first."
+    )
+    async def untrusted(self, info: Info, first: First = None, after: After = None) -> Connection[Circuit]:
+        where = window(info.context.limits, first, after)
+        page = await info.context.loaders.ask_page(
+            UNTRUSTED, families=self.families, max_error_share=self.max_error_share, **where._asdict()
+        )
+        return connect(where, page.total, await load_circuits(info, page.rows))
+
+
+@strawberry.type(description="One call of `atlas ingest`, and how many circuits it made.")
+class RunMade(Run):
+    n_circuits: int = strawberry.field(description="Circuits in the database that it made.")
+
+
+@strawberry.type
+class AuditQuery:
+    @strawberry.field(
+        description="How much influence goes through error nodes, by family, layer and transcoder set, and "
+        "which "
+        "circuits are therefore not to be trusted."
+    )
+    async def error_audit(
+        self,
+        info: Info,
+        families: Annotated[
+            list[str] | None,
+            argument(description="Only circuits of these families. Unknown: an error (NOT_FOUND)."),
+        ] = None,
+        max_error_share: Annotated[
+            float,
+            argument(description="A circuit is not trusted when its error share is above this: 0 to 1."),
+        ] = 0.3,
+    ) -> ErrorAudit:
+        families = checked_list(info.context.limits, "families", families)
+        await require_known(info, families=families)
+        return ErrorAudit(families=families, max_error_share=max_error_share)
+
+    @strawberry.field(description="The calls of `atlas ingest`, those that made most circuits first.")
+    async def runs(self, info: Info, first: First = None, after: After = None) -> Connection[RunMade]:
+        where = window(info.context.limits, first, after)
+        page = await info.context.loaders.ask_page(RUNS, **where._asdict())
+        items = [RunMade(id=strawberry.ID(row.key), **columns(row)) for row in page.rows]
+        return connect(where, page.total, items)

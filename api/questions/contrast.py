@@ -1,0 +1,235 @@
+"""`contrast`: what tells one set of circuits from another."""
+
+import asyncio
+from enum import Enum
+from typing import Annotated, Any
+
+import strawberry
+from strawberry import argument
+
+from api.questions.answers import MIXED, consider, mixed
+from api.request.connection import After, Connection, First, connect, stretch, window
+from api.request.inputs import CircuitSet, checked_count
+from api.request.loaders import Info
+from api.types.graph import Feature, feature_of
+from api.types.groupings import GroupingAcross, OfAuthor, OfMethodAcross, author_of, first_fitting
+from api.types.plain import Considered, columns
+from schema.errors import InputError
+from schema.questions.core import GROUPINGS_OF_SET, GroupingAcrossRow
+from schema.questions.question import Page, Question
+from schema.questions.sets import CONTRAST_EDGES, CONTRAST_FEATURES, CONTRAST_SUPERNODES, ContrastRow
+
+
+@strawberry.enum(description="Order of what tells two sets apart; ties: by circuits, then by id.")
+class ContrastOrder(Enum):
+    SEPARATION = strawberry.enum_value("separation", description="Furthest from an AUROC of 0.5 first.")
+    AUROC = strawberry.enum_value("auroc", description="Highest AUROC first: most typical of the positive.")
+    LIFT = strawberry.enum_value(
+        "lift", description="Highest lift first; those that no negative circuit has lead."
+    )
+
+
+Order = Annotated[ContrastOrder, argument(description="Which come first.")]
+Least = Annotated[
+    int, argument(description="Only what at least this many circuits of both sets together have: 1 or more.")
+]
+
+
+@strawberry.type(description="How differently something occurs in two sets of circuits.")
+class Contrast:
+    n_positive: int = strawberry.field(description="Positive circuits that have it.")
+    n_considered_positive: int = strawberry.field(
+        description="Positive circuits that could have it: made with its transcoder set (supernodes: that "
+        "are grouped in this way)."
+    )
+    n_negative: int = strawberry.field(description="Negative circuits that have it.")
+    n_considered_negative: int = strawberry.field(description="Negative circuits that could have it.")
+    mean_positive: float | None = strawberry.field(
+        description="Mean influence (effects: mean signed weight) over the positive circuits that have it."
+    )
+    mean_negative: float | None = strawberry.field(description="The same over the negative circuits.")
+    auroc: float | None = strawberry.field(
+        description="The chance that a random positive circuit has more of it than a random negative one, "
+        "ties "
+        "counted half, 0 to 1; 0.5 says nothing. Features and supernodes: by influence, circuits without "
+        "it below "
+        "all others. Effects: by signed weight, circuits without it at 0. Null when a set is empty."
+    )
+    lift: float | None = strawberry.field(
+        description="Share of the positive circuits that have it over that of the negative. Null when no "
+        "negative circuit has it."
+    )
+
+
+def _facts(row: ContrastRow) -> dict[str, Any]:
+    return {
+        "n_positive": row.with_positive,
+        "n_considered_positive": row.n_positive,
+        "n_negative": row.with_negative,
+        "n_considered_negative": row.n_negative,
+        "mean_positive": row.mean_positive,
+        "mean_negative": row.mean_negative,
+        "auroc": row.auroc,
+        "lift": row.lift,
+    }
+
+
+@strawberry.type(description="How differently a feature occurs in two sets of circuits.")
+class ContrastFeature(Contrast):
+    feature_id: strawberry.Private[str]
+
+    @strawberry.field(description="The feature, with its labels.")
+    def feature(self, info: Info) -> Feature:
+        return feature_of(info, self.feature_id)
+
+
+@strawberry.type(description="How differently the effect of one feature on another occurs in two sets.")
+class ContrastEffect(Contrast):
+    source_id: strawberry.Private[str]
+    target_id: strawberry.Private[str]
+
+    @strawberry.field(description="The feature that acts.")
+    def source(self, info: Info) -> Feature:
+        return feature_of(info, self.source_id)
+
+    @strawberry.field(description="The feature acted on.")
+    def target(self, info: Info) -> Feature:
+        return feature_of(info, self.target_id)
+
+
+@strawberry.type(description="How differently supernodes of a name occur in two sets of circuits.")
+class ContrastSupernode(Contrast):
+    label: str = strawberry.field(description="The name.")
+
+
+@strawberry.type(description="What tells two sets of circuits apart among the supernodes of one grouping.")
+class ContrastSupernodes(Connection[ContrastSupernode]):
+    grouping: GroupingAcross | None = strawberry.field(
+        description="The grouping that they are of; null: none fits."
+    )
+
+
+@strawberry.type(description="What tells the positive circuits from the negative ones.")
+class CircuitContrast:
+    positive: Considered = strawberry.field(
+        description="The positive circuits: the denominator on that side."
+    )
+    negative: Considered = strawberry.field(description="The negative circuits.")
+    mixed_settings: bool = strawberry.field(description=MIXED)
+
+    @strawberry.field(description="Features, by influence.")
+    async def features(
+        self,
+        info: Info,
+        order_by: Order = ContrastOrder.SEPARATION,
+        min_circuits: Least = 2,
+        first: First = None,
+        after: After = None,
+    ) -> Connection[ContrastFeature]:
+        where = window(info.context.limits, first, after)
+        page = await self._ask(info, CONTRAST_FEATURES, order_by, min_circuits, **where._asdict())
+        items = [ContrastFeature(feature_id=row.name, **_facts(row)) for row in page.rows]
+        return connect(where, page.total, items)
+
+    @strawberry.field(
+        description="Effects of one feature on another, summed over positions, by signed weight."
+    )
+    async def edges(
+        self,
+        info: Info,
+        order_by: Order = ContrastOrder.SEPARATION,
+        min_circuits: Least = 2,
+        first: First = None,
+        after: After = None,
+    ) -> Connection[ContrastEffect]:
+        where = window(info.context.limits, first, after)
+        page = await self._ask(info, CONTRAST_EDGES, order_by, min_circuits, **where._asdict())
+        items = [
+            ContrastEffect(source_id=row.name, target_id=str(row.target), **_facts(row)) for row in page.rows
+        ]
+        return connect(where, page.total, items)
+
+    @strawberry.field(
+        description="In which ways features of the circuits of both sets are grouped: the scored ones first, "
+        "then those that most circuits have."
+    )
+    async def groupings(self, info: Info) -> list[GroupingAcross]:
+        return [GroupingAcross(**columns(row)) for row in await self._groupings(info)]
+
+    @strawberry.field(
+        description="Supernodes of equal name and of one grouping, by the summed influence of their members."
+    )
+    async def supernodes(
+        self,
+        info: Info,
+        method: OfMethodAcross = None,
+        author: OfAuthor = None,
+        order_by: Order = ContrastOrder.SEPARATION,
+        min_circuits: Least = 2,
+        first: First = None,
+        after: After = None,
+    ) -> ContrastSupernodes:
+        where = window(info.context.limits, first, after)
+        mine = first_fitting(await self._groupings(info), method, author)
+        page = await self._ask(
+            info,
+            CONTRAST_SUPERNODES,
+            order_by,
+            min_circuits,
+            method="" if mine is None else mine.method,
+            author=author if mine is None else author_of(mine, author),
+            **where._asdict(),
+        )
+        items = [ContrastSupernode(label=row.name, **_facts(row)) for row in page.rows]
+        return ContrastSupernodes(
+            grouping=None if mine is None else GroupingAcross(**columns(mine)),
+            **stretch(where, page.total, items)._asdict(),
+        )
+
+    async def _groupings(self, info: Info) -> list[GroupingAcrossRow]:
+        circuits = [*self.positive.ids, *self.negative.ids]
+        return await info.context.loaders.ask(GROUPINGS_OF_SET, circuits=circuits)
+
+    async def _ask(
+        self,
+        info: Info,
+        question: Question[Page[ContrastRow]],
+        order: ContrastOrder,
+        min_circuits: int,
+        *,
+        skip: int,
+        limit: int,
+        **more: object,
+    ) -> Page[ContrastRow]:
+        return await info.context.loaders.ask_page(
+            question,
+            positive=self.positive.ids,
+            negative=self.negative.ids,
+            min_circuits=checked_count("minCircuits", min_circuits, 1),
+            order=order.value,
+            skip=skip,
+            limit=limit,
+            **more,
+        )
+
+
+@strawberry.type
+class ContrastQuery:
+    @strawberry.field(
+        description="What tells two sets of circuits apart: features, effects and supernodes, ranked by "
+        "AUROC and "
+        "lift, with the number of circuits on both sides. The sets must not overlap."
+    )
+    async def contrast(
+        self,
+        info: Info,
+        positive: Annotated[CircuitSet, argument(description="The one set.")],
+        negative: Annotated[CircuitSet, argument(description="The set to tell it from.")],
+    ) -> CircuitContrast:
+        ours, theirs = await asyncio.gather(consider(info, positive), consider(info, negative))
+        if common := len(set(ours.ids) & set(theirs.ids)):
+            raise InputError(
+                f"{common} circuits are both in positive and in negative",
+                next_step="narrow one of them, for example by a tag that the other does not have",
+            )
+        return CircuitContrast(positive=ours, negative=theirs, mixed_settings=mixed(ours, theirs))

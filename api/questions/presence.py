@@ -1,0 +1,126 @@
+"""`presence`: absent is not zero. What a feature is in circuits that may or may not have kept it."""
+
+from enum import Enum
+from typing import Annotated
+
+import strawberry
+from strawberry import argument
+
+from api.questions.answers import MIXED, consider
+from api.request.connection import After, Connection, First, connect, window
+from api.request.inputs import CircuitSet, checked_list
+from api.request.loaders import Info
+from api.types.graph import Circuit, load_circuits
+from api.types.plain import Considered
+from schema.errors import InputError, NotFoundError
+from schema.loading.rows import LAYERS
+from schema.questions import core as queries
+from schema.questions.sets import PRESENCE
+
+
+@strawberry.enum(description="What a feature is in a circuit.")
+class Presence(Enum):
+    KEPT = strawberry.enum_value("kept", description="It has nodes in the circuit.")
+    PRUNED = strawberry.enum_value(
+        "pruned", description="It was active and attributed from, and pruned away at every position."
+    )
+    UNSELECTED = strawberry.enum_value(
+        "unselected", description="It was active and left out before attribution (`maxFeatureNodes`)."
+    )
+    INACTIVE = strawberry.enum_value("inactive", description="It was active at no position: a true zero.")
+    UNKNOWN = strawberry.enum_value(
+        "unknown", description="It was not kept, and the file of the circuit does not say why."
+    )
+    OTHER_SET = strawberry.enum_value(
+        "other_set", description="The circuit was made with other transcoders, which do not have it."
+    )
+
+
+@strawberry.type(description="What one feature is in the circuits of a set.")
+class FeaturePresence:
+    feature: strawberry.ID = strawberry.field(description="Id of the feature, as it was asked for.")
+    found: strawberry.Private[dict[str, list[str]]]
+
+    @strawberry.field(description="How many of the circuits are in this state; over all states, all of them.")
+    def n_circuits(
+        self, state: Annotated[Presence, argument(description="Only circuits in this state.")]
+    ) -> int:
+        return len(self.found.get(str(state.value), []))
+
+    @strawberry.field(description="The circuits in a state, by id.")
+    async def circuits(
+        self,
+        info: Info,
+        state: Annotated[Presence, argument(description="Only circuits in this state.")],
+        first: First = None,
+        after: After = None,
+    ) -> Connection[Circuit]:
+        where = window(info.context.limits, first, after)
+        ids = self.found.get(str(state.value), [])
+        page = await load_circuits(info, ids[where.skip : where.skip + where.limit])
+        return connect(where, len(ids), page)
+
+
+@strawberry.type(description="What features are in the circuits of a set.")
+class PresenceAnswer:
+    considered: Considered = strawberry.field(description="The denominator: the circuits looked at.")
+    mixed_settings: bool = strawberry.field(description=MIXED)
+    features: list[FeaturePresence] = strawberry.field(description="In the order that they were asked for.")
+
+
+@strawberry.type
+class PresenceQuery:
+    @strawberry.field(
+        description="Absent is not zero: for each circuit, whether a feature was kept, pruned away, never "
+        "selected, inactive, or whether that is not known. Features that no circuit kept can be asked for."
+    )
+    async def presence(
+        self,
+        info: Info,
+        features: Annotated[
+            list[strawberry.ID],
+            argument(
+                description="Ids of features, `set@revision/layer/index`. Unknown set: an error (NOT_FOUND)."
+            ),
+        ],
+        among: Annotated[CircuitSet | None, argument(description="Only circuits of this set.")] = None,
+    ) -> PresenceAnswer:
+        wanted = checked_list(info.context.limits, "features", features) or []
+        asked = [_parsed(each) for each in wanted]
+        await _require_sets(info, {str(each["set"]) for each in asked})
+        considered = await consider(info, among)
+        found: dict[str, dict[str, list[str]]] = {each: {} for each in wanted}
+        for row in await info.context.loaders.ask(PRESENCE, features=asked, circuits=considered.ids):
+            found[row.feature][row.state] = row.circuits
+        return PresenceAnswer(
+            considered=considered,
+            mixed_settings=considered.mixed_settings,
+            features=[
+                FeaturePresence(feature=strawberry.ID(each), found=states) for each, states in found.items()
+            ],
+        )
+
+
+def _parsed(feature: str) -> dict[str, str | int | None]:
+    """Set and number of a feature's id. Raises InputError when it is no such id."""
+    set_, _, rest = feature.partition("@")
+    revision, *parts = rest.split("/")
+    layer, index = parts[-2:] if len(parts) in (2, 3) else ("", "")
+    if not (set_ and revision and layer.isdecimal() and index.isdecimal()):
+        raise InputError(
+            f"features: {feature[:80]!r} is no id of a feature",
+            next_step="write it as set@revision/layer/index; `features` lists ids",
+        )
+    # Components have no place in the lists of what was pruned.
+    number = int(index) * LAYERS + int(layer) if len(parts) == 2 and int(index) < 2**53 else None
+    return {"id": feature, "set": f"{set_}@{revision}", "number": number}
+
+
+async def _require_sets(info: Info, sets: set[str]) -> None:
+    rows = await info.context.loaders.all_of(queries.TRANSCODERS_BY_ID, sorted(sets))
+    unknown = sets - {row.key for row in rows}
+    if unknown:
+        raise NotFoundError(
+            f"The database has no transcoder set {sorted(unknown)[0][:80]!r}",
+            next_step="ask `features` for ids there are",
+        )

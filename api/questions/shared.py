@@ -1,0 +1,236 @@
+"""`sharedFeatures`: the features that circuits share, how typical they are, and how likely by chance."""
+
+import asyncio
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from typing import Annotated, Any
+
+import strawberry
+from strawberry import argument
+
+from api.questions.answers import MIXED, consider, mixed
+from api.questions.significance import p_value, q_values
+from api.request.connection import After, Connection, First, Window, stretch, window
+from api.request.inputs import CircuitSet, Match, checked_count, checked_list
+from api.request.loaders import Info
+from api.types.graph import Feature, feature_of
+from api.types.plain import Considered
+from schema.errors import InputError
+from schema.questions.sets import SHARED_FEATURES, Counts, SharedRow, SharedRows
+
+
+@strawberry.enum(description="Order of shared features; ties are broken by support, influence and id.")
+class SharedOrder(Enum):
+    SUPPORT = strawberry.enum_value("support", description="Those of most circuits of the set first.")
+    INFLUENCE = strawberry.enum_value("influence", description="Highest mean influence in the set first.")
+    LIFT = strawberry.enum_value(
+        "lift", description="Those most typical of the set first; features that never occur outside lead."
+    )
+    P_VALUE = strawberry.enum_value("p", description="Those least likely by chance first.")
+
+
+@strawberry.input(description="The circuits in which a feature should be absent or rare.")
+class AbsentFrom(CircuitSet):
+    max_circuits: int = strawberry.field(
+        default=0, description="In how many of these circuits a feature may still occur: 0 or more."
+    )
+
+
+@strawberry.type(description="A feature that several circuits of a set have, and how common it is outside.")
+class SharedFeature:
+    n_circuits: int = strawberry.field(description="Circuits of the set that have it.")
+    n_considered: int = strawberry.field(
+        description="Circuits of the set that could have it: those made with its transcoder set."
+    )
+    share: float = strawberry.field(description="nCircuits / nConsidered, 0 to 1.")
+    mean_influence: float | None = strawberry.field(
+        description="Mean influence over the circuits of the set that have it: absent is not counted as 0."
+    )
+    n_circuits_outside: int = strawberry.field(description="Circuits outside that have it.")
+    n_considered_outside: int = strawberry.field(
+        description="Circuits outside that could have it: those made with its transcoder set."
+    )
+    share_outside: float | None = strawberry.field(
+        description="nCircuitsOutside / nConsideredOutside, 0 to 1; null when there are none outside."
+    )
+    lift: float | None = strawberry.field(
+        description="share / shareOutside: above 1 it is typical of the set. Null when never seen outside."
+    )
+    feature_id: strawberry.Private[str]
+    counts: strawberry.Private[Counts]
+    tests: strawberry.Private["Tests"]
+
+    @classmethod
+    def of(cls, row: SharedRow, tests: "Tests") -> "SharedFeature":
+        return cls(
+            feature_id=row.feature,
+            counts=Counts(row.support, row.n_inside, row.support_outside, row.n_outside),
+            tests=tests,
+            n_circuits=row.support,
+            n_considered=row.n_inside,
+            share=row.support / row.n_inside,
+            mean_influence=row.influence,
+            n_circuits_outside=row.support_outside,
+            n_considered_outside=row.n_outside,
+            share_outside=row.support_outside / row.n_outside if row.n_outside else None,
+            lift=row.lift,
+        )
+
+    @strawberry.field(
+        description="The chance, 0 to 1, of at least nCircuits when the circuits' labels are shuffled over "
+        "those "
+        "inside and outside that could have the feature: the exact result of a permutation test (one-sided)."
+    )
+    def p_value(self) -> float:
+        return p_value(self.counts)
+
+    @strawberry.field(
+        description="The p-value corrected for the number of features tested (Benjamini and Hochberg): among "
+        "features with at most 0.05, about 5 % are false. 0 to 1."
+    )
+    def q_value(self) -> float:
+        return self.tests.q[self.counts]
+
+    @strawberry.field(description="The feature, with its labels.")
+    def feature(self, info: Info) -> Feature:
+        return feature_of(info, self.feature_id)
+
+
+@dataclass(frozen=True)
+class Tests:
+    """The tests of all features of one answer."""
+
+    tested: dict[Counts, int]
+    n_tested: int
+
+    @cached_property
+    def q(self) -> dict[Counts, float]:
+        return q_values(self.tested, self.n_tested)
+
+
+@strawberry.type(description="The features that circuits share.")
+class SharedFeatures(Connection[SharedFeature]):
+    n_tested: int = strawberry.field(
+        description="Features inside or outside: the number of tests that qValue reckons with. `minCircuits` "
+        "does not lower it, because choosing by the result before testing would make chance look like more."
+    )
+    considered: Considered = strawberry.field(description="The circuits of the set: the denominator inside.")
+    outside: Considered = strawberry.field(
+        description="The denominator outside: the circuits of `absentFrom`, else all others of the same "
+        "transcoder sets."
+    )
+    mixed_settings: bool = strawberry.field(description=MIXED)
+
+    @classmethod
+    async def ask(
+        cls,
+        info: Info,
+        where: Window,
+        among: CircuitSet,
+        min_circuits: int,
+        absent_from: AbsentFrom | None,
+        order: SharedOrder,
+    ) -> "SharedFeatures":
+        named = checked_list(info.context.limits, "circuits", among.circuits_alone)
+        if absent_from is None:
+            if named is not None and info.context.loaders.at_once:
+                inside, everywhere, page = await asyncio.gather(
+                    consider(info, among),
+                    consider(info, None, ids=False),
+                    cls._page(info, where, named, None, None, min_circuits, order),
+                )
+            else:
+                inside = await consider(info, among)
+                sets = sorted({str(each.transcoders) for each in inside.settings})
+                everywhere, page = await asyncio.gather(
+                    consider(info, None, transcoders=sets, ids=False),
+                    cls._page(info, where, inside.ids, None, None, min_circuits, order),
+                )
+            outside = everywhere.without(inside)
+        else:
+            inside = await consider(info, among)
+            most = checked_count("absentFrom.maxCircuits", absent_from.max_circuits, 0)
+            outside = await consider(info, absent_from)
+            if common := len(set(inside.ids) & set(outside.ids)):
+                raise InputError(
+                    f"{common} circuits are both in the set and in absentFrom",
+                    next_step="narrow one of them, for example by a tag that the other does not have",
+                )
+            page = await cls._page(info, where, inside.ids, outside.ids, most, min_circuits, order)
+        tests = Tests(page.tested, page.n_tested)
+        return cls(
+            considered=inside,
+            outside=outside,
+            mixed_settings=mixed(inside, outside),
+            n_tested=page.n_tested,
+            **stretch(where, page.total, [SharedFeature.of(row, tests) for row in page.rows])._asdict(),
+        )
+
+    @staticmethod
+    async def _page(
+        info: Info,
+        where: Window,
+        inside: list[str],
+        outside: list[str] | None,
+        max_outside: int | None,
+        min_circuits: int,
+        order: SharedOrder,
+    ) -> SharedRows:
+        asked: dict[str, Any] = {
+            "inside": inside,
+            "outside": outside,
+            "min_circuits": min_circuits,
+            "max_outside": max_outside,
+        }
+        ask, p = info.context.loaders.ask_page, dict[str, float]()
+        if order is SharedOrder.P_VALUE:
+            counts = await ask(SHARED_FEATURES, **asked, order="support", p={}, skip=0, limit=0)
+            p = {each.key: p_value(each) for each in counts.tested}
+        page: SharedRows = await ask(SHARED_FEATURES, **asked, order=order.value, p=p, **where._asdict())
+        return page
+
+
+@strawberry.type
+class SharedQuery:
+    @strawberry.field(
+        description="Which features circuits share, and how common the same features are outside. Name the "
+        "circuits by id, family or tags; what is given combines with AND; nothing given means all circuits."
+    )
+    async def shared_features(
+        self,
+        info: Info,
+        circuits: Annotated[
+            list[strawberry.ID] | None, argument(description="These circuits. Unknown: an error (NOT_FOUND).")
+        ] = None,
+        families: Annotated[
+            list[str] | None,
+            argument(description="Circuits of one of these families. Unknown: an error (NOT_FOUND)."),
+        ] = None,
+        tags: Annotated[
+            list[str] | None,
+            argument(description="Circuits of prompts with these tags. Unknown: an error (NOT_FOUND)."),
+        ] = None,
+        tag_mode: Annotated[
+            Match, argument(description="Whether a prompt needs all of `tags` or any of them.")
+        ] = Match.ALL,
+        min_circuits: Annotated[
+            int,
+            argument(description="A feature is shared when at least this many circuits have it: 1 or more."),
+        ] = 2,
+        absent_from: Annotated[
+            AbsentFrom | None,
+            argument(description="Only features that are absent, or rare, in these other circuits."),
+        ] = None,
+        order_by: Annotated[SharedOrder, argument(description="Which come first.")] = SharedOrder.SUPPORT,
+        first: First = None,
+        after: After = None,
+    ) -> SharedFeatures:
+        return await SharedFeatures.ask(
+            info,
+            window(info.context.limits, first, after),
+            CircuitSet(circuits=circuits, families=families, tags=tags, tag_mode=tag_mode),
+            checked_count("minCircuits", min_circuits, 1),
+            absent_from,
+            order_by,
+        )

@@ -1,0 +1,158 @@
+"""Input tokens against the answer, averaged over a family by place in its template."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from math import fsum
+from typing import Annotated, NamedTuple
+
+import strawberry
+from strawberry import argument
+
+from api.questions.answers import require_known
+from api.request.inputs import checked_text
+from api.request.loaders import Info
+from schema.circuit.flow import FlowRow
+from schema.circuit.token_paths import LogitParts, token_parts, tokens_of
+from schema.questions.flow import CIRCUITS_OF_FAMILY, FLOW_OF_CIRCUIT
+
+MOST = 300
+"""Circuits of a family that are looked through."""
+
+BATCH = 50
+"""Circuits that are read together."""
+
+
+@strawberry.type(description="One place of a family's template.")
+class TemplatePlace:
+    n_tokens: int = strawberry.field(description="Length of the prompts: other lengths are other templates.")
+    position: int = strawberry.field(
+        description="In these prompts, 0-based, the special first token included."
+    )
+    token: str | None = strawberry.field(
+        description="Its text when it is the same in all of them: a word of the template. Null: a slot."
+    )
+    n_circuits: int = strawberry.field(description="Circuits of this length: the means are over these.")
+    n_kept: int = strawberry.field(description="Of these, circuits whose graph kept the token; else it is 0.")
+    mean: float = strawberry.field(description="Mean of what it gives the most probable output, signed.")
+    mean_absolute: float = strawberry.field(description="Mean of the absolute value of that.")
+
+
+@strawberry.type(
+    description="One template of a family, whole: `tokens`, `errors`, `other` and `biasesAndPruned` sum to "
+    "`total`, but for rounding."
+)
+class TemplateParts:
+    n_tokens: int = strawberry.field(description="Length of the prompts.")
+    n_circuits: int = strawberry.field(description="Circuits of this length: the means are over these.")
+    tokens: float = strawberry.field(
+        description="Mean of what all tokens give: the sum of its places' means."
+    )
+    errors: float = strawberry.field(description="Mean of what comes from error nodes, over all paths.")
+    other: float = strawberry.field(description="Mean of what comes from other sources that are nodes.")
+    biases_and_pruned: float = strawberry.field(
+        description="Mean of what comes from biases of features and from effects on them that were pruned "
+        "away."
+    )
+    total: float = strawberry.field(description="Mean of the sum of the output's kept inputs.")
+
+
+@strawberry.type(description="Input tokens against the most probable output, averaged over a family.")
+class FamilyTokens:
+    n_circuits: int = strawberry.field(description="Circuits of the family.")
+    n_considered: int = strawberry.field(
+        description=f"Of these, circuits looked at and having an output: of the first {MOST} by id."
+    )
+    places: list[TemplatePlace] = strawberry.field(description="By length and position.")
+    templates: list[TemplateParts] = strawberry.field(description="By length: what the places are parts of.")
+
+
+@strawberry.type
+class TokenQuery:
+    @strawberry.field(
+        description="What the tokens at each place of a family's template give the most probable output, "
+        "summed over all paths of each pruned graph."
+    )
+    async def tokens_of_family(
+        self, info: Info, family: Annotated[str, argument(description="Unknown: an error (NOT_FOUND).")]
+    ) -> FamilyTokens:
+        checked_text(info.context.limits, "family", family)
+        await require_known(info, families=[family])
+        page = await info.context.loaders.ask_page(CIRCUITS_OF_FAMILY, limit=MOST, family=family)
+        found: list[_Found] = []
+        for start in range(0, len(page.rows), BATCH):
+            part = {row.circuit: row for row in page.rows[start : start + BATCH]}
+            flows = await info.context.loaders.ask(FLOW_OF_CIRCUIT, keys=list(part))
+            given = await asyncio.to_thread(_answers, flows)
+            found += [
+                _Found(part[flow.key].tokens, *each)
+                for flow, each in zip(flows, given, strict=True)
+                if each is not None
+            ]
+        lengths: dict[int, list[_Found]] = defaultdict(list)
+        for each in found:
+            lengths[len(each.tokens)].append(each)
+        return FamilyTokens(
+            n_circuits=page.total,
+            n_considered=len(found),
+            places=_places(lengths),
+            templates=[_whole(length, mine) for length, mine in sorted(lengths.items())],
+        )
+
+
+class _Found(NamedTuple):
+    """One circuit."""
+
+    tokens: list[str]
+    """Of its prompt."""
+    given: dict[int, float]
+    """Position of a kept token → what it gives the most probable output."""
+    parts: LogitParts
+
+
+def _answers(rows: list[FlowRow]) -> list[tuple[dict[int, float], LogitParts] | None]:
+    return [_answer(row) for row in rows]
+
+
+def _answer(row: FlowRow) -> tuple[dict[int, float], LogitParts] | None:
+    """What the token at each position gives the most probable output; None when there is no output."""
+    parts: list[LogitParts] = token_parts(row)
+    if not parts:
+        return None
+    kept = zip(tokens_of(row), parts[0].tokens, strict=True)
+    return {node.position: weight for node, weight in kept}, parts[0]
+
+
+def _whole(length: int, mine: list[_Found]) -> TemplateParts:
+    def mean(values: Iterable[float]) -> float:
+        return fsum(values) / len(mine)
+
+    return TemplateParts(
+        n_tokens=length,
+        n_circuits=len(mine),
+        tokens=mean(weight for each in mine for weight in each.parts.tokens),
+        errors=mean(each.parts.errors for each in mine),
+        other=mean(each.parts.other for each in mine),
+        biases_and_pruned=mean(each.parts.biases_and_pruned for each in mine),
+        total=mean(each.parts.total for each in mine),
+    )
+
+
+def _places(lengths: dict[int, list[_Found]]) -> list[TemplatePlace]:
+    places = []
+    for length, mine in sorted(lengths.items()):
+        for position in range(length):
+            texts = {each.tokens[position] for each in mine}
+            weights = [each.given.get(position, 0.0) for each in mine]
+            places.append(
+                TemplatePlace(
+                    n_tokens=length,
+                    position=position,
+                    token=texts.pop() if len(texts) == 1 else None,
+                    n_circuits=len(mine),
+                    n_kept=sum(position in each.given for each in mine),
+                    mean=fsum(weights) / len(mine),
+                    mean_absolute=fsum(map(abs, weights)) / len(mine),
+                )
+            )
+    return places

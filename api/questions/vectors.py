@@ -1,0 +1,116 @@
+"""`nearestFeatures` and `similarLabels`: search by vectors, through the database's own vector index."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry import argument
+
+from api.request.connection import After, Connection, First, Window, connect, window
+from api.request.inputs import checked_text
+from api.request.limits import Limits, over_limit
+from api.request.loaders import Info
+from api.types.graph import Feature, feature_of
+from schema.annotations.vectors import NEAREST_FEATURES, SIMILAR_LABELS, text_vectors
+from schema.errors import InputError, NotFoundError
+from schema.questions.question import words_of
+
+NEAR = 1000
+"""How far down a list of what is near one can page."""
+
+
+@strawberry.type(description="A feature that writes in nearly the same direction as another.")
+class NearFeature:
+    cosine: float = strawberry.field(
+        description="Of what the two add to the residual stream, over the layers they write to: -1 to 1. "
+        "Exact for models of width 256 or less; else of a random projection, off by about 0.06."
+    )
+    feature_id: strawberry.Private[str]
+
+    @strawberry.field(description="The feature.")
+    def feature(self, info: Info) -> Feature:
+        return feature_of(info, self.feature_id)
+
+
+@strawberry.type(description="A label that is spelt like a text.")
+class SimilarLabel:
+    cosine: float = strawberry.field(
+        description="Of the counts of groups of 2 to 4 letters, hashed: 1 for the same text, about 0 for "
+        "none in common. It says nothing about meaning."
+    )
+    text: str = strawberry.field(description="The label.")
+    feature_id: strawberry.Private[str]
+
+    @strawberry.field(description="The feature that it is about, and from there the circuits.")
+    def feature(self, info: Info) -> Feature:
+        return feature_of(info, self.feature_id)
+
+
+@strawberry.type
+class VectorQuery:
+    @strawberry.field(
+        description="Features of the same transcoders that write in nearly the same direction, nearest "
+        "first, by Neo4j's vector index (approximate). `atlas label` or `atlas examples` stores directions."
+    )
+    async def nearest_features(
+        self,
+        info: Info,
+        feature: Annotated[
+            strawberry.ID, argument(description="Id of a feature. Unknown: an error (NOT_FOUND).")
+        ],
+        first: First = None,
+        after: After = None,
+    ) -> Connection[NearFeature]:
+        where = _near(info.context.limits, first, after)
+        found = await info.context.loaders.ask(
+            # One more than the page: the feature itself is its own nearest.
+            NEAREST_FEATURES,
+            feature=feature,
+            near=where.skip + where.limit + 1,
+            **where._asdict(),
+        )
+        if not found:
+            raise NotFoundError(
+                f"There is no feature {feature[:80]!r}", next_step="ask `features { nodes { id } }` for some"
+            )
+        page = found[0]
+        if not page.known:
+            raise InputError(
+                f"The direction of {feature[:80]} is not stored",
+                next_step="run `atlas label` or `atlas examples` with its model and transcoders",
+            )
+        items = [NearFeature(cosine=row.cosine, feature_id=row.feature) for row in page.rows]
+        return connect(where, page.total, items)
+
+    @strawberry.field(
+        description="Labels that are spelt most like a text, nearest first, by Neo4j's vector index "
+        "(approximate): words need not be whole or all there, as in `search`. `atlas label` stores vectors."
+    )
+    async def similar_labels(
+        self,
+        info: Info,
+        text: Annotated[str, argument(description="A text such as a label. At least one letter or digit.")],
+        first: First = None,
+        after: After = None,
+    ) -> Connection[SimilarLabel]:
+        where = _near(info.context.limits, first, after)
+        checked_text(info.context.limits, "text", text)
+        words_of(text)
+        page = await info.context.loaders.ask_page(
+            SIMILAR_LABELS,
+            vector=text_vectors([text])[0].tolist(),
+            near=where.skip + where.limit,
+            **where._asdict(),
+        )
+        items = [SimilarLabel(cosine=row.cosine, text=row.text, feature_id=row.feature) for row in page.rows]
+        return connect(where, page.total, items)
+
+
+def _near(limits: Limits, first: int | None, after: str | None) -> Window:
+    """Raises LimitError past `NEAR`."""
+    where = window(limits, first, after)
+    if where.skip + where.limit > NEAR:
+        raise over_limit(
+            f"The page ends at {where.skip + where.limit}; the nearest {NEAR} can be asked for",
+            "stop here: what is further away is not near",
+        )
+    return where

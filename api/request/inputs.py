@@ -1,0 +1,152 @@
+"""What a query can be given: enumerations, filters, and the checks on them."""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Annotated
+
+import strawberry
+
+from api.request.limits import Limits
+from schema.circuit.records import NodeKind
+from schema.errors import InputError, LimitError
+
+
+@strawberry.enum(description="How several names combine.")
+class Match(Enum):
+    ALL = strawberry.enum_value("ALL", description="Every one of them.")
+    ANY = strawberry.enum_value("ANY", description="At least one of them.")
+
+
+@strawberry.enum(description="Order of circuits; ties are broken by family, prompt and id.")
+class CircuitOrder(Enum):
+    FAMILY = strawberry.enum_value("family", description="By family, then by the prompt's text.")
+    REPLACEMENT_SCORE = strawberry.enum_value("replacement", description="Highest replacement score first.")
+    COMPLETENESS_SCORE = strawberry.enum_value(
+        "completeness", description="Highest completeness score first."
+    )
+    ERROR_SHARE = strawberry.enum_value("error", description="Lowest error share first.")
+
+
+@strawberry.enum(description="Order of features; ties are broken by id.")
+class FeatureOrder(Enum):
+    CIRCUITS = strawberry.enum_value("circuits", description="Those of most circuits first.")
+    INFLUENCE = strawberry.enum_value("influence", description="Highest mean influence first.")
+    LAYER = strawberry.enum_value("layer", description="By layer, then by index.")
+
+
+@strawberry.enum(description="How two prompts are laid over each other.")
+class Align(Enum):
+    FREE = strawberry.enum_value("free", description="Wherever in the prompt.")
+    POSITION = strawberry.enum_value("position", description="At the same position from the beginning.")
+    FROM_END = strawberry.enum_value("from_end", description="At the same distance from the end.")
+
+
+@strawberry.input(
+    description="A set of circuits. A circuit must fit everything that is given; nothing given: all."
+)
+class CircuitSet:
+    circuits: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Only these circuits, by id. An unknown id is an error (NOT_FOUND)."
+    )
+    families: list[str] | None = strawberry.field(
+        default=None,
+        description="Only prompts of one of these families. An unknown name is an error (NOT_FOUND).",
+    )
+    tags: list[str] | None = strawberry.field(
+        default=None,
+        description="Only prompts with these tags, see `tagMode`. Unknown: an error (NOT_FOUND).",
+    )
+    tag_mode: Match = strawberry.field(
+        default=Match.ALL, description="Whether a prompt needs all of `tags` or any of them."
+    )
+
+    @property
+    def circuits_alone(self) -> list[strawberry.ID] | None:
+        """The circuits, if they are all that is given: then the set is known before the database is asked."""
+        return None if self.families or self.tags else self.circuits
+
+
+@strawberry.input(description="What circuits should be like. Everything given must hold; nothing given: all.")
+class CircuitFilter:
+    families: list[str] | None = strawberry.field(default=None, description="One of these families.")
+    tags: list[str] | None = strawberry.field(
+        default=None, description="These tags of the prompt, see `tagMode`."
+    )
+    tag_mode: Match = strawberry.field(
+        default=Match.ALL, description="Whether a prompt needs all of `tags` or any of them."
+    )
+    text: str | None = strawberry.field(
+        default=None, description="Words of the prompt; each may be the beginning of a word. All must occur."
+    )
+    answer: str | None = strawberry.field(
+        default=None, description="The most probable next token, blanks around it left out."
+    )
+    correct: bool | None = strawberry.field(
+        default=None,
+        description="Whether the answer is the expected one; circuits without expectation fit neither.",
+    )
+    min_replacement_score: float | None = strawberry.field(
+        default=None, description="Replacement score at least this: 0 to 1. Circuits without one do not fit."
+    )
+    min_completeness_score: float | None = strawberry.field(
+        default=None, description="Completeness score at least this: 0 to 1. Circuits without one do not fit."
+    )
+    max_error_share: float | None = strawberry.field(
+        default=None, description="Share of the errors at most this: 0 to 1. Circuits without one do not fit."
+    )
+    model: str | None = strawberry.field(default=None, description="Id or name of the model.")
+    transcoders: str | None = strawberry.field(default=None, description="Id or name of the transcoder set.")
+    pair: str | None = strawberry.field(default=None, description="Name of the minimal pair.")
+    split: str | None = strawberry.field(default=None, description="`train` or `held-out`.")
+
+
+Kind = Annotated[NodeKind | None, strawberry.argument(description="Only nodes of this kind; left out: all.")]
+MinCircuits = Annotated[
+    int, strawberry.argument(description="Only effects that at least this many circuits have: 1 or more.")
+]
+
+
+def node_label(kind: NodeKind | None) -> str | None:
+    """What nodes of the kind are called in the database."""
+    return None if kind is None else f"{kind.value.capitalize()}Node"
+
+
+def checked_list(limits: Limits, name: str, values: Sequence[str] | None) -> list[str] | None:
+    """`values` without repetitions, in their order.
+
+    Raises InputError when the list is given and empty, LimitError when it is too long.
+    """
+    if values is None:
+        return None
+    if not values:
+        raise InputError(f"{name}: the list is empty", next_step=f"name at least one, or leave {name} out")
+    if len(values) > limits.list_length:
+        raise LimitError(
+            f"{name}: {len(values)} entries are over the limit of {limits.list_length}",
+            next_step="name families or tags instead of ids, or ask in several queries",
+        )
+    return list(dict.fromkeys(values))
+
+
+def checked_text(limits: Limits, name: str, value: str | None) -> str | None:
+    """Raises LimitError when a text is too long."""
+    if value is not None and len(value) > limits.text_length:
+        raise LimitError(
+            f"{name}: {len(value)} characters are over the limit of {limits.text_length}",
+            next_step="search for a few words",
+        )
+    return value
+
+
+def tags_needed(tags: list[str] | None, mode: Match) -> int:
+    """How many of the tags a prompt must have."""
+    if not tags:
+        return 0
+    return len(tags) if mode is Match.ALL else 1
+
+
+def checked_count(name: str, value: int, least: int) -> int:
+    """Raises InputError when a count is below the least that makes sense."""
+    if value < least:
+        raise InputError(f"{name}: {value} is too small", next_step=f"give {least} or more")
+    return value

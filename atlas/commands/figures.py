@@ -1,0 +1,58 @@
+"""`atlas figure`: draw the answer to a GraphQL question."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from atlas.client import AtlasClient, variable
+from atlas.settings import Settings
+from atlas.tables import Rows, print_rows
+from schema.errors import InputError
+
+out = Console(highlight=False)
+
+
+def figure(
+    name: Annotated[str, typer.Argument(help="Which figure; `list` names them all.")],
+    path: Annotated[Path | None, typer.Option("--out", help="Where to: .svg, .png or .html.")] = None,
+    var: Annotated[
+        list[str] | None, typer.Option(help="A variable as NAME=VALUE; VALUE is JSON or text.")
+    ] = None,
+    api: Annotated[str | None, typer.Option(help="Address of the API.", show_default="ATLAS_API")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="The server's token, when it wants one.")] = None,
+) -> None:
+    """Draw a figure from the answer of the API to one question.
+
+    For example: `atlas figure tokens --var 'filter={"text": "dallas"}' --out dallas.svg`.
+    """
+    try:
+        from figures.all import CHARTS
+    except ImportError as error:
+        raise InputError(
+            "Figures need matplotlib, which is not installed",
+            next_step="install it: pip install 'circuit-atlas[figures]'",
+        ) from error
+    if name == "list":
+        rows = [[each.name, each.title, ", ".join(each.variables)] for each in CHARTS.values()]
+        print_rows(out, Rows("", ["figure", "shows", "--var"], rows))
+        return
+    if name not in CHARTS:
+        raise InputError(f"There is no figure {name!r}", next_step=f"name one of: {', '.join(CHARTS)}")
+    if path is None:
+        raise InputError(f"Where should {name} go?", next_step=f"for example --out {name}.svg")
+    chart, variables = CHARTS[name], dict(variable(item) for item in var or ())
+    for unknown in sorted(set(variables) - set(chart.variables)):
+        raise InputError(
+            f"The figure {name} has no variable {unknown!r}",
+            next_step=f"it has: {', '.join(chart.variables) or 'none'}",
+        )
+    token = None
+    if token_file is not None:
+        from atlas.serving.api_server import read_token
+
+        token = read_token(token_file)
+    with AtlasClient(api or Settings.load().api, token=token) as client:
+        chart.write(client.query(chart.query, variables), path)
+    out.print(f"{path}: {chart.title}", markup=False, soft_wrap=True)

@@ -1,0 +1,79 @@
+"""`atlas report`: everything that was found, in one page that can be kept and sent."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from atlas.settings import Settings
+from schema.atomic_file import whole_file
+from schema.errors import InputError
+
+console = Console(highlight=False)
+
+
+def report(
+    out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the studies' results.", show_default="ATLAS_HOME/studies"),
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Also write every figure into this folder, as SVG and PNG.")
+    ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="A B",
+            help="Put two sides beside each other: each a folder of results, step:N (a checkpoint), "
+            "model:NAME, or another atlas's API.",
+        ),
+    ] = None,
+    api: Annotated[str | None, typer.Option(help="Address of the API.", show_default="ATLAS_API")] = None,
+) -> None:
+    """Write one HTML page that needs nothing else: the studies with their rates, and what the atlas holds.
+
+    The studies come from files that `atlas study run` keeps, the rest from the API (`atlas serve`). A
+    section whose data is missing says which command makes it.
+    """
+    from atlas.client import AtlasClient
+    from atlas.report.compare import comparison
+    from atlas.report.page import html, write_figures
+    from atlas.report.parts import Missing, Report, Section
+    from atlas.report.sections import atlas_sections, components_sections, study_sections
+    from atlas.studies.results import read
+    from schema.errors import UnreachableError
+
+    settings = Settings.load()
+    folder = results or settings.home / "studies"
+    if results is not None and not results.is_dir():
+        raise InputError(f"There is no folder {results}", next_step="run `atlas study run --results` first")
+    address = api or settings.api
+    measured = read(folder)
+    sections = study_sections(measured)
+    if compare is not None:
+        sections.insert(0, comparison(*compare, folder, address))
+    sections += components_sections(measured)
+    sources = [f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC", f"Studies: {len(measured)} in {folder}"]
+    try:
+        with AtlasClient(address) as client:
+            sections += atlas_sections(client)
+        sources.append(f"Atlas: {address}")
+    except UnreachableError as error:
+        missing = Missing(error.what, "atlas serve")
+        sections.append(Section("atlas", "What the atlas holds", "Asked of the API.", [missing]))
+    made = Report("Circuit atlas: report", datetime.now(UTC).isoformat(timespec="seconds"), sources, sections)
+    try:
+        page = html(made)
+        with whole_file(out) as part:
+            part.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{out} cannot be written: {error.strerror}", next_step="give a path in a folder that exists"
+        ) from error
+    console.print(f"{out}: {len(sections)} sections, {out.stat().st_size / 1e6:.1f} MB", markup=False)
+    if figures is not None:
+        n = write_figures(made, figures)
+        console.print(f"{figures}: {n} figures, each as SVG and PNG", markup=False)

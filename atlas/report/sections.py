@@ -1,0 +1,261 @@
+"""The sections of a report: the studies' results from their files, the rest from the API, which anybody may
+ask.
+
+A question that the atlas has no answer to yet leaves a note which says what to run; nothing is made up.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING, Any
+
+from atlas.client import AtlasClient
+from atlas.report.parts import Missing, Part, Picture, Section, chart_picture
+from atlas.studies.figures import drawn, study_figure
+from atlas.studies.tables import measured_tables
+from atlas.tables import Rows, tables
+from schema.errors import AtlasError
+
+if TYPE_CHECKING:
+    from figures.chart import Chart
+
+Results = Mapping[str, dict[str, Any]]
+"""Kept results by study (`atlas.studies.results`)."""
+
+RUN_STUDIES = "atlas study run"
+
+
+def study_sections(results: Results) -> list[Section]:
+    """All rates in one table, then each study with its figure and its numbers."""
+    text = (
+        "Each rate is the share of held-out prompts on which an intervention did what the claim "
+        "says, beside the same edits with random features that write as much; n counts prompts."
+    )
+    if not results:
+        missing = Missing("No study has been run, or its results are elsewhere (--results)", RUN_STUDIES)
+        return [Section("studies", "The studies", text, [missing])]
+    rows = [
+        [
+            measured["title"],
+            rate["claim"],
+            f"{rate['rate']:.2f}",
+            f"{rate['null_rate']:.2f}",
+            rate["n"],
+            f"{rate['edited']:.0f} of {rate['active']:.0f}",
+        ]
+        for measured in results.values()
+        for rate in measured["rates"]
+    ]
+    columns = ["study", "intervention", "success", "random features", "n", "edited of active"]
+    return [
+        Section("studies", "The studies", text, [Rows("Every rate", columns, rows)]),
+        *(_study(measured) for measured in results.values()),
+    ]
+
+
+def _study(measured: dict[str, Any]) -> Section:
+    parts: list[Part] = []
+    name = measured["study"]
+    if (figure := study_figure(measured)) is not None:
+        height, draw, shows = figure
+        parts.append(Picture(f"study-{name}", f"{measured['title']}: {shows}", partial(drawn, height, draw)))
+    parts += measured_tables(measured)
+    made = f"Measured {measured['made_at'][:10]} on {measured['model']}, prompts: {measured['prompts']}."
+    return Section(f"study-{name}", measured["title"], f"{measured['asks']} {made}", parts)
+
+
+def atlas_sections(client: AtlasClient) -> list[Section]:
+    """What the database holds, section by section. Raises UnreachableError when no API answers."""
+    found = []
+    for name, title, text, charts, command in SECTIONS:
+        parts: list[Part] = []
+        if not _known_charts().keys() & set(charts) and not _question(name).is_file():
+            continue
+        for chart in charts:
+            parts += _charts(client, chart, name)
+        parts += _tables(client, name, command)
+        if not any(isinstance(part, (Picture, Rows)) for part in parts):
+            parts = [*parts[:1]] or [Missing("The atlas has nothing for this yet", command)]
+        found.append(Section(name, title, text, parts))
+    return found
+
+
+def components_sections(results: Results) -> list[Section]:
+    """Attention against MLP and the stages of flow, as the study of components measured them."""
+    missing = Missing("The study of components has not been run", f"{RUN_STUDIES} components")
+    findings = results.get("components", {}).get("findings", [])
+    found = []
+    for name, title, text, begins in (
+        (
+            "attention-mlp",
+            "Attention against MLP",
+            "How much of the influence that crosses a layer runs through heads; the rest passes by them.",
+            "share of influence",
+        ),
+        (
+            "stages",
+            "The stages of attribution flow",
+            "How the influence of a circuit's features spreads over early, middle and late layers; MLPs "
+            "stand for the features that read them.",
+            "share of feature influence",
+        ),
+    ):
+        rows: dict[str, list[Any]] = {}
+        columns = ["family"]
+        for each in findings:
+            family, _, what = each["what"].partition(": ")
+            if what.startswith(begins):
+                columns += [what] * (what not in columns)
+                rows.setdefault(family, [family]).append(f"{each['value']:.2f}")
+        found.append(
+            Section(name, title, text, [Rows("", columns, list(rows.values()))] if rows else [missing])
+        )
+    return found
+
+
+def _question(section: str) -> Traversable:
+    return resources.files("atlas").joinpath("questions", f"report_{section}.graphql")
+
+
+def _charts(client: AtlasClient, name: str, section: str) -> list[Part]:
+    chart = _known_charts().get(name)
+    if chart is None:
+        return []
+    found: list[Part] = []
+    for number, variables in enumerate(_variables(client, name)):
+        try:
+            answer = client.query(chart.query, variables)
+            svg = chart.svg(answer)
+        except AtlasError as error:
+            return [Missing(error.what, error.next_step)]
+        found.append(
+            chart_picture(chart, answer, svg, f"{section}-{name}" + (f"-{number}" if number else ""))
+        )
+    return found
+
+
+def _variables(client: AtlasClient, name: str) -> Sequence[dict[str, Any]]:
+    if name != "tokens":
+        return [{}]
+    families = client.query("{ families { name } }")["families"]
+    return [{"filter": {"families": [family["name"]]}} for family in families[:4]]
+
+
+def _known_charts() -> Mapping[str, "Chart"]:
+    try:
+        from figures.all import CHARTS
+    except ImportError:
+        return {}
+    return CHARTS
+
+
+def _tables(client: AtlasClient, name: str, command: str) -> list[Part]:
+    file = _question(name)
+    if not file.is_file():
+        return []
+    try:
+        answer = client.query(file.read_text(encoding="utf-8"))
+    except AtlasError as error:
+        return [Missing(error.what, error.next_step or command)]
+    made = [ROWS[name](answer)] if name in ROWS else tables(answer)
+    rows = [rows for rows in made if rows.rows and not rows.scalars]
+    return [*rows] if rows else [Missing("The atlas has nothing for this yet", command)]
+
+
+def _label_rows(answer: dict[str, Any]) -> Rows:
+    rows = [
+        [
+            feature["id"],
+            feature["nCircuits"],
+            label["text"],
+            label["method"],
+            *("" if label[key] is None else f"{label[key]:.2f}" for key in ("score", "nullScore")),
+            {None: "", True: "yes", False: "no"}[label["beatsNull"]],
+        ]
+        for feature in answer["features"]["nodes"]
+        for label in feature["labels"]
+    ]
+    return Rows("", ["feature", "circuits", "label", "method", "score", "null", "beats null"], rows)
+
+
+def _module_rows(answer: dict[str, Any]) -> Rows:
+    rows = [
+        [
+            f"module {module['number']}",
+            module["nFeatures"],
+            f"{module['within']:.2f}",
+            ", ".join(f"{each['family']} {each['share'] or 0:.2f}" for each in module["families"][:3]),
+            "; ".join(
+                next((label["text"].split(":")[0] for label in member["feature"]["labels"]), "(no label)")
+                for member in module["strongest"]
+            ),
+        ]
+        for module in answer["modules"]["nodes"]
+    ]
+    columns = ["module", "features", "effects that stay inside", "share by family", "strongest features"]
+    return Rows("", columns, rows)
+
+
+ROWS = {"labels": _label_rows, "cortex": _module_rows}
+"""Sections whose answer is not laid out as it comes."""
+
+
+SECTIONS: Sequence[tuple[str, str, str, tuple[str, ...], str]] = (
+    (
+        "families",
+        "What the atlas holds",
+        "Families of prompts: how many circuits, how often the model's answer is the expected "
+        "one, and how far the circuits explain it.",
+        (),
+        "atlas ingest",
+    ),
+    (
+        "heads",
+        "Head importance",
+        "The influence that each attention head carries, mean over a family's circuits (gross: "
+        "parts that cancel count twice), and what ablating it does to the answer.",
+        ("heads", "components"),
+        "atlas ingest --heads",
+    ),
+    (
+        "cortex",
+        "The cortex: modules of the feature graph",
+        "Communities of features and their recurring effects, beside graphs with the ends of "
+        "all effects swapped, and the families that use each.",
+        ("cortex", "modules"),
+        "atlas modules compute",
+    ),
+    (
+        "tokens",
+        "Token heatmaps",
+        "What each input token gives each output candidate, over all paths of one circuit of a "
+        "family; errors, biases and what was pruned stand beside.",
+        ("tokens",),
+        "atlas ingest",
+    ),
+    (
+        "quadrants",
+        "What graphs claim against what interventions show",
+        "Edges and features that a graph calls important or not, set against whether an "
+        "intervention on the real model has an effect.",
+        ("quadrants", "diagnostics"),
+        "atlas diagnose",
+    ),
+    (
+        "labels",
+        "Labels and their scores",
+        "The features in most circuits. A label's score is its balanced accuracy on texts it "
+        "was not made from; its null is what labels of other features get.",
+        (),
+        "atlas label",
+    ),
+    (
+        "supernodes",
+        "Supernodes and their scores",
+        "Groups of features by meaning; the score is that of the method that made them.",
+        (),
+        "atlas supernodes",
+    ),
+)
+"""Name, title, text, names of charts in `figures.all`, and the command that makes the data."""

@@ -1,0 +1,64 @@
+"""Results of studies as JSON files, one a study in a folder: what pages, demo and report show.
+
+A file holds what was asked, of which model, and rows of rates, findings, curves and effects; rates are kept
+unrounded.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from schema.atomic_file import whole_file
+from schema.errors import InputError
+
+if TYPE_CHECKING:
+    from ingest.studies.tools.study import Result, Study
+
+FORMAT = 1
+ROWS = ("rates", "findings", "curves", "effects")
+
+
+def kept(study: "Study", result: "Result", *, model: str, transcoders: str, prompts: str) -> dict[str, Any]:
+    """A result as one JSON object. model, transcoders, prompts: what was named on the command line."""
+    return {
+        "format": FORMAT,
+        "study": study.name,
+        "title": study.title,
+        "asks": study.asks,
+        "model": model,
+        "transcoders": transcoders,
+        "prompts": prompts,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **{key: [each.row() for each in getattr(result, key)] for key in ROWS},
+    }
+
+
+def keep(folder: Path, measured: dict[str, Any]) -> Path:
+    """Write one result into `folder`, in place of an earlier one of the same study."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{measured['study']}.json"
+    with whole_file(file) as part:
+        part.write_bytes(orjson.dumps(measured, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    return file
+
+
+def read(folder: Path) -> dict[str, dict[str, Any]]:
+    """Every result in a folder by study's name; none when there is no such folder.
+
+    Raises InputError for a file that is no result.
+    """
+    found = {}
+    for file in sorted(folder.glob("*.json")):
+        try:
+            measured = orjson.loads(file.read_bytes())
+            fits = measured["format"] == FORMAT and all(isinstance(measured[key], list) for key in ROWS)
+            found[str(measured["study"])] = measured
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            fits = False
+        if not fits:
+            raise InputError(
+                f"{file} is no result of a study", next_step="name a folder that `atlas study run` wrote"
+            )
+    return found

@@ -1,0 +1,233 @@
+"""Examples and labels of the features of an atlas, from a pass over a corpus.
+
+1. ask   the database which features circuits have
+2. run   the model over the corpus (`ingest.labels.contexts`)
+3. write examples (`atlas examples`), or labels with their scores (`atlas label`), some hundred at a time
+
+Stopped at any moment, the database holds whole features only; the same command writes the same again.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from ingest.circuits.convert import transcoders_record
+from ingest.circuits.prompts import read_prompts
+from ingest.engine.errors import PromptError
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.labels.contexts import TOGETHER, Activity, FeatureKey, activity, encode_all
+from ingest.labels.endpoint import Endpoint
+from ingest.labels.examples import notes
+from ingest.labels.explain import AUTHOR
+from ingest.labels.model_labels import explain_features
+from ingest.labels.score import Scored, label_features, phrases, weighted_median
+from ingest.organism.corpus import FAMILIES, examples
+from ingest.organism.families.example import HELD_OUT, TRAIN, unit
+from ingest.organism.weights import MODEL_DIR
+from schema.annotations.labels import Evidence, LabelledFeature, features_of_set, load_labels
+from schema.annotations.notes import load_notes
+from schema.annotations.vectors import keep_directions, keep_label_vectors
+from schema.circuit.records import Label
+from schema.database import Database
+from schema.errors import EndpointError, InputError
+
+METHOD = "token-rules-v2"
+MODEL_METHOD = "language-model-v1"
+PER_FAMILY = 300
+"""Texts of each family of the bundled corpus."""
+BATCH = 200
+"""Features of a transaction."""
+
+
+@dataclass(frozen=True)
+class CorpusSettings:
+    """Whose features, and on which texts."""
+
+    model: Path
+    transcoders: Path
+    corpus: str | None = None
+    """A file of prompts, or `bundled`; None: the bundled corpus for the bundled model."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A corpus pass over an atlas's features."""
+
+    model: ReplacementModel
+    set_id: str
+    features: list[LabelledFeature]
+    """Those of the atlas, most influence first."""
+    found: Activity
+    problems: list[PromptError]
+    """Texts that the model could not take."""
+    tags: list[tuple[str, ...]]
+    """What each text of `found` is about, where the corpus says so."""
+
+
+@dataclass(frozen=True)
+class LabelSummary:
+    """How the labels of one call did."""
+
+    n_features: int
+    """Features that circuits have."""
+    n_labels: int
+    n_scored: int
+    """Of these, labels with a score."""
+    n_beaten: int
+    """Of these, labels that do not beat their null."""
+    median: float | None
+    """Of the scores, weighted by influence."""
+    null_median: float | None
+    """The same of the null scores."""
+
+    def sentence(self) -> str:
+        if self.median is None:
+            return f"{self.n_labels} labels for {self.n_features} features; none could be scored."
+        null = "" if self.null_median is None else f" (other features' labels: {self.null_median:.3f})"
+        return (
+            f"{self.n_labels} labels for {self.n_features} features, {self.n_scored} scored on held-out "
+            f"contexts: median balanced accuracy weighted by influence {self.median:.3f}{null}; "
+            f"{self.n_beaten} do not beat their null."
+        )
+
+
+Tagged = dict[str, tuple[str, ...]]
+"""Text → what it is about, sorted."""
+
+
+def bundled_texts(per_family: int = PER_FAMILY) -> Tagged:
+    """Texts of the bundled corpus, as many of each family, of both splits, chosen by a hash."""
+    found: Tagged = {}
+    for family in FAMILIES:
+        tags: dict[str, set[str]] = {}
+        for split in (TRAIN, HELD_OUT):
+            for each in examples(split)[family]:
+                tags.setdefault(" ".join(each.words), set()).update(f"{family}: {tag}" for tag in each.tags)
+        for text in sorted(tags, key=lambda text: unit("corpus", text))[:per_family]:
+            found[text] = tuple(sorted(tags[text]))
+    return found
+
+
+def corpus_texts(settings: CorpusSettings) -> Tagged:
+    """The texts that the settings name. Raises InputError."""
+    if settings.corpus == "bundled" or (settings.corpus is None and settings.model == MODEL_DIR):
+        return bundled_texts()
+    if settings.corpus is None:
+        raise InputError(
+            "There is no corpus for this model, so nothing shows what its features fire on",
+            next_step="name texts like those it was trained on: --corpus FILE.jsonl (or .csv, .txt)",
+        )
+    file = read_prompts(Path(settings.corpus))
+    if not file.prompts:
+        raise file.problems[0]
+    return {line.prompt: line.tags for line in file.prompts}
+
+
+def run_pass(database: Database, settings: CorpusSettings, *, console: Console) -> Pass:
+    """Run the model over the corpus. Raises InputError when the atlas has no features of the set, or the
+    model can take none of the texts; EngineError."""
+    texts = corpus_texts(settings)
+    # One core is left to the database.
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
+    model = ReplacementModel.load(settings.model, settings.transcoders)
+    set_id = transcoders_record(model).id
+    features = features_of_set(database, set_id)
+    if not features:
+        raise InputError(
+            f"No circuit in the database was made with {set_id}", next_step="run `atlas ingest` with it first"
+        )
+    encoded, problems = encode_all(model, texts)
+    if not encoded:
+        raise problems[0]
+    parts = range(0, len(encoded), TOGETHER)
+    steps = iter(track(parts, "corpus", console=console, total=len(parts)))
+    next(steps)
+    found = activity(model, list(encoded.values()), advance=lambda n: next(steps, None))
+    return Pass(model, set_id, features, found, problems, [texts[text] for text in encoded])
+
+
+def write_examples(database: Database, done: Pass, *, console: Console) -> int:
+    """Store examples, density and promoted tokens of every feature of the atlas; how many features fired.
+
+    A feature that fires nowhere in the corpus gets a density of 0 and no examples.
+    """
+    features = [(each.layer, each.index) for each in done.features]
+    for start in track(range(0, len(features), BATCH), "examples", console=console):
+        rows = [notes(done.model, done.found, key, done.set_id) for key in features[start : start + BATCH]]
+        load_notes(database, rows, None)
+    return sum(key in done.found.slices for key in features)
+
+
+def write_vectors(database: Database, done: Pass) -> int:
+    """Store what features of the atlas write, and vectors of all labels, to search by; how many features."""
+    by_layer: dict[int, list[int]] = {}
+    for each in done.features:
+        by_layer.setdefault(each.layer, []).append(each.index)
+    n = 0
+    for layer, indices in sorted(by_layer.items()):
+        rows = done.model.transcoders.decoder_rows(layer, torch.tensor(indices), torch.float32)
+        written = rows.sum(1).cpu().numpy()
+        n += keep_directions(database, done.set_id, [(layer, index) for index in indices], written)
+    keep_label_vectors(database)
+    return n
+
+
+def write_labels(database: Database, done: Pass, *, console: Console) -> LabelSummary:
+    """Make, score and store a label of every feature of the atlas that fires in the corpus."""
+    influence = {(each.layer, each.index): each.influence for each in done.features}
+    steps = iter(track(list(influence), "labels", console=console))
+    next(steps)
+    scored = label_features(done.found, list(influence), advance=lambda: next(steps, None))
+    load_labels(database, [evidence(done.model, each) for each in scored], done.set_id)
+    return summary(scored, influence)
+
+
+def write_model_labels(
+    database: Database, done: Pass, endpoint: Endpoint, n: int, *, console: Console
+) -> tuple[int, list[EndpointError]]:
+    """Labels of the `n` most influential features by a language model, each stored as it comes.
+
+    How many were stored, and one error for each feature whose answers were refused. When the first feature
+    fails, it is the endpoint: its EndpointError is raised.
+    """
+    features = [(each.layer, each.index) for each in done.features[:n]]
+    stored, problems = 0, []
+    found = explain_features(endpoint, done.found, features, done.model.decode)
+    for each in track(found, "labels", total=len(features), console=console):
+        if isinstance(each, EndpointError):
+            if not stored:
+                raise each
+            problems.append(each)
+            continue
+        label = Label(*each.key, each.text, MODEL_METHOD, endpoint.model, each.score, each.null_score)
+        row = Evidence(label, asked=each.answer.asked, answered=each.answer.answered)
+        stored += load_labels(database, [row], done.set_id)
+    return stored, problems
+
+
+def evidence(model: ReplacementModel, scored: Scored) -> Evidence:
+    """A scored rule as a label."""
+    text = "fires " + "; or ".join(phrases(scored.rule, model.decode))
+    label = Label(*scored.key, text, METHOD, AUTHOR, scored.score, scored.null_score)
+    return Evidence(label, rule=json.dumps(scored.rule.clauses))
+
+
+def summary(scored: Sequence[Scored], influence: dict[FeatureKey, float]) -> LabelSummary:
+    """How labels did, weighted by the influence of their features."""
+    tried = [each for each in scored if each.score is not None]
+    return LabelSummary(
+        n_features=len(influence),
+        n_labels=len(scored),
+        n_scored=len(tried),
+        n_beaten=sum(each.null_score is not None and each.score <= each.null_score for each in tried),  # type: ignore[operator]
+        median=weighted_median([(each.score or 0.0, influence[each.key]) for each in tried]),
+        null_median=weighted_median(
+            [(each.null_score, influence[each.key]) for each in tried if each.null_score is not None]
+        ),
+    )

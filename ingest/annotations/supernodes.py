@@ -1,0 +1,81 @@
+"""Supernodes over a whole atlas: features that fire in the same texts, the same groups in every circuit."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import fmean
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from ingest.annotations.labels import Pass
+from ingest.circuits.convert import transcoders_record
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.labels.contexts import Activity, FeatureKey
+from ingest.labels.examples import logit_effects
+from ingest.labels.roles import GROUPS, group, profiles
+from ingest.studies.tools.supernodes import Supernodes
+from schema.annotations.roles import read_roles, write_roles
+from schema.database import Database
+
+
+def highest(found: Activity, features: Sequence[FeatureKey]) -> np.ndarray:
+    """(n_features, n_texts) the highest activation of each feature in each text, 0 where it does not fire."""
+    rows = np.zeros((len(features), len(found.contexts.starts) - 1), np.float32)
+    context = found.contexts.context
+    for row, key in zip(rows, features, strict=True):
+        where = found.slices.get(key, slice(0))
+        np.maximum.at(row, context[found.place[where]], found.activation[where])
+    return rows
+
+
+def keys_of(done: Pass) -> list[FeatureKey]:
+    """The atlas's features that fire in the corpus, sorted."""
+    found = ((each.layer, each.index) for each in done.features)
+    return sorted(key for key in found if key in done.found.slices)
+
+
+def roles(done: Pass, *, n_groups: int = GROUPS, seed: int = 0) -> dict[FeatureKey, str]:
+    """The role of every feature of the atlas that fires in the corpus, as a label."""
+    features = keys_of(done)
+    if not features:
+        return {}
+    number = group(profiles(highest(done.found, features), seed), n_groups)
+    members: dict[int, list[FeatureKey]] = defaultdict(list)
+    for key, group_number in zip(features, number.tolist(), strict=True):
+        members[group_number].append(key)
+    labels: dict[FeatureKey, str] = {}
+    used: set[str] = set()
+    for keys in members.values():
+        name = _name(done, keys)
+        if name in used:
+            name += f" ({keys[0][0]}/{keys[0][1]})"
+        used.add(name)
+        labels.update(dict.fromkeys(keys, name))
+    return labels
+
+
+def write_supernodes(database: Database, done: Pass, *, console: Console) -> tuple[int, float]:
+    """Group all circuits of the set; how many circuits, and the mean share of influence explained."""
+    found = roles(done)
+    shares = list(track(write_roles(database, done.set_id, found), "circuits", console=console, total=None))
+    return len(shares), fmean(shares) if shares else 0.0
+
+
+def supernodes_of(database: Database, model: ReplacementModel) -> Supernodes | None:
+    """Those of the atlas for a model's transcoders, to edit whole; None when it has none."""
+    found = read_roles(database, transcoders_record(model).id)
+    return Supernodes.of(model, found) if found else None
+
+
+def _name(done: Pass, keys: Sequence[FeatureKey]) -> str:
+    """The token that the members fire on most, and the one that they promote most together."""
+    mass: dict[int, float] = defaultdict(float)
+    for key in keys:
+        where = done.found.slices[key]
+        tokens = done.found.contexts.ids[done.found.place[where]].tolist()
+        for token, value in zip(tokens, done.found.activation[where].tolist(), strict=True):
+            mass[token] += value
+    fires = max(mass, key=lambda token: (mass[token], -token))
+    says = int(sum(logit_effects(done.model, key) for key in keys).argmax())  # type: ignore[union-attr]
+    return f"{done.model.decode(fires).strip()} → {done.model.decode(says).strip()}"

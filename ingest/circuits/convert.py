@@ -1,0 +1,142 @@
+"""Engine tensors to records: pure, apart from hashing the files that a model was read from."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from ingest.engine.attribution.graph import GraphNodes
+from ingest.engine.attribution.prune import Pruned
+from ingest.engine.replacement.model import ReplacementModel
+from schema.circuit.records import Circuit, Edge, Model, Node, NodeKind, Prompt, TranscoderSet
+
+CHUNK = 1 << 20
+"""Bytes read at a time when hashing."""
+
+
+def model_record(model: ReplacementModel) -> Model:
+    """The model as a record; its revision hashes config.json and the weights. Reads these files once."""
+    files = [*model.folder.glob("*.safetensors"), model.folder / "config.json"]
+    return Model(
+        name=model.name,
+        revision=revision(files),
+        architecture=model.architecture,
+        n_layers=model.n_layers,
+        d_model=model.d_model,
+        vocab_size=model.vocab_size,
+        training_step=training_step(model.folder),
+    )
+
+
+def training_step(folder: Path) -> int | None:
+    """The step of a checkpoint by its folder's name, such as `checkpoint-500` or `step-00600`, else None."""
+    found = re.fullmatch(r"(?:checkpoint|step)[-_]?(\d+)", folder.resolve().name)
+    return None if found is None else int(found[1])
+
+
+def transcoders_record(model: ReplacementModel, model_id: str | None = None) -> TranscoderSet:
+    """The transcoders as a record; their revision hashes all their files. Reads these files once.
+
+    model_id: `Model.id` when it is known already, so that the model's files are not hashed again.
+    """
+    found = model.transcoders
+    return TranscoderSet(
+        name=found.name,
+        revision=revision(found.files),
+        kind=found.kind,
+        activation=found.activation,
+        input_hook=found.read_at,
+        output_hook=found.write_at,
+        n_features=found.n_features,
+        model_id=model_record(model).id if model_id is None else model_id,
+    )
+
+
+def revision(files: Iterable[Path]) -> str:
+    """SHA-256 of names, sizes and contents of files, whatever their folder is called."""
+    whole = hashlib.sha256()
+    for path in sorted(files, key=lambda path: path.name):
+        whole.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                whole.update(chunk)
+    return whole.hexdigest()
+
+
+def circuit(
+    graph: GraphNodes, pruned: Pruned, prompt: Prompt, model: Model, transcoders: TranscoderSet
+) -> Circuit:
+    """The circuit of a pruned attribution graph, without labels and supernodes.
+
+    Influence, shares and scores are those of the unpruned graph.
+    """
+    found = pruned.scores
+    nodes = _nodes(graph, pruned)
+    kept = {(node.layer, node.index) for node in nodes if node.kind is NodeKind.FEATURE}
+    active = {(layer, index) for layer, _, index in graph.active.tolist()}
+    selected = {(layer, index) for layer, _, index in graph.features.tolist()}
+    return Circuit(
+        prompt=prompt,
+        model=model,
+        transcoders=transcoders,
+        target=graph.target,
+        target_position=graph.target_position,
+        node_threshold=pruned.node_threshold,
+        edge_threshold=pruned.edge_threshold,
+        max_feature_nodes=graph.max_feature_nodes,
+        dtype=graph.dtype,
+        special_first_token=graph.special_first_token,
+        replacement_score=found.replacement,
+        completeness_score=found.completeness,
+        error_share=found.error_share,
+        n_active_features=graph.n_active,
+        n_selected_features=graph.n_features,
+        kept_influence=pruned.kept_influence,
+        nodes=nodes,
+        edges=_edges(pruned),
+        pruned_features=tuple(sorted(selected - kept)),
+        unselected_features=tuple(sorted(active - selected)),
+    )
+
+
+def _nodes(graph: GraphNodes, pruned: Pruned) -> tuple[Node, ...]:
+    """Kept nodes in the graph's order."""
+    kinds = (
+        [NodeKind.FEATURE] * graph.n_features
+        + [NodeKind.ERROR] * (graph.n_layers * graph.n_positions)
+        + [NodeKind.TOKEN] * graph.n_positions
+        + [NodeKind.LOGIT] * graph.n_logits
+    )
+    first_token, first_logit = graph.token_nodes.start, graph.logit_nodes.start
+    layers, positions = graph.node_layers().tolist(), graph.node_positions().tolist()
+    indices, activations = graph.features[:, 2].tolist(), graph.feature_activations.tolist()
+    logits, probabilities = graph.logit_ids.tolist(), graph.logit_probabilities.tolist()
+    influence, cumulative = pruned.influence.tolist(), pruned.cumulative.tolist()
+    nodes = []
+    for place in pruned.nodes.nonzero().flatten().tolist():
+        kind, layer, position = kinds[place], layers[place], positions[place]
+        raw, share = influence[place], cumulative[place]
+        if kind is NodeKind.FEATURE:
+            node = Node(kind, layer, position, indices[place], activations[place], raw, share)
+        elif kind is NodeKind.ERROR:
+            node = Node(kind, layer, position, None, None, raw, share)
+        elif kind is NodeKind.TOKEN:
+            number = place - first_token
+            token = graph.tokens[number]
+            node = Node(kind, layer, position, graph.token_ids[number], None, raw, share, token)
+        else:
+            number = place - first_logit
+            token, probability = graph.logit_tokens[number], probabilities[number]
+            index = logits[number] if logits[number] >= 0 else None
+            node = Node(kind, layer, position, index, None, probability, None, token, probability)
+        nodes.append(node)
+    return tuple(nodes)
+
+
+def _edges(pruned: Pruned) -> tuple[Edge, ...]:
+    """Kept edges, ordered by target and source, ends counted among the kept nodes."""
+    place = pruned.nodes.cumsum(0) - 1
+    weight = pruned.weight.double()
+    share = (weight.abs() / pruned.inputs[pruned.target]).clamp(max=1.0)
+    columns = (place[pruned.source].tolist(), place[pruned.target].tolist(), weight.tolist(), share.tolist())
+    return tuple(map(Edge, *columns))

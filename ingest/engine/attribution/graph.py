@@ -1,0 +1,171 @@
+"""An attribution graph: what drove a prompt's top logits, as one matrix of signed direct effects.
+
+Terms are those of "Circuit Tracing" (Anthropic 2025). Nodes stand in one fixed order, in rows and in columns:
+
+    [ features | errors, layer by layer | tokens | logits ]
+
+Features are those selected, in the order of (layer, position, index). Rows of errors and tokens are zero:
+they are inputs, and nothing in the graph drives them.
+
+What is said of the nodes is `GraphNodes`; the numbers are a matrix (`AttributionGraph`), or rows that are
+computed when they are asked for (`ingest.engine.attribution.streamed`), where the matrix would be too large.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+CHUNK = 512
+"""Rows of a matrix that are handed over together."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GraphNodes(ABC):
+    """One prompt, one or more targets, all selected nodes, not pruned.
+
+    Tensors are on the CPU; numbers are float32, or float64 when the model is.
+    """
+
+    tokens: tuple[str, ...]
+    """Decoded tokens, the special first token included."""
+    token_ids: tuple[int, ...]
+    """Vocabulary ids of `tokens`."""
+    active: Tensor
+    """(n_active, 3) int64: layer, position and index of every active feature, sorted in that order."""
+    activations: Tensor
+    """(n_active,) aligned with `active`."""
+    selected: Tensor
+    """(n_features,) int64: rows of `active` that are nodes; all of them without `max_feature_nodes`."""
+    logit_ids: Tensor
+    """(n_logits,) int64 vocabulary ids; -1 for a target that is no single token."""
+    logit_tokens: tuple[str, ...]
+    """Decoded `logit_ids`, or what the target is called."""
+    logit_probabilities: Tensor
+    """(n_logits,) softmax over the whole vocabulary; weighs the targets against each other."""
+    n_layers: int
+    target: str
+    """What was attributed, e.g. `salient-logits(10, 0.95)`."""
+    target_position: int
+    """Position whose next-token logits are the target; the last of them if there are several."""
+    special_first_token: bool
+    """Whether a special token stands first and its features and errors are left out."""
+    max_feature_nodes: int | None
+    """The limit that `selected` obeys, None for no limit."""
+    dtype: str
+    """Number format of the computation, e.g. `float32`."""
+    logit_positions: Tensor | None = None
+    """(n_logits,) int64 position of each logit; None: all at `target_position`."""
+
+    @abstractmethod
+    def rows(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The driven nodes (m,) int64 and their rows (m, ≥ logit_nodes.start) of the matrix, group by group.
+
+        From the logits down to the lowest layer, each node once; nodes of one group never drive each other.
+        """
+
+    @abstractmethod
+    def among(self, nodes: Tensor) -> Tensor:
+        """(n, n) [target, source] the matrix between some nodes only. nodes: (n,) int64, ascending."""
+
+    @property
+    def n_positions(self) -> int:
+        return len(self.token_ids)
+
+    @property
+    def n_active(self) -> int:
+        """How many features fire on the prompt, selected or not."""
+        return self.active.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        """How many features are nodes."""
+        return self.selected.shape[0]
+
+    @property
+    def n_logits(self) -> int:
+        return self.logit_ids.shape[0]
+
+    @property
+    def n_nodes(self) -> int:
+        return self.logit_nodes.stop
+
+    @property
+    def feature_nodes(self) -> slice:
+        return slice(0, self.n_features)
+
+    @property
+    def error_nodes(self) -> slice:
+        return slice(self.n_features, self.n_features + self.n_layers * self.n_positions)
+
+    @property
+    def token_nodes(self) -> slice:
+        start = self.error_nodes.stop
+        return slice(start, start + self.n_positions)
+
+    @property
+    def logit_nodes(self) -> slice:
+        return slice(self.token_nodes.stop, self.token_nodes.stop + self.n_logits)
+
+    @property
+    def features(self) -> Tensor:
+        """(n_features, 3) layer, position and index of the feature nodes."""
+        return self.active[self.selected]
+
+    @property
+    def feature_activations(self) -> Tensor:
+        """(n_features,) activation of the feature nodes."""
+        return self.activations[self.selected]
+
+    def node_layers(self) -> Tensor:
+        """(n_nodes,) int64 layer of every node: tokens -1, logits n_layers."""
+        layers = torch.empty(self.n_nodes, dtype=torch.int64)
+        layers[self.feature_nodes] = self.features[:, 0]
+        layers[self.error_nodes] = torch.arange(self.n_layers).repeat_interleave(self.n_positions)
+        layers[self.token_nodes] = -1
+        layers[self.logit_nodes] = self.n_layers
+        return layers
+
+    def node_positions(self) -> Tensor:
+        """(n_nodes,) int64 position of every node."""
+        positions = torch.empty(self.n_nodes, dtype=torch.int64)
+        positions[self.feature_nodes] = self.features[:, 1]
+        positions[self.error_nodes] = torch.arange(self.n_positions).repeat(self.n_layers)
+        positions[self.token_nodes] = torch.arange(self.n_positions)
+        positions[self.logit_nodes] = (
+            self.target_position if self.logit_positions is None else self.logit_positions
+        )
+        return positions
+
+    def levels(self) -> list[slice]:
+        """Groups of target nodes, from the logits down to the first layer that has features.
+
+        Nodes of one group never drive each other and are driven only by nodes of later groups, by errors and
+        by tokens: so one pass over the groups solves every sum over paths.
+        """
+        layers = self.features[:, 0].contiguous()
+        edges = torch.searchsorted(layers, torch.arange(self.n_layers + 1)).tolist()
+        found = [slice(edges[layer], edges[layer + 1]) for layer in range(self.n_layers - 1, -1, -1)]
+        return [self.logit_nodes, *(level for level in found if level.stop > level.start)]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AttributionGraph(GraphNodes):
+    """A graph as one matrix."""
+
+    adjacency: Tensor
+    """(n_nodes, n_nodes) [target, source]: direct effect of the source on the target's pre-activation or
+    mean-centred logit, the source's activation folded in."""
+
+    def rows(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for level in self.levels():
+            for start in range(level.start, level.stop, CHUNK):
+                nodes = torch.arange(start, min(start + CHUNK, level.stop))
+                yield nodes, self.adjacency[start : start + len(nodes)]
+
+    def among(self, nodes: Tensor) -> Tensor:
+        if len(nodes) == self.n_nodes:
+            return self.adjacency
+        return self.adjacency[nodes[:, None], nodes]

@@ -1,0 +1,238 @@
+"""Which nodes and edges matter, and how far a graph can be trusted ("Circuit Tracing", Anthropic 2025,
+appendix on graph pruning, and "Evaluating graphs").
+
+With N = |A|, each row divided by its sum (the share of each input in what drives a node), and p the
+probabilities of the target logits, the influence of every node is the sum over all paths to the logits:
+
+    influence = p (N + N² + N³ + …)
+
+Nodes depend on lower layers only, so the series is finite and one pass from the logits down gives it exactly.
+
+Pruning
+1. Nodes: the most influential ones that together hold `node_threshold` of all influence; tokens and logits
+   always.
+2. Edges among these: score = N'[t, s] · (influence'[t] + p[t]), with N' and influence' of the graph that is
+   left; the best ones that together hold `edge_threshold` of all scores.
+3. Drop features without an input and features and errors without an effect until none is left.
+
+Scores (of the unpruned graph)
+- replacement: token influence / (token + error influence): how much runs from tokens to logits through
+  features.
+- completeness: mean over nodes, weighed by influence + p, of the share of inputs that are not errors.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ingest.engine.attribution.graph import GraphNodes
+from ingest.engine.errors import SettingError
+
+
+class Scores(NamedTuple):
+    """How far the unpruned graph explains the model, 0 … 1."""
+
+    replacement: float
+    """Share of token-to-logit influence that runs through features instead of errors."""
+    completeness: float
+    """Influence-weighted share of the nodes' inputs that are not errors."""
+    error_share: float
+    """Share of the influence of all features and errors that is the errors'."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pruned:
+    """What is left of an attribution graph, and the influence that decided it."""
+
+    node_threshold: float
+    edge_threshold: float
+    nodes: Tensor
+    """(n_nodes,) bool"""
+    target: Tensor
+    """(n_edges,) int64 nodes of the graph; edges ordered by target and source, only between kept nodes, only
+    where the effect is not 0"""
+    source: Tensor
+    """(n_edges,) int64 nodes of the graph"""
+    weight: Tensor
+    """(n_edges,) the effects"""
+    inputs: Tensor
+    """(n_nodes,) float64 sum of the sizes of all effects on a node, in the unpruned graph"""
+    influence: Tensor
+    """(n_nodes,) float64 raw influence in the unpruned graph, ≥ 0; 0 for logits"""
+    cumulative: Tensor
+    """(n_nodes,) float64 share of all influence held by the nodes at least as influential: small =
+    important"""
+    kept_influence: float
+    """Share of all influence that the kept nodes hold."""
+    scores: Scores
+    """Of the unpruned graph."""
+
+    @property
+    def edges(self) -> Tensor:
+        """(n_nodes, n_nodes) bool [target, source]: the kept edges."""
+        found = torch.zeros(len(self.nodes), len(self.nodes), dtype=torch.bool)
+        found[self.target, self.source] = True
+        return found
+
+
+def normalise(rows: Tensor) -> Tensor:
+    """|rows| in float64, each row divided by its sum; rows of zeros stay zero."""
+    size = rows.to(torch.float64, copy=True).abs_()
+    return size.div_(_divisor(size.sum(-1))[:, None])
+
+
+def accumulate(weights: Tensor, levels: Iterable[tuple[Tensor | slice, Tensor]]) -> Tensor:
+    """The influence of every node through given rows, exactly.
+
+    weights: (n_nodes,) float64, probabilities at the logits, 0 elsewhere. levels: groups of target nodes,
+    none driving another of its group or of an earlier one, each with its rows (m, ≤ n_nodes) of the matrix of
+    effects.
+    """
+    influence = torch.zeros_like(weights)
+    for nodes, rows in levels:
+        influence[: rows.shape[1]] += (influence[nodes] + weights[nodes]) @ normalise(rows)
+    return influence
+
+
+class _Whole(NamedTuple):
+    """What one pass over all rows of a graph tells."""
+
+    influence: Tensor
+    """(n_nodes,) float64"""
+    inputs: Tensor
+    """(n_nodes,) float64"""
+    from_errors: float
+    """Σ over nodes of output · share of its inputs that are errors"""
+
+
+def _pass(graph: GraphNodes) -> _Whole:
+    weights = _weights(graph)
+    influence, inputs = torch.zeros_like(weights), torch.zeros_like(weights)
+    from_errors = 0.0
+    for nodes, rows in graph.rows():
+        size = rows.to(torch.float64, copy=True).abs_()
+        inputs[nodes] = size.sum(1)
+        # Each row divided by its sum, without another pass over it.
+        output = (influence[nodes] + weights[nodes]) / _divisor(inputs[nodes])
+        reached = output @ size
+        influence[: len(reached)] += reached
+        from_errors += float(reached[graph.error_nodes].sum())
+    return _Whole(influence, inputs, from_errors)
+
+
+def node_influence(graph: GraphNodes) -> Tensor:
+    """(n_nodes,) float64 raw influence of every node on the target logits; 0 for the logits themselves."""
+    return _pass(graph).influence
+
+
+def prune(graph: GraphNodes, *, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruned:
+    """Keep the nodes and edges that carry most influence. With both thresholds 1 nothing is dropped.
+
+    Raises SettingError for a threshold outside 0 … 1.
+    """
+    for name, value in (("node_threshold", node_threshold), ("edge_threshold", edge_threshold)):
+        if not 0 <= value <= 1:
+            raise SettingError(f"{name} is {value}", next_step="give a share from 0 to 1")
+    whole = _pass(graph)
+    influence = whole.influence
+    n_features, n_prunable = graph.n_features, graph.token_nodes.start
+    # 1
+    nodes = influence >= _threshold(influence, node_threshold)
+    nodes[n_prunable:] = True
+    kept = nodes.nonzero().flatten()
+    matrix = graph.among(kept)
+    if node_threshold == edge_threshold == 1:
+        edges = matrix != 0
+    else:
+        # 2
+        edges = _keep_edges(graph, kept, matrix, edge_threshold)
+        # 3
+        stays = torch.ones_like(kept, dtype=torch.bool)
+        feature, prunable = kept < n_features, kept < n_prunable
+        while True:
+            left = stays & (edges.any(1) | ~feature) & (edges.any(0) | ~prunable)
+            if torch.equal(left, stays):
+                break
+            stays = left
+            edges &= stays & stays[:, None]
+        nodes[kept[~stays]] = False
+    target, source = edges.nonzero(as_tuple=True)
+    total = float(influence.sum())
+    return Pruned(
+        node_threshold=node_threshold,
+        edge_threshold=edge_threshold,
+        nodes=nodes,
+        target=kept[target],
+        source=kept[source],
+        weight=matrix[target, source],
+        inputs=whole.inputs,
+        influence=influence,
+        cumulative=_cumulative(influence),
+        kept_influence=float(influence[nodes].sum()) / total if total > 0 else 1.0,
+        scores=_scores(graph, whole),
+    )
+
+
+def scores(graph: GraphNodes) -> Scores:
+    """Replacement and completeness scores and the errors' share, of the unpruned graph."""
+    return _scores(graph, _pass(graph))
+
+
+def _scores(graph: GraphNodes, whole: _Whole) -> Scores:
+    errors = float(whole.influence[graph.error_nodes].sum())
+    tokens = float(whole.influence[graph.token_nodes].sum())
+    features = float(whole.influence[graph.feature_nodes].sum())
+    output = float((whole.influence + _weights(graph)).sum())
+    return Scores(
+        replacement=_share(tokens, errors),
+        completeness=1 - whole.from_errors / output,
+        error_share=_share(errors, features),
+    )
+
+
+def _share(part: float, rest: float) -> float:
+    return part / (part + rest) if part + rest > 0 else 0.0
+
+
+def _divisor(total: Tensor) -> Tensor:
+    return torch.where(total > 0, total, 1.0)
+
+
+def _weights(graph: GraphNodes) -> Tensor:
+    weights = torch.zeros(graph.n_nodes, dtype=torch.float64)
+    weights[graph.logit_nodes] = graph.logit_probabilities.double()
+    return weights
+
+
+def _cumulative(values: Tensor) -> Tensor:
+    """Share of the sum held by the values at least as large; ties in their given order."""
+    ordered, order = torch.sort(values, descending=True, stable=True)
+    total = ordered.sum()
+    result = torch.empty_like(values)
+    result[order] = ordered.cumsum(0) / torch.where(total > 0, total, 1.0)
+    return result
+
+
+def _threshold(values: Tensor, share: float) -> float:
+    """The smallest of the largest values that together hold `share` of the sum; 0 for a share of 1."""
+    if share == 1 or len(values) == 0:
+        return 0.0
+    ordered = torch.sort(values, descending=True).values
+    enough = int(torch.searchsorted(ordered.cumsum(0), share * ordered.sum()))
+    return float(ordered[min(enough, len(ordered) - 1)])
+
+
+def _keep_edges(graph: GraphNodes, kept: Tensor, matrix: Tensor, edge_threshold: float) -> Tensor:
+    """(n_kept, n_kept) bool: which edges among the kept nodes, of this matrix, stay."""
+    weights = _weights(graph)[kept]
+    bounds = [
+        torch.searchsorted(kept, torch.tensor([level.start, level.stop])).tolist() for level in graph.levels()
+    ]
+    levels = [slice(first, last) for first, last in bounds]
+    influence = accumulate(weights, ((level, matrix[level]) for level in levels))
+    score = normalise(matrix) * (influence + weights)[:, None]
+    found = score > 0
+    return found & (score >= _threshold(score[found], edge_threshold))

@@ -1,0 +1,371 @@
+"""The linear walk: gradients of many targets of many prompts go down the frozen model together and meet what
+each layer wrote.
+
+    A[t, f] = a_f Σ_l g_{t,l}[p_f] · d_{f→l}   A[t, e_{l,p}] = g_{t,l}[p] · e_{l,p}   A[t, x_p] = g_t[p] · x_p
+
+`ingest.engine.attribution.attribute` explains the steps; this file is steps 2, 4 and 5 of them.
+
+What keeps it fast
+- Targets are sorted by layer: those under way are a slice, and each layer's gradients join at its front.
+- A gradient starts at one position, so its first attention layer costs that position's products only; targets
+  of the lowest layer, often half of them, meet the tokens without ever becoming a gradient over positions.
+- What was written is laid out in one block of slots a layer, the same at every position: a score is one
+  batched product, added to a slice of the slots. They are put in the graph's order once, at the end.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ingest.engine.adapters.anatomy import Held, Layer
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.engine.replacement.record import Frozen
+from ingest.engine.transcoders.transcoder import Active
+
+
+class Sources(NamedTuple):
+    """Everything written to the residual stream of one prompt.
+
+    At each position, layer l's features and last its error have the slots `first[l]` to `first[l + 1]`.
+    """
+
+    written: list[Tensor]
+    """of each layer's MLP, (n_positions, n_slots, d_model) from slot `lowest` on; zero in empty slots"""
+    lowest: list[int]
+    """The first slot of the lowest layer that writes to each layer."""
+    tokens: Tensor
+    """(n_positions, d_model)"""
+    slot: Tensor
+    """(n_inputs - n_positions,) int64: position * n_slots + slot of every feature and then of every error,
+    layer by layer"""
+    n_slots: int
+
+
+class Starts(NamedTuple):
+    """Where the gradient of each target starts: at the residual stream that it reads."""
+
+    layer: Tensor
+    """(n,) int64: layer whose MLP it reads; n_layers for logits"""
+    position: Tensor
+    """(n,) int64"""
+    gradient: Tensor
+    """(n, d_model)"""
+
+
+def sources(model: ReplacementModel, frozen: Frozen, active: Active, *, skip_first: bool) -> Sources:
+    """What each layer's MLP wrote (features and error), and the tokens.
+
+    Input nodes are numbered [features of `active` | errors, layer by layer | tokens]. skip_first: the error
+    of position 0 is left out.
+    """
+    n_layers, n_positions, n_active = model.n_layers, len(frozen.ids), len(active.activation)
+    device, d_model = frozen.embedding.device, model.d_model
+    # Features are sorted by layer and position: each one's place among its like, and the most of each layer.
+    group = active.where[:, 0] * n_positions + active.where[:, 1]
+    count = torch.bincount(group, minlength=n_layers * n_positions)
+    rank = torch.arange(n_active, device=device) - (count.cumsum(0) - count)[group]
+    most = count.view(n_layers, n_positions).amax(1) + 1
+    first = torch.nn.functional.pad(most.cumsum(0), (1, 0))
+    bounds = first.tolist()
+    n_slots = bounds[-1]
+    place = torch.arange(n_positions, device=device)
+    slot = torch.cat(
+        [
+            active.where[:, 1] * n_slots + first[active.where[:, 0]] + rank,
+            (place * n_slots + (first[1:, None] - 1)).flatten(),
+        ]
+    )
+    written, lowest = [], []
+    for layer, (features, vectors) in enumerate(model.transcoders.writes(active)):
+        at = active.where[features, 1]
+        error = frozen.mlp_output[layer] - model.base(layer, frozen)
+        error = error.index_add(0, at, vectors, alpha=-1)
+        if skip_first:
+            error[0] = 0
+        bottom = int(active.where[features[0], 0]) if len(features) else layer
+        low, width = bounds[bottom], bounds[layer + 1] - bounds[bottom]
+        block = vectors.new_zeros(n_positions, width, d_model)
+        block[:, -1] = error
+        local = at * width + (slot[features] - at * n_slots - low)
+        block.view(-1, d_model).index_copy_(0, local, vectors)
+        written.append(block)
+        lowest.append(low)
+    return Sources(written, lowest, frozen.embedding, slot, n_slots)
+
+
+def starts(
+    model: ReplacementModel, frozen: Frozen, active: Active, directions: Tensor, positions: Tensor
+) -> Starts:
+    """Starts of the gradients of all features, in the order of `active`, and then of the logits.
+
+    directions: (n_logits, d_model) at the last norm's output; positions: (n_logits,) int64.
+    """
+    vectors = []
+    for layer in range(model.n_layers):
+        mine = active.rows(layer)
+        encoder = model.transcoders.encoder_rows(layer, active.where[mine, 2])
+        scale = frozen.mlp_scale[layer, active.where[mine, 1]]
+        vectors.append(model.read_backward(layer, encoder, scale))
+    final = model.anatomy.final_norm.backward(directions, frozen.final_scale[positions])
+    return Starts(
+        layer=torch.nn.functional.pad(active.where[:, 0], (0, len(positions)), value=model.n_layers),
+        position=torch.cat([active.where[:, 1], positions]),
+        gradient=torch.cat([*vectors, final]),
+    )
+
+
+class Traced(NamedTuple):
+    """One prompt, ready for the walk."""
+
+    frozen: Frozen
+    active: Active
+    sources: Sources
+    starts: Starts
+
+    @property
+    def n_inputs(self) -> int:
+        return len(self.sources.slot) + len(self.frozen.ids)
+
+
+def effects(
+    model: ReplacementModel, work: Iterable[tuple[Traced, Tensor]], batch_size: int
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Direct effects of all input nodes on some targets of each prompt b, as they are computed: b, (m,)
+    places among its targets, ascending, and the rows (m, n_inputs) on the CPU. Each place comes once.
+
+    work: prompts, taken only when they are walked, and of each the targets, (n,) int64 rows of its `starts`,
+    on the CPU. `batch_size` targets walk together: those of several prompts when these are small; those of a
+    large prompt in batches of like positions, because each batch can be cut after its last one. When the
+    device's memory does not hold a batch, it goes in halves, and so do those after it.
+    """
+    limit = batch_size
+    for batch in _batches(work, batch_size):
+        waiting = [batch]
+        while waiting:
+            parts = waiting.pop()
+            size = sum(len(part.places) for part in parts)
+            if size > limit:
+                waiting += _halves(parts)[::-1]
+                continue
+            try:
+                rows = walk(
+                    model,
+                    [part.traced for part in parts],
+                    [part.chosen[part.places].to(model.device) for part in parts],
+                )
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+                limit = math.ceil(size / 2)
+                waiting.append(parts)
+                continue
+            for part, effect in zip(parts, rows, strict=True):
+                yield part.number, part.places, effect.cpu()
+
+
+class _Part(NamedTuple):
+    """Targets of one prompt that walk together."""
+
+    number: int
+    """Which prompt."""
+    traced: Traced
+    chosen: Tensor
+    """All targets of the prompt."""
+    places: Tensor
+    """(n,) int64: which of these"""
+
+
+def _batches(work: Iterable[tuple[Traced, Tensor]], batch_size: int) -> Iterator[list[_Part]]:
+    """Each as soon as the prompt after it is known not to share it."""
+    waiting: list[_Part] = []
+    room = batch_size
+    for number, (traced, chosen) in enumerate(work):
+        if not len(chosen):
+            continue
+        if waiting and len(chosen) > room:
+            yield waiting
+            waiting, room = [], batch_size
+        if len(chosen) <= room:
+            waiting.append(_Part(number, traced, chosen, torch.arange(len(chosen))))
+            room -= len(chosen)
+            continue
+        order = torch.argsort(traced.starts.position.cpu()[chosen], stable=True)
+        for places in order.split(batch_size):
+            # In the order of layers within a batch, which the walk needs anyway.
+            yield [_Part(number, traced, chosen, places.sort().values)]
+    if waiting:
+        yield waiting
+
+
+def _halves(batch: list[_Part]) -> list[list[_Part]]:
+    if len(batch) > 1:
+        return [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+    (part,) = batch
+    halves = part.places.split(math.ceil(len(part.places) / 2))
+    return [[part._replace(places=places)] for places in halves]
+
+
+class _Lane:
+    """The targets of one prompt in one batch, the lowest first: those under way are the last `n`."""
+
+    def __init__(self, traced: Traced, chosen: Tensor, n_layers: int, cut: int) -> None:
+        self.traced = traced
+        self.sources = traced.sources
+        self.cut = min(cut, len(traced.frozen.ids))
+        layer, self.order = torch.sort(traced.starts.layer[chosen], stable=True)
+        rows = chosen[self.order]
+        self.position = traced.starts.position[rows]
+        self.gradient = traced.starts.gradient[rows]
+        self.below = torch.searchsorted(layer, torch.arange(n_layers + 1, device=layer.device)).tolist()
+        """[l]: how many read a layer below l; these are under way once layer l has joined: the others."""
+        self.size = len(rows)
+        self.n = 0
+        self.effects = self.gradient.new_zeros(self.cut, self.sources.n_slots, self.size)
+        self.on_tokens = self.gradient.new_zeros(self.cut, self.size)
+
+    def score(self, gradient: Tensor, number: int) -> None:
+        """Meet what layer `number` wrote; gradient: (≥ cut, n, d_model) of the last n targets."""
+        block, low = self.sources.written[number], self.sources.lowest[number]
+        products = torch.bmm(block[: self.cut], gradient[: self.cut].transpose(1, 2))
+        self.effects[:, low : low + block.shape[1], self.size - gradient.shape[1] :] += products
+
+    def score_logits(self, number: int) -> None:
+        """Logits read the last layer's output: they meet what it wrote at their own position."""
+        n = self.size - self.below[-1]
+        if n:
+            block, low = self.sources.written[number], self.sources.lowest[number]
+            mine = self.position[-n:]
+            products = torch.bmm(block[mine], self.gradient[-n:, :, None])[..., 0]
+            self.effects[mine, low : low + block.shape[1], torch.arange(self.size - n, self.size)] += products
+
+    def held(self, number: int, cut: int) -> Held:
+        """What the attention of a layer held, laid out for `cut` positions; zero after the prompt's end."""
+        frozen, extra = self.traced.frozen, cut - self.cut
+        pattern = frozen.pattern[number, :, : self.cut, : self.cut]
+        scale = frozen.attention_scale[number, : self.cut]
+        if extra:
+            pattern = torch.nn.functional.pad(pattern, (0, extra, 0, extra))
+            scale = torch.nn.functional.pad(scale, (0, 0, 0, extra))
+        return Held(pattern, scale)
+
+    def rows(self) -> Tensor:
+        """(size, n_inputs) in the order in which the targets were chosen and the inputs are numbered."""
+        n_kept = self.cut * self.sources.n_slots
+        flat = self.effects.view(n_kept, self.size)
+        slot = self.sources.slot
+        if self.cut < len(self.traced.frozen.ids):
+            # Inputs after the last target: one row of zeros for them all.
+            flat = torch.nn.functional.pad(flat, (0, 0, 0, 1))
+            slot = slot.clamp(max=n_kept)
+        found = self.gradient.new_zeros(self.size, self.traced.n_inputs)
+        n = len(slot)
+        inputs = torch.index_select(flat, 0, slot)
+        if bool((self.order[1:] > self.order[:-1]).all()):
+            found[:, :n] = inputs.T
+            found[:, n : n + self.cut] = self.on_tokens.T
+        else:
+            found[self.order, :n] = inputs.T
+            found[self.order, n : n + self.cut] = self.on_tokens.T
+        return found
+
+
+def walk(model: ReplacementModel, traced: Sequence[Traced], chosen: Sequence[Tensor]) -> list[Tensor]:
+    """Direct effects (len(chosen[b]), n_inputs) of all input nodes on the targets of one batch.
+
+    chosen: of each prompt (n,) int64 rows of its `starts`, n ≥ 1.
+    """
+    cut = max(int(one.starts.position[rows].max()) for one, rows in zip(traced, chosen, strict=True)) + 1
+    lanes = [_Lane(one, rows, model.n_layers, cut) for one, rows in zip(traced, chosen, strict=True)]
+    gradient = lanes[0].gradient.new_zeros(cut, 0, model.d_model)
+    for number in range(model.n_layers - 1, -1, -1):
+        part = model.anatomy.layers[number]
+        under_way = list(_places(lanes))
+        for lane, rows in under_way:
+            if rows.stop > rows.start:
+                lane.score(gradient[:, rows], number)
+            if number == model.n_layers - 1:
+                lane.score_logits(number)
+            _skip(model, number, lane, gradient[:, rows])
+        if number == 0:
+            break
+        fresh = _start(part, number, lanes, cut)
+        if gradient.shape[1]:
+            held = [(rows, lane.held(number, cut)) for lane, rows in under_way if rows.stop > rows.start]
+            gradient += part.attention_backward(gradient, held)
+        pieces = []
+        for (_, rows), new in zip(under_way, fresh, strict=True):
+            pieces += [new, gradient[:, rows]]
+        gradient = torch.cat(pieces, dim=1)
+    for lane, rows in _places(lanes):
+        _meet_tokens(model.anatomy.layers[0], lane, gradient[:, rows])
+    return [lane.rows() for lane in lanes]
+
+
+def _places(lanes: list[_Lane]) -> Iterator[tuple[_Lane, slice]]:
+    """Each prompt and where its rows that are under way stand in the gradient."""
+    stop = 0
+    for lane in lanes:
+        start, stop = stop, stop + lane.n
+        yield lane, slice(start, stop)
+
+
+def _skip(model: ReplacementModel, number: int, lane: _Lane, gradient: Tensor) -> None:
+    """Let gradients above a layer's MLP, (≥ cut, n, d_model), take the skip connection too, in place."""
+    if model.transcoders.layers[number].skip is None:
+        return
+    scale, gradient = lane.traced.frozen.mlp_scale[number], gradient[: lane.cut]
+    gradient += model.skip_backward(number, gradient, scale[: lane.cut, None])
+    n_logits = lane.size - lane.below[-1]
+    if number == model.n_layers - 1 and n_logits:
+        above, position = lane.gradient[-n_logits:], lane.position[-n_logits:]
+        above += model.skip_backward(number, above, scale[position])
+
+
+def _start(part: Layer, number: int, lanes: list[_Lane], cut: int) -> list[Tensor]:
+    """The gradients (cut, n, d_model) of each prompt's targets that join at a layer, below its attention."""
+    gradients, positions, held, sizes = [], [], [], []
+    at = 0
+    for lane in lanes:
+        first = lane.below[number]
+        joining = slice(first, lane.size - lane.n)
+        size = joining.stop - first
+        if size:
+            gradients.append(lane.gradient[joining])
+            positions.append(lane.position[joining])
+            held.append((slice(at, at + size), lane.held(number, cut)))
+        sizes.append(size)
+        at += size
+        lane.n += size
+    if not at:
+        return [lane.gradient.new_zeros(cut, 0, lane.gradient.shape[1]) for lane in lanes]
+    gradient, position = torch.cat(gradients), torch.cat(positions)
+    result = part.attention_backward_from(gradient, position, held)
+    if part.parallel:
+        # Features read beside this attention, not behind it; logits (the last of their lane) do.
+        for lane, new in zip(lanes, result.split(sizes, dim=1), strict=True):
+            new[:, : max(0, lane.below[-1] - (lane.size - lane.n))] = 0
+    result[position, torch.arange(at, device=position.device)] += gradient
+    return list(result.split(sizes, dim=1))
+
+
+def _meet_tokens(part: Layer, lane: _Lane, gradient: Tensor) -> None:
+    """The last step: from above the lowest attention straight to the tokens, whose values are few.
+
+    gradient: (cut, n, d_model) of those under way; the others join here and stand at one position each.
+    """
+    held, tokens = lane.held(0, lane.cut), lane.sources.tokens[: lane.cut]
+    n_joining = lane.size - lane.n
+    if lane.n:
+        gradient = gradient[: lane.cut]
+        lane.on_tokens[:, n_joining:] = part.attention_effects(gradient, held, tokens)
+        lane.on_tokens[:, n_joining:] += torch.bmm(gradient, tokens[:, :, None])[..., 0]
+    if n_joining:
+        start, position = lane.gradient[:n_joining], lane.position[:n_joining]
+        lane.on_tokens[:, :n_joining] = part.attention_effects_from(start, position, held, tokens)
+        if part.parallel:
+            lane.on_tokens[:, : min(n_joining, lane.below[-1])] = 0
+        own = (start * tokens[position]).sum(1)
+        lane.on_tokens[position, torch.arange(n_joining, device=position.device)] += own

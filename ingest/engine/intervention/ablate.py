@@ -1,0 +1,108 @@
+"""Components of the real model switched off: a head, all of a layer's attention, its MLP.
+
+What the component adds to the residual stream is set to 0 at every position, and everything behind it reacts.
+A head's part is what it hands to the layer's output projection; the projection's bias belongs to no head and
+goes with the whole attention only. In a model with a norm behind attention or MLP, that norm sees the 0.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.engine.replacement.record import run
+
+
+class Head(NamedTuple):
+    """One attention head."""
+
+    layer: int
+    number: int
+
+
+class Attention(NamedTuple):
+    """All heads of a layer, and what its output projection adds."""
+
+    layer: int
+
+
+class Mlp(NamedTuple):
+    """A layer's MLP, its experts included."""
+
+    layer: int
+
+
+Component = Head | Attention | Mlp
+
+
+def heads(model: ReplacementModel) -> list[Head]:
+    """By layer and number."""
+    layers = model.anatomy.layers
+    return [Head(layer, n) for layer, part in enumerate(layers) for n in range(len(part.attention.output))]
+
+
+@contextmanager
+def without(model: ReplacementModel, component: Component) -> Iterator[None]:
+    """The component gives 0 for the length of a `with` block."""
+    part = model.anatomy.layers[component.layer]
+    if isinstance(component, Head):
+        n_heads, number = len(part.attention.output), component.number
+
+        def zero_head(module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+            found, *rest = given
+            each = found.clone().unflatten(-1, (n_heads, -1))
+            each[..., number, :] = 0
+            return (each.flatten(-2), *rest)
+
+        handle = part.attention.mix.register_forward_pre_hook(zero_head)
+    else:
+        module = part.attention.module if isinstance(component, Attention) else part.mlp
+        handle = module.register_forward_hook(_zero)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _zero(module: nn.Module, given: tuple[Any, ...], output: Any) -> Any:
+    # Attention gives its pattern besides, a mixture of experts its router's scores.
+    if isinstance(output, tuple):
+        return (torch.zeros_like(output[0]), *output[1:])
+    return torch.zeros_like(output)
+
+
+class Answer(NamedTuple):
+    """The next token of a prompt whose logit is looked at."""
+
+    ids: Sequence[int]
+    """The prompt, in vocabulary ids."""
+    position: int
+    """Of the prompt, after which it follows."""
+    token: int
+    """Vocabulary id."""
+
+
+def effects(model: ReplacementModel, answers: Sequence[Answer], components: Sequence[Component]) -> Tensor:
+    """(n_answers, n_components) float64 what switching off each component by itself does to each answer: the
+    change of its logit, less the mean over the vocabulary. All prompts run together, once a component."""
+    plain = _logits(model, answers)
+    found = torch.empty(len(answers), len(components), dtype=torch.float64)
+    for place, component in enumerate(components):
+        with without(model, component):
+            found[:, place] = _logits(model, answers) - plain
+    return found
+
+
+def _logits(model: ReplacementModel, answers: Sequence[Answer]) -> Tensor:
+    """(n_answers,) float64 logits of the answers less the mean over the vocabulary."""
+    logits = run(model.model, [answer.ids for answer in answers], model.device)
+    rows = torch.arange(len(answers), device=model.device)
+    places, tokens = (
+        torch.tensor(each, device=model.device)
+        for each in zip(*((answer.position, answer.token) for answer in answers), strict=True)
+    )
+    last = logits[rows, places].double()
+    return (last[rows, tokens] - last.mean(-1)).cpu()

@@ -1,0 +1,370 @@
+"""A model with its transcoders, and the forward pass that freezes it on one prompt.
+
+One class for every architecture: what differs between them is an `Anatomy` (`ingest.engine.adapters`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+
+from ingest.engine.adapters.anatomy import Anatomy
+from ingest.engine.adapters.gemma import gemma
+from ingest.engine.adapters.gpt import gpt2, gpt_neox
+from ingest.engine.adapters.llama import llama
+from ingest.engine.errors import FitError, ModelError, PromptError, SettingError, shape
+from ingest.engine.replacement.record import Frozen, record
+from ingest.engine.transcoders.formats import recognise
+from ingest.engine.transcoders.formats.hub import Hub, Reference, is_reference
+from ingest.engine.transcoders.transcoder import TranscoderSet
+
+ARCHITECTURES: Mapping[str, Callable[[Any], Anatomy]] = {
+    "GPT2LMHeadModel": gpt2,
+    "GPTNeoXForCausalLM": gpt_neox,
+    "Gemma2ForCausalLM": gemma,
+    "Gemma3ForCausalLM": gemma,
+    "GptOssForCausalLM": llama,
+    "LlamaForCausalLM": llama,
+    "MistralForCausalLM": llama,
+    "Qwen2ForCausalLM": llama,
+    "Qwen3ForCausalLM": llama,
+}
+"""The adapter of each architecture, by the name in the model's config.json."""
+
+READ_AT = ("mlp.hook_in", "hook_resid_mid", "ln2.hook_normalized")
+WRITE_AT = ("hook_mlp_out", "mlp.hook_out")
+
+FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+"""Files of a model and its tokenizer on the hub."""
+
+CACHED = "models--"
+"""What a model's folder in the hub's cache begins with: models--org--name/snapshots/…"""
+
+
+FirstToken = Literal["left-out", "counted", "none"]
+"""What becomes of the special token that tokenizers put first: its features and errors are left out, they
+count as any other's, or it is not put there."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A prompt in the model's vocabulary."""
+
+    ids: tuple[int, ...]
+    """Vocabulary ids, the special first token included."""
+    tokens: tuple[str, ...]
+    """Each id decoded by itself."""
+    special_first_token: bool
+    """Whether position 0 holds a special token whose features and errors are left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReplacementModel:
+    """A model whose MLPs can be read as transcoder features plus an error."""
+
+    model: Any
+    """The Hugging Face model, eager attention, evaluation mode."""
+    tokenizer: Any
+    anatomy: Anatomy
+    transcoders: TranscoderSet
+    folder: Path
+    """Where the model was read from."""
+    device: torch.device
+    dtype: torch.dtype
+
+    @classmethod
+    def load(
+        cls,
+        model_dir: Path | str,
+        transcoders_dir: Path | str,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        hub: Hub | None = None,
+    ) -> "ReplacementModel":
+        """Read a model and its transcoders, each from a local folder or from `hf://org/name[@revision]`.
+
+        Raises ModelError (no such folder, unknown architecture), FormatError (transcoder files), FitError
+        (transcoders of another model) or SettingError (no such device here).
+        """
+        hub = hub or Hub()
+        folder = Path(model_dir)
+        if is_reference(model_dir):
+            folder = hub.fetch(Reference.parse(str(model_dir)), FILES)
+        if not (folder / "config.json").is_file():
+            raise ModelError(
+                f"{folder} holds no model: there is no config.json in it",
+                next_step="name the folder that save_pretrained wrote, with its tokenizer",
+            )
+        _check_device(device)
+        transcoders = recognise.read(transcoders_dir, device=device, dtype=dtype, hub=hub)
+        try:
+            with _quiet():
+                loaded: Any = AutoModelForCausalLM.from_pretrained(
+                    folder,
+                    dtype=dtype,
+                    attn_implementation="eager",
+                    local_files_only=True,
+                    output_loading_info=True,
+                )
+                model, info = loaded
+                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            raise ModelError(
+                f"{folder} cannot be loaded: {str(error).splitlines()[0] if str(error) else repr(error)}",
+                next_step="check that weights, config.json and the tokenizer's files are complete",
+            ) from error
+        model, info = loaded
+        if missing := sorted(info["missing_keys"]):
+            raise ModelError(
+                f"{folder} lacks {len(missing)} of the model's tensors, the first being {missing[0]}",
+                next_step="save or download the model again",
+            )
+        return cls.build(model, tokenizer, transcoders, folder=folder, device=device)
+
+    @classmethod
+    def build(
+        cls,
+        model: Any,
+        tokenizer: Any,
+        transcoders: TranscoderSet,
+        *,
+        folder: Path | str = "",
+        device: torch.device | str = "cpu",
+    ) -> "ReplacementModel":
+        """Join a loaded Hugging Face model (eager attention) with transcoders.
+
+        Raises ModelError for an architecture without an adapter or weights that are not finite, FitError when
+        the two do not fit.
+        """
+        architecture = type(model).__name__
+        adapter = ARCHITECTURES.get(architecture)
+        if adapter is None:
+            raise ModelError(
+                f"There is no adapter for the architecture {architecture}",
+                next_step=f"use one of: {', '.join(ARCHITECTURES)}",
+            )
+        model = model.to(device).eval().requires_grad_(False)
+        for name, weight in model.named_parameters():
+            # The sum is one pass without a mask; it may overflow where no number did.
+            if not weight.sum().isfinite() and not weight.isfinite().all():
+                raise ModelError(
+                    f"{name} of the {architecture} holds a number that is not finite",
+                    next_step="save or download the model again",
+                )
+        anatomy = adapter(model)
+        _check_fit(anatomy, transcoders, architecture)
+        weight = anatomy.unembedding
+        return cls(model, tokenizer, anatomy, transcoders, Path(folder), weight.device, weight.dtype)
+
+    @property
+    def name(self) -> str:
+        """As its transcoders call it, else its name on the hub, else its folder's."""
+        where = self.folder.resolve()
+        if where.parent.name == "snapshots" and where.parent.parent.name.startswith(CACHED):
+            plain = where.parent.parent.name.removeprefix(CACHED).replace("--", "/", 1)
+        else:
+            plain = where.name
+        return self.transcoders.model_name or plain
+
+    @property
+    def architecture(self) -> str:
+        return type(self.model).__name__
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.anatomy.layers)
+
+    @property
+    def d_model(self) -> int:
+        return self.anatomy.unembedding.shape[1]
+
+    @property
+    def vocab_size(self) -> int:
+        return self.anatomy.unembedding.shape[0]
+
+    def encode(self, prompt: str | Sequence[int], *, first_token: FirstToken = "left-out") -> Encoded:
+        """Vocabulary ids of a prompt, the special first token put first when the tokenizer has one.
+
+        Text or ids that already begin with a special token are left as they are. first_token: `counted` puts
+        it first and treats it as any other token; `none` does not put it there. Raises PromptError for a
+        prompt that is empty, too long, or has tokens outside the vocabulary.
+        """
+        ids = self._text_ids(prompt) if isinstance(prompt, str) else [int(token) for token in prompt]
+        unknown = [(place, token) for place, token in enumerate(ids) if not 0 <= token < self.vocab_size]
+        if unknown:
+            place, token = unknown[0]
+            raise PromptError(
+                f"Token id {token} at position {place} is outside the vocabulary of {self.vocab_size} tokens",
+                next_step=f"use ids from 0 to {self.vocab_size - 1}, made by the model's own tokenizer",
+            )
+        special = set(self.tokenizer.all_special_ids)
+        if not ids or (len(ids) == 1 and ids[0] in special):
+            raise PromptError("The prompt is empty", next_step="give at least one token to attribute from")
+        if first_token != "none" and ids[0] not in special and (first := self._first_token()) is not None:
+            ids = [first, *ids]
+        if len(ids) > self.anatomy.context:
+            raise PromptError(
+                f"The prompt has {len(ids)} tokens and the model holds {self.anatomy.context}",
+                next_step=f"shorten it by {len(ids) - self.anatomy.context} tokens",
+            )
+        left_out = first_token == "left-out" and ids[0] in special
+        return Encoded(tuple(ids), tuple(self.decode(token) for token in ids), left_out)
+
+    def decode(self, token: int) -> str:
+        """The text of one vocabulary id."""
+        return str(self.tokenizer.decode([token], clean_up_tokenization_spaces=False))
+
+    def freeze(self, ids: Sequence[int]) -> Frozen:
+        """Run the model on a prompt and record what the walk needs. Raises ModelError on overflow."""
+        return self.freeze_many([ids])[0]
+
+    def freeze_many(self, prompts: Sequence[Sequence[int]]) -> list[Frozen]:
+        """The same for some prompts in one pass, which is faster; best when they are of like length."""
+        frozen = record(self.model, self.anatomy, prompts, self.device)
+        if not all(torch.isfinite(one.logits).all() for one in frozen):
+            raise ModelError(
+                f"The model's logits are not finite in {self.dtype}", next_step="load it with dtype float32"
+            )
+        return frozen
+
+    def read(self, frozen: Frozen) -> Tensor:
+        """(n_layers, n_positions, d_model) what the transcoders of each layer see."""
+        match self.transcoders.read_at:
+            case "hook_resid_mid":
+                return frozen.mlp_norm_input
+            case "ln2.hook_normalized":
+                before = zip(self.anatomy.layers, frozen.mlp_norm_input, strict=True)
+                return torch.stack([layer.mlp_norm.centre(x) for layer, x in before]) * frozen.mlp_scale
+            case _:
+                return frozen.mlp_norm_output
+
+    def read_backward(self, layer: int, encoder: Tensor, scale: Tensor) -> Tensor:
+        """Encoder vectors (n, d_model) of a layer as gradients at the residual stream before the MLP's norm.
+
+        scale: (n, 1) that norm's frozen scale at each feature's position.
+        """
+        match self.transcoders.read_at:
+            case "hook_resid_mid":
+                return encoder
+            case "ln2.hook_normalized":
+                return self.anatomy.layers[layer].mlp_norm.centre(encoder * scale)
+            case _:
+                return self.anatomy.layers[layer].mlp_norm.backward(encoder, scale)
+
+    def base(self, layer: int, frozen: Frozen) -> Tensor:
+        """What a layer's transcoder writes besides features, (d_model,) or with a skip connection
+        (n_positions, d_model)."""
+        part = self.transcoders.layers[layer]
+        return part.decoder_bias if part.skip is None else part.base(self.read(frozen)[layer])
+
+    def skip_backward(self, layer: int, gradient: Tensor, scale: Tensor) -> Tensor:
+        """The part of a gradient (…, d_model) after an MLP that goes through its skip connection, at the
+        residual stream before the MLP's norm, whose frozen scale is (…, 1)."""
+        skip = self.transcoders.layers[layer].skip
+        if skip is None:
+            return torch.zeros_like(gradient)
+        return self.read_backward(layer, gradient @ skip, scale)
+
+    def _first_token(self) -> int | None:
+        """The special token that stands first: the tokenizer's bos, else pad, else eos, else any other."""
+        tokenizer = self.tokenizer
+        named = (tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id)
+        found = [token for token in (*named, *tokenizer.all_special_ids) if token is not None]
+        return int(found[0]) if found else None
+
+    def _text_ids(self, prompt: str) -> list[int]:
+        try:
+            prompt.encode()
+        except UnicodeEncodeError as error:
+            raise PromptError(
+                f"The prompt holds half a character (a lone surrogate) at place {error.start}",
+                next_step="save the prompts as valid UTF-8",
+            ) from error
+        fast = bool(getattr(self.tokenizer, "is_fast", False))
+        found = self.tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=fast, verbose=False)
+        ids = [int(token) for token in found["input_ids"]]
+        unknown = self.tokenizer.unk_token_id
+        if unknown is None or unknown not in ids:
+            return ids
+        if not fast:
+            words = [f"the token at position {ids.index(unknown)}"]
+        else:
+            spans = [
+                prompt[a:b] for (a, b), i in zip(found["offset_mapping"], ids, strict=True) if i == unknown
+            ]
+            words = [repr(word) for word in dict.fromkeys(spans) if word != self.tokenizer.unk_token]
+        if words:
+            raise PromptError(
+                f"The tokenizer does not know {', '.join(words)}",
+                next_step="use words of its vocabulary; tokenizer.json in the model's folder lists them",
+            )
+        return ids
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the progress bars of transformers."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _check_device(device: torch.device | str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingError(
+            f"The device {device} cannot be used here: {str(error).splitlines()[0]}", next_step="use cpu"
+        ) from error
+
+
+def _check_fit(anatomy: Anatomy, transcoders: TranscoderSet, architecture: str) -> None:
+    n_layers, d_model = len(anatomy.layers), anatomy.unembedding.shape[1]
+    remedy = "name the transcoders that were trained on this model"
+    if transcoders.n_layers != n_layers:
+        raise FitError(
+            f"The transcoders {transcoders.name} have {transcoders.n_layers} layers "
+            f"and the {architecture} has {n_layers}",
+            next_step=remedy,
+        )
+    if transcoders.write_at == "mlp.hook_out" and any(layer.mlp_post for layer in anatomy.layers):
+        raise FitError(
+            f"The transcoders {transcoders.name} write at mlp.hook_out, but a {architecture} adds what a "
+            "norm makes of it to the residual stream",
+            next_step="use transcoders that write at hook_mlp_out",
+        )
+    if transcoders.has_skip and any(layer.parallel for layer in anatomy.layers):
+        raise FitError(
+            f"The transcoders {transcoders.name} have skip connections, which cannot be followed beside the "
+            f"attention of a {architecture} with parallel residuals",
+            next_step="use transcoders without skip connections",
+        )
+    for number, layer in enumerate(transcoders.layers):
+        if layer.encoder.shape[1] != d_model:
+            raise FitError(
+                f"Layer {number} of the transcoders {transcoders.name} does not fit: W_enc_{number} is "
+                f"{shape(layer.encoder.shape)} where the {architecture} needs "
+                f"{shape((layer.n_features, d_model))}",
+                next_step=remedy,
+            )
+    for what, hook, known in (
+        ("read at", transcoders.read_at, READ_AT),
+        ("write at", transcoders.write_at, WRITE_AT),
+    ):
+        if hook not in known:
+            raise FitError(
+                f"The transcoders {transcoders.name} {what} {hook}, which a {architecture} does not have",
+                next_step=f"use transcoders that {what} one of: {', '.join(known)}",
+            )

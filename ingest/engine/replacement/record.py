@@ -1,0 +1,161 @@
+"""One forward pass of the real model over some prompts, recording all that the linear walk holds fixed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ingest.engine.adapters.anatomy import Anatomy, Norm, wide
+from ingest.engine.replacement.precise import precise
+
+
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """What one prompt made of the model. L layers, T positions, H heads, d the model's width."""
+
+    ids: tuple[int, ...]
+    """Vocabulary ids, T of them."""
+    embedding: Tensor
+    """(T, d) the residual stream's first value"""
+    pattern: Tensor
+    """(L, H, T query, T key) attention after the softmax, times the scale of a norm behind attention"""
+    attention_scale: Tensor
+    """(L, T, 1) frozen scale of the norm before attention"""
+    attention_input: Tensor
+    """(L, T, d) what attention reads"""
+    attention_output: Tensor
+    """(L, T, d) what attention writes, before a norm behind it"""
+    mlp_norm_input: Tensor
+    """(L, T, d) residual stream before the MLP's norm"""
+    mlp_norm_output: Tensor
+    """(L, T, d) what the MLP reads"""
+    mlp_scale: Tensor
+    """(L, T, 1) frozen scale of the norm before the MLP"""
+    mlp_output: Tensor
+    """(L, T, d) what the MLP, or the norm behind it, adds to the residual stream"""
+    final_scale: Tensor
+    """(T, 1) frozen scale of the last norm"""
+    logits: Tensor
+    """(T, vocab_size)"""
+
+
+Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
+"""A forward hook: (module, positional inputs, output) → a new output or None."""
+
+
+@contextmanager
+def hooks(pairs: Sequence[tuple[nn.Module, Hook]]) -> Iterator[None]:
+    """Forward hooks that are there for the length of a `with` block."""
+    handles = [module.register_forward_hook(hook) for module, hook in pairs]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def run(model: Any, prompts: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """(n_prompts, longest, vocab_size) logits. Shorter prompts are padded on the right, where a causal model
+    never looks: what stands after a prompt's last token means nothing."""
+    longest = max(len(ids) for ids in prompts)
+    tokens = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in prompts], device=device)
+    with torch.no_grad(), precise(model.dtype):
+        logits: Tensor = model(input_ids=tokens, use_cache=False).logits
+    return logits
+
+
+def record(
+    model: Any, anatomy: Anatomy, prompts: Sequence[Sequence[int]], device: torch.device
+) -> list[Frozen]:
+    """Run the model on some prompts at once and keep what the walk needs of each."""
+    seen: dict[str, list[Tensor]] = {
+        name: []
+        for name in (
+            "embedding",
+            "attention_norm_in",
+            "attention_in",
+            "attention_out",
+            "pattern",
+            "mlp_norm_in",
+            "mlp_in",
+            "mlp_out",
+            "final",
+        )
+    }
+
+    def output_of(name: str) -> Hook:
+        # A mixture of experts returns its router's scores besides.
+        return lambda module, given, output: seen[name].append(
+            output[0] if isinstance(output, tuple) else output
+        )
+
+    def both_of(before: str, after: str) -> Hook:
+        def keep(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
+            seen[before].append(given[0])
+            seen[after].append(output)
+
+        return keep
+
+    def attention(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
+        seen["attention_out"].append(output[0])
+        seen["pattern"].append(output[1])
+
+    def behind(norm: Norm) -> Hook:
+        def scale(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
+            # One number for each query.
+            seen["pattern"][-1] = seen["pattern"][-1] * norm.scale(wide(given[0]))[:, None]
+
+        return scale
+
+    pairs: list[tuple[nn.Module, Hook]] = [
+        (anatomy.embedding, output_of("embedding")),
+        (anatomy.final_norm.module, lambda module, given, output: seen["final"].append(given[0])),
+    ]
+    for layer in anatomy.layers:
+        pairs += [
+            (layer.attention_norm.module, both_of("attention_norm_in", "attention_in")),
+            (layer.attention.module, attention),
+            (layer.mlp_norm.module, both_of("mlp_norm_in", "mlp_in")),
+            (layer.mlp, output_of("mlp_out")),
+        ]
+        if layer.attention_post is not None:
+            pairs.append((layer.attention_post.module, behind(layer.attention_post)))
+    with hooks(pairs):
+        logits = run(model, prompts, device)
+    # (layer, prompt, …)
+    stacked = {name: wide(torch.stack(values)) for name, values in seen.items()}
+    scales = {
+        "attention": torch.stack(
+            [
+                part.attention_norm.scale(x)
+                for part, x in zip(anatomy.layers, stacked["attention_norm_in"], strict=True)
+            ]
+        ),
+        "mlp": torch.stack(
+            [part.mlp_norm.scale(x) for part, x in zip(anatomy.layers, stacked["mlp_norm_in"], strict=True)]
+        ),
+        "final": anatomy.final_norm.scale(stacked["final"][0]),
+    }
+    found = []
+    for number, ids in enumerate(prompts):
+        n = len(ids)
+        found.append(
+            Frozen(
+                ids=tuple(ids),
+                embedding=stacked["embedding"][0, number, :n],
+                pattern=stacked["pattern"][:, number, :, :n, :n],
+                attention_scale=scales["attention"][:, number, :n],
+                attention_input=stacked["attention_in"][:, number, :n],
+                attention_output=stacked["attention_out"][:, number, :n],
+                mlp_norm_input=stacked["mlp_norm_in"][:, number, :n],
+                mlp_norm_output=stacked["mlp_in"][:, number, :n],
+                mlp_scale=scales["mlp"][:, number, :n],
+                mlp_output=stacked["mlp_out"][:, number, :n],
+                final_scale=scales["final"][number, :n],
+                logits=wide(logits[number, :n]),
+            )
+        )
+    return found

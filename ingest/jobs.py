@@ -1,0 +1,197 @@
+"""The ingest service: takes a job, computes its circuits or measures its claim, takes the next.
+
+A thread renews the lease while circuits are computed, however long one takes. A worker that lost its job
+all the same (its process was stopped for longer than the lease) leaves it to the one that has it now:
+circuits that both compute are loaded once, because their ids are known before.
+"""
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from ingest.circuits.prompts import read_lines
+from ingest.circuits.run import IngestSettings, Work, ingest_job
+from ingest.engine.errors import EngineError, SettingError
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.evidence.claims import measure, requested
+from ingest.evidence.named_edits import grouped_edits, plain_edits
+from schema.database import Database
+from schema.errors import AtlasError, InputError, NotFoundError, UnreachableError
+from schema.evidence.claims import keep_claim
+from schema.jobs import LEASE_S, Taken, fail, finish, give_back, renew, take
+
+POLL_S = 1.0
+"""How often an idle worker looks for a job, in seconds."""
+RENEWALS = 4
+"""Renewals in the time of a lease: so many may fail in a row but one."""
+
+
+class _Stopped(Exception):
+    """The worker is told to stop, or has the job no more."""
+
+
+def watch(
+    database: Database,
+    settings: IngestSettings,
+    stop: threading.Event,
+    *,
+    console: Console,
+    once: bool = False,
+    lease_s: float = LEASE_S,
+) -> int:
+    """Take jobs until `stop` is set; how many were finished. When it is set amid a job, that is queued again.
+
+    settings: those of all circuits, its `prompts` unused; once: end when no job waits; lease_s: seconds after
+    which another worker takes the job of one that died. Raises EngineError when the model cannot be used. An
+    error amid a job is written into the job, and the worker goes on; while no database answers it waits.
+    """
+    # One core is left to the database and the thread that loads.
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
+    with console.status(f"Loading the model {settings.model.name} …"):
+        work = Work(ReplacementModel.load(settings.model, settings.transcoders), settings)
+    worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    console.print(f"Worker {worker} waits for jobs.", markup=False, soft_wrap=True)
+    finished = 0
+    while not stop.is_set():
+        try:
+            job = take(database, worker, transcoders=work.transcoders_record.id, lease_s=lease_s)
+            if job is not None:
+                finished += _Worker(database, work, worker, job, stop, lease_s, console).run()
+                continue
+        except UnreachableError as error:
+            # What was begun is taken again after its lease, by this worker or another.
+            console.print(f"waiting: {error.what}", markup=False, soft_wrap=True)
+        if once:
+            break
+        stop.wait(POLL_S)
+    return finished
+
+
+class _Worker:
+    """One worker with one job."""
+
+    def __init__(
+        self,
+        database: Database,
+        work: Work,
+        worker: str,
+        job: Taken,
+        stop: threading.Event,
+        lease_s: float,
+        console: Console,
+    ) -> None:
+        self._database = database
+        self._work = work
+        self._worker = worker
+        self._job = job
+        self._stop = stop
+        self._lease_s = lease_s
+        self._console = console
+        self._lost = threading.Event()
+
+    def run(self) -> bool:
+        """Whether the job was brought to its end."""
+        job, database, worker = self._job, self._database, self._worker
+        self._say(f"{len(job.lines)} prompts, attempt {job.attempts}")
+        try:
+            with self._renewed():
+                said, done = self._circuits() if job.claim is None else self._claim(job.claim)
+            ended = finish(database, job.id, worker, **done)
+            self._say(said if ended else "another worker has it now")
+            return ended
+        except _Stopped:
+            if self._lost.is_set():
+                self._say("another worker has it now")
+            else:
+                give_back(database, job.id, worker)
+                self._say("queued again")
+        except UnreachableError:
+            raise
+        except KeyboardInterrupt:
+            give_back(database, job.id, worker)
+            raise
+        except (InputError, NotFoundError, SettingError) as error:
+            # What was asked for is wrong, and stays so.
+            self._fail(str(error), again=False)
+        except (AtlasError, EngineError) as error:
+            self._fail(str(error))
+        except Exception as error:  # noqa: BLE001  one job's trouble is not that of the next
+            self._fail(f"{type(error).__name__}: {error}")
+        return False
+
+    def _circuits(self) -> tuple[str, dict[str, Any]]:
+        """What to say, and what to finish the job with."""
+        file = read_lines(self._job.lines, f"job {self._job.id}")
+        summary, circuits = ingest_job(
+            *(self._database, self._work, file.prompts),
+            name=f"job {self._job.id}",
+            check=self._check,
+            step=self._step,
+        )
+        problems = [str(problem) for problem in (*file.problems, *summary.problems)]
+        return summary.sentence(), {"circuits": circuits, "problems": problems}
+
+    def _claim(self, text: str) -> tuple[str, dict[str, Any]]:
+        database, work, n_done = self._database, self._work, 0
+
+        def step() -> None:
+            nonlocal n_done
+            n_done += 1
+            self._step(n_done)
+
+        settings = work.settings
+        claim = requested(text, work.transcoders_record.id, settings.model, settings.transcoders)
+        claim = replace(claim, edits=tuple(grouped_edits(database, claim.transcoders, claim.edits)))
+        outcome, tested = measure(
+            *(database, work.model, claim, plain_edits(database, claim.transcoders, claim.edits)), step=step
+        )
+        keep_claim(database, claim, outcome, tested)
+        done = {"circuits": claim.circuits, "problems": [], "measured": claim.id}
+        return f"claim {claim.id}: effect {outcome.effect:+.3f}, p = {outcome.p:.3g}", done
+
+    def _fail(self, error: str, *, again: bool = True) -> None:
+        fail(self._database, self._job.id, self._worker, error, again=again)
+        self._say(f"failed: {error}")
+
+    def _check(self) -> None:
+        if self._stop.is_set() or self._lost.is_set():
+            raise _Stopped
+
+    def _step(self, n_done: int) -> None:
+        self._check()
+        if not renew(self._database, self._job.id, self._worker, n_done=n_done, lease_s=self._lease_s):
+            self._lost.set()
+            raise _Stopped
+        self._say(f"{n_done} of {len(self._job.lines)}")
+
+    @contextmanager
+    def _renewed(self) -> Iterator[None]:
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(self._lease_s / RENEWALS):
+                try:
+                    if not renew(self._database, self._job.id, self._worker, lease_s=self._lease_s):
+                        self._lost.set()
+                        return
+                except UnreachableError:
+                    continue  # the work itself meets it too, if it lasts
+
+        thread = threading.Thread(target=beat, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _say(self, what: str) -> None:
+        self._console.print(f"job {self._job.id}: {what}", markup=False, soft_wrap=True)

@@ -1,0 +1,60 @@
+"""Attribution graphs of a study's prompts, and what is read off them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from ingest.engine.attribution.attribute import attribute_many
+from ingest.engine.attribution.graph import AttributionGraph
+from ingest.engine.attribution.prune import node_influence, prune
+from ingest.engine.attribution.targets import DEFAULT
+from ingest.engine.replacement.model import ReplacementModel
+
+TOGETHER = 16
+"""Prompts attributed together."""
+
+
+def graphs(model: ReplacementModel, prompts: Sequence[str]) -> Iterator[AttributionGraph]:
+    """The graph of each prompt, its salient next tokens as targets."""
+    for start in range(0, len(prompts), TOGETHER):
+        part = [(model.encode(prompt), DEFAULT) for prompt in prompts[start : start + TOGETHER]]
+        yield from attribute_many(model, part)
+
+
+def token_influence(graph: AttributionGraph) -> Tensor:
+    """(n_positions,) share of all token influence that each token of the prompt has."""
+    found = node_influence(graph)[graph.token_nodes]
+    return found / found.sum()
+
+
+def leads_through(
+    graph: AttributionGraph, tokens: Iterable[int], through: Iterable[tuple[int, int, int]], logit: int
+) -> bool:
+    """Whether the pruned graph has a path of positive effects token → feature → … → logit.
+
+    tokens: positions; through: (layer, position, index) of features, one of which the path must visit;
+    logit: a vocabulary id.
+    """
+    targets = (graph.logit_ids == logit).nonzero()[:, 0]
+    if not len(targets):
+        return False
+    positive = prune(graph).edges & (graph.adjacency > 0)
+    below = torch.zeros(graph.n_nodes, dtype=torch.bool)
+    below[torch.tensor(list(tokens)) + graph.token_nodes.start] = True
+    above = torch.zeros(graph.n_nodes, dtype=torch.bool)
+    above[targets + graph.logit_nodes.start] = True
+    wanted = set(through)
+    here = torch.zeros(graph.n_nodes, dtype=torch.bool)
+    here[: graph.n_features] = torch.tensor([tuple(at) in wanted for at in graph.features.tolist()])
+    return bool((_closure(below, positive) & _closure(above, positive.T) & here).any())
+
+
+def _closure(start: Tensor, edges: Tensor) -> Tensor:
+    """Everything reached from `start` by edges [to, from]."""
+    reached = start
+    while True:
+        more = reached | (edges[:, reached].any(1))
+        if bool((more == reached).all()):
+            return reached
+        reached = more

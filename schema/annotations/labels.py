@@ -1,0 +1,100 @@
+"""Features that labels are made for, and labels with what they were scored by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from schema.circuit.records import Label, stable_id
+from schema.database import Database
+from schema.errors import NotFoundError
+
+PERSON = "person"
+"""The method of people's labels."""
+BATCH = 500
+"""Labels of a transaction."""
+
+
+@dataclass(frozen=True)
+class LabelledFeature:
+    """A feature that circuits have."""
+
+    layer: int
+    index: int
+    influence: float
+    """Its influence summed over all circuits that know it."""
+
+
+class Evidence(NamedTuple):
+    """A label and what it rests on."""
+
+    label: Label
+    rule: str | None = None
+    """JSON: where it says that the feature fires."""
+    asked: str | None = None
+    """What a language model was asked."""
+    answered: str | None = None
+    """What it answered."""
+
+
+def features_of_set(database: Database, transcoders: str) -> list[LabelledFeature]:
+    """The MLP features of a set that circuits have, most influence first. transcoders: id of the set."""
+    rows = database.read(_FEATURES, {"set": transcoders})
+    return [LabelledFeature(**row) for row in rows]
+
+
+def load_labels(database: Database, found: Sequence[Evidence], transcoders: str) -> int:
+    """Write labels; how many found their feature. The same label again only renews its scores."""
+    written = 0
+    for start in range(0, len(found), BATCH):
+        rows = []
+        for each in found[start : start + BATCH]:
+            label = each.label
+            feature = f"{transcoders}/{label.layer}/{label.index}"
+            rows.append(
+                {
+                    "feature": feature,
+                    "label": {
+                        "id": stable_id(feature, label.text, label.method, label.author),
+                        "text": label.text,
+                        "method": label.method,
+                        "author": label.author,
+                        "score": label.score,
+                        "null_score": label.null_score,
+                        "rule": each.rule,
+                        "asked": each.asked,
+                        "answered": each.answered,
+                    },
+                }
+            )
+        written += database.write(_WRITE, {"p": {"rows": rows}})[0]["n"]
+    return written
+
+
+def label_feature(database: Database, feature: str, text: str, author: str) -> None:
+    """Write a person's label; the same again changes nothing. Raises NotFoundError.
+
+    feature: its id. Others' labels, and other labels of the same person, stay.
+    """
+    key = stable_id(feature, text, PERSON, author)
+    label = {"id": key, "text": text, "method": PERSON, "author": author}
+    if not database.write(_WRITE, {"p": {"rows": [{"feature": feature, "label": label}]}})[0]["n"]:
+        raise NotFoundError(f"The database has no feature {feature!r}", next_step="see `features`")
+
+
+_FEATURES = """
+MATCH (f:Feature)-[:IN]->(:TranscoderSet {id: $set})
+WHERE f.component IS NULL
+OPTIONAL MATCH (f)<-[u:USES]-(:Circuit)
+WITH f, sum(u.influence) AS influence
+RETURN f.layer AS layer, f.index AS index, 1.0 * influence AS influence
+ORDER BY influence DESC, layer, index
+"""
+
+_WRITE = """
+UNWIND $p.rows AS row
+MATCH (f:Feature {id: row.feature})
+MERGE (l:Label {id: row.label.id})
+SET l += row.label
+MERGE (l)-[:LABELS]->(f)
+RETURN count(*) AS n
+"""

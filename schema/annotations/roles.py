@@ -1,0 +1,121 @@
+"""Supernodes of one method over a whole atlas; people's supernodes are other nodes and are never touched."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from schema.circuit.records import stable_id
+from schema.database import Database, Transaction
+
+METHOD = "roles-v2"
+AUTHOR = "atlas"
+MOST = 20
+"""Supernodes of a circuit, those with most influence."""
+
+
+def write_roles(
+    database: Database, transcoders: str, roles: Mapping[tuple[int, int], str]
+) -> Iterator[float]:
+    """Group each circuit's feature nodes by role, in one transaction a circuit, in place of what this method
+    grouped before. Yields the share of the circuit's feature influence that its supernodes hold.
+
+    transcoders: id of the set; roles: (layer, index) → the role's label.
+    """
+    for row in database.read(_CIRCUITS, {"set": transcoders}):
+        circuit = row["id"]
+        nodes = database.read(_NODES, {"id": circuit})
+        groups, share = group_nodes(circuit, nodes, roles)
+
+        def work(transaction: Transaction, circuit: str = circuit, groups: Any = groups) -> None:
+            transaction.run(_CLEAR, {"id": circuit, "method": METHOD, "set": transcoders})
+            transaction.run(_WRITE, {"p": {"id": circuit, "groups": groups}})
+
+        database.transaction(work)
+        yield share
+
+
+def read_roles(database: Database, transcoders: str) -> dict[tuple[int, int], str]:
+    """(layer, index) → the role's label, of the features that the supernodes of a set's circuits group."""
+    rows = database.read(_ROLES, {"set": transcoders, "method": METHOD})
+    return {(row["layer"], row["index"]): row["label"] for row in rows}
+
+
+def group_nodes(
+    circuit: str, nodes: list[dict[str, Any]], roles: Mapping[tuple[int, int], str]
+) -> tuple[list[dict[str, Any]], float]:
+    """The supernodes of one circuit as rows, most influence first, and the share that they hold in all.
+
+    nodes: id, layer, index, position and influence of each feature node.
+    """
+    members: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for node in nodes:
+        role = roles.get((node["layer"], node["index"]))
+        if role is not None:
+            members[role].append(node)
+    total = sum(node["influence"] for node in nodes)
+    shares = {
+        label: sum(node["influence"] for node in group) / total if total else 0.0
+        for label, group in members.items()
+    }
+    kept = sorted(shares, key=lambda label: (-shares[label], label))[:MOST]
+    rows = []
+    for label in kept:
+        ids = [node["id"] for node in members[label]]
+        places = {node["position"] for node in members[label]}
+        rows.append(
+            {
+                "supernode": {
+                    "id": stable_id(circuit, label, ids, METHOD, AUTHOR),
+                    "label": label,
+                    "position": places.pop() if len(places) == 1 else None,
+                    "method": METHOD,
+                    "author": AUTHOR,
+                    "score": shares[label],
+                },
+                "members": ids,
+            }
+        )
+    return rows, sum(shares[label] for label in kept)
+
+
+_ROLES = """
+MATCH (:TranscoderSet {id: $set})<-[:BY]-(:Circuit)-[:HAS]->(s:Supernode {method: $method})
+MATCH (s)-[:GROUPS]->(n:FeatureNode)
+RETURN DISTINCT n.layer AS layer, n.index AS index, s.label AS label
+ORDER BY layer, index
+"""
+
+_CIRCUITS = "MATCH (c:Circuit)-[:BY]->(:TranscoderSet {id: $set}) RETURN c.id AS id ORDER BY id"
+
+_NODES = """
+MATCH (:Circuit {id: $id})-[:HAS]->(n:FeatureNode)
+WHERE n.component IS NULL
+RETURN n.id AS id, n.layer AS layer, n.index AS index, n.position AS position,
+       coalesce(n.influence, 0.0) AS influence
+ORDER BY id
+"""
+
+# Writing the set's id locks it, as every loader does, so that two never write the same at once.
+_CLEAR = """
+MATCH (t:TranscoderSet {id: $set})
+SET t.id = t.id
+WITH t
+MATCH (:Circuit {id: $id})-[:HAS]->(s:Supernode {method: $method})-[:MEANS]->(k:Concept)
+DETACH DELETE s
+WITH DISTINCT k
+WHERE NOT EXISTS { (k)<-[:MEANS]-() }
+DELETE k
+"""
+
+_WRITE = """
+MATCH (c:Circuit {id: $p.id})
+UNWIND $p.groups AS row
+CREATE (c)-[:HAS]->(s:Supernode)
+SET s = row.supernode
+MERGE (k:Concept {label: row.supernode.label})
+CREATE (s)-[:MEANS]->(k)
+WITH s, row
+UNWIND row.members AS member
+MATCH (n:Node {id: member})
+CREATE (s)-[:GROUPS]->(n)
+"""

@@ -1,0 +1,229 @@
+"""Supernodes of people: versions that are never overwritten, apart from those of methods.
+
+1. lock     the circuit's set, as every loader does
+2. find     what is to be replaced, earlier versions too
+3. name     each new version by its content and what it replaces: the same call again changes nothing
+4. replace  a person's supernode becomes a FormerSupernode, with all it said; a method's stays as it is
+5. write    the new versions
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from schema.circuit.records import stable_id
+from schema.database import Database, Transaction
+from schema.errors import ConflictError, InputError, NotFoundError
+from schema.questions.question import Question, Record, row_of
+
+PERSON = "person"
+
+
+class Group(NamedTuple):
+    """Nodes of one circuit, and what they are called together."""
+
+    label: str
+    nodes: tuple[str, ...]
+
+
+class VersionRow(NamedTuple):
+    key: str
+    id: str
+    label: str
+    author: str
+    made_at: str | None
+    replaced_at: str | None
+    members: list[str]
+    replaces: list[str]
+
+
+class MemberRow(NamedTuple):
+    """A feature, and how active it is where circuits have it."""
+
+    layer: int
+    number: int
+    """In the dictionary of its layer."""
+    n_nodes: int
+    activation: float | None
+    """Mean."""
+
+
+class LabelRow(NamedTuple):
+    """What the supernodes of a label group, in one way of grouping."""
+
+    method: str
+    author: str | None
+    """None: all people."""
+    scored: bool
+    n_circuits: int
+    """That have any of them."""
+    members: list[MemberRow]
+
+
+def _of_label(record: Record) -> LabelRow:
+    return LabelRow(**{**record, "members": [MemberRow(**each) for each in record["members"]]})
+
+
+VERSIONS_OF_SUPERNODE = Question("versions_of_supernode", row_of(VersionRow))
+MEMBERS_OF_LABEL = Question("members_of_label", _of_label)
+
+
+def group(database: Database, circuit: str, wanted: Group, author: str) -> str:
+    """Group nodes of a circuit; the id of the supernode. Raises NotFoundError, ConflictError."""
+
+    def work(transaction: Transaction) -> list[str]:
+        _lock(transaction, circuit)
+        return _write(transaction, circuit, [], [wanted], author)
+
+    return database.transaction(work)[0]
+
+
+def rename(database: Database, supernode: str, label: str, author: str) -> str:
+    """The id of the new version, or of the person's own one when a method made it. Raises as `group`."""
+    return merge(database, [supernode], label, author)
+
+
+def merge(database: Database, supernodes: Sequence[str], label: str, author: str) -> str:
+    """One supernode of all members; its id. Raises InputError for those of two circuits, else as `group`."""
+
+    def work(transaction: Transaction) -> list[str]:
+        circuit, found = _find(transaction, supernodes)
+        nodes = sorted({node for each in found for node in each["members"]})
+        return _write(transaction, circuit, found, [Group(label, tuple(nodes))], author)
+
+    return database.transaction(work)[0]
+
+
+def split(database: Database, supernode: str, parts: Sequence[Group], author: str) -> list[str]:
+    """The ids of the parts, in their order.
+
+    InputError when a member is in no part or in two, or a node is none of its members; else as `group`.
+    """
+
+    def work(transaction: Transaction) -> list[str]:
+        circuit, found = _find(transaction, [supernode])
+        members, named = found[0]["members"], [node for part in parts for node in part.nodes]
+        if sorted(members) != sorted(named):
+            wrong = sorted(set(members) ^ set(named)) or sorted(n for n in set(named) if named.count(n) > 1)
+            raise InputError(
+                f"The parts are not the members of {supernode}: see {wrong[0]}",
+                next_step="put each of its members, and nothing else, into exactly one part",
+            )
+        return _write(transaction, circuit, found, parts, author)
+
+    return database.transaction(work)
+
+
+def _lock(transaction: Transaction, circuit: str) -> None:
+    if not transaction.run(_LOCK, {"id": circuit}):
+        raise NotFoundError(f"The database has no circuit {circuit!r}", next_step="see `circuits`")
+
+
+def _find(transaction: Transaction, supernodes: Sequence[str]) -> tuple[str, list[dict[str, Any]]]:
+    rows = {row["id"]: row for row in transaction.run(_FIND, {"ids": list(supernodes)})}
+    missing = [each for each in supernodes if each not in rows]
+    if missing:
+        raise NotFoundError(
+            f"The database has no supernode {missing[0]!r}",
+            next_step="see `supernodes`; `atlas supernodes` makes those of methods anew",
+        )
+    circuits = sorted({row["circuit"] for row in rows.values()})
+    if len(circuits) > 1:
+        raise InputError(
+            f"The supernodes are of {len(circuits)} circuits", next_step="name those of one circuit"
+        )
+    _lock(transaction, circuits[0])
+    # Again, now that nobody else can change them.
+    return circuits[0], transaction.run(_FIND, {"ids": sorted(rows)})
+
+
+def _write(
+    transaction: Transaction,
+    circuit: str,
+    old: list[dict[str, Any]],
+    groups: Sequence[Group],
+    author: str,
+) -> list[str]:
+    replaced = sorted(each["id"] for each in old if each["method"] == PERSON)
+    rows: list[dict[str, Any]] = []
+    for each in groups:
+        nodes = sorted(set(each.nodes))
+        places = {
+            row["id"]: row["position"] for row in transaction.run(_NODES, {"id": circuit, "nodes": nodes})
+        }
+        missing = [node for node in nodes if node not in places]
+        if missing:
+            raise NotFoundError(
+                f"The circuit {circuit} has no node {missing[0]!r}",
+                next_step="see `nodes` of the circuit",
+            )
+        at = set(places.values())
+        key = stable_id(circuit, each.label, nodes, PERSON, author, replaced)
+        made = {"id": key, "label": each.label, "position": at.pop() if len(at) == 1 else None}
+        rows.append({"supernode": {**made, "method": PERSON, "author": author}, "members": nodes})
+    keys = [row["supernode"]["id"] for row in rows]
+    there = {row["id"]: row["former"] for row in transaction.run(_THERE, {"ids": keys})}
+    if len(there) == len(set(keys)) and not any(there.values()):
+        return keys
+    gone = [each["id"] for each in old if each["former"]] or [key for key in keys if there.get(key)]
+    if gone:
+        raise ConflictError(
+            f"The supernode {gone[0]} was replaced meanwhile",
+            next_step="read the circuit's supernodes again, and change the version that is there now",
+        )
+    transaction.run(_REPLACE, {"id": circuit, "ids": replaced})
+    transaction.run(_MAKE, {"p": {"id": circuit, "rows": rows}})
+    transaction.run(_FOLLOW, {"ids": keys, "replaced": replaced})
+    return keys
+
+
+# -- Cypher; every value from outside is a parameter
+
+_LOCK = "MATCH (c:Circuit {id: $id})-[:BY]->(t:TranscoderSet) SET t.id = t.id RETURN c.id AS id"
+
+_FIND = """
+UNWIND $ids AS id
+MATCH (c:Circuit)-[:HAS|HAD]->(s:Supernode|FormerSupernode {id: id})
+RETURN id, c.id AS circuit, s.method AS method, s:FormerSupernode AS former,
+       COLLECT { MATCH (s)-[:GROUPS]->(n:Node) RETURN n.id ORDER BY n.id } AS members
+ORDER BY id
+"""
+
+_NODES = """
+MATCH (:Circuit {id: $id})-[:HAS]->(n:Node) WHERE n.id IN $nodes
+RETURN n.id AS id, n.position AS position
+"""
+
+_THERE = """
+MATCH (s:Supernode|FormerSupernode) WHERE s.id IN $ids RETURN s.id AS id, s:FormerSupernode AS former
+"""
+
+_REPLACE = """
+MATCH (c:Circuit {id: $id})-[has:HAS]->(s:Supernode) WHERE s.id IN $ids
+OPTIONAL MATCH (s)-[means:MEANS]->(k:Concept)
+REMOVE s:Supernode
+SET s:FormerSupernode, s.replaced_at = datetime.realtime()
+CREATE (c)-[:HAD]->(s)
+DELETE has, means
+WITH DISTINCT k
+WHERE k IS NOT NULL AND NOT EXISTS { (k)<-[:MEANS]-() }
+DELETE k
+"""
+
+_MAKE = """
+MATCH (c:Circuit {id: $p.id})
+UNWIND $p.rows AS row
+CREATE (c)-[:HAS]->(s:Supernode)
+SET s = row.supernode, s.made_at = datetime.realtime()
+MERGE (k:Concept {label: row.supernode.label})
+CREATE (s)-[:MEANS]->(k)
+WITH s, row
+UNWIND row.members AS member
+MATCH (n:Node {id: member})
+CREATE (s)-[:GROUPS]->(n)
+"""
+
+_FOLLOW = """
+MATCH (s:Supernode) WHERE s.id IN $ids
+MATCH (f:FormerSupernode) WHERE f.id IN $replaced
+CREATE (s)-[:REPLACES]->(f)
+"""

@@ -1,0 +1,96 @@
+"""What a circuit's influence adds up to by layer and by stage, kept with it: questions over thousands of
+circuits do not go through their nodes.
+
+Stages are thirds of the model's layers (early, middle, late), then the logits. What a feature or logit
+carries is split over its inputs by their share in the unpruned graph; what is missing to 1 was pruned away.
+"""
+
+from math import fsum
+
+from schema.circuit.records import Circuit, Node, NodeKind
+
+STAGES = ("early", "middle", "late", "logits")
+SOURCES = ("tokens", "early", "middle", "late", "errors", "other", "pruned")
+
+_SOURCE = {NodeKind.TOKEN: "tokens", NodeKind.ERROR: "errors"}
+
+
+def circuit_sums(circuit: Circuit) -> dict[str, list[float] | None]:
+    """The properties `layer_features`, `layer_errors` and `stage_flows` of a circuit.
+
+    The first two: (layers,) influence of the kept nodes of known influence; None when none is known.
+    `stage_flows`: (stages * sources,), stage by stage; None unless every influence and share and the model's
+    layers are known.
+    """
+    return {**_layers(circuit), "stage_flows": _flows(circuit)}
+
+
+def _layers(circuit: Circuit) -> dict[str, list[float] | None]:
+    kinds = {NodeKind.FEATURE: "layer_features", NodeKind.ERROR: "layer_errors"}
+    known = [node for node in circuit.nodes if node.kind in kinds and node.influence is not None]
+    if not known or any(node.layer < 0 for node in known):
+        return dict.fromkeys(kinds.values())
+    n_layers = max(node.layer for node in known) + 1
+    parts: dict[str, list[list[float]]] = {name: [[] for _ in range(n_layers)] for name in kinds.values()}
+    for node in known:
+        parts[kinds[node.kind]][node.layer].append(node.influence or 0.0)
+    return {name: [fsum(part) for part in layers] for name, layers in parts.items()}
+
+
+def _flows(circuit: Circuit) -> list[float] | None:
+    n_layers = circuit.model.n_layers or 0
+    carriers = [node for node in circuit.nodes if node.kind in (NodeKind.FEATURE, NodeKind.LOGIT)]
+    if any(node.influence is None for node in carriers) or any(edge.share is None for edge in circuit.edges):
+        return None
+    if any(node.kind is NodeKind.FEATURE and not 0 <= node.layer < n_layers for node in carriers):
+        return None
+    if n_layers == 0:
+        return None
+    parts: list[list[float]] = [[] for _ in range(len(STAGES) * len(SOURCES))]
+
+    def add(stage: str, source: str, influence: float) -> None:
+        parts[STAGES.index(stage) * len(SOURCES) + SOURCES.index(source)].append(influence)
+
+    def third(node: Node) -> str:
+        return STAGES[3 * node.layer // n_layers]
+
+    stages = [
+        "logits" if node.kind is NodeKind.LOGIT else third(node) if node.kind is NodeKind.FEATURE else None
+        for node in circuit.nodes
+    ]
+    left = [1.0] * len(circuit.nodes)
+    for edge in circuit.edges:
+        node, stage, share = circuit.nodes[edge.source], stages[edge.target], edge.share or 0.0
+        if stage is not None:
+            source = third(node) if node.kind is NodeKind.FEATURE else _SOURCE.get(node.kind, "other")
+            add(stage, source, (circuit.nodes[edge.target].influence or 0.0) * share)
+            left[edge.target] -= share
+    for node, stage, rest in zip(circuit.nodes, stages, left, strict=True):
+        if stage is not None:
+            add(stage, "pruned", (node.influence or 0.0) * rest)
+    return [fsum(part) for part in parts]
+
+
+EACH_FLOW = f"""
+CALL (c) {{
+  MATCH (c)-[:BY]->(:TranscoderSet)-[:FOR]->(m:Model)
+  WHERE m.n_layers > 0
+    AND NOT EXISTS {{ (c)-[:HAS]->(n:FeatureNode|LogitNode) WHERE n.influence IS NULL }}
+    AND NOT EXISTS {{ (c)-[:HAS]->(:Node)-[e:ATTRIBUTES]->() WHERE e.share IS NULL }}
+    AND NOT EXISTS {{ (c)-[:HAS]->(n:FeatureNode) WHERE NOT 0 <= n.layer < m.n_layers }}
+  MATCH (c)-[:HAS]->(t:FeatureNode|LogitNode)
+  CALL (t, m) {{
+    MATCH (s:Node)-[e:ATTRIBUTES]->(t)
+    RETURN collect([e.share, CASE
+      WHEN s:TokenNode THEN 0 WHEN s:ErrorNode THEN 4 WHEN NOT s:FeatureNode THEN 5
+      ELSE 1 + 3 * s.layer / m.n_layers END]) AS inputs
+  }}
+  UNWIND inputs + [[reduce(left = 1.0, input IN inputs | left - input[0]), 6]] AS input
+  WITH t.influence * input[0] AS influence,
+       CASE WHEN t:LogitNode THEN 3 ELSE 3 * t.layer / m.n_layers END * {len(SOURCES)} + input[1] AS i
+  RETURN i, sum(influence) AS influence
+}}
+"""
+"""`stage_flows` in Cypher, for a circuit c: its places i, and the influence there, if it is known."""
+
+N_FLOWS = len(STAGES) * len(SOURCES)

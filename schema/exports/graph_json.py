@@ -1,0 +1,287 @@
+"""A circuit as circuit-tracer's graph JSON, which its viewer, Neuronpedia and others open.
+
+Top level: metadata, qParams, nodes, links. A link's weight is the signed direct effect, the source's
+activation folded in. A node's `influence` is the *cumulative* share (small = important). What the format has
+no key for goes where readers look past it: `metadata.atlas`, `raw_influence`, `token` and `component` on
+nodes, `share` and `heads` on links. `schema.formats` reads it back, scores of heads (`qk`) excepted: the
+same circuit, under the same id.
+
+node_id     feature {layer}_{index}_{position}, of attention {layer}_lor_{index}_{position}
+            error {layer}_-1_{position}, of attention {layer}_error_attn_{position}
+            token E_{vocabulary id}_{position}; logit {n_layers + 1}_{vocabulary id}_{position}
+feature     Cantor pairing of layer and index; -1 errors; the position for tokens; the vocabulary id for
+            logits; null when there is none
+"""
+
+import re
+from contextlib import suppress
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from schema.atomic_file import whole_file
+from schema.circuit.canonical import canonical, digest
+from schema.circuit.records import Circuit, Label, Node, NodeKind, stable_id
+from schema.errors import InputError
+
+GENERATOR = "circuit-atlas"
+
+FEATURE_TYPES = {
+    NodeKind.FEATURE: "cross layer transcoder",
+    NodeKind.ERROR: "mlp reconstruction error",
+    NodeKind.TOKEN: "embedding",
+    NodeKind.LOGIT: "logit",
+    NodeKind.OTHER: "unknown",
+}
+"""What readers tell the kinds by; features of per-layer transcoders are called the same."""
+ATTENTION_TYPES = {NodeKind.FEATURE: "lorsa", NodeKind.ERROR: "lorsa error"}
+"""The same for nodes whose component is attention."""
+ATTENTION = "attention"
+QK_RESULTS, QK_ONLY = "qk_tracing_results", "qk_only_nodes"
+"""Keys of what Neuronpedia's second engine traces of attention scores, of a node and of the file."""
+BIAS = "bias:"
+"""How the component of a bias begins."""
+VERSION = 1
+"""Of `metadata.atlas`."""
+
+
+def to_json(circuit: Circuit, *, slug: str | None = None) -> dict[str, Any]:
+    """The whole file as plain values. slug: the graph's name in viewers; by default from prompt and id."""
+    ids = [node_id(node) for node in circuit.nodes]
+    keys = [node.key for node in circuit.nodes] if circuit.head_parts else ids
+    heads: dict[tuple[str, str], dict[str, list[Any]]] = {}
+    for part in circuit.head_parts:
+        carried = {"layer": part.layer, "head": part.head, "weight": part.weight}
+        heads.setdefault((part.source, part.target), {"heads": []})["heads"].append(carried)
+    traced = {} if circuit.qk_tracing is None else orjson.loads(circuit.qk_tracing)
+    return {
+        "metadata": _metadata(circuit, slug or default_slug(circuit), ids),
+        "qParams": _view(circuit, ids),
+        "nodes": _nodes(circuit, ids, traced.get(QK_RESULTS, {})),
+        "links": [
+            {"source": ids[source], "target": ids[target], "weight": weight}
+            | ({} if share is None else {"share": share})
+            | heads.get((keys[source], keys[target]), {})
+            for source, target, weight, share in circuit.edges
+        ],
+        **({QK_ONLY: traced[QK_ONLY]} if QK_ONLY in traced else {}),
+    }
+
+
+def write(circuit: Circuit, path: Path, *, slug: str | None = None) -> None:
+    """Write the file. Raises InputError when it cannot be written."""
+    try:
+        with whole_file(path) as part:
+            part.write_bytes(orjson.dumps(to_json(circuit, slug=slug)))
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}", next_step="name a file in a folder that exists"
+        ) from error
+
+
+def default_slug(circuit: Circuit) -> str:
+    """A name for viewers' menus and addresses: the prompt's words and the start of the circuit's id.
+
+    Imported circuits keep theirs.
+    """
+    if circuit.source is not None:
+        return circuit.source.slug
+    words = re.findall(r"[a-z0-9]+", circuit.prompt.text.lower())
+    return "-".join([*words[:8], circuit.id[:8]])
+
+
+def node_id(node: Node) -> str:
+    """The node's id in the file, unique in its graph."""
+    attention = node.component == ATTENTION
+    match node.kind:
+        case NodeKind.FEATURE:
+            return f"{node.layer}_{'lor_' if attention else ''}{node.index}_{node.position}"
+        case NodeKind.ERROR:
+            return f"{node.layer}_{'error_attn' if attention else '-1'}_{node.position}"
+        case NodeKind.TOKEN:
+            return f"E_{-1 if node.index is None else node.index}_{node.position}"
+        case NodeKind.OTHER:
+            what = (node.component or "").removeprefix(BIAS)
+            return f"{node.layer}_{feature_type(node)}_{what}_{node.position}"
+        case _:
+            index = f"text-{stable_id(node.token)}" if node.index is None else node.index
+            return f"{node.layer + 1}_{index}_{node.position}"
+
+
+def feature_type(node: Node) -> str:
+    """What readers tell the node's kind by."""
+    if node.kind is NodeKind.OTHER and (node.component or "").startswith(BIAS):
+        return "bias"
+    kinds = ATTENTION_TYPES if node.component == ATTENTION else FEATURE_TYPES
+    return kinds.get(node.kind, FEATURE_TYPES[node.kind])
+
+
+def cantor(layer: int, index: int) -> int:
+    """One number for a layer and a feature index; soon beyond 2^31."""
+    return (layer + index) * (layer + index + 1) // 2 + index
+
+
+def _metadata(circuit: Circuit, slug: str, ids: list[str]) -> dict[str, Any]:
+    prompt, transcoders, source = circuit.prompt, circuit.transcoders, circuit.source
+    generator = {"name": GENERATOR}
+    with suppress(PackageNotFoundError):  # run from a folder without an installation
+        generator["version"] = version(GENERATOR)
+    info: dict[str, Any] = {"generator": generator, "transcoder_set": transcoders.name}
+    if source is not None:
+        info |= _known(creator_name=source.creator, description=source.description)
+    settings: dict[str, Any] = _known(target=circuit.target, max_feature_nodes=circuit.max_feature_nodes)
+    if found := re.fullmatch(r"salient-logits\((\d+), ([\d.]+)\)", circuit.target or ""):
+        settings |= {"max_n_logits": int(found[1]), "desired_logit_prob": float(found[2])}
+    metadata = {
+        "slug": slug,
+        "scan": transcoders.name if source is None else source.scan,
+        "transcoder_list": [],
+        "prompt_tokens": list(prompt.tokens),
+        "prompt": prompt.text,
+        "schema_version": 1,
+        "title_prefix": prompt.family or "",
+        "info": info,
+        "generation_settings": settings,
+        "pruning_settings": _known(
+            node_threshold=circuit.node_threshold, edge_threshold=circuit.edge_threshold
+        ),
+        "atlas": _ours(circuit, ids),
+    }
+    if source is not None and (source.source_set or source.attention_source_set):
+        metadata["feature_details"] = _known(
+            neuronpedia_source_set=source.source_set,
+            neuronpedia_lorsa_source_set=source.attention_source_set,
+        )
+    return metadata | _known(node_threshold=circuit.node_threshold)
+
+
+def _ours(circuit: Circuit, ids: list[str]) -> dict[str, Any]:
+    """What the format has no key for."""
+    prompt = circuit.prompt
+    return {
+        "version": VERSION,
+        "circuit": circuit.id,
+        "imported": circuit.content is not None,
+        "content": digest(canonical(circuit)),
+        "model": asdict(circuit.model),
+        "transcoders": asdict(circuit.transcoders),
+        "prompt": {
+            "token_ids": prompt.token_ids,
+            "family": prompt.family,
+            "tags": prompt.tags,
+            "expected": prompt.expected,
+            "pair": prompt.pair,
+            "split": prompt.split,
+        },
+        "settings": {name: getattr(circuit, name) for name in SETTINGS},
+        "source": None if circuit.source is None else asdict(circuit.source),
+        "labels": [asdict(label) for label in circuit.labels],
+        "pinned": [name for node, name in zip(circuit.nodes, ids, strict=True) if node.pinned],
+        "supernodes": [
+            asdict(group) | {"members": [ids[member] for member in group.members]}
+            for group in circuit.supernodes
+        ],
+        **_attention(circuit),
+    }
+
+
+def _attention(circuit: Circuit) -> dict[str, Any]:
+    """What is known of attention heads, if anything."""
+    scores = [
+        score._asdict() | {"pairs": [pair._asdict() for pair in score.pairs]} for score in circuit.qk_scores
+    ]
+    totals = [total._asdict() for total in circuit.head_totals]
+    return ({"heads": totals} if totals else {}) | ({"qk": scores} if scores else {})
+
+
+SETTINGS = (
+    "target",
+    "target_position",
+    "node_threshold",
+    "edge_threshold",
+    "max_feature_nodes",
+    "dtype",
+    "special_first_token",
+    "replacement_score",
+    "completeness_score",
+    "error_share",
+    "n_active_features",
+    "n_selected_features",
+    "kept_influence",
+    "weights",
+    "pruned_features",
+    "unselected_features",
+)
+"""Fields of `Circuit` that `metadata.atlas` holds as they are."""
+
+
+def _known(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _view(circuit: Circuit, ids: list[str]) -> dict[str, Any]:
+    """What a viewer shows first: viewers draw supernodes of pinned nodes only."""
+    groups = [[ids[member] for member in supernode.members] for supernode in circuit.supernodes]
+    pinned = [name for node, name in zip(circuit.nodes, ids, strict=True) if node.pinned]
+    return {
+        "pinnedIds": list(dict.fromkeys([*pinned, *(member for group in groups for member in group)])),
+        "supernodes": [
+            [supernode.label, *group] for supernode, group in zip(circuit.supernodes, groups, strict=True)
+        ],
+        "linkType": "both",
+        "clickedId": "",
+        "sg_pos": "",
+    }
+
+
+def newest_labels(labels: tuple[Label, ...]) -> dict[tuple[int, int, str | None], str]:
+    """One text for each feature: it may have several labels; the last one given is the newest."""
+    return {(label.layer, label.index, label.component): label.text for label in labels}
+
+
+def _nodes(circuit: Circuit, ids: list[str], traced: dict[str, Any]) -> list[dict[str, Any]]:
+    labels = newest_labels(circuit.labels)
+    answer = circuit.answer
+    nodes = []
+    for node, name in zip(circuit.nodes, ids, strict=True):
+        clerp, layer, js_id = "", str(node.layer), name
+        feature: int | None = -1
+        if node.kind is NodeKind.FEATURE and node.index is not None:
+            clerp = labels.get((node.layer, node.index, node.component), "")
+            feature, js_id = cantor(node.layer, node.index), f"{name.rsplit('_', 1)[0]}-0"
+        elif node.kind is NodeKind.ERROR:
+            js_id = f"{name.rsplit('_', 1)[0]}-{node.position}"
+        elif node.kind is NodeKind.TOKEN:
+            feature, layer, js_id = node.position, "E", f"{name.rsplit('_', 1)[0]}-{node.position}"
+        elif node.kind is NodeKind.LOGIT:
+            # Viewers read the number after "(p=".
+            share = "?" if node.probability is None else f"{node.probability:.3f}"
+            clerp = f'Output "{node.token or ""}" (p={share})'
+            feature, layer = node.index, str(node.layer + 1)
+            js_id = f"L_{name.split('_', 1)[1].rsplit('_', 1)[0]}-{node.position}"
+        else:
+            feature = None
+        nodes.append(
+            {
+                "node_id": name,
+                "feature": feature,
+                "layer": layer,
+                "ctx_idx": node.position,
+                "feature_type": feature_type(node),
+                "token_prob": node.probability or 0.0,
+                "is_target_logit": node is answer,
+                "run_idx": 0,
+                "reverse_ctx_idx": 0,
+                "jsNodeId": js_id,
+                "clerp": clerp,
+                "influence": None if node.kind is NodeKind.LOGIT else node.cumulative,
+                "activation": node.activation,
+                "raw_influence": None if node.kind is NodeKind.LOGIT else node.influence,
+                **_known(token=node.token, component=node.component),
+                **({QK_RESULTS: traced[name]} if name in traced else {}),
+            }
+        )
+    return nodes

@@ -1,0 +1,64 @@
+"""What a database holds, counted: nodes and relationships by kind, circuits by set, settings and family."""
+
+from typing import Any, NamedTuple
+
+from schema.database import Database
+from schema.model.core import NODES, RELATIONSHIPS
+
+
+class Stats(NamedTuple):
+    """What `atlas stats` shows."""
+
+    nodes: dict[str, int]
+    """By label."""
+    relationships: dict[str, int]
+    """By type."""
+    sets: list[dict[str, Any]]
+    """model, set, circuits, features."""
+    settings: list[dict[str, Any]]
+    """set, target, node_threshold, edge_threshold, max_feature_nodes, dtype, circuits: circuits of two rows
+    should not be compared as if they were made alike."""
+    families: list[dict[str, Any]]
+    """family, prompts, circuits."""
+
+
+def stats(database: Database) -> Stats:
+    """Count. Labels and types come from Neo4j's own counters, so this takes no longer as the atlas grows."""
+    return Stats(
+        nodes={node.label: _one(database, f"MATCH (n:{node.label}) RETURN count(n) AS n") for node in NODES},
+        relationships={
+            kind: _one(database, f"MATCH ()-[r:{kind}]->() RETURN count(r) AS n")
+            for kind in dict.fromkeys(each.type for each in RELATIONSHIPS)
+        },
+        sets=database.read(_SETS),
+        settings=database.read(_SETTINGS),
+        families=database.read(_FAMILIES),
+    )
+
+
+def _one(database: Database, text: str) -> int:
+    count: int = database.read(text)[0]["n"]
+    return count
+
+
+_SETS = """
+MATCH (t:TranscoderSet)-[:FOR]->(m:Model)
+RETURN m.id AS model, t.id AS set, COUNT { (t)<-[:BY]-() } AS circuits, COUNT { (t)<-[:IN]-() } AS features
+ORDER BY model, set
+"""
+
+_SETTINGS = """
+MATCH (c:Circuit)-[:BY]->(t:TranscoderSet)
+RETURN t.id AS set, c.target AS target, c.node_threshold AS node_threshold,
+       c.edge_threshold AS edge_threshold, c.max_feature_nodes AS max_feature_nodes, c.dtype AS dtype,
+       count(*) AS circuits
+ORDER BY set, circuits DESC, target, node_threshold, edge_threshold, max_feature_nodes, dtype
+"""
+
+_FAMILIES = """
+MATCH (y:Family)
+OPTIONAL MATCH (y)<-[v:COVERS]-()
+WITH y, sum(v.n_circuits) AS circuits
+RETURN y.name AS family, COUNT { (y)<-[:IN_FAMILY]-() } AS prompts, circuits
+ORDER BY circuits DESC, family
+"""
