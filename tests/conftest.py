@@ -1,6 +1,5 @@
 """One real Neo4j for the whole test session; a test that asks for `database` finds it empty and migrated."""
 
-import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,14 +8,7 @@ import pytest
 from atlas.local.server import Address, LocalServer
 from schema.database import AsyncDatabase, Database
 from schema.upkeep.migrations import migrate
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from tests.support.servers import empty, free_port
 
 
 @pytest.fixture(scope="session")
@@ -53,11 +45,3 @@ async def async_database(server: Address, database: Database) -> AsyncIterator[A
         yield connected
     finally:
         await connected.close()
-
-
-def empty(database: Database) -> None:
-    """Delete everything but the record of migrations."""
-    while database.write(
-        "MATCH (n) WHERE NOT n:Migration WITH n LIMIT 5000 DETACH DELETE n RETURN count(*) AS n"
-    )[0]["n"]:
-        pass

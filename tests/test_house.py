@@ -1,7 +1,6 @@
 """Rules of the house that the import contracts cannot say."""
 
 import re
-from pathlib import Path
 
 import pytest
 import typer.main
@@ -10,8 +9,8 @@ import yaml
 from atlas.cli import app
 from atlas.settings import Settings
 from schema.errors import InputError
+from tests.support.paths import HOME
 
-HOME = Path(__file__).parent.parent
 ROOMS = [
     path for room in ("atlas", "ingest", "schema", "api", "figures") for path in (HOME / room).rglob("*.py")
 ]

@@ -3,9 +3,6 @@
 from pathlib import Path
 
 import pytest
-from conftest import free_port
-from graph_files import encode, feature, write_every_form
-from test_import import counts, run
 from typer.testing import CliRunner
 
 from atlas.cli import app
@@ -17,6 +14,9 @@ from schema.errors import InputError
 from schema.formats.graph import Given
 from schema.upkeep.canonical_dump import content
 from schema.upkeep.check import check
+from tests.support.graph_files import encode, feature, write_every_form
+from tests.support.importing import counts, run
+from tests.support.servers import free_port
 
 
 def test_a_bulk_import_holds_what_an_import_holds(

@@ -7,10 +7,9 @@ import time
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from conftest import empty
-from loading import Loader, assert_sound, count, wait_until, write_graphs
-
 from schema.upkeep.canonical_dump import content
+from tests.support.loading import Loader, assert_sound, count, wait_until, write_graphs
+from tests.support.servers import empty
 
 N_CIRCUITS = 60
 CUT_S = 30

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import empty, free_port
-from loading import Loader, assert_sound, count, write_graphs
 
 from atlas.local.server import LocalServer
 from schema.database import Database
 from schema.upkeep.canonical_dump import content
 from schema.upkeep.migrations import migrate
+from tests.support.loading import Loader, assert_sound, count, write_graphs
+from tests.support.servers import empty, free_port
 
 N_CIRCUITS = 120
 VOLUME_MB = 512

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import empty, free_port
-from loading import Loader, assert_sound, count, wait_until, write_graphs
 
 from atlas.local.server import LocalServer
 from schema.database import Database
 from schema.upkeep.canonical_dump import content
 from schema.upkeep.migrations import migrate
+from tests.support.loading import Loader, assert_sound, count, wait_until, write_graphs
+from tests.support.servers import empty, free_port
 
 N_CIRCUITS = 60
 N_KILLS = 50

@@ -1,0 +1,314 @@
+"""What recurs: effects, paths, motifs and hubs, compared with plain loops over the records."""
+
+import math
+from collections import Counter, defaultdict
+from typing import Any
+
+import pytest
+
+from api.questions import structure
+from api.request.limits import Limits
+from schema.circuit.records import NodeKind
+from tests.support.circuits import drives, effects, feature_id, uses
+
+pytest_plugins = ("tests.support.api",)
+
+
+def of_family(circuits, *names):
+    return [circuit for circuit in circuits if circuit.prompt.family in names]
+
+
+RECURRING = """
+query ($families: [String!], $order: EffectOrder!, $least: Int!, $consistency: Float!) {
+  recurringEdges(families: $families, orderBy: $order, minCircuits: $least, signConsistency: $consistency,
+                 first: 100) {
+    totalCount
+    nodes { nCircuits nConsidered mean sd signConsistency source { id } target { id } } } }"""
+
+
+@pytest.mark.parametrize("order", ["CIRCUITS", "WEIGHT", "SHARE"])
+@pytest.mark.parametrize("families", [None, ["capitals", "antonyms"]])
+async def test_recurring_edges(api, near, circuits, families, order):
+    least = 4 if families is None else 2
+    data = await api(RECURRING, families=families, order=order, least=least, consistency=0.9)
+    considered = circuits if families is None else of_family(circuits, *families)
+    having = defaultdict(set)
+    for circuit, feature in uses(considered):
+        having[feature].add(circuit)
+    expected = {
+        pair: {
+            "nCircuits": drive.n_circuits,
+            "nConsidered": len(having[pair[0]] & having[pair[1]]),
+            "mean": drive.mean,
+            "sd": drive.sd,
+            "signConsistency": drive.sign_consistency,
+        }
+        for pair, drive in drives(considered).items()
+        if drive.n_circuits >= least and drive.sign_consistency >= 0.9
+    }
+    nodes = data["recurringEdges"]["nodes"]
+    assert data["recurringEdges"]["totalCount"] == len(expected) > 3
+    found = {(node.pop("source")["id"], node.pop("target")["id"]): node for node in nodes}
+    assert found == near({pair: expected[pair] for pair in found})
+    place = {
+        "CIRCUITS": lambda row: row["nCircuits"],
+        "WEIGHT": lambda row: abs(row["mean"]),
+        "SHARE": lambda row: row["nCircuits"] / row["nConsidered"],
+    }[order]
+    assert [place(row) for row in nodes] == near(sorted(map(place, expected.values()), reverse=True)[:100])
+
+
+PATHS = """
+query ($from: PathEnd!, $to: PathEnd!, $circuits: CircuitSet!, $length: Int!, $weight: Float!) {
+  paths(from: $from, to: $to, inCircuits: $circuits, maxLength: $length, minWeight: $weight, first: 100) {
+    totalCount mixedSettings considered { nCircuits }
+    nodes { product flow weights nodes { id } circuit { id } } } }"""
+
+
+def ends(circuit, end):
+    """The places of the nodes that an end of a path names."""
+    ((kind, name),) = end.items()
+    if kind == "supernode":
+        return {i for supernode in circuit.supernodes if supernode.label == name for i in supernode.members}
+    return {
+        i
+        for i, node in enumerate(circuit.nodes)
+        if (kind == "feature" and node.kind is NodeKind.FEATURE and feature_id(circuit, node) == name)
+        or (kind in ("token", "logit") and node.kind.value == kind and node.token.strip() == name.strip())
+    }
+
+
+def paths(circuit, begin, end, length, least):
+    """Every chain of effects, by walking."""
+    out = defaultdict(list)
+    for edge in circuit.edges:
+        if abs(edge.weight) >= least:
+            out[edge.source].append(edge)
+    targets, found = ends(circuit, end), []
+    unfinished = [[edge] for place in ends(circuit, begin) for edge in out[place]]
+    while unfinished:
+        chain = unfinished.pop()
+        if chain[-1].target in targets:
+            found.append(chain)
+        if len(chain) < length:
+            unfinished += [[*chain, edge] for edge in out[chain[-1].target]]
+    answer = []
+    for chain in found:
+        product = math.prod(edge.weight for edge in chain)
+        places = [chain[0].source, *(edge.target for edge in chain)]
+        answer.append(
+            {
+                "product": product,
+                "flow": math.copysign(math.prod(edge.share for edge in chain), product),
+                "weights": [edge.weight for edge in chain],
+                "nodes": [{"id": f"{circuit.id}/{circuit.nodes[place].key}"} for place in places],
+                "circuit": {"id": circuit.id},
+            }
+        )
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "length"),
+    [
+        ({"token": "capital"}, {"logit": "something else"}, 3),
+        ({"token": "state"}, {"supernode": "say the answer"}, 2),
+        ({"supernode": "capitals words"}, {"logit": "something else"}, 5),
+        ({"feature": None}, {"logit": "something else"}, 4),
+        ({"token": "no such token"}, {"logit": "something else"}, 3),
+    ],
+)
+async def test_paths(api, near, circuits, begin, end, length):
+    family = of_family(circuits, "capitals")[:5]
+    if "feature" in begin:
+        begin = {"feature": Counter(feature for _, feature in uses(family)).most_common(1)[0][0]}
+    expected = [path for circuit in family for path in paths(circuit, begin, end, length, 0.3)]
+    if "no such token" not in begin.values():
+        assert expected
+    expected.sort(key=lambda p: (-abs(p["product"]), len(p["nodes"]), [n["id"] for n in p["nodes"]]))
+    data = await api(
+        PATHS,
+        **{"from": begin},
+        to=end,
+        circuits={"circuits": [circuit.id for circuit in family]},
+        length=length,
+        weight=0.3,
+    )
+    data["paths"].pop("mixedSettings")
+    assert data["paths"] == near(
+        {"totalCount": len(expected), "considered": {"nCircuits": 5}, "nodes": expected[:100]}
+    )
+
+
+async def test_paths_are_bounded(api, circuits, monkeypatch):
+    ask = {"from": {"supernode": "capitals words"}, "to": {"logit": "something else"}, "weight": 0.0}
+    among = {"circuits": {"families": ["capitals"]}}
+    assert (await api.error(PATHS, **ask, **among, length=6))[0] == "BAD_INPUT"
+    monkeypatch.setattr(structure, "PATH_BOUND", 10)
+    code, message, _ = await api.error(PATHS, **ask, **among, length=3)
+    assert (code, message) == ("OVER_LIMIT", "There are more than 10 such paths")
+    monkeypatch.setattr(structure, "PATH_CIRCUITS", 3)
+    assert (await api.error(PATHS, **ask, **among, length=3))[0] == "OVER_LIMIT"
+    both = {"feature": "f", "token": "t"}
+    assert (await api.error(PATHS, **{**ask, "from": both}, **among, length=3))[0] == "BAD_QUERY"
+
+
+MOTIFS = """
+query ($support: Int!, $shape: MotifShape!, $among: CircuitSet) {
+  motifs(minSupport: $support, shape: $shape, among: $among, first: 100) {
+    totalCount truncated considered { nCircuits }
+    nodes { nCircuits product direct signConsistency token first { id } second { id } third { id } } } }"""
+
+
+def motifs(circuits, considered, support, shape):
+    """(first, second, third, token) → what motifs should say, by walking all chains of two effects."""
+    recurring = {pair for pair, drive in drives(circuits).items() if drive.n_circuits >= support}
+    products: dict[Any, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    directs: dict[Any, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for circuit in considered:
+        nodes = circuit.nodes
+        weights = {(edge.source, edge.target): edge.weight for edge in circuit.edges}
+        out = defaultdict(list)
+        for edge in circuit.edges:
+            out[edge.source].append(edge)
+        for one in circuit.edges:
+            x, y = nodes[one.source], nodes[one.target]
+            if (x.kind, y.kind) != (NodeKind.FEATURE, NodeKind.FEATURE):
+                continue
+            a, b = feature_id(circuit, x), feature_id(circuit, y)
+            if (a, b) not in recurring:
+                continue
+            for two in out[one.target]:
+                z, direct = nodes[two.target], weights.get((one.source, two.target))
+                key: Any = None
+                if shape == "OUTPUT" and z.kind is NodeKind.LOGIT:
+                    key, direct = (a, b, None, z.token), None
+                elif shape != "OUTPUT" and z.kind is NodeKind.FEATURE:
+                    c = feature_id(circuit, z)
+                    if (b, c) in recurring and (shape == "CHAIN" or direct is not None):
+                        key = (a, b, c, None)
+                if key:
+                    products[key][circuit.id].append(one.weight * two.weight)
+                    directs[key][circuit.id] += [] if direct is None else [direct]
+    answer = {}
+    for key, found in products.items():
+        if len(found) >= support:
+            each = [math.fsum(values) for values in found.values()]
+            direct = [math.fsum(values) for values in directs[key].values() if values]
+            answer[key] = {
+                "nCircuits": len(found),
+                "product": math.fsum(each) / len(each),
+                "direct": math.fsum(direct) / len(direct) if direct else None,
+                "signConsistency": max(sum(v > 0 for v in each), sum(v < 0 for v in each)) / len(each),
+            }
+    return answer
+
+
+@pytest.mark.parametrize("shape", ["CHAIN", "TRIANGLE", "OUTPUT"])
+@pytest.mark.parametrize("families", [None, ["capitals", "antonyms"]])
+async def test_motifs(api, near, circuits, shape, families, monkeypatch):
+    monkeypatch.setattr(structure, "STRONG_EFFECTS", 5000)
+    among = None if families is None else {"families": families}
+    considered = circuits if families is None else of_family(circuits, *families)
+    expected = motifs(circuits, considered, 2, shape)
+    assert expected or families
+    data = (await api(MOTIFS, support=2, shape=shape, among=among))["motifs"]
+    assert (data["totalCount"], data["truncated"]) == (len(expected), False)
+    assert data["considered"] == {"nCircuits": len(considered)}
+    order = [node["nCircuits"] for node in data["nodes"]]
+    assert order == sorted((each["nCircuits"] for each in expected.values()), reverse=True)[:100]
+    found = {}
+    for node in data["nodes"]:
+        third = node.pop("third")
+        key = (node.pop("first")["id"], node.pop("second")["id"], third and third["id"], node.pop("token"))
+        found[key] = node
+    assert found == near({key: expected[key] for key in found})
+
+
+async def test_motifs_say_when_some_may_be_missing(api, circuits, monkeypatch):
+    monkeypatch.setattr(structure, "STRONG_EFFECTS", 3)
+    assert (await api(MOTIFS, support=2, shape="CHAIN"))["motifs"]["truncated"] is True
+    assert (await api.error(MOTIFS, support=1, shape="CHAIN"))[0] == "BAD_INPUT"
+
+
+HUBS = """
+query ($by: HubBy!, $dense: Boolean, $above: Float!) {
+  hubs(by: $by, dense: $dense, denseAbove: $above, minCircuits: 2, first: 100) {
+    totalCount
+    nodes { nCircuits nConsidered frequency dense influence drives drivenBy feature { id }
+            specificity { tau family share } } } }"""
+
+
+def hubs(circuits, above):
+    """Feature → what hubs should say."""
+    table, found = uses(circuits), defaultdict(list)
+    for (circuit, feature), use in table.items():
+        found[feature].append((circuit, use.influence))
+    pairs = list(drives(circuits))
+    out, into = Counter(source for source, _ in pairs), Counter(target for _, target in pairs)
+    answer = {}
+    for feature, each in found.items():
+        of_set = [c for c in circuits if c.transcoders.id == feature.rsplit("/", 2)[0]]
+        shares = []
+        for family in sorted({circuit.prompt.family for circuit in of_set}):
+            ids = {circuit.id for circuit in of_set if circuit.prompt.family == family}
+            shares.append((-sum(circuit in ids for circuit, _ in each) / len(ids), family))
+        greatest, family = min(shares)
+        answer[feature] = {
+            "nCircuits": len(each),
+            "nConsidered": len(of_set),
+            "frequency": len(each) / len(of_set),
+            "dense": len(each) / len(of_set) > above,
+            "influence": math.fsum(influence or 0.0 for _, influence in each),
+            "drives": out[feature],
+            "drivenBy": into[feature],
+            "specificity": {
+                "tau": math.fsum(1 - share / greatest for share, _ in shares) / (len(shares) - 1)
+                if len(shares) > 1
+                else None,
+                "family": family,
+                "share": -greatest,
+            },
+        }
+    return answer
+
+
+@pytest.mark.parametrize("dense", [None, True, False])
+@pytest.mark.parametrize("by", ["INFLUENCE", "DEGREE", "FREQUENCY"])
+async def test_hubs(api, near, circuits, by, dense):
+    above = 0.4
+    everything = {f: row for f, row in hubs(circuits, above).items() if row["nCircuits"] >= 2}
+    expected = {f: row for f, row in everything.items() if dense in (None, row["dense"])}
+    data = (await api(HUBS, by=by, dense=dense, above=above))["hubs"]
+    assert data["totalCount"] == len(expected) > 0
+    place = {
+        "INFLUENCE": lambda row: row["influence"],
+        "DEGREE": lambda row: row["drives"] + row["drivenBy"],
+        "FREQUENCY": lambda row: row["frequency"],
+    }[by]
+    assert [place(row) for row in data["nodes"]] == near(
+        sorted(map(place, expected.values()), reverse=True)[:100]
+    )
+    found = {row.pop("feature")["id"]: row for row in data["nodes"]}
+    assert found == near({feature: expected[feature] for feature in found})
+
+
+async def test_the_number_of_queries_does_not_grow_with_the_page(api_with, circuits):
+    api = api_with(Limits())
+    query = """query ($first: Int!, $circuit: ID!) {
+      hubs(first: $first) { nodes { feature { labels { text } } specificity { tau } } }
+      similarCircuits(circuit: $circuit, first: $first) { nodes {
+        circuit { prompt { text } } features(first: 2) { nodes { feature { id } } }
+        edges(first: 2) { nodes { weight } } } }
+      motifs(minSupport: 2, first: $first) { nodes { first { id } second { id } third { id } } }
+      recurringEdges(first: $first) { nodes { source { id } target { id } } }
+      search(text: "word", first: $first) { nodes {
+        circuits(first: 2) { nodes { circuit { answer } } } } } }"""
+    for first in (2, 20):
+        before = api.database.queries
+        await api(query, first=first, circuit=circuits[0].id)
+        assert api.database.queries - before <= 25
+
+
+def test_effects_are_what_drives_sums(circuits):
+    assert {pair for circuit in circuits for pair in effects(circuit)} == set(drives(circuits))

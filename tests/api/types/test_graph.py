@@ -1,0 +1,433 @@
+"""Features and circuits one by one, with what hangs on them, compared with the records."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from api.request.limits import Limits
+from schema.circuit.records import Circuit, NodeKind
+from tests.support.circuits import RUN, TRANSCODERS, drives, effects, uses
+
+pytest_plugins = ("tests.support.api",)
+
+
+def having(circuits: Sequence[Circuit]) -> dict[str, dict[str, Circuit]]:
+    """Feature id → circuit id → circuit."""
+    by_id = {circuit.id: circuit for circuit in circuits}
+    found: dict[str, dict[str, Circuit]] = {}
+    for circuit, feature in uses(circuits):
+        found.setdefault(feature, {})[circuit] = by_id[circuit]
+    return found
+
+
+def commonest(circuits: Sequence[Circuit]) -> str:
+    found = having(circuits)
+    return max(found, key=lambda feature: (len(found[feature]), feature))
+
+
+async def test_feature(api, near, circuits):
+    feature = commonest(circuits)
+    layer, index = feature.split("/")[1:]
+    data = await api(
+        """query ($id: ID!) { feature(id: $id) {
+          id layer index nCircuits nConsidered
+          transcoders { id kind nCircuits model { id nLayers trainingStep } }
+          labels { text method author score nullScore }
+          families { family nCircuits nConsidered share meanInfluence }
+          circuits(first: 100) { totalCount nodes { influence activation positions circuit { id } } } } }""",
+        id=feature,
+    )
+    mine = [circuit for circuit in circuits if circuit.transcoders == TRANSCODERS]
+    table = {circuit: use for (circuit, name), use in uses(circuits).items() if name == feature}
+    families = []
+    for family in {circuit.prompt.family for circuit in mine}:
+        considered = [circuit for circuit in mine if circuit.prompt.family == family]
+        found = [table[circuit.id].influence or 0.0 for circuit in considered if circuit.id in table]
+        if found:
+            families.append(
+                {
+                    "family": family,
+                    "nCircuits": len(found),
+                    "nConsidered": len(considered),
+                    "share": len(found) / len(considered),
+                    "meanInfluence": math.fsum(found) / len(found),
+                }
+            )
+    texts = {
+        (label.text, label.method, label.author, label.score, label.null_score)
+        for circuit in mine
+        for label in circuit.labels
+        if (label.layer, label.index) == (int(layer), int(index))
+    }
+    assert data["feature"] == near(
+        {
+            "id": feature,
+            "layer": int(layer),
+            "index": index,
+            "nCircuits": len(table),
+            "nConsidered": len(mine),
+            "transcoders": {
+                "id": TRANSCODERS.id,
+                "kind": "clt",
+                "nCircuits": len(mine),
+                "model": {"id": mine[0].model.id, "nLayers": 4, "trainingStep": 1500},
+            },
+            "labels": [
+                dict(zip(("text", "method", "author", "score", "nullScore"), text, strict=True))
+                for text in texts
+            ],
+            "families": sorted(families, key=lambda each: (-each["share"], each["family"])),
+            "circuits": {
+                "totalCount": len(table),
+                "nodes": [
+                    {
+                        "influence": use.influence,
+                        "activation": use.activation,
+                        "positions": use.positions,
+                        "circuit": {"id": circuit},
+                    }
+                    for circuit, use in sorted(
+                        table.items(), key=lambda item: (-(item[1].influence or 0), item[0])
+                    )
+                ],
+            },
+        }
+    )
+
+
+@pytest.mark.parametrize("direction", ["drives", "drivenBy"])
+async def test_recurring_edges(api, near, circuits, direction):
+    table = drives(circuits)
+    here, there = (0, 1) if direction == "drives" else (1, 0)
+    feature = max(table, key=lambda pair: (table[pair].n_circuits, pair))[here]
+    data = await api(
+        f"query ($id: ID!) {{ feature(id: $id) {{ {direction}(first: 99, minCircuits: 2) {{ ...found }} }} }}"
+        "fragment found on RecurringEffectConnection "
+        "{ totalCount nodes { nCircuits nConsidered mean sd signConsistency feature { id } } }",
+        id=feature,
+    )
+    found = having(circuits)
+    expected: list[dict[str, Any]] = [
+        {
+            "nCircuits": drive.n_circuits,
+            "nConsidered": len(found[pair[0]].keys() & found[pair[1]].keys()),
+            "mean": drive.mean,
+            "sd": drive.sd,
+            "signConsistency": drive.sign_consistency,
+            "feature": {"id": pair[there]},
+        }
+        for pair, drive in table.items()
+        if pair[here] == feature and drive.n_circuits >= 2
+    ]
+    expected.sort(key=lambda each: (-each["nCircuits"], -abs(each["mean"]), each["feature"]["id"]))
+    assert expected
+    assert data["feature"][direction] == near({"totalCount": len(expected), "nodes": expected})
+
+
+FEATURES = """
+query ($search: String, $layer: Int, $family: String, $min: Int!, $order: FeatureOrder!) {
+  features(search: $search, layer: $layer, family: $family, minCircuits: $min, orderBy: $order, first: 100) {
+    totalCount nodes { id } } }"""
+
+
+@pytest.mark.parametrize("order", ["CIRCUITS", "INFLUENCE", "LAYER"])
+@pytest.mark.parametrize(
+    ("search", "layer", "family", "least"),
+    [
+        (None, None, None, 3),
+        (None, 2, "capitals", 1),
+        ("token3 WORDS", None, None, 1),
+        ("like tok", None, "arithmetic", 3),
+    ],
+)
+async def test_features(api, near, circuits, order, search, layer, family, least):
+    labels: dict[str, set[str]] = {}
+    for circuit in circuits:
+        for label in circuit.labels:
+            labels.setdefault(circuit.transcoders.feature_id(label.layer, label.index), set()).add(label.text)
+    considered = [circuit for circuit in circuits if family is None or circuit.prompt.family == family]
+    influences: dict[str, list[float]] = {}
+    for (_, feature), use in uses(considered).items():
+        influences.setdefault(feature, []).append(use.influence or 0.0)
+
+    def fits(feature: str) -> bool:
+        words = (search or "").lower().split()
+        says = [text.split() for text in labels.get(feature, ())]
+        found = not words or any(
+            all(any(each.startswith(word) for each in text) for word in words) for text in says
+        )
+        return found and (layer is None or int(feature.split("/")[1]) == layer)
+
+    chosen = [each for each, values in influences.items() if len(values) >= least and fits(each)]
+    place = {
+        "CIRCUITS": lambda each: -len(influences[each]),
+        "INFLUENCE": lambda each: -math.fsum(influences[each]) / len(influences[each]),
+        "LAYER": lambda each: tuple(int(part) for part in each.split("/")[1:]),
+    }[order]
+    chosen.sort(key=lambda each: (place(each), each))
+    assert chosen
+    data = await api(FEATURES, search=search, layer=layer, family=family, min=least, order=order)
+    assert data["features"] == {"totalCount": len(chosen), "nodes": [{"id": each} for each in chosen[:100]]}
+
+
+async def test_circuit(api, near, circuits):
+    circuit = circuits[0]
+    data = await api(
+        """query ($id: ID!) { circuit(id: $id) {
+          id target targetPosition answer answerProbability correct
+          replacementScore completenessScore errorShare nodeThreshold edgeThreshold maxFeatureNodes dtype
+          specialFirstToken nActiveFeatures nSelectedFeatures
+          keptInfluence nNodes nEdges
+          prompt { id text tokens tokenIds expected split pair family tags }
+          transcoders { id model { id } } run { id } } }""",
+        id=circuit.id,
+    )
+    prompt = circuit.prompt
+    assert data["circuit"] == {
+        "id": circuit.id,
+        "target": circuit.target,
+        "targetPosition": circuit.target_position,
+        "answer": circuit.answer.token,
+        "answerProbability": circuit.answer.probability,
+        "correct": circuit.correct,
+        "replacementScore": circuit.replacement_score,
+        "completenessScore": circuit.completeness_score,
+        "errorShare": circuit.error_share,
+        "nodeThreshold": circuit.node_threshold,
+        "edgeThreshold": circuit.edge_threshold,
+        "maxFeatureNodes": None,
+        "dtype": circuit.dtype,
+        "specialFirstToken": True,
+        "nActiveFeatures": circuit.n_active_features,
+        "nSelectedFeatures": circuit.n_selected_features,
+        "keptInfluence": circuit.kept_influence,
+        "nNodes": len(circuit.nodes),
+        "nEdges": len(circuit.edges),
+        "prompt": {
+            "id": prompt.id,
+            "text": prompt.text,
+            "tokens": list(prompt.tokens),
+            "tokenIds": list(prompt.token_ids),
+            "expected": prompt.expected,
+            "split": prompt.split,
+            "pair": prompt.pair,
+            "family": prompt.family,
+            "tags": sorted(prompt.tags),
+        },
+        "transcoders": {"id": circuit.transcoders.id, "model": {"id": circuit.model.id}},
+        "run": {"id": RUN.id},
+    }
+
+
+@pytest.mark.parametrize("kind", [None, *NodeKind])
+async def test_nodes_of_a_circuit(api, near, circuits, kind):
+    circuit = circuits[1]
+    data = await api(
+        """query ($id: ID!, $kind: NodeKind) { circuit(id: $id) {
+             nodes(kind: $kind, first: 100) { totalCount nodes {
+             id kind layer position positionFromEnd index activation influence cumulative token probability
+             feature { id } } } } }""",
+        id=circuit.id,
+        kind=None if kind is None else kind.name,
+    )
+    expected = [
+        {
+            "id": f"{circuit.id}/{node.key}",
+            "kind": node.kind.name,
+            "layer": node.layer,
+            "position": node.position,
+            "positionFromEnd": len(circuit.prompt.tokens) - 1 - node.position,
+            "index": None if node.index is None else str(node.index),
+            "activation": node.activation,
+            "influence": node.influence,
+            "cumulative": node.cumulative,
+            "token": node.token,
+            "probability": node.probability,
+            "feature": {"id": circuit.transcoders.feature_id(node.layer, node.index)}
+            if node.kind is NodeKind.FEATURE
+            else None,
+        }
+        for node in circuit.nodes
+        if kind in (None, node.kind)
+    ]
+    expected.sort(key=lambda node: (-node["influence"], node["id"]))
+    assert data["circuit"]["nodes"] == {"totalCount": len(expected), "nodes": expected}
+
+
+@pytest.mark.parametrize(("source", "target"), [(None, None), ("FEATURE", "LOGIT"), ("TOKEN", None)])
+async def test_edges_of_a_circuit(api, near, circuits, source, target):
+    circuit = circuits[2]
+    data = await api(
+        """query ($id: ID!, $source: NodeKind, $target: NodeKind) { circuit(id: $id) {
+             edges(sourceKind: $source, targetKind: $target, first: 100) {
+               totalCount edges { node { weight share source { id } target { id } } } } } }""",
+        id=circuit.id,
+        source=source,
+        target=target,
+    )
+    ends = [(circuit.nodes[edge.source], circuit.nodes[edge.target], edge) for edge in circuit.edges]
+    expected = [
+        {
+            "weight": edge.weight,
+            "share": edge.share,
+            "source": {"id": f"{circuit.id}/{start.key}"},
+            "target": {"id": f"{circuit.id}/{end.key}"},
+        }
+        for start, end, edge in ends
+        if source in (None, start.kind.name) and target in (None, end.kind.name)
+    ]
+    expected.sort(key=lambda each: (-abs(each["weight"]), each["source"]["id"], each["target"]["id"]))
+    answer = data["circuit"]["edges"]
+    assert answer["totalCount"] == len(expected) > 0
+    assert [edge["node"] for edge in answer["edges"]] == expected[:100]
+
+
+async def test_supernode_graph(api, near, circuits):
+    circuit = circuits[3]
+    data = await api(
+        """query ($id: ID!) { circuit(id: $id) {
+             features(first: 100) { totalCount nodes { feature { id } } }
+             supernodes { totalCount nodes { label influence members { id } } }
+             supernodeEdges { weight nEffects source { label } target { label } } } }""",
+        id=circuit.id,
+    )
+    names = sorted(
+        circuit.supernodes, key=lambda each: (-1 if each.position is None else each.position, each.label)
+    )
+    assert data["circuit"]["supernodes"] == near(
+        {
+            "totalCount": len(names),
+            "nodes": [
+                {
+                    "label": each.label,
+                    "influence": math.fsum(circuit.nodes[place].influence for place in each.members),
+                    "members": [
+                        {"id": f"{circuit.id}/{node.key}"}
+                        for node in sorted(
+                            (circuit.nodes[place] for place in each.members), key=lambda node: -node.influence
+                        )
+                    ],
+                }
+                for each in names
+            ],
+        }
+    )
+    merged = {}
+    for source in circuit.supernodes:
+        for target in circuit.supernodes:
+            weights = [
+                e.weight for e in circuit.edges if e.source in source.members and e.target in target.members
+            ]
+            if weights and source is not target:
+                merged[source.label, target.label] = (round(math.fsum(weights), 9), len(weights))
+    assert merged
+    assert {
+        (edge["source"]["label"], edge["target"]["label"]): (round(edge["weight"], 9), edge["nEffects"])
+        for edge in data["circuit"]["supernodeEdges"]
+    } == merged
+    used = {feature for _, feature in uses([circuit])}
+    assert {each["feature"]["id"] for each in data["circuit"]["features"]["nodes"]} == used
+    assert {name for pair in effects(circuit) for name in pair} <= used
+
+
+CIRCUITS = """
+query ($filter: CircuitFilter, $order: CircuitOrder!) {
+  circuits(filter: $filter, orderBy: $order, first: 100) { totalCount nodes { id } } }"""
+
+
+@pytest.mark.parametrize(
+    ("given", "fits"),
+    [
+        ({}, lambda c: True),
+        ({"families": ["capitals", "antonyms"]}, lambda c: c.prompt.family in ("capitals", "antonyms")),
+        ({"tags": ["easy", "numbers"]}, lambda c: {"easy", "numbers"} <= set(c.prompt.tags)),
+        ({"tags": ["two-hop", "numbers"], "tagMode": "ANY"}, lambda c: c.prompt.family != "antonyms"),
+        ({"text": "lake CAPI"}, lambda c: "lake" in c.prompt.text),
+        ({"answer": "city2"}, lambda c: c.answer.token == "city2"),
+        ({"correct": True}, lambda c: c.correct is True),
+        ({"correct": False, "split": "train"}, lambda c: c.correct is False and c.prompt.split == "train"),
+        ({"minReplacementScore": 0.6}, lambda c: c.replacement_score >= 0.6),
+        ({"minCompletenessScore": 0.9}, lambda c: c.completeness_score >= 0.9),
+        ({"maxErrorShare": 0.2}, lambda c: c.error_share <= 0.2),
+        ({"transcoders": "made-up-plt"}, lambda c: c.transcoders.name == "made-up-plt"),
+        ({"transcoders": TRANSCODERS.id, "model": "made-up"}, lambda c: c.transcoders == TRANSCODERS),
+        ({"model": "another"}, lambda c: False),
+        ({"pair": "pair 1"}, lambda c: c.prompt.pair == "pair 1"),
+        ({"split": "held-out"}, lambda c: c.prompt.split == "held-out"),
+    ],
+)
+async def test_circuits(api, near, circuits, given, fits):
+    expected = [circuit for circuit in circuits if fits(circuit)]
+    expected.sort(key=lambda c: (c.prompt.family, c.prompt.text, c.id))
+    data = await api(CIRCUITS, filter=given, order="FAMILY")
+    assert data["circuits"] == {"totalCount": len(expected), "nodes": [{"id": c.id} for c in expected]}
+
+
+@pytest.mark.parametrize(
+    ("order", "place"),
+    [
+        ("REPLACEMENT_SCORE", lambda c: -c.replacement_score),
+        ("COMPLETENESS_SCORE", lambda c: -c.completeness_score),
+        ("ERROR_SHARE", lambda c: c.error_share),
+    ],
+)
+async def test_circuits_in_order(api, near, circuits, order, place):
+    expected = sorted(circuits, key=lambda c: (place(c), c.prompt.family, c.prompt.text, c.id))
+    data = await api(CIRCUITS, order=order)
+    assert [node["id"] for node in data["circuits"]["nodes"]] == [circuit.id for circuit in expected]
+
+
+async def test_what_does_not_exist_is_null(api):
+    data = await api('{ circuit(id: "none") { id } feature(id: "none/0/0") { id } }')
+    assert data == {"circuit": None, "feature": None}
+
+
+async def test_a_whole_graph(api, near, circuits):
+    for circuit in circuits[:8]:
+        data = await api(
+            """query ($id: ID!) { circuit(id: $id) { graph { sources targets weights
+                 nodes { id kind layer position positionFromEnd index activation influence token probability
+                         feature } } } }""",
+            id=circuit.id,
+        )
+        graph = data["circuit"]["graph"]
+        nodes = [
+            {
+                "kind": node.kind.name,
+                "layer": node.layer,
+                "position": node.position,
+                "positionFromEnd": len(circuit.prompt.tokens) - 1 - node.position,
+                "index": None if node.index is None else str(node.index),
+                "activation": node.activation,
+                "influence": node.influence,
+                "token": node.token,
+                "probability": node.probability,
+            }
+            for node in circuit.nodes
+        ]
+        found = [{key: node[key] for key in nodes[0]} for node in graph["nodes"]]
+
+        def key(node: dict[str, Any]) -> tuple[str, ...]:
+            return tuple(str(node[name]) for name in ("kind", "layer", "position", "index"))
+
+        assert sorted(found, key=key) == near(sorted(nodes, key=key))
+        assert [(n["layer"], n["position"], n["id"]) for n in graph["nodes"]] == sorted(
+            (n["layer"], n["position"], n["id"]) for n in graph["nodes"]
+        )
+        for node in graph["nodes"]:
+            assert (node["feature"] is not None) == (node["kind"] == "FEATURE")
+            if node["feature"] is not None:
+                assert node["feature"].endswith(f"/{node['layer']}/{node['index']}")
+        place = {(n["kind"], n["layer"], n["position"], n["index"]): i for i, n in enumerate(graph["nodes"])}
+        places = [place[n["kind"], n["layer"], n["position"], n["index"]] for n in nodes]
+        edges = sorted((places[e.target], places[e.source], e.weight) for e in circuit.edges)
+        told = zip(graph["targets"], graph["sources"], graph["weights"], strict=True)
+        assert [list(each) for each in told] == near([list(each) for each in edges])
+
+
+async def test_whole_graphs_count_as_rows(api_with, circuits):
+    asked = "query ($id: ID!) { circuit(id: $id) { graph { weights } } }"
+    code, message, _ = await api_with(Limits(rows=len(circuits[0].nodes))).error(asked, id=circuits[0].id)
+    assert (code, "rows" in message) == ("OVER_LIMIT", True)

@@ -1,0 +1,76 @@
+"""Docs are true: generated pages equal their source, commands have help, the console's queries run."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from api.app import sdl
+from atlas.cli import app
+from schema.loading.load import load_circuit
+from schema.model.page import markdown
+from tests.support.circuits import RUN, synthetic_circuits
+from tests.support.paths import HOME
+
+
+def commands() -> list[list[str]]:
+    found: list[list[str]] = [[]]
+    for command in app.registered_commands:
+        assert command.callback is not None
+        found.append([command.name or command.callback.__name__])
+    for group in app.registered_groups:
+        assert group.name is not None
+        assert group.typer_instance is not None
+        found.append([group.name])
+        found += [[group.name, str(command.name)] for command in group.typer_instance.registered_commands]
+    return found
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_every_command_has_help(command):
+    result = CliRunner().invoke(app, [*command, "--help"])
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) > 5
+
+
+def test_generated_pages_are_up_to_date():
+    # `make docs` writes them again.
+    assert (HOME / "docs" / "graph-model.md").read_text(encoding="utf-8") == markdown()
+    assert (HOME / "api" / "schema.graphql").read_text(encoding="utf-8") == sdl()
+
+
+def test_the_ten_queries_for_the_console_run(database):
+    for circuit in synthetic_circuits(12, seed=0):
+        load_circuit(database, circuit, RUN)
+    text = (HOME / "docs" / "console.md").read_text(encoding="utf-8")
+    queries = re.findall(r"```cypher\n(.*?)```", text, re.DOTALL)
+    assert len(queries) == 1 + 10  # the first is that of the picture
+    for query in queries:
+        database.read(query, timeout_s=20)
+
+
+def test_the_readme_names_only_commands_that_exist():
+    text = (HOME / "README.md").read_text(encoding="utf-8")
+    known = {" ".join(command) for command in commands()}
+    groups = {group.name for group in app.registered_groups}
+    code = "\n".join(map("".join, re.findall(r"```sh\n(.*?)```|`([^`\n]+)`", text, re.DOTALL)))
+    for words in re.findall(r"^(?:\.venv/bin/)?atlas ([a-z]+(?: [a-z]+)?)", code, re.MULTILINE):
+        first, _, rest = words.partition(" ")
+        name = f"{first} {rest}" if first in groups else first
+        assert name in known, words
+
+
+def test_the_readme_names_only_files_that_exist():
+    text = (HOME / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!http)([^)#]+)", text):
+        assert (HOME / target).exists(), target
+
+
+def test_python_dash_m_is_the_same_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "atlas", "--help"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert "attribute" in done.stdout

@@ -1,0 +1,118 @@
+"""The local Neo4j: its life in one home, and what it says when it cannot start."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+
+from atlas.local.server import LocalServer, Status
+from schema.database import Database
+from schema.errors import CredentialsError, InputError
+from tests.support.servers import free_port
+
+
+def test_life_of_a_server(tmp_path: Path):
+    server = LocalServer(tmp_path / "home")
+    ports = {"bolt_port": free_port(), "http_port": free_port()}
+    address = server.start(**ports, heap_mb=256)
+    try:
+        assert address.bolt_uri == f"bolt://127.0.0.1:{ports['bolt_port']}"
+        assert address.password not in repr(address)
+        first = server.status()
+        assert first == Status(True, first.pid, address, "2026.08.1", first.data_bytes)
+        assert first.data_bytes > 0
+        assert server.start() == address, "a second start finds the running one, whatever the ports"
+        assert "Neo4j Browser" in httpx2.get(address.browser_url, trust_env=False).text
+        assert _listening(first.pid) == {"127.0.0.1"}, "loopback only"
+        assert stat.S_IMODE(server._credentials.stat().st_mode) == 0o600
+
+        with Database.connect(address.bolt_uri, address.user, address.password) as database:
+            database.write("CREATE (:Survivor)")
+        assert first.pid is not None
+        os.kill(first.pid, signal.SIGKILL)
+        _gone(first.pid)
+        assert server.status() == replace(
+            first, running=False, pid=None, address=None, data_bytes=_any(server)
+        )
+
+        assert server.start(**ports, heap_mb=256) == address
+        with Database.connect(address.bolt_uri, address.user, address.password) as database:
+            assert database.read("MATCH (n:Survivor) RETURN count(n) AS n") == [{"n": 1}]
+
+        server._credentials.write_text(json.dumps({"user": "neo4j", "password": "another one"}))
+        with pytest.raises(CredentialsError, match="has another password than"):
+            server.start()
+        assert server.status().running
+    finally:
+        assert server.stop()
+    assert not server.status().running
+    assert not server.stop()
+
+
+def test_a_recycled_process_id_is_neither_reported_nor_killed(tmp_path: Path):
+    server = LocalServer(tmp_path)
+    (tmp_path / "server.json").write_text(
+        json.dumps({"pid": os.getpid(), "bolt_port": 7687, "http_port": 7474})
+    )
+    assert server.status() == Status(False, None, None, "2026.08.1", 0)
+    assert server.stop() is False
+
+
+def test_status_of_a_home_that_is_not_there_makes_nothing(tmp_path: Path):
+    server = LocalServer(tmp_path / "none")
+    assert server.status() == Status(False, None, None, "2026.08.1", 0)
+    assert server.stop() is False
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("option", ["--bolt-port", "--http-port"])
+def test_a_taken_port_is_named_with_the_option_to_type(tmp_path: Path, option: str):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        ports = {"bolt_port": free_port(), "http_port": free_port()}
+        ports["bolt_port" if option == "--bolt-port" else "http_port"] = taken
+        with pytest.raises(InputError) as caught:
+            LocalServer(tmp_path).start(**ports)
+    assert f"Port {taken}" in caught.value.what
+    assert caught.value.next_step == f"choose another one: `atlas db start {option} {taken + 1}`"
+    assert not (tmp_path / "credentials").exists()
+
+
+def test_a_home_that_is_a_file_is_refused(tmp_path: Path):
+    (tmp_path / "home").write_text("")
+    with pytest.raises(InputError, match="cannot be used for the database"):
+        LocalServer(tmp_path / "home").start()
+
+
+def test_credentials_that_are_no_credentials_are_refused(tmp_path: Path):
+    (tmp_path / "credentials").write_text("{}")
+    with pytest.raises(CredentialsError, match="cannot be read") as caught:
+        LocalServer(tmp_path).start(bolt_port=free_port(), http_port=free_port())
+    assert caught.value.next_step == 'it should hold {"user": "neo4j", "password": "…"}'
+
+
+def _listening(pid: int | None) -> set[str]:
+    connections = psutil.Process(pid).net_connections(kind="inet")
+    addresses = {connection.laddr.ip for connection in connections if connection.status == psutil.CONN_LISTEN}
+    return {address.removeprefix("::ffff:") for address in addresses}
+
+
+def _gone(pid: int) -> None:
+    end = time.monotonic() + 20
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _any(server: LocalServer) -> int:
+    return server.status().data_bytes

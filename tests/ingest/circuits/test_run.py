@@ -1,0 +1,143 @@
+"""The ingest service: whole circuits only, resumable, and the same content whatever happened on the way."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import orjson
+import pytest
+from rich.console import Console
+
+from atlas.cli import main
+from ingest.circuits.run import IngestSettings, ingest
+from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
+from schema.database import Database
+from schema.errors import InputError
+from schema.upkeep.canonical_dump import content
+from tests.support.servers import empty
+
+N_PROMPTS = 24
+N_KILLS = 2
+
+
+@pytest.fixture
+def quiet() -> Console:
+    return Console(file=StringIO())
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    """Some bundled prompts of every family."""
+    lines = PROMPTS_PATH.read_text(encoding="utf-8").splitlines()
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("\n".join(lines[:: max(1, len(lines) // N_PROMPTS)][:N_PROMPTS]) + "\n", encoding="utf-8")
+    return path
+
+
+def settings(prompts: Path) -> IngestSettings:
+    return IngestSettings(prompts=prompts, model=MODEL_DIR, transcoders=TRANSCODERS_DIR)
+
+
+def count(database: Database) -> int:
+    return database.read("MATCH (c:Circuit) RETURN count(c) AS n")[0]["n"]
+
+
+def test_bad_prompts_are_named_and_the_rest_is_loaded(database, tmp_path, quiet):
+    good = json.loads(PROMPTS_PATH.read_text(encoding="utf-8").splitlines()[0])["prompt"]
+    path = tmp_path / "mixed.jsonl"
+    lines = [
+        json.dumps({"prompt": good}),
+        "{broken",
+        json.dumps({"prompt": "qwertyuiop " + good}),
+        json.dumps({"prompt": " ".join([good] * 40)}),
+        json.dumps({"prompt": good}),
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    summary = ingest(database, settings(path), console=quiet)
+    assert (summary.loaded, summary.present, count(database)) == (1, 0, 1)
+    found = [str(problem) for problem in summary.problems]
+    assert len(found) == 4
+    assert found[0].startswith("mixed.jsonl, line 2: not valid JSON")
+    assert "line 3" in found[1]
+    assert "'qwertyuiop'" in found[1]
+    assert "line 4" in found[2]
+    assert "tokens" in found[2]
+    assert "line 5: the same prompt as on line 1" in found[3]
+    assert all(isinstance(problem, InputError) and problem.next_step for problem in summary.problems)
+
+
+def test_ingesting_twice_changes_nothing(database, prompts, quiet):
+    first = ingest(database, settings(prompts), console=quiet)
+    before = fingerprints(database)
+    second = ingest(database, settings(prompts), console=quiet)
+    assert (first.problems, second.problems) == ([], [])
+    assert (first.loaded, first.present) == (N_PROMPTS, 0)
+    assert (second.loaded, second.present) == (0, N_PROMPTS)
+    assert fingerprints(database) == before
+
+
+def atlas(words: list[str], environment: dict[str, str], said: Path) -> None:
+    """The command, in a process that has imported torch already; what it prints goes to a file."""
+    os.environ.update(environment)
+    with said.open("w") as out, redirect_stdout(out), redirect_stderr(out):
+        sys.argv = ["atlas", *words]
+        main()
+
+
+def test_killed_twice_it_ends_with_the_same_content(database, server, prompts, tmp_path):
+    environment = {
+        "NEO4J_URI": server.bolt_uri,
+        "NEO4J_USERNAME": server.user,
+        "NEO4J_PASSWORD": server.password,
+    }
+    # Four processes of their own, forked from one that has done the slow imports.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["atlas.cli", "ingest.circuits.run"])
+    said = tmp_path / "said.txt"
+
+    def start() -> BaseProcess:
+        process = context.Process(target=atlas, args=(["ingest", str(prompts)], environment, said))
+        process.start()
+        return process
+
+    def finish() -> str:
+        process = start()
+        process.join()
+        assert process.exitcode == 0, said.read_text()
+        return said.read_text()
+
+    finish()
+    clean = fingerprints(database)
+    empty(database)
+
+    rng = random.Random(1)
+    # Moments spread over the whole load, each a little after another circuit has arrived.
+    for target in sorted(rng.sample(range(N_PROMPTS - 2), N_KILLS)):
+        process = start()
+        while count(database) < target and process.is_alive():
+            time.sleep(0.02)
+        time.sleep(rng.random() * 0.1)
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+    killed = count(database)
+    assert 0 < killed < N_PROMPTS
+    assert f"{killed} were there already" in finish()
+    assert fingerprints(database) == clean
+
+
+def fingerprints(database: Database) -> dict[str, str]:
+    """A hash of everything of each kind: unlike the content itself, quick to compare when it differs."""
+    return {
+        kind: hashlib.sha256(orjson.dumps(rows, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        for kind, rows in content(database).items()
+    }

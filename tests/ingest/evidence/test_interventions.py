@@ -1,0 +1,161 @@
+"""Edits as text, and what `atlas intervene` reports of them."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from atlas.cli import main
+from ingest.engine.attribution.attribute import attribute
+from ingest.engine.errors import EngineError, PromptError
+from ingest.engine.intervention.edits import Action, Edit, ablate, scale, swap
+from ingest.engine.intervention.intervene import intervene
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.evidence.interventions import InterventionSettings, intervention, one_token, parse_edit
+from tests.support.engine import PROMPT, Folders, Tiny, save
+from tests.support.paths import HOME
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    return save(Tiny(context=32), tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def model(folders: Folders) -> ReplacementModel:
+    return ReplacementModel.load(*folders)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "expected"),
+    [
+        ("set", "3/17@5=2.5", [Edit(3, 5, 17, 2.5, Action.SET)]),
+        ("scale", "0/1@2,5=-2", [scale(0, (2, 5), 1, -2)]),
+        ("ablate", "0/1@2-4", [ablate(0, (2, 3, 4), 1)]),
+        ("ablate", "0/1@2-", [ablate(0, slice(2, None), 1)]),
+        ("ablate", "0/1@all", [ablate(0, slice(None), 1)]),
+        ("ablate", "0/1@last", [ablate(0, 7, 1)]),
+        ("ablate", "0/1@new", [ablate(0, slice(8, None), 1)]),
+        ("swap", "3/17:4/22@5", list(swap((3, 17), (4, 22), 5))),
+    ],
+)
+def test_edits_as_text(kind: str, text: str, expected: list[Edit]) -> None:
+    assert parse_edit(text, kind, 8, generating=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "message"),
+    [
+        ("set", "3/17@5", "--set '3/17@5' cannot be read\n  → write it like 3/17@5=2.5"),
+        ("ablate", "3/17@5=1", "--ablate '3/17@5=1' cannot be read\n  → write it like 3/17@5"),
+        ("swap", "3/17@5", "--swap '3/17@5' cannot be read\n  → write it like 3/17:4/22@5"),
+        ("scale", "3/17@5=x", "--scale '3/17@5=x': 'x' is no number\n  → write it like 3/17@5=2"),
+        (
+            "ablate",
+            "3/17@5-2",
+            "--ablate '3/17@5-2': '5-2' is no position\n"
+            "  → write 5, 2,5, 2-5, 2-, last, all or new after the @",
+        ),
+        (
+            "ablate",
+            "3/17@new",
+            "--ablate '3/17@new': there are no new tokens\n  → generate some with --generate",
+        ),
+    ],
+)
+def test_text_that_is_no_edit(kind: str, text: str, message: str) -> None:
+    with pytest.raises(EngineError) as caught:
+        parse_edit(text, kind, 8, generating=False)
+    assert str(caught.value) == message
+
+
+def test_one_token(model: ReplacementModel) -> None:
+    assert model.decode(one_token(model, "w5")) == "w5"
+    with pytest.raises(PromptError) as caught:
+        one_token(model, "w5 w6")
+    assert str(caught.value).startswith("'w5 w6' is not one token but 2: 'w5', 'w6'\n  → name one of them")
+
+
+def test_a_report_says_what_the_engine_says(model: ReplacementModel) -> None:
+    layer, position, feature = attribute(model, PROMPT).features[0].tolist()
+    text = f"{layer}/{feature}@{position}"
+    found = intervention(
+        model,
+        InterventionSettings(
+            PROMPT,
+            [f"ablate {each}" for each in (text, "0/2@9", "0/1@new")],
+            tokens=["w5"],
+            n_tokens=3,
+            top=4,
+        ),
+    )
+    outcome = intervene(model, PROMPT, [ablate(layer, position, feature)])
+    before, after = outcome.plain_logits[-1].softmax(-1), outcome.logits[-1].softmax(-1)
+    order = (after - before).abs().argsort(descending=True)[:4].tolist()
+    expected = dict.fromkeys([one_token(model, "w5"), *order])
+    assert [each.token for each in found.next_tokens] == [model.decode(token) for token in expected]
+    assert [each.edited_logit for each in found.next_tokens] == outcome.logits[-1][list(expected)].tolist()
+    assert found.tokens == list(model.encode(PROMPT).tokens)
+    edited = [
+        one for one in found.features if (one.layer, one.index, one.position) == (layer, feature, position)
+    ]
+    assert all(one.edited_activation == 0 for one in edited)
+    assert found.n_features_changed >= len(found.features) == 4
+    assert found.edited is not None
+    assert len(found.edited.ids) == 3 or found.edited.ended
+    assert int(outcome.logits[-1].argmax()) == found.edited.ids[0]
+
+
+def test_the_command(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--model", str(folders.model), "--transcoders", str(folders.transcoders), "--prompt", PROMPT]
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["atlas", "intervene", *options, *words])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return (code, *capsys.readouterr())
+
+    code, printed, _ = run("--set", "0/3@2=9", "--swap", "1/2:0/4@3-5", "--generate", "2", "--json")
+    assert code == 0
+    assert set(json.loads(printed)) == {
+        "tokens",
+        "next_tokens",
+        "features",
+        "n_features_changed",
+        "plain",
+        "edited",
+    }
+    code, printed, _ = run("--scale", "0/3@all=2", "--freeze", "attention", "--constrained", "0-1")
+    assert code == 0
+    assert "features changed" in printed
+    for words, message in (
+        (["--ablate", "0/3@12"], "position 12, feature 3 is outside the prompt"),
+        (["--ablate", "0/99@2"], "has no such feature"),
+        (["--ablate", "0/3@2", "--token", "w1 w2"], "is not one token but 2"),
+        (["--ablate", "0/3@2", "--constrained", "2-1"], "--constrained '2-1' cannot be read"),
+    ):
+        code, printed, complaint = run(*words)
+        assert (code, printed) == (1, "")
+        assert message in complaint
+        assert "→" in complaint
+
+
+def test_the_page_of_the_docs_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (HOME / "docs" / "interventions.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(code, "docs/interventions.md", "exec"), names)
+    assert len(names["answers"]) == 5
+    driven = slice(0, names["graph"].n_features)
+    torch.testing.assert_close(names["measured"][driven], names["predicted"][driven], rtol=1e-3, atol=1e-4)
+    assert capsys.readouterr().out.count("\n") == 4

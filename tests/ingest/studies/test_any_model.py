@@ -1,0 +1,148 @@
+"""Studies on a model of somebody else: what a prompts file must have, and what is measured when it has it."""
+
+import json
+from pathlib import Path
+from random import Random
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from atlas.cli import app
+from atlas.studies import results as study_results
+from atlas.studies.tables import measured_tables
+from ingest.engine.intervention.edits import ablate
+from ingest.engine.intervention.intervene import intervene
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.studies.all import STUDIES
+from ingest.studies.modular_cortex import ablated, form, off
+from ingest.studies.tools.concepts import activity
+from ingest.studies.tools.prompts import Needs, Prompts, bundled, from_file
+from schema.errors import InputError
+from tests.support.engine import WORDS, Folders, Tiny, save
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    return save(Tiny(context=32), tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def model(folders: Folders) -> ReplacementModel:
+    return ReplacementModel.load(*folders)
+
+
+@pytest.fixture(scope="module")
+def file(model: ReplacementModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty prompts with what the model says next; their states and questions mean nothing."""
+    random = Random(0)
+    lines: list[dict[str, object]] = []
+    while len(lines) < 60:
+        number = len(lines)
+        prompt = " ".join(random.sample(WORDS, 5))
+        said = model.decode(int(intervene(model, prompt, []).logits[-1].argmax())).strip()
+        if said not in WORDS:
+            continue
+        state, ask = f"state:{said}", f"ask:{('capital', 'code')[number % 2]}"
+        lines.append(
+            {
+                "prompt": prompt,
+                "expected": said,
+                "family": ("multi-step", "sorting")[number % 3 == 2],
+                "tags": [state, ask],
+                "split": "held-out" if number % 5 == 0 else "train",
+            }
+        )
+    path = tmp_path_factory.mktemp("prompts") / "prompts.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def test_a_file_has_the_families_and_splits_that_its_lines_say(file: Path) -> None:
+    lines = [orjson.loads(line) for line in file.read_text().splitlines()]
+    found = from_file(file)
+    assert list(found.families) == ["multi-step", "sorting"]
+    for family in found.families:
+        parts = found.splits(family)
+        held = {line["prompt"] for line in lines if line["family"] == family and line["split"] == "held-out"}
+        assert {item.prompt for item in parts.held_out} == held
+        known = {item.prompt for item in (*parts.forming, *parts.development)}
+        assert known == {line["prompt"] for line in lines if line["family"] == family} - held
+    assert len(found.few(2).splits("multi-step").held_out) == 2
+    assert {item.kind for item in found.splits("sorting").forming} == {"capital", "code"}
+
+
+def test_what_prompts_lack_is_named_before_anything_runs(model: ReplacementModel, file: Path) -> None:
+    prompts = from_file(file)
+    for name, missing in (
+        ("refusals", "needs prompts of family refusals; "),
+        ("emergence", "runs on the bundled model alone"),
+        ("arithmetic", "multi-step (32 + 8 held out), sorting (16 + 4 held out)"),
+    ):
+        with pytest.raises(
+            InputError, match=missing.replace("(", r"\(").replace(")", r"\)").replace("+", r"\+")
+        ):
+            STUDIES[name].on(model, prompts)
+    with pytest.raises(InputError, match="needs prompts with a tag country:…"):
+        prompts.check("it", [Needs("sorting", ("country",))])
+    with pytest.raises(InputError, match="needs prompts with the tag harmful"):
+        prompts.check("it", [Needs("sorting", tags=("harmful",))])
+    with pytest.raises(InputError, match=r"needs more prompts of family sorting \(16 have its tags\)"):
+        Prompts("x", {"sorting": (prompts.families["sorting"][0], ())}).check("it", [Needs("sorting")])
+
+
+def test_every_study_finds_what_it_needs_in_the_bundled_corpus() -> None:
+    prompts = bundled()
+    for study in STUDIES.values():
+        Prompts("the same as a file", prompts.families).check(
+            study.name, [need for need in study.needs if need.bundled is None]
+        )
+
+
+def test_studies_run_on_another_model_and_are_kept(folders: Folders, file: Path, tmp_path: Path) -> None:
+    names = ("multi-step", "components", "modular-cortex")
+    arguments = ["--model", folders.model, "--transcoders", folders.transcoders, "--prompts", file]
+    run = CliRunner().invoke(
+        app, ["study", "run", *names, *map(str, arguments), "--json", "--results", str(tmp_path / "kept")]
+    )
+    assert run.exception is None, run.output
+    kept = study_results.read(tmp_path / "kept")
+    assert set(kept) == set(names)
+    assert orjson.loads(run.stdout) == {name: kept[name] for name in names}
+    assert kept["multi-step"]["prompts"] == str(file)
+    assert [rate["claim"].split(": ")[1].split()[1] for rate in kept["multi-step"]["rates"]] == [
+        "capital",
+        "code",
+    ]
+    assert all(0 < rate["n"] <= 16 for rate in kept["multi-step"]["rates"])
+    assert {each["family"] for each in kept["modular-cortex"]["effects"]} == {"multi-step", "sorting"}
+    assert all(measured_tables(each) for each in kept.values())
+
+
+def test_a_module_is_ablated_feature_by_feature(model: ReplacementModel, file: Path) -> None:
+    parts = from_file(file).splits("sorting")
+    cortex = form(model, {"sorting": parts.forming})
+    assert sorted(map(len, cortex.modules), reverse=True) == list(map(len, cortex.modules))
+    assert not set.intersection(*map(set, cortex.modules[:2])) if len(cortex.modules) > 1 else True
+    members = cortex.modules[0]
+    found = ablated(model, "module 0", members, "sorting", parts.held_out, 0.5)
+    right = edited = 0
+    falls = []
+    every = lambda item, n_tokens: range(n_tokens)  # noqa: E731
+    for item, dense in zip(parts.held_out, activity(model, parts.held_out, every), strict=True):
+        edits = [
+            ablate(layer, position, index)
+            for position in range(1, len(dense))
+            for layer, index in sorted(members)
+            if dense[position, layer, index] > 0
+        ]
+        assert len(edits) == len(off(dense, members))
+        outcome = intervene(model, item.prompt, edits)
+        change = (outcome.plain_logits - outcome.logits)[-1]
+        wanted = model.encode(item.expected).ids[-1]
+        falls.append(float(change[wanted] - change.mean()))
+        right += int(outcome.logits[-1].argmax()) == wanted
+        edited += len(edits)
+    n = len(parts.held_out)
+    assert (found.accuracy, found.edited, found.n) == (right / n, edited / n, n)
+    assert found.drop == pytest.approx(sum(falls) / n, abs=1e-5)

@@ -1,0 +1,336 @@
+"""circuit-tracer's `.pt` graphs: read without running them, pruned as our own graphs are. No database."""
+
+import gzip
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ingest.imports.unpruned import read_circuit
+from schema.circuit.records import NodeKind
+from schema.errors import FileError
+from schema.exports.graph_json import to_json
+from schema.formats.circuit_tracer_pt import read_pt
+from schema.formats.files import Kind, find, read
+from schema.formats.graph import Given, read_graph
+from schema.formats.pickled import Record, _Storage, _tensor, read_torch_file
+from tests.support.graph_files import Graph, LogitTarget, encode, pt_values, save_pt
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    path = tmp_path / "graph.pt"
+    save_pt(path, pt_values())
+    return path
+
+
+def test_values_are_those_that_torch_saved(tmp_path: Path) -> None:
+    tensors: Graph = {
+        name: torch.arange(12).reshape(3, 4).to(kind)
+        for name, kind in {
+            "f32": torch.float32,
+            "f64": torch.float64,
+            "f16": torch.float16,
+            "bf16": torch.bfloat16,
+            "i64": torch.int64,
+            "i32": torch.int32,
+            "u8": torch.uint8,
+            "bool": torch.bool,
+        }.items()
+    }
+    tensors["turned"] = tensors["f32"].T
+    tensors["slice"] = tensors["f32"][1:, ::2]
+    tensors["empty"] = torch.zeros(0, 3)
+    tensors["one"] = torch.tensor(2.5)
+    path = tmp_path / "values.pt"
+    torch.save({"tensors": tensors, "plain": [1, -(2**40), 2.5, "é", None, True, (1, 2), {"a": []}]}, path)
+    found = read_torch_file(str(path))
+    assert found["plain"] == [1, -(2**40), 2.5, "é", None, True, (1, 2), {"a": []}]
+    assert set(found["tensors"]) == set(tensors)
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(found["tensors"][name], tensor.float().numpy())
+        assert found["tensors"][name].shape == tuple(tensor.shape)
+
+
+def test_a_graph_is_read_whole(graph: Path) -> None:
+    found, values = read_pt(str(graph)), pt_values()
+    assert (found.text, found.token_ids, found.n_layers, found.vocab_size) == (
+        "one two three",
+        (0, 1, 2, 3),
+        3,
+        50,
+    )
+    assert (found.scan, found.model_name, found.architecture) == ("org/clt@abc", "model", "LlamaForCausalLM")
+    assert found.logits == (("up", 5), ("up - down", None))  # 51 is no token of 50
+    np.testing.assert_array_equal(found.adjacency, values["adjacency_matrix"].numpy())
+    np.testing.assert_array_equal(found.active, values["active_features"].numpy())
+    np.testing.assert_array_equal(found.selected, values["selected_features"].numpy())
+
+
+def test_features_in_another_order_give_the_same_graph(tmp_path: Path, graph: Path) -> None:
+    values = pt_values()
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(1))
+    back = order.argsort()
+    selected = back[values["selected_features"]]
+    shuffle = torch.randperm(25, generator=torch.Generator().manual_seed(2))
+    nodes = torch.cat([shuffle, torch.arange(25, len(values["adjacency_matrix"]))])
+    values |= {
+        "active_features": values["active_features"][order],
+        "activation_values": values["activation_values"][order],
+        "selected_features": selected[shuffle],
+        "adjacency_matrix": values["adjacency_matrix"][nodes][:, nodes],
+    }
+    save_pt(tmp_path / "other.pt", values)
+    one, other = read_pt(str(graph)), read_pt(str(tmp_path / "other.pt"))
+    for name in ("active", "activations", "selected", "adjacency"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def slow_influence(matrix: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The sum over all paths, term by term."""
+    size = np.abs(matrix)
+    share = size / np.maximum(size.sum(1, keepdims=True), 1e-30)
+    total, term = np.zeros(len(weights)), weights
+    for _ in range(len(weights)):
+        term = term @ share
+        total += term
+    return total
+
+
+def test_what_the_file_lacks_is_computed(graph: Path) -> None:
+    values = pt_values()
+    matrix = values["adjacency_matrix"].double().numpy()
+    weights = np.zeros(len(matrix))
+    weights[-2:] = values["logit_probabilities"].double().numpy()
+    influence = slow_influence(matrix, weights)
+    n_features, n_errors = 25, 12
+    errors = influence[n_features : n_features + n_errors].sum()
+    tokens = influence[n_features + n_errors : -2].sum()
+    whole = read_circuit(graph, node_threshold=1, edge_threshold=1)
+    assert whole.replacement_score == pytest.approx(tokens / (tokens + errors))
+    assert whole.kept_influence == 1
+    assert (whole.n_active_features, whole.n_selected_features) == (30, 25)
+    assert [n.influence for n in whole.nodes if n.kind is NodeKind.FEATURE] == pytest.approx(
+        [value for value in influence[:n_features].tolist() if value >= 0], rel=1e-5, abs=1e-9
+    )
+    for edge in whole.edges:
+        assert edge.share is not None
+        assert 0 < edge.share <= 1
+    assert (whole.target, whole.special_first_token, whole.dtype) == (None, None, "float32")
+    assert [(n.token, n.index) for n in whole.nodes if n.kind is NodeKind.LOGIT] == [
+        ("up - down", None),
+        ("up", 5),
+    ]
+    assert whole.prompt.tokens == ("‹0›", "‹1›", "‹2›", "‹3›")
+    pruned = read_circuit(graph, node_threshold=0.6, edge_threshold=0.8)
+    assert len(pruned.nodes) < len(whole.nodes)
+    assert pruned.id != whole.id
+    assert read_circuit(graph, node_threshold=0.6, edge_threshold=0.8) == pruned
+    assert read_graph(encode(to_json(pruned)), "x").circuit == pruned
+
+
+def test_names_that_are_given(graph: Path) -> None:
+    found = read_circuit(graph, Given("gemma", "mine", "numbers", ("a",)))
+    assert (found.model.name, found.transcoders.id, found.prompt.family) == ("gemma", "mine", "numbers")
+    assert read_circuit(graph).transcoders.id == "org/clt@abc"
+
+
+class Payload:
+    """What an attacker would put into a file."""
+
+    def __init__(self, call: Any, *arguments: Any) -> None:
+        self.call, self.arguments = call, arguments
+
+    def __reduce__(self) -> Any:
+        return self.call, self.arguments
+
+
+@pytest.mark.parametrize("place", ["beside", "inside a list", "as the graph", "as a storage's name"])
+@pytest.mark.parametrize("call", ["os.system", "eval", "exec", "open", "getattr", "torch.load"])
+def test_a_payload_is_refused_and_does_not_run(tmp_path: Path, place: str, call: str) -> None:
+    ran = tmp_path / "ran"
+    calls: dict[str, Payload] = {
+        "os.system": Payload(os.system, f"touch {ran}"),
+        "eval": Payload(eval, f"open({str(ran)!r}, 'w')"),
+        "exec": Payload(exec, f"open({str(ran)!r}, 'w')"),
+        "open": Payload(open, str(ran), "w"),
+        "getattr": Payload(getattr, os, "system"),
+        "torch.load": Payload(torch.load, str(ran)),
+    }
+    payload = calls[call]
+    if call == "getattr":
+        payload = Payload(getattr, "", "format")
+    values = pt_values()
+    path = tmp_path / "evil.pt"
+    if place == "beside":
+        save_pt(path, {"first": payload, **values})
+    elif place == "inside a list":
+        save_pt(path, {**values, "logit_targets": [payload, LogitTarget("x", 1)]})
+    elif place == "as the graph":
+        save_pt(path, payload)  # type: ignore[arg-type]
+    else:
+        program = pickle.dumps([payload], protocol=2)
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("evil/data.pkl", program)
+            archive.writestr("evil/data/0", b"")
+    with pytest.raises(FileError, match=r"data\.pkl: asks for the name (.|\n)*nothing of it was run"):
+        read_pt(str(path))
+    assert not ran.exists()
+
+
+def test_allowed_names_cannot_be_called_with_anything(tmp_path: Path) -> None:
+    path = tmp_path / "odd.pt"
+    programs = {
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(NK\x00))tR.": "does not hold together",
+        b"\x80\x02ctorch\nFloatStorage\n)R.": "a call of torch FloatStorage",
+        b"\x80\x02ccollections\nOrderedDict\n)\x81.": "an object of collections OrderedDict",
+        b"\x80\x02]q\x00h\x00b.": "a change of something that is no record",
+        b"\x80\x02(i__builtin__\nobject\n.": "the instruction INST",
+        b"\x80\x02\x82\x01.": "the instruction EXT1",
+        b"\x80\x02}": "does not hold together",
+        b"\x80\x02" + b"(" * 100 + b".": "does not hold together",
+    }
+    for program, reason in programs.items():
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("odd/data.pkl", program)
+        with pytest.raises(FileError, match=reason):
+            read_torch_file(str(path))
+
+
+@pytest.mark.parametrize(
+    ("offset", "shape", "strides"),
+    [
+        (0, (5,), (1,)),
+        (0, (4,), (2,)),
+        (1, (4,), (1,)),
+        (0, (10**9,), (0,)),
+        (0, (2, 2**40), (0, 0)),
+        (-1, (2,), (1,)),
+    ],
+)
+def test_a_tensor_cannot_reach_beyond_its_storage(
+    offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
+) -> None:
+    storage = _Storage("FloatStorage", lambda: bytes(16))
+    np.testing.assert_array_equal(_tensor(storage, 0, (2, 2), (2, 1)), np.zeros((2, 2)))
+    with pytest.raises(ValueError, match=r"larger than its storage|impossible"):
+        _tensor(storage, offset, shape, strides)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("adjacency_matrix", torch.zeros(3, 3), "is not 43 × 43"),
+        ("adjacency_matrix", torch.full((43, 43), float("nan")), "holds NaN"),
+        ("adjacency_matrix", None, "is no tensor of 2 dimensions"),
+        ("active_features", torch.full((30, 3), 99), "has a layer, position or index out of range"),
+        ("activation_values", torch.zeros(7), "does not go with active_features"),
+        ("selected_features", torch.full((25,), 3), "names a feature twice"),
+        ("selected_features", torch.full((25,), 300), "is out of range"),
+        ("logit_probabilities", torch.zeros(9), "does not go with logit_targets"),
+        ("logit_targets", 5, "is no list"),
+        ("input_string", 5, "is no text"),
+        ("cfg", None, "is no number of layers"),
+        ("scan", None, "is empty"),
+        ("scan", ["org/clt", 3], "scan: is no list of names"),
+        ("vocab_size", torch.zeros(4), None),
+        ("input_string", "\ud800", "data.pkl: does not hold together"),
+    ],
+)
+def test_a_graph_that_does_not_hold_together_is_refused(
+    tmp_path: Path, key: str, value: Any, reason: str | None
+) -> None:
+    path = tmp_path / "bad.pt"
+    save_pt(path, pt_values() | {key: value})
+    if reason is None:  # the configuration says it too
+        assert read_pt(str(path)).vocab_size == 50
+        return
+    with pytest.raises(FileError, match=reason):
+        read_circuit(path)
+
+
+def test_damaged_files_are_refused(tmp_path: Path, graph: Path) -> None:
+    data = graph.read_bytes()
+    path = tmp_path / "damaged.pt"
+    rng = np.random.default_rng(0)
+    refused = 0
+    for number in range(120):
+        damaged = bytearray(data[: int(rng.integers(len(data)))] if number % 2 else data)
+        if damaged:
+            for place in rng.integers(len(damaged), size=int(rng.integers(1, 30))):
+                damaged[place] = int(rng.integers(256))
+        path.write_bytes(bytes(damaged))
+        try:
+            read_pt(str(path))
+        except FileError:
+            refused += 1
+    assert refused >= 60
+
+
+def test_records_hold_what_they_were_saved_with(tmp_path: Path) -> None:
+    path = tmp_path / "record.pt"
+    save_pt(path, {"targets": [LogitTarget("a", 1)]})
+    found = read_torch_file(str(path))["targets"][0]
+    assert found == Record("circuit_tracer.attribution.targets LogitTarget", ("a", 1))
+
+
+def packed(source: Path, target: Path) -> bytes:
+    """The same file with its parts compressed, as other zip tools write it."""
+    with (
+        zipfile.ZipFile(source) as one,
+        zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as other,
+    ):
+        for name in one.namelist():
+            other.writestr(name, one.read(name))
+    return target.read_bytes()
+
+
+def test_damaged_compressed_files_are_refused(tmp_path: Path, graph: Path) -> None:
+    path = tmp_path / "packed.pt"
+    data = packed(graph, path)
+    assert read_pt(str(path)).token_ids == read_pt(str(graph)).token_ids
+    rng = np.random.default_rng(1)
+    refused = 0
+    for _ in range(200):
+        damaged = bytearray(data)
+        for place in rng.integers(len(damaged), size=3):
+            damaged[place] = int(rng.integers(256))
+        path.write_bytes(bytes(damaged))
+        try:
+            read_pt(str(path))
+        except FileError:
+            refused += 1
+    assert refused >= 100
+
+
+def test_a_file_with_a_password_is_refused(tmp_path: Path, graph: Path) -> None:
+    data = bytearray(graph.read_bytes())
+    data[data.find(b"PK\x01\x02") + 8] |= 1  # the flag in the list of contents
+    path = tmp_path / "locked.pt"
+    path.write_bytes(bytes(data))
+    with pytest.raises(FileError, match=r"the file: is no file of torch\.save: .* is encrypted"):
+        read_pt(str(path))
+
+
+def test_a_small_file_that_unpacks_to_very_much_is_refused(tmp_path: Path, graph: Path) -> None:
+    path = tmp_path / "bomb.pt"
+    packed(graph, path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("x/data/9", "w") as file:
+        for _ in range(1024):
+            file.write(bytes(1 << 20))
+    assert path.stat().st_size < 2 << 20
+    with pytest.raises(FileError, match="the file: unpacks to more than 1024 MB"):
+        read_pt(str(path))
+
+
+def test_gzip_does_not_matter(tmp_path: Path, graph: Path) -> None:
+    path = tmp_path / "graph.pt.gz"
+    path.write_bytes(gzip.compress(graph.read_bytes()))
+    (found,) = find([path])
+    assert (found.path, found.kind) == (path, Kind.PT)
+    assert read_circuit(path, data=read(path)) == read_circuit(graph)

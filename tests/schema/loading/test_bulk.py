@@ -1,0 +1,115 @@
+"""Bulk import against the ordinary load, by the whole content."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from atlas.local import admin
+from atlas.local.server import LocalServer
+from ingest.imports.bulk import finish, write_tables
+from ingest.imports.files import ImportSettings, import_files
+from schema.circuit.records import Circuit
+from schema.database import Database
+from schema.loading.bulk import BulkWriter
+from schema.loading.bulk_table import drives_of
+from schema.loading.load import load_circuit
+from schema.upkeep.canonical_dump import content
+from schema.upkeep.check import check
+from schema.upkeep.migrations import migrate
+from tests.support.circuits import RUN, synthetic_circuits
+from tests.support.graph_files import circuit_tracer, encode, pt_values, save_pt
+from tests.support.servers import free_port
+
+HOSTILE = "a;b,\"c'\x1f\\ \n é 漢 🙂 $id"
+
+
+def circuits() -> list[Circuit]:
+    """Made-up circuits, and three that CSV finds hard; the last gives an earlier prompt its family."""
+    made = synthetic_circuits(10)
+    odd = made[0]
+    homeless = replace(odd.prompt, text="no family yet", family=None)
+    odd_tokens = ("", HOSTILE, *odd.prompt.tokens[2:])
+    hostile = replace(odd.prompt, text=HOSTILE, tokens=odd_tokens, tags=(HOSTILE, "easy"), expected="")
+    return [
+        *made,
+        replace(odd, prompt=hostile, node_threshold=0.7, pruned_features=(), unselected_features=((3, 9),)),
+        replace(odd, prompt=homeless, node_threshold=0.6),
+        replace(odd, prompt=replace(homeless, family="late"), node_threshold=0.5),
+    ]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    """A server of this file's own: the importer needs it to rest."""
+    local = LocalServer(tmp_path_factory.mktemp("bulk"))
+    yield local
+    local.stop()
+
+
+def connect(local: LocalServer) -> Database:
+    address = local.start(bolt_port=free_port(), http_port=free_port(), heap_mb=512)
+    return Database.connect(address.bolt_uri, address.user, address.password)
+
+
+def test_a_bulk_import_holds_what_loading_holds(database: Database, home: LocalServer, tmp_path: Path):
+    for circuit in circuits():
+        assert load_circuit(database, circuit, RUN)
+    writer = BulkWriter(tmp_path / "tables")
+    assert all(writer.add(circuit, RUN) for circuit in circuits())
+    assert writer.add(circuits()[3], RUN) is False
+    admin.import_tables(home, writer.finish(), heap_mb=512)
+    with connect(home) as imported:
+        migrate(imported)
+        writer.amend(imported)
+        ordinary, bulk = content(database), content(imported)
+        assert set(bulk) == set(ordinary)
+        # Sums of influence may differ in their last digit; everything else is the same to the bit.
+        for ours, theirs in zip(bulk.pop("FOUND_IN"), ordinary.pop("FOUND_IN"), strict=True):
+            assert ours[:2] == theirs[:2]
+            assert ours[2] == pytest.approx(theirs[2], rel=1e-12)
+        for kind, rows in ordinary.items():
+            assert bulk[kind] == rows, kind
+        assert list(check(imported)) == []
+
+
+def test_a_model_that_a_later_file_names_is_the_same_in_bulk(
+    database: Database, home: LocalServer, tmp_path: Path
+):
+    folder = tmp_path / "graphs"
+    folder.mkdir()
+    (folder / "a.json").write_bytes(encode(circuit_tracer()))
+    save_pt(folder / "b.pt", pt_values() | {"scan": "org/clt@0123456789abcdef"})
+    settings, quiet = ImportSettings((folder,)), Console(file=StringIO())
+    assert import_files(database, settings, console=quiet).loaded == 2
+    tables = write_tables(settings, tmp_path / "tables", console=quiet)
+    admin.import_tables(home, tables.writer.finish(), heap_mb=512)
+    with connect(home) as imported:
+        migrate(imported)
+        finish(imported, tables)
+        ordinary, bulk = content(database), content(imported)
+        assert [properties["id"] for _, properties in bulk["Model"]] == ["model"]
+        assert bulk == ordinary
+        assert list(check(imported)) == []
+
+
+def test_drives_in_steps_are_those_one_by_one():
+    rng = random.Random(0)
+    effects = [(int(rng.paretovariate(0.7)) % 5, rng.randrange(3), rng.gauss(0, 3)) for _ in range(400)]
+    found: dict[tuple[int, int], tuple[int, float, float]] = {}
+    for source, target, weight in effects:
+        n, mean, m2 = found.get((source, target), (0, 0.0, 0.0))
+        new = mean + (weight - mean) / (n + 1)
+        found[source, target] = n + 1, new, m2 + (weight - mean) * (weight - new)
+    sources, targets, weights = (np.array(column) for column in zip(*effects, strict=True))
+    (columns,) = drives_of(sources, targets, weights)
+    got = {
+        (int(s), int(t)): (int(n), float(mean), float(m2))
+        for s, t, n, _, _, mean, m2, *_ in zip(*columns, strict=True)
+    }
+    assert got == found

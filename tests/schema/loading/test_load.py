@@ -1,0 +1,523 @@
+"""Loading and deleting circuits, against the records and slow plain-Python aggregates."""
+
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atlas.local.server import Address
+from schema.circuit.records import Circuit, Edge, Label, Node, NodeKind, Prompt, Run, Supernode
+from schema.database import Database
+from schema.errors import InputError
+from schema.loading.load import load_circuit, prepare, present
+from schema.upkeep.canonical_dump import content, digest
+from schema.upkeep.check import check
+from schema.upkeep.delete import delete_circuit
+from tests.support.circuits import (
+    MODEL,
+    RUN,
+    TRANSCODERS,
+    Drive,
+    Use,
+    drives,
+    synthetic_circuits,
+    uses,
+    without_sums,
+)
+from tests.support.paths import HOME
+from tests.support.servers import empty
+
+HOSTILE = "'); MATCH (n) DETACH DELETE n //\0\"`\\ $id {x} \u202e é 漢 🙂 \n"
+
+
+def tiny(**changes: Any) -> Circuit:
+    """Two tokens, one feature at two positions driving another, one error, one logit."""
+    feature = Node(NodeKind.FEATURE, 0, 1, 5, activation=2.0, influence=0.25, cumulative=0.5)
+    circuit = Circuit(
+        prompt=Prompt("a b", ("a", "b"), (1, 2), family="letters", tags=("short",), expected="c"),
+        model=MODEL,
+        transcoders=TRANSCODERS,
+        target="salient-logits(10, 0.95)",
+        target_position=1,
+        node_threshold=0.8,
+        edge_threshold=0.98,
+        max_feature_nodes=None,
+        dtype="float32",
+        special_first_token=False,
+        replacement_score=0.5,
+        completeness_score=0.75,
+        error_share=0.125,
+        n_active_features=9,
+        n_selected_features=8,
+        kept_influence=0.875,
+        nodes=(
+            Node(NodeKind.TOKEN, -1, 1, 2, influence=0.0, token="b"),
+            replace(feature, position=0, activation=1.0, influence=None),
+            feature,
+            replace(feature, layer=1, index=2**40, cumulative=None),
+            Node(NodeKind.ERROR, 1, 1, None, influence=0.5),
+            Node(NodeKind.LOGIT, 4, 1, 3, influence=0.9, token=" c", probability=0.9),
+        ),
+        edges=(
+            Edge(0, 2, 0.5, 1.0),
+            Edge(1, 3, 0.75, 0.5),
+            Edge(2, 3, -0.25, 0.25),
+            Edge(4, 5, 0.5, 0.25),
+            Edge(3, 5, 1.5, 0.75),
+        ),
+        labels=(Label(0, 5, "vowels", "person", "ann"),),
+        supernodes=(Supernode("letter", 1, (2, 3), "person", "ann", 0.5),),
+    )
+    return replace(circuit, **changes)
+
+
+def test_everything_of_one_circuit_is_stored(database: Database):
+    circuit = tiny()
+    assert load_circuit(database, circuit, RUN) is True
+    stored = content(database)
+    key = circuit.id
+    first, second = TRANSCODERS.feature_id(0, 5), TRANSCODERS.feature_id(1, 2**40)
+    at = [f"{key}/{node.key}" for node in circuit.nodes]
+    label, supernode = stored["Label"][0][1]["id"], stored["Supernode"][0][1]["id"]
+    assert stored["Circuit"] == [
+        [
+            ["Circuit"],
+            {
+                "id": key,
+                "target": "salient-logits(10, 0.95)",
+                "target_position": 1,
+                "node_threshold": 0.8,
+                "edge_threshold": 0.98,
+                "dtype": "float32",
+                "special_first_token": False,
+                "replacement_score": 0.5,
+                "completeness_score": 0.75,
+                "error_share": 0.125,
+                "n_active_features": 9,
+                "n_selected_features": 8,
+                "kept_influence": 0.875,
+                "layer_features": [0.25, 0.25],
+                "layer_errors": [0.0, 0.5],
+                "n_nodes": 6,
+                "n_edges": 5,
+                "answer": " c",
+                "answer_probability": 0.9,
+                "correct": True,
+            },
+        ]
+    ]
+    place = {"layer": 0, "position": 1, "position_from_end": 0}
+    nodes: list[list[Any]] = [
+        [
+            ["Node", "TokenNode"],
+            {**place, "id": at[0], "layer": -1, "index": 2, "influence": 0.0, "token": "b"},
+        ],
+        [
+            ["FeatureNode", "Node"],
+            {"id": at[1], "layer": 0, "position": 0, "position_from_end": 1, "index": 5}
+            | {"activation": 1.0, "cumulative": 0.5},
+        ],
+        [
+            ["FeatureNode", "Node"],
+            {**place, "id": at[2], "index": 5, "activation": 2.0, "influence": 0.25, "cumulative": 0.5},
+        ],
+        [
+            ["FeatureNode", "Node"],
+            {**place, "id": at[3], "layer": 1, "index": 2**40, "activation": 2.0, "influence": 0.25},
+        ],
+        [["ErrorNode", "Node"], {**place, "id": at[4], "layer": 1, "influence": 0.5}],
+        [
+            ["LogitNode", "Node"],
+            {**place, "id": at[5], "layer": 4, "index": 3, "influence": 0.9}
+            | {"token": " c", "probability": 0.9},
+        ],
+    ]
+    assert stored["Node"] == sorted(nodes, key=lambda row: row[1]["id"])
+    assert stored["ATTRIBUTES"] == sorted(
+        [["Node", at[e.source]], ["Node", at[e.target]], {"weight": e.weight, "share": e.share}]
+        for e in circuit.edges
+    )
+    assert stored["INSTANCE_OF"] == [
+        [["Node", at[1]], ["Feature", first], {}],
+        [["Node", at[2]], ["Feature", first], {}],
+        [["Node", at[3]], ["Feature", second], {}],
+    ]
+    assert stored["USES"] == [
+        [["Circuit", key], ["Feature", first], {"influence": 0.25, "activation": 2.0, "positions": [0, 1]}],
+        [["Circuit", key], ["Feature", second], {"influence": 0.25, "activation": 2.0, "positions": [1]}],
+    ]
+    effect = {"n_circuits": 1, "n_positive": 1, "n_negative": 0, "mean": 0.5, "m2": 0.0, "sd": 0.0}
+    effect |= {"sign_consistency": 1.0, "pair": 5 * 2**31 + (2**40 % 2**31 + 1_000_003)}
+    assert stored["DRIVES"] == [[["Feature", first], ["Feature", second], effect]]
+    assert stored["DRIVES_IN"] == [[["Feature", first], ["Feature", second], effect | {"family": "letters"}]]
+    sums = {"n_circuits": 1, "n_measured": 1, "influence": 0.25}
+    assert stored["Feature"] == [
+        [["Feature"], {"id": first, "layer": 0, "index": 5, **sums, "degree": 1}],
+        [["Feature"], {"id": second, "layer": 1, "index": 2**40, **sums, "degree": 1}],
+    ]
+    assert stored["FOUND_IN"] == [
+        [
+            ["Feature", feature],
+            ["Family", "letters"],
+            {"n_circuits": 1, "n_measured": 1, "influence": 0.25},
+        ]
+        for feature in (first, second)
+    ]
+    assert stored["COVERS"] == [[["TranscoderSet", TRANSCODERS.id], ["Family", "letters"], {"n_circuits": 1}]]
+    assert stored["Prompt"] == [
+        [
+            ["Prompt"],
+            {
+                "id": circuit.prompt.id,
+                "text": "a b",
+                "tokens": ["a", "b"],
+                "token_ids": [1, 2],
+                "expected": "c",
+            },
+        ]
+    ]
+    assert stored["Run"] == [
+        [
+            ["Run"],
+            {"id": RUN.id, "versions": '{"circuit-atlas":"0.1.0"}'}
+            | {"settings": '{"node_threshold":0.8,"prompts":"made-up.jsonl"}'},
+        ]
+    ]
+    assert stored["Label"] == [
+        [["Label"], {"id": label, "text": "vowels", "method": "person", "author": "ann"}]
+    ]
+    assert stored["Supernode"] == [
+        [
+            ["Supernode"],
+            {
+                "id": supernode,
+                "label": "letter",
+                "position": 1,
+                "method": "person",
+                "author": "ann",
+                "score": 0.5,
+            },
+        ]
+    ]
+    assert stored["LABELS"] == [[["Label", label], ["Feature", first], {}]]
+    assert stored["GROUPS"] == [[["Supernode", supernode], ["Node", at[i]], {}] for i in (2, 3)]
+    assert stored["MEANS"] == [[["Supernode", supernode], ["Concept", "letter"], {}]]
+    assert stored["IN_FAMILY"] == [[["Prompt", circuit.prompt.id], ["Family", "letters"], {}]]
+    assert stored["TAGGED"] == [[["Prompt", circuit.prompt.id], ["Tag", "short"], {}]]
+    assert stored["IN"] == [
+        [["Feature", feature], ["TranscoderSet", TRANSCODERS.id], {}] for feature in (first, second)
+    ]
+    assert stored["FOR"] == [[["TranscoderSet", TRANSCODERS.id], ["Model", MODEL.id], {}]]
+    assert stored["FROM_RUN"] == [[["Circuit", key], ["Run", RUN.id], {}]]
+
+
+def test_aggregates_are_those_of_the_records(database: Database):
+    circuits = synthetic_circuits(20)
+    load_all(database, circuits)
+    assert stored_uses(database) == uses(circuits)
+    assert_effects(database, circuits)
+
+
+def test_loading_twice_changes_nothing(database: Database):
+    circuits = synthetic_circuits(4)
+    load_all(database, circuits)
+    before = digest(database)
+    other_run = Run(settings={"again": True}, versions={})
+    assert [load_circuit(database, circuit, other_run) for circuit in circuits] == [False] * 4
+    assert digest(database) == before
+    assert present(database, [circuits[0].id, "no such id", circuits[3].id]) == {
+        circuits[0].id,
+        circuits[3].id,
+    }
+
+
+@pytest.mark.parametrize("batch_bytes", [1, 2000])
+def test_a_circuit_in_many_messages_is_the_same(database: Database, batch_bytes: int):
+    circuits = synthetic_circuits(3)
+    load_all(database, circuits)
+    before = digest(database)
+    empty(database)
+    for circuit in circuits:
+        assert load_circuit(database, circuit, RUN, batch_bytes=batch_bytes) is True
+    assert digest(database) == before
+
+
+def test_features_that_make_the_same_pair_keep_their_own_effects(database: Database):
+    ours = synthetic_circuits(3)
+    # The same layers and indices in another set: the same numbers, other features.
+    others = [replace(each, transcoders=replace(each.transcoders, name="another set")) for each in ours]
+    every = [each for both in zip(ours, others, strict=True) for each in both]
+    load_all(database, every)
+    assert_effects(database, every)
+    assert list(check(database)) == []
+    for each in ours:
+        assert delete_circuit(database, each.id)
+    assert_effects(database, others)
+    assert list(check(database)) == []
+
+
+def test_a_set_stays_with_the_model_that_it_was_first_said_to_be_of(database: Database):
+    first, second = synthetic_circuits(2)
+    other = replace(second.model, name="another")
+    assert load_circuit(database, first, RUN)
+    assert load_circuit(database, replace(second, model=other), RUN)
+    rows = database.read("MATCH (m:Model) RETURN m.id AS id, COUNT { (m)<-[:FOR]-() } AS n")
+    assert rows == [{"id": first.model.id, "n": 1}]
+    assert list(check(database)) == []
+
+
+def test_two_loaders_at_once_load_each_circuit_once(database: Database):
+    circuits = synthetic_circuits(6)
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda circuit: load_circuit(database, circuit, RUN), [*circuits, *circuits]))
+    assert sorted(results) == [False] * 6 + [True] * 6
+    assert stored_uses(database) == uses(circuits)
+    assert_effects(database, circuits)
+    assert list(check(database)) == []
+
+
+def test_a_prompt_in_a_second_circuit_keeps_what_was_said_of_it_and_gains_tags(database: Database):
+    first = tiny()
+    prompt = replace(first.prompt, family="others", tags=("long",), expected="d")
+    assert load_circuit(database, first, RUN)
+    assert load_circuit(database, replace(first, prompt=prompt, node_threshold=0.9), RUN)
+    assert list(check(database)) == []
+    assert database.read(
+        """
+        MATCH (p:Prompt)
+        RETURN p.expected AS expected, [(p)-[:IN_FAMILY]->(f) | f.name] AS families,
+               COLLECT { MATCH (p)-[:TAGGED]->(g) RETURN g.name AS name ORDER BY name } AS tags
+        """
+    ) == [{"expected": "c", "families": ["letters"], "tags": ["long", "short"]}]
+
+
+def test_a_circuit_without_features_edges_or_answer(database: Database):
+    bare = tiny(nodes=(tiny().nodes[0],), edges=(), labels=(), supernodes=())
+    assert load_circuit(database, bare, RUN)
+    assert database.read(
+        "MATCH (c:Circuit)-[:HAS]->(n) RETURN c.n_nodes AS n, c.answer AS answer, n.token AS t"
+    ) == [{"n": 1, "answer": None, "t": "b"}]
+    assert delete_circuit(database, bare.id)
+    assert nothing_left(database)
+
+
+def test_hostile_text_comes_back_as_it_was(database: Database):
+    prompt = Prompt(
+        HOSTILE,
+        (HOSTILE,) * 2,
+        (1, 2),
+        family=HOSTILE,
+        tags=(HOSTILE,),
+        expected=HOSTILE,
+        pair=HOSTILE,
+        split=HOSTILE,
+    )
+    model, transcoders = replace(MODEL, name=HOSTILE), replace(TRANSCODERS, name=HOSTILE, kind=HOSTILE)
+    circuit = tiny(
+        prompt=prompt,
+        model=model,
+        transcoders=transcoders,
+        target=HOSTILE,
+        nodes=tuple(replace(node, token=node.token and HOSTILE) for node in tiny().nodes),
+        labels=(Label(0, 5, HOSTILE, HOSTILE, HOSTILE),),
+        supernodes=(Supernode(HOSTILE, None, (2,), HOSTILE, HOSTILE),),
+    )
+    assert load_circuit(database, circuit, Run(settings={HOSTILE: HOSTILE}, versions={HOSTILE: HOSTILE}))
+    stored = content(database)
+    assert stored["Prompt"][0][1] == {
+        "id": prompt.id,
+        "text": HOSTILE,
+        "tokens": [HOSTILE, HOSTILE],
+        "token_ids": [1, 2],
+        "expected": HOSTILE,
+        "pair": HOSTILE,
+        "split": HOSTILE,
+    }
+    assert stored["Family"] == [[["Family"], {"name": HOSTILE}]]
+    assert stored["Tag"] == [[["Tag"], {"name": HOSTILE}]]
+    assert stored["Concept"] == [[["Concept"], {"label": HOSTILE}]]
+    assert stored["Model"][0][1]["name"] == HOSTILE
+    assert stored["Label"][0][1]["text"] == HOSTILE
+    assert stored["Circuit"][0][1]["answer"] == HOSTILE
+    assert delete_circuit(database, circuit.id)
+    assert nothing_left(database)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"edges": (Edge(0, 6, 1.0, 1.0),)}, "an edge goes from node 0 to 6, but there are 6 nodes"),
+        ({"edges": (Edge(-1, 2, 1.0, 1.0),)}, "an edge goes from node -1 to 2"),
+        (
+            {"edges": (Edge(0, 2, 1.0, 1.0), Edge(0, 2, 2.0, 1.0))},
+            "two edges have the same source and target",
+        ),
+        ({"edges": (Edge(0, 2, float("nan"), 1.0),)}, "not a finite number"),
+        ({"replacement_score": float("inf")}, "not a finite number"),
+        ({"nodes": (*tiny().nodes, tiny().nodes[2])}, "two nodes are feature:0:1:5"),
+        ({"nodes": (*tiny().nodes, Node(NodeKind.FEATURE, 0, 0, None))}, "a feature node without an index"),
+        ({"nodes": (*tiny().nodes, Node(NodeKind.FEATURE, 0, 0, 2**63))}, "outside 0 … 2^63-1"),
+        ({"supernodes": (Supernode("x", None, (99,), "m", "a"),)}, "groups node 99, but there are"),
+        ({"supernodes": (Supernode("x" * 5000, None, (2,), "m", "a"),)}, "is longer than 4000 bytes"),
+        ({"labels": (Label(3, 3, "x", "m", "a"),)}, "is about feature 3/3, which no node has"),
+        ({"labels": (Label(0, 5, "\ud800", "m", "a"),)}, "half of a surrogate pair"),
+        ({"target_position": 2**63}, "A value cannot be stored in Neo4j"),
+    ],
+)
+def test_a_record_that_does_not_fit_together_is_refused_whole(
+    database: Database, changes: dict[str, Any], message: str
+):
+    with pytest.raises(InputError) as caught:
+        load_circuit(database, tiny(**changes), RUN)
+    assert message in caught.value.what
+    assert caught.value.next_step
+    assert nothing_left(database)
+
+
+def test_deleting_restores_what_was_before(database: Database):
+    circuits = synthetic_circuits(12)
+    kept, gone = circuits[:7], circuits[7:]
+    load_all(database, kept)
+    before = content(database)
+    load_all(database, gone)
+    assert [delete_circuit(database, circuit.id) for circuit in gone] == [True] * 5
+    assert without_sums(content(database)) == without_sums(before)
+    assert_effects(database, kept)
+    assert list(check(database)) == []
+    for circuit in kept:
+        assert delete_circuit(database, circuit.id)
+    assert nothing_left(database)
+    assert delete_circuit(database, kept[0].id) is False
+
+
+def test_a_persons_label_outlives_the_circuits(database: Database):
+    circuit = tiny()
+    load_circuit(database, circuit, RUN)
+    delete_circuit(database, circuit.id)
+    rows = database.read(
+        "MATCH (l:Label)-[:LABELS]->(f)-[:IN]->(:TranscoderSet) RETURN l.text AS text, f.index AS index"
+    )
+    assert rows == [{"text": "vowels", "index": 5}]
+    assert database.read("MATCH (f:Feature) RETURN count(*) AS n") == [{"n": 1}]
+
+
+def test_a_killed_ingest_leaves_whole_circuits_and_goes_on(
+    database: Database, server: Address, tmp_path: Path
+):
+    """SIGKILL at three moments, then to the end: the same content as a run that nothing disturbed."""
+    circuits = synthetic_circuits(8)
+    load_all(database, circuits)
+    clean = digest(database)
+    empty(database)
+    script = tmp_path / "load.py"
+    script.write_text(
+        f"""
+import sys
+sys.path.insert(0, {str(HOME)!r})
+from tests.support.servers import empty
+from tests.support.circuits import RUN, synthetic_circuits
+from schema.database import Database
+from schema.loading.load import load_circuit
+with Database.connect({server.bolt_uri!r}, {server.user!r}, sys.stdin.readline().strip()) as database:
+    for circuit in synthetic_circuits(8):
+        print(load_circuit(database, circuit, RUN), flush=True)
+"""
+    )
+    for circuits_before_the_kill in (0, 1, 2, len(circuits)):
+        process = subprocess.Popen(
+            [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        with process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(server.password + "\n")
+            process.stdin.flush()
+            new = 0
+            while new <= circuits_before_the_kill and (line := process.stdout.readline()):
+                new += line == "True\n"
+            time.sleep(0.01 * circuits_before_the_kill)
+            process.kill()
+        assert stored_uses(database) == uses(whole(database, circuits))
+        assert list(check(database)) == []
+    assert len(whole(database, circuits)) == len(circuits)
+    assert digest(database) == clean
+
+
+def load_all(database: Database, circuits: list[Circuit]) -> None:
+    for circuit in circuits:
+        assert load_circuit(database, circuit, RUN) is True
+
+
+def whole(database: Database, circuits: list[Circuit]) -> list[Circuit]:
+    """The circuits that are there, after a check that each has all its nodes and edges."""
+    there = present(database, [circuit.id for circuit in circuits])
+    rows = database.read(
+        """
+        MATCH (c:Circuit)
+        RETURN c.id AS id, COUNT { (c)-[:HAS]->(:Node) } AS nodes,
+               COUNT { (c)-[:HAS]->(:Node)-[:ATTRIBUTES]->() } AS edges
+        """
+    )
+    found = [circuit for circuit in circuits if circuit.id in there]
+    assert {row["id"]: (row["nodes"], row["edges"]) for row in rows} == {
+        circuit.id: (len(circuit.nodes), len(circuit.edges)) for circuit in found
+    }
+    return found
+
+
+def stored_uses(database: Database) -> dict[tuple[str, str], Use]:
+    rows = database.read(
+        """
+        MATCH (c:Circuit)-[u:USES]->(f:Feature)
+        RETURN c.id AS c, f.id AS f, u.influence AS influence, u.activation AS activation,
+               u.positions AS positions
+        """
+    )
+    return {(row["c"], row["f"]): Use(row["influence"], row["activation"], row["positions"]) for row in rows}
+
+
+def assert_effects(database: Database, circuits: list[Circuit]) -> None:
+    """DRIVES, DRIVES_IN and what features keep of them are what the records of `circuits` say."""
+    every = drives(circuits)
+    assert stored_effects(database, "DRIVES") == {
+        (None, *pair): drive for pair, drive in close(every).items()
+    }
+    families = {circuit.prompt.family for circuit in circuits} - {None}
+    assert stored_effects(database, "DRIVES_IN") == {
+        (family, *pair): drive
+        for family in families
+        for pair, drive in close(drives([c for c in circuits if c.prompt.family == family])).items()
+    }
+    for row in database.read("MATCH (f:Feature) RETURN f.id AS id, f.degree AS degree"):
+        assert row["degree"] == sum(pair.count(row["id"]) for pair in every)
+
+
+def stored_effects(database: Database, kind: str) -> dict[tuple[str | None, str, str], Drive]:
+    rows = database.read(
+        f"MATCH (f:Feature)-[d:{kind}]->(g:Feature) RETURN f.id AS f, g.id AS g, properties(d) AS d"
+    )
+    found = {
+        (row["d"].get("family"), row["f"], row["g"]): Drive(**{key: row["d"][key] for key in Drive._fields})
+        for row in rows
+    }
+    assert len(found) == len(rows)
+    return found
+
+
+def close(expected: dict[tuple[str, str], Drive]) -> dict[tuple[str, str], Any]:
+    """Equal up to rounding: the database adds one circuit at a time."""
+    return {pair: pytest.approx(drive, rel=1e-9, abs=1e-7) for pair, drive in expected.items()}
+
+
+def nothing_left(database: Database) -> bool:
+    return not any(content(database).values())
+
+
+def test_preparing_writes_nothing(database: Database):
+    prepare(database)
+    assert not any(content(database).values())

@@ -1,0 +1,204 @@
+"""`check` finds every planted fault and nothing else; `repair` puts right what follows from the rest."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from schema.database import Database
+from schema.loading.load import load_circuit
+from schema.model.core import schema_statements
+from schema.upkeep.canonical_dump import content
+from schema.upkeep.check import Finding, check
+from schema.upkeep.delete import delete_circuit
+from tests.support.circuits import RUN, synthetic_circuits
+from tests.support.servers import empty
+
+
+@pytest.fixture
+def loaded(database: Database) -> Database:
+    for circuit in synthetic_circuits(5):
+        load_circuit(database, circuit, RUN)
+    return database
+
+
+@pytest.fixture
+def schema_back(database: Database) -> Iterator[Database]:
+    """Puts constraints and indexes back, whatever the test dropped."""
+    yield database
+    empty(database)
+    for statement in schema_statements():
+        database.write(statement)
+    database.read("CALL db.awaitIndexes(300)")
+
+
+def test_a_loaded_database_is_clean(loaded: Database):
+    assert list(check(loaded)) == []
+    assert list(check(loaded, page=7)) == []
+
+
+SUMS = "Feature.n_circuits, n_measured, influence"
+
+PLANTED = [
+    ("MATCH (c:Circuit) WITH c ORDER BY c.id LIMIT 1 MATCH (c)-[u:USES]->() SET u.influence = 100", "USES"),
+    ("MATCH (c:Circuit)-[u:USES]->() WITH u ORDER BY elementId(u) LIMIT 1 DELETE u", "USES"),
+    ("MATCH (:Circuit)-[u:USES]->() WITH u ORDER BY elementId(u) LIMIT 1 SET u.positions = [99]", "USES"),
+    ("MATCH (f:Feature) WITH f ORDER BY f.id LIMIT 1 SET f.n_circuits = 77", SUMS),
+    ("MATCH (f:Feature) WITH f ORDER BY f.id DESC LIMIT 1 SET f.influence = f.influence + 1e-4", SUMS),
+    ("MATCH (f:Feature) WITH f ORDER BY f.id LIMIT 1 SET f.degree = 77", "Feature.degree"),
+    ("MATCH ()-[d:DRIVES_IN]->() WITH d ORDER BY elementId(d) LIMIT 1 DELETE d", "DRIVES_IN"),
+    (
+        "MATCH ()-[d:DRIVES_IN]->() WITH d ORDER BY elementId(d) LIMIT 1 SET d.mean = d.mean + 1e-4",
+        "DRIVES_IN",
+    ),
+    ("MATCH ()-[d:DRIVES_IN]->() WITH d ORDER BY elementId(d) LIMIT 1 SET d.family = 'none'", "DRIVES_IN"),
+    ("MATCH ()-[d:DRIVES]->() WITH d ORDER BY elementId(d) LIMIT 1 DELETE d", "DRIVES"),
+    ("MATCH ()-[d:DRIVES]->() WITH d ORDER BY elementId(d) LIMIT 1 SET d.mean = d.mean + 1e-4", "DRIVES"),
+    ("MATCH ()-[d:DRIVES]->() WITH d ORDER BY elementId(d) LIMIT 1 SET d.n_positive = 9", "DRIVES"),
+    ("MATCH ()-[d:DRIVES]->() WITH d ORDER BY elementId(d) LIMIT 1 SET d.pair = d.pair + 1", "DRIVES"),
+    (
+        "MATCH (f:Feature), (g:Feature) WHERE NOT (f)-[:DRIVES]->(g) WITH f, g ORDER BY f.id, g.id LIMIT 1 "
+        "CREATE (f)-[:DRIVES {n_circuits: 1, n_positive: 1, n_negative: 0, mean: 1.0, m2: 0.0, sd: 0.0, "
+        "sign_consistency: 1.0}]->(g)",
+        "DRIVES",
+    ),
+    (
+        "MATCH (:Feature)-[i:FOUND_IN]->() WITH i ORDER BY elementId(i) LIMIT 1 SET i.influence = 9",
+        "FOUND_IN",
+    ),
+    ("MATCH (:TranscoderSet)-[v:COVERS]->() WITH v ORDER BY elementId(v) LIMIT 1 DELETE v", "COVERS"),
+    (
+        "MATCH (c:Circuit) WITH c ORDER BY c.id LIMIT 1 SET c.layer_errors = [x IN c.layer_errors | x + 1]",
+        "Circuit.layer_features, layer_errors",
+    ),
+    (
+        "MATCH (c:Circuit) WITH c ORDER BY c.id LIMIT 1 REMOVE c.layer_features, c.layer_errors",
+        "Circuit.layer_features, layer_errors",
+    ),
+    (
+        "MATCH (c:Circuit) WITH c ORDER BY c.id LIMIT 1 SET c.stage_flows = [x IN c.stage_flows | x + 1]",
+        "Circuit.stage_flows",
+    ),
+    ("CREATE (:Node:ErrorNode {id: 'alone'})", "orphan"),
+    (
+        "CREATE (:Feature {id: 'alone'})-[:IN]->(:TranscoderSet {id: 'other'})-[:FOR]->(:Model {id: 'm'})",
+        "orphan",
+    ),
+    (
+        "MATCH (f:Feature {id: 'alone'}) CREATE (f)<-[:LABELS]-(:Label {id: 'its'}), "
+        "(f)<-[:EXAMPLE_OF]-(:Example {id: 'its'}), (:Example {id: 'alone'})",
+        "orphan",
+    ),
+    ("CREATE (:Prompt {id: 'alone'}), (:Family {name: 'alone'}), (:Tag {name: 'alone'})", "orphan"),
+    ("CREATE (:Label {id: 'alone'}), (:Concept {label: 'alone'}), (:Supernode {id: 'alone'})", "orphan"),
+    ("CREATE (:Entry {id: 'alone', outcome: 'loaded'})", "orphan"),
+]
+
+
+def test_planted_faults_are_named_and_mended(loaded: Database):
+    for fault, _ in PLANTED:
+        loaded.write(fault)
+    found = list(check(loaded))
+    assert {each.kind for each in found} == {kind for _, kind in PLANTED}
+    assert sum(each.kind == "orphan" for each in found) == 10
+    assert "DRIVES" in "".join(each.sentence() for each in found)
+    mended = list(check(loaded, repair=True))
+    assert {each.kind for each in mended} == {kind for _, kind in PLANTED}
+    assert all(each.mended for each in mended)
+    # The label and the example of the feature are orphans only once it is gone.
+    assert sum(each.kind == "orphan" for each in mended) == 12
+    assert list(check(loaded)) == []
+
+
+def test_broken_circuits_are_named(loaded: Database):
+    first, second, third = (
+        row["id"] for row in loaded.read("MATCH (c:Circuit) RETURN c.id AS id ORDER BY id LIMIT 3")
+    )
+    loaded.write(
+        "MATCH (:Circuit {id: $id})-[:HAS]->(n:TokenNode) WITH n LIMIT 1 DETACH DELETE n", {"id": first}
+    )
+    loaded.write(
+        "MATCH (:Circuit {id: $id})-[:HAS]->()-[e:ATTRIBUTES]->() WITH e LIMIT 1 DELETE e", {"id": second}
+    )
+    loaded.write("MATCH (:Circuit {id: $id})-[r:FROM_RUN]->() DELETE r", {"id": third})
+    found = [each for each in check(loaded) if each.kind == "broken circuit"]
+    assert sorted(each.where for each in found) == [first, second, third]
+    assert all("load it again" in each.what for each in found)
+
+
+DOUBLED = "2 nodes have it; keep one: `DETACH DELETE` the others in the console, then `atlas check --repair`"
+
+
+def _first_feature(database: Database) -> str:
+    first: str = database.read("MATCH (f:Feature) RETURN min(f.id) AS id")[0]["id"]
+    return first
+
+
+def test_missing_indexes_and_doubled_keys_are_named(loaded: Database, schema_back: Database):
+    loaded.write("DROP CONSTRAINT tag_name")
+    loaded.write("DROP INDEX feature_layer_index_range")
+    loaded.write("DROP INDEX drives_pair_range")
+    loaded.write("MATCH (p:Prompt) WITH p LIMIT 1 CREATE (p)-[:TAGGED]->(:Tag {name: 'easy'})")
+    assert list(check(loaded)) == [
+        Finding("doubled key", "Tag easy", DOUBLED),
+        Finding("missing index", "Feature(layer, index)", "there is none"),
+        Finding("missing constraint", "Tag.name", "not unique by constraint"),
+        Finding("missing index", "DRIVES(pair)", "there is none"),
+    ]
+    loaded.write("MATCH (f:Feature) WITH f ORDER BY f.id LIMIT 1 SET f.n_circuits = 77")
+    mended = [(each.kind, each.where, each.mended) for each in check(loaded, repair=True)]
+    assert mended == [
+        ("doubled key", "Tag easy", False),
+        ("missing index", "Feature(layer, index)", True),
+        ("missing constraint", "Tag.name", False),
+        ("missing index", "DRIVES(pair)", True),
+        (SUMS, _first_feature(loaded), True),
+    ]
+    assert list(check(loaded)) == [
+        Finding("doubled key", "Tag easy", DOUBLED),
+        Finding("missing constraint", "Tag.name", "not unique by constraint"),
+    ]
+    loaded.write("MATCH (g:Tag {name: 'easy'}) WITH g ORDER BY elementId(g) DESC LIMIT 1 DETACH DELETE g")
+    assert all(each.mended for each in check(loaded, repair=True))
+    assert list(check(loaded)) == []
+
+
+def test_a_key_that_only_orphans_double_is_mended(loaded: Database, schema_back: Database):
+    loaded.write("DROP CONSTRAINT tag_name")
+    loaded.write("CREATE (:Tag {name: 'easy'}), (:Tag {name: 'lost'}), (:Tag {name: 'lost'})")
+    *orphans, last = [(each.kind, each.where, each.mended) for each in check(loaded, repair=True)]
+    assert sorted(orphans) == [("orphan", "easy", True), ("orphan", "lost", True), ("orphan", "lost", True)]
+    assert last == ("missing constraint", "Tag.name", True)
+    assert list(check(loaded)) == []
+
+
+def test_deleting_what_is_huge_leaves_no_rounding_behind(database: Database):
+    """1e9 + 1e-3 - 1e9 is not 1e-3 in floating point; the aggregates must say 1e-3 all the same."""
+    first = synthetic_circuits(1)[0]
+    huge = replace(
+        first,
+        node_threshold=0.5,
+        edges=tuple(edge._replace(weight=edge.weight * 1e9) for edge in first.edges),
+        nodes=tuple(
+            replace(node, influence=None if node.influence is None else node.influence * 1e12)
+            for node in first.nodes
+        ),
+    )
+    small = replace(first, node_threshold=0.6)
+    for circuit in (huge, first, small):
+        load_circuit(database, circuit, RUN)
+    delete_circuit(database, huge.id)
+    assert list(check(database)) == []
+    cleaned = content(database)
+    delete_circuit(database, small.id)
+    delete_circuit(database, first.id)
+    for circuit in (first, small):
+        load_circuit(database, circuit, RUN)
+    again = content(database)
+    for kind in ("DRIVES", "DRIVES_IN", "FOUND_IN", "Feature"):
+        for ours, theirs in zip(cleaned.pop(kind), again[kind], strict=True):
+            assert ours[:-1] == theirs[:-1]
+            assert ours[-1] == {
+                name: pytest.approx(value, rel=1e-9, abs=1e-12) if isinstance(value, float) else value
+                for name, value in theirs[-1].items()
+            }

@@ -1,0 +1,21 @@
+"""Ports, and a database emptied between tests."""
+
+import socket
+
+from schema.database import Database
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def empty(database: Database) -> None:
+    """Delete everything but the record of migrations."""
+    while database.write(
+        "MATCH (n) WHERE NOT n:Migration WITH n LIMIT 5000 DETACH DELETE n RETURN count(*) AS n"
+    )[0]["n"]:
+        pass
