@@ -21,7 +21,7 @@ from schema.annotations.modules import ModuleSettings, compute
 from schema.database import AsyncDatabase, Database
 from schema.evidence.hypotheses import Hypothesis, Measured, Result, keep, register
 from schema.model.core import NODES, RELATIONSHIPS
-from schema.questions.question import Question, ask
+from schema.questions.question import Question, ask, cypher_files
 from schema.questions.sample_answers import ANSWER, columns_of, short, with_answer
 from tests.support.paths import HOME
 from tests.support.servers import empty
@@ -29,7 +29,7 @@ from tests.support.servers import empty
 PAIRS = ("capital texas/california 1", "capital texas/california 2")
 QUESTIONS = {
     value.name: value
-    for module in pkgutil.iter_modules(schema.__path__, "schema.")
+    for module in pkgutil.walk_packages(schema.__path__, "schema.")
     for value in vars(importlib.import_module(module.name)).values()
     if isinstance(value, Question)
 }
@@ -81,8 +81,7 @@ EMPTY |= {"claims", "interventions_of_claim", "evidence_of_label", "nearest_feat
 
 
 def test_every_file_is_a_question():
-    files = {path.stem for path in (HOME / "schema" / "cypher").glob("*.cypher")}
-    assert files == set(QUESTIONS)
+    assert cypher_files().keys() == QUESTIONS.keys()
 
 
 def test_sample_answers_are_short_and_can_be_written_again():
