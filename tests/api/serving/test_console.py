@@ -110,7 +110,7 @@ def test_sample_answers_are_short_and_can_be_written_again():
 
 
 def guide_queries() -> list[str]:
-    text = (HOME / "api" / "html" / "guide.html").read_text(encoding="utf-8")
+    text = (HOME / "api" / "serving" / "html" / "guide.html").read_text(encoding="utf-8")
     found = re.findall(r'<pre class="pre-scrollable code runnable">(.*?)</pre>', text, re.DOTALL)
     return [html.unescape(query) for query in found if not query.startswith(":style")]
 
