@@ -1,79 +1,23 @@
-"""Loading and deleting circuits, against the records and slow plain-Python aggregates."""
+"""Loading circuits: the database holds the records and the aggregates that plain loops compute."""
 
-import subprocess
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from atlas.local.server import Address
-from schema.circuit.records import Circuit, Edge, Label, Node, NodeKind, Prompt, Run, Supernode
+from schema.circuit.records import Label, Prompt, Run, Supernode
 from schema.database import Database
-from schema.errors import InputError
 from schema.loading.load import load_circuit, prepare, present
 from schema.upkeep.canonical_dump import content, digest
 from schema.upkeep.check import check
 from schema.upkeep.delete import delete_circuit
-from tests.support.circuits import (
-    MODEL,
-    RUN,
-    TRANSCODERS,
-    Drive,
-    Use,
-    drives,
-    synthetic_circuits,
-    uses,
-    without_sums,
-)
-from tests.support.paths import HOME
+from tests.support.circuits import MODEL, RUN, TRANSCODERS, synthetic_circuits, uses
 from tests.support.servers import empty
+from tests.support.stored import assert_effects, load_all, nothing_left, stored_uses
+from tests.support.tiny_circuit import tiny
 
 HOSTILE = "'); MATCH (n) DETACH DELETE n //\0\"`\\ $id {x} \u202e é 漢 🙂 \n"
-
-
-def tiny(**changes: Any) -> Circuit:
-    """Two tokens, one feature at two positions driving another, one error, one logit."""
-    feature = Node(NodeKind.FEATURE, 0, 1, 5, activation=2.0, influence=0.25, cumulative=0.5)
-    circuit = Circuit(
-        prompt=Prompt("a b", ("a", "b"), (1, 2), family="letters", tags=("short",), expected="c"),
-        model=MODEL,
-        transcoders=TRANSCODERS,
-        target="salient-logits(10, 0.95)",
-        target_position=1,
-        node_threshold=0.8,
-        edge_threshold=0.98,
-        max_feature_nodes=None,
-        dtype="float32",
-        special_first_token=False,
-        replacement_score=0.5,
-        completeness_score=0.75,
-        error_share=0.125,
-        n_active_features=9,
-        n_selected_features=8,
-        kept_influence=0.875,
-        nodes=(
-            Node(NodeKind.TOKEN, -1, 1, 2, influence=0.0, token="b"),
-            replace(feature, position=0, activation=1.0, influence=None),
-            feature,
-            replace(feature, layer=1, index=2**40, cumulative=None),
-            Node(NodeKind.ERROR, 1, 1, None, influence=0.5),
-            Node(NodeKind.LOGIT, 4, 1, 3, influence=0.9, token=" c", probability=0.9),
-        ),
-        edges=(
-            Edge(0, 2, 0.5, 1.0),
-            Edge(1, 3, 0.75, 0.5),
-            Edge(2, 3, -0.25, 0.25),
-            Edge(4, 5, 0.5, 0.25),
-            Edge(3, 5, 1.5, 0.75),
-        ),
-        labels=(Label(0, 5, "vowels", "person", "ann"),),
-        supernodes=(Supernode("letter", 1, (2, 3), "person", "ann", 0.5),),
-    )
-    return replace(circuit, **changes)
 
 
 def test_everything_of_one_circuit_is_stored(database: Database):
@@ -346,176 +290,6 @@ def test_hostile_text_comes_back_as_it_was(database: Database):
     assert stored["Circuit"][0][1]["answer"] == HOSTILE
     assert delete_circuit(database, circuit.id)
     assert nothing_left(database)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"edges": (Edge(0, 6, 1.0, 1.0),)}, "an edge goes from node 0 to 6, but there are 6 nodes"),
-        ({"edges": (Edge(-1, 2, 1.0, 1.0),)}, "an edge goes from node -1 to 2"),
-        (
-            {"edges": (Edge(0, 2, 1.0, 1.0), Edge(0, 2, 2.0, 1.0))},
-            "two edges have the same source and target",
-        ),
-        ({"edges": (Edge(0, 2, float("nan"), 1.0),)}, "not a finite number"),
-        ({"replacement_score": float("inf")}, "not a finite number"),
-        ({"nodes": (*tiny().nodes, tiny().nodes[2])}, "two nodes are feature:0:1:5"),
-        ({"nodes": (*tiny().nodes, Node(NodeKind.FEATURE, 0, 0, None))}, "a feature node without an index"),
-        ({"nodes": (*tiny().nodes, Node(NodeKind.FEATURE, 0, 0, 2**63))}, "outside 0 … 2^63-1"),
-        ({"supernodes": (Supernode("x", None, (99,), "m", "a"),)}, "groups node 99, but there are"),
-        ({"supernodes": (Supernode("x" * 5000, None, (2,), "m", "a"),)}, "is longer than 4000 bytes"),
-        ({"labels": (Label(3, 3, "x", "m", "a"),)}, "is about feature 3/3, which no node has"),
-        ({"labels": (Label(0, 5, "\ud800", "m", "a"),)}, "half of a surrogate pair"),
-        ({"target_position": 2**63}, "A value cannot be stored in Neo4j"),
-    ],
-)
-def test_a_record_that_does_not_fit_together_is_refused_whole(
-    database: Database, changes: dict[str, Any], message: str
-):
-    with pytest.raises(InputError) as caught:
-        load_circuit(database, tiny(**changes), RUN)
-    assert message in caught.value.what
-    assert caught.value.next_step
-    assert nothing_left(database)
-
-
-def test_deleting_restores_what_was_before(database: Database):
-    circuits = synthetic_circuits(12)
-    kept, gone = circuits[:7], circuits[7:]
-    load_all(database, kept)
-    before = content(database)
-    load_all(database, gone)
-    assert [delete_circuit(database, circuit.id) for circuit in gone] == [True] * 5
-    assert without_sums(content(database)) == without_sums(before)
-    assert_effects(database, kept)
-    assert list(check(database)) == []
-    for circuit in kept:
-        assert delete_circuit(database, circuit.id)
-    assert nothing_left(database)
-    assert delete_circuit(database, kept[0].id) is False
-
-
-def test_a_persons_label_outlives_the_circuits(database: Database):
-    circuit = tiny()
-    load_circuit(database, circuit, RUN)
-    delete_circuit(database, circuit.id)
-    rows = database.read(
-        "MATCH (l:Label)-[:LABELS]->(f)-[:IN]->(:TranscoderSet) RETURN l.text AS text, f.index AS index"
-    )
-    assert rows == [{"text": "vowels", "index": 5}]
-    assert database.read("MATCH (f:Feature) RETURN count(*) AS n") == [{"n": 1}]
-
-
-def test_a_killed_ingest_leaves_whole_circuits_and_goes_on(
-    database: Database, server: Address, tmp_path: Path
-):
-    """SIGKILL at three moments, then to the end: the same content as a run that nothing disturbed."""
-    circuits = synthetic_circuits(8)
-    load_all(database, circuits)
-    clean = digest(database)
-    empty(database)
-    script = tmp_path / "load.py"
-    script.write_text(
-        f"""
-import sys
-sys.path.insert(0, {str(HOME)!r})
-from tests.support.servers import empty
-from tests.support.circuits import RUN, synthetic_circuits
-from schema.database import Database
-from schema.loading.load import load_circuit
-with Database.connect({server.bolt_uri!r}, {server.user!r}, sys.stdin.readline().strip()) as database:
-    for circuit in synthetic_circuits(8):
-        print(load_circuit(database, circuit, RUN), flush=True)
-"""
-    )
-    for circuits_before_the_kill in (0, 1, 2, len(circuits)):
-        process = subprocess.Popen(
-            [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        with process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(server.password + "\n")
-            process.stdin.flush()
-            new = 0
-            while new <= circuits_before_the_kill and (line := process.stdout.readline()):
-                new += line == "True\n"
-            time.sleep(0.01 * circuits_before_the_kill)
-            process.kill()
-        assert stored_uses(database) == uses(whole(database, circuits))
-        assert list(check(database)) == []
-    assert len(whole(database, circuits)) == len(circuits)
-    assert digest(database) == clean
-
-
-def load_all(database: Database, circuits: list[Circuit]) -> None:
-    for circuit in circuits:
-        assert load_circuit(database, circuit, RUN) is True
-
-
-def whole(database: Database, circuits: list[Circuit]) -> list[Circuit]:
-    """The circuits that are there, after a check that each has all its nodes and edges."""
-    there = present(database, [circuit.id for circuit in circuits])
-    rows = database.read(
-        """
-        MATCH (c:Circuit)
-        RETURN c.id AS id, COUNT { (c)-[:HAS]->(:Node) } AS nodes,
-               COUNT { (c)-[:HAS]->(:Node)-[:ATTRIBUTES]->() } AS edges
-        """
-    )
-    found = [circuit for circuit in circuits if circuit.id in there]
-    assert {row["id"]: (row["nodes"], row["edges"]) for row in rows} == {
-        circuit.id: (len(circuit.nodes), len(circuit.edges)) for circuit in found
-    }
-    return found
-
-
-def stored_uses(database: Database) -> dict[tuple[str, str], Use]:
-    rows = database.read(
-        """
-        MATCH (c:Circuit)-[u:USES]->(f:Feature)
-        RETURN c.id AS c, f.id AS f, u.influence AS influence, u.activation AS activation,
-               u.positions AS positions
-        """
-    )
-    return {(row["c"], row["f"]): Use(row["influence"], row["activation"], row["positions"]) for row in rows}
-
-
-def assert_effects(database: Database, circuits: list[Circuit]) -> None:
-    """DRIVES, DRIVES_IN and what features keep of them are what the records of `circuits` say."""
-    every = drives(circuits)
-    assert stored_effects(database, "DRIVES") == {
-        (None, *pair): drive for pair, drive in close(every).items()
-    }
-    families = {circuit.prompt.family for circuit in circuits} - {None}
-    assert stored_effects(database, "DRIVES_IN") == {
-        (family, *pair): drive
-        for family in families
-        for pair, drive in close(drives([c for c in circuits if c.prompt.family == family])).items()
-    }
-    for row in database.read("MATCH (f:Feature) RETURN f.id AS id, f.degree AS degree"):
-        assert row["degree"] == sum(pair.count(row["id"]) for pair in every)
-
-
-def stored_effects(database: Database, kind: str) -> dict[tuple[str | None, str, str], Drive]:
-    rows = database.read(
-        f"MATCH (f:Feature)-[d:{kind}]->(g:Feature) RETURN f.id AS f, g.id AS g, properties(d) AS d"
-    )
-    found = {
-        (row["d"].get("family"), row["f"], row["g"]): Drive(**{key: row["d"][key] for key in Drive._fields})
-        for row in rows
-    }
-    assert len(found) == len(rows)
-    return found
-
-
-def close(expected: dict[tuple[str, str], Drive]) -> dict[tuple[str, str], Any]:
-    """Equal up to rounding: the database adds one circuit at a time."""
-    return {pair: pytest.approx(drive, rel=1e-9, abs=1e-7) for pair, drive in expected.items()}
-
-
-def nothing_left(database: Database) -> bool:
-    return not any(content(database).values())
 
 
 def test_preparing_writes_nothing(database: Database):
