@@ -10,12 +10,12 @@ import strawberry
 from strawberry import argument
 
 from api.mutations.writing import Author, checked_all, checked_name, write
-from api.questions.answers import require_known
+from api.questions.considered import require_known
 from api.request.connection import After, Connection, First, connect, window
 from api.request.inputs import checked_count, checked_list, checked_text
 from api.request.loaders import Info
-from api.types.graph import Circuit, load_circuits
-from api.types.plain import columns
+from api.types.circuit import Circuit, load_circuits
+from api.types.rows import columns
 from schema.circuit.edit_grammar import check_edit
 from schema.database import Database
 from schema.errors import InputError, LimitError, NotFoundError

@@ -7,7 +7,7 @@ from strawberry import argument
 
 from api.mutations.writing import Author, checked_name, write
 from api.request.loaders import Info
-from api.types.graph import Feature, load_features
+from api.types.feature import Feature, load_features
 from schema.annotations.labels import label_feature
 
 

@@ -9,7 +9,8 @@ from strawberry import argument
 from api.mutations.writing import Author, checked_all, checked_name, write
 from api.request.inputs import checked_list
 from api.request.loaders import Info
-from api.types.graph import CircuitNode, Supernode, load_nodes, load_supernodes
+from api.types.node import CircuitNode, load_nodes
+from api.types.supernode import Supernode, load_supernodes
 from schema.annotations.supernodes import (
     VERSIONS_OF_SUPERNODE,
     Group,

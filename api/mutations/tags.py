@@ -8,7 +8,7 @@ from strawberry import argument
 from api.mutations.writing import checked_all, checked_name, write
 from api.request.inputs import checked_list
 from api.request.loaders import Info
-from api.types.plain import Prompt
+from api.types.prompt import Prompt
 from schema.annotations.tags import tag_prompts
 from schema.questions import core as queries
 

@@ -5,12 +5,13 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.questions.answers import require_known
+from api.questions.considered import require_known
 from api.request.connection import After, Connection, First, connect, window
 from api.request.inputs import checked_list
 from api.request.loaders import Info
-from api.types.graph import Circuit, load_circuits
-from api.types.plain import Run, columns
+from api.types.circuit import Circuit, load_circuits
+from api.types.rows import columns
+from api.types.run import Run
 from schema.questions.words import ERROR_BY_FAMILY, ERROR_BY_LAYER, RUNS, UNTRUSTED
 
 

@@ -9,8 +9,8 @@ from strawberry import argument
 
 from api.request.connection import After, Connection, First, connect, window
 from api.request.loaders import Info
-from api.types.graph import Feature, feature_of
-from api.types.plain import TranscoderSet
+from api.types.feature import Feature, feature_of
+from api.types.transcoders import TranscoderSet
 from schema.errors import NotFoundError
 from schema.questions import core as queries
 from schema.questions.checkpoints import (

@@ -5,12 +5,12 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.questions.answers import require_known
+from api.questions.considered import require_known
 from api.request.connection import After, Connection, First, connect, window
 from api.request.inputs import checked_list
 from api.request.loaders import Info
-from api.types.graph import Circuit, circuit_of
-from api.types.plain import columns
+from api.types.circuit import Circuit, circuit_of
+from api.types.rows import columns
 from schema.evidence.claims import CLAIMS, INTERVENTIONS_OF_CLAIM, LEVEL, MeasuredRow
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 import strawberry
 from strawberry import argument
 
-from api.questions.answers import require_known
+from api.questions.considered import require_known
 from api.request.inputs import checked_list
 from api.request.loaders import Info
 from schema.evidence.components import COMPONENTS, ComponentsRow, LayerEffect

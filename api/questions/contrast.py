@@ -7,13 +7,14 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import argument
 
-from api.questions.answers import MIXED, consider, mixed
+from api.questions.considered import MIXED, consider, mixed
 from api.request.connection import After, Connection, First, connect, stretch, window
 from api.request.inputs import CircuitSet, checked_count
 from api.request.loaders import Info
-from api.types.graph import Feature, feature_of
-from api.types.groupings import GroupingAcross, OfAuthor, OfMethodAcross, author_of, first_fitting
-from api.types.plain import Considered, columns
+from api.types.considered import Considered
+from api.types.feature import Feature, feature_of
+from api.types.rows import columns
+from api.types.supernode import GroupingAcross, OfAuthor, OfMethodAcross, author_of, first_fitting
 from schema.errors import InputError
 from schema.questions.core import GROUPINGS_OF_SET, GroupingAcrossRow
 from schema.questions.question import Page, Question

@@ -5,11 +5,11 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.questions.answers import require_known
+from api.questions.considered import require_known
 from api.request.inputs import checked_list
 from api.request.loaders import Info
 from api.types.heads import NET
-from api.types.plain import columns
+from api.types.rows import columns
 from schema.questions.words import HEADS_BY_FAMILY
 
 

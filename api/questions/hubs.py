@@ -9,8 +9,8 @@ from strawberry import argument
 from api.request.connection import After, Connection, First, connect, window
 from api.request.inputs import checked_count
 from api.request.loaders import Info
-from api.types.graph import Feature, feature_of
-from api.types.plain import columns
+from api.types.feature import Feature, feature_of
+from api.types.rows import columns
 from schema.questions.structure import HUBS, SPECIFICITY_OF_FEATURE
 
 

@@ -3,7 +3,7 @@
 import strawberry
 
 from api.request.loaders import Info
-from api.types.plain import columns
+from api.types.rows import columns
 from schema.evidence.hypotheses import HYPOTHESES, INTERVENTIONS_OF_HYPOTHESIS, LEVEL
 
 

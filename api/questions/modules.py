@@ -10,8 +10,8 @@ from api.request.connection import After, Connection, First, stretch, window
 from api.request.inputs import checked_count
 from api.request.limits import over_limit
 from api.request.loaders import Info
-from api.types.graph import Feature, feature_of
-from api.types.plain import columns
+from api.types.feature import Feature, feature_of
+from api.types.rows import columns
 from schema.questions.modules import MODULES
 
 

@@ -6,12 +6,12 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.questions.answers import MIXED, consider
+from api.questions.considered import MIXED, consider
 from api.request.connection import After, Connection, First, connect, window
 from api.request.inputs import CircuitSet, checked_list
 from api.request.loaders import Info
-from api.types.graph import Circuit, load_circuits
-from api.types.plain import Considered
+from api.types.circuit import Circuit, load_circuits
+from api.types.considered import Considered
 from schema.errors import InputError, NotFoundError
 from schema.loading.rows import LAYERS
 from schema.questions import core as queries

@@ -9,8 +9,8 @@ from strawberry import argument
 from api.request.connection import After, Connection, First, connect, window
 from api.request.inputs import checked_text
 from api.request.loaders import Info
-from api.types.graph import Circuit, circuit_of
-from api.types.plain import columns
+from api.types.circuit import Circuit, circuit_of
+from api.types.rows import columns
 from schema.errors import InputError
 from schema.questions.question import full_text, words_of
 from schema.questions.words import CIRCUITS_OF_TEXT, SEARCH

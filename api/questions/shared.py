@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import argument
 
-from api.questions.answers import MIXED, consider, mixed
+from api.questions.considered import MIXED, consider, mixed
 from api.questions.significance import p_value, q_values
 from api.request.connection import After, Connection, First, Window, stretch, window
 from api.request.inputs import CircuitSet, Match, checked_count, checked_list
 from api.request.loaders import Info
-from api.types.graph import Feature, feature_of
-from api.types.plain import Considered
+from api.types.considered import Considered
+from api.types.feature import Feature, feature_of
 from schema.errors import InputError
 from schema.questions.sets import SHARED_FEATURES, Counts, SharedRow, SharedRows
 

@@ -6,12 +6,13 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.questions.answers import MIXED, consider, considered_and_asked, mixed
+from api.questions.considered import MIXED, consider, considered_and_asked, mixed
 from api.request.connection import After, Connection, First, connect, stretch, window
 from api.request.inputs import CircuitSet
 from api.request.loaders import Info
-from api.types.graph import Circuit, Feature, circuit_of, feature_of
-from api.types.plain import Considered
+from api.types.circuit import Circuit, circuit_of
+from api.types.considered import Considered
+from api.types.feature import Feature, feature_of
 from schema.questions.question import Page
 from schema.questions.sets import SIMILAR_CIRCUITS, SIMILAR_EDGES, SIMILAR_FEATURES, SimilarRow
 

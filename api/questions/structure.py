@@ -6,12 +6,15 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.questions.answers import MIXED, consider, require_known
+from api.questions.considered import MIXED, consider, require_known
 from api.request.connection import After, Connection, First, connect, stretch, window
 from api.request.inputs import CircuitSet, MinCircuits, checked_count, checked_list, checked_text
 from api.request.loaders import Info
-from api.types.graph import Circuit, CircuitNode, Feature, circuit_of, feature_of, load_nodes
-from api.types.plain import Considered, columns
+from api.types.circuit import Circuit, circuit_of
+from api.types.considered import Considered
+from api.types.feature import Feature, feature_of
+from api.types.node import CircuitNode, load_nodes
+from api.types.rows import columns
 from schema.errors import InputError, LimitError
 from schema.questions.structure import MOTIFS, PATHS, RECURRING_EFFECTS
 

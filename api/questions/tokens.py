@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import strawberry
 from strawberry import argument
 
-from api.questions.answers import require_known
+from api.questions.considered import require_known
 from api.request.inputs import checked_text
 from api.request.loaders import Info
 from schema.circuit.flow import FlowRow

@@ -9,7 +9,7 @@ from api.request.connection import After, Connection, First, Window, connect, wi
 from api.request.inputs import checked_text
 from api.request.limits import Limits, over_limit
 from api.request.loaders import Info
-from api.types.graph import Feature, feature_of
+from api.types.feature import Feature, feature_of
 from schema.annotations.vectors import NEAREST_FEATURES, SIMILAR_LABELS, text_vectors
 from schema.errors import InputError, NotFoundError
 from schema.questions.question import words_of

@@ -1,15 +1,11 @@
-"""GraphQL types of what each token of a prompt gives each output candidate."""
+"""What each token of a prompt gives each output candidate."""
 
-import asyncio
 from typing import Self
 
 import strawberry
 
-from api.request.loaders import Info
-from api.types.heads import CircuitHeads
 from schema.circuit.flow import FlowRow
 from schema.circuit.token_paths import token_parts, tokens_of
-from schema.questions.flow import FLOW_OF_CIRCUIT
 
 
 @strawberry.type(description="What one token of the prompt gives one output candidate.")
@@ -56,15 +52,3 @@ class TokenAttribution:
                 for parts in token_parts(row)
             ]
         )
-
-
-@strawberry.type
-class CircuitTokens(CircuitHeads):
-    @strawberry.field(
-        description="What each input token gives each output candidate, summed over all paths through the "
-        "features of the pruned graph, and what errors, biases and pruned effects carry beside."
-    )
-    async def token_attribution(self, info: Info) -> TokenAttribution:
-        (row,) = await info.context.loaders.many(FLOW_OF_CIRCUIT, self.id)
-        # Pure computing: other requests go on meanwhile.
-        return await asyncio.to_thread(TokenAttribution.of, row)

@@ -1,12 +1,18 @@
-"""Groupings of circuits' features: which there are, and which one a question is about."""
+"""Supernodes: groups of a circuit's features that play one role, and the ways in which they were grouped."""
 
 from collections.abc import Sequence
-from typing import Annotated, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 
 import strawberry
 
 from api.request.loaders import Info
+from api.types.entity import reference
+from api.types.node import CircuitNode, load_nodes
+from api.types.rows import columns
 from schema.questions import core as queries
+
+if TYPE_CHECKING:
+    from api.types.circuit import Circuit
 
 
 @strawberry.type(
@@ -83,3 +89,69 @@ async def grouping_key(
     rows = await info.context.loaders.many(queries.GROUPINGS_OF_CIRCUIT, circuit)
     row = first_fitting(rows, method, author)
     return (circuit, method or "", author) if row is None else (circuit, row.method, author_of(row, author))
+
+
+def supernode_of(info: Info, id: str) -> "Supernode":
+    return info.context.loaders.fact(queries.SUPERNODES_BY_ID, id, Supernode.of)
+
+
+async def load_supernodes(info: Info, ids: list[str]) -> list["Supernode"]:
+    """The supernodes that exist, in the order of the ids."""
+    return [Supernode.of(row) for row in await info.context.loaders.all_of(queries.SUPERNODES_BY_ID, ids)]
+
+
+@strawberry.type(description="Features of one circuit that play one role.")
+class Supernode:
+    id: strawberry.ID = strawberry.field(description="Unique in the database.")
+    label: str = strawberry.field(description="The role; supernodes of many circuits can share it.")
+    position: int | None = strawberry.field(
+        description="Position in the prompt, from 0, when it is tied to one."
+    )
+    method: str = strawberry.field(description="How it was made, for example `person`.")
+    author: str = strawberry.field(description="Who made it.")
+    score: float | None = strawberry.field(
+        description="What its method says of it: of `roles-v2` the share of the circuit's feature influence "
+        "that it holds, 0 to 1. Null when a method gives none."
+    )
+    influence: float | None = strawberry.field(
+        description="Sum of the members' influence; null when none is known."
+    )
+    circuit_id: strawberry.Private[str]
+    member_ids: strawberry.Private[list[str]]
+
+    @classmethod
+    def of(cls, row: queries.SupernodeRow) -> "Supernode":
+        return cls(
+            id=strawberry.ID(row.key),
+            circuit_id=row.circuit,
+            member_ids=row.members,
+            **columns(row, without=("circuit", "members")),
+        )
+
+    @strawberry.field(description="The circuit it belongs to.")
+    def circuit(self, info: Info) -> Annotated["Circuit", strawberry.lazy("api.types.circuit")]:
+        circuit: Circuit = reference(info, queries.CIRCUITS_BY_ID, self.circuit_id)
+        return circuit
+
+    @strawberry.field(description="Its nodes, highest influence first.")
+    async def members(self, info: Info) -> list[CircuitNode]:
+        return await load_nodes(info, self.member_ids)
+
+
+@strawberry.type(
+    description="All direct effects of the members of one supernode on those of another of its grouping, "
+    "added up. Where people's supernodes share members, an effect counts in each."
+)
+class SupernodeEffect:
+    weight: float = strawberry.field(description="Sum of the signed direct effects.")
+    n_effects: int = strawberry.field(description="How many effects were added up.")
+    source_id: strawberry.Private[str]
+    target_id: strawberry.Private[str]
+
+    @strawberry.field(description="Where the effects come from.")
+    def source(self, info: Info) -> Supernode:
+        return supernode_of(info, self.source_id)
+
+    @strawberry.field(description="What they act on.")
+    def target(self, info: Info) -> Supernode:
+        return supernode_of(info, self.target_id)

@@ -1,0 +1,62 @@
+"""`circuit` and `circuits`: one circuit by its id, and lists of circuits by what they are like."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry import argument
+
+from api.request.connection import After, Connection, First, connect, window
+from api.request.inputs import CircuitFilter, CircuitOrder, checked_list, checked_text, tags_needed
+from api.request.loaders import Info
+from api.request.prefetch import PAGES_OF_CIRCUIT, page_ahead
+from api.types.circuit import Circuit, load_circuits
+from schema.questions import core as queries
+from schema.questions.question import full_text
+
+
+@strawberry.type
+class CircuitQuery:
+    @strawberry.field(description="One circuit; null when there is none of this id.")
+    async def circuit(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, argument(description="Id of the circuit, see `circuits`.")],
+    ) -> Circuit | None:
+        ahead = page_ahead(info, PAGES_OF_CIRCUIT)
+        row = await info.context.loaders.owner_of(queries.CIRCUITS_BY_ID, id, ahead)
+        return None if row is None else Circuit.of(row)
+
+    @strawberry.field(description="Circuits by prompt, answer, scores and provenance.")
+    async def circuits(
+        self,
+        info: Info,
+        filter: Annotated[CircuitFilter | None, argument(description="What they should be like.")] = None,
+        order_by: Annotated[CircuitOrder, argument(description="Which come first.")] = CircuitOrder.FAMILY,
+        first: First = None,
+        after: After = None,
+    ) -> Connection[Circuit]:
+        limits, given = info.context.limits, filter or CircuitFilter()
+        where = window(limits, first, after)
+        text = checked_text(limits, "filter.text", given.text)
+        tags = checked_list(limits, "filter.tags", given.tags)
+        page = await info.context.loaders.ask_page(
+            queries.CIRCUITS,
+            filter={
+                "families": checked_list(limits, "filter.families", given.families),
+                "tags": tags or [],
+                "min_tags": tags_needed(tags, given.tag_mode),
+                "text": None if text is None else full_text(text),
+                "answer": given.answer,
+                "correct": given.correct,
+                "min_replacement": given.min_replacement_score,
+                "min_completeness": given.min_completeness_score,
+                "max_error_share": given.max_error_share,
+                "model": given.model,
+                "transcoders": given.transcoders,
+                "pair": given.pair,
+                "split": given.split,
+            },
+            order=order_by.value,
+            **where._asdict(),
+        )
+        return connect(where, page.total, await load_circuits(info, page.rows))

@@ -1,0 +1,87 @@
+"""The circuits that a question looks at: its denominator, and what a question names that does not exist."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
+
+from api.request.inputs import CircuitSet, checked_list, tags_needed
+from api.request.loaders import Info
+from api.types.considered import Considered
+from schema.errors import NotFoundError
+from schema.questions import core as queries
+
+Answer = TypeVar("Answer")
+
+
+MIXED = (
+    "True when circuits of different transcoder sets or thresholds were compared: what is absent may "
+    "only have been pruned under stricter settings, or not exist in the other set."
+)
+
+
+async def require_known(info: Info, **names: list[str] | None) -> None:
+    """Raises NotFoundError naming the circuits, features, families and tags the database does not know."""
+    asked = {kind: names.get(kind) or [] for kind in ("circuits", "features", "families", "tags")}
+    unknown = await info.context.loaders.ask(queries.UNKNOWN, **asked)
+    if unknown:
+        listed = ", ".join(f"{row.kind} {row.name[:80]!r}" for row in unknown[:5])
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        raise NotFoundError(
+            f"The database has no {listed}{more}",
+            next_step="ask `families`, `circuits` or `features` for what there is, or leave it out",
+        )
+
+
+async def consider(
+    info: Info, among: CircuitSet | None, *, transcoders: list[str] | None = None, ids: bool = True
+) -> Considered:
+    """The circuits of the set; with `transcoders`, only those made with one of these transcoder sets.
+
+    ids: whether to bring the circuits' ids too; of all circuits there are many, and few questions need them.
+    Raises NotFoundError when the set names a circuit, family or tag that the database does not have.
+    """
+    limits, given = info.context.limits, among or CircuitSet()
+    circuits = checked_list(limits, "circuits", given.circuits)
+    families = checked_list(limits, "families", given.families)
+    tags = checked_list(limits, "tags", given.tags)
+    asked = info.context.loaders.ask(
+        queries.CONSIDERED,
+        circuits=circuits,
+        families=families,
+        tags=tags or [],
+        min_tags=tags_needed(tags, given.tag_mode),
+        transcoders=transcoders,
+        ids=ids,
+    )
+    if families or tags:
+        rows, _ = await asyncio.gather(
+            asked, require_known(info, circuits=circuits, families=families, tags=tags)
+        )
+        return Considered.of(rows)
+    found = Considered.of(await asked)
+    if found.n_circuits < len(circuits or ()):
+        await require_known(info, circuits=circuits)
+    return found
+
+
+async def considered_and_asked(
+    info: Info,
+    among: CircuitSet | None,
+    transcoders: list[str],
+    ask: Callable[[list[str] | None], Coroutine[None, None, Answer]],
+) -> tuple[Considered, Answer]:
+    """The denominator, and the answer of `ask` to the ids of its circuits.
+
+    ask: gets None when the set is not narrowed: then it need not wait for the circuits to be counted.
+    Raises what `consider` raises.
+    """
+    if among is None:
+        counted = consider(info, None, transcoders=transcoders, ids=False)
+        return await asyncio.gather(counted, ask(None))
+    considered = await consider(info, among, transcoders=transcoders)
+    return considered, await ask(considered.ids)
+
+
+def mixed(*sets: Considered) -> bool:
+    """Whether the circuits of all sets together differ in their settings."""
+    return len({each.key for considered in sets for each in considered.settings}) > 1

@@ -1,0 +1,25 @@
+"""`families`: the families of prompts, with counts and mean scores."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry import argument
+
+from api.request.inputs import checked_list
+from api.request.loaders import Info
+from api.types.prompt import Family
+from schema.questions import core as queries
+
+
+@strawberry.type
+class FamilyQuery:
+    @strawberry.field(description="The families of prompts, with counts and mean scores; by name.")
+    async def families(
+        self,
+        info: Info,
+        names: Annotated[
+            list[str] | None, argument(description="Only these; names that do not exist are left out.")
+        ] = None,
+    ) -> list[Family]:
+        names = checked_list(info.context.limits, "names", names)
+        return [Family.of(row) for row in await info.context.loaders.ask(queries.FAMILIES, names=names)]

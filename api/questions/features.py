@@ -1,0 +1,65 @@
+"""`feature` and `features`: one feature by its id, and lists of features by label, layer and family."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry import argument
+
+from api.request.connection import After, Connection, First, connect, window
+from api.request.inputs import FeatureOrder, checked_count, checked_text
+from api.request.loaders import Info
+from api.request.prefetch import PAGES_OF_FEATURE, page_ahead
+from api.types.feature import Feature, load_features
+from schema.questions import core as queries
+from schema.questions.question import full_text
+
+
+@strawberry.type
+class FeatureQuery:
+    @strawberry.field(description="One feature; null when no circuit in the database ever had it.")
+    async def feature(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, argument(description="`set@revision/layer/index`, see `features`.")],
+    ) -> Feature | None:
+        ahead = page_ahead(info, PAGES_OF_FEATURE)
+        row = await info.context.loaders.owner_of(queries.FEATURES_BY_ID, id, ahead)
+        return None if row is None else Feature.of(row)
+
+    @strawberry.field(description="Features by label, layer and family.")
+    async def features(
+        self,
+        info: Info,
+        search: Annotated[
+            str | None,
+            argument(description="Words of a label; each may be the beginning of a word. All must occur."),
+        ] = None,
+        layer: Annotated[int | None, argument(description="Only features of this layer, from 0.")] = None,
+        family: Annotated[
+            str | None, argument(description="Only circuits of this family of prompts are counted.")
+        ] = None,
+        min_circuits: Annotated[
+            int, argument(description="Only features that at least this many circuits have: 1 or more.")
+        ] = 1,
+        order_by: Annotated[FeatureOrder, argument(description="Which come first.")] = FeatureOrder.CIRCUITS,
+        first: First = None,
+        after: After = None,
+    ) -> Connection[Feature]:
+        limits = info.context.limits
+        where = window(limits, first, after)
+        search = checked_text(limits, "search", search)
+        ask = info.context.loaders.ask_page
+        least = checked_count("minCircuits", min_circuits, 1)
+        if search is None and layer is None and family is None and order_by is FeatureOrder.CIRCUITS:
+            page = await ask(queries.FEATURES_BY_COUNT, min_circuits=least, **where._asdict())
+        else:
+            page = await ask(
+                queries.FEATURES,
+                search=None if search is None else full_text(search),
+                layer=layer,
+                family=family,
+                min_circuits=least,
+                order=order_by.value,
+                **where._asdict(),
+            )
+        return connect(where, page.total, await load_features(info, page.rows))

@@ -1,0 +1,107 @@
+"""`supernodes`: groups of features by their name, over all circuits."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry import argument
+
+from api.request.connection import After, Connection, First, Window, stretch, window
+from api.request.inputs import checked_list, checked_text
+from api.request.loaders import Info
+from api.types.rows import columns
+from api.types.supernode import (
+    GroupingAcross,
+    OfAuthor,
+    OfMethodAcross,
+    Supernode,
+    author_of,
+    first_fitting,
+    load_supernodes,
+)
+from schema.questions import core as queries
+from schema.questions.question import words_of
+
+Search = Annotated[
+    str | None,
+    argument(description="Words; each may be the beginning of a word. All must occur."),
+]
+
+
+@strawberry.type(description="The supernodes of a name and of one grouping, in all circuits.")
+class Supernodes(Connection[Supernode]):
+    n_circuits: int = strawberry.field(description="Circuits that have one of these supernodes.")
+    n_considered: int = strawberry.field(
+        description="Circuits (of the families, if given) grouped in this way: others could have none."
+    )
+    grouping: GroupingAcross | None = strawberry.field(
+        description="The grouping that they are of; null: none fits."
+    )
+    groupings: list[GroupingAcross] = strawberry.field(
+        description="The groupings that have supernodes of this name, in circuits of the families, if given: "
+        "the scored ones first, then those that most circuits have."
+    )
+
+    @classmethod
+    async def ask(
+        cls,
+        info: Info,
+        where: Window,
+        words: list[str],
+        families: list[str] | None,
+        method: str | None,
+        author: str | None,
+    ) -> "Supernodes":
+        loaders = info.context.loaders
+        rows = await loaders.ask(queries.GROUPINGS, words=words, families=families)
+        mine = first_fitting(rows, method, author)
+        if mine is None and words:
+            # None has the name: of one that could have it, so that the answer says of how many circuits.
+            could = first_fitting(
+                await loaders.ask(queries.GROUPINGS, words=[], families=families), method, author
+            )
+            mine = could and could._replace(n_supernodes=0, n_circuits=0)
+        page = await loaders.ask_page(
+            queries.SUPERNODES,
+            words=words,
+            method="" if mine is None else mine.method,
+            author=author if mine is None else author_of(mine, author),
+            families=families,
+            **where._asdict(),
+        )
+        return cls(
+            grouping=None if mine is None else GroupingAcross(**columns(mine)),
+            groupings=[GroupingAcross(**columns(row)) for row in rows],
+            n_circuits=page.n_circuits,
+            n_considered=page.n_grouped,
+            **stretch(where, page.total, await load_supernodes(info, page.rows))._asdict(),
+        )
+
+
+@strawberry.type
+class SupernodesQuery:
+    @strawberry.field(
+        description="Groups of features by their name, over all circuits, of one grouping: one that has the "
+        "name; by label, then score."
+    )
+    async def supernodes(
+        self,
+        info: Info,
+        label: Search = None,
+        families: Annotated[
+            list[str] | None, argument(description="Only circuits of one of these families.")
+        ] = None,
+        method: OfMethodAcross = None,
+        author: OfAuthor = None,
+        first: First = None,
+        after: After = None,
+    ) -> Supernodes:
+        limits = info.context.limits
+        label = checked_text(limits, "label", label)
+        return await Supernodes.ask(
+            info,
+            window(limits, first, after),
+            [] if label is None else words_of(label),
+            checked_list(limits, "families", families),
+            method,
+            author,
+        )

@@ -1,0 +1,231 @@
+"""Circuits: pruned attribution graphs of one prompt and one target."""
+
+import asyncio
+from typing import Annotated
+
+import strawberry
+
+from api.request.connection import After, Connection, First, connect, window
+from api.request.inputs import Kind, node_label
+from api.request.loaders import Info
+from api.types.entity import looked_up_by
+from api.types.feature import FeatureUse
+from api.types.heads import HeadUse, head_parts
+from api.types.node import CircuitGraph, CircuitNode, DirectEffect, load_nodes
+from api.types.prompt import Prompt
+from api.types.rows import columns
+from api.types.run import Run
+from api.types.supernode import (
+    Grouping,
+    OfAuthor,
+    OfMethod,
+    Supernode,
+    SupernodeEffect,
+    grouping_key,
+    load_supernodes,
+)
+from api.types.tokens import TokenAttribution
+from api.types.transcoders import TranscoderSet
+from schema.questions import core as queries
+from schema.questions.flow import FLOW_OF_CIRCUIT
+from schema.questions.graph import GRAPH_OF_CIRCUIT
+
+
+def circuit_of(info: Info, id: str) -> "Circuit":
+    return info.context.loaders.fact(queries.CIRCUITS_BY_ID, id, Circuit.of)
+
+
+async def load_circuits(info: Info, ids: list[str]) -> list["Circuit"]:
+    """The circuits that exist, in the order of the ids."""
+    return [Circuit.of(row) for row in await info.context.loaders.all_of(queries.CIRCUITS_BY_ID, ids)]
+
+
+@looked_up_by(queries.CIRCUITS_BY_ID)
+@strawberry.type(description="A pruned attribution graph of one prompt and one target.")
+class Circuit:
+    id: strawberry.ID = strawberry.field(
+        description="Hash of model, transcoders, tokens, target and thresholds."
+    )
+    target: str | None = strawberry.field(description="What was attributed, for example the salient logits.")
+    target_position: int = strawberry.field(description="Position whose next token was attributed, from 0.")
+    answer: str | None = strawberry.field(description="The most probable next token.")
+    answer_probability: float | None = strawberry.field(description="Its probability, 0 to 1.")
+    correct: bool | None = strawberry.field(
+        description="Whether the answer is the expected token; null when none is known."
+    )
+    replacement_score: float | None = strawberry.field(
+        description="Share of the influence on the logits that runs through features, not errors, 0 to 1."
+    )
+    completeness_score: float | None = strawberry.field(
+        description="Share of the inputs of all nodes that are not errors, weighed by influence, 0 to 1."
+    )
+    error_share: float | None = strawberry.field(
+        description="Share of the errors in the influence of features and errors before pruning, 0 to 1. "
+        "When it is high, the graph explains little."
+    )
+    node_threshold: float | None = strawberry.field(
+        description="Share of influence that pruning kept of the nodes."
+    )
+    edge_threshold: float | None = strawberry.field(
+        description="Share of influence that pruning kept of the edges."
+    )
+    max_feature_nodes: int | None = strawberry.field(
+        description="Most features attributed from; null: no limit."
+    )
+    dtype: str | None = strawberry.field(description="Number format of the computation.")
+    special_first_token: bool | None = strawberry.field(
+        description="Whether a special token stands first and its features and errors were left out."
+    )
+    n_active_features: int | None = strawberry.field(description="Features active anywhere in the prompt.")
+    n_selected_features: int | None = strawberry.field(description="Those that were attributed from.")
+    kept_influence: float | None = strawberry.field(
+        description="Share of all node influence that the pruned nodes keep, 0 to 1."
+    )
+    n_nodes: int = strawberry.field(description="Nodes after pruning.")
+    n_edges: int = strawberry.field(description="Edges after pruning.")
+    prompt_id: strawberry.Private[str]
+    set_id: strawberry.Private[str]
+    run_id: strawberry.Private[str | None]
+
+    @classmethod
+    def of(cls, row: queries.CircuitRow) -> "Circuit":
+        return cls(
+            id=strawberry.ID(row.key),
+            prompt_id=row.prompt,
+            set_id=row.transcoders,
+            run_id=row.run,
+            **columns(row, without=("prompt", "transcoders", "run")),
+        )
+
+    @strawberry.field(description="The prompt: text, tokens, family, tags, expected token.")
+    def prompt(self, info: Info) -> Prompt:
+        return info.context.loaders.fact(queries.PROMPTS_BY_ID, self.prompt_id, Prompt.of)
+
+    @strawberry.field(description="The transcoder set it was made with, and through it the model.")
+    def transcoders(self, info: Info) -> TranscoderSet:
+        return info.context.loaders.fact(queries.TRANSCODERS_BY_ID, self.set_id, TranscoderSet.of)
+
+    @strawberry.field(description="The call of `atlas ingest` that made it, when known.")
+    def run(self, info: Info) -> Run | None:
+        if self.run_id is None:
+            return None
+        return info.context.loaders.fact(queries.RUNS_BY_ID, self.run_id, Run.of)
+
+    @strawberry.field(description="Its nodes, highest influence first; nodes without influence come last.")
+    async def nodes(
+        self,
+        info: Info,
+        kind: Kind = None,
+        min_influence: Annotated[
+            float | None,
+            strawberry.argument(description="Only nodes with at least this influence: 0 or more."),
+        ] = None,
+        first: First = None,
+        after: After = None,
+    ) -> Connection[CircuitNode]:
+        where = window(info.context.limits, first, after)
+        page = await info.context.loaders.page(
+            queries.NODES_OF_CIRCUIT,
+            self.id,
+            kind=node_label(kind),
+            min_influence=min_influence,
+            **where._asdict(),
+        )
+        return connect(where, page.total, await load_nodes(info, page.rows))
+
+    @strawberry.field(description="Its direct effects, greatest |weight| first.")
+    async def edges(
+        self,
+        info: Info,
+        source_kind: Kind = None,
+        target_kind: Kind = None,
+        first: First = None,
+        after: After = None,
+    ) -> Connection[DirectEffect]:
+        where = window(info.context.limits, first, after)
+        page = await info.context.loaders.page(
+            queries.EDGES_OF_CIRCUIT,
+            self.id,
+            source_kind=node_label(source_kind),
+            target_kind=node_label(target_kind),
+            **where._asdict(),
+        )
+        effects = [
+            DirectEffect(
+                source_id=row.source,
+                target_id=row.target,
+                weight=row.weight,
+                share=row.share,
+                heads=head_parts(row),
+            )
+            for row in page.rows
+        ]
+        return connect(where, page.total, effects)
+
+    @strawberry.field(description="Its features, positions taken together, highest influence first.")
+    async def features(self, info: Info, first: First = None, after: After = None) -> Connection[FeatureUse]:
+        where = window(info.context.limits, first, after)
+        page = await info.context.loaders.page(queries.FEATURES_OF_CIRCUIT, self.id, **where._asdict())
+        return connect(where, page.total, [FeatureUse.of(row) for row in page.rows])
+
+    @strawberry.field(
+        description="In which ways its features are grouped: the scored ones first, then by share of "
+        "influence."
+    )
+    async def groupings(self, info: Info) -> list[Grouping]:
+        rows = await info.context.loaders.many(queries.GROUPINGS_OF_CIRCUIT, self.id)
+        return [Grouping(**columns(row)) for row in rows]
+
+    @strawberry.field(description="The supernodes of one grouping, by position and label.")
+    async def supernodes(
+        self,
+        info: Info,
+        method: OfMethod = None,
+        author: OfAuthor = None,
+        first: First = None,
+        after: After = None,
+    ) -> Connection[Supernode]:
+        where = window(info.context.limits, first, after)
+        key = await grouping_key(info, self.id, method, author)
+        page = await info.context.loaders.page(queries.SUPERNODES_OF_CIRCUIT, key, **where._asdict())
+        return connect(where, page.total, await load_supernodes(info, page.rows))
+
+    @strawberry.field(
+        description="How the supernodes of one grouping act on each other, greatest |weight| first."
+    )
+    async def supernode_edges(
+        self, info: Info, method: OfMethod = None, author: OfAuthor = None
+    ) -> list[SupernodeEffect]:
+        key = await grouping_key(info, self.id, method, author)
+        return [
+            SupernodeEffect(
+                source_id=row.source, target_id=row.target, **columns(row, without=("source", "target"))
+            )
+            for row in await info.context.loaders.many(queries.SUPERNODE_EDGES, key)
+        ]
+
+    @strawberry.field(
+        description="The attention heads by the influence that runs through them, most first; none when the "
+        "circuit was loaded without heads (`atlas ingest --heads`)."
+    )
+    async def heads(self, info: Info) -> list[HeadUse]:
+        rows = await info.context.loaders.many(queries.HEADS_OF_CIRCUIT, self.id)
+        return [HeadUse.of(row) for row in rows]
+
+    @strawberry.field(
+        description="What each input token gives each output candidate, summed over all paths through the "
+        "features of the pruned graph, and what errors, biases and pruned effects carry beside."
+    )
+    async def token_attribution(self, info: Info) -> TokenAttribution:
+        (row,) = await info.context.loaders.many(FLOW_OF_CIRCUIT, self.id)
+        # Pure computing: other requests go on meanwhile.
+        return await asyncio.to_thread(TokenAttribution.of, row)
+
+    @strawberry.field(
+        description="The whole pruned graph in one answer; `nodes` and `edges` page through it. Its nodes "
+        "and effects count as rows of the request."
+    )
+    async def graph(self, info: Info) -> CircuitGraph:
+        info.context.loaders.spend(self.n_nodes + self.n_edges)
+        (row,) = await info.context.loaders.many(GRAPH_OF_CIRCUIT, self.id)
+        return CircuitGraph.of(row)
