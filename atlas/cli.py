@@ -17,13 +17,14 @@ from atlas.commands import upkeep as database_commands
 from atlas.commands.checkpoints import checkpoints
 from atlas.commands.claims import claim
 from atlas.commands.components import ablate
-from atlas.commands.db import BoltPort, HttpPort, db
+from atlas.commands.db import db
 from atlas.commands.diagnostics import diagnose
 from atlas.commands.figures import figure
 from atlas.commands.hypotheses import hypothesis
 from atlas.commands.interventions import intervene
 from atlas.commands.jobs import job
 from atlas.commands.modules import modules
+from atlas.commands.options import BoltPort, HttpPort, use_cores
 from atlas.commands.report import report
 from atlas.commands.serve import serve
 from atlas.commands.studies import study
@@ -131,6 +132,7 @@ def demo(
     """Ingest the bundled prompts, answer three questions that no single graph can, repeat three studies."""
     from atlas.demo.run import run_demo
 
+    use_cores()
     run_demo(
         Settings.load(), out, once=once, quick=quick, port=port, bolt_port=bolt_port, http_port=http_port
     )
@@ -199,6 +201,7 @@ def ingest(
         memory=None if memory is None else parse_memory(memory),
         heads=heads,
     )
+    use_cores()
     with Login(Settings.load()).connect() as database:
         if watch:
             watch_jobs(database, asked, once=once, console=err)

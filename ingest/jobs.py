@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from ingest.circuits.prompts import read_lines
@@ -53,8 +52,6 @@ def watch(
     which another worker takes the job of one that died. Raises EngineError when the model cannot be used. An
     error amid a job is written into the job, and the worker goes on; while no database answers it waits.
     """
-    # One core is left to the database and the thread that loads.
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
     with console.status(f"Loading the model {settings.model.name} …"):
         work = Work(ReplacementModel.load(settings.model, settings.transcoders), settings)
     worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"

@@ -4,13 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from atlas.commands.options import err, out, use_cores
 from atlas.settings import Settings
 from ingest.organism.weights import CHECKPOINTS_DIR
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 checkpoints = typer.Typer(
     no_args_is_help=True, help="States of a training run, and what changed between them."
 )
@@ -45,6 +43,7 @@ def load(
     from ingest.annotations.checkpoints import TRANSCODERS, load_checkpoints
     from ingest.circuits.run import IngestSettings
 
+    use_cores()
     with Login(Settings.load()).connect() as database:
         # Model and transcoders of the settings stand for those of each checkpoint.
         settings = IngestSettings(prompts, folder, folder / TRANSCODERS)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
+from atlas.commands.options import AsJson, err, out
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows, short
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
@@ -24,8 +24,6 @@ COLUMNS = ["id", "edits", "n", "graphs", "effect", "random", "holds"]
 SAME = 1e-4
 """Logits by which a claim measured again may differ: another machine adds in another order."""
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 claim = typer.Typer(
     no_args_is_help=True,
     help="The ledger: what edits do to circuits, predicted and measured, beside random features.",
@@ -152,7 +150,7 @@ def list_(
         bool | None, typer.Option("--survived/--failed", help="Only those.", show_default="both")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, by p.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List claims, corrected for all that were measured (Benjamini-Hochberg, q at most 0.05).
 

@@ -1,33 +1,27 @@
 """`atlas ablate`: what heads, and each layer's attention and MLP, do to the answers of circuits."""
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
-from rich.console import Console
 
+from atlas.commands.options import (
+    Families,
+    LimitPerFamily,
+    MeasureAgain,
+    ModelPath,
+    TranscodersPath,
+    err,
+    out,
+    use_cores,
+)
 from atlas.settings import Settings
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-
 
 def ablate(
-    family: Annotated[
-        list[str] | None,
-        typer.Option(help="Only circuits of this family; may be repeated.", show_default="all"),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many circuits of each family.")] = None,
-    anew: Annotated[
-        bool, typer.Option("--anew", help="Measure circuits again that were ablated already.")
-    ] = False,
-    model: Annotated[
-        Path, typer.Option(help="Folder of the model, or hf://org/name.", show_default="bundled")
-    ] = MODEL_DIR,
-    transcoders: Annotated[
-        Path, typer.Option(help="Folder, or hf://org/name[/folder].", show_default="bundled")
-    ] = TRANSCODERS_DIR,
+    family: Families = None,
+    limit: LimitPerFamily = None,
+    anew: MeasureAgain = False,
+    model: ModelPath = MODEL_DIR,
+    transcoders: TranscodersPath = TRANSCODERS_DIR,
 ) -> None:
     """Ablate each head, and each layer's attention and MLP, in circuits loaded with heads; keep what follows.
 
@@ -38,6 +32,7 @@ def ablate(
     from ingest.evidence.components import ablate as run
 
     settings = AblateSettings(model, transcoders, family, limit, anew)
+    use_cores()
     with Login(Settings.load()).connect() as database:
         done = run(database, settings, console=err)
     for problem in done.problems:

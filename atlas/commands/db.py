@@ -3,18 +3,14 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from atlas.commands.options import BoltPort, HttpPort, out
 from atlas.settings import Settings
 
 db = typer.Typer(
     help="A local Neo4j without Docker or Java of your own: its data lives in ATLAS_HOME (default ./.atlas).",
     no_args_is_help=True,
 )
-out = Console(highlight=False)
-
-BoltPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the database.")]
-HttpPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the Neo4j console.")]
 
 
 @db.command("start")

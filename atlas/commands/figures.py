@@ -4,24 +4,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from atlas.client import AtlasClient, variable
+from atlas.commands.options import ApiAddress, TokenFile, Variables, out
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
 from schema.errors import InputError
-
-out = Console(highlight=False)
 
 
 def figure(
     name: Annotated[str, typer.Argument(help="Which figure; `list` names them all.")],
     path: Annotated[Path | None, typer.Option("--out", help="Where to: .svg, .png or .html.")] = None,
-    var: Annotated[
-        list[str] | None, typer.Option(help="A variable as NAME=VALUE; VALUE is JSON or text.")
-    ] = None,
-    api: Annotated[str | None, typer.Option(help="Address of the API.", show_default="ATLAS_API")] = None,
-    token_file: Annotated[Path | None, typer.Option(help="The server's token, when it wants one.")] = None,
+    var: Variables = None,
+    api: ApiAddress = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Draw a figure from the answer of the API to one question.
 

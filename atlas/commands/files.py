@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from atlas.commands.options import BoltPort, HttpPort, err, out
 from atlas.settings import Settings
 from schema.errors import DatabaseError, InputError
 
 if TYPE_CHECKING:
     from ingest.imports.files import Summary
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 NOTES = 20
 """Notes printed at most."""
@@ -89,8 +87,8 @@ def bulk_import(
         bool, typer.Option("--replace", help="Take the place of the local database, if there is one.")
     ] = False,
     heap: Annotated[int, typer.Option(min=256, help="Memory of Neo4j's importer in MB.")] = 2048,
-    bolt_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the database.")] = 7687,
-    http_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Neo4j console.")] = 7474,
+    bolt_port: BoltPort = 7687,
+    http_port: HttpPort = 7474,
 ) -> None:
     """Make a new local database of many graphs, through Neo4j's own importer: many times as fast as import.
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
+from atlas.commands.options import err, out
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows, short
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 hypothesis = typer.Typer(
     help="Claims about features, registered before their test; every result is kept.", no_args_is_help=True
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 
 COLUMNS = ["id", "question", "n", "effect", "random", "q", "holds"]

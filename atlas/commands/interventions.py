@@ -4,18 +4,15 @@ import json
 import sys
 from dataclasses import asdict
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from atlas.commands.options import JsonOrTable, ModelPath, TranscodersPath, out
 from atlas.settings import Settings
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 from schema.errors import InputError
-
-out = Console(highlight=False)
 
 
 class Held(StrEnum):
@@ -73,17 +70,9 @@ def intervene(
     limit: Annotated[int | None, typer.Option(min=1, help="With --keep: at most so many circuits.")] = None,
     draws: Annotated[int, typer.Option(min=1, help="With --keep: draws of random features.")] = 99,
     seed: Annotated[int, typer.Option(min=0, help="With --keep: of these.")] = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json/--table", help="JSON for scripts, or tables to read.")
-    ] = False,
-    model: Annotated[
-        Path,
-        typer.Option(help="Folder of the model, or hf://org/name[@revision].", show_default="bundled"),
-    ] = MODEL_DIR,
-    transcoders: Annotated[
-        Path,
-        typer.Option(help="Their folder, or hf://org/name[/folder][@revision].", show_default="bundled"),
-    ] = TRANSCODERS_DIR,
+    as_json: JsonOrTable = False,
+    model: ModelPath = MODEL_DIR,
+    transcoders: TranscodersPath = TRANSCODERS_DIR,
 ) -> None:
     """Set, scale, ablate, swap or plant features in the real model, and show what changes.
 

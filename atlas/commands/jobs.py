@@ -4,15 +4,14 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from atlas.commands.options import AsJson, out
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
 from schema.errors import NotFoundError
 
 COLUMNS = ["key", "state", "done", "tries", "asked by", "asked at", "error"]
 
-out = Console(highlight=False)
 job = typer.Typer(no_args_is_help=True, help="Circuits that were asked for over the API.")
 
 
@@ -27,7 +26,7 @@ def list_(
         str | None, typer.Option(help="Only those that are queued, running, done or failed.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List jobs, the newest first."""
     from atlas.local.login import Login

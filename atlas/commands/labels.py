@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from atlas.commands.options import ModelPath, TranscodersPath, err, out, use_cores
 from atlas.settings import Settings
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from schema.database import Database
     from schema.errors import EndpointError
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 Corpus = Annotated[
     str | None,
@@ -27,16 +25,10 @@ Corpus = Annotated[
         show_default="bundled, for the bundled model",
     ),
 ]
-ModelDir = Annotated[
-    Path, typer.Option("--model", help="Folder of the model, or hf://org/name.", show_default="bundled")
-]
-TranscodersDir = Annotated[
-    Path, typer.Option("--transcoders", help="Folder, or hf://org/name[/folder].", show_default="bundled")
-]
 
 
 def examples(
-    corpus: Corpus = None, model: ModelDir = MODEL_DIR, transcoders: TranscodersDir = TRANSCODERS_DIR
+    corpus: Corpus = None, model: ModelPath = MODEL_DIR, transcoders: TranscodersPath = TRANSCODERS_DIR
 ) -> None:
     """Store for each feature of the atlas the contexts that it fires in most.
 
@@ -58,8 +50,8 @@ def examples(
 
 def label(
     corpus: Corpus = None,
-    model: ModelDir = MODEL_DIR,
-    transcoders: TranscodersDir = TRANSCODERS_DIR,
+    model: ModelPath = MODEL_DIR,
+    transcoders: TranscodersPath = TRANSCODERS_DIR,
     llm: Annotated[
         str | None,
         typer.Option(
@@ -107,8 +99,8 @@ def label(
 
 def supernodes(
     corpus: Corpus = None,
-    model: ModelDir = MODEL_DIR,
-    transcoders: TranscodersDir = TRANSCODERS_DIR,
+    model: ModelPath = MODEL_DIR,
+    transcoders: TranscodersPath = TRANSCODERS_DIR,
     score: Annotated[
         bool,
         typer.Option(
@@ -165,6 +157,7 @@ def _show(found: "GroupScores") -> None:
 def _pass(database: "Database", settings: "CorpusSettings") -> "Pass":
     from ingest.annotations.labels import run_pass
 
+    use_cores()
     done = run_pass(database, settings, console=err)
     for problem in done.problems:
         err.print(f"left out: {problem}", markup=False, soft_wrap=True)

@@ -3,11 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from atlas.commands.options import Seed, out
 from atlas.settings import Settings
 
-out = Console(highlight=False)
 modules = typer.Typer(no_args_is_help=True, help="Communities of the feature graph.")
 
 
@@ -23,7 +22,7 @@ def compute(
     ] = None,
     min_circuits: Annotated[int, typer.Option(min=1, help="Effects of at least so many circuits count.")] = 2,
     resolution: Annotated[float, typer.Option(min=0.0, help="More than 1: smaller modules.")] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random numbers.")] = 0,
+    seed: Seed = 0,
     null: Annotated[int, typer.Option(min=0, help="Rewired graphs to compare the modularity with.")] = 20,
 ) -> None:
     """Find modules by Leiden and keep them, with their modularity and that of rewired graphs.

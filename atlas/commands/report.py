@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from atlas.commands.options import ApiAddress
+from atlas.commands.options import out as console
 from atlas.settings import Settings
 from schema.atomic_file import whole_file
 from schema.errors import InputError
-
-console = Console(highlight=False)
 
 
 def report(
@@ -31,7 +30,7 @@ def report(
             "model:NAME, or another atlas's API.",
         ),
     ] = None,
-    api: Annotated[str | None, typer.Option(help="Address of the API.", show_default="ATLAS_API")] = None,
+    api: ApiAddress = None,
 ) -> None:
     """Write one HTML page that needs nothing else: the studies with their rates, and what the atlas holds.
 

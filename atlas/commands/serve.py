@@ -4,12 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from atlas.commands.options import out
 from atlas.settings import Settings
 from schema.errors import InputError
-
-out = Console(highlight=False)
 
 
 def serve(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
-from rich.console import Console
 
 from atlas.client import DEFAULT_URL
+from atlas.commands.options import JsonOrTable, ModelPath, TranscodersPath, err, out, use_cores
 from atlas.local.login import Login
 from atlas.settings import Settings
 from atlas.studies import results as study_results
@@ -28,8 +28,6 @@ study = typer.Typer(
     "tests with success rates beside random features. `atlas study list` names all.",
     no_args_is_help=True,
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 Names = Annotated[
     list[str] | None, typer.Argument(help="Which studies; all when none is named.", show_default=False)
@@ -51,14 +49,8 @@ def list_() -> None:
 @study.command("run")
 def run(
     names: Names = None,
-    model: Annotated[
-        Path,
-        typer.Option(help="Folder of the model, or hf://org/name[@revision].", show_default="bundled"),
-    ] = MODEL_DIR,
-    transcoders: Annotated[
-        Path,
-        typer.Option(help="Folder of its transcoders, or hf://org/name.", show_default="bundled"),
-    ] = TRANSCODERS_DIR,
+    model: ModelPath = MODEL_DIR,
+    transcoders: TranscodersPath = TRANSCODERS_DIR,
     prompts: Annotated[
         Path | None,
         typer.Option(
@@ -74,9 +66,7 @@ def run(
         Path | None,
         typer.Option(help="Folder that keeps the result as NAME.json.", show_default="ATLAS_HOME/studies"),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json/--table", help="JSON for scripts, or tables to read.")
-    ] = False,
+    as_json: JsonOrTable = False,
     pages: Annotated[
         Path | None,
         typer.Option(
@@ -95,8 +85,6 @@ def run(
     runs and has supernodes of these transcoders, whole ones are edited too. A study whose prompts lack
     something says what; when all are run, the others go on.
     """
-    import torch
-
     from atlas.studies.pages import write_page
     from ingest.engine.replacement.model import ReplacementModel
     from ingest.studies.all import STUDIES
@@ -110,7 +98,7 @@ def run(
         given = given.few(held_out)
     if prompts is None and model != MODEL_DIR:
         err.print("The prompts are those of the bundled corpus; --prompts names others.", style="dim")
-    torch.set_num_threads(1)
+    use_cores(1)  # The published rates come from one thread; more would add in another order.
     loaded = ReplacementModel.load(model, transcoders)
     given = replace(given, supernodes=_supernodes(loaded))
     folder = results or Settings.load().home / "studies"

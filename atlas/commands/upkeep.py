@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
+from atlas.commands.options import JsonOrTable, err, out
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
 from schema.errors import InputError, NotFoundError
@@ -16,10 +16,6 @@ from schema.errors import InputError, NotFoundError
 if TYPE_CHECKING:
     from schema.loading.runs import RunSummary
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-
-AsJson = Annotated[bool, typer.Option("--json/--table", help="JSON for scripts, or tables to read.")]
 
 SHORT = {
     "node_threshold": "node share",
@@ -34,7 +30,7 @@ def runs(
         str | None,
         typer.Argument(metavar="RUN", help="Show this one whole, with the reason for each refused input."),
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOrTable = False,
 ) -> None:
     """List the runs of `atlas ingest` and `atlas import`, with what became of their inputs.
 
@@ -183,7 +179,7 @@ def check(
         raise typer.Exit(1)
 
 
-def stats(as_json: AsJson = False) -> None:
+def stats(as_json: JsonOrTable = False) -> None:
     """Count what the database holds, by kind, set, settings and family."""
     from atlas.local.login import Login
     from schema.upkeep.stats import stats as count

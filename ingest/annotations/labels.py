@@ -8,7 +8,6 @@ Stopped at any moment, the database holds whole features only; the same command 
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,8 +132,6 @@ def run_pass(database: Database, settings: CorpusSettings, *, console: Console) 
     """Run the model over the corpus. Raises InputError when the atlas has no features of the set, or the
     model can take none of the texts; EngineError."""
     texts = corpus_texts(settings)
-    # One core is left to the database.
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
     model = ReplacementModel.load(settings.model, settings.transcoders)
     set_id = transcoders_record(model).id
     features = features_of_set(database, set_id)

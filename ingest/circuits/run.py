@@ -14,7 +14,6 @@ it.
 """
 
 import importlib.metadata
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,6 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -109,8 +107,6 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
     cannot, DatabaseError when Neo4j fails (what was loaded stays). Single prompts' trouble is in the summary.
     """
     started = time.monotonic()
-    # One core is left to the database and the thread that loads.
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
     summary = Summary()
     file = read_prompts(settings.prompts)
     summary.problems += file.problems

@@ -12,12 +12,10 @@ Steps, for each circuit that was loaded with heads
 A circuit is one transaction: stopped at any moment, the same command goes on where it was.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.progress import Progress
 
@@ -77,8 +75,6 @@ class Ablated:
 
 def ablate(database: Database, settings: AblateSettings, *, console: Console) -> Ablated:
     """Ablate what is missing. Raises InputError when no circuit has heads, EngineError, DatabaseError."""
-    # One core is left to the database.
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
     model = ReplacementModel.load(settings.model, settings.transcoders)
     set_id = transcoders_record(model).id
     families = None if settings.families is None else list(settings.families)

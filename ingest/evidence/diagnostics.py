@@ -14,7 +14,6 @@ Steps, for each circuit
 A circuit is one transaction: stopped at any moment, the same command goes on where it was.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ from pathlib import Path
 from random import Random
 from statistics import fmean, pstdev
 
-import torch
 from rich.console import Console
 from rich.progress import track
 
@@ -94,8 +92,6 @@ class Diagnosed:
 
 def diagnose(database: Database, settings: DiagnoseSettings, *, console: Console) -> Diagnosed:
     """Diagnose what is missing. Raises InputError when no circuit fits, EngineError, DatabaseError."""
-    # One core is left to the database.
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
     model = ReplacementModel.load(settings.model, settings.transcoders)
     set_id = transcoders_record(model).id
     families = None if settings.families is None else list(settings.families)

@@ -1,0 +1,168 @@
+"""What the commands share: options, the two consoles, how errors are printed, and the number of cores.
+
+An option that several commands have is declared here once, so that it has one name, one range and one help
+text.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from schema.errors import InputError
+
+out = Console(highlight=False)
+"""The standard output: answers."""
+err = Console(stderr=True, highlight=False)
+"""The standard error output: progress, notes and errors."""
+
+# -- the model
+
+ModelPath = Annotated[
+    Path,
+    typer.Option(
+        "--model",
+        help="Folder of the model as transformers saves it, or hf://org/name[@revision].",
+        show_default="bundled",
+    ),
+]
+TranscodersPath = Annotated[
+    Path,
+    typer.Option(
+        "--transcoders",
+        help="Folder of the model's transcoders, or hf://org/name[/folder][@revision]. "
+        "docs/transcoders.md lists the formats.",
+        show_default="bundled",
+    ),
+]
+
+# -- attribution and pruning
+
+NodeThreshold = Annotated[
+    float,
+    typer.Option(
+        min=0.0, max=1.0, help="Pruning keeps the nodes that together hold this share of the influence."
+    ),
+]
+EdgeThreshold = Annotated[
+    float,
+    typer.Option(
+        min=0.0, max=1.0, help="Pruning keeps the edges that together hold this share of the influence."
+    ),
+]
+MaxFeatureNodes = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Attribute at most this many features, the most influential ones first.",
+        show_default="no limit",
+    ),
+]
+TargetText = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        help='What to attribute: a token, JSON such as {"difference": ["a", "b"], "position": -1}, or a list '
+        "of these.",
+        show_default="the most probable next tokens",
+    ),
+]
+FirstToken = Annotated[
+    Literal["left-out", "counted", "none"],
+    typer.Option(
+        help="How to treat the special first token. `left-out`: the token is added and its features are left "
+        "out of the graph. `counted`: the token is added and its features count. `none`: no token is added."
+    ),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="The most memory that attribution may use besides the model, such as 8GB. Graphs that need more "
+        "are computed in parts.",
+        show_default="no limit",
+    ),
+]
+
+# -- which circuits
+
+Families = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--family",
+        help="Use only the circuits of this prompt family. Repeat the option for several families.",
+        show_default="all families",
+    ),
+]
+LimitPerFamily = Annotated[
+    int | None,
+    typer.Option(
+        "--limit", min=1, help="Use at most this many circuits of each family.", show_default="no limit"
+    ),
+]
+MeasureAgain = Annotated[
+    bool, typer.Option("--anew", help="Also measure circuits that were measured before.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
+
+# -- the API and the local database
+
+ApiAddress = Annotated[
+    str | None, typer.Option("--api", help="Address of the GraphQL API.", show_default="ATLAS_API")
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="File with the token that the API requires. `atlas serve --token-file` names the same file."
+    ),
+]
+Variables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--var",
+        help="A variable as NAME=VALUE, where VALUE is JSON or else text. Repeat the option for several.",
+    ),
+]
+ApiPort = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the GraphQL API.")]
+BoltPort = Annotated[int, typer.Option("--bolt-port", min=1, max=65535, help="Port of the database (Bolt).")]
+HttpPort = Annotated[
+    int, typer.Option("--http-port", min=1, max=65535, help="Port of the Neo4j console (HTTP).")
+]
+
+# -- what is printed
+
+JsonOrTable = Annotated[
+    bool, typer.Option("--json/--table", help="Print JSON for scripts, or tables for people.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def name_and_value(text: str, option: str, example: str) -> tuple[str, object]:
+    """Split NAME=VALUE of a repeated option. A VALUE that is not JSON is text. Raises InputError."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise InputError(f"{option} {text!r} is not NAME=VALUE", next_step=f"for example {option} {example}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def print_error(error: Exception) -> None:
+    """Print an error to the standard error output. Undecodable bytes of file names become `?`."""
+    err.print("[red]error:[/] ", end="")
+    err.print(str(error).encode(errors="replace").decode(), markup=False, soft_wrap=True)
+
+
+def use_cores(threads: int | None = None) -> None:
+    """Set how many threads PyTorch may use; a command calls this once, before it loads the model.
+
+    threads: None means every core but one. That core is left to the database and to the thread that writes
+    to it.
+    """
+    import torch
+
+    torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) - 1))
