@@ -22,7 +22,7 @@ from api.serving.endpoint import GRAPHIQL_PACKAGE, Endpoint, graphql_schema, htm
 from api.serving.middleware import Watch
 from schema.database import AsyncDatabase, Database
 from schema.errors import AtlasError
-from schema.questions.core import HEALTH
+from schema.questions.runs import HEALTH
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

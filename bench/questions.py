@@ -7,9 +7,10 @@ the same first page.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from schema.questions import core as queries
-from schema.questions import sets as questions_sets
+from schema.questions.features import CIRCUITS_OF_FEATURE, FEATURES
 from schema.questions.question import Question
+from schema.questions.sets import SHARED_FEATURES, SIMILAR_CIRCUITS
+from schema.questions.structure import RECURRING_EDGES
 
 PAGE = 20
 
@@ -41,7 +42,7 @@ class Bolt(NamedTuple):
 BOLT = (
     Bolt(
         "circuits of a feature",
-        queries.CIRCUITS_OF_FEATURE,
+        CIRCUITS_OF_FEATURE,
         lambda s: {"keys": [s.features[0]], "skip": 0, "limit": PAGE},
         """
         MATCH (f:Feature)<-[:INSTANCE_OF]-(n:FeatureNode)<-[:HAS]-(c:Circuit)
@@ -54,7 +55,7 @@ BOLT = (
     ),
     Bolt(
         "features shared by 20 circuits",
-        questions_sets.SHARED_FEATURES,
+        SHARED_FEATURES,
         lambda s: {
             "inside": s.circuits,
             "outside": None,
@@ -79,7 +80,7 @@ BOLT = (
     ),
     Bolt(
         "features of a family",
-        queries.FEATURES,
+        FEATURES,
         lambda s: {
             "search": None,
             "layer": None,
@@ -99,7 +100,7 @@ BOLT = (
     ),
     Bolt(
         "most similar circuits",
-        questions_sets.SIMILAR_CIRCUITS,
+        SIMILAR_CIRCUITS,
         lambda s: {
             "circuit": s.circuits[0],
             "metric": "jaccard",
@@ -130,7 +131,7 @@ BOLT = (
     ),
     Bolt(
         "recurring edges of a feature",
-        queries.RECURRING_EDGES,
+        RECURRING_EDGES,
         lambda s: {"keys": [s.features[0]], "direction": "out", "min_circuits": 1, "skip": 0, "limit": PAGE},
         """
         MATCH (f:Feature)<-[:INSTANCE_OF]-(n:FeatureNode)-[e:ATTRIBUTES]->(:FeatureNode)

@@ -12,11 +12,24 @@ from typing import Any
 import pyarrow as pa
 
 from api.downloads.formats import arrow_type
-from schema.questions import core as queries
-from schema.questions import sets as questions_sets
-from schema.questions import structure as questions_structure
-from schema.questions import words as questions_words
+from schema.questions.audit import FamilyErrorRow, LayerErrorRow
+from schema.questions.circuits import (
+    CIRCUITS_BY_ID,
+    PROMPTS_BY_ID,
+    CircuitRow,
+    ComparedEdgeRow,
+    ComparedFeatureRow,
+    FamilyRow,
+    PromptRow,
+)
+from schema.questions.features import FEATURES_BY_ID, FamilyOfFeatureRow, FeatureRow, UseRow
+from schema.questions.graph import NODES_BY_ID, EffectRow, NodeRow
 from schema.questions.question import Question
+from schema.questions.runs import MadeRow
+from schema.questions.search import FoundRow
+from schema.questions.sets import ContrastRow, SharedRow, SimilarRow
+from schema.questions.structure import HubRow, MotifRow, PathRow, RecurringRow
+from schema.questions.supernodes import SUPERNODES_BY_ID, SupernodeEdgeRow, SupernodeRow
 
 Row = dict[str, Any]
 
@@ -96,12 +109,12 @@ def _uses(row: Row) -> list[Row]:
 
 
 _CIRCUITS = (
-    Detail(queries.CIRCUITS_BY_ID, queries.CircuitRow),
-    Detail(queries.PROMPTS_BY_ID, queries.PromptRow, "prompt_", "prompt"),
+    Detail(CIRCUITS_BY_ID, CircuitRow),
+    Detail(PROMPTS_BY_ID, PromptRow, "prompt_", "prompt"),
 )
-_NODES = (Detail(queries.NODES_BY_ID, queries.NodeRow),)
-_SUPERNODES = (Detail(queries.SUPERNODES_BY_ID, queries.SupernodeRow),)
-_FEATURES = (Detail(queries.FEATURES_BY_ID, queries.FeatureRow),)
+_NODES = (Detail(NODES_BY_ID, NodeRow),)
+_SUPERNODES = (Detail(SUPERNODES_BY_ID, SupernodeRow),)
+_FEATURES = (Detail(FEATURES_BY_ID, FeatureRow),)
 _COMPARED = ("OnlyInA", "OnlyInB", "InBoth")
 _WEIGHTS = {"both": "n_considered"}
 _SIDES = {
@@ -123,19 +136,17 @@ DOWNLOADS = {
     for each in (
         Download("circuits", "circuits", details=_CIRCUITS),
         Download("circuit.nodes", "nodes_of_circuit", details=_NODES),
-        Download("circuit.edges", "edges_of_circuit", queries.EffectRow),
-        Download("circuit.features", "features_of_circuit", queries.UseRow),
+        Download("circuit.edges", "edges_of_circuit", EffectRow),
+        Download("circuit.features", "features_of_circuit", UseRow),
         Download("circuit.supernodes", "supernodes_of_circuit", details=_SUPERNODES),
-        Download("circuit.supernodeEdges", "supernode_edges", queries.SupernodeEdgeRow, whole=True),
+        Download("circuit.supernodeEdges", "supernode_edges", SupernodeEdgeRow, whole=True),
         Download("features", "features features_by_count", details=_FEATURES),
-        Download("feature.circuits", "circuits_of_feature", queries.UseRow),
-        Download("feature.families", "families_of_feature", queries.FamilyOfFeatureRow, whole=True),
+        Download("feature.circuits", "circuits_of_feature", UseRow),
+        Download("feature.families", "families_of_feature", FamilyOfFeatureRow, whole=True),
         Download("circuitsSharing", "circuits_sharing", UseOfShared, spread=_uses),
-        Download("sharedFeatures", "shared_features", questions_sets.SharedRow, rename=_SHARED, tested=True),
+        Download("sharedFeatures", "shared_features", SharedRow, rename=_SHARED, tested=True),
         *(
-            Download(
-                f"contrast.{part}", f"contrast_{part}", questions_sets.ContrastRow, rename=rename | _SIDES
-            )
+            Download(f"contrast.{part}", f"contrast_{part}", ContrastRow, rename=rename | _SIDES)
             for part, rename in (
                 ("features", {"name": "feature"}),
                 ("edges", {"name": "source"}),
@@ -143,25 +154,25 @@ DOWNLOADS = {
             )
         ),
         *(
-            Download(f"compareCircuits.features{part}", "compare_features", queries.ComparedFeatureRow)
+            Download(f"compareCircuits.features{part}", "compare_features", ComparedFeatureRow)
             for part in _COMPARED
         ),
         *(
-            Download(f"compareCircuits.edges{part}", "compare_edges", queries.ComparedEdgeRow)
+            Download(f"compareCircuits.edges{part}", "compare_edges", ComparedEdgeRow)
             for part in (*_COMPARED, "Flipped")
         ),
-        Download("similarCircuits", "similar_circuits", questions_sets.SimilarRow),
-        Download("recurringEdges", "recurring_effects", questions_structure.RecurringRow, rename=_WEIGHTS),
-        Download("paths", "paths", questions_structure.PathRow),
-        Download("motifs", "motifs", questions_structure.MotifRow),
-        Download("hubs", "hubs", questions_structure.HubRow),
-        Download("search", "search", questions_words.FoundRow),
+        Download("similarCircuits", "similar_circuits", SimilarRow),
+        Download("recurringEdges", "recurring_effects", RecurringRow, rename=_WEIGHTS),
+        Download("paths", "paths", PathRow),
+        Download("motifs", "motifs", MotifRow),
+        Download("hubs", "hubs", HubRow),
+        Download("search", "search", FoundRow),
         Download("supernodes", "supernodes", details=_SUPERNODES),
-        Download("families", "families", queries.FamilyRow, whole=True),
-        Download("errorAudit.byFamily", "error_by_family", questions_words.FamilyErrorRow, whole=True),
-        Download("errorAudit.byLayer", "error_by_layer", questions_words.LayerErrorRow, whole=True),
+        Download("families", "families", FamilyRow, whole=True),
+        Download("errorAudit.byFamily", "error_by_family", FamilyErrorRow, whole=True),
+        Download("errorAudit.byLayer", "error_by_layer", LayerErrorRow, whole=True),
         Download("errorAudit.untrusted", "untrusted", details=_CIRCUITS),
-        Download("runs", "runs", questions_words.MadeRow),
+        Download("runs", "runs", MadeRow),
     )
 }
 """By path."""

@@ -10,7 +10,7 @@ from api.request.inputs import checked_list
 from api.request.loaders import Info
 from api.types.prompt import Prompt
 from schema.annotations.tags import tag_prompts
-from schema.questions import core as queries
+from schema.questions.circuits import PROMPTS_BY_ID
 
 
 @strawberry.type
@@ -29,4 +29,4 @@ class TagMutation:
         ids = checked_list(limits, "prompts", prompts) or []
         names = list(dict.fromkeys(checked_name("tags", tag) for tag in tags))
         await write(info, lambda database: tag_prompts(database, ids, names))
-        return [Prompt.of(row) for row in await info.context.loaders.all_of(queries.PROMPTS_BY_ID, ids)]
+        return [Prompt.of(row) for row in await info.context.loaders.all_of(PROMPTS_BY_ID, ids)]

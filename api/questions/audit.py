@@ -12,7 +12,8 @@ from api.request.loaders import Info
 from api.types.circuit import Circuit, load_circuits
 from api.types.rows import columns
 from api.types.run import Run
-from schema.questions.words import ERROR_BY_FAMILY, ERROR_BY_LAYER, RUNS, UNTRUSTED
+from schema.questions.audit import ERROR_BY_FAMILY, ERROR_BY_LAYER, UNTRUSTED
+from schema.questions.runs import RUNS
 
 
 @strawberry.type(description="Error shares of the circuits of one family and transcoder set, before pruning.")

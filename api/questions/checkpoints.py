@@ -12,7 +12,6 @@ from api.request.loaders import Info
 from api.types.feature import Feature, feature_of
 from api.types.transcoders import TranscoderSet
 from schema.errors import NotFoundError
-from schema.questions import core as queries
 from schema.questions.checkpoints import (
     CHECKPOINT_FEATURES,
     CHECKPOINT_PARTS,
@@ -20,6 +19,7 @@ from schema.questions.checkpoints import (
     AtBothRow,
     CheckpointRow,
 )
+from schema.questions.runs import TRANSCODERS_BY_ID
 
 
 @strawberry.enum(description="At which of two checkpoints a feature is in circuits.")
@@ -92,7 +92,7 @@ class Checkpoint:
 
     @strawberry.field(description="Its transcoders, with its model.")
     def transcoders(self, info: Info) -> TranscoderSet:
-        return info.context.loaders.fact(queries.TRANSCODERS_BY_ID, self.set_id, TranscoderSet.of)
+        return info.context.loaders.fact(TRANSCODERS_BY_ID, self.set_id, TranscoderSet.of)
 
 
 @strawberry.type(description="Parts of the circuits of one family's prompts at two checkpoints.")

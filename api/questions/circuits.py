@@ -10,7 +10,7 @@ from api.request.inputs import CircuitFilter, CircuitOrder, checked_list, checke
 from api.request.loaders import Info
 from api.request.prefetch import PAGES_OF_CIRCUIT, page_ahead
 from api.types.circuit import Circuit, load_circuits
-from schema.questions import core as queries
+from schema.questions.circuits import CIRCUITS, CIRCUITS_BY_ID
 from schema.questions.question import full_text
 
 
@@ -23,7 +23,7 @@ class CircuitQuery:
         id: Annotated[strawberry.ID, argument(description="Id of the circuit, see `circuits`.")],
     ) -> Circuit | None:
         ahead = page_ahead(info, PAGES_OF_CIRCUIT)
-        row = await info.context.loaders.owner_of(queries.CIRCUITS_BY_ID, id, ahead)
+        row = await info.context.loaders.owner_of(CIRCUITS_BY_ID, id, ahead)
         return None if row is None else Circuit.of(row)
 
     @strawberry.field(description="Circuits by prompt, answer, scores and provenance.")
@@ -40,7 +40,7 @@ class CircuitQuery:
         text = checked_text(limits, "filter.text", given.text)
         tags = checked_list(limits, "filter.tags", given.tags)
         page = await info.context.loaders.ask_page(
-            queries.CIRCUITS,
+            CIRCUITS,
             filter={
                 "families": checked_list(limits, "filter.families", given.families),
                 "tags": tags or [],

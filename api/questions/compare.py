@@ -12,7 +12,7 @@ from api.request.loaders import Info
 from api.types.circuit import Circuit, load_circuits
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
-from schema.questions import core as queries
+from schema.questions.circuits import COMPARE_EDGES, COMPARE_FEATURES
 
 
 @strawberry.type(description="A feature in two circuits; null: a circuit lacks it.")
@@ -116,7 +116,7 @@ class CircuitComparison:
     ) -> Connection[ComparedFeature]:
         where = window(info.context.limits, first, after)
         page = await info.context.loaders.ask_page(
-            queries.COMPARE_FEATURES,
+            COMPARE_FEATURES,
             a=self.a.id,
             b=self.b.id,
             align=self.align.value,
@@ -133,7 +133,7 @@ class CircuitComparison:
     ) -> Connection[ComparedEffect]:
         where = window(info.context.limits, first, after)
         page = await info.context.loaders.ask_page(
-            queries.COMPARE_EDGES,
+            COMPARE_EDGES,
             a=self.a.id,
             b=self.b.id,
             align=self.align.value,

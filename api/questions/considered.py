@@ -8,7 +8,7 @@ from api.request.inputs import CircuitSet, checked_list, tags_needed
 from api.request.loaders import Info
 from api.types.considered import Considered
 from schema.errors import NotFoundError
-from schema.questions import core as queries
+from schema.questions.circuits import CONSIDERED, UNKNOWN
 
 Answer = TypeVar("Answer")
 
@@ -22,7 +22,7 @@ MIXED = (
 async def require_known(info: Info, **names: list[str] | None) -> None:
     """Raises NotFoundError naming the circuits, features, families and tags the database does not know."""
     asked = {kind: names.get(kind) or [] for kind in ("circuits", "features", "families", "tags")}
-    unknown = await info.context.loaders.ask(queries.UNKNOWN, **asked)
+    unknown = await info.context.loaders.ask(UNKNOWN, **asked)
     if unknown:
         listed = ", ".join(f"{row.kind} {row.name[:80]!r}" for row in unknown[:5])
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
@@ -45,7 +45,7 @@ async def consider(
     families = checked_list(limits, "families", given.families)
     tags = checked_list(limits, "tags", given.tags)
     asked = info.context.loaders.ask(
-        queries.CONSIDERED,
+        CONSIDERED,
         circuits=circuits,
         families=families,
         tags=tags or [],

@@ -16,9 +16,9 @@ from api.types.feature import Feature, feature_of
 from api.types.rows import columns
 from api.types.supernode import GroupingAcross, OfAuthor, OfMethodAcross, author_of, first_fitting
 from schema.errors import InputError
-from schema.questions.core import GROUPINGS_OF_SET, GroupingAcrossRow
 from schema.questions.question import Page, Question
 from schema.questions.sets import CONTRAST_EDGES, CONTRAST_FEATURES, CONTRAST_SUPERNODES, ContrastRow
+from schema.questions.supernodes import GROUPINGS_OF_SET, GroupingAcrossRow
 
 
 @strawberry.enum(description="Order of what tells two sets apart; ties: by circuits, then by id.")

@@ -8,7 +8,7 @@ from strawberry import argument
 from api.request.inputs import checked_list
 from api.request.loaders import Info
 from api.types.prompt import Family
-from schema.questions import core as queries
+from schema.questions.circuits import FAMILIES
 
 
 @strawberry.type
@@ -22,4 +22,4 @@ class FamilyQuery:
         ] = None,
     ) -> list[Family]:
         names = checked_list(info.context.limits, "names", names)
-        return [Family.of(row) for row in await info.context.loaders.ask(queries.FAMILIES, names=names)]
+        return [Family.of(row) for row in await info.context.loaders.ask(FAMILIES, names=names)]

@@ -10,7 +10,7 @@ from api.request.inputs import FeatureOrder, checked_count, checked_text
 from api.request.loaders import Info
 from api.request.prefetch import PAGES_OF_FEATURE, page_ahead
 from api.types.feature import Feature, load_features
-from schema.questions import core as queries
+from schema.questions.features import FEATURES, FEATURES_BY_COUNT, FEATURES_BY_ID
 from schema.questions.question import full_text
 
 
@@ -23,7 +23,7 @@ class FeatureQuery:
         id: Annotated[strawberry.ID, argument(description="`set@revision/layer/index`, see `features`.")],
     ) -> Feature | None:
         ahead = page_ahead(info, PAGES_OF_FEATURE)
-        row = await info.context.loaders.owner_of(queries.FEATURES_BY_ID, id, ahead)
+        row = await info.context.loaders.owner_of(FEATURES_BY_ID, id, ahead)
         return None if row is None else Feature.of(row)
 
     @strawberry.field(description="Features by label, layer and family.")
@@ -51,10 +51,10 @@ class FeatureQuery:
         ask = info.context.loaders.ask_page
         least = checked_count("minCircuits", min_circuits, 1)
         if search is None and layer is None and family is None and order_by is FeatureOrder.CIRCUITS:
-            page = await ask(queries.FEATURES_BY_COUNT, min_circuits=least, **where._asdict())
+            page = await ask(FEATURES_BY_COUNT, min_circuits=least, **where._asdict())
         else:
             page = await ask(
-                queries.FEATURES,
+                FEATURES,
                 search=None if search is None else full_text(search),
                 layer=layer,
                 family=family,

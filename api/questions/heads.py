@@ -10,7 +10,7 @@ from api.request.inputs import checked_list
 from api.request.loaders import Info
 from api.types.heads import NET
 from api.types.rows import columns
-from schema.questions.words import HEADS_BY_FAMILY
+from schema.questions.heads import HEADS_BY_FAMILY
 
 
 @strawberry.type(description="How much of a family's circuits runs through one attention head.")

@@ -14,7 +14,7 @@ from api.types.circuit import Circuit, load_circuits
 from api.types.considered import Considered
 from schema.errors import InputError, NotFoundError
 from schema.loading.rows import LAYERS
-from schema.questions import core as queries
+from schema.questions.runs import TRANSCODERS_BY_ID
 from schema.questions.sets import PRESENCE
 
 
@@ -117,7 +117,7 @@ def _parsed(feature: str) -> dict[str, str | int | None]:
 
 
 async def _require_sets(info: Info, sets: set[str]) -> None:
-    rows = await info.context.loaders.all_of(queries.TRANSCODERS_BY_ID, sorted(sets))
+    rows = await info.context.loaders.all_of(TRANSCODERS_BY_ID, sorted(sets))
     unknown = sets - {row.key for row in rows}
     if unknown:
         raise NotFoundError(

@@ -13,7 +13,7 @@ from api.types.circuit import Circuit, circuit_of
 from api.types.rows import columns
 from schema.errors import InputError
 from schema.questions.question import full_text, words_of
-from schema.questions.words import CIRCUITS_OF_TEXT, SEARCH
+from schema.questions.search import CIRCUITS_OF_TEXT, SEARCH
 
 
 @strawberry.enum(description="What a search looks through.")

@@ -14,7 +14,8 @@ from api.types.considered import Considered
 from api.types.feature import FeatureUse, load_features
 from schema.circuit.records import NodeKind
 from schema.errors import InputError
-from schema.questions import core as queries
+from schema.questions.circuits import CIRCUITS_SHARING, SharingRow
+from schema.questions.features import UseRow
 from schema.questions.question import Page
 
 
@@ -63,9 +64,9 @@ class CircuitsSharing(Connection[CircuitSharing]):
             await require_known(info, features=features)
         sets = sorted({each.set_id for each in loaded})
 
-        async def ask(circuits: list[str] | None) -> Page[queries.SharingRow]:
-            page: Page[queries.SharingRow] = await info.context.loaders.ask_page(
-                queries.CIRCUITS_SHARING,
+        async def ask(circuits: list[str] | None) -> Page[SharingRow]:
+            page: Page[SharingRow] = await info.context.loaders.ask_page(
+                CIRCUITS_SHARING,
                 features=features,
                 needed=len(features) if mode is Match.ALL else 1,
                 min_influence=min_influence,
@@ -81,7 +82,7 @@ class CircuitsSharing(Connection[CircuitSharing]):
                 circuit_id=row.circuit,
                 n_features=len(row.uses),
                 influence=row.influence,
-                uses=[FeatureUse.of(queries.UseRow(**use)) for use in row.uses],
+                uses=[FeatureUse.of(UseRow(**use)) for use in row.uses],
             )
             for row in page.rows
         ]

@@ -18,8 +18,8 @@ from api.types.supernode import (
     first_fitting,
     load_supernodes,
 )
-from schema.questions import core as queries
 from schema.questions.question import words_of
+from schema.questions.supernodes import GROUPINGS, SUPERNODES
 
 Search = Annotated[
     str | None,
@@ -52,16 +52,14 @@ class Supernodes(Connection[Supernode]):
         author: str | None,
     ) -> "Supernodes":
         loaders = info.context.loaders
-        rows = await loaders.ask(queries.GROUPINGS, words=words, families=families)
+        rows = await loaders.ask(GROUPINGS, words=words, families=families)
         mine = first_fitting(rows, method, author)
         if mine is None and words:
             # None has the name: of one that could have it, so that the answer says of how many circuits.
-            could = first_fitting(
-                await loaders.ask(queries.GROUPINGS, words=[], families=families), method, author
-            )
+            could = first_fitting(await loaders.ask(GROUPINGS, words=[], families=families), method, author)
             mine = could and could._replace(n_supernodes=0, n_circuits=0)
         page = await loaders.ask_page(
-            queries.SUPERNODES,
+            SUPERNODES,
             words=words,
             method="" if mine is None else mine.method,
             author=author if mine is None else author_of(mine, author),

@@ -14,17 +14,19 @@ from strawberry.types.nodes import SelectedField
 from api.request.connection import window
 from api.request.loaders import Ahead, Info
 from schema.errors import InputError, LimitError
-from schema.questions import core as queries
+from schema.questions.features import CIRCUITS_OF_FEATURE
+from schema.questions.graph import EDGES_OF_CIRCUIT, FEATURES_OF_CIRCUIT, NODES_OF_CIRCUIT
+from schema.questions.structure import RECURRING_EDGES
 
 PAGES_OF_FEATURE = {
-    "circuits": Ahead(queries.CIRCUITS_OF_FEATURE, {}),
-    "drives": Ahead(queries.RECURRING_EDGES, {"direction": "out", "min_circuits": 1}),
-    "drivenBy": Ahead(queries.RECURRING_EDGES, {"direction": "in", "min_circuits": 1}),
+    "circuits": Ahead(CIRCUITS_OF_FEATURE, {}),
+    "drives": Ahead(RECURRING_EDGES, {"direction": "out", "min_circuits": 1}),
+    "drivenBy": Ahead(RECURRING_EDGES, {"direction": "in", "min_circuits": 1}),
 }
 PAGES_OF_CIRCUIT = {
-    "features": Ahead(queries.FEATURES_OF_CIRCUIT, {}),
-    "nodes": Ahead(queries.NODES_OF_CIRCUIT, {"kind": None, "min_influence": None}),
-    "edges": Ahead(queries.EDGES_OF_CIRCUIT, {"source_kind": None, "target_kind": None}),
+    "features": Ahead(FEATURES_OF_CIRCUIT, {}),
+    "nodes": Ahead(NODES_OF_CIRCUIT, {"kind": None, "min_influence": None}),
+    "edges": Ahead(EDGES_OF_CIRCUIT, {"source_kind": None, "target_kind": None}),
 }
 
 

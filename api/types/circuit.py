@@ -26,21 +26,24 @@ from api.types.supernode import (
 )
 from api.types.tokens import TokenAttribution
 from api.types.transcoders import TranscoderSet
-from schema.questions import core as queries
+from schema.questions.circuits import CIRCUITS_BY_ID, PROMPTS_BY_ID, CircuitRow
 from schema.questions.flow import FLOW_OF_CIRCUIT
-from schema.questions.graph import GRAPH_OF_CIRCUIT
+from schema.questions.graph import EDGES_OF_CIRCUIT, FEATURES_OF_CIRCUIT, GRAPH_OF_CIRCUIT, NODES_OF_CIRCUIT
+from schema.questions.heads import HEADS_OF_CIRCUIT
+from schema.questions.runs import RUNS_BY_ID, TRANSCODERS_BY_ID
+from schema.questions.supernodes import GROUPINGS_OF_CIRCUIT, SUPERNODE_EDGES, SUPERNODES_OF_CIRCUIT
 
 
 def circuit_of(info: Info, id: str) -> "Circuit":
-    return info.context.loaders.fact(queries.CIRCUITS_BY_ID, id, Circuit.of)
+    return info.context.loaders.fact(CIRCUITS_BY_ID, id, Circuit.of)
 
 
 async def load_circuits(info: Info, ids: list[str]) -> list["Circuit"]:
     """The circuits that exist, in the order of the ids."""
-    return [Circuit.of(row) for row in await info.context.loaders.all_of(queries.CIRCUITS_BY_ID, ids)]
+    return [Circuit.of(row) for row in await info.context.loaders.all_of(CIRCUITS_BY_ID, ids)]
 
 
-@looked_up_by(queries.CIRCUITS_BY_ID)
+@looked_up_by(CIRCUITS_BY_ID)
 @strawberry.type(description="A pruned attribution graph of one prompt and one target.")
 class Circuit:
     id: strawberry.ID = strawberry.field(
@@ -88,7 +91,7 @@ class Circuit:
     run_id: strawberry.Private[str | None]
 
     @classmethod
-    def of(cls, row: queries.CircuitRow) -> "Circuit":
+    def of(cls, row: CircuitRow) -> "Circuit":
         return cls(
             id=strawberry.ID(row.key),
             prompt_id=row.prompt,
@@ -99,17 +102,17 @@ class Circuit:
 
     @strawberry.field(description="The prompt: text, tokens, family, tags, expected token.")
     def prompt(self, info: Info) -> Prompt:
-        return info.context.loaders.fact(queries.PROMPTS_BY_ID, self.prompt_id, Prompt.of)
+        return info.context.loaders.fact(PROMPTS_BY_ID, self.prompt_id, Prompt.of)
 
     @strawberry.field(description="The transcoder set it was made with, and through it the model.")
     def transcoders(self, info: Info) -> TranscoderSet:
-        return info.context.loaders.fact(queries.TRANSCODERS_BY_ID, self.set_id, TranscoderSet.of)
+        return info.context.loaders.fact(TRANSCODERS_BY_ID, self.set_id, TranscoderSet.of)
 
     @strawberry.field(description="The call of `atlas ingest` that made it, when known.")
     def run(self, info: Info) -> Run | None:
         if self.run_id is None:
             return None
-        return info.context.loaders.fact(queries.RUNS_BY_ID, self.run_id, Run.of)
+        return info.context.loaders.fact(RUNS_BY_ID, self.run_id, Run.of)
 
     @strawberry.field(description="Its nodes, highest influence first; nodes without influence come last.")
     async def nodes(
@@ -125,7 +128,7 @@ class Circuit:
     ) -> Connection[CircuitNode]:
         where = window(info.context.limits, first, after)
         page = await info.context.loaders.page(
-            queries.NODES_OF_CIRCUIT,
+            NODES_OF_CIRCUIT,
             self.id,
             kind=node_label(kind),
             min_influence=min_influence,
@@ -144,7 +147,7 @@ class Circuit:
     ) -> Connection[DirectEffect]:
         where = window(info.context.limits, first, after)
         page = await info.context.loaders.page(
-            queries.EDGES_OF_CIRCUIT,
+            EDGES_OF_CIRCUIT,
             self.id,
             source_kind=node_label(source_kind),
             target_kind=node_label(target_kind),
@@ -165,7 +168,7 @@ class Circuit:
     @strawberry.field(description="Its features, positions taken together, highest influence first.")
     async def features(self, info: Info, first: First = None, after: After = None) -> Connection[FeatureUse]:
         where = window(info.context.limits, first, after)
-        page = await info.context.loaders.page(queries.FEATURES_OF_CIRCUIT, self.id, **where._asdict())
+        page = await info.context.loaders.page(FEATURES_OF_CIRCUIT, self.id, **where._asdict())
         return connect(where, page.total, [FeatureUse.of(row) for row in page.rows])
 
     @strawberry.field(
@@ -173,7 +176,7 @@ class Circuit:
         "influence."
     )
     async def groupings(self, info: Info) -> list[Grouping]:
-        rows = await info.context.loaders.many(queries.GROUPINGS_OF_CIRCUIT, self.id)
+        rows = await info.context.loaders.many(GROUPINGS_OF_CIRCUIT, self.id)
         return [Grouping(**columns(row)) for row in rows]
 
     @strawberry.field(description="The supernodes of one grouping, by position and label.")
@@ -187,7 +190,7 @@ class Circuit:
     ) -> Connection[Supernode]:
         where = window(info.context.limits, first, after)
         key = await grouping_key(info, self.id, method, author)
-        page = await info.context.loaders.page(queries.SUPERNODES_OF_CIRCUIT, key, **where._asdict())
+        page = await info.context.loaders.page(SUPERNODES_OF_CIRCUIT, key, **where._asdict())
         return connect(where, page.total, await load_supernodes(info, page.rows))
 
     @strawberry.field(
@@ -201,7 +204,7 @@ class Circuit:
             SupernodeEffect(
                 source_id=row.source, target_id=row.target, **columns(row, without=("source", "target"))
             )
-            for row in await info.context.loaders.many(queries.SUPERNODE_EDGES, key)
+            for row in await info.context.loaders.many(SUPERNODE_EDGES, key)
         ]
 
     @strawberry.field(
@@ -209,7 +212,7 @@ class Circuit:
         "circuit was loaded without heads (`atlas ingest --heads`)."
     )
     async def heads(self, info: Info) -> list[HeadUse]:
-        rows = await info.context.loaders.many(queries.HEADS_OF_CIRCUIT, self.id)
+        rows = await info.context.loaders.many(HEADS_OF_CIRCUIT, self.id)
         return [HeadUse.of(row) for row in rows]
 
     @strawberry.field(

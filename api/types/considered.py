@@ -6,7 +6,7 @@ from dataclasses import replace
 import strawberry
 
 from api.types.rows import columns
-from schema.questions import core as queries
+from schema.questions.circuits import SettingsRow
 
 
 @strawberry.type(name="Settings", description="A combination of settings under which circuits were made.")
@@ -46,7 +46,7 @@ class Considered:
     """Empty when they were not asked for."""
 
     @classmethod
-    def of(cls, rows: Iterable[queries.SettingsRow]) -> "Considered":
+    def of(cls, rows: Iterable[SettingsRow]) -> "Considered":
         rows = list(rows)
         settings = [CircuitSettings(**columns(row, without=("circuits",))) for row in rows]
         return cls._of(settings, [circuit for row in rows for circuit in row.circuits])

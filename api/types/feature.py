@@ -12,8 +12,21 @@ from api.types.label import Label
 from api.types.prompt import FamilyUse
 from api.types.rows import columns
 from api.types.transcoders import TranscoderSet
-from schema.questions import core as queries
 from schema.questions.checkpoints import HISTORY_OF_FEATURE
+from schema.questions.circuits import CIRCUITS_BY_ID, OCCURRENCES, OccurrenceRow
+from schema.questions.features import (
+    CIRCUITS_OF_FEATURE,
+    EXAMPLES_OF_FEATURE,
+    FAMILIES_OF_FEATURE,
+    FEATURES_BY_ID,
+    NOTES_OF_FEATURE,
+    FeatureRow,
+    UseRow,
+)
+from schema.questions.graph import NODES_BY_ID
+from schema.questions.labels import LABELS_OF_FEATURE
+from schema.questions.runs import TRANSCODERS_BY_ID
+from schema.questions.structure import CIRCUITS_OF_BOTH, RECURRING_EDGES
 
 if TYPE_CHECKING:
     from api.types.circuit import Circuit
@@ -21,12 +34,12 @@ if TYPE_CHECKING:
 
 
 def feature_of(info: Info, id: str) -> "Feature":
-    return info.context.loaders.fact(queries.FEATURES_BY_ID, id, Feature.of)
+    return info.context.loaders.fact(FEATURES_BY_ID, id, Feature.of)
 
 
 async def load_features(info: Info, ids: list[str]) -> list["Feature"]:
     """The features that exist, in the order of the ids."""
-    return [Feature.of(row) for row in await info.context.loaders.all_of(queries.FEATURES_BY_ID, ids)]
+    return [Feature.of(row) for row in await info.context.loaders.all_of(FEATURES_BY_ID, ids)]
 
 
 SOURCE = "from `atlas examples` or a feature file"
@@ -74,7 +87,7 @@ class LogitEffect:
 
     @strawberry.field(description="The logit's node: its token and probability.")
     def logit(self, info: Info) -> Annotated["CircuitNode", strawberry.lazy("api.types.node")]:
-        node: CircuitNode = reference(info, queries.NODES_BY_ID, self.node_id)
+        node: CircuitNode = reference(info, NODES_BY_ID, self.node_id)
         return node
 
 
@@ -94,7 +107,7 @@ class Occurrence:
     )
 
     @classmethod
-    def of(cls, row: queries.OccurrenceRow) -> "Occurrence":
+    def of(cls, row: OccurrenceRow) -> "Occurrence":
         logits = [LogitEffect(node_id=each.pop("node"), **each) for each in map(dict, row.logits)]
         return cls(logits=logits, **columns(row, without=("node", "logits")))
 
@@ -110,14 +123,14 @@ class FeatureUse:
     feature_id: strawberry.Private[str]
 
     @classmethod
-    def of(cls, row: queries.UseRow) -> "FeatureUse":
+    def of(cls, row: UseRow) -> "FeatureUse":
         return cls(
             circuit_id=row.circuit, feature_id=row.feature, **columns(row, without=("circuit", "feature"))
         )
 
     @strawberry.field(description="The circuit.")
     def circuit(self, info: Info) -> Annotated["Circuit", strawberry.lazy("api.types.circuit")]:
-        circuit: Circuit = reference(info, queries.CIRCUITS_BY_ID, self.circuit_id)
+        circuit: Circuit = reference(info, CIRCUITS_BY_ID, self.circuit_id)
         return circuit
 
     @strawberry.field(description="The feature.")
@@ -126,7 +139,7 @@ class FeatureUse:
 
     @strawberry.field(description="One entry for each position, by position.")
     async def occurrences(self, info: Info) -> list[Occurrence]:
-        rows = await info.context.loaders.many(queries.OCCURRENCES, (self.circuit_id, self.feature_id))
+        rows = await info.context.loaders.many(OCCURRENCES, (self.circuit_id, self.feature_id))
         return [Occurrence.of(row) for row in rows]
 
 
@@ -148,7 +161,7 @@ class RecurringEffect:
         description="Circuits that have both features; in the others the effect could not be seen."
     )
     async def n_considered(self, info: Info) -> int:
-        row = await info.context.loaders.one(queries.CIRCUITS_OF_BOTH, self.ends, families=None)
+        row = await info.context.loaders.one(CIRCUITS_OF_BOTH, self.ends, families=None)
         return 0 if row is None else row.both
 
     @strawberry.field(description="The feature at the other end.")
@@ -156,7 +169,7 @@ class RecurringEffect:
         return feature_of(info, self.feature_id)
 
 
-@looked_up_by(queries.FEATURES_BY_ID)
+@looked_up_by(FEATURES_BY_ID)
 @strawberry.type(description="A feature of a transcoder set: one for all prompts.")
 class Feature:
     id: strawberry.ID = strawberry.field(
@@ -171,7 +184,7 @@ class Feature:
     set_id: strawberry.Private[str]
 
     @classmethod
-    def of(cls, row: queries.FeatureRow) -> Self:
+    def of(cls, row: FeatureRow) -> Self:
         return cls(
             id=strawberry.ID(row.key),
             layer=row.layer,
@@ -182,15 +195,15 @@ class Feature:
 
     @strawberry.field(description="The transcoder set it belongs to.")
     def transcoders(self, info: Info) -> TranscoderSet:
-        return info.context.loaders.fact(queries.TRANSCODERS_BY_ID, self.set_id, TranscoderSet.of)
+        return info.context.loaders.fact(TRANSCODERS_BY_ID, self.set_id, TranscoderSet.of)
 
     @strawberry.field(description="Circuits made with its transcoder set: the denominator of nCircuits.")
     def n_considered(self, info: Info) -> int:
-        return info.context.loaders.fact(queries.TRANSCODERS_BY_ID, self.set_id, lambda row: row.circuits)
+        return info.context.loaders.fact(TRANSCODERS_BY_ID, self.set_id, lambda row: row.circuits)
 
     @strawberry.field(description="What it is said to be: labels of persons first, then by score.")
     async def labels(self, info: Info) -> list[Label]:
-        rows = await info.context.loaders.many(queries.LABELS_OF_FEATURE, self.id)
+        rows = await info.context.loaders.many(LABELS_OF_FEATURE, self.id)
         return [Label(**columns(row)) for row in rows]
 
     @strawberry.field(description="The families it takes part in, highest share first.")
@@ -203,7 +216,7 @@ class Feature:
                 share=row.circuits / row.considered,
                 mean_influence=row.influence,
             )
-            for row in await info.context.loaders.many(queries.FAMILIES_OF_FEATURE, self.id)
+            for row in await info.context.loaders.many(FAMILIES_OF_FEATURE, self.id)
         ]
 
     @strawberry.field(
@@ -229,7 +242,7 @@ class Feature:
     @strawberry.field(description=f"Contexts that it fires in, highest activation first, {SOURCE}.")
     async def examples(self, info: Info, first: First = None, after: After = None) -> Connection[Example]:
         where = window(info.context.limits, first, after)
-        page = await info.context.loaders.page(queries.EXAMPLES_OF_FEATURE, self.id, **where._asdict())
+        page = await info.context.loaders.page(EXAMPLES_OF_FEATURE, self.id, **where._asdict())
         examples = [
             Example(id=strawberry.ID(row.id), tokens=row.tokens, activations=row.activations)
             for row in page.rows
@@ -240,23 +253,23 @@ class Feature:
         description=f"The share of a corpus's tokens that it fires on, 0 to 1, {SOURCE}; null when unknown."
     )
     async def density(self, info: Info) -> float | None:
-        row = await info.context.loaders.one(queries.NOTES_OF_FEATURE, self.id)
+        row = await info.context.loaders.one(NOTES_OF_FEATURE, self.id)
         return None if row is None else row.density
 
     @strawberry.field(description=f"The tokens whose logits it raises most, most first, {SOURCE}.")
     async def promotes(self, info: Info) -> list[str]:
-        row = await info.context.loaders.one(queries.NOTES_OF_FEATURE, self.id)
+        row = await info.context.loaders.one(NOTES_OF_FEATURE, self.id)
         return [] if row is None else row.promotes
 
     @strawberry.field(description=f"The tokens whose logits it lowers most, most first, {SOURCE}.")
     async def suppresses(self, info: Info) -> list[str]:
-        row = await info.context.loaders.one(queries.NOTES_OF_FEATURE, self.id)
+        row = await info.context.loaders.one(NOTES_OF_FEATURE, self.id)
         return [] if row is None else row.suppresses
 
     @strawberry.field(description="The circuits that have it, highest influence first.")
     async def circuits(self, info: Info, first: First = None, after: After = None) -> Connection[FeatureUse]:
         where = window(info.context.limits, first, after)
-        page = await info.context.loaders.page(queries.CIRCUITS_OF_FEATURE, self.id, **where._asdict())
+        page = await info.context.loaders.page(CIRCUITS_OF_FEATURE, self.id, **where._asdict())
         return connect(where, page.total, [FeatureUse.of(row) for row in page.rows])
 
     @strawberry.field(description="The features it drives directly, those of most circuits first.")
@@ -276,7 +289,7 @@ class Feature:
     ) -> Connection[RecurringEffect]:
         where = window(info.context.limits, first, after)
         page = await info.context.loaders.page(
-            queries.RECURRING_EDGES,
+            RECURRING_EDGES,
             self.id,
             direction=direction,
             min_circuits=checked_count("minCircuits", min_circuits, 1),

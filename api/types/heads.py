@@ -4,7 +4,8 @@ from typing import Self
 
 import strawberry
 
-from schema.questions import core as queries
+from schema.questions.graph import EffectRow
+from schema.questions.heads import HeadUseRow
 
 NET = "parts against their edge's sign count as negative"
 
@@ -16,7 +17,7 @@ class HeadPart:
     weight: float = strawberry.field(description="Its part of the effect's weight, signed.")
 
 
-def head_parts(row: queries.EffectRow) -> list[HeadPart]:
+def head_parts(row: EffectRow) -> list[HeadPart]:
     """The parts stored with an edge, such as `3/1`."""
     places = (tuple(map(int, head.split("/"))) for head in row.heads)
     return [
@@ -33,5 +34,5 @@ class HeadUse:
     gross: float = strawberry.field(description="The same, every part counted as positive.")
 
     @classmethod
-    def of(cls, row: queries.HeadUseRow) -> Self:
+    def of(cls, row: HeadUseRow) -> Self:
         return cls(layer=row.layer, head=row.head, net=row.net, gross=row.gross)

@@ -4,7 +4,7 @@ import strawberry
 
 from api.request.loaders import Info
 from api.types.rows import columns
-from schema.questions import core as queries
+from schema.questions.labels import EVIDENCE_OF_LABEL, LabelRow
 
 
 @strawberry.type(description="What a label was made from; null for labels of people and of `atlas ingest`.")
@@ -37,11 +37,11 @@ class Label:
         return None if self.score is None or self.null_score is None else self.score > self.null_score
 
     @classmethod
-    def of(cls, row: queries.LabelRow) -> "Label":
+    def of(cls, row: LabelRow) -> "Label":
         return cls(**columns(row))
 
     @strawberry.field(description="What it was made from.")
     def evidence(self, info: Info) -> LabelEvidence:
         return info.context.loaders.fact(
-            queries.EVIDENCE_OF_LABEL, self.id, lambda row: LabelEvidence(**columns(row))
+            EVIDENCE_OF_LABEL, self.id, lambda row: LabelEvidence(**columns(row))
         )

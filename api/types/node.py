@@ -10,19 +10,18 @@ from api.types.feature import Feature, feature_of
 from api.types.heads import HeadPart
 from api.types.rows import columns
 from schema.circuit.records import NodeKind
-from schema.questions import core as queries
-from schema.questions.graph import GraphRow
+from schema.questions.graph import NODES_BY_ID, GraphRow, NodeRow
 
 strawberry.enum(NodeKind, description="The kinds of node of an attribution graph.")
 
 
 def node_of(info: Info, id: str) -> "CircuitNode":
-    return info.context.loaders.fact(queries.NODES_BY_ID, id, CircuitNode.of)
+    return info.context.loaders.fact(NODES_BY_ID, id, CircuitNode.of)
 
 
 async def load_nodes(info: Info, ids: list[str]) -> list["CircuitNode"]:
     """The nodes that exist, in the order of the ids."""
-    return [CircuitNode.of(row) for row in await info.context.loaders.all_of(queries.NODES_BY_ID, ids)]
+    return [CircuitNode.of(row) for row in await info.context.loaders.all_of(NODES_BY_ID, ids)]
 
 
 @strawberry.type(description="What is known of a node by itself.")
@@ -50,13 +49,13 @@ class NodeFacts:
     probability: float | None = strawberry.field(description="Logits: the model's probability, 0 to 1.")
 
 
-@looked_up_by(queries.NODES_BY_ID)
+@looked_up_by(NODES_BY_ID)
 @strawberry.type(description="A node of a circuit.")
 class CircuitNode(NodeFacts):
     feature_id: strawberry.Private[str | None]
 
     @classmethod
-    def of(cls, row: queries.NodeRow) -> "CircuitNode":
+    def of(cls, row: NodeRow) -> "CircuitNode":
         return cls(
             id=strawberry.ID(row.key),
             kind=NodeKind(row.kind),

@@ -3,7 +3,7 @@
 import strawberry
 
 from api.types.rows import columns
-from schema.questions import core as queries
+from schema.questions.circuits import FamilyRow, PromptRow
 
 
 @strawberry.type(description="One prompt as one tokenizer sees it.")
@@ -23,7 +23,7 @@ class Prompt:
     tags: list[str] = strawberry.field(description="Free tags, sorted.")
 
     @classmethod
-    def of(cls, row: queries.PromptRow) -> "Prompt":
+    def of(cls, row: PromptRow) -> "Prompt":
         return cls(id=strawberry.ID(row.key), **columns(row))
 
 
@@ -50,7 +50,7 @@ class Family:
     )
 
     @classmethod
-    def of(cls, row: queries.FamilyRow) -> "Family":
+    def of(cls, row: FamilyRow) -> "Family":
         return cls(
             accuracy=row.n_correct / row.n_judged if row.n_judged else None,
             mixed_settings=row.n_settings > 1,

@@ -3,7 +3,7 @@
 import strawberry
 
 from api.types.rows import columns
-from schema.questions import core as queries
+from schema.questions.runs import RunRow
 
 
 @strawberry.type(description="One call of `atlas ingest`.")
@@ -13,5 +13,5 @@ class Run:
     versions: str = strawberry.field(description="With which versions of which packages, as JSON.")
 
     @classmethod
-    def of(cls, row: queries.RunRow) -> "Run":
+    def of(cls, row: RunRow) -> "Run":
         return cls(id=strawberry.ID(row.key), **columns(row))

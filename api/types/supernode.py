@@ -9,7 +9,8 @@ from api.request.loaders import Info
 from api.types.entity import reference
 from api.types.node import CircuitNode, load_nodes
 from api.types.rows import columns
-from schema.questions import core as queries
+from schema.questions.circuits import CIRCUITS_BY_ID
+from schema.questions.supernodes import GROUPINGS_OF_CIRCUIT, SUPERNODES_BY_ID, SupernodeRow
 
 if TYPE_CHECKING:
     from api.types.circuit import Circuit
@@ -86,18 +87,18 @@ async def grouping_key(
     info: Info, circuit: str, method: str | None, author: str | None
 ) -> tuple[str, str, str | None]:
     """Circuit, method and author (None: all) of the first grouping that fits; of none when none does."""
-    rows = await info.context.loaders.many(queries.GROUPINGS_OF_CIRCUIT, circuit)
+    rows = await info.context.loaders.many(GROUPINGS_OF_CIRCUIT, circuit)
     row = first_fitting(rows, method, author)
     return (circuit, method or "", author) if row is None else (circuit, row.method, author_of(row, author))
 
 
 def supernode_of(info: Info, id: str) -> "Supernode":
-    return info.context.loaders.fact(queries.SUPERNODES_BY_ID, id, Supernode.of)
+    return info.context.loaders.fact(SUPERNODES_BY_ID, id, Supernode.of)
 
 
 async def load_supernodes(info: Info, ids: list[str]) -> list["Supernode"]:
     """The supernodes that exist, in the order of the ids."""
-    return [Supernode.of(row) for row in await info.context.loaders.all_of(queries.SUPERNODES_BY_ID, ids)]
+    return [Supernode.of(row) for row in await info.context.loaders.all_of(SUPERNODES_BY_ID, ids)]
 
 
 @strawberry.type(description="Features of one circuit that play one role.")
@@ -120,7 +121,7 @@ class Supernode:
     member_ids: strawberry.Private[list[str]]
 
     @classmethod
-    def of(cls, row: queries.SupernodeRow) -> "Supernode":
+    def of(cls, row: SupernodeRow) -> "Supernode":
         return cls(
             id=strawberry.ID(row.key),
             circuit_id=row.circuit,
@@ -130,7 +131,7 @@ class Supernode:
 
     @strawberry.field(description="The circuit it belongs to.")
     def circuit(self, info: Info) -> Annotated["Circuit", strawberry.lazy("api.types.circuit")]:
-        circuit: Circuit = reference(info, queries.CIRCUITS_BY_ID, self.circuit_id)
+        circuit: Circuit = reference(info, CIRCUITS_BY_ID, self.circuit_id)
         return circuit
 
     @strawberry.field(description="Its nodes, highest influence first.")

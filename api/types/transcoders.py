@@ -3,7 +3,7 @@
 import strawberry
 
 from api.types.rows import columns
-from schema.questions import core as queries
+from schema.questions.runs import TranscodersRow
 
 
 @strawberry.type(
@@ -36,7 +36,7 @@ class TranscoderSet:
     model: Model = strawberry.field(description="The model that they replace.")
 
     @classmethod
-    def of(cls, row: queries.TranscodersRow) -> "TranscoderSet":
+    def of(cls, row: TranscodersRow) -> "TranscoderSet":
         values = columns(row)
         model = {
             name.removeprefix("model_"): values.pop(name)

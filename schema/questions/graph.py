@@ -2,8 +2,34 @@
 
 from typing import NamedTuple
 
-from schema.questions.core import NodeRow
-from schema.questions.question import Question, Record
+from schema.questions.features import FEATURES_BY_ID, UseRow
+from schema.questions.question import Along, Question, Record, facts_of, ids_of, page_of
+
+
+class NodeRow(NamedTuple):
+    key: str
+    kind: str
+    layer: int
+    position: int
+    position_from_end: int
+    number: int | None
+    activation: float | None
+    influence: float | None
+    cumulative: float | None
+    token: str | None
+    probability: float | None
+    feature: str | None
+
+
+class EffectRow(NamedTuple):
+    """A direct effect of one node of a circuit on another."""
+
+    source: str
+    target: str
+    weight: float
+    share: float | None
+    heads: list[str]
+    head_weights: list[float]
 
 
 class GraphRow(NamedTuple):
@@ -37,3 +63,9 @@ def _graph(record: Record) -> GraphRow:
 
 
 GRAPH_OF_CIRCUIT = Question("graph_of_circuit", _graph)
+NODES_BY_ID: Question[NodeRow] = facts_of("nodes_by_id", NodeRow, Along(FEATURES_BY_ID, ("feature",)))
+NODES_OF_CIRCUIT = Question("nodes_of_circuit", ids_of, along=Along(NODES_BY_ID))
+EDGES_OF_CIRCUIT = Question("edges_of_circuit", page_of(EffectRow))
+FEATURES_OF_CIRCUIT = Question(
+    "features_of_circuit", page_of(UseRow), along=Along(FEATURES_BY_ID, ("feature",))
+)

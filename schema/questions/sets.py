@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from schema.questions.core import CIRCUITS_BY_ID, FEATURES_BY_ID
+from schema.questions.circuits import CIRCUITS_BY_ID
+from schema.questions.features import FEATURES_BY_ID
 from schema.questions.question import Along, Page, Question, Record, page_of, row_of
 
 

@@ -2,8 +2,21 @@
 
 from typing import NamedTuple
 
-from schema.questions.core import FEATURES_BY_ID
+from schema.questions.features import FEATURES_BY_ID
 from schema.questions.question import Along, Question, Record, page_of, row_of
+
+
+class RecurringEdgeRow(NamedTuple):
+    feature: str
+    n_circuits: int
+    mean: float
+    sd: float
+    sign_consistency: float
+
+
+class BothRow(NamedTuple):
+    key: list[str]
+    both: int
 
 
 class RecurringRow(NamedTuple):
@@ -73,3 +86,7 @@ MOTIFS: Question[MotifRows] = Question(
 )
 HUBS = Question("hubs", page_of(HubRow), along=Along(FEATURES_BY_ID, ("feature",)))
 SPECIFICITY_OF_FEATURE = Question("specificity_of_feature", row_of(SpecificityRow))
+RECURRING_EDGES = Question(
+    "recurring_edges", page_of(RecurringEdgeRow), along=Along(FEATURES_BY_ID, ("feature",))
+)
+CIRCUITS_OF_BOTH = Question("circuits_of_both", row_of(BothRow))

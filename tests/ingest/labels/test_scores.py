@@ -30,7 +30,8 @@ from schema.annotations.notes import load_notes
 from schema.circuit.records import Example, FeatureNotes
 from schema.database import Database
 from schema.errors import InputError
-from schema.questions import core as queries
+from schema.questions.features import EXAMPLES_OF_FEATURE, NOTES_OF_FEATURE
+from schema.questions.labels import LABELS_OF_FEATURE
 from schema.questions.question import ask
 from tests.support.engine import Folders, Tiny, save
 
@@ -233,15 +234,15 @@ def test_examples_and_labels_of_an_atlas(database: Database, folders: Folders, t
     scored = label_features(done.found, [(each.layer, each.index) for each in done.features])
     first = scored[0]
     key = f"{done.set_id}/{first.key[0]}/{first.key[1]}"
-    stored = ask(database, queries.LABELS_OF_FEATURE, timeout_s=9, keys=[key])
+    stored = ask(database, LABELS_OF_FEATURE, timeout_s=9, keys=[key])
     label = evidence(done.model, first).label
     ours = next(row for row in stored if row.method == label.method)
     assert (ours.text, ours.score, ours.null_score) == (label.text, label.score, label.null_score)
-    (page,) = ask(database, queries.EXAMPLES_OF_FEATURE, timeout_s=9, keys=[key], skip=0, limit=5)
+    (page,) = ask(database, EXAMPLES_OF_FEATURE, timeout_s=9, keys=[key], skip=0, limit=5)
     expected = top_contexts(done.found, first.key, done.model.decode)
     assert page.total == len(expected)
     assert max(page.rows[0].activations) == max(expected[0].activations)
-    (note,) = ask(database, queries.NOTES_OF_FEATURE, timeout_s=9, keys=[key])
+    (note,) = ask(database, NOTES_OF_FEATURE, timeout_s=9, keys=[key])
     assert note.density == done.found.density(first.key)
     effects = logit_effects(done.model, first.key)
     assert note.promotes[0] == done.model.decode(int(effects.argmax()))

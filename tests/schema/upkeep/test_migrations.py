@@ -12,7 +12,7 @@ from schema.database import Database
 from schema.errors import MigrationError
 from schema.loading.load import load_circuit
 from schema.loading.read import circuit_ids, read_circuit
-from schema.questions.core import FEATURES
+from schema.questions.features import FEATURES
 from schema.questions.question import ask
 from schema.upkeep.check import check
 from schema.upkeep.migrations import MIGRATIONS, Migration, migrate

@@ -1,0 +1,63 @@
+"""Questions about supernodes and groupings."""
+
+from typing import NamedTuple
+
+from schema.questions.question import Along, Question, facts_of, ids_of, row_of
+
+
+class GroupingRow(NamedTuple):
+    """A way in which a circuit's features are grouped into supernodes."""
+
+    key: str
+    method: str
+    authors: list[str]
+    n_supernodes: int
+    n_members: int
+    share: float | None
+
+
+class GroupingAcrossRow(NamedTuple):
+    """A way in which features of several circuits are grouped."""
+
+    method: str
+    authors: list[str]
+    n_supernodes: int
+    n_circuits: int
+
+
+class SupernodeRow(NamedTuple):
+    key: str
+    circuit: str
+    label: str
+    position: int | None
+    method: str
+    author: str
+    score: float | None
+    members: list[str]
+    influence: float | None
+
+
+class SupernodeEdgeRow(NamedTuple):
+    key: str
+    source: str
+    target: str
+    weight: float
+    n_effects: int
+
+
+class SupernodesRow(NamedTuple):
+    """A page of supernode ids, with what the labels are spread over."""
+
+    total: int
+    rows: list[str]
+    n_circuits: int
+    n_grouped: int
+
+
+GROUPINGS_OF_CIRCUIT = Question("groupings_of_circuit", row_of(GroupingRow))
+GROUPINGS = Question("groupings", row_of(GroupingAcrossRow))
+GROUPINGS_OF_SET = Question("groupings_of_set", row_of(GroupingAcrossRow))
+SUPERNODES_BY_ID: Question[SupernodeRow] = facts_of("supernodes_by_id", SupernodeRow)
+SUPERNODES_OF_CIRCUIT = Question("supernodes_of_circuit", ids_of, along=Along(SUPERNODES_BY_ID))
+SUPERNODES = Question("supernodes", row_of(SupernodesRow))
+SUPERNODE_EDGES = Question("supernode_edges", row_of(SupernodeEdgeRow))
