@@ -10,6 +10,9 @@ from schema.database import AsyncDatabase, Database
 from schema.upkeep.migrations import migrate
 from tests.support.servers import empty, free_port
 
+pytest_plugins = ("tests.support.api",)
+"""Fixtures that any test may ask for."""
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:

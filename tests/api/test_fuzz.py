@@ -33,8 +33,6 @@ from api.app import sdl
 from schema.circuit.records import NodeKind
 from tests.support.circuits import feature_id
 
-pytest_plugins = ("tests.support.api",)
-
 SCHEMA = build_schema(sdl())
 assert SCHEMA.query_type is not None
 FIELDS = SCHEMA.query_type.fields

@@ -16,8 +16,6 @@ from schema.errors import InputError
 from tests.support.circuits import drives, feature_id
 from tests.support.servers import free_port
 
-pytest_plugins = ("tests.support.api",)
-
 
 @pytest.fixture(scope="module")
 def address(server, circuits, tmp_path_factory):

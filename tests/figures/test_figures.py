@@ -16,8 +16,6 @@ from figures.chart import shown, styled
 from schema.circuit.records import NodeKind
 from schema.errors import InputError, NotFoundError
 
-pytest_plugins = ("tests.support.api",)
-
 EMPTY = {"claims", "components", "diagnostics", "hypotheses", "modules"}
 """Figures that the made-up circuits have nothing for."""
 

@@ -20,8 +20,6 @@ from schema.questions.question import Question, row_of, stream_async, stream_col
 from tests.support.circuits import feature_id, uses
 from tests.support.paths import HOME
 
-pytest_plugins = ("tests.support.api",)
-
 
 async def rows_of(api, name, params=(), formats=("jsonl", "csv", "parquet", "arrow")):
     """The rows of a download in these formats, which must agree."""

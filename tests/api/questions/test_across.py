@@ -9,8 +9,6 @@ import pytest
 from schema.circuit.records import Circuit, NodeKind
 from tests.support.circuits import TRANSCODERS, Use, feature_id, uses
 
-pytest_plugins = ("tests.support.api",)
-
 
 def of_set(circuits: Sequence[Circuit], *, plain: bool = True) -> list[Circuit]:
     return [circuit for circuit in circuits if (circuit.transcoders == TRANSCODERS) == plain]

@@ -5,8 +5,6 @@ from collections import defaultdict
 
 from schema.circuit.records import NodeKind
 
-pytest_plugins = ("tests.support.api",)
-
 ASKED = """query ($families: [String!]) { flowStages(families: $families) {
   nCircuits nConsidered stages { stage influence inputs { source influence share } } } }"""
 SOURCES = ("tokens", "early", "middle", "late", "errors", "other", "pruned")

@@ -17,8 +17,6 @@ from schema.loading.load import load_circuit
 from tests.support.circuits import RUN, synthetic_circuits
 from tests.support.servers import empty
 
-pytest_plugins = ("tests.support.api",)
-
 PERSON = "person"
 
 

@@ -3,8 +3,6 @@
 import math
 from collections import Counter, defaultdict
 
-pytest_plugins = ("tests.support.api",)
-
 CIRCUIT = """
 query ($id: ID!) { circuit(id: $id) {
   heads { layer head net gross }

@@ -9,8 +9,6 @@ from schema.database import Database
 from schema.loading.load import load_circuit
 from tests.support.circuits import RUN, TRANSCODERS, feature_id, synthetic_circuits
 
-pytest_plugins = ("tests.support.api",)
-
 OTHER_SET = replace(TRANSCODERS, name="made-up-plt", kind="plt")
 STATES = ("KEPT", "PRUNED", "UNSELECTED", "INACTIVE", "UNKNOWN", "OTHER_SET")
 FIELDS = "\n".join(

@@ -12,8 +12,6 @@ from api.questions.significance import p_value, q_values
 from schema.questions.sets import Counts
 from tests.support.circuits import TRANSCODERS, effects, uses
 
-pytest_plugins = ("tests.support.api",)
-
 
 def of_family(circuits, *names):
     return [circuit for circuit in circuits if circuit.prompt.family in names]

@@ -11,8 +11,6 @@ from api.request.limits import Limits
 from schema.circuit.records import NodeKind
 from tests.support.circuits import drives, effects, feature_id, uses
 
-pytest_plugins = ("tests.support.api",)
-
 
 def of_family(circuits, *names):
     return [circuit for circuit in circuits if circuit.prompt.family in names]

@@ -6,8 +6,6 @@ from typing import Any
 
 from schema.circuit.records import Circuit, Node, NodeKind
 
-pytest_plugins = ("tests.support.api",)
-
 CIRCUIT = """
 query ($id: ID!) { circuit(id: $id) { tokenAttribution { outputs {
   logit probability total errors other biasesAndPruned tokens { position token weight } } } } }"""

@@ -10,8 +10,6 @@ import pytest
 from schema.circuit.records import NodeKind
 from tests.support.circuits import RUN, uses
 
-pytest_plugins = ("tests.support.api",)
-
 SEARCH = """
 query ($text: String!, $kinds: [SearchKind!]) {
   search(text: $text, kinds: $kinds, first: 100) {

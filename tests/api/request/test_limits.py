@@ -11,8 +11,6 @@ from schema.circuit.records import NodeKind
 from schema.database import AsyncDatabase, Parameters, Rows
 from schema.errors import DatabaseError, UnreachableError
 
-pytest_plugins = ("tests.support.api",)
-
 INJECTIONS = (
     "' OR 1=1 //",
     '"}) DETACH DELETE n //',

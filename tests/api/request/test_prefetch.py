@@ -6,8 +6,6 @@ from graphql import GraphQLObjectType, get_named_type
 from api.serving.endpoint import graphql_schema
 from schema.circuit.records import NodeKind
 
-pytest_plugins = ("tests.support.api",)
-
 USES = (
     "{ totalCount pageInfo { endCursor hasNextPage } nodes { influence positions feature { id nCircuits } } }"
 )

@@ -8,8 +8,6 @@ from graphql import build_schema, get_introspection_query, parse, validate
 from api.app import sdl
 from tests.support.paths import HOME
 
-pytest_plugins = ("tests.support.api",)
-
 
 def test_the_schema_is_written_down():
     written = (HOME / "api" / "schema.graphql").read_text(encoding="utf-8")

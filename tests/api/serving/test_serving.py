@@ -14,8 +14,6 @@ from api.request.limits import Limits
 from api.serving.logs import JsonLines
 from schema.database import AsyncDatabase, Parameters, Rows
 
-pytest_plugins = ("tests.support.api",)
-
 
 @pytest.mark.parametrize(
     ("query", "variables", "cost"),

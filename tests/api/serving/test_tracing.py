@@ -14,8 +14,6 @@ from api.serving.tracing import tracer_provider
 from atlas.settings import Settings
 from schema.errors import InputError
 
-pytest_plugins = ("tests.support.api",)
-
 
 class Collector(HTTPServer):
     """Keeps what it is sent."""

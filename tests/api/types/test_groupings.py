@@ -16,8 +16,6 @@ from schema.loading.load import load_circuit
 from tests.support.circuits import RUN, synthetic_circuits
 from tests.support.servers import empty
 
-pytest_plugins = ("tests.support.api",)
-
 PLAIN = synthetic_circuits(1, seed=4)[0]
 FEATURES = [i for i, node in enumerate(PLAIN.nodes) if node.kind is NodeKind.FEATURE]
 PERSON = "person"

@@ -13,8 +13,6 @@ from atlas.settings import Settings
 from tests.support.paths import HOME
 from tests.support.servers import free_port
 
-pytest_plugins = ("tests.support.api",)
-
 OPTIONS = {
     "shared_features": ["--family", "capitals", "--min-circuits", "3", "--table", "shared.csv"],
     "minimal_pair": ["--first", "10"],

@@ -10,8 +10,6 @@ from atlas.docs.question_pages import FOLDER, kept, with_fields
 from schema.circuit.records import NodeKind
 from tests.support.circuits import FAMILIES, feature_id
 
-pytest_plugins = ("tests.support.api",)
-
 PAGES = with_fields(FOLDER)
 NOTHING_HERE = {"nearestFeatures": "BAD_INPUT", "compareCheckpoints": "NOT_FOUND"}
 """What is asked about what these circuits have none of: vectors, checkpoints."""

@@ -27,8 +27,6 @@ from schema.errors import InputError
 from tests.support.paths import HOME
 from tests.support.servers import free_port
 
-pytest_plugins = ("tests.support.api",)
-
 HOSTILE = '"><img src=x onerror=alert(1)> $\\alpha$ <script>'
 KEPT = HOME / "docs" / "studies" / "results"
 NOBODY = "http://127.0.0.1:9/graphql"

@@ -24,8 +24,6 @@ from schema.loading.load import load_circuit
 from schema.upkeep.delete import delete_circuit
 from tests.support.circuits import MODEL, RUN, TRANSCODERS, feature_id, synthetic_circuits, uses
 
-pytest_plugins = ("tests.support.api",)
-
 STEPS = (100, 200, 400)
 
 

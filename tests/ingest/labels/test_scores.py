@@ -35,8 +35,6 @@ from schema.questions.labels import LABELS_OF_FEATURE
 from schema.questions.question import ask
 from tests.support.engine import Folders, Tiny, save
 
-pytest_plugins = ("tests.support.api",)
-
 QUIET = Console(quiet=True)
 TEXTS = [" ".join(f"w{(a * b + c) % 11}" for c in range(3, 9)) for a in range(1, 8) for b in range(1, 6)]
 

@@ -16,8 +16,6 @@ from schema.loading.load import load_circuit
 from schema.upkeep.delete import delete_circuit
 from tests.support.circuits import RUN, drives, uses
 
-pytest_plugins = ("tests.support.api",)
-
 SETTINGS = ModuleSettings(seed=3, min_circuits=2, n_null=5)
 
 

@@ -11,8 +11,6 @@ from schema.annotations.labels import LabelledFeature
 from schema.annotations.vectors import directions, keep_directions, keep_label_vectors, text_vectors
 from schema.model.declare import VECTOR_SIZE
 
-pytest_plugins = ("tests.support.api",)
-
 NEAREST = """query ($feature: ID!, $first: Int, $after: String) {
   nearestFeatures(feature: $feature, first: $first, after: $after) {
     totalCount pageInfo { endCursor } nodes { cosine feature { id } } } }"""
