@@ -1,25 +1,23 @@
-"""The API over HTTP: `/graphql` (GraphiQL in a browser), `/export`, `/healthz`, `/readyz`, `/metrics`."""
+"""The API as an ASGI application: `/graphql`, `/export`, `/healthz`, `/readyz`, `/metrics` and the pages."""
 
-from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route, WebSocketRoute
 
 from api.downloads.endpoint import Downloads
-from api.request.concurrency import Seats
+from api.request.concurrency import QuerySlots
 from api.request.limits import Limits
 from api.request.loaders import Loaders
 from api.request.metrics import Metrics
 from api.serving.console import console_routes
-from api.serving.endpoint import GRAPHIQL_PACKAGE, Endpoint, graphql_schema, html
-from api.serving.middleware import Watch
+from api.serving.endpoint import Endpoint
+from api.serving.graphql_schema import graphql_schema
+from api.serving.middleware import request_middleware
+from api.serving.pages import graphiql_routes, html
 from schema.database import AsyncDatabase, Database
 from schema.errors import AtlasError
 from schema.questions.runs import HEALTH
@@ -29,16 +27,8 @@ if TYPE_CHECKING:
 
 
 def sdl() -> str:
-    """The schema in the schema definition language, as `api/schema.graphql` has it."""
+    """The GraphQL schema in the schema definition language: the content of `api/schema.graphql`."""
     return graphql_schema().as_str() + "\n"
-
-
-def _graphiql_files() -> list[BaseRoute]:
-    spec = find_spec(GRAPHIQL_PACKAGE)
-    if spec is None or spec.origin is None:
-        return []
-    folder = Path(spec.origin).parent / "static" / GRAPHIQL_PACKAGE
-    return [Mount("/graphiql", StaticFiles(directory=folder))]
 
 
 def create_app(
@@ -49,17 +39,19 @@ def create_app(
     tracing: "TracerProvider | None" = None,
     writer: Database | None = None,
 ) -> Starlette:
-    """The API as an ASGI application that reads `database`, which stays the caller's to close.
+    """The API as an ASGI application that reads `database`. The caller closes `database`.
 
-    token: what requests must carry as `Authorization: Bearer …`; None: nothing. tracing: who gets the spans
-    of each query (`api.serving.tracing`); the caller shuts it down.
+    limits: None for the defaults.
+    token: what requests must bring as `Authorization: Bearer …`; None: requests need no token.
+    tracing: receives the spans of each query (`api.serving.tracing`); the caller shuts it down.
+    writer: where mutations write; None, or no token: the API only reads.
     """
     if token is None:
         writer = None
     chosen, metrics = limits or Limits(), Metrics()
-    schema, seats = graphql_schema(chosen, tracing), Seats(chosen.running, chosen.waiting, metrics)
-    endpoint = Endpoint(database, schema, chosen, metrics, seats, token, writer)
-    downloads = Downloads(database, schema, chosen, metrics, seats)
+    schema, slots = graphql_schema(chosen, tracing), QuerySlots(chosen.running, chosen.waiting, metrics)
+    endpoint = Endpoint(database, schema, chosen, metrics, slots, token, writer)
+    downloads = Downloads(database, schema, chosen, metrics, slots)
 
     async def home(request: Request) -> Response:
         return HTMLResponse(html("home.html"))
@@ -71,15 +63,11 @@ def create_app(
         try:
             (row,) = await Loaders(database, chosen, metrics).ask(HEALTH)
         except AtlasError as error:
-            problem: dict[str, Any] = {
-                "status": "unavailable",
-                "code": error.code,
-                "nextStep": error.next_step,
-            }
+            problem = {"status": "unavailable", "code": error.code, "nextStep": error.next_step}
             return JSONResponse(problem, status_code=503)
         return JSONResponse({"status": "ok", "circuits": row.circuits})
 
-    async def numbers(request: Request) -> Response:
+    async def prometheus(request: Request) -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(
@@ -87,13 +75,13 @@ def create_app(
             Route("/", home),
             Route("/healthz", alive),
             Route("/readyz", ready),
-            Route("/metrics", numbers),
+            Route("/metrics", prometheus),
             Route("/graphql", endpoint),
             WebSocketRoute("/graphql", endpoint),
             Route("/export", downloads),
             Route("/export/{name}", downloads),
             *console_routes(),
-            *_graphiql_files(),
+            *graphiql_routes(),
         ],
-        middleware=[Middleware(Watch, metrics, token)],
+        middleware=request_middleware(metrics, token),
     )

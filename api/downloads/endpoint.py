@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 import strawberry
+from asgi_correlation_id import correlation_id
 from graphql import GraphQLError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -27,7 +28,8 @@ from api.downloads.lists import DOWNLOADS, Download, Row
 from api.downloads.question_string import FieldPath
 from api.questions.shared import Tests
 from api.questions.significance import p_value
-from api.request.concurrency import NoRoom, Seats
+from api.request.concurrency import QuerySlots, ServerBusy
+from api.request.disconnect import unless_disconnected
 from api.request.errors import presentable, refusal
 from api.request.limits import Limits
 from api.request.loaders import Context, Loaders
@@ -87,9 +89,9 @@ class Downloads:
         schema: strawberry.Schema,
         limits: Limits,
         metrics: Metrics,
-        seats: Seats,
+        slots: QuerySlots,
     ) -> None:
-        self._database, self._schema, self._metrics, self._seats = database, schema, metrics, seats
+        self._database, self._schema, self._metrics, self._slots = database, schema, metrics, slots
         self._limits = replace(limits, timeout_s=limits.download_s)
         self._fields = {path: FieldPath(schema._schema, path) for path in DOWNLOADS}
 
@@ -101,35 +103,28 @@ class Downloads:
             return
         async with AsyncExitStack() as held:
             loaders = _Until(self._database, self._limits, self._metrics)
-            work = asyncio.ensure_future(self._begin(request, str(name), loaders, held))
-            left = asyncio.ensure_future(_gone(receive))
-            try:
-                await asyncio.wait((work, left), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                left.cancel()
-                if not work.done():
-                    work.cancel()
-                    loaders.cancel()
-                await asyncio.gather(work, left, return_exceptions=True)
-            if work.cancelled():
+            begun = await unless_disconnected(
+                receive, self._begin(request, str(name), loaders, held), loaders.cancel
+            )
+            if begun is None:
                 return
-            response, pieces = work.result()
+            response, pieces = begun
             async with aclosing(pieces):
                 await response(scope, receive, send)
 
     async def _begin(
         self, request: Request, name: str, loaders: _Until, held: AsyncExitStack
     ) -> tuple[Response, AsyncGenerator[bytes, None]]:
-        """The answer, and the generator behind it. held: keeps the seat until the answer has left."""
+        """The answer, and the generator behind it. held: holds the query's slot until the answer has left."""
         try:
-            await held.enter_async_context(self._seats.seat())
+            await held.enter_async_context(self._slots.slot())
             download, ending = _named(name)
             pieces = self._pieces(request, download, ending, loaders)
             first = await anext(pieces)
-        except NoRoom as error:
+        except ServerBusy as error:
             return error.response(), _nothing()
         except (AtlasError, GraphQLError) as error:
-            return _problem(error, request.scope["atlas.request_id"]), _nothing()
+            return _problem(error), _nothing()
 
         async def body() -> AsyncGenerator[bytes, None]:
             try:
@@ -137,7 +132,7 @@ class Downloads:
                 async for piece in pieces:
                     yield piece
             except AtlasError:
-                log.error("request %s broke off", request.scope["atlas.request_id"], exc_info=True)
+                log.error("request %s broke off", correlation_id.get(), exc_info=True)
                 raise
 
         headers = {"content-disposition": f'attachment; filename="{download.path}.{ending}"'}
@@ -239,11 +234,6 @@ def _significance(columns: Columns, tests: Tests) -> dict[str, list[float]]:
     return {"p_value": [p_value(counts) for counts in each], "q_value": [tests.q[counts] for counts in each]}
 
 
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
 async def _nothing() -> AsyncGenerator[bytes, None]:
     return
     yield b""
@@ -267,11 +257,11 @@ def _named(name: str) -> tuple[Download, str]:
     return DOWNLOADS[path], ending
 
 
-def _problem(error: Exception, request_id: str) -> Response:
+def _problem(error: Exception) -> Response:
     """An error before the first byte, as GraphQL answers errors but with a status of its own."""
     if not isinstance(error, GraphQLError):
         error = GraphQLError("", original_error=error)
-    shown = presentable(error, request_id)
+    shown = presentable(error)
     given = shown.extensions or {}
     code = str(given.get("code"))
     return refusal(STATUS.get(code, 400), code, shown.message, str(given.get("nextStep", "see GET /export")))

@@ -219,7 +219,6 @@ class Context:
     limits: Limits
     writer: Database | None = None
     """Where mutations write; None: nobody may."""
-    request_id: str = ""
     authorization: str = ""
     """The header of a socket."""
     connection_params: dict[str, object] | None = None

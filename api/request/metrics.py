@@ -23,7 +23,7 @@ class Metrics:
         )
         self.waiting = Gauge(
             "atlas_waiting_queries",
-            "GraphQL queries and downloads that wait for a seat.",
+            "GraphQL queries and downloads that wait for a free slot.",
             registry=self._registry,
         )
         self.database_seconds = Histogram(

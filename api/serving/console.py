@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from api.serving.endpoint import html
+from api.serving.pages import html
 
 GUIDE, STYLE = "/guide.html", "/console.grass"
 

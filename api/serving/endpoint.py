@@ -1,112 +1,38 @@
-"""`/graphql`: strawberry's endpoint with our context, limits, errors and page."""
+"""`/graphql`: strawberry's endpoint with the atlas's context, limits, errors and page."""
 
-import asyncio
-from collections.abc import Iterator
 from datetime import timedelta
-from importlib import resources
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
 
 import orjson
 import strawberry
 from cross_web import HTTPException
-from graphql import GraphQLError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
-from strawberry.extensions import DisableIntrospection, ParserCache, SchemaExtension, ValidationCache
 from strawberry.http import GraphQLHTTPResponse
-from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
-from strawberry.types.execution import ExecutionContext
-from strawberry.types.graphql import OperationType
 from strawberry.types.unset import UNSET, UnsetType
 
-from api.mutation import Mutation
-from api.mutations.jobs import Subscription
-from api.query import Query
-from api.request.concurrency import NoRoom, Seats
-from api.request.cost import WithinCost
-from api.request.errors import WithinLimits, presentable, refusal
-from api.request.limits import Limits, size_rule
+from api.request.concurrency import QuerySlots, ServerBusy
+from api.request.disconnect import unless_disconnected
+from api.request.errors import presentable, refusal
+from api.request.limits import Limits
 from api.request.loaders import Context, Loaders
 from api.request.metrics import Metrics
-from api.request.prefetch import AsksForNamed
-from api.serving.secret import carries
-from api.serving.tracing import traced
+from api.serving.bearer_token import has_token
+from api.serving.pages import graphiql_page
 from schema.database import AsyncDatabase, Database
 
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
 
-# A package of the files of GraphiQL alone: the page works without any other server.
-GRAPHIQL_PACKAGE = "graphene_django_graphiql_static"
-
-
-class _Told(SchemaExtension):
-    """What a subscription tells of errors is what an answer tells of them."""
-
-    def on_stream_result(self, result: object) -> Iterator[None]:
-        if isinstance(result, ExecutionResult) and result.errors:
-            request_id = self.execution_context.context.request_id
-            result.errors = [
-                presentable(
-                    GraphQLError("Only subscriptions go over a socket: POST queries and mutations")
-                    if isinstance(error.original_error, InvalidOperationTypeError)
-                    else error,
-                    request_id,
-                )
-                for error in result.errors
-            ]
-        yield
-
-
-class _Schema(strawberry.Schema):
-    async def stream(self, *given: Any, **named: Any) -> Any:
-        """Subscriptions only: what has one answer goes over HTTP, where its time and number are limited."""
-        named["allowed_operation_types"] = (OperationType.SUBSCRIPTION,)
-        return await super().stream(*given, **named)
-
-    def process_errors(
-        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
-    ) -> None:
-        """Nothing here: `presentable` logs what needs logging, once."""
-
-
-def graphql_schema(
-    limits: Limits | None = None, tracing: "TracerProvider | None" = None
-) -> strawberry.Schema:
-    """The GraphQL schema, with its limits on the size and cost of queries. tracing: who gets the spans."""
-    chosen = limits or Limits()
-    rule = size_rule(chosen)
-    hidden = [] if chosen.introspection else [DisableIntrospection]
-    # Scripts ask the same text again and again, with other variables.
-    known = [ParserCache, ValidationCache]
-    limited = [lambda: WithinLimits(chosen, rule), lambda: WithinCost(chosen)]
-    spans = [] if tracing is None else [traced(tracing)]
-    extensions = [_Told, *spans, *limited, AsksForNamed, *hidden, *known]
-    return _Schema(Query, Mutation, Subscription, extensions=extensions)
-
-
-def html(name: str) -> str:
-    """A page of ours."""
-    return resources.files("api.serving").joinpath("html", name).read_text(encoding="utf-8")
-
-
-class _TooLarge(Exception):
-    """More bytes came than a request may have."""
-
-
-class _Gone(Exception):
-    """The client went away before it had sent its request."""
+class _BodyTooLarge(Exception):
+    """The body of a request is over the limit."""
 
 
 class Endpoint(GraphQL[Context, None]):
-    """The GraphQL endpoint of one API."""
+    """The GraphQL endpoint of one API, for HTTP requests and WebSockets."""
 
     def __init__(
         self,
@@ -114,11 +40,15 @@ class Endpoint(GraphQL[Context, None]):
         schema: strawberry.Schema,
         limits: Limits,
         metrics: Metrics,
-        seats: Seats,
+        slots: QuerySlots,
         token: str | None = None,
         writer: Database | None = None,
     ) -> None:
-        """token: what sockets must bring; writer: where mutations write, None: nobody may."""
+        """The endpoint.
+
+        token: what a WebSocket must bring; None: it needs no token.
+        writer: where mutations write; None: the API only reads.
+        """
         super().__init__(
             schema,
             multipart_uploads_enabled=False,
@@ -132,19 +62,19 @@ class Endpoint(GraphQL[Context, None]):
         self._database = database
         self._limits = limits
         self._metrics = metrics
-        self._seats = seats
+        self._slots = slots
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._socket(scope, receive, send)
             return
         try:
-            body = await self._body(receive)
-        except _TooLarge:
+            body = await self._body(Request(scope, receive))
+        except _BodyTooLarge:
             answer: Response | None = refusal(
                 413, "OVER_LIMIT", f"The request is over {self._limits.body} bytes", "split it"
             )
-        except _Gone:
+        except ClientDisconnect:
             return
         else:
             answer = await self._answer(scope, body, receive)
@@ -162,52 +92,39 @@ class Endpoint(GraphQL[Context, None]):
             self._sockets -= 1
 
     async def on_ws_connect(self, context: Context) -> UnsetType | dict[str, object] | None:
-        """Refuses sockets without the token: in the header, or as `authorization` in the first message."""
-        given = {key.lower(): value for key, value in (context.connection_params or {}).items()}
-        said = (context.authorization, str(given.get("authorization", "")))
-        if self._token is not None and not any(carries(each, self._token) for each in said):
+        """Refuses a WebSocket without the token.
+
+        The token comes in the header, or as `authorization` in the first message.
+        """
+        first_message = {key.lower(): value for key, value in (context.connection_params or {}).items()}
+        given = (context.authorization, str(first_message.get("authorization", "")))
+        if self._token is not None and not any(has_token(each, self._token) for each in given):
             raise ConnectionRejectionError
         return UNSET
 
-    async def _body(self, receive: Receive) -> bytes:
-        parts, size, more = [], 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _Gone
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
+    async def _body(self, request: Request) -> bytes:
+        parts, size = [], 0
+        async for part in request.stream():
+            parts.append(part)
+            size += len(part)
             if size > self._limits.body:
-                raise _TooLarge
-            more = message.get("more_body", False)
+                raise _BodyTooLarge
         return b"".join(parts)
 
     async def _answer(self, scope: Scope, body: bytes, receive: Receive) -> Response | None:
-        """The answer; None when the client went away: its queries to the database are cancelled."""
+        """The answer; None when the client disconnected, and its queries to the database are cancelled."""
 
         async def replay() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}
 
-        async def gone() -> None:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-
         scope["atlas.loaders"] = loaders = Loaders(self._database, self._limits, self._metrics)
-        work, left = asyncio.ensure_future(self._run(Request(scope, replay))), asyncio.ensure_future(gone())
-        try:
-            await asyncio.wait((work, left), return_when=asyncio.FIRST_COMPLETED)
-            return work.result() if work.done() else None
-        finally:
-            for task in (work, left):
-                task.cancel()
-            loaders.cancel()
-            await asyncio.gather(work, left, return_exceptions=True)
+        return await unless_disconnected(receive, self._run(Request(scope, replay)), loaders.cancel)
 
     async def _run(self, request: Request) -> Response:
         try:
-            async with self._seats.seat():
+            async with self._slots.slot():
                 return await self.run(request)
-        except NoRoom as error:
+        except ServerBusy as error:
             return error.response()
         except HTTPException as error:
             return refusal(
@@ -218,31 +135,29 @@ class Endpoint(GraphQL[Context, None]):
             )
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
-        known = request.scope.get("atlas.loaders")
+        loaders = request.scope.get("atlas.loaders")
         return Context(
-            known or Loaders(self._database, self._limits, self._metrics),
+            loaders or Loaders(self._database, self._limits, self._metrics),
             self._limits,
             writer=self._writer,
-            request_id=request.scope["atlas.request_id"],
             authorization=request.headers.get("authorization", ""),
         )
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         if result.errors:
-            result.errors = [presentable(error, request.scope["atlas.request_id"]) for error in result.errors]
-            for error in result.errors:
-                self._metrics.errors.labels(str((error.extensions or {}).get("code"))).inc()
-            request.scope["atlas.fields"] = {
-                "errors": [(error.extensions or {}).get("code") for error in result.errors[:5]]
-            }
+            result.errors = [presentable(error) for error in result.errors]
+            codes = [(error.extensions or {}).get("code") for error in result.errors]
+            for code in codes:
+                self._metrics.errors.labels(str(code)).inc()
+            request.scope["atlas.fields"] = {"errors": codes[:5]}
         return await super().process_result(request, result)
 
     def decode_json(self, data: str | bytes) -> object:
-        return orjson.loads(data)  # refuses broken Unicode, which the database would choke on
+        return orjson.loads(data)  # refuses broken Unicode, which the database cannot store
 
     def encode_json(self, data: object) -> bytes:
         return orjson.dumps(data)
 
     @property
     def graphql_ide_html(self) -> str:
-        return html("graphiql.html" if find_spec(GRAPHIQL_PACKAGE) else "no-graphiql.html")
+        return graphiql_page()

@@ -1,86 +1,105 @@
-"""What surrounds every request: a number, a line in the log, the counters, and the token if there is one."""
+"""Middleware of every request: its id, a line in the log, the counters, and the check of the token."""
 
 import logging
 import re
 import time
 import uuid
 
-from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from asgi_correlation_id import CorrelationIdMiddleware, correlation_id
+from starlette.datastructures import Headers, QueryParams
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.request.errors import refusal
 from api.request.metrics import Metrics
+from api.serving.bearer_token import has_token
 from api.serving.console import GUIDE, STYLE
-from api.serving.secret import carries
 
 log = logging.getLogger("atlas.access")
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
-_PATHS = ("/", "/graphql", "/healthz", "/readyz", "/metrics", "/export")
-_OPEN = ("/", "/healthz", "/readyz", GUIDE, STYLE)
+_COUNTED_PATHS = ("/", "/graphql", "/healthz", "/readyz", "/metrics", "/export")
+_OPEN_PATHS = ("/", "/healthz", "/readyz", GUIDE, STYLE)
 
 
-class Watch:
-    """The outermost layer of the API."""
+def request_middleware(metrics: Metrics, token: str | None) -> list[Middleware]:
+    """The middleware of the API, the outermost first.
+
+    A request's id is the header `X-Request-ID` that it brings, or else 12 random hexadecimal digits.
+    The answer repeats the id in the same header. `asgi_correlation_id.correlation_id` holds it meanwhile.
+    """
+    return [
+        Middleware(
+            CorrelationIdMiddleware,
+            header_name="X-Request-ID",
+            update_request_header=False,
+            generator=lambda: uuid.uuid4().hex[:12],
+            # The id is written to logs and answers, so it may not hold everything that a header may.
+            validator=lambda given: _REQUEST_ID.fullmatch(given) is not None,
+        ),
+        Middleware(RequestMiddleware, metrics, token),
+    ]
+
+
+class RequestMiddleware:
+    """Checks the token of each HTTP request, counts the request and writes its line in the log."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, token: str | None = None) -> None:
-        """token: what a request must carry as `Authorization: Bearer …`; None: nothing."""
+        """token: what a request must bring as `Authorization: Bearer …`; None: requests need no token."""
         self._app = app
         self._metrics = metrics
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            # Sockets bring their token with the first message, because browsers can set no header.
-            scope["atlas.request_id"] = uuid.uuid4().hex[:12]
+            # A WebSocket brings its token with the first message, because browsers can set no header.
             await self._app(scope, receive, send)
             return
-        headers, started, status = Headers(scope=scope), time.perf_counter(), 500
-        given = headers.get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex[:12]
-        scope["atlas.request_id"] = request_id
+        started, status = time.perf_counter(), 500
 
-        async def numbered(message: Message) -> None:
+        async def watched_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = request_id
             await send(message)
 
         try:
-            if self._may(scope, headers):
-                await self._app(scope, receive, numbered)
+            if self._may_pass(scope):
+                await self._app(scope, receive, watched_send)
             else:
                 response = refusal(
                     401,
                     "UNAUTHORIZED",
-                    "This atlas wants a token, and the request has none or another one",
+                    "This atlas needs a token, and the request has no token or a wrong one",
                     "send the header Authorization: Bearer … with the content of the server's --token-file",
                     headers={"www-authenticate": "Bearer"},
                 )
-                await response(scope, receive, numbered)
+                await response(scope, receive, watched_send)
         finally:
-            seconds = time.perf_counter() - started
-            # Paths that anybody can make up would make up as many counters.
-            path = "/export" if scope["path"].startswith("/export/") else scope["path"]
-            path = path if path in _PATHS else "other"
-            self._metrics.requests.labels(path, str(status)).inc()
-            self._metrics.request_seconds.labels(path).observe(seconds)
-            fields = {
-                "request": request_id,
-                "method": scope["method"],
-                "path": scope["path"],
-                "status": status,
-                "ms": round(seconds * 1000, 1),
-                **scope.get("atlas.fields", {}),
-            }
-            log.info("request", extra={"fields": fields})
+            self._record(scope, status, time.perf_counter() - started)
 
-    def _may(self, scope: Scope, headers: Headers) -> bool:
-        """Whether the request carries the token, or wants a page that says nothing of the circuits."""
-        if self._token is None or scope["path"] in _OPEN or scope["path"].startswith("/graphiql/"):
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        # Clients can invent any number of paths; each would become a counter of its own.
+        path = "/export" if scope["path"].startswith("/export/") else scope["path"]
+        path = path if path in _COUNTED_PATHS else "other"
+        self._metrics.requests.labels(path, str(status)).inc()
+        self._metrics.request_seconds.labels(path).observe(seconds)
+        fields = {
+            "request": correlation_id.get(),
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": status,
+            "ms": round(seconds * 1000, 1),
+            **scope.get("atlas.fields", {}),
+        }
+        log.info("request", extra={"fields": fields})
+
+    def _may_pass(self, scope: Scope) -> bool:
+        """Whether the request brings the token, or asks for a page that says nothing about the circuits."""
+        if self._token is None or scope["path"] in _OPEN_PATHS or scope["path"].startswith("/graphiql/"):
             return True
-        asks = scope["method"] != "GET" or "query" in QueryParams(scope["query_string"])
-        if scope["path"] == "/graphql" and not asks and "text/html" in headers.get("accept", ""):
-            return True  # GraphiQL's page is open; what it asks is not.
-        return carries(headers.get("authorization", ""), self._token)
+        headers = Headers(scope=scope)
+        has_query = scope["method"] != "GET" or "query" in QueryParams(scope["query_string"])
+        if scope["path"] == "/graphql" and not has_query and "text/html" in headers.get("accept", ""):
+            return True  # GraphiQL's page is open; the queries that it sends are not.
+        return has_token(headers.get("authorization", ""), self._token)

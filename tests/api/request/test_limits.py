@@ -31,7 +31,7 @@ async def test_too_deep(api_with):
     assert await api.error(query) == (
         "OVER_LIMIT",
         "The query is 6 levels deep; the limit is 4",
-        "ask for the ids first, and for what lies deeper in a second query",
+        "ask for the ids first, and for the deeper levels in a second query",
     )
     in_a_fragment = (
         "{ circuits { nodes { ...f } } } fragment f on Circuit { features { nodes { circuit { id } } } }"

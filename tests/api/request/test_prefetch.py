@@ -3,7 +3,7 @@
 import pytest
 from graphql import GraphQLObjectType, get_named_type
 
-from api.serving.endpoint import graphql_schema
+from api.serving.graphql_schema import graphql_schema
 from schema.circuit.records import NodeKind
 
 USES = (
