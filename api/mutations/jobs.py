@@ -16,7 +16,7 @@ from api.request.inputs import checked_count, checked_list, checked_text
 from api.request.loaders import Info
 from api.types.circuit import Circuit, load_circuits
 from api.types.rows import columns
-from schema.circuit.edit_grammar import check_edit
+from schema.circuit.edit_grammar import parse_edit
 from schema.database import Database
 from schema.errors import InputError, LimitError, NotFoundError
 from schema.evidence.claims import CIRCUITS_TO_TEST
@@ -207,7 +207,7 @@ class JobMutation:
         for value in (*edits, family, transcoders, constrained, writes):
             checked_text(limits, "edits", value)
         for edit in edits:
-            check_edit(edit)
+            parse_edit(edit)
         author = checked_name("author", author)
         if checked_count("draws", draws, 1) > MOST_DRAWS:
             raise LimitError(f"draws: {draws} are over the limit of {MOST_DRAWS}", next_step="ask for fewer")

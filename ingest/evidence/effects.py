@@ -18,7 +18,7 @@ from ingest.engine.intervention.edits import Action, Edit, resolve
 from ingest.engine.intervention.hold import Freeze
 from ingest.engine.intervention.intervene import Case, intervene_many
 from ingest.engine.replacement.model import Encoded, ReplacementModel
-from ingest.evidence.interventions import parsed
+from ingest.evidence.interventions import engine_edits
 from schema.errors import InputError
 
 LEAST = 1e-6
@@ -70,7 +70,7 @@ def absolute(model: ReplacementModel, texts: Sequence[str], encoded: Encoded, de
 
     dense: `activations` of the prompt. Raises InputError, SettingError.
     """
-    edits = [edit for text in texts for edit in parsed(text, len(encoded.ids))]
+    edits = [edit for text in texts for edit in engine_edits(text, len(encoded.ids))]
     found = []
     for step in resolve(model.transcoders, edits, encoded):
         value = step.value

@@ -21,7 +21,7 @@ from ingest.circuits.prompts import PromptLine, read_prompts
 from ingest.engine.intervention.intervene import Case
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.evidence.effects import Aim, absolute, activations, effects
-from ingest.evidence.interventions import one_token, parsed
+from ingest.evidence.interventions import engine_edits, one_token
 from ingest.studies.tools.trials import random_like
 from schema.errors import InputError
 from schema.evidence.hypotheses import Hypothesis, Measured, Result
@@ -44,7 +44,7 @@ def hypothesis(
     if not edits:
         raise InputError("The hypothesis edits nothing", next_step="give --edit 'ablate 3/17@5'")
     for edit in edits:
-        parsed(edit, 1)
+        engine_edits(edit, 1)
     found = read_prompts(prompts)
     if found.problems:
         raise found.problems[0]

@@ -1,10 +1,6 @@
-"""What `atlas intervene` does: edits as text, the tokens whose logits moved most, the features that changed.
+"""`atlas intervene`: one prompt under edits, the next tokens that moved most, and the features that changed.
 
-An edit names features as LAYER/INDEX and where as @ and one of: 5, a position; 2,5 several; 2-5 a range, both
-ends included; 2- all from there on; last, of the prompt; all; new, the tokens to be generated.
-
-    set      3/17@5=2.5      activation 2.5            ablate   3/17@5            activation 0
-    scale    3/17@5=2        twice the activation      swap     3/17:4/22@5       each gets the other's
+Edits are text in the grammar of `schema.circuit.edit_grammar`.
 """
 
 import re
@@ -17,9 +13,16 @@ from ingest.engine.intervention.generate import Continuation, generate
 from ingest.engine.intervention.hold import Freeze
 from ingest.engine.intervention.intervene import Case, changes, intervene
 from ingest.engine.replacement.model import ReplacementModel
-
-_FEATURE = r"(\d+)/(\d+)"
-_EDIT = re.compile(rf"{_FEATURE}(?::{_FEATURE})?@([^=]+)(?:=(.+))?")
+from schema.circuit.edit_grammar import (
+    EditedPositions,
+    EditKind,
+    FeatureName,
+    PositionList,
+    PositionRange,
+    PositionWord,
+    parse_edit,
+)
+from schema.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,9 @@ def intervention(model: ReplacementModel, settings: InterventionSettings) -> Rep
     asked = [one_token(model, text) for text in settings.tokens]
     generating = settings.n_tokens > 0
     edits = [
-        edit for text in settings.edits for edit in parsed(text, len(encoded.ids), generating=generating)
+        edit
+        for text in settings.edits
+        for edit in engine_edits(text, len(encoded.ids), generating=generating)
     ]
     constrained = layers(settings.constrained, "constrained", model.n_layers) or range(0)
     writes = layers(settings.writes, "writes", model.n_layers)
@@ -137,37 +142,43 @@ def intervention(model: ReplacementModel, settings: InterventionSettings) -> Rep
     )
 
 
-KINDS = ("set", "scale", "ablate", "swap")
+def engine_edits(text: str, n_positions: int, *, generating: bool = False) -> list[Edit]:
+    """The engine's edits for one edit of features as text, such as `ablate 3/17@5`.
+
+    n_positions: length of the prompt; generating: whether tokens are generated, which `new` stands for.
+    Raises InputError for a text that is no edit, and for an edit that only the database can resolve
+    (`ingest.evidence.named_edits.plain_edits`).
+    """
+    edit = parse_edit(text, generating=generating)
+    if not isinstance(edit.features, FeatureName) or edit.kind is EditKind.PLANT:
+        raise InputError(
+            f"{text!r} names a supernode or a mean activation, which only the database knows",
+            next_step="name features by LAYER/INDEX and give their activation with set",
+        )
+    position = _positions(edit.positions, n_positions)
+    if isinstance(edit.other, FeatureName):
+        return list(swap(edit.features, edit.other, position))
+    layer, index = edit.features
+    if edit.number is None:
+        return [ablate(layer, position, index)]
+    action = Action.SET if edit.kind is EditKind.SET else Action.SCALE
+    return [Edit(layer, position, index, edit.number, action)]
 
 
-def parsed(text: str, n_positions: int, *, generating: bool = False) -> list[Edit]:
-    """An edit with its kind, such as `ablate 3/17@5`. Raises SettingError."""
-    kind, _, rest = text.strip().partition(" ")
-    if kind not in KINDS:
-        raise SettingError(f"{text!r} is no edit", next_step="write it like: ablate 3/17@5")
-    return parse_edit(rest, kind, n_positions, generating=generating)
-
-
-def parse_edit(text: str, kind: str, n_positions: int, *, generating: bool) -> list[Edit]:
-    """One option's text as edits. kind: `set`, `scale`, `ablate` or `swap`. Raises SettingError."""
-    found = _EDIT.fullmatch(text.strip())
-    example = {"set": "3/17@5=2.5", "scale": "3/17@5=2", "ablate": "3/17@5", "swap": "3/17:4/22@5"}[kind]
-    valued, paired = kind in ("set", "scale"), kind == "swap"
-    if found is None or (found[6] is not None) != valued or (found[3] is not None) != paired:
-        raise SettingError(f"--{kind} {text!r} cannot be read", next_step=f"write it like {example}")
-    feature = int(found[1]), int(found[2])
-    position = _positions(found[5], n_positions, f"--{kind} {text!r}", generating=generating)
-    if paired:
-        return list(swap(feature, (int(found[3]), int(found[4])), position))
-    if not valued:
-        return [ablate(feature[0], position, feature[1])]
-    try:
-        value = float(found[6])
-    except ValueError as error:
-        raise SettingError(
-            f"--{kind} {text!r}: {found[6]!r} is no number", next_step=f"write it like {example}"
-        ) from error
-    return [Edit(feature[0], position, feature[1], value, Action.SET if kind == "set" else Action.SCALE)]
+def _positions(positions: EditedPositions, n_positions: int) -> Positions:
+    match positions:
+        case PositionWord.ALL:
+            return slice(None)
+        case PositionWord.LAST:
+            return n_positions - 1
+        case PositionWord.NEW:
+            return slice(n_positions, None)
+        case PositionRange(first, last):
+            return slice(first, None) if last is None else tuple(range(first, last + 1))
+        case PositionList((place,)):
+            return place
+        case PositionList(places):
+            return places
 
 
 def one_token(model: ReplacementModel, text: str) -> int:
@@ -181,28 +192,6 @@ def one_token(model: ReplacementModel, text: str) -> int:
             next_step="name one of them, with the space before it where it has one",
         )
     return ids[0]
-
-
-def _positions(text: str, n_positions: int, name: str, *, generating: bool) -> Positions:
-    if text == "all":
-        return slice(None)
-    if text == "last":
-        return n_positions - 1
-    if text == "new":
-        if not generating:
-            raise SettingError(f"{name}: there are no new tokens", next_step="generate some with --generate")
-        return slice(n_positions, None)
-    if found := re.fullmatch(r"(\d+)-(\d*)", text):
-        if not found[2]:
-            return slice(int(found[1]), None)
-        if int(found[1]) <= int(found[2]):
-            return tuple(range(int(found[1]), int(found[2]) + 1))
-    elif re.fullmatch(r"\d+(,\d+)*", text):
-        places = tuple(int(place) for place in text.split(","))
-        return places[0] if len(places) == 1 else places
-    raise SettingError(
-        f"{name}: {text!r} is no position", next_step="write 5, 2,5, 2-5, 2-, last, all or new after the @"
-    )
 
 
 def _of_prompt(edit: Edit, n_positions: int) -> list[Edit]:

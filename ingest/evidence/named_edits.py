@@ -1,14 +1,15 @@
-"""Edits that name supernodes, or plant features, as plain edits of single features.
+"""Edits that name supernodes or plant features, rewritten as edits of single features.
 
     ablate {texas}@all            every feature that a supernode of this label groups, in any circuit
-    scale {texas}@all=2, set …    the same
-    swap {texas}:{ohio}@all       the first's features get 0, the second's their mean activation
+    scale {texas}@all=2, set …    likewise
+    swap {texas}:{ohio}@all       the features of the first get 0, those of the second their mean activation
     plant {ohio}@9                the features get their mean activation
     plant 3/17@9=2                a feature gets twice its mean activation
-    ablate {texas|person}@all     those of one way of grouping: a method, and its author after another |
+    ablate {texas|person}@all     one way of grouping: a method, and its author after another |
 
-The mean is over the places where circuits of the database have the feature active. A label alone is taken of
-one way of grouping too: the scored one that has it in most circuits, else the one without scores.
+A mean activation is the mean over all nodes of the feature in the circuits of the database. A label without a
+method stands for one way of grouping too: the scored one that has the label in most circuits, else the one
+without scores.
 """
 
 import re
@@ -16,7 +17,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from schema.annotations.supernodes import MEMBERS_OF_LABEL, LabelRow
-from schema.circuit.edit_grammar import EDIT
+from schema.circuit.edit_grammar import (
+    EditedFeatures,
+    EditKind,
+    FeatureName,
+    SupernodeName,
+    WrittenEdit,
+    parse_edit,
+)
 from schema.database import Database
 from schema.errors import InputError, NotFoundError
 from schema.evidence.interventions import ACTIVATION_OF_FEATURES
@@ -26,79 +34,80 @@ TIMEOUT_S = 60.0
 
 _LABEL = re.compile(r"\{([^{}]+)\}")
 
-Members = dict[str, float | None]
-"""LAYER/INDEX of features → mean activation, None when nobody knows it."""
+Members = dict[FeatureName, float | None]
+"""Features of a supernode → mean activation; None when no circuit has one."""
 
 
 def needs_database(edit: str) -> bool:
-    """Whether an edit says something that only the database knows."""
-    return "{" in edit or edit.split()[:1] == ["plant"]
+    """Whether only the database knows what the edit means. Raises InputError for a text that is no edit."""
+    return _needs_database(parse_edit(edit, generating=True))
+
+
+def _needs_database(edit: WrittenEdit) -> bool:
+    return edit.kind is EditKind.PLANT or isinstance(edit.features, SupernodeName)
 
 
 def grouped_edits(database: Database, transcoders: str, edits: Sequence[str]) -> list[str]:
-    """The edits as they were given, but each {LABEL} says of which way of grouping it is: {LABEL|METHOD}.
+    """The edits with the way of grouping of every supernode written out: {LABEL} becomes {LABEL|METHOD}.
 
-    Raises as `plain_edits`, but reads the supernodes only.
+    Reads the supernodes only. Raises as `plain_edits`.
     """
+    for edit in edits:
+        parse_edit(edit, generating=True)
     return [
         _LABEL.sub(lambda found: _supernode(database, transcoders, found[1]).name, edit) for edit in edits
     ]
 
 
 def plain_edits(database: Database, transcoders: str, edits: Sequence[str]) -> list[str]:
-    """The edits with kind, as `ingest.evidence.interventions.parsed` reads them, in order.
+    """The edits, in order, as edits of single features that the engine can run.
 
-    transcoders: id of the set. Raises NotFoundError for a label or feature that no circuit has, InputError.
+    transcoders: id of the set. Raises NotFoundError for a label or feature that no circuit has, InputError
+    for a text that is no edit or a label that fits two ways of grouping alike.
     """
     return [each for edit in edits for each in _plain(database, transcoders, edit)]
 
 
-def _plain(database: Database, transcoders: str, edit: str) -> Iterator[str]:
-    if not needs_database(edit):
-        yield edit
+def _plain(database: Database, transcoders: str, text: str) -> Iterator[str]:
+    edit = parse_edit(text, generating=True)
+    if not _needs_database(edit):
+        yield text
         return
-    found = EDIT.fullmatch(edit.strip())
-    if found is None:
-        raise InputError(f"{edit!r} cannot be read", next_step="write it like: ablate {LABEL}@all")
-    kind, who, other, where, value = found.groups()
-    if (kind == "swap") != (other is not None):
-        raise InputError(f"{edit!r} cannot be read", next_step="write swaps, and only these, as {A}:{B}@all")
-    members = _members(database, transcoders, who)
-    if kind == "plant":
-        factor = 1.0 if value is None else _number(edit, value)
-        yield from _planted(members, where, factor, edit)
-    elif kind == "swap":
-        if not (who.startswith("{") and other.startswith("{")):
-            raise InputError(
-                f"{edit!r} swaps a supernode and a feature", next_step="name two supernodes, or two features"
-            )
-        planted = _members(database, transcoders, other)
-        yield from (f"ablate {each}@{where}" for each in members if each not in planted)
-        yield from _planted(planted, where, 1.0, edit)
+    members = _members(database, transcoders, edit.features)
+    if edit.kind is EditKind.PLANT:
+        factor = 1.0 if edit.number is None else edit.number
+        yield from _planted(members, factor, edit)
+    elif edit.other is not None:
+        others = _members(database, transcoders, edit.other)
+        for each in members:
+            if each not in others:
+                yield str(WrittenEdit(EditKind.ABLATE, each, None, edit.positions, None))
+        yield from _planted(others, 1.0, edit)
     else:
-        yield from (f"{kind} {each}@{where}" + (f"={value}" if value else "") for each in members)
+        for each in members:
+            yield str(edit._replace(features=each))
 
 
-def _planted(members: Members, where: str, factor: float, edit: str) -> Iterator[str]:
+def _planted(members: Members, factor: float, edit: WrittenEdit) -> Iterator[str]:
     for each, activation in members.items():
         if activation is None:
             raise InputError(
-                f"{edit!r}: no circuit says how active {each} is", next_step="give the value: set 3/17@9=2.5"
+                f"'{edit}': no circuit says how active {each} is", next_step="give the value: set 3/17@9=2.5"
             )
-        yield f"set {each}@{where}={activation * factor!r}"
+        yield str(WrittenEdit(EditKind.SET, each, None, edit.positions, activation * factor))
 
 
-def _members(database: Database, transcoders: str, who: str) -> Members:
-    if who.startswith("{"):
-        rows = _supernode(database, transcoders, who[1:-1]).row.members
-        return {f"{row.layer}/{row.number}": row.activation for row in rows}
-    found = ask(database, ACTIVATION_OF_FEATURES, timeout_s=TIMEOUT_S, keys=[f"{transcoders}/{who}"])
+def _members(database: Database, transcoders: str, features: EditedFeatures) -> Members:
+    if isinstance(features, SupernodeName):
+        members = _supernode(database, transcoders, features.text).row.members
+        return {FeatureName(row.layer, row.number): row.activation for row in members}
+    found = ask(database, ACTIVATION_OF_FEATURES, timeout_s=TIMEOUT_S, keys=[f"{transcoders}/{features}"])
     if not found:
         raise NotFoundError(
-            f"No circuit made with {transcoders} has the feature {who}",
+            f"No circuit made with {transcoders} has the feature {features}",
             next_step="name a feature that some circuit has, or give its activation with set",
         )
-    return {f"{row.layer}/{row.number}": row.activation for row in found}
+    return {FeatureName(row.layer, row.number): row.activation for row in found}
 
 
 class _Supernode(NamedTuple):
@@ -173,12 +182,3 @@ def _unclear(label: str, rows: Sequence[LabelRow]) -> InputError:
         f"{{{label}}} is in {len(rows)} groupings, of which none comes first",
         next_step=f"name one: {_names(label, rows)}",
     )
-
-
-def _number(edit: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise InputError(
-            f"{edit!r}: {text!r} is no number", next_step="write it like: plant {LABEL}@9=2"
-        ) from error

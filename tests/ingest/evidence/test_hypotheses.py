@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from api.app import create_app
-from ingest.engine.errors import SettingError
 from ingest.engine.intervention.edits import ablate
 from ingest.engine.intervention.intervene import intervene
 from ingest.engine.replacement.model import ReplacementModel
@@ -57,7 +56,7 @@ def test_a_hypothesis_without_held_out_prompts_is_refused_by_name(tmp_path: Path
     with pytest.raises(InputError, match=r"'does it\?' has no held-out prompts") as refused:
         claim(tmp_path, LINES[2:])
     assert refused.value.next_step is not None
-    with pytest.raises(SettingError, match="'melt 1/2@3' is no edit"):
+    with pytest.raises(InputError, match="'melt 1/2@3' is no edit"):
         claim(tmp_path, LINES, "melt 1/2@3")
 
 

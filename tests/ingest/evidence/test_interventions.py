@@ -11,11 +11,12 @@ import torch
 
 from atlas.cli import main
 from ingest.engine.attribution.attribute import attribute
-from ingest.engine.errors import EngineError, PromptError
+from ingest.engine.errors import PromptError
 from ingest.engine.intervention.edits import Action, Edit, ablate, scale, swap
 from ingest.engine.intervention.intervene import intervene
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.evidence.interventions import InterventionSettings, intervention, one_token, parse_edit
+from ingest.evidence.interventions import InterventionSettings, engine_edits, intervention, one_token
+from schema.errors import InputError
 from tests.support.engine import PROMPT, Folders, Tiny, save
 from tests.support.paths import HOME
 
@@ -31,46 +32,27 @@ def model(folders: Folders) -> ReplacementModel:
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "expected"),
+    ("text", "expected"),
     [
-        ("set", "3/17@5=2.5", [Edit(3, 5, 17, 2.5, Action.SET)]),
-        ("scale", "0/1@2,5=-2", [scale(0, (2, 5), 1, -2)]),
-        ("ablate", "0/1@2-4", [ablate(0, (2, 3, 4), 1)]),
-        ("ablate", "0/1@2-", [ablate(0, slice(2, None), 1)]),
-        ("ablate", "0/1@all", [ablate(0, slice(None), 1)]),
-        ("ablate", "0/1@last", [ablate(0, 7, 1)]),
-        ("ablate", "0/1@new", [ablate(0, slice(8, None), 1)]),
-        ("swap", "3/17:4/22@5", list(swap((3, 17), (4, 22), 5))),
+        ("set 3/17@5=2.5", [Edit(3, 5, 17, 2.5, Action.SET)]),
+        ("scale 0/1@2,5=-2", [scale(0, (2, 5), 1, -2)]),
+        ("ablate 0/1@2-4", [ablate(0, (2, 3, 4), 1)]),
+        ("ablate 0/1@2-", [ablate(0, slice(2, None), 1)]),
+        ("ablate 0/1@all", [ablate(0, slice(None), 1)]),
+        ("ablate 0/1@last", [ablate(0, 7, 1)]),
+        ("ablate 0/1@new", [ablate(0, slice(8, None), 1)]),
+        ("swap 3/17:4/22@5", list(swap((3, 17), (4, 22), 5))),
     ],
 )
-def test_edits_as_text(kind: str, text: str, expected: list[Edit]) -> None:
-    assert parse_edit(text, kind, 8, generating=True) == expected
+def test_edits_as_text(text: str, expected: list[Edit]) -> None:
+    assert engine_edits(text, 8, generating=True) == expected
 
 
-@pytest.mark.parametrize(
-    ("kind", "text", "message"),
-    [
-        ("set", "3/17@5", "--set '3/17@5' cannot be read\n  → write it like 3/17@5=2.5"),
-        ("ablate", "3/17@5=1", "--ablate '3/17@5=1' cannot be read\n  → write it like 3/17@5"),
-        ("swap", "3/17@5", "--swap '3/17@5' cannot be read\n  → write it like 3/17:4/22@5"),
-        ("scale", "3/17@5=x", "--scale '3/17@5=x': 'x' is no number\n  → write it like 3/17@5=2"),
-        (
-            "ablate",
-            "3/17@5-2",
-            "--ablate '3/17@5-2': '5-2' is no position\n"
-            "  → write 5, 2,5, 2-5, 2-, last, all or new after the @",
-        ),
-        (
-            "ablate",
-            "3/17@new",
-            "--ablate '3/17@new': there are no new tokens\n  → generate some with --generate",
-        ),
-    ],
-)
-def test_text_that_is_no_edit(kind: str, text: str, message: str) -> None:
-    with pytest.raises(EngineError) as caught:
-        parse_edit(text, kind, 8, generating=False)
-    assert str(caught.value) == message
+@pytest.mark.parametrize("text", ["ablate {texas}@5", "swap {a}:{b}@5", "plant 3/17@5", "plant {a}@5=2"])
+def test_edits_that_only_the_database_knows_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="which only the database knows") as refused:
+        engine_edits(text, 8)
+    assert refused.value.next_step == "name features by LAYER/INDEX and give their activation with set"
 
 
 def test_one_token(model: ReplacementModel) -> None:
@@ -142,6 +124,8 @@ def test_the_command(
         (["--ablate", "0/3@12"], "position 12, feature 3 is outside the prompt"),
         (["--ablate", "0/99@2"], "has no such feature"),
         (["--ablate", "0/3@2", "--token", "w1 w2"], "is not one token but 2"),
+        (["--ablate", "0/3@9-2"], "the range 9-2 runs backwards"),
+        (["--ablate", "0/3@new"], "there are no new tokens"),
         (["--ablate", "0/3@2", "--constrained", "2-1"], "--constrained '2-1' cannot be read"),
     ):
         code, printed, complaint = run(*words)
