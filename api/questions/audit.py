@@ -18,48 +18,72 @@ from schema.questions.runs import RUNS
 
 @strawberry.type(description="Error shares of the circuits of one family and transcoder set, before pruning.")
 class FamilyError:
-    family: str | None = strawberry.field(description="Name of the family; null: prompts without one.")
+    family: str | None = strawberry.field(
+        description="Name of the family. Null for prompts without a family."
+    )
     transcoders: strawberry.ID = strawberry.field(description="Id of the transcoder set.")
-    n_considered: int = strawberry.field(description="Circuits of this family and set.")
-    n_known: int = strawberry.field(description="Of these, circuits whose error share is known.")
-    mean: float | None = strawberry.field(description="Mean error share over these, 0 to 1.")
-    greatest: float | None = strawberry.field(description="Greatest error share among these, 0 to 1.")
-    n_untrusted: int = strawberry.field(description="Of these, circuits above `maxErrorShare`.")
+    n_considered: int = strawberry.field(description="Number of circuits of this family and transcoder set.")
+    n_known: int = strawberry.field(
+        description="Number of these circuits whose error share is known: "
+        "the denominator of `mean` and nUntrusted."
+    )
+    mean: float | None = strawberry.field(
+        description="Mean error share over the nKnown circuits, 0 to 1. Null when nKnown is 0."
+    )
+    greatest: float | None = strawberry.field(
+        description="Greatest error share among the nKnown circuits, 0 to 1. Null when nKnown is 0."
+    )
+    n_untrusted: int = strawberry.field(
+        description="Number of circuits whose error share is above `maxErrorShare`."
+    )
 
 
 @strawberry.type(
-    description="Influence of the error nodes of one layer and transcoder set that pruning kept."
+    description="Influence of the error nodes that pruning kept, for one layer and transcoder set."
 )
 class LayerError:
     transcoders: strawberry.ID = strawberry.field(description="Id of the transcoder set.")
     layer: int = strawberry.field(description="The layer, from 0.")
     n_circuits: int = strawberry.field(
-        description="Circuits in which features or errors of this layer carry influence."
+        description="Number of circuits in which features or errors of this layer have influence: "
+        "the sums are over these."
     )
-    errors: float = strawberry.field(description="Influence of the error nodes, summed over circuits.")
-    features: float = strawberry.field(description="Influence of the feature nodes, summed over circuits.")
-    error_share: float | None = strawberry.field(description="errors / (errors + features), 0 to 1.")
+    errors: float = strawberry.field(
+        description="Influence of the error nodes, summed over the nCircuits circuits: 0 or more."
+    )
+    features: float = strawberry.field(
+        description="Influence of the feature nodes, summed over the nCircuits circuits: 0 or more."
+    )
+    error_share: float | None = strawberry.field(
+        description="errors / (errors + features), 0 to 1. "
+        "Layers without influence are left out, so that it is never null."
+    )
 
 
-@strawberry.type(description="How much goes through error nodes: what the transcoders do not explain.")
+@strawberry.type(
+    description="How much influence runs through error nodes, "
+    "which stand for what the transcoders do not explain."
+)
 class ErrorAudit:
     families: strawberry.Private[list[str] | None]
     max_error_share: strawberry.Private[float]
 
-    @strawberry.field(description="By family and transcoder set, highest mean first.")
+    @strawberry.field(description="Error shares by family and transcoder set. The highest mean comes first.")
     async def by_family(self, info: Info) -> list[FamilyError]:
         rows = await info.context.loaders.ask(
             ERROR_BY_FAMILY, families=self.families, max_error_share=self.max_error_share
         )
         return [FamilyError(**columns(row)) for row in rows]
 
-    @strawberry.field(description="By layer and transcoder set.")
+    @strawberry.field(description="Influence of errors and features by transcoder set and layer.")
     async def by_layer(self, info: Info) -> list[LayerError]:
         rows = await info.context.loaders.ask(ERROR_BY_LAYER, families=self.families)
         return [LayerError(**columns(row)) for row in rows]
 
     @strawberry.field(
-        description="Circuits not to be trusted: error share above `maxErrorShare`, worst first."
+        description="Circuits whose error share is above `maxErrorShare`, "
+        "so that they explain too little to be trusted. "
+        "The highest error share comes first."
     )
     async def untrusted(self, info: Info, first: First = None, after: After = None) -> Connection[Circuit]:
         where = window(info.context.limits, first, after)
@@ -69,35 +93,38 @@ class ErrorAudit:
         return connect(where, page.total, await load_circuits(info, page.rows))
 
 
-@strawberry.type(description="One call of `atlas ingest`, and how many circuits it made.")
+@strawberry.type(description="One call of `atlas ingest` or `atlas import`, and the number of its circuits.")
 class RunMade(Run):
-    n_circuits: int = strawberry.field(description="Circuits in the database that it made.")
+    n_circuits: int = strawberry.field(
+        description="Number of circuits in the database that come from this run."
+    )
 
 
 @strawberry.type
 class AuditQuery:
     @strawberry.field(
-        description="How much influence goes through error nodes, by family, layer and transcoder set, and "
-        "which "
-        "circuits are therefore not to be trusted."
+        description="How much influence runs through error nodes, by family, "
+        "layer and transcoder set, and which circuits cannot be trusted for that reason."
     )
     async def error_audit(
         self,
         info: Info,
         families: Annotated[
             list[str] | None,
-            argument(description="Only circuits of these families. Unknown: an error (NOT_FOUND)."),
+            argument(description="Only circuits of these families. An unknown name is an error (NOT_FOUND)."),
         ] = None,
         max_error_share: Annotated[
             float,
-            argument(description="A circuit is not trusted when its error share is above this: 0 to 1."),
+            argument(description="A circuit whose error share is above this is not trusted: 0 to 1."),
         ] = 0.3,
     ) -> ErrorAudit:
         families = checked_list(info.context.limits, "families", families)
         await require_known(info, families=families)
         return ErrorAudit(families=families, max_error_share=max_error_share)
 
-    @strawberry.field(description="The calls of `atlas ingest`, those that made most circuits first.")
+    @strawberry.field(
+        description="The calls of `atlas ingest` and `atlas import`. Those with the most circuits come first."
+    )
     async def runs(self, info: Info, first: First = None, after: After = None) -> Connection[RunMade]:
         where = window(info.context.limits, first, after)
         page = await info.context.loaders.ask_page(RUNS, **where._asdict())

@@ -16,22 +16,27 @@ from schema.questions.question import full_text
 
 @strawberry.type
 class CircuitQuery:
-    @strawberry.field(description="One circuit; null when there is none of this id.")
+    @strawberry.field(description="One circuit. Null when there is no circuit with this id.")
     async def circuit(
         self,
         info: Info,
-        id: Annotated[strawberry.ID, argument(description="Id of the circuit, see `circuits`.")],
+        id: Annotated[strawberry.ID, argument(description="Id of the circuit, as `circuits` gives it.")],
     ) -> Circuit | None:
         ahead = page_ahead(info, PAGES_OF_CIRCUIT)
         row = await info.context.loaders.owner_of(CIRCUITS_BY_ID, id, ahead)
         return None if row is None else Circuit.of(row)
 
-    @strawberry.field(description="Circuits by prompt, answer, scores and provenance.")
+    @strawberry.field(description="Circuits by prompt, answer, scores, model and transcoder set.")
     async def circuits(
         self,
         info: Info,
-        filter: Annotated[CircuitFilter | None, argument(description="What they should be like.")] = None,
-        order_by: Annotated[CircuitOrder, argument(description="Which come first.")] = CircuitOrder.FAMILY,
+        filter: Annotated[
+            CircuitFilter | None,
+            argument(description="Conditions that the circuits must meet. Left out: all circuits."),
+        ] = None,
+        order_by: Annotated[
+            CircuitOrder, argument(description="Which circuits come first.")
+        ] = CircuitOrder.FAMILY,
         first: First = None,
         after: After = None,
     ) -> Connection[Circuit]:

@@ -15,20 +15,36 @@ from api.types.rows import columns
 from schema.questions.circuits import COMPARE_EDGES, COMPARE_FEATURES
 
 
-@strawberry.type(description="A feature in two circuits; null: a circuit lacks it.")
+@strawberry.type(description="A feature in two circuits.")
 class ComparedFeature:
-    influence_a: float | None = strawberry.field(description="Its influence in circuit a.")
-    influence_b: float | None = strawberry.field(description="Its influence in circuit b.")
+    influence_a: float | None = strawberry.field(
+        description="Influence of the feature in circuit a, 0 or more. "
+        "Null when circuit a does not have it, or it is unknown."
+    )
+    influence_b: float | None = strawberry.field(
+        description="Influence of the feature in circuit b, 0 or more. "
+        "Null when circuit b does not have it, or it is unknown."
+    )
     difference: float | None = strawberry.field(
-        description="influenceA - influenceB; null unless both circuits have it."
+        description="influenceA - influenceB. Null unless both are known."
     )
-    activation_a: float | None = strawberry.field(description="Its highest activation in circuit a.")
-    activation_b: float | None = strawberry.field(description="Its highest activation in circuit b.")
+    activation_a: float | None = strawberry.field(
+        description="Highest activation of the feature in circuit a. Null when circuit a does not have it."
+    )
+    activation_b: float | None = strawberry.field(
+        description="Highest activation of the feature in circuit b. Null when circuit b does not have it."
+    )
     place: int | None = strawberry.field(
-        description="Where the two are aligned: position from 0, or from the end; null when aligned freely."
+        description="Position at which the circuits are aligned, "
+        "from 0 at the beginning or at the end of the prompt, see `align`. "
+        "Null when they are aligned freely."
     )
-    positions_a: list[int] = strawberry.field(description="Where it stands in the prompt of a, from 0.")
-    positions_b: list[int] = strawberry.field(description="Where it stands in the prompt of b, from 0.")
+    positions_a: list[int] = strawberry.field(
+        description="Positions of the feature in the prompt of circuit a, from 0."
+    )
+    positions_b: list[int] = strawberry.field(
+        description="Positions of the feature in the prompt of circuit b, from 0."
+    )
     feature_id: strawberry.Private[str]
 
     @strawberry.field(description="The feature, with its labels.")
@@ -37,17 +53,28 @@ class ComparedFeature:
 
 
 @strawberry.type(
-    description="The effect of one feature on another in two circuits, what aligns added up. What a circuit "
-    "lacks is null."
+    description="An effect of one feature on another in two circuits, summed over the effects that align."
 )
 class ComparedEffect:
-    weight_a: float | None = strawberry.field(description="Summed signed weight in circuit a.")
-    weight_b: float | None = strawberry.field(description="Summed signed weight in circuit b.")
-    difference: float | None = strawberry.field(description="weightA - weightB; null unless both have it.")
-    source_place: int | None = strawberry.field(
-        description="Where the source is aligned: position from 0, or from the end; null when aligned freely."
+    weight_a: float | None = strawberry.field(
+        description="Signed weight in circuit a, summed. Null when circuit a does not have the effect."
     )
-    target_place: int | None = strawberry.field(description="The same of the target.")
+    weight_b: float | None = strawberry.field(
+        description="Signed weight in circuit b, summed. Null when circuit b does not have the effect."
+    )
+    difference: float | None = strawberry.field(
+        description="weightA - weightB. Null unless both circuits have the effect."
+    )
+    source_place: int | None = strawberry.field(
+        description="Aligned position of the source, "
+        "from 0 at the beginning or at the end of the prompt, see `align`. "
+        "Null when the circuits are aligned freely."
+    )
+    target_place: int | None = strawberry.field(
+        description="Aligned position of the target, "
+        "from 0 at the beginning or at the end of the prompt, see `align`. "
+        "Null when the circuits are aligned freely."
+    )
     source_id: strawberry.Private[str]
     target_id: strawberry.Private[str]
 
@@ -55,56 +82,61 @@ class ComparedEffect:
     def source(self, info: Info) -> Feature:
         return feature_of(info, self.source_id)
 
-    @strawberry.field(description="The feature acted on.")
+    @strawberry.field(description="The feature that is acted on.")
     def target(self, info: Info) -> Feature:
         return feature_of(info, self.target_id)
 
 
 @strawberry.type(description="Two circuits side by side.")
 class CircuitComparison:
-    a: Circuit = strawberry.field(description="The first circuit.")
-    b: Circuit = strawberry.field(description="The second circuit.")
-    align: Align = strawberry.field(description="How features and effects are aligned.")
+    a: Circuit = strawberry.field(description="Circuit a.")
+    b: Circuit = strawberry.field(description="Circuit b.")
+    align: Align = strawberry.field(description="How the positions of the two prompts are aligned.")
     mixed_settings: bool = strawberry.field(description=MIXED)
 
-    @strawberry.field(description="Features that only circuit a has, highest influence first.")
+    @strawberry.field(description="Features that only circuit a has. The highest influence comes first.")
     async def features_only_in_a(
         self, info: Info, first: First = None, after: After = None
     ) -> Connection[ComparedFeature]:
         return await self._features(info, "a", first, after)
 
-    @strawberry.field(description="Features that only circuit b has, highest influence first.")
+    @strawberry.field(description="Features that only circuit b has. The highest influence comes first.")
     async def features_only_in_b(
         self, info: Info, first: First = None, after: After = None
     ) -> Connection[ComparedFeature]:
         return await self._features(info, "b", first, after)
 
-    @strawberry.field(description="Features that both circuits have, greatest difference of influence first.")
+    @strawberry.field(
+        description="Features that both circuits have. The greatest difference of influence comes first."
+    )
     async def features_in_both(
         self, info: Info, first: First = None, after: After = None
     ) -> Connection[ComparedFeature]:
         return await self._features(info, "both", first, after)
 
-    @strawberry.field(description="Effects that only circuit a has, greatest |weight| first.")
+    @strawberry.field(description="Effects that only circuit a has. The greatest |weight| comes first.")
     async def edges_only_in_a(
         self, info: Info, first: First = None, after: After = None
     ) -> Connection[ComparedEffect]:
         return await self._edges(info, "a", first, after)
 
-    @strawberry.field(description="Effects that only circuit b has, greatest |weight| first.")
+    @strawberry.field(description="Effects that only circuit b has. The greatest |weight| comes first.")
     async def edges_only_in_b(
         self, info: Info, first: First = None, after: After = None
     ) -> Connection[ComparedEffect]:
         return await self._edges(info, "b", first, after)
 
-    @strawberry.field(description="Effects that both circuits have, greatest difference of weight first.")
+    @strawberry.field(
+        description="Effects that both circuits have. The greatest difference of weight comes first."
+    )
     async def edges_in_both(
         self, info: Info, first: First = None, after: After = None
     ) -> Connection[ComparedEffect]:
         return await self._edges(info, "both", first, after)
 
     @strawberry.field(
-        description="Effects that both have, with opposite signs; greatest difference of weight first."
+        description="Effects that both circuits have with opposite signs. "
+        "The greatest difference of weight comes first."
     )
     async def edges_flipped(
         self, info: Info, first: First = None, after: After = None
@@ -151,16 +183,18 @@ class CircuitComparison:
 
 @strawberry.type
 class CompareQuery:
-    @strawberry.field(description="What two circuits have in common and what not.")
+    @strawberry.field(description="What two circuits have in common and what only one of them has.")
     async def compare_circuits(
         self,
         info: Info,
-        a: Annotated[strawberry.ID, argument(description="Id of a circuit. Unknown: an error (NOT_FOUND).")],
+        a: Annotated[
+            strawberry.ID, argument(description="Id of circuit a. An unknown id is an error (NOT_FOUND).")
+        ],
         b: Annotated[
-            strawberry.ID, argument(description="Id of another one. Unknown: an error (NOT_FOUND).")
+            strawberry.ID, argument(description="Id of circuit b. An unknown id is an error (NOT_FOUND).")
         ],
         align: Annotated[
-            Align, argument(description="How the two prompts are laid over each other.")
+            Align, argument(description="How the positions of the two prompts are aligned.")
         ] = Align.FREE,
     ) -> CircuitComparison:
         both = await consider(info, CircuitSet(circuits=[a, b]))

@@ -21,16 +21,20 @@ from schema.questions.sets import CONTRAST_EDGES, CONTRAST_FEATURES, CONTRAST_SU
 from schema.questions.supernodes import GROUPINGS_OF_SET, GroupingAcrossRow
 
 
-@strawberry.enum(description="Order of what tells two sets apart; ties: by circuits, then by id.")
+@strawberry.enum(
+    description="Order of what distinguishes two sets. Ties are broken by number of circuits, then id."
+)
 class ContrastOrder(Enum):
-    SEPARATION = strawberry.enum_value("separation", description="Furthest from an AUROC of 0.5 first.")
-    AUROC = strawberry.enum_value("auroc", description="Highest AUROC first: most typical of the positive.")
+    SEPARATION = strawberry.enum_value("separation", description="AUROCs furthest from 0.5 come first.")
+    AUROC = strawberry.enum_value(
+        "auroc", description="The highest AUROC comes first: most typical of the positive circuits."
+    )
     LIFT = strawberry.enum_value(
-        "lift", description="Highest lift first; those that no negative circuit has lead."
+        "lift", description="The highest lift comes first, led by what no negative circuit has."
     )
 
 
-Order = Annotated[ContrastOrder, argument(description="Which come first.")]
+Order = Annotated[ContrastOrder, argument(description="Which entries come first.")]
 Least = Annotated[
     int, argument(description="Only what at least this many circuits of both sets together have: 1 or more.")
 ]
@@ -38,27 +42,38 @@ Least = Annotated[
 
 @strawberry.type(description="How differently something occurs in two sets of circuits.")
 class Contrast:
-    n_positive: int = strawberry.field(description="Positive circuits that have it.")
+    n_positive: int = strawberry.field(description="Number of positive circuits that have it.")
     n_considered_positive: int = strawberry.field(
-        description="Positive circuits that could have it: made with its transcoder set (supernodes: that "
-        "are grouped in this way)."
+        description="Number of positive circuits that could have it: the denominator of nPositive. "
+        "For features and effects, these are the circuits made with the transcoder set; "
+        "for supernodes, those that have the grouping."
     )
-    n_negative: int = strawberry.field(description="Negative circuits that have it.")
-    n_considered_negative: int = strawberry.field(description="Negative circuits that could have it.")
+    n_negative: int = strawberry.field(description="Number of negative circuits that have it.")
+    n_considered_negative: int = strawberry.field(
+        description="Number of negative circuits that could have it: the denominator of nNegative."
+    )
     mean_positive: float | None = strawberry.field(
-        description="Mean influence (effects: mean signed weight) over the positive circuits that have it."
+        description="Mean over the positive circuits that have it: "
+        "of the influence (0 or more), or for effects of the signed weight. "
+        "Null when no positive circuit has it, or its influence is unknown."
     )
-    mean_negative: float | None = strawberry.field(description="The same over the negative circuits.")
+    mean_negative: float | None = strawberry.field(
+        description="Mean over the negative circuits that have it: "
+        "of the influence (0 or more), or for effects of the signed weight. "
+        "Null when no negative circuit has it, or its influence is unknown."
+    )
     auroc: float | None = strawberry.field(
-        description="The chance that a random positive circuit has more of it than a random negative one, "
-        "ties "
-        "counted half, 0 to 1; 0.5 says nothing. Features and supernodes: by influence, circuits without "
-        "it below "
-        "all others. Effects: by signed weight, circuits without it at 0. Null when a set is empty."
+        description="Probability that a random positive circuit has more of it than a random "
+        "negative circuit, 0 to 1; ties count half, and 0.5 means no difference. "
+        "Features and supernodes are compared by influence, "
+        "and circuits without it rank below all others. "
+        "Effects are compared by signed weight, and circuits without it count as 0. "
+        "Null when one side has no circuit that could have it."
     )
     lift: float | None = strawberry.field(
-        description="Share of the positive circuits that have it over that of the negative. Null when no "
-        "negative circuit has it."
+        description="Share of the positive circuits that have it / share "
+        "of the negative circuits that have it, 0 or more. "
+        "Null when no negative circuit has it."
     )
 
 
@@ -84,7 +99,9 @@ class ContrastFeature(Contrast):
         return feature_of(info, self.feature_id)
 
 
-@strawberry.type(description="How differently the effect of one feature on another occurs in two sets.")
+@strawberry.type(
+    description="How differently an effect of one feature on another occurs in two sets of circuits."
+)
 class ContrastEffect(Contrast):
     source_id: strawberry.Private[str]
     target_id: strawberry.Private[str]
@@ -93,32 +110,34 @@ class ContrastEffect(Contrast):
     def source(self, info: Info) -> Feature:
         return feature_of(info, self.source_id)
 
-    @strawberry.field(description="The feature acted on.")
+    @strawberry.field(description="The feature that is acted on.")
     def target(self, info: Info) -> Feature:
         return feature_of(info, self.target_id)
 
 
-@strawberry.type(description="How differently supernodes of a name occur in two sets of circuits.")
+@strawberry.type(description="How differently supernodes of one name occur in two sets of circuits.")
 class ContrastSupernode(Contrast):
-    label: str = strawberry.field(description="The name.")
+    label: str = strawberry.field(description="Name of the supernodes.")
 
 
-@strawberry.type(description="What tells two sets of circuits apart among the supernodes of one grouping.")
+@strawberry.type(description="What distinguishes two sets of circuits among the supernodes of one grouping.")
 class ContrastSupernodes(Connection[ContrastSupernode]):
     grouping: GroupingAcross | None = strawberry.field(
-        description="The grouping that they are of; null: none fits."
+        description="The grouping that the supernodes belong to. Null when no grouping fits the arguments."
     )
 
 
-@strawberry.type(description="What tells the positive circuits from the negative ones.")
+@strawberry.type(description="What distinguishes the positive circuits from the negative ones.")
 class CircuitContrast:
     positive: Considered = strawberry.field(
-        description="The positive circuits: the denominator on that side."
+        description="The positive circuits: the denominator on the positive side."
     )
-    negative: Considered = strawberry.field(description="The negative circuits.")
+    negative: Considered = strawberry.field(
+        description="The negative circuits: the denominator on the negative side."
+    )
     mixed_settings: bool = strawberry.field(description=MIXED)
 
-    @strawberry.field(description="Features, by influence.")
+    @strawberry.field(description="Features, compared by influence.")
     async def features(
         self,
         info: Info,
@@ -133,7 +152,7 @@ class CircuitContrast:
         return connect(where, page.total, items)
 
     @strawberry.field(
-        description="Effects of one feature on another, summed over positions, by signed weight."
+        description="Effects of one feature on another, summed over positions and compared by signed weight."
     )
     async def edges(
         self,
@@ -151,14 +170,15 @@ class CircuitContrast:
         return connect(where, page.total, items)
 
     @strawberry.field(
-        description="In which ways features of the circuits of both sets are grouped: the scored ones first, "
-        "then those that most circuits have."
+        description="Groupings of the features of the circuits in both sets. "
+        "Groupings with scores come first, then those that the most circuits have."
     )
     async def groupings(self, info: Info) -> list[GroupingAcross]:
         return [GroupingAcross(**columns(row)) for row in await self._groupings(info)]
 
     @strawberry.field(
-        description="Supernodes of equal name and of one grouping, by the summed influence of their members."
+        description="Supernodes of one grouping, "
+        "joined by name and compared by the summed influence of their members."
     )
     async def supernodes(
         self,
@@ -217,15 +237,18 @@ class CircuitContrast:
 @strawberry.type
 class ContrastQuery:
     @strawberry.field(
-        description="What tells two sets of circuits apart: features, effects and supernodes, ranked by "
-        "AUROC and "
-        "lift, with the number of circuits on both sides. The sets must not overlap."
+        description="What distinguishes two sets of circuits: features, effects and supernodes, "
+        "ranked by AUROC or lift, with the number of circuits on both sides. "
+        "The sets must not overlap."
     )
     async def contrast(
         self,
         info: Info,
-        positive: Annotated[CircuitSet, argument(description="The one set.")],
-        negative: Annotated[CircuitSet, argument(description="The set to tell it from.")],
+        positive: Annotated[CircuitSet, argument(description="The positive circuits.")],
+        negative: Annotated[
+            CircuitSet,
+            argument(description="The negative circuits, to which the positive ones are compared."),
+        ],
     ) -> CircuitContrast:
         ours, theirs = await asyncio.gather(consider(info, positive), consider(info, negative))
         if common := len(set(ours.ids) & set(theirs.ids)):

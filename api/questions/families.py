@@ -13,12 +13,13 @@ from schema.questions.circuits import FAMILIES
 
 @strawberry.type
 class FamilyQuery:
-    @strawberry.field(description="The families of prompts, with counts and mean scores; by name.")
+    @strawberry.field(description="Families of prompts, by name, with counts and mean scores.")
     async def families(
         self,
         info: Info,
         names: Annotated[
-            list[str] | None, argument(description="Only these; names that do not exist are left out.")
+            list[str] | None,
+            argument(description="Only families with these names. Unknown names are left out of the answer."),
         ] = None,
     ) -> list[Family]:
         names = checked_list(info.context.limits, "names", names)

@@ -16,11 +16,14 @@ from schema.questions.question import full_text
 
 @strawberry.type
 class FeatureQuery:
-    @strawberry.field(description="One feature; null when no circuit in the database ever had it.")
+    @strawberry.field(description="One feature. Null when no circuit in the database has ever had it.")
     async def feature(
         self,
         info: Info,
-        id: Annotated[strawberry.ID, argument(description="`set@revision/layer/index`, see `features`.")],
+        id: Annotated[
+            strawberry.ID,
+            argument(description="Id of the feature, `set@revision/layer/index`, as `features` gives it."),
+        ],
     ) -> Feature | None:
         ahead = page_ahead(info, PAGES_OF_FEATURE)
         row = await info.context.loaders.owner_of(FEATURES_BY_ID, id, ahead)
@@ -32,16 +35,22 @@ class FeatureQuery:
         info: Info,
         search: Annotated[
             str | None,
-            argument(description="Words of a label; each may be the beginning of a word. All must occur."),
+            argument(
+                description="Words of a label; each may be the beginning of a word. "
+                "A label must contain all of them."
+            ),
         ] = None,
         layer: Annotated[int | None, argument(description="Only features of this layer, from 0.")] = None,
         family: Annotated[
-            str | None, argument(description="Only circuits of this family of prompts are counted.")
+            str | None,
+            argument(description="Only circuits of this family count for `minCircuits` and `orderBy`."),
         ] = None,
         min_circuits: Annotated[
             int, argument(description="Only features that at least this many circuits have: 1 or more.")
         ] = 1,
-        order_by: Annotated[FeatureOrder, argument(description="Which come first.")] = FeatureOrder.CIRCUITS,
+        order_by: Annotated[
+            FeatureOrder, argument(description="Which features come first.")
+        ] = FeatureOrder.CIRCUITS,
         first: First = None,
         after: After = None,
     ) -> Connection[Feature]:

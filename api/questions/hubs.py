@@ -14,46 +14,65 @@ from api.types.rows import columns
 from schema.questions.structure import HUBS, SPECIFICITY_OF_FEATURE
 
 
-@strawberry.enum(description="What makes a hub; ties: by circuits and id.")
+@strawberry.enum(
+    description="Measure by which hubs are ranked. Ties are broken by number of circuits, then id."
+)
 class HubBy(Enum):
     INFLUENCE = strawberry.enum_value("influence", description="Influence, summed over all circuits.")
-    DEGREE = strawberry.enum_value("degree", description="How many features it drives or is driven by.")
-    FREQUENCY = strawberry.enum_value("frequency", description="Share of the circuits that have it.")
+    DEGREE = strawberry.enum_value(
+        "degree", description="Number of features that the feature drives or is driven by."
+    )
+    FREQUENCY = strawberry.enum_value("frequency", description="Share of the circuits that have the feature.")
 
 
 @strawberry.type(description="How much a feature belongs to one family of prompts.")
 class Specificity:
     tau: float | None = strawberry.field(
-        description="0: an equal share of every family's circuits has it; 1: those of one family alone. "
-        "Mean over "
-        "the other families of 1 - share / greatest share. Null with fewer than two families."
+        description="Specificity index tau (Yanai et al. 2005), 0 to 1: "
+        "0 when the same share of every family's circuits has the feature, "
+        "1 when only circuits of one family have it. "
+        "It is the mean of 1 - share / greatest share over the other families. "
+        "Null when fewer than two families have circuits of the transcoder set, "
+        "or no circuit of a family has the feature."
     )
-    family: str | None = strawberry.field(description="The family with the greatest share.")
+    family: str | None = strawberry.field(
+        description="The family with the greatest share. Null when no circuit of a family has the feature."
+    )
     share: float | None = strawberry.field(
-        description="That share: of the family's circuits made with the feature's transcoder set, 0 to 1."
+        description="Share of that family's circuits that have the feature, "
+        "of those made with its transcoder set: 0 to 1. "
+        "Null when no family has circuits of the transcoder set."
     )
 
 
-@strawberry.type(description="A feature and how much of a hub it is.")
+@strawberry.type(description="A feature, and how much of a hub it is.")
 class Hub:
-    n_circuits: int = strawberry.field(description="Circuits that have it.")
-    n_considered: int = strawberry.field(description="Circuits made with its transcoder set.")
+    n_circuits: int = strawberry.field(description="Number of circuits that have the feature.")
+    n_considered: int = strawberry.field(
+        description="Number of circuits made with the feature's transcoder set: the denominator of nCircuits."
+    )
     frequency: float = strawberry.field(description="nCircuits / nConsidered, 0 to 1.")
     dense: bool = strawberry.field(
-        description="Whether frequency is above `denseAbove`: it says little about any one prompt."
+        description="Whether frequency is above `denseAbove`. "
+        "A dense feature says little about any one prompt."
     )
     influence: float | None = strawberry.field(
-        description="Its influence, summed over circuits; null when unknown in all of them."
+        description="Influence of the feature, summed over circuits: 0 or more. "
+        "Null when it is unknown in all circuits."
     )
-    drives: int = strawberry.field(description="How many features it drives directly in some circuit.")
-    driven_by: int = strawberry.field(description="How many features drive it directly in some circuit.")
+    drives: int = strawberry.field(
+        description="Number of features that this feature drives directly in at least one circuit."
+    )
+    driven_by: int = strawberry.field(
+        description="Number of features that drive this feature directly in at least one circuit."
+    )
     feature_id: strawberry.Private[str]
 
     @strawberry.field(description="The feature, with its labels.")
     def feature(self, info: Info) -> Feature:
         return feature_of(info, self.feature_id)
 
-    @strawberry.field(description="How much it belongs to one family.")
+    @strawberry.field(description="How much the feature belongs to one family.")
     async def specificity(self, info: Info) -> Specificity | None:
         row = await info.context.loaders.one(SPECIFICITY_OF_FEATURE, self.feature_id)
         return None if row is None else Specificity(**columns(row))
@@ -62,20 +81,24 @@ class Hub:
 @strawberry.type
 class HubQuery:
     @strawberry.field(
-        description="Which features are hubs, and how specific they are for a family of prompts."
+        description="Hubs: features that occur in many circuits or connect to many features, "
+        "and how specific they are for a family of prompts."
     )
     async def hubs(
         self,
         info: Info,
-        by: Annotated[HubBy, argument(description="What makes a hub.")] = HubBy.FREQUENCY,
+        by: Annotated[HubBy, argument(description="Measure by which features are ranked.")] = HubBy.FREQUENCY,
         dense: Annotated[
             bool | None,
-            argument(description="True: only dense features; false: none of them; left out: all."),
+            argument(
+                description="true: only dense features. false: only features that are not dense. "
+                "Left out: all features."
+            ),
         ] = None,
         dense_above: Annotated[
             float,
             argument(
-                description="A feature is dense when it is in more than this share of circuits: 0 to 1."
+                description="A feature is dense when more than this share of the circuits has it: 0 to 1."
             ),
         ] = 0.5,
         min_circuits: Annotated[

@@ -16,7 +16,7 @@ from schema.questions.question import full_text, words_of
 from schema.questions.search import CIRCUITS_OF_TEXT, SEARCH
 
 
-@strawberry.enum(description="What a search looks through.")
+@strawberry.enum(description="Where a search looks.")
 class SearchKind(Enum):
     PROMPT = strawberry.enum_value("prompt", description="Texts of prompts.")
     LABEL = strawberry.enum_value("label", description="Labels of features.")
@@ -27,9 +27,9 @@ class SearchKind(Enum):
 @strawberry.type(description="A circuit in which a text occurs.")
 class TextUse:
     influence: float | None = strawberry.field(
-        description="Influence in the circuit of the features that have the label, of the supernodes' "
-        "members or "
-        "of the tokens' embeddings. Null for prompts and answers, and when unknown."
+        description="Influence, in this circuit, of what has the text: of the features with the label, "
+        "of the supernodes' members, or of the tokens' embeddings. 0 or more. "
+        "Null for prompts and answers, and when it is unknown."
     )
     circuit_id: strawberry.Private[str]
 
@@ -40,12 +40,16 @@ class TextUse:
 
 @strawberry.type(description="A text that a search found.")
 class Found:
-    kind: SearchKind = strawberry.field(description="Where it was found.")
+    kind: SearchKind = strawberry.field(description="Where the text was found.")
     text: str = strawberry.field(description="The whole text.")
-    n_circuits: int = strawberry.field(description="Circuits in which it occurs.")
-    n_features: int = strawberry.field(description="Labels: features that have it. Others: 0.")
+    n_circuits: int = strawberry.field(description="Number of circuits in which the text occurs.")
+    n_features: int = strawberry.field(
+        description="Number of features that have the label. 0 for prompts, supernodes and tokens."
+    )
 
-    @strawberry.field(description="The circuits, those where it carries most influence first.")
+    @strawberry.field(
+        description="The circuits in which the text occurs. Those where it has the most influence come first."
+    )
     async def circuits(self, info: Info, first: First = None, after: After = None) -> Connection[TextUse]:
         where = window(info.context.limits, first, after)
         key = (self.kind.value, self.text)
@@ -57,9 +61,9 @@ class Found:
 @strawberry.type
 class SearchQuery:
     @strawberry.field(
-        description="Prompts, labels, supernodes and tokens that contain these words. Texts that are "
-        "exactly what "
-        "was searched for come first, then those of most circuits."
+        description="Prompts, labels, supernodes and tokens that contain these words. "
+        "Texts that equal the search text come first, "
+        "then those that occur in the most circuits."
     )
     async def search(
         self,
@@ -67,12 +71,12 @@ class SearchQuery:
         text: Annotated[
             str,
             argument(
-                description="Words, each of which may be the beginning of a word. All must occur; in a "
-                "token, one."
+                description="The words to find; each may be the beginning of a word. "
+                "A text must contain all of them, a token at least one."
             ),
         ],
         kinds: Annotated[
-            list[SearchKind] | None, argument(description="Where to look; left out: everywhere.")
+            list[SearchKind] | None, argument(description="Where to look. Left out: everywhere.")
         ] = None,
         first: First = None,
         after: After = None,

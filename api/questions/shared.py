@@ -20,42 +20,58 @@ from schema.errors import InputError
 from schema.questions.sets import SHARED_FEATURES, Counts, SharedRow, SharedRows
 
 
-@strawberry.enum(description="Order of shared features; ties are broken by support, influence and id.")
+@strawberry.enum(
+    description="Order of shared features. "
+    "Ties are broken by number of circuits in the set, then mean influence, then id."
+)
 class SharedOrder(Enum):
-    SUPPORT = strawberry.enum_value("support", description="Those of most circuits of the set first.")
-    INFLUENCE = strawberry.enum_value("influence", description="Highest mean influence in the set first.")
-    LIFT = strawberry.enum_value(
-        "lift", description="Those most typical of the set first; features that never occur outside lead."
+    SUPPORT = strawberry.enum_value(
+        "support", description="Features that the most circuits of the set have come first."
     )
-    P_VALUE = strawberry.enum_value("p", description="Those least likely by chance first.")
+    INFLUENCE = strawberry.enum_value(
+        "influence", description="Features with the highest mean influence in the set come first."
+    )
+    LIFT = strawberry.enum_value(
+        "lift",
+        description="Features that are most typical of the set come first, "
+        "led by those that no circuit outside has.",
+    )
+    P_VALUE = strawberry.enum_value("p", description="Features that are least likely by chance come first.")
 
 
 @strawberry.input(description="The circuits in which a feature should be absent or rare.")
 class AbsentFrom(CircuitSet):
     max_circuits: int = strawberry.field(
-        default=0, description="In how many of these circuits a feature may still occur: 0 or more."
+        default=0, description="Largest number of these circuits that may have the feature: 0 or more."
     )
 
 
-@strawberry.type(description="A feature that several circuits of a set have, and how common it is outside.")
+@strawberry.type(description="A feature that circuits of a set share, and how common it is outside the set.")
 class SharedFeature:
-    n_circuits: int = strawberry.field(description="Circuits of the set that have it.")
+    n_circuits: int = strawberry.field(description="Number of circuits of the set that have the feature.")
     n_considered: int = strawberry.field(
-        description="Circuits of the set that could have it: those made with its transcoder set."
+        description="Number of circuits of the set that could have the feature, "
+        "because they were made with its transcoder set: the denominator of nCircuits."
     )
     share: float = strawberry.field(description="nCircuits / nConsidered, 0 to 1.")
     mean_influence: float | None = strawberry.field(
-        description="Mean influence over the circuits of the set that have it: absent is not counted as 0."
+        description="Mean influence over the circuits of the set that have the feature, 0 or more. "
+        "Circuits without it do not count as 0. "
+        "Null when the influence is unknown in all of them."
     )
-    n_circuits_outside: int = strawberry.field(description="Circuits outside that have it.")
+    n_circuits_outside: int = strawberry.field(
+        description="Number of circuits outside the set that have the feature."
+    )
     n_considered_outside: int = strawberry.field(
-        description="Circuits outside that could have it: those made with its transcoder set."
+        description="Number of circuits outside the set that could have the feature, "
+        "because they were made with its transcoder set: the denominator of nCircuitsOutside."
     )
     share_outside: float | None = strawberry.field(
-        description="nCircuitsOutside / nConsideredOutside, 0 to 1; null when there are none outside."
+        description="nCircuitsOutside / nConsideredOutside, 0 to 1. Null when nConsideredOutside is 0."
     )
     lift: float | None = strawberry.field(
-        description="share / shareOutside: above 1 it is typical of the set. Null when never seen outside."
+        description="share / shareOutside, 0 or more: above 1, the feature is typical of the set. "
+        "Null when no circuit outside has the feature."
     )
     feature_id: strawberry.Private[str]
     counts: strawberry.Private[Counts]
@@ -78,16 +94,18 @@ class SharedFeature:
         )
 
     @strawberry.field(
-        description="The chance, 0 to 1, of at least nCircuits when the circuits' labels are shuffled over "
-        "those "
-        "inside and outside that could have the feature: the exact result of a permutation test (one-sided)."
+        description="One-sided p-value, 0 to 1: "
+        "the probability of at least nCircuits when the labels inside and "
+        "outside are shuffled over the circuits that could have the feature. "
+        "It is the exact result of a permutation test."
     )
     def p_value(self) -> float:
         return p_value(self.counts)
 
     @strawberry.field(
-        description="The p-value corrected for the number of features tested (Benjamini and Hochberg): among "
-        "features with at most 0.05, about 5 % are false. 0 to 1."
+        description="The p-value corrected for the number of "
+        "features tested (Benjamini and Hochberg), 0 to 1. "
+        "Among the features with a q-value of at most 0.05, about 5 % are expected to be false."
     )
     def q_value(self) -> float:
         return self.tests.q[self.counts]
@@ -112,13 +130,16 @@ class Tests:
 @strawberry.type(description="The features that circuits share.")
 class SharedFeatures(Connection[SharedFeature]):
     n_tested: int = strawberry.field(
-        description="Features inside or outside: the number of tests that qValue reckons with. `minCircuits` "
-        "does not lower it, because choosing by the result before testing would make chance look like more."
+        description="Number of features that occur inside or outside: "
+        "the number of tests that qValue corrects for. "
+        "`minCircuits` does not lower it, "
+        "because a choice by the result before testing would make chance look significant."
     )
     considered: Considered = strawberry.field(description="The circuits of the set: the denominator inside.")
     outside: Considered = strawberry.field(
-        description="The denominator outside: the circuits of `absentFrom`, else all others of the same "
-        "transcoder sets."
+        description="The circuits outside: those of `absentFrom`, "
+        "or else all other circuits of the same transcoder sets. "
+        "The denominator outside."
     )
     mixed_settings: bool = strawberry.field(description=MIXED)
 
@@ -194,35 +215,48 @@ class SharedFeatures(Connection[SharedFeature]):
 @strawberry.type
 class SharedQuery:
     @strawberry.field(
-        description="Which features circuits share, and how common the same features are outside. Name the "
-        "circuits by id, family or tags; what is given combines with AND; nothing given means all circuits."
+        description="Features that circuits share, and how common these features are outside. "
+        "Name the circuits by id, family or tag. "
+        "A circuit must fit everything that is given; "
+        "when nothing is given, all circuits belong to the set."
     )
     async def shared_features(
         self,
         info: Info,
         circuits: Annotated[
-            list[strawberry.ID] | None, argument(description="These circuits. Unknown: an error (NOT_FOUND).")
+            list[strawberry.ID] | None,
+            argument(description="Only these circuits, by id. An unknown id is an error (NOT_FOUND)."),
         ] = None,
         families: Annotated[
             list[str] | None,
-            argument(description="Circuits of one of these families. Unknown: an error (NOT_FOUND)."),
+            argument(description="Only circuits of these families. An unknown name is an error (NOT_FOUND)."),
         ] = None,
         tags: Annotated[
             list[str] | None,
-            argument(description="Circuits of prompts with these tags. Unknown: an error (NOT_FOUND)."),
+            argument(
+                description="Only circuits whose prompt has these tags, see `tagMode`. "
+                "An unknown tag is an error (NOT_FOUND)."
+            ),
         ] = None,
         tag_mode: Annotated[
-            Match, argument(description="Whether a prompt needs all of `tags` or any of them.")
+            Match, argument(description="Whether a prompt needs all of `tags` or at least one.")
         ] = Match.ALL,
         min_circuits: Annotated[
             int,
-            argument(description="A feature is shared when at least this many circuits have it: 1 or more."),
+            argument(
+                description="Only features that at least this many circuits of the set have: 1 or more."
+            ),
         ] = 2,
         absent_from: Annotated[
             AbsentFrom | None,
-            argument(description="Only features that are absent, or rare, in these other circuits."),
+            argument(
+                description="Only features that are absent or rare in these circuits. "
+                "Left out: any feature, compared with all other circuits of the same transcoder sets."
+            ),
         ] = None,
-        order_by: Annotated[SharedOrder, argument(description="Which come first.")] = SharedOrder.SUPPORT,
+        order_by: Annotated[
+            SharedOrder, argument(description="Which features come first.")
+        ] = SharedOrder.SUPPORT,
         first: First = None,
         after: After = None,
     ) -> SharedFeatures:

@@ -22,28 +22,35 @@ BUDGET = 10_000
 
 
 @strawberry.enum(
-    description="How similarity is measured. A feature weighs ln(circuits of its set / circuits that have "
-    "it), so "
-    "that what is everywhere counts little."
+    description="Measure of similarity. "
+    "The weight of a feature is ln(circuits of its set / circuits that have it), "
+    "so that features of all circuits do not count."
 )
 class Similarity(Enum):
     JACCARD = strawberry.enum_value(
         "jaccard",
-        description="Weight of the features that both have over that of those that either has, 0 to 1.",
+        description="Weight of the features that both circuits "
+        "have / weight of those that either has, 0 to 1.",
     )
     OVERLAP = strawberry.enum_value(
-        "overlap", description="Weight of the features that both have over that of this circuit's, 0 to 1."
+        "overlap",
+        description="Weight of the features that both circuits have / weight "
+        "of the features of the circuit asked about, 0 to 1.",
     )
     COSINE = strawberry.enum_value(
-        "cosine", description="Cosine between the vectors of influence times weight, 0 to 1."
+        "cosine", description="Cosine between the circuits' vectors of influence times weight, 0 to 1."
     )
 
 
 @strawberry.type(description="A feature that makes two circuits similar.")
 class SharedWeight:
     weight: float = strawberry.field(description="ln(circuits of its set / circuits that have it), above 0.")
-    influence_a: float | None = strawberry.field(description="Its influence in the circuit asked about.")
-    influence_b: float | None = strawberry.field(description="Its influence in the similar circuit.")
+    influence_a: float | None = strawberry.field(
+        description="Influence of the feature in the circuit asked about, 0 or more. Null when unknown."
+    )
+    influence_b: float | None = strawberry.field(
+        description="Influence of the feature in the similar circuit, 0 or more. Null when unknown."
+    )
     feature_id: strawberry.Private[str]
 
     @strawberry.field(description="The feature, with its labels.")
@@ -54,13 +61,15 @@ class SharedWeight:
 @strawberry.type(description="An effect of one feature on another that two circuits have with the same sign.")
 class SharedEffect:
     weight: float = strawberry.field(
-        description="ln(circuits of the set / circuits that have the effect) times the smaller of the "
-        "|weights|."
+        description="ln(circuits of the set / circuits that have the effect) "
+        "times the smaller of the two |weights|, 0 or more."
     )
     weight_a: float = strawberry.field(
-        description="Signed weight in the circuit asked about, over positions."
+        description="Signed weight in the circuit asked about, summed over positions."
     )
-    weight_b: float = strawberry.field(description="Signed weight in the similar circuit.")
+    weight_b: float = strawberry.field(
+        description="Signed weight in the similar circuit, summed over positions."
+    )
     source_id: strawberry.Private[str]
     target_id: strawberry.Private[str]
 
@@ -68,16 +77,17 @@ class SharedEffect:
     def source(self, info: Info) -> Feature:
         return feature_of(info, self.source_id)
 
-    @strawberry.field(description="The feature acted on.")
+    @strawberry.field(description="The feature that is acted on.")
     def target(self, info: Info) -> Feature:
         return feature_of(info, self.target_id)
 
 
 @strawberry.type(description="A circuit that is similar to another one.")
 class SimilarCircuit:
-    similarity: float = strawberry.field(description="0 to 1, see `metric`.")
+    similarity: float = strawberry.field(description="Similarity by the chosen `metric`, 0 to 1.")
     n_common: int = strawberry.field(
-        description="Features that both have, without those that all circuits have."
+        description="Number of features that both circuits have. "
+        "Features that all circuits have do not count."
     )
     circuit_id: strawberry.Private[str]
     asked_id: strawberry.Private[str]
@@ -86,7 +96,10 @@ class SimilarCircuit:
     def circuit(self, info: Info) -> Circuit:
         return circuit_of(info, self.circuit_id)
 
-    @strawberry.field(description="The features that make them similar: the rarest first, then by influence.")
+    @strawberry.field(
+        description="The features that make the circuits similar. "
+        "The rarest come first, then those with the most influence."
+    )
     async def features(
         self, info: Info, first: First = None, after: After = None
     ) -> Connection[SharedWeight]:
@@ -104,7 +117,9 @@ class SimilarCircuit:
         ]
         return connect(where, page.total, items)
 
-    @strawberry.field(description="The effects that make them similar, greatest `weight` first.")
+    @strawberry.field(
+        description="The effects that make the circuits similar. Those with the greatest `weight` come first."
+    )
     async def edges(self, info: Info, first: First = None, after: After = None) -> Connection[SharedEffect]:
         where = window(info.context.limits, first, after)
         key = (self.asked_id, self.circuit_id)
@@ -122,12 +137,13 @@ class SimilarCircuit:
         return connect(where, page.total, items)
 
 
-@strawberry.type(description="The circuits similar to one, the most similar first.")
+@strawberry.type(description="The circuits that are similar to one circuit. The most similar come first.")
 class SimilarCircuits(Connection[SimilarCircuit]):
     considered: Considered = strawberry.field(
-        description="The denominator: circuits (of `among` if given) made with the same transcoder set, "
-        "itself "
-        f"included. Ranked are the {CANDIDATES} that share most weight with it, by its rarest features."
+        description="The circuits made with the same transcoder set, "
+        "including the circuit asked about, and of `among` if it is given: the denominator. "
+        f"Only the {CANDIDATES} circuits that share the "
+        "most weight among the rarest features are ranked."
     )
     mixed_settings: bool = strawberry.field(description=MIXED)
 
@@ -135,16 +151,22 @@ class SimilarCircuits(Connection[SimilarCircuit]):
 @strawberry.type
 class SimilarQuery:
     @strawberry.field(
-        description="Which circuits are made of the same features as this one, and what makes them similar."
+        description="Circuits that are made of the same features as this one, and what makes them similar."
     )
     async def similar_circuits(
         self,
         info: Info,
         circuit: Annotated[
-            strawberry.ID, argument(description="Id of a circuit. Unknown: an error (NOT_FOUND).")
+            strawberry.ID,
+            argument(description="Id of the circuit to compare with. An unknown id is an error (NOT_FOUND)."),
         ],
-        metric: Annotated[Similarity, argument(description="How it is measured.")] = Similarity.JACCARD,
-        among: Annotated[CircuitSet | None, argument(description="Only circuits of this set.")] = None,
+        metric: Annotated[Similarity, argument(description="Measure of similarity.")] = Similarity.JACCARD,
+        among: Annotated[
+            CircuitSet | None,
+            argument(
+                description="Only circuits of this set. Left out: all circuits of the same transcoder set."
+            ),
+        ] = None,
         first: First = None,
         after: After = None,
     ) -> SimilarCircuits:

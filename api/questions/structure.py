@@ -24,23 +24,46 @@ PATH_BOUND = 100_000
 STRONG_EFFECTS = 300
 
 
-@strawberry.enum(description="Order of recurring effects; ties: by circuits, |mean weight| and ids.")
+@strawberry.enum(
+    description="Order of recurring effects. "
+    "Ties are broken by number of circuits, then |mean weight|, then ids."
+)
 class EffectOrder(Enum):
-    CIRCUITS = strawberry.enum_value("circuits", description="Those of most circuits first.")
-    WEIGHT = strawberry.enum_value("weight", description="Greatest |mean weight| first.")
-    SHARE = strawberry.enum_value("share", description="Greatest nCircuits / nConsidered first.")
-
-
-@strawberry.type(description="An effect of one feature on another that recurs, positions taken together.")
-class RecurringEdge:
-    n_circuits: int = strawberry.field(description="Circuits (of the families, if given) that have it.")
-    n_considered: int = strawberry.field(
-        description="Circuits that have both features; in the others the effect could not be seen."
+    CIRCUITS = strawberry.enum_value(
+        "circuits", description="Effects that the most circuits have come first."
     )
-    mean: float = strawberry.field(description="Mean weight over the circuits that have the effect, signed.")
-    sd: float = strawberry.field(description="Standard deviation of that weight.")
+    WEIGHT = strawberry.enum_value(
+        "weight", description="Effects with the greatest |mean weight| come first."
+    )
+    SHARE = strawberry.enum_value(
+        "share", description="Effects with the greatest nCircuits / nConsidered come first."
+    )
+
+
+@strawberry.type(
+    description="A recurring effect: a direct effect of one feature on another in several circuits, "
+    "summed over positions."
+)
+class RecurringEdge:
+    n_circuits: int = strawberry.field(
+        description="Number of circuits that have the effect: 1 or more. "
+        "With `families`, only their circuits count."
+    )
+    n_considered: int = strawberry.field(
+        description="Number of circuits that have both features: the denominator of nCircuits. "
+        "A circuit without one of the features cannot show the effect."
+    )
+    mean: float = strawberry.field(
+        description="Mean signed weight over the nCircuits circuits that have the effect. "
+        "A weight is in units of the target's pre-activation."
+    )
+    sd: float = strawberry.field(
+        description="Standard deviation of the weight over the nCircuits circuits, 0 or more."
+    )
     sign_consistency: float = strawberry.field(
-        description="Share of the circuits in which the weight has the commoner sign, 0 to 1."
+        description="Share of the nCircuits circuits in which the "
+        "weight has the more frequent sign: 0.5 to 1. "
+        "It is below 0.5 only when some weights are exactly 0."
     )
     source_id: strawberry.Private[str]
     target_id: strawberry.Private[str]
@@ -49,24 +72,26 @@ class RecurringEdge:
     def source(self, info: Info) -> Feature:
         return feature_of(info, self.source_id)
 
-    @strawberry.field(description="The feature acted on.")
+    @strawberry.field(description="The feature that is acted on.")
     def target(self, info: Info) -> Feature:
         return feature_of(info, self.target_id)
 
 
-@strawberry.input(description="An end of a path. Give exactly one of the four.", one_of=True)
+@strawberry.input(description="One end of a path. Give exactly one of the four fields.", one_of=True)
 class PathEnd:
     feature: strawberry.ID | None = strawberry.field(
-        default=strawberry.UNSET, description="A feature, by id, at all its positions."
+        default=strawberry.UNSET,
+        description="Id of a feature. The path may begin or end at any of its positions.",
     )
     token: str | None = strawberry.field(
-        default=strawberry.UNSET, description="Tokens of the prompt, blanks around them left out."
+        default=strawberry.UNSET, description="Text of a token of the prompt, without the blanks around it."
     )
     logit: str | None = strawberry.field(
-        default=strawberry.UNSET, description="Logits, by their token, blanks around it left out."
+        default=strawberry.UNSET, description="Text of the token of a logit, without the blanks around it."
     )
     supernode: str | None = strawberry.field(
-        default=strawberry.UNSET, description="The members of supernodes of this label."
+        default=strawberry.UNSET,
+        description="Name of supernodes. The path begins or ends at one of their members.",
     )
 
     def kind_and_name(self) -> tuple[str, str]:
@@ -84,59 +109,76 @@ class PathEnd:
 class EffectPath:
     product: float = strawberry.field(description="Product of the signed weights.")
     flow: float | None = strawberry.field(
-        description="Product of the shares, with the sign of `product`: what part of the last node's input "
-        "comes "
-        "this way, -1 to 1. Null when a share is unknown."
+        description="Part of the last node's input that comes along this path: "
+        "the product of the effects' shares with the sign of `product`, -1 to 1. "
+        "Null when a share is unknown."
     )
-    weights: list[float] = strawberry.field(description="The signed weights, from the beginning on.")
+    weights: list[float] = strawberry.field(
+        description="The signed weights of the effects, from the first to the last."
+    )
     circuit_id: strawberry.Private[str]
     node_ids: strawberry.Private[list[str]]
 
-    @strawberry.field(description="The nodes, from the beginning on: one more than weights.")
+    @strawberry.field(description="The nodes, from the first to the last: one more than there are weights.")
     async def nodes(self, info: Info) -> list[CircuitNode]:
         return await load_nodes(info, self.node_ids)
 
-    @strawberry.field(description="The circuit it lies in.")
+    @strawberry.field(description="The circuit that the path is in.")
     def circuit(self, info: Info) -> Circuit:
         return circuit_of(info, self.circuit_id)
 
 
-@strawberry.type(description="Chains of direct effects, the greatest |product| first.")
+@strawberry.type(description="Chains of direct effects. Paths with the greatest |product| come first.")
 class EffectPaths(Connection[EffectPath]):
-    considered: Considered = strawberry.field(description="The circuits looked through.")
+    considered: Considered = strawberry.field(description="The circuits that were searched.")
     mixed_settings: bool = strawberry.field(description=MIXED)
 
 
-@strawberry.enum(description="Shape of a motif of three.")
+@strawberry.enum(description="Shape of a motif: how its three nodes are connected.")
 class MotifShape(Enum):
-    CHAIN = strawberry.enum_value("chain", description="A feature drives a second, which drives a third.")
+    CHAIN = strawberry.enum_value(
+        "chain", description="A feature drives a second feature, which drives a third."
+    )
     TRIANGLE = strawberry.enum_value(
-        "triangle", description="A chain whose first feature drives the third directly, too."
+        "triangle", description="A chain whose first feature also drives the third directly."
     )
     OUTPUT = strawberry.enum_value(
-        "output", description="A feature drives a second, which drives a logit, told by its token."
+        "output",
+        description="A feature drives a second feature, which drives a logit. "
+        "The logit is given by its token.",
     )
 
 
-@strawberry.type(description="A small sub-circuit that recurs, its ends joined at the same nodes.")
+@strawberry.type(
+    description="A recurring sub-circuit of two or three features. "
+    "Its effects meet at the same nodes of a circuit."
+)
 class Motif:
-    n_circuits: int = strawberry.field(description="Circuits (of `among` if given) that have it.")
+    n_circuits: int = strawberry.field(
+        description="Number of circuits that have the motif, of those in `considered`."
+    )
     product: float = strawberry.field(
-        description="Product of the chain's two signed weights, summed in a circuit, mean over its circuits."
+        description="Product of the chain's two signed weights, "
+        "summed within a circuit: the mean over the nCircuits circuits."
     )
     direct: float | None = strawberry.field(
-        description="Triangles, and chains that are triangles in some circuit: mean weight of the direct "
-        "effect."
+        description="Mean signed weight of the first feature's direct effect on the third, "
+        "over the circuits that have it. "
+        "Null for outputs, and for chains that have no direct effect in any circuit."
     )
     sign_consistency: float = strawberry.field(
-        description="Share of the circuits in which the product has the commoner sign, 0 to 1."
+        description="Share of the nCircuits circuits in which the "
+        "product has the more frequent sign: 0.5 to 1. "
+        "It is below 0.5 only when some products are exactly 0."
     )
-    token: str | None = strawberry.field(description="Outputs: the token of the logit; null otherwise.")
+    token: str | None = strawberry.field(
+        description="Token of the logit, for outputs. Null for chains and triangles."
+    )
     first_id: strawberry.Private[str]
     second_id: strawberry.Private[str]
     third_id: strawberry.Private[str | None]
 
-    @strawberry.field(description="Where it begins.")
+    @strawberry.field(description="The feature at which the motif begins.")
     def first(self, info: Info) -> Feature:
         return feature_of(info, self.first_id)
 
@@ -144,27 +186,32 @@ class Motif:
     def second(self, info: Info) -> Feature:
         return feature_of(info, self.second_id)
 
-    @strawberry.field(description="Where it ends; null for outputs.")
+    @strawberry.field(description="The feature at which the motif ends. Null for outputs.")
     def third(self, info: Info) -> Feature | None:
         return None if self.third_id is None else feature_of(info, self.third_id)
 
 
-@strawberry.type(description="Motifs, those of most circuits first, then by |product|.")
+@strawberry.type(
+    description="Motifs. "
+    "Those that the most circuits have come first, then those with the greatest |product|."
+)
 class Motifs(Connection[Motif]):
-    considered: Considered = strawberry.field(description="The denominator: the circuits looked through.")
+    considered: Considered = strawberry.field(
+        description="The circuits that were searched: the denominator of nCircuits."
+    )
     mixed_settings: bool = strawberry.field(description=MIXED)
     truncated: bool = strawberry.field(
-        description=f"Only the {STRONG_EFFECTS} effects of most circuits are combined. True: more than "
-        f"these recur "
-        "in minSupport circuits, so that motifs may be missing; raise minSupport."
+        description="Whether motifs may be missing. "
+        f"Only the {STRONG_EFFECTS} effects that the most circuits have are combined; "
+        "this is true when more effects recur in minSupport circuits. "
+        "To see all motifs, raise minSupport."
     )
 
 
 @strawberry.type
 class StructureQuery:
     @strawberry.field(
-        description="Which effects of one feature on another recur, over all circuits or those of some "
-        "families."
+        description="Recurring effects: which effects of one feature on another occur in several circuits."
     )
     async def recurring_edges(
         self,
@@ -172,13 +219,18 @@ class StructureQuery:
         min_circuits: MinCircuits = 2,
         sign_consistency: Annotated[
             float,
-            argument(description="The commoner sign must have at least this share of the circuits: 0 to 1."),
+            argument(
+                description="Only effects whose more frequent sign occurs in "
+                "at least this share of their circuits: 0 to 1."
+            ),
         ] = 0.9,
         families: Annotated[
             list[str] | None,
-            argument(description="Only circuits of these families. Unknown: an error (NOT_FOUND)."),
+            argument(description="Only circuits of these families. An unknown name is an error (NOT_FOUND)."),
         ] = None,
-        order_by: Annotated[EffectOrder, argument(description="Which come first.")] = EffectOrder.CIRCUITS,
+        order_by: Annotated[
+            EffectOrder, argument(description="Which effects come first.")
+        ] = EffectOrder.CIRCUITS,
         first: First = None,
         after: After = None,
     ) -> Connection[RecurringEdge]:
@@ -206,23 +258,22 @@ class StructureQuery:
         return connect(where, page.total, items)
 
     @strawberry.field(
-        description="Along which chains of direct effects one thing acts on another, between tokens, "
-        "features, "
-        "supernodes and logits."
+        description="Chains of direct effects between tokens, features, "
+        "supernodes and logits, circuit by circuit."
     )
     async def paths(
         self,
         info: Info,
-        from_: Annotated[PathEnd, argument(name="from", description="Where they begin.")],
-        to: Annotated[PathEnd, argument(description="Where they end.")],
+        from_: Annotated[PathEnd, argument(name="from", description="Where the paths begin.")],
+        to: Annotated[PathEnd, argument(description="Where the paths end.")],
         in_circuits: Annotated[
-            CircuitSet, argument(description=f"Where to look: at most {PATH_CIRCUITS} circuits.")
+            CircuitSet, argument(description=f"The circuits to search: at most {PATH_CIRCUITS}.")
         ],
         max_length: Annotated[
-            int, argument(description=f"At most this many effects in a row: 1 to {PATH_LENGTH}.")
+            int, argument(description=f"Largest number of effects in a path: 1 to {PATH_LENGTH}.")
         ] = 3,
         min_weight: Annotated[
-            float, argument(description="Only effects of at least this |weight|: 0 or more.")
+            float, argument(description="Only effects with at least this |weight|: 0 or more.")
         ] = 0.01,
         first: First = None,
         after: After = None,
@@ -273,15 +324,19 @@ class StructureQuery:
             **stretch(where, page.total, items)._asdict(),
         )
 
-    @strawberry.field(description="Which small sub-circuits of three recur.")
+    @strawberry.field(description="Recurring sub-circuits of three nodes.")
     async def motifs(
         self,
         info: Info,
         min_support: Annotated[
             int, argument(description="Only motifs that at least this many circuits have: 2 or more.")
         ],
-        shape: Annotated[MotifShape, argument(description="How the three hang together.")] = MotifShape.CHAIN,
-        among: Annotated[CircuitSet | None, argument(description="Only circuits of this set.")] = None,
+        shape: Annotated[
+            MotifShape, argument(description="How the three nodes are connected.")
+        ] = MotifShape.CHAIN,
+        among: Annotated[
+            CircuitSet | None, argument(description="Only circuits of this set. Left out: all circuits.")
+        ] = None,
         first: First = None,
         after: After = None,
     ) -> Motifs:

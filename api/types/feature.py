@@ -151,7 +151,8 @@ class RecurringEffect:
     mean: float = strawberry.field(description="Mean weight over the circuits that have the effect, signed.")
     sd: float = strawberry.field(description="Standard deviation of that weight.")
     sign_consistency: float = strawberry.field(
-        description="Share of the circuits in which the weight has the commoner sign, 0.5 to 1."
+        description="Share of the circuits in which the weight has the more frequent sign: 0.5 to 1. "
+        "It is below 0.5 only when some weights are exactly 0."
     )
     feature_id: strawberry.Private[str]
     ends: strawberry.Private[tuple[str, str]]
