@@ -37,17 +37,6 @@ _REQUEST = """mutation ($prompts: [PromptInput!]!, $author: String!) {
   requestCircuits(prompts: $prompts, author: $author) { id state nDone nPrompts } }"""
 
 
-def variable(item: str) -> tuple[str, Any]:
-    """A variable of a query from NAME=VALUE; what is no JSON is text. Raises InputError."""
-    name, equals, value = item.partition("=")
-    if not equals or not name:
-        raise InputError(f"--var {item!r} is not NAME=VALUE", next_step="for example --var first=20")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
-
-
 class QueryError(AtlasError):
     """The API answered with errors; `code` is that of the first one."""
 

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from atlas.client import AtlasClient, variable
-from atlas.commands.options import ApiAddress, TokenFile, Variables, out
+from atlas.client import AtlasClient
+from atlas.commands.options import ApiAddress, TokenFile, Variables, name_and_value, out
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
+from atlas.token_file import read_token
 from schema.errors import InputError
 
 
@@ -38,17 +39,13 @@ def figure(
         raise InputError(f"There is no figure {name!r}", next_step=f"name one of: {', '.join(CHARTS)}")
     if path is None:
         raise InputError(f"Where should {name} go?", next_step=f"for example --out {name}.svg")
-    chart, variables = CHARTS[name], dict(variable(item) for item in var or ())
+    chart, variables = CHARTS[name], dict(name_and_value(each, "--var", "first=20") for each in var or ())
     for unknown in sorted(set(variables) - set(chart.variables)):
         raise InputError(
             f"The figure {name} has no variable {unknown!r}",
             next_step=f"it has: {', '.join(chart.variables) or 'none'}",
         )
-    token = None
-    if token_file is not None:
-        from atlas.serving.api_server import read_token
-
-        token = read_token(token_file)
+    token = None if token_file is None else read_token(token_file)
     with AtlasClient(api or Settings.load().api, token=token) as client:
         chart.write(client.query(chart.query, variables), path)
     out.print(f"{path}: {chart.title}", markup=False, soft_wrap=True)

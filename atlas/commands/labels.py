@@ -9,6 +9,7 @@ from rich.table import Table
 
 from atlas.commands.options import ModelPath, TranscodersPath, err, out, use_cores
 from atlas.settings import Settings
+from atlas.token_file import read_token
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 
 if TYPE_CHECKING:
@@ -77,8 +78,6 @@ def label(
     endpoint = None
     problems: list[EndpointError] = []
     if llm is not None:
-        from atlas.serving.api_server import read_token
-
         endpoint = Endpoint(llm, llm_model, None if llm_key_file is None else read_token(llm_key_file))
 
     with Login(Settings.load()).connect() as database:

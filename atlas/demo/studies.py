@@ -1,8 +1,8 @@
-"""The demo's studies: three of the paper's, run now on held-out prompts that the model never saw."""
+"""The demo's studies: three of the paper's, run on held-out prompts that the model never saw."""
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 
@@ -14,39 +14,51 @@ from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 
 if TYPE_CHECKING:
     from ingest.engine.replacement.model import ReplacementModel
+    from ingest.studies.tools.prompts import Prompts
     from ingest.studies.tools.supernodes import Supernodes
 
-SHOWN = ("multi-step", "refusals", "arithmetic")
+NAMES = ("multi-step", "refusals", "arithmetic")
 
 
-def study_answers(settings: Settings, console: Console) -> Iterator[tuple[str, Rows]]:
-    """Each study's question, and its success rates beside those of random features.
+class StudyInputs(NamedTuple):
+    """What the studies run on."""
 
-    Features of the whole atlas are grouped first, unless they are, so that whole supernodes are edited too.
+    model: "ReplacementModel"
+    """The bundled model with its transcoders."""
+    prompts: "Prompts"
+    """The bundled prompts, with the supernodes of the atlas."""
+
+
+def study_inputs(settings: Settings, console: Console) -> StudyInputs:
+    """Load the bundled model, and group the features of the whole atlas unless they are grouped already.
+
+    The groups let the studies edit whole supernodes besides single features.
     """
-    import torch
-
     from ingest.engine.replacement.model import ReplacementModel
-    from ingest.studies.all import STUDIES
     from ingest.studies.tools.prompts import bundled
 
     model = ReplacementModel.load(MODEL_DIR, TRANSCODERS_DIR)
-    prompts = replace(bundled(), supernodes=_supernodes(settings, model, console))
-    torch.set_num_threads(1)
-    for name in SHOWN:
+    return StudyInputs(model, replace(bundled(), supernodes=_supernodes(settings, model, console)))
+
+
+def study_answers(inputs: StudyInputs) -> Iterator[tuple[str, Rows]]:
+    """Run the studies. Yields each study's question and its success rates beside those of random features."""
+    from ingest.studies.all import STUDIES
+
+    for name in NAMES:
         study = STUDIES[name]
-        result = study.on(model, prompts)
+        result = study.on(inputs.model, inputs.prompts)
         measured: Measured = {"rates": [rate.row() for rate in result.rates]}
         table = rates_table(measured["rates"])
-        # How the setting was chosen is in the study's page.
-        kept = table.columns.index("chosen setting")
+        # The study's page says how the setting was chosen.
+        n_columns = table.columns.index("chosen setting")
         question = (
             f"{study.asks}\n"
-            f"   Study {name}, run now on held-out prompts: features found by a rule are edited, or whole\n"
-            "   supernodes of the atlas, and as many random features that write as much; success: the\n"
-            "   wanted word follows"
+            f"   Study {name}, run now on held-out prompts. Each row edits features that a rule finds, or\n"
+            "   whole supernodes of the atlas. Random features that write as much are edited for\n"
+            "   comparison. Success: the wanted word follows."
         )
-        yield question, Rows("", table.columns[:kept], [row[:kept] for row in table.rows])
+        yield question, Rows("", table.columns[:n_columns], [row[:n_columns] for row in table.rows])
 
 
 def _supernodes(settings: Settings, model: "ReplacementModel", console: Console) -> "Supernodes | None":

@@ -1,15 +1,14 @@
-"""The jars of the local Neo4j: a committed list of coordinates, fetched once and checked against its hashes.
+"""The jars of the local Neo4j: fetched once from a committed list and checked against its hashes.
 
-`neo4j-jars.txt` is what jgo resolved from ROOTS; reading it spares the minute that reading POMs takes. Where
-published artifacts live is jgo's knowledge (its default repository), not ours. The jars stay in jgo's cache
-folder, so a second start needs no network.
+`neo4j-jars.txt` lists the coordinates that jgo resolved from ROOTS. Reading the list saves the minute that
+resolving takes. jgo also knows where published artifacts are (its default repositories) and where to keep
+them: the jars stay in its cache folder, so that a second start needs no network.
 """
 
 import hashlib
 import os
 import re
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +26,14 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_when_event_set,
+    wait_exponential,
+)
+from tenacity.nap import sleep_using_event
 
 from schema.errors import DownloadError
 
@@ -39,8 +46,11 @@ ROOTS = (
 )
 LIST = Path(__file__).with_name("neo4j-jars.txt")
 CONNECTIONS = 12
+"""Jars fetched at a time."""
 ATTEMPTS = 4
+"""Tries for each jar."""
 CHUNK = 1 << 16
+"""Bytes read at a time."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +75,14 @@ class Jar:
 
 
 def read_list(path: Path = LIST) -> list[Jar]:
-    """The jars that the server needs, in the list's order."""
+    """The jars that the server needs, in the order of the list."""
     lines = path.read_text(encoding="utf-8").splitlines()
     rows = [line.split() for line in lines if line and not line.startswith("#")]
     return [Jar(coordinate, int(size), sha256) for coordinate, size, sha256 in rows]
 
 
 def jar_folder() -> Path:
-    """Where the jars of this list are kept; a changed list gets a folder of its own."""
+    """The folder of the jars. A changed list gets a new folder."""
     digest = hashlib.sha256(LIST.read_bytes()).hexdigest()[:8]
     return Path(default_jgo_cache()) / "circuit-atlas" / f"neo4j-{VERSION}-{digest}"
 
@@ -84,11 +94,12 @@ def ensure_jars(
     repositories: Sequence[str] | None = None,
     attempts: int = ATTEMPTS,
 ) -> Path:
-    """Download the jars that `folder` lacks, and return it.
+    """Download the jars that `folder` lacks, and return the folder.
 
-    A file appears under its name only whole and with the right hash, so an interrupted download goes on where
-    it was. `jars`: which ones (default: all of the list). `repositories`: base addresses of Maven
-    repositories (default: jgo's). `attempts`: tries for each jar. Raises DownloadError.
+    A file gets its name only when it is complete and its hash is right, so that an interrupted download
+    continues with the missing files. jars: the jars to fetch (default: all jars of the list). repositories:
+    base addresses of Maven repositories (default: those of jgo). attempts: tries for each jar. Raises
+    DownloadError.
     """
     folder = jar_folder() if folder is None else folder
     missing = [jar for jar in (read_list() if jars is None else jars) if not _has(folder, jar)]
@@ -132,6 +143,10 @@ def _has(folder: Path, jar: Jar) -> bool:
         return False
 
 
+class _UnavailableError(Exception):
+    """No repository delivered the jar; the text says why."""
+
+
 def _fetch(
     client: httpx2.Client,
     bases: Sequence[str],
@@ -141,48 +156,67 @@ def _fetch(
     advance: Callable[[int], None],
     stop: threading.Event,
 ) -> None:
-    """Fetch one jar from the first repository that has it; several tries, then DownloadError."""
-    part = folder / f"{jar.file}.{os.getpid()}.part"
-    trouble: object = None
-    for attempt in range(attempts):
-        if attempt:
-            time.sleep(2**attempt / 2)
-        for base in bases:
-            done = 0
-            try:
-                digest = hashlib.sha256()
-                with client.stream("GET", f"{base}/{jar.path}") as response, part.open("wb") as file:
-                    response.raise_for_status()
-                    for chunk in response.iter_bytes(CHUNK):
-                        file.write(chunk)
-                        digest.update(chunk)
-                        done += len(chunk)
-                        advance(len(chunk))
-                        if stop.is_set():
-                            return
-                if digest.hexdigest() == jar.sha256:
-                    part.replace(folder / jar.file)
-                    return
-                trouble = f"its SHA-256 is {digest.hexdigest()}, expected {jar.sha256}"
-            except httpx2.HTTPError as error:
-                trouble = re.sub(r"\nFor more information.*", "", str(error) or type(error).__name__)
-            except OSError as error:
-                raise DownloadError(
-                    f"Could not write {part}: {error.strerror}",
-                    next_step="make room (Neo4j needs 0.2 GB), or set JGO_CACHE_DIR to another folder",
-                ) from error
-            finally:
-                part.unlink(missing_ok=True)
-            advance(-done)
-    raise DownloadError(
-        f"Could not fetch {jar.coordinate}, a part of Neo4j, in {attempts} tries: {trouble}",
-        next_step="check the network and run the same command again (it goes on where it was), "
-        "or set NEO4J_URI to use a Neo4j that runs already",
+    """Fetch one jar in at most `attempts` tries with growing pauses. Raises DownloadError."""
+    retrying = Retrying(
+        retry=retry_if_exception_type(_UnavailableError),
+        stop=stop_after_attempt(attempts) | stop_when_event_set(stop),
+        wait=wait_exponential(),
+        sleep=sleep_using_event(stop),
+        reraise=True,
     )
+    try:
+        retrying(_fetch_once, client, bases, jar, folder, advance, stop)
+    except _UnavailableError as error:
+        raise DownloadError(
+            f"Could not fetch {jar.coordinate}, a part of Neo4j, in {attempts} tries: {error}",
+            next_step="check the network and run the same command again (it continues where it stopped), "
+            "or set NEO4J_URI to use a Neo4j that runs already",
+        ) from error
+
+
+def _fetch_once(
+    client: httpx2.Client,
+    bases: Sequence[str],
+    jar: Jar,
+    folder: Path,
+    advance: Callable[[int], None],
+    stop: threading.Event,
+) -> None:
+    """Fetch one jar from the first repository that has it, or return early when `stop` is set."""
+    part = folder / f"{jar.file}.{os.getpid()}.part"
+    reason = ""
+    for base in bases:
+        done = 0
+        try:
+            digest = hashlib.sha256()
+            with client.stream("GET", f"{base}/{jar.path}") as response, part.open("wb") as file:
+                response.raise_for_status()
+                for chunk in response.iter_bytes(CHUNK):
+                    file.write(chunk)
+                    digest.update(chunk)
+                    done += len(chunk)
+                    advance(len(chunk))
+                    if stop.is_set():
+                        return
+            if digest.hexdigest() == jar.sha256:
+                part.replace(folder / jar.file)
+                return
+            reason = f"its SHA-256 is {digest.hexdigest()}, expected {jar.sha256}"
+        except httpx2.HTTPError as error:
+            reason = re.sub(r"\nFor more information.*", "", str(error) or type(error).__name__)
+        except OSError as error:
+            raise DownloadError(
+                f"Could not write {part}: {error.strerror}",
+                next_step="free disk space (Neo4j needs 0.2 GB), or set JGO_CACHE_DIR to another folder",
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
+        advance(-done)
+    raise _UnavailableError(reason)
 
 
 def write_list() -> None:
-    """Resolve ROOTS with jgo, which reads every POM (about a minute), and write the list again."""
+    """Resolve ROOTS with jgo, which reads every POM (about a minute), and replace the list."""
     context = MavenContext()
     inputs, others = context.resolver.resolve([context.create_dependency(root) for root in ROOTS])
     lines = []

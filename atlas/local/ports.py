@@ -1,34 +1,41 @@
-"""Whether the ports that the local database wants are free."""
+"""Whether a port of this machine is free to listen on."""
 
 import socket
-import time
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from schema.errors import InputError
 
 HOST = "127.0.0.1"
-PORT_WAIT_S = 3.0
+"""The loopback address: only programs on this machine can connect."""
 
 
-def check_ports(bolt_port: int, http_port: int) -> None:
-    """Raise InputError when another program listens on one of them."""
-    for port, name, option in ((bolt_port, "Bolt", "--bolt-port"), (http_port, "the console", "--http-port")):
-        # A server that was just killed may hold its ports for a moment longer.
-        end = time.monotonic() + PORT_WAIT_S
-        while (trouble := _taken(port)) is not None:
-            if time.monotonic() > end:
-                raise InputError(
-                    f"Port {port}, meant for {name}, is taken by another program",
-                    next_step=f"choose another one: `atlas db start {option} {port + 1}`",
-                ) from trouble
-            time.sleep(0.2)
+def require_free_port(
+    port: int, user: str, option: str, *, host: str = HOST, patience_s: float = 0.0
+) -> None:
+    """Check that a server can listen on a port.
+
+    user: what will listen there, for the error message; option: the command-line option that chooses another
+    port; patience_s: for how many seconds a taken port is tried again. Raises InputError.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception_type(OSError),
+        stop=stop_after_delay(patience_s),
+        wait=wait_fixed(0.2),
+        reraise=True,
+    )
+    try:
+        retrying(_listen_once, host, port)
+    except OSError as error:
+        raise InputError(
+            f"{user} cannot listen on {host}:{port}: {error.strerror}",
+            next_step=f"stop the program that uses the port, or choose another one, for example "
+            f"{option} {port + 1}",
+        ) from error
 
 
-def _taken(port: int) -> OSError | None:
-    """Why nothing can listen on the port; None when it is free."""
-    with socket.socket() as probe:
+def _listen_once(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            return error
-    return None
+        probe.bind((host, port))

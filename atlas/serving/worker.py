@@ -1,4 +1,4 @@
-"""`atlas ingest --watch` until a signal says stop: then the job at hand goes back to the queue."""
+"""`atlas ingest --watch`: work on jobs until a signal stops the worker."""
 
 import signal
 import threading
@@ -12,17 +12,20 @@ from schema.database import Database
 
 
 def watch_jobs(database: Database, settings: IngestSettings, *, once: bool, console: Console) -> None:
-    """Take jobs until SIGTERM or Ctrl-C, a second of which ends at once. Raises what `watch` raises."""
+    """Work on jobs until SIGTERM or Ctrl-C. The job that is then running goes back to the queue.
+
+    A second signal ends the process at once. once: stop when no job is waiting. Raises what `watch` raises.
+    """
     stop = threading.Event()
 
-    def heard(number: int, frame: FrameType | None) -> None:
+    def request_stop(number: int, frame: FrameType | None) -> None:
         stop.set()
         signal.signal(number, signal.SIG_DFL)
 
-    before = {number: signal.signal(number, heard) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous = {number: signal.signal(number, request_stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        finished = watch(database, settings, stop, console=console, once=once)
+        n_finished = watch(database, settings, stop, console=console, once=once)
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
-    console.print(f"{finished} jobs finished.", soft_wrap=True)
+    console.print(f"{n_finished} jobs finished.", soft_wrap=True)

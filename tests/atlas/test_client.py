@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 from atlas.cli import app
 from atlas.client import AtlasClient, QueryError
-from atlas.serving.api_server import read_token, serving
+from atlas.serving.api_server import serving
 from atlas.settings import Settings
+from atlas.token_file import read_token
 from schema.circuit.records import NodeKind
 from schema.errors import InputError
 from tests.support.circuits import drives, feature_id

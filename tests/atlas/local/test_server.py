@@ -83,8 +83,10 @@ def test_a_taken_port_is_named_with_the_option_to_type(tmp_path: Path, option: s
         ports["bolt_port" if option == "--bolt-port" else "http_port"] = taken
         with pytest.raises(InputError) as caught:
             LocalServer(tmp_path).start(**ports)
-    assert f"Port {taken}" in caught.value.what
-    assert caught.value.next_step == f"choose another one: `atlas db start {option} {taken + 1}`"
+    assert f"127.0.0.1:{taken}" in caught.value.what
+    assert caught.value.next_step == (
+        f"stop the program that uses the port, or choose another one, for example {option} {taken + 1}"
+    )
     assert not (tmp_path / "credentials").exists()
 
 

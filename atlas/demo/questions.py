@@ -1,109 +1,19 @@
-"""The demo: ingest the bundled prompts, serve the API, put three questions to it over HTTP, repeat three
-studies.
-"""
+"""The demo's three questions across circuits, each with its answer as a table."""
 
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import resources
-from itertools import chain
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-
 from atlas.client import AtlasClient
-from atlas.demo.studies import study_answers
-from atlas.local.login import Login
-from atlas.local.server import LocalServer
-from atlas.serving.api_server import check_port, serving
-from atlas.settings import Settings
-from atlas.tables import Rows, print_rows
-from ingest.circuits.run import IngestSettings, ingest
-from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
+from atlas.tables import Rows
 from schema.errors import AtlasError
 
 STATE = "texas"
+"""The state whose two-hop circuits the first question is about."""
 LAST_DIGITS = "6+9"
-SHOWN = 10
-
-
-def run_demo(
-    settings: Settings,
-    console: Console,
-    *,
-    once: bool,
-    quick: bool,
-    port: int,
-    bolt_port: int,
-    http_port: int,
-) -> None:
-    """Everything the demo does. With `quick` the studies are left out; with `once` it ends after the answers,
-    else it serves until Ctrl-C.
-
-    A local database that this call started is stopped at the end; its data stays. Raises what steps raise.
-    """
-    check_port("127.0.0.1", port)
-    with _database(settings, bolt_port=bolt_port, http_port=http_port) as console_address:
-        _ingest(settings, console)
-        with serving(settings, port=port) as api, AtlasClient(api) as client:
-            shown = chain(answers(client), () if quick else study_answers(settings, console))
-            for number, (question, rows) in enumerate(shown, 1):
-                console.print(f"\n[bold]{number}. {escape(question)}[/]", soft_wrap=True)
-                print_rows(console, rows)
-            if once:
-                return
-            _addresses(settings, console, api, console_address)
-            try:
-                while True:
-                    time.sleep(3600)
-            except KeyboardInterrupt:
-                console.print("Stopping …")
-
-
-@contextmanager
-def _database(settings: Settings, *, bolt_port: int, http_port: int) -> Iterator[str | None]:
-    """A running database; yields the console's address when it is a local one."""
-    if settings.neo4j_uri is not None:
-        yield None
-        return
-    local = LocalServer(settings.home)
-    was_running = local.status().running
-    address = local.start(bolt_port=bolt_port, http_port=http_port)
-    try:
-        yield address.browser_url
-    finally:
-        if not was_running:
-            local.stop()
-
-
-def _ingest(settings: Settings, console: Console) -> None:
-    with Login(settings).connect() as database:
-        summary = ingest(
-            database,
-            IngestSettings(prompts=PROMPTS_PATH, model=MODEL_DIR, transcoders=TRANSCODERS_DIR),
-            console=console,
-        )
-    console.print(summary.sentence(), highlight=False, soft_wrap=True)
-    if summary.problems:
-        raise summary.problems[0]
-
-
-def _addresses(settings: Settings, console: Console, api: str, browser: str | None) -> None:
-    console.print("\n[bold]Look around[/]")
-    console.print(f"GraphiQL       {api}")
-    if browser is not None:
-        login = Login(settings)
-        console.print(
-            f"Neo4j console  {browser}   user {login.user}, password {login.password}", soft_wrap=True
-        )
-        console.print(
-            f"               connect to {login.uri}; queries to paste are in docs/console.md", soft_wrap=True
-        )
-        guide = api.replace("127.0.0.1", "localhost").removesuffix("/graphql") + "/guide.html"
-        console.print(f"               and type there  :guide {guide}", soft_wrap=True)
-    console.print("Scripts        examples/, and `.venv/bin/atlas query FILE.graphql --table`")
-    console.print("Stop           Ctrl-C (the data stays; the next `make demo` takes seconds)")
+"""The last digits of the two summands that the third question is about."""
+MAX_ROWS = 10
+"""Circuits shown in the answer to the first question."""
 
 
 def answers(client: AtlasClient) -> Iterator[tuple[str, Rows]]:
@@ -121,7 +31,7 @@ def state_between_hops(client: AtlasClient) -> tuple[str, Rows]:
     if carrier is None:
         raise AtlasError(f"No feature is shared by the two-hop circuits of {STATE}")
     feature = carrier["feature"]["id"]
-    answer = client.query(_text("circuits_sharing"), {"features": [feature], "first": SHOWN})[
+    answer = client.query(_text("circuits_sharing"), {"features": [feature], "first": MAX_ROWS})[
         "circuitsSharing"
     ]
     rows = []

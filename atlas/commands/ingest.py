@@ -1,0 +1,95 @@
+"""`atlas ingest`: compute attribution graphs and load them into the database."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from atlas.commands.options import (
+    EdgeThreshold,
+    FirstToken,
+    MaxFeatureNodes,
+    Memory,
+    ModelPath,
+    NodeThreshold,
+    TargetText,
+    TranscodersPath,
+    err,
+    out,
+    print_error,
+    use_cores,
+)
+from atlas.settings import Settings
+from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
+
+
+def ingest(
+    prompts: Annotated[
+        Path,
+        typer.Argument(
+            help="Prompts: .jsonl or .csv with the columns `prompt`, `family`, `expected` and `tags` (only "
+            "`prompt` is required), or .txt with one prompt per line.",
+            show_default="the bundled prompts",
+        ),
+    ] = PROMPTS_PATH,
+    model: ModelPath = MODEL_DIR,
+    transcoders: TranscodersPath = TRANSCODERS_DIR,
+    node_threshold: NodeThreshold = 0.8,
+    edge_threshold: EdgeThreshold = 0.98,
+    max_feature_nodes: MaxFeatureNodes = None,
+    target: TargetText = None,
+    first_token: FirstToken = "left-out",
+    memory: Memory = None,
+    heads: Annotated[
+        bool,
+        typer.Option(
+            "--heads", help="Also store how much of each edge, and of the whole graph, each head carries."
+        ),
+    ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Do not read a file. Wait for the jobs that are requested over the API instead."
+        ),
+    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="With --watch: stop when no job is waiting.")] = False,
+) -> None:
+    """Compute the attribution graph of each prompt and load it into Neo4j.
+
+    For example: `atlas ingest prompts.jsonl --model MODEL --transcoders TRANSCODERS`. Then run `atlas serve`
+    and ask questions with `atlas query`.
+
+    Each circuit is loaded in one transaction. A command that was stopped continues when it is repeated:
+    circuits that are stored are not computed again. Prompts that fail are listed at the end and the exit
+    code is 1; all other prompts are loaded.
+    """
+    from atlas.local.login import Login
+    from atlas.serving.worker import watch_jobs
+    from ingest.circuits.run import IngestSettings
+    from ingest.circuits.run import ingest as ingest_prompts
+    from ingest.engine.attribution.budget import parse_memory
+    from ingest.engine.attribution.targets import DEFAULT, parse
+
+    settings = IngestSettings(
+        prompts=prompts,
+        model=model,
+        transcoders=transcoders,
+        node_threshold=node_threshold,
+        edge_threshold=edge_threshold,
+        max_feature_nodes=max_feature_nodes,
+        target=DEFAULT if target is None else parse(target),
+        first_token=first_token,
+        memory=None if memory is None else parse_memory(memory),
+        heads=heads,
+    )
+    use_cores()
+    with Login(Settings.load()).connect() as database:
+        if watch:
+            watch_jobs(database, settings, once=once, console=err)
+            return
+        summary = ingest_prompts(database, settings, console=err)
+    for problem in summary.problems:
+        print_error(problem)
+    out.print(summary.sentence(), soft_wrap=True)
+    if summary.problems:
+        raise typer.Exit(1)
