@@ -10,7 +10,9 @@ from api.mutations.tags import TagMutation
 
 
 @strawberry.type(
-    description="Changes, for servers with a token (`atlas serve --token-file FILE`); each may be sent again."
+    description="Changes to the atlas. "
+    "They need a server with a token (`atlas serve --token-file FILE`). "
+    "Each can be repeated safely."
 )
 class Mutation(JobMutation, LabelMutation, SupernodeMutation, TagMutation, RunMutation):
     pass

@@ -11,21 +11,27 @@ from schema.errors import NotFoundError
 from schema.upkeep.delete import delete_run
 
 
-@strawberry.type(description="A run that is gone.")
+@strawberry.type(description="A run that was deleted.")
 class DeletedRun:
-    id: strawberry.ID = strawberry.field(description="Its id.")
-    existed: bool = strawberry.field(description="Whether it was there when it was asked for.")
-    n_circuits: int = strawberry.field(description="How many circuits went with it.")
+    id: strawberry.ID = strawberry.field(description="Id of the run.")
+    existed: bool = strawberry.field(
+        description="Whether the run was in the database when the deletion began."
+    )
+    n_circuits: int = strawberry.field(description="Number of circuits that were deleted with it.")
 
 
 @strawberry.type
 class RunMutation:
     @strawberry.mutation(
-        description="Delete a run with its circuits, one transaction each. Called again it goes on, and says "
-        "`existed: false` when nothing was left. Features that a person labelled stay."
+        description="Delete a run with its circuits, one transaction for each circuit. "
+        "Repeating an interrupted deletion resumes it; "
+        "when nothing was left, the answer is `existed: false`. "
+        "Features that a person labelled stay."
     )
     async def delete_run(
-        self, info: Info, id: Annotated[strawberry.ID, argument(description="Id of the run, see `runs`.")]
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, argument(description="Id of the run, as `runs` gives it.")],
     ) -> DeletedRun:
         try:
             n_circuits = await write(info, lambda database: sum(1 for _ in delete_run(database, id)))

@@ -28,47 +28,66 @@ MOST_DRAWS = 999
 POLL_S = 0.5
 """How often a subscription looks at its job, in seconds: it is another process that writes it."""
 
-strawberry.enum(JobState, description="Where a job is; it ends as DONE or FAILED.")
+strawberry.enum(JobState, description="State of a job. A job ends as DONE or FAILED.")
 
 
-@strawberry.enum(description="What is held at its recorded value while edits act.")
-class Held(Enum):
-    NOTHING = "nothing"
-    ATTENTION = "attention"
-    EVERYTHING = "everything"
+@strawberry.enum(name="Held", description="What is frozen at its recorded value while the edits act.")
+class FrozenParts(Enum):
+    NOTHING = strawberry.enum_value("nothing", description="Attention patterns, MLPs and norms all react.")
+    ATTENTION = strawberry.enum_value(
+        "attention", description="Attention patterns are frozen; MLPs and norms react."
+    )
+    EVERYTHING = strawberry.enum_value(
+        "everything", description="Attention patterns, MLPs and norms are frozen."
+    )
 
 
-Id = Annotated[strawberry.ID, argument(description="Id of the job, as `requestCircuits` gave it.")]
+Id = Annotated[
+    strawberry.ID, argument(description="Id of the job, as `requestCircuits` or `requestClaim` gave it.")
+]
 
 
-@strawberry.type(description="Circuits, or a claim about circuits, that somebody asked for.")
+@strawberry.type(description="Circuits, or a claim about circuits, that somebody requested.")
 class Job:
-    id: strawberry.ID = strawberry.field(description="Hash of the prompts and of who asked.")
-    state: JobState = strawberry.field(description="Where it is.")
-    n_prompts: int = strawberry.field(description="Prompts whose circuits were asked for.")
+    id: strawberry.ID = strawberry.field(description="Hash of the request and its author.")
+    state: JobState = strawberry.field(description="State of the job.")
+    n_prompts: int = strawberry.field(description="Number of prompts whose circuits were requested.")
     n_done: int = strawberry.field(
-        description="Of these, finished: loaded, there already, or refused. Each attempt counts from 0."
+        description="Number of these prompts that are finished: "
+        "loaded, already in the database, or refused. "
+        "Each attempt counts from 0."
     )
-    problems: list[str] = strawberry.field(description="What was wrong with single prompts.")
-    error: str | None = strawberry.field(description="Why the last attempt failed.")
-    asked_by: str = strawberry.field(description="Who asked.")
-    asked_at: str = strawberry.field(description="When, ISO 8601.")
+    problems: list[str] = strawberry.field(
+        description="What was wrong with single prompts, one sentence for each."
+    )
+    error: str | None = strawberry.field(
+        description="Why the last attempt failed. Null when it did not fail."
+    )
+    asked_by: str = strawberry.field(description="Author of the request.")
+    asked_at: str = strawberry.field(description="Time of the request, ISO 8601.")
     attempts: int = strawberry.field(
-        description="How often a worker took it and did not hand it back in good order; after 3 it is failed."
+        description="Number of times that a worker took the job without handing it back in good order. "
+        "After 3, the job has failed."
     )
-    taken_by: str | None = strawberry.field(description="The worker that has it: host, process, number.")
+    taken_by: str | None = strawberry.field(
+        description="The worker that holds the job: host, process, number. Null when no worker holds it."
+    )
     taken_until: str | None = strawberry.field(
-        description="When another worker may take it, ISO 8601; the one that has it moves this on."
+        description="Time at which another worker may take the job, ISO 8601. "
+        "The worker that holds the job keeps moving this on. "
+        "Null when no worker holds it."
     )
-    ended_at: str | None = strawberry.field(description="When it was done or failed, ISO 8601.")
+    ended_at: str | None = strawberry.field(
+        description="Time at which the job was done or failed, ISO 8601. Null before."
+    )
     transcoders: strawberry.ID | None = strawberry.field(
-        description="Id of the set that it is for; null: the one of the worker that takes it."
+        description="Id of the transcoder set that the job needs. Null: the set of whichever worker takes it."
     )
     measured: strawberry.ID | None = strawberry.field(
-        description="Id of the claim that it gave, for `claims(ids: …)`; null: it was asked for circuits, or "
-        "is not done."
+        description="Id of the claim that the job measured, for `claims(ids: …)`. "
+        "Null when circuits were requested, or the job is not done."
     )
-    prompts: list[str] = strawberry.field(description="The texts of the prompts.")
+    prompts: list[str] = strawberry.field(description="Texts of the prompts.")
     circuit_ids: strawberry.Private[list[str]]
 
     @classmethod
@@ -81,23 +100,25 @@ class Job:
             **columns(row, without=("state", "prompts", "circuits")),
         )
 
-    @strawberry.field(description="The circuits that it gave, when it is done.")
+    @strawberry.field(description="The circuits that the job made. Empty until it is done.")
     async def circuits(self, info: Info, first: First = None, after: After = None) -> Connection[Circuit]:
         where = window(info.context.limits, first, after)
         ids = self.circuit_ids[where.skip : where.skip + where.limit]
         return connect(where, len(self.circuit_ids), await load_circuits(info, ids))
 
 
-@strawberry.input(description="A prompt whose circuit is asked for.")
+@strawberry.input(description="A prompt whose circuit is requested.")
 class PromptInput:
-    prompt: str = strawberry.field(description="The text: 1 to 2000 characters.")
-    family: str | None = strawberry.field(default=None, description="The kind of task, such as arithmetic.")
-    tags: list[str] | None = strawberry.field(default=None, description="Any number of tags.")
+    prompt: str = strawberry.field(description="Text of the prompt: 1 to 2000 characters.")
+    family: str | None = strawberry.field(
+        default=None, description="Prompt family: the kind of task, such as arithmetic."
+    )
+    tags: list[str] | None = strawberry.field(default=None, description="Tags of the prompt.")
     expected: str | None = strawberry.field(default=None, description="The expected next token.")
     target: str | None = strawberry.field(
         default=None,
-        description="What to attribute instead of the most probable next tokens: a token, or JSON such as "
-        '`{"difference": ["a", "b"]}`, as `atlas ingest --target` takes it.',
+        description="What to attribute instead of the most probable next tokens: a token, "
+        'or JSON such as `{"difference": ["a", "b"]}`, in the form of `atlas ingest --target`.',
     )
 
 
@@ -108,12 +129,12 @@ async def _job(info: Info, key: str) -> JobRow | None:
 
 @strawberry.type
 class JobQuery:
-    @strawberry.field(description="One job; null when there is none of this id.")
+    @strawberry.field(description="One job. Null when there is no job with this id.")
     async def job(self, info: Info, id: Id) -> Job | None:
         row = await info.context.loaders.one(JOBS_BY_ID, id)
         return None if row is None else Job.of(row)
 
-    @strawberry.field(description="Jobs, the newest first.")
+    @strawberry.field(description="Jobs. The newest come first.")
     async def jobs(
         self,
         info: Info,
@@ -130,10 +151,10 @@ class JobQuery:
 @strawberry.type
 class JobMutation:
     @strawberry.mutation(
-        description="Ask for the circuits of prompts: `atlas ingest --watch` computes them, with its "
-        "model and "
-        "settings. The same prompts by the same author again are the same job; when that failed, or its "
-        "circuits were deleted, it is queued again."
+        description="Request the circuits of prompts. "
+        "`atlas ingest --watch` computes them with its model and settings. "
+        "Repeating a request of the same author returns the same job; "
+        "the job is queued again if it failed or its circuits were deleted."
     )
     async def request_circuits(
         self,
@@ -142,7 +163,10 @@ class JobMutation:
         author: Author,
         transcoders: Annotated[
             strawberry.ID | None,
-            argument(description="Id of the transcoder set they are for; null: that of whichever worker."),
+            argument(
+                description="Id of the transcoder set to use. "
+                "Null: the set of whichever worker takes the job."
+            ),
         ] = None,
     ) -> Job:
         limits = info.context.limits
@@ -166,9 +190,11 @@ class JobMutation:
         )
 
     @strawberry.mutation(
-        description="Ask for a claim of the ledger: what edits do to the answers of circuits that are there, "
-        "beside what their graphs predict and random features. `atlas ingest --watch` measures it; `claims` "
-        "has it then. The same again by the same author is the same job."
+        description="Request a claim for the ledger of interventions: "
+        "what edits do to the answers of stored circuits, "
+        "compared with the prediction of their graphs and with random features. "
+        "`atlas ingest --watch` measures it, and `claims` then lists it. "
+        "Repeating a request of the same author returns the same job."
     )
     async def request_claim(
         self,
@@ -176,31 +202,47 @@ class JobMutation:
         edits: Annotated[
             list[str],
             argument(
-                description="1 to 500, each kind and edit as `atlas intervene` takes them, such as "
-                "`ablate 3/17@all` or `swap {texas}:{california}@last`; {LABEL} names supernodes, of the "
-                "first of their groupings, {LABEL|METHOD} of another."
+                description="1 to 500 edits in the form of `atlas intervene`, "
+                "such as `ablate 3/17@all` or `swap {texas}:{california}@last`. "
+                "{LABEL} names supernodes of a circuit's first grouping, "
+                "{LABEL|METHOD} those of another grouping."
             ),
         ],
         author: Author,
         circuits: Annotated[
-            list[strawberry.ID] | None, argument(description="These circuits; or else name a family.")
+            list[strawberry.ID] | None,
+            argument(description="Ids of 1 to 500 circuits. Give either `circuits` or `family`."),
         ] = None,
         family: Annotated[
-            str | None, argument(description="The circuits of this family, 500 at most.")
+            str | None,
+            argument(
+                description="All circuits of this family, at most 500. "
+                "Give either `circuits` or `family`. "
+                "An unknown name is an error (NOT_FOUND)."
+            ),
         ] = None,
         transcoders: Annotated[
             strawberry.ID | None,
-            argument(description="Id of their transcoder set; needed when they are of several."),
+            argument(
+                description="Id of the circuits' transcoder set. Needed when the circuits belong to several."
+            ),
         ] = None,
-        freeze: Annotated[Held, argument(description="What is held at its recorded value.")] = Held.NOTHING,
+        freeze: Annotated[
+            FrozenParts, argument(description="What is frozen at its recorded value while the edits act.")
+        ] = FrozenParts.NOTHING,
         constrained: Annotated[
-            str | None, argument(description="Layers whose MLPs are held but for the edits, such as `0-3`.")
+            str | None,
+            argument(
+                description="Layers whose MLPs are frozen except for the edits, such as `0-3`. Null: none."
+            ),
         ] = None,
         writes: Annotated[
-            str | None, argument(description="Layers that the edits write to; null: all.")
+            str | None, argument(description="Layers that the edits write to, such as `0-3`. Null: all.")
         ] = None,
-        draws: Annotated[int, argument(description="Draws of random features: 1 to 999.")] = 99,
-        seed: Annotated[int, argument(description="Of these.")] = 0,
+        draws: Annotated[
+            int, argument(description="Number of draws of random features to compare with: 1 to 999.")
+        ] = 99,
+        seed: Annotated[int, argument(description="Seed of the draws.")] = 0,
     ) -> Job:
         limits = info.context.limits
         checked_all(limits, "edits", len(edits))
@@ -252,11 +294,11 @@ async def _requested(info: Info, ask: Callable[[Database], str]) -> Job:
     return Job.of(row)
 
 
-@strawberry.type(description="What is told as it happens, over graphql-transport-ws.")
+@strawberry.type(description="Events, sent over the WebSocket protocol graphql-transport-ws.")
 class Subscription:
     @strawberry.subscription(
-        description="A job now, then whenever it changes, until it is done or failed. Looked at every "
-        "half second."
+        description="A job at once and again whenever it changes, until it is done or failed. "
+        "The database is asked every half second."
     )
     async def job(self, info: Info, id: Id) -> AsyncGenerator[Job, None]:
         seen = None

@@ -14,15 +14,15 @@ from schema.annotations.labels import label_feature
 @strawberry.type
 class LabelMutation:
     @strawberry.mutation(
-        description="Say what a feature is. Other labels stay, those of programs and those of people; "
-        "the same "
-        "label by the same author again changes nothing."
+        description="Label a feature. "
+        "Its other labels stay, by programs and by people. "
+        "Repeating a label of the same author changes nothing."
     )
     async def label_feature(
         self,
         info: Info,
-        feature: Annotated[strawberry.ID, argument(description="Id of the feature, see `features`.")],
-        text: Annotated[str, argument(description="The label: 1 to 200 characters.")],
+        feature: Annotated[strawberry.ID, argument(description="Id of the feature, as `features` gives it.")],
+        text: Annotated[str, argument(description="Text of the label: 1 to 200 characters.")],
         author: Author,
     ) -> Feature:
         text, author = checked_name("text", text), checked_name("author", author)

@@ -22,29 +22,35 @@ from schema.annotations.supernodes import (
 from schema.database import Database
 from schema.errors import ConflictError
 
-Name = Annotated[str, argument(description="What it is called: 1 to 200 characters.")]
-OneId = Annotated[strawberry.ID, argument(description="Id of the supernode, as it is now.")]
+Name = Annotated[str, argument(description="Name of the supernode: 1 to 200 characters.")]
+OneId = Annotated[strawberry.ID, argument(description="Id of the current version of the supernode.")]
 
 
-@strawberry.type(description="A version of a person's supernode.")
+@strawberry.type(description="One version of a supernode that a person made.")
 class SupernodeVersion:
     id: strawberry.ID = strawberry.field(description="Id of this version.")
-    label: str = strawberry.field(description="What it was called.")
-    author: str = strawberry.field(description="By whom.")
-    made_at: str | None = strawberry.field(description="When, ISO 8601; null: it came from a file.")
-    replaced_at: str | None = strawberry.field(description="When another replaced it; null: it is in use.")
-    replaces: list[strawberry.ID] = strawberry.field(description="The versions it was made from.")
+    label: str = strawberry.field(description="Name of the supernode in this version.")
+    author: str = strawberry.field(description="Author of this version.")
+    made_at: str | None = strawberry.field(
+        description="Time at which this version was made, ISO 8601. Null when it came from a file."
+    )
+    replaced_at: str | None = strawberry.field(
+        description="Time at which another version replaced this one, ISO 8601. Null when it is in use."
+    )
+    replaces: list[strawberry.ID] = strawberry.field(
+        description="Ids of the versions from which it was made."
+    )
     member_ids: strawberry.Private[list[str]]
 
-    @strawberry.field(description="Its feature nodes.")
+    @strawberry.field(description="The feature nodes of the supernode.")
     async def members(self, info: Info) -> list[CircuitNode]:
         return await load_nodes(info, self.member_ids)
 
 
-@strawberry.input(description="A part of a supernode that is split.")
+@strawberry.input(description="One part of a supernode that is split.")
 class SupernodePart:
-    label: str = strawberry.field(description="What the part is called: 1 to 200 characters.")
-    nodes: list[strawberry.ID] = strawberry.field(description="Ids of its feature nodes.")
+    label: str = strawberry.field(description="Name of the part: 1 to 200 characters.")
+    nodes: list[strawberry.ID] = strawberry.field(description="Ids of 1 to 500 feature nodes of the part.")
 
 
 async def _made(info: Info, work: Callable[[Database], list[str]]) -> list[Supernode]:
@@ -61,8 +67,9 @@ async def _made(info: Info, work: Callable[[Database], list[str]]) -> list[Super
 @strawberry.type
 class SupernodeQuery:
     @strawberry.field(
-        description="The versions that led to a person's supernode, itself included, the newest first; empty "
-        "when there is none of this id."
+        description="The versions that led to a person's supernode, including the one asked about. "
+        "The newest comes first. "
+        "Empty when there is no supernode with this id."
     )
     async def supernode_history(
         self,
@@ -86,14 +93,18 @@ class SupernodeQuery:
 @strawberry.type
 class SupernodeMutation:
     @strawberry.mutation(
-        description="Group nodes of a circuit into a supernode. It stands beside those of methods "
-        "and is not touched when they run again. The same call again changes nothing."
+        description="Group nodes of a circuit into a supernode. "
+        "Supernodes that methods made stay as they are, "
+        "and running a method again does not change this one. "
+        "Repeating the call changes nothing."
     )
     async def group_supernode(
         self,
         info: Info,
         circuit: Annotated[strawberry.ID, argument(description="Id of the circuit.")],
-        nodes: Annotated[list[strawberry.ID], argument(description="Ids of 1 to 500 of its nodes.")],
+        nodes: Annotated[
+            list[strawberry.ID], argument(description="Ids of 1 to 500 feature nodes of the circuit.")
+        ],
         label: Name,
         author: Author,
     ) -> Supernode:
@@ -102,22 +113,26 @@ class SupernodeMutation:
         return (await _made(info, lambda database: [group(database, circuit, wanted, who)]))[0]
 
     @strawberry.mutation(
-        description="Give a supernode another name: a new version of a person's, whose earlier one is kept; "
-        "of a method's, a copy with the author's name beside it. Fails with CONFLICT when it was replaced "
-        "meanwhile."
+        description="Rename a supernode. "
+        "A person's supernode gets a new version, and the earlier one is kept; "
+        "a method's supernode is copied under the author's name. "
+        "If the supernode was replaced meanwhile, the call fails with CONFLICT."
     )
     async def rename_supernode(self, info: Info, id: OneId, label: Name, author: Author) -> Supernode:
         label, who = checked_name("label", label), checked_name("author", author)
         return (await _made(info, lambda database: [rename(database, id, label, who)]))[0]
 
     @strawberry.mutation(
-        description="Make one supernode of several of one circuit. Those of people are replaced and kept as "
-        "earlier versions, those of methods stay. Fails with CONFLICT when one was replaced meanwhile."
+        description="Merge several supernodes of one circuit. "
+        "Those of people are replaced and kept as earlier versions; those of methods stay. "
+        "If one of them was replaced meanwhile, the call fails with CONFLICT."
     )
     async def merge_supernodes(
         self,
         info: Info,
-        ids: Annotated[list[strawberry.ID], argument(description="Ids of the supernodes, as they are now.")],
+        ids: Annotated[
+            list[strawberry.ID], argument(description="Ids of the current versions of 1 to 500 supernodes.")
+        ],
         label: Name,
         author: Author,
     ) -> Supernode:
@@ -126,14 +141,16 @@ class SupernodeMutation:
         return (await _made(info, lambda database: [merge(database, old, label, who)]))[0]
 
     @strawberry.mutation(
-        description="Make several supernodes of one: each of its members goes into exactly one part. A "
-        "person's is replaced and kept as an earlier version, a method's stays. Fails with CONFLICT as above."
+        description="Split a supernode: each of its members goes into exactly one part. "
+        "A person's supernode is replaced and kept as an earlier version; "
+        "a method's supernode stays. "
+        "If it was replaced meanwhile, the call fails with CONFLICT."
     )
     async def split_supernode(
         self,
         info: Info,
         id: OneId,
-        parts: Annotated[list[SupernodePart], argument(description="The parts, 1 to 500.")],
+        parts: Annotated[list[SupernodePart], argument(description="The 1 to 500 parts.")],
         author: Author,
     ) -> list[Supernode]:
         checked_all(info.context.limits, "parts", len(parts))

@@ -16,13 +16,14 @@ from schema.questions.circuits import PROMPTS_BY_ID
 @strawberry.type
 class TagMutation:
     @strawberry.mutation(
-        description="Give every one of these prompts every one of these tags; the tags that they have stay."
+        description="Add each of these tags to each of these prompts. "
+        "The prompts keep the tags that they have."
     )
     async def tag_prompts(
         self,
         info: Info,
         prompts: Annotated[list[strawberry.ID], argument(description="Ids of 1 to 500 prompts.")],
-        tags: Annotated[list[str], argument(description="1 to 500 tags of 1 to 200 characters.")],
+        tags: Annotated[list[str], argument(description="1 to 500 tags of 1 to 200 characters each.")],
     ) -> list[Prompt]:
         limits = info.context.limits
         checked_all(limits, "tags", len(tags))

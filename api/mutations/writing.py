@@ -20,8 +20,8 @@ NAME_LENGTH = 200
 Author = Annotated[
     str,
     argument(
-        description="Who says so, as it will be shown: 1 to 200 characters. Everybody has the same token, "
-        "so nobody checks it."
+        description="Name that is shown as the author: 1 to 200 characters. "
+        "All clients use the same token, so the server cannot check the name."
     ),
 ]
 

@@ -22,45 +22,67 @@ from schema.questions.checkpoints import (
 from schema.questions.runs import TRANSCODERS_BY_ID
 
 
-@strawberry.enum(description="At which of two checkpoints a feature is in circuits.")
+@strawberry.enum(description="At which of two checkpoints circuits have a feature.")
 class WhichCheckpoint(Enum):
-    ANY = strawberry.enum_value("any", description="At one of them or at both.")
+    ANY = strawberry.enum_value("any", description="At `a`, at `b`, or at both.")
     A = strawberry.enum_value("a", description="Only at `a`.")
     B = strawberry.enum_value("b", description="Only at `b`.")
     BOTH = strawberry.enum_value("both", description="At both.")
 
 
-@strawberry.type(description="How far the features of a checkpoint are those of a later one: medians.")
+@strawberry.type(
+    description="How far the features of a checkpoint are the same as those of a later one. "
+    "All values are medians over features."
+)
 class FeatureIdentity:
     checkpoint: strawberry.ID = strawberry.field(
-        description="Id of the later checkpoint, whose transcoders its own were started from."
+        description="Id of the later checkpoint. "
+        "The transcoders of the earlier one were started from its transcoders."
     )
     cosine: float = strawberry.field(
-        description="Of what a feature writes, all layers together: -1 to 1, 1 for the same direction."
+        description="Cosine between what a feature writes at the two checkpoints, "
+        "over all layers together: -1 to 1."
     )
     agreement: float = strawberry.field(
-        description="Tokens on which it fires at both, of those on which it fires at one: 0 to 1."
+        description="Share of tokens on which a feature fires at both checkpoints, "
+        "of those on which it fires at either: 0 to 1."
     )
-    null_cosine: float = strawberry.field(description="The same with another feature of the layer.")
-    null_agreement: float = strawberry.field(description="The same with another feature of the layer.")
-    n_features: int = strawberry.field(description="Features that fire at both, of which these are medians.")
+    null_cosine: float = strawberry.field(
+        description="Baseline for `cosine`: the cosine with another feature of the layer, -1 to 1."
+    )
+    null_agreement: float = strawberry.field(
+        description="Baseline for `agreement`: the agreement with another feature of the layer, 0 to 1."
+    )
+    n_features: int = strawberry.field(
+        description="Number of features that fire at both checkpoints: the medians are over these."
+    )
 
 
-@strawberry.type(description="A state of a training run, as `atlas checkpoints load` found it.")
+@strawberry.type(description="A state of a training run, as `atlas checkpoints load` stored it.")
 class Checkpoint:
     id: strawberry.ID = strawberry.field(description="Hash of its transcoder set.")
     series: str = strawberry.field(description="The training run: the name of the checkpoints' folder.")
-    step: int = strawberry.field(description="Step of training, from 0.")
-    n_circuits: int = strawberry.field(description="Circuits of this checkpoint.")
-    n_judged: int = strawberry.field(description="Of these, circuits whose expected token is known.")
-    n_correct: int = strawberry.field(description="Of these, circuits whose answer is the expected token.")
-    accuracy: float | None = strawberry.field(description="nCorrect / nJudged, 0 to 1; null: none is judged.")
-    replacement_score: float | None = strawberry.field(description="Mean over its circuits, 0 to 1.")
+    step: int = strawberry.field(description="Training step, from 0.")
+    n_circuits: int = strawberry.field(description="Number of circuits of this checkpoint.")
+    n_judged: int = strawberry.field(description="Number of these circuits whose expected token is known.")
+    n_correct: int = strawberry.field(
+        description="Number of the judged circuits whose answer is the expected token."
+    )
+    accuracy: float | None = strawberry.field(
+        description="nCorrect / nJudged, 0 to 1. Null when nJudged is 0."
+    )
+    replacement_score: float | None = strawberry.field(
+        description="Mean replacement score over the checkpoint's circuits, 0 to 1. "
+        "Null when it is unknown in all of them."
+    )
     error_share: float | None = strawberry.field(
-        description="Mean share of errors in the influence, 0 to 1; high: its graphs explain little."
+        description="Mean error share over the checkpoint's circuits, 0 to 1. "
+        "When it is high, the graphs explain little. "
+        "Null when it is unknown in all of them."
     )
     same: FeatureIdentity | None = strawberry.field(
-        description="How far its features are those of the next later checkpoint; null for the last one."
+        description="How far the features are the same as those of the next later checkpoint. "
+        "Null for the last checkpoint."
     )
     set_id: strawberry.Private[str]
 
@@ -90,42 +112,64 @@ class Checkpoint:
             set_id=row.transcoders,
         )
 
-    @strawberry.field(description="Its transcoders, with its model.")
+    @strawberry.field(description="The checkpoint's transcoder set, with its model.")
     def transcoders(self, info: Info) -> TranscoderSet:
         return info.context.loaders.fact(TRANSCODERS_BY_ID, self.set_id, TranscoderSet.of)
 
 
-@strawberry.type(description="Parts of the circuits of one family's prompts at two checkpoints.")
+@strawberry.type(
+    description="What the circuits of one family's prompts have in common at two checkpoints. "
+    "A part is a feature at a position, or an edge."
+)
 class CheckpointParts:
-    family: str | None = strawberry.field(description="Name of the family; null: of prompts without one.")
-    n_prompts: int = strawberry.field(
-        description="Prompts with a circuit of equal target and thresholds at both."
+    family: str | None = strawberry.field(
+        description="Name of the family. Null for prompts without a family."
     )
-    n_judged: int = strawberry.field(description="Of these, prompts whose expected token is known.")
-    correct_a: int = strawberry.field(description="Of these, right answers at `a`.")
-    correct_b: int = strawberry.field(description="Of these, right answers at `b`.")
-    n_a: int = strawberry.field(description="Parts of all their circuits at `a`.")
-    n_b: int = strawberry.field(description="Parts of all their circuits at `b`.")
-    n_both: int = strawberry.field(description="Parts that the circuits of one prompt have at both.")
+    n_prompts: int = strawberry.field(
+        description="Number of prompts that have a circuit with "
+        "equal target and thresholds at both checkpoints."
+    )
+    n_judged: int = strawberry.field(description="Number of these prompts whose expected token is known.")
+    correct_a: int = strawberry.field(
+        description="Number of the judged prompts that are answered correctly at `a`."
+    )
+    correct_b: int = strawberry.field(
+        description="Number of the judged prompts that are answered correctly at `b`."
+    )
+    n_a: int = strawberry.field(description="Number of parts at `a`, summed over circuits.")
+    n_b: int = strawberry.field(description="Number of parts at `b`, summed over circuits.")
+    n_both: int = strawberry.field(
+        description="Number of parts that the two circuits of a prompt have in common, summed over prompts."
+    )
     share: float | None = strawberry.field(
-        description="Of b's parts that a has: mean over prompts, 0 to 1. Null: b's circuits have none."
+        description="Share of the parts at `b` that are also at `a`, 0 to 1: the mean over prompts. "
+        "Null when the circuits at `b` have no parts."
     )
     null_share: float | None = strawberry.field(
-        description="The same with a's circuit of the family's next prompt: what any two prompts "
-        "share. Null when it has one prompt only."
+        description="Baseline for `share`: the share with the circuit at `a` of the family's "
+        "next prompt instead, which is what any two prompts have in common. "
+        "Null when the family has only one prompt."
     )
 
 
-@strawberry.type(description="A feature of one layer and index at two checkpoints, free of position.")
+@strawberry.type(description="A feature at two checkpoints, by layer and index, over all positions.")
 class FeatureAtBoth:
-    layer: int = strawberry.field(description="Layer that it reads, from 0.")
-    index: str = strawberry.field(description="Its number in its layer's dictionary, as text.")
-    circuits_a: int = strawberry.field(description="Circuits at `a` that have it, of `nCircuits` compared.")
-    circuits_b: int = strawberry.field(description="Circuits at `b` that have it.")
-    influence_a: float | None = strawberry.field(
-        description="Mean influence over the circuits at `a` that have it, 0 or more."
+    layer: int = strawberry.field(description="Layer that the feature reads, from 0.")
+    index: str = strawberry.field(description="Number of the feature in its layer's dictionary, as text.")
+    circuits_a: int = strawberry.field(
+        description="Number of compared circuits at `a` that have the feature."
     )
-    influence_b: float | None = strawberry.field(description="The same at `b`.")
+    circuits_b: int = strawberry.field(
+        description="Number of compared circuits at `b` that have the feature."
+    )
+    influence_a: float | None = strawberry.field(
+        description="Mean influence over the circuits at `a` that have the feature, 0 or more. "
+        "Null when no circuit has it, or the influence is unknown."
+    )
+    influence_b: float | None = strawberry.field(
+        description="Mean influence over the circuits at `b` that have the feature, 0 or more. "
+        "Null when no circuit has it, or the influence is unknown."
+    )
     id_a: strawberry.Private[str | None]
     id_b: strawberry.Private[str | None]
 
@@ -142,38 +186,43 @@ class FeatureAtBoth:
             id_b=row.feature_b,
         )
 
-    @strawberry.field(description="The feature at `a`; null when no compared circuit has it.")
+    @strawberry.field(description="The feature at `a`. Null when no compared circuit has it.")
     def a(self, info: Info) -> Feature | None:
         return None if self.id_a is None else feature_of(info, self.id_a)
 
-    @strawberry.field(description="The feature at `b`; null when no compared circuit has it.")
+    @strawberry.field(description="The feature at `b`. Null when no compared circuit has it.")
     def b(self, info: Info) -> Feature | None:
         return None if self.id_b is None else feature_of(info, self.id_b)
 
 
 @strawberry.type(
-    description="Two checkpoints beside each other, over the prompts that have a circuit of equal target and "
-    "thresholds at both. Features are compared by layer and index: how far these name the same one, `same` "
-    "of each checkpoint and `Feature.history` say."
+    description="Two checkpoints side by side, "
+    "over the prompts that have a circuit with equal target and thresholds at both. "
+    "Features are compared by layer and index. "
+    "Each checkpoint's `same`, and `Feature.history`, "
+    "say how far equal layer and index mean the same feature."
 )
 class CheckpointComparison:
-    a: Checkpoint = strawberry.field(description="The one.")
-    b: Checkpoint = strawberry.field(description="The other.")
+    a: Checkpoint = strawberry.field(description="Checkpoint a.")
+    b: Checkpoint = strawberry.field(description="Checkpoint b.")
 
     @strawberry.field(description="Features at their positions, by family.")
     async def families(self, info: Info) -> list[CheckpointParts]:
         return await self._parts(info, "features")
 
-    @strawberry.field(description="Edges, those from errors left out, by family.")
+    @strawberry.field(description="Edges by family. Edges from error nodes are left out.")
     async def edges(self, info: Info) -> list[CheckpointParts]:
         return await self._parts(info, "edges")
 
-    @strawberry.field(description="Features that came, went or changed; by change of their circuits.")
+    @strawberry.field(
+        description="Features that appeared, disappeared or changed. "
+        "Those whose number of circuits changed most come first."
+    )
     async def features(
         self,
         info: Info,
         at: Annotated[
-            WhichCheckpoint, argument(description="At which checkpoints circuits have them.")
+            WhichCheckpoint, argument(description="At which checkpoints circuits have the feature.")
         ] = WhichCheckpoint.ANY,
         first: First = None,
         after: After = None,
@@ -191,30 +240,37 @@ class CheckpointComparison:
 
 @strawberry.type
 class CheckpointQuery:
-    @strawberry.field(description="Checkpoints that `atlas checkpoints load` wrote, by series and step.")
+    @strawberry.field(description="Checkpoints that `atlas checkpoints load` stored, by series and step.")
     async def checkpoints(
         self,
         info: Info,
         series: Annotated[
-            str | None, argument(description="Only this training run; unknown: an empty list.")
+            str | None, argument(description="Only this training run. An unknown name gives an empty list.")
         ] = None,
     ) -> list[Checkpoint]:
         rows = await info.context.loaders.ask(CHECKPOINTS, series=series, ids=None)
         return [Checkpoint.of(row) for row in rows]
 
     @strawberry.field(
-        description="What changed in training between two checkpoints: answers, features and edges of the "
-        "circuits of the same prompts."
+        description="What changed in training between two checkpoints: answers, "
+        "features and edges of the circuits of the same prompts."
     )
     async def compare_checkpoints(
         self,
         info: Info,
         a: Annotated[
             strawberry.ID,
-            argument(description="Id of a checkpoint, see `checkpoints`. Unknown: an error (NOT_FOUND)."),
+            argument(
+                description="Id of checkpoint a, as `checkpoints` gives it. "
+                "An unknown id is an error (NOT_FOUND)."
+            ),
         ],
         b: Annotated[
-            strawberry.ID, argument(description="Id of another one. Unknown: an error (NOT_FOUND).")
+            strawberry.ID,
+            argument(
+                description="Id of checkpoint b, as `checkpoints` gives it. "
+                "An unknown id is an error (NOT_FOUND)."
+            ),
         ],
     ) -> CheckpointComparison:
         first, second = await _both(info, [a, b])

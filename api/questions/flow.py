@@ -13,49 +13,63 @@ from schema.circuit.influence import SOURCES, STAGES
 from schema.questions.flow import FLOW_STAGES
 
 
-@strawberry.type(description="What one stage gets from one kind of source.")
+@strawberry.type(description="Influence that one stage gets from one kind of source.")
 class StageInput:
     source: str = strawberry.field(
-        description="`tokens`; `early`, `middle` or `late` features; `errors`, what transcoders miss; "
-        "`other` sources that are nodes; `pruned`, effects that pruning took away."
-    )
-    influence: float = strawberry.field(description="Mean over the circuits considered.")
-    share: float | None = strawberry.field(description="Of what the stage carries; null when that is 0.")
-
-
-@strawberry.type(description="One stage of attribution flow.")
-class FlowStage:
-    stage: str = strawberry.field(
-        description="`early`, `middle` or `late`: features of that third of the model's layers; `logits`."
+        description="`tokens`; features of the `early`, `middle` or `late` stage; `errors`, "
+        "for what the transcoders miss; `other` kinds of source nodes; "
+        "`pruned`, for effects that pruning removed."
     )
     influence: float = strawberry.field(
-        description="Influence of its nodes on the target in the unpruned graph (logits: their probability), "
-        "summed, mean over the circuits considered."
+        description="Mean influence over the nConsidered circuits, 0 or more."
     )
-    inputs: list[StageInput] = strawberry.field(description="Where it comes from: the parts sum to it.")
+    share: float | None = strawberry.field(
+        description="Share of the stage's influence that comes from this source, 0 to 1. "
+        "Null when the stage's influence is 0."
+    )
+
+
+@strawberry.type(description="One stage of the flow of influence through a model.")
+class FlowStage:
+    stage: str = strawberry.field(
+        description="`early`, `middle` or `late` for the features of that third of the model's layers; "
+        "`logits` for the logits."
+    )
+    influence: float = strawberry.field(
+        description="Influence of the stage's nodes on the target in the unpruned graph, "
+        "summed; for logits, their probability. "
+        "Mean over the nConsidered circuits, 0 or more."
+    )
+    inputs: list[StageInput] = strawberry.field(
+        description="Sources of the stage's influence. Their influences sum to the stage's."
+    )
 
 
 @strawberry.type(description="Influence from tokens through early, middle and late features to the logits.")
 class FlowStages:
-    n_circuits: int = strawberry.field(description="Circuits asked for.")
+    n_circuits: int = strawberry.field(description="Number of circuits of the families asked for.")
     n_considered: int = strawberry.field(
-        description="Of these, circuits whose influences and shares are known: the means are over these."
+        description="Number of these circuits whose influences, "
+        "shares and layers are all known: the means are over these."
     )
-    stages: list[FlowStage] = strawberry.field(description="From the tokens up; none without circuits.")
+    stages: list[FlowStage] = strawberry.field(
+        description="The stages, from the lowest layers to the logits. Empty when nConsidered is 0."
+    )
 
 
 @strawberry.type
 class FlowQuery:
     @strawberry.field(
-        description="How much influence each stage carries (early, middle and late features, logits), from "
-        "where, how much enters from error nodes, and how much was pruned away."
+        description="How much influence each stage of the model has (early, middle and late features, "
+        "logits), where it comes from, "
+        "how much enters from error nodes, and how much was pruned away."
     )
     async def flow_stages(
         self,
         info: Info,
         families: Annotated[
             list[str] | None,
-            argument(description="Only circuits of these families. Unknown: an error (NOT_FOUND)."),
+            argument(description="Only circuits of these families. An unknown name is an error (NOT_FOUND)."),
         ] = None,
     ) -> FlowStages:
         families = checked_list(info.context.limits, "families", families)

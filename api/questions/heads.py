@@ -13,43 +13,51 @@ from api.types.rows import columns
 from schema.questions.heads import HEADS_BY_FAMILY
 
 
-@strawberry.type(description="How much of a family's circuits runs through one attention head.")
+@strawberry.type(
+    description="How much influence runs through one attention head in the circuits of a family."
+)
 class FamilyHead:
     family: str = strawberry.field(description="Name of the family.")
     model: strawberry.ID = strawberry.field(description="Id of the model.")
     layer: int = strawberry.field(description="Layer of the head, from 0.")
-    head: int = strawberry.field(description="Its number in the layer, from 0.")
+    head: int = strawberry.field(description="Number of the head in its layer, from 0.")
     n_considered: int = strawberry.field(
-        description="Circuits of the family and model that were loaded with heads: the means are over these."
+        description="Number of circuits of the family and model that were loaded with heads: "
+        "`net` and `gross` are means over these."
     )
-    net: float = strawberry.field(description=f"Mean influence through it; {NET}.")
-    gross: float = strawberry.field(description="Mean influence through it, every part counted as positive.")
+    net: float = strawberry.field(description=f"Mean influence through the head, signed; {NET}.")
+    gross: float = strawberry.field(
+        description="Mean influence through the head, 0 or more; every part counts as positive."
+    )
     n_measured: int = strawberry.field(
-        description="Of these circuits, the ones in which it was ablated (`atlas ablate`): both effects are "
-        "means over them."
+        description="Number of circuits in which the head was ablated (`atlas ablate`): "
+        "`effect` and `effectSize` are means over these."
     )
     effect: float | None = strawberry.field(
-        description="Mean change of the answer's logit (less the mean over the vocabulary), in logits, when "
-        "the head gives 0 at all positions; negative where the head helps. Null: nowhere ablated."
+        description="Mean change, in logits, of the answer's logit less the mean over the vocabulary, "
+        "when the head outputs 0 at all positions. "
+        "Negative when the head helps the answer. "
+        "Null when the head was never ablated."
     )
     effect_size: float | None = strawberry.field(
-        description="The same, every change counted as positive. Null: nowhere ablated."
+        description="Mean absolute value of that change, in logits. Null when the head was never ablated."
     )
 
 
 @strawberry.type
 class HeadQuery:
     @strawberry.field(
-        description="Through which attention heads the circuits of each family run: component "
-        "specialisation. Family by family, the head with most influence first. Only circuits that were "
-        "loaded with heads (`atlas ingest --heads`) count."
+        description="Component specialisation: "
+        "through which attention heads the circuits of each family run. "
+        "Heads are sorted by family; the head with the most influence comes first. "
+        "Only circuits that were loaded with heads (`atlas ingest --heads`) count."
     )
     async def heads_by_family(
         self,
         info: Info,
         families: Annotated[
             list[str] | None,
-            argument(description="Only circuits of these families. Unknown: an error (NOT_FOUND)."),
+            argument(description="Only circuits of these families. An unknown name is an error (NOT_FOUND)."),
         ] = None,
     ) -> list[FamilyHead]:
         families = checked_list(info.context.limits, "families", families)

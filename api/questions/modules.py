@@ -15,43 +15,66 @@ from api.types.rows import columns
 from schema.questions.modules import MODULES
 
 
-@strawberry.type(description="How and when modules were found.")
+@strawberry.type(description="One computation of modules: its settings, its date and its quality.")
 class Partition:
-    id: strawberry.ID = strawberry.field(description="Hash of set, settings and effects.")
-    transcoders: strawberry.ID = strawberry.field(description="Id of the transcoder set it groups.")
-    method: str = strawberry.field(description="Algorithm and library.")
-    seed: int = strawberry.field(description="Of the random numbers.")
-    resolution: float = strawberry.field(description="1: plain modularity; more: smaller modules.")
-    min_circuits: int = strawberry.field(description="Effects of at least this many circuits counted.")
-    n_features: int = strawberry.field(description="Features with such an effect: those in a module.")
-    n_effects: int = strawberry.field(description="Such effects.")
-    n_modules: int = strawberry.field(description="Modules found.")
-    modularity: float = strawberry.field(description="Weighted modularity: below 1, 0 for no structure.")
-    null_mean: float | None = strawberry.field(
-        description="Mean modularity of `nNull` rewired graphs, in which every feature keeps its number of "
-        "effects: only what is above it is structure. Null when none was made."
+    id: strawberry.ID = strawberry.field(description="Hash of transcoder set, settings and effects.")
+    transcoders: strawberry.ID = strawberry.field(
+        description="Id of the transcoder set whose features are grouped."
     )
-    null_sd: float | None = strawberry.field(description="Standard deviation over these graphs.")
-    n_null: int = strawberry.field(description="How many rewired graphs.")
-    computed_at: datetime = strawberry.field(description="When; later loads are not in it.")
+    method: str = strawberry.field(description="Algorithm and library.")
+    seed: int = strawberry.field(description="Seed of the random numbers.")
+    resolution: float = strawberry.field(
+        description="Resolution of the modularity: 1 is plain modularity; larger values give smaller modules."
+    )
+    min_circuits: int = strawberry.field(
+        description="Only effects that at least this many circuits have were used."
+    )
+    n_features: int = strawberry.field(
+        description="Number of features with such an effect. Each of them is in one module."
+    )
+    n_effects: int = strawberry.field(description="Number of effects used.")
+    n_modules: int = strawberry.field(description="Number of modules found.")
+    modularity: float = strawberry.field(
+        description="Weighted modularity, below 1. It is 0 without structure."
+    )
+    null_mean: float | None = strawberry.field(
+        description="Mean modularity of the nNull rewired graphs, "
+        "in which every feature keeps its number of effects. "
+        "Only modularity above this mean is evidence of structure. "
+        "Null when nNull is 0."
+    )
+    null_sd: float | None = strawberry.field(
+        description="Standard deviation of the modularity over the nNull rewired graphs. "
+        "Null when nNull is 0."
+    )
+    n_null: int = strawberry.field(description="Number of rewired graphs.")
+    computed_at: datetime = strawberry.field(
+        description="Time of the computation. Circuits loaded later are not part of it."
+    )
 
 
-@strawberry.type(description="What a module carries in one family of prompts.")
+@strawberry.type(description="Influence of a module in the circuits of one family of prompts.")
 class ModuleFamily:
     family: str = strawberry.field(description="Name of the family.")
-    n_features: int = strawberry.field(description="Members that circuits of the family have.")
-    n_considered: int = strawberry.field(description="Circuits of the family made with the set.")
-    influence: float = strawberry.field(description="Influence of the members, summed over these.")
+    n_features: int = strawberry.field(description="Number of members that circuits of the family have.")
+    n_considered: int = strawberry.field(
+        description="Number of circuits of the family made with the transcoder set."
+    )
+    influence: float = strawberry.field(
+        description="Influence of the members, summed over the nConsidered circuits: 0 or more."
+    )
     share: float | None = strawberry.field(
-        description="Of the influence of all the set's features in the family, 0 to 1; the rest is in other "
-        "modules, or in features without recurring effects. Null when none is known."
+        description="Share of the influence of all the transcoder set's features in the family, 0 to 1. "
+        "The rest belongs to other modules and to features without recurring effects. "
+        "Null when no influence is known."
     )
 
 
 @strawberry.type(description="A feature of a module.")
 class ModuleMember:
     strength: float = strawberry.field(
-        description="Weight of its effects on and from other members; an effect weighs |mean| times circuits."
+        description="Summed weight of the feature's effects on and from other members, 0 or more. "
+        "The weight of an effect is |mean weight| times its number of circuits."
     )
     feature_id: strawberry.Private[str]
 
@@ -62,46 +85,56 @@ class ModuleMember:
 
 @strawberry.type(description="A community of features.")
 class Module:
-    id: strawberry.ID = strawberry.field(description="Partition and number.")
-    number: int = strawberry.field(description="From 0, the largest first.")
-    n_features: int = strawberry.field(description="Its members.")
+    id: strawberry.ID = strawberry.field(description="Id of the partition, then the number of the module.")
+    number: int = strawberry.field(
+        description="Number of the module in its partition, from 0. The largest module is 0."
+    )
+    n_features: int = strawberry.field(description="Number of members.")
     within: float = strawberry.field(
-        description="Share of its members' effects, by weight, that stay among them: 0 to 1."
+        description="Share of the summed weight of its members' effects that stays inside the module, 0 to 1."
     )
     families: list[ModuleFamily] = strawberry.field(
-        description="The families whose circuits have some of its members, the greatest share first."
+        description="Families whose circuits have some of the members. The greatest share comes first."
     )
     strongest: list[ModuleMember] = strawberry.field(
-        description="The `strongest` members with most weight inside the module."
+        description="The members with the greatest strength inside the module, "
+        "as many as the argument `strongest` says."
     )
 
 
-@strawberry.type(description="Modules, the largest first.")
+@strawberry.type(description="Modules of one partition. The largest come first.")
 class Modules(Connection[Module]):
     partition: Partition | None = strawberry.field(
-        description="How they were found. Null when nobody has computed any: `atlas modules compute`."
+        description="The computation that found the modules. "
+        "Null when there is none: run `atlas modules compute`."
     )
 
 
 @strawberry.type
 class ModuleQuery:
     @strawberry.field(
-        description="Into which communities the graph of features falls: features that act on each other "
-        "more than chance would have it. As `atlas modules compute` found them last, or at another time."
+        description="Modules: communities of features that act on each other more "
+        "than chance would explain, as `atlas modules compute` found them. "
+        "The newest computation is used unless `partition` names another."
     )
     async def modules(
         self,
         info: Info,
         transcoders: Annotated[
-            strawberry.ID | None, argument(description="Id of a transcoder set; left out: of any.")
+            strawberry.ID | None,
+            argument(description="Id of a transcoder set. Left out: any transcoder set."),
         ] = None,
         partition: Annotated[
             strawberry.ID | None,
-            argument(description="One computation; left out: the newest. Unknown: an empty list."),
+            argument(
+                description="Id of one computation. Left out: the newest. An unknown id gives an empty list."
+            ),
         ] = None,
         strongest: Annotated[
             int,
-            argument(description="How many members of each module: 1 to 100 (or what the server allows)."),
+            argument(
+                description="Number of members to list for each module: 1 to 100 (or the server's own limit)."
+            ),
         ] = 10,
         first: First = None,
         after: After = None,

@@ -18,40 +18,46 @@ from schema.questions.runs import TRANSCODERS_BY_ID
 from schema.questions.sets import PRESENCE
 
 
-@strawberry.enum(description="What a feature is in a circuit.")
+@strawberry.enum(description="State of a feature in a circuit.")
 class Presence(Enum):
-    KEPT = strawberry.enum_value("kept", description="It has nodes in the circuit.")
+    KEPT = strawberry.enum_value("kept", description="The feature has nodes in the circuit.")
     PRUNED = strawberry.enum_value(
-        "pruned", description="It was active and attributed from, and pruned away at every position."
+        "pruned",
+        description="The feature was active and was attributed from, "
+        "but pruning removed it at every position.",
     )
     UNSELECTED = strawberry.enum_value(
-        "unselected", description="It was active and left out before attribution (`maxFeatureNodes`)."
+        "unselected",
+        description="The feature was active, but was left out before attribution (`maxFeatureNodes`).",
     )
-    INACTIVE = strawberry.enum_value("inactive", description="It was active at no position: a true zero.")
+    INACTIVE = strawberry.enum_value(
+        "inactive", description="The feature was active at no position: a true zero."
+    )
     UNKNOWN = strawberry.enum_value(
-        "unknown", description="It was not kept, and the file of the circuit does not say why."
+        "unknown", description="The feature was not kept, and the circuit's file does not say why."
     )
     OTHER_SET = strawberry.enum_value(
-        "other_set", description="The circuit was made with other transcoders, which do not have it."
+        "other_set",
+        description="The circuit was made with another transcoder set, which does not have the feature.",
     )
 
 
-@strawberry.type(description="What one feature is in the circuits of a set.")
+@strawberry.type(description="States of one feature in the circuits of a set.")
 class FeaturePresence:
     feature: strawberry.ID = strawberry.field(description="Id of the feature, as it was asked for.")
     found: strawberry.Private[dict[str, list[str]]]
 
-    @strawberry.field(description="How many of the circuits are in this state; over all states, all of them.")
-    def n_circuits(
-        self, state: Annotated[Presence, argument(description="Only circuits in this state.")]
-    ) -> int:
+    @strawberry.field(
+        description="Number of circuits in a state. Over all states, it sums to the circuits considered."
+    )
+    def n_circuits(self, state: Annotated[Presence, argument(description="The state to count.")]) -> int:
         return len(self.found.get(str(state.value), []))
 
     @strawberry.field(description="The circuits in a state, by id.")
     async def circuits(
         self,
         info: Info,
-        state: Annotated[Presence, argument(description="Only circuits in this state.")],
+        state: Annotated[Presence, argument(description="The state of the feature in the circuits.")],
         first: First = None,
         after: After = None,
     ) -> Connection[Circuit]:
@@ -61,18 +67,23 @@ class FeaturePresence:
         return connect(where, len(ids), page)
 
 
-@strawberry.type(description="What features are in the circuits of a set.")
+@strawberry.type(description="States of features in the circuits of a set.")
 class PresenceAnswer:
-    considered: Considered = strawberry.field(description="The denominator: the circuits looked at.")
+    considered: Considered = strawberry.field(
+        description="The circuits that were looked at: the denominator."
+    )
     mixed_settings: bool = strawberry.field(description=MIXED)
-    features: list[FeaturePresence] = strawberry.field(description="In the order that they were asked for.")
+    features: list[FeaturePresence] = strawberry.field(
+        description="The features, in the order in which they were asked for."
+    )
 
 
 @strawberry.type
 class PresenceQuery:
     @strawberry.field(
-        description="Absent is not zero: for each circuit, whether a feature was kept, pruned away, never "
-        "selected, inactive, or whether that is not known. Features that no circuit kept can be asked for."
+        description="Absent is not zero: whether each circuit kept a feature, pruned it away, "
+        "never selected it, whether it was inactive there, or whether that is unknown. "
+        "The features may also be ones that no circuit kept."
     )
     async def presence(
         self,
@@ -80,10 +91,13 @@ class PresenceQuery:
         features: Annotated[
             list[strawberry.ID],
             argument(
-                description="Ids of features, `set@revision/layer/index`. Unknown set: an error (NOT_FOUND)."
+                description="Ids of 1 to 500 features, `set@revision/layer/index`. "
+                "An unknown transcoder set is an error (NOT_FOUND)."
             ),
         ],
-        among: Annotated[CircuitSet | None, argument(description="Only circuits of this set.")] = None,
+        among: Annotated[
+            CircuitSet | None, argument(description="Only circuits of this set. Left out: all circuits.")
+        ] = None,
     ) -> PresenceAnswer:
         wanted = checked_list(info.context.limits, "features", features) or []
         asked = [_parsed(each) for each in wanted]

@@ -19,14 +19,16 @@ from schema.questions.features import UseRow
 from schema.questions.question import Page
 
 
-@strawberry.type(description="A circuit that has features that were asked for.")
+@strawberry.type(description="A circuit that has some or all of the features asked for.")
 class CircuitSharing:
-    n_features: int = strawberry.field(description="How many of the features asked for it has.")
+    n_features: int = strawberry.field(description="Number of the features asked for that the circuit has.")
     influence: float | None = strawberry.field(
-        description="Summed influence of these features in this circuit; null when a file lacks it."
+        description="Influence of these features in this circuit, summed: 0 or more. "
+        "Null when the influence of all of them is unknown."
     )
     uses: list[FeatureUse] = strawberry.field(
-        description="What each of them does in it: positions, activation, influence, logits reached."
+        description="What each of these features does in the circuit: positions, "
+        "activation, influence and the logits that it reaches."
     )
     circuit_id: strawberry.Private[str]
 
@@ -36,11 +38,14 @@ class CircuitSharing:
 
 
 @strawberry.type(
-    description="The circuits that share features: those with most of them first, then by summed influence."
+    description="The circuits that share features. "
+    "Those with the most of the features come first, "
+    "then those with the greatest summed influence."
 )
 class CircuitsSharing(Connection[CircuitSharing]):
     considered: Considered = strawberry.field(
-        description="The denominator: circuits (of `among` if given) made with the features' transcoder sets."
+        description="The circuits made with the features' transcoder sets, "
+        "and of `among` if it is given: the denominator."
     )
     mixed_settings: bool = strawberry.field(description=MIXED)
 
@@ -95,7 +100,7 @@ class CircuitsSharing(Connection[CircuitSharing]):
 
 @strawberry.type
 class SharingQuery:
-    @strawberry.field(description="Which circuits share these features, and what the features do in each.")
+    @strawberry.field(description="Circuits that share these features, and what the features do in each.")
     async def circuits_sharing(
         self,
         info: Info,
@@ -104,22 +109,28 @@ class SharingQuery:
             argument(description="Ids of 1 to 500 features. An unknown id is an error (NOT_FOUND)."),
         ],
         mode: Annotated[
-            Match, argument(description="Whether a circuit needs all of them or any.")
+            Match, argument(description="Whether a circuit needs all of the features or at least one.")
         ] = Match.ALL,
         min_influence: Annotated[
             float | None,
             argument(
-                description="A feature counts only with at least this influence in the circuit: 0 or more."
+                description="Only features whose influence in the circuit is at least this count: 0 or more."
             ),
         ] = None,
         kind: Annotated[
             NodeKind | None,
             argument(
-                description="A feature counts only where it acts directly on a node of this kind: FEATURE or "
-                "LOGIT."
+                description="Only features that act directly on a node of this kind in the circuit count: "
+                "FEATURE or LOGIT."
             ),
         ] = None,
-        among: Annotated[CircuitSet | None, argument(description="Only circuits of this set.")] = None,
+        among: Annotated[
+            CircuitSet | None,
+            argument(
+                description="Only circuits of this set. "
+                "Left out: all circuits of the features' transcoder sets."
+            ),
+        ] = None,
         first: First = None,
         after: After = None,
     ) -> CircuitsSharing:

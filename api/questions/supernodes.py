@@ -23,22 +23,30 @@ from schema.questions.supernodes import GROUPINGS, SUPERNODES
 
 Search = Annotated[
     str | None,
-    argument(description="Words; each may be the beginning of a word. All must occur."),
+    argument(
+        description="Words of a supernode's name; each may be the beginning of a word. "
+        "A name must contain all of them."
+    ),
 ]
 
 
-@strawberry.type(description="The supernodes of a name and of one grouping, in all circuits.")
+@strawberry.type(description="The supernodes with a name, of one grouping, in all circuits.")
 class Supernodes(Connection[Supernode]):
-    n_circuits: int = strawberry.field(description="Circuits that have one of these supernodes.")
+    n_circuits: int = strawberry.field(
+        description="Number of circuits that have at least one of these supernodes."
+    )
     n_considered: int = strawberry.field(
-        description="Circuits (of the families, if given) grouped in this way: others could have none."
+        description="Number of circuits that have this grouping, "
+        "of the families if they are given: the denominator of nCircuits. "
+        "Other circuits could not have these supernodes."
     )
     grouping: GroupingAcross | None = strawberry.field(
-        description="The grouping that they are of; null: none fits."
+        description="The grouping that the supernodes belong to. Null when no grouping fits the arguments."
     )
     groupings: list[GroupingAcross] = strawberry.field(
-        description="The groupings that have supernodes of this name, in circuits of the families, if given: "
-        "the scored ones first, then those that most circuits have."
+        description="The groupings that have supernodes of this name, "
+        "in circuits of the families if they are given. "
+        "Groupings with scores come first, then those that the most circuits have."
     )
 
     @classmethod
@@ -78,15 +86,17 @@ class Supernodes(Connection[Supernode]):
 @strawberry.type
 class SupernodesQuery:
     @strawberry.field(
-        description="Groups of features by their name, over all circuits, of one grouping: one that has the "
-        "name; by label, then score."
+        description="Supernodes (groups of features) by name, over all circuits, of one grouping. "
+        "Without `method` and `author`, it is the first grouping that has the name. "
+        "They are sorted by name, then by score."
     )
     async def supernodes(
         self,
         info: Info,
         label: Search = None,
         families: Annotated[
-            list[str] | None, argument(description="Only circuits of one of these families.")
+            list[str] | None,
+            argument(description="Only circuits of these families. Unknown names match no circuit."),
         ] = None,
         method: OfMethodAcross = None,
         author: OfAuthor = None,

@@ -16,69 +16,95 @@ from schema.circuit.flow import FlowRow
 from schema.circuit.token_paths import LogitParts, token_parts, tokens_of
 from schema.questions.flow import CIRCUITS_OF_FAMILY, FLOW_OF_CIRCUIT
 
-MOST = 300
+MOST_CIRCUITS = 300
 """Circuits of a family that are looked through."""
 
 BATCH = 50
 """Circuits that are read together."""
 
 
-@strawberry.type(description="One place of a family's template.")
+@strawberry.type(description="One position in a family's template.")
 class TemplatePlace:
-    n_tokens: int = strawberry.field(description="Length of the prompts: other lengths are other templates.")
+    n_tokens: int = strawberry.field(
+        description="Length of the prompts in tokens. Prompts of another length have another template."
+    )
     position: int = strawberry.field(
-        description="In these prompts, 0-based, the special first token included."
+        description="Position in these prompts, from 0. The special first token counts."
     )
     token: str | None = strawberry.field(
-        description="Its text when it is the same in all of them: a word of the template. Null: a slot."
+        description="Text of the token when it is the same in all prompts: a word of the template. "
+        "Null when it differs: a slot."
     )
-    n_circuits: int = strawberry.field(description="Circuits of this length: the means are over these.")
-    n_kept: int = strawberry.field(description="Of these, circuits whose graph kept the token; else it is 0.")
-    mean: float = strawberry.field(description="Mean of what it gives the most probable output, signed.")
-    mean_absolute: float = strawberry.field(description="Mean of the absolute value of that.")
+    n_circuits: int = strawberry.field(
+        description="Number of circuits whose prompts have this length: the means are over these."
+    )
+    n_kept: int = strawberry.field(
+        description="Number of these circuits whose graph kept the token. "
+        "In the others, its contribution counts as 0."
+    )
+    mean: float = strawberry.field(
+        description="Mean signed contribution of the token to the most probable output, "
+        "over all paths, in units of the logit."
+    )
+    mean_absolute: float = strawberry.field(
+        description="Mean absolute value of that contribution, 0 or more."
+    )
 
 
 @strawberry.type(
-    description="One template of a family, whole: `tokens`, `errors`, `other` and `biasesAndPruned` sum to "
-    "`total`, but for rounding."
+    description="Sums over one template of a family: `tokens`, `errors`, "
+    "`other` and `biasesAndPruned` sum to `total`, except for rounding. "
+    "All are signed means, in units of the logit."
 )
 class TemplateParts:
-    n_tokens: int = strawberry.field(description="Length of the prompts.")
-    n_circuits: int = strawberry.field(description="Circuits of this length: the means are over these.")
+    n_tokens: int = strawberry.field(description="Length of the prompts in tokens.")
+    n_circuits: int = strawberry.field(
+        description="Number of circuits whose prompts have this length: the means are over these."
+    )
     tokens: float = strawberry.field(
-        description="Mean of what all tokens give: the sum of its places' means."
+        description="Mean contribution of all tokens: the sum of the positions' means."
     )
-    errors: float = strawberry.field(description="Mean of what comes from error nodes, over all paths.")
-    other: float = strawberry.field(description="Mean of what comes from other sources that are nodes.")
+    errors: float = strawberry.field(description="Mean contribution of error nodes, over all paths.")
+    other: float = strawberry.field(description="Mean contribution of other kinds of source nodes.")
     biases_and_pruned: float = strawberry.field(
-        description="Mean of what comes from biases of features and from effects on them that were pruned "
-        "away."
+        description="Mean contribution of the features' biases and of features' inputs that were pruned away."
     )
-    total: float = strawberry.field(description="Mean of the sum of the output's kept inputs.")
+    total: float = strawberry.field(description="Mean of the summed inputs that pruning kept of the output.")
 
 
-@strawberry.type(description="Input tokens against the most probable output, averaged over a family.")
+@strawberry.type(
+    description="What input tokens contribute to the most probable output, averaged over a family."
+)
 class FamilyTokens:
-    n_circuits: int = strawberry.field(description="Circuits of the family.")
+    n_circuits: int = strawberry.field(description="Number of circuits of the family.")
     n_considered: int = strawberry.field(
-        description=f"Of these, circuits looked at and having an output: of the first {MOST} by id."
+        description="Number of circuits that have an output, "
+        f"among the first {MOST_CIRCUITS} by id: only these are looked at."
     )
-    places: list[TemplatePlace] = strawberry.field(description="By length and position.")
-    templates: list[TemplateParts] = strawberry.field(description="By length: what the places are parts of.")
+    places: list[TemplatePlace] = strawberry.field(
+        description="Positions, by length of the prompts and position."
+    )
+    templates: list[TemplateParts] = strawberry.field(
+        description="Templates by length: the sums of which the positions are parts."
+    )
 
 
 @strawberry.type
 class TokenQuery:
     @strawberry.field(
-        description="What the tokens at each place of a family's template give the most probable output, "
-        "summed over all paths of each pruned graph."
+        description="What the token at each position of a family's template contributes to "
+        "the most probable output, summed over all paths of each pruned graph."
     )
     async def tokens_of_family(
-        self, info: Info, family: Annotated[str, argument(description="Unknown: an error (NOT_FOUND).")]
+        self,
+        info: Info,
+        family: Annotated[
+            str, argument(description="Name of the family. An unknown name is an error (NOT_FOUND).")
+        ],
     ) -> FamilyTokens:
         checked_text(info.context.limits, "family", family)
         await require_known(info, families=[family])
-        page = await info.context.loaders.ask_page(CIRCUITS_OF_FAMILY, limit=MOST, family=family)
+        page = await info.context.loaders.ask_page(CIRCUITS_OF_FAMILY, limit=MOST_CIRCUITS, family=family)
         found: list[_Found] = []
         for start in range(0, len(page.rows), BATCH):
             part = {row.circuit: row for row in page.rows[start : start + BATCH]}

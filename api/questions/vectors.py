@@ -21,8 +21,10 @@ NEAR = 1000
 @strawberry.type(description="A feature that writes in nearly the same direction as another.")
 class NearFeature:
     cosine: float = strawberry.field(
-        description="Of what the two add to the residual stream, over the layers they write to: -1 to 1. "
-        "Exact for models of width 256 or less; else of a random projection, off by about 0.06."
+        description="Cosine between what the two features add to the residual stream, "
+        "over the layers that they write to: -1 to 1. "
+        "It is exact for models of width 256 or less; "
+        "for others it comes from a random projection and is off by about 0.06."
     )
     feature_id: strawberry.Private[str]
 
@@ -34,13 +36,14 @@ class NearFeature:
 @strawberry.type(description="A label that is spelt like a text.")
 class SimilarLabel:
     cosine: float = strawberry.field(
-        description="Of the counts of groups of 2 to 4 letters, hashed: 1 for the same text, about 0 for "
-        "none in common. It says nothing about meaning."
+        description="Cosine between the hashed counts of groups of 2 to 4 letters, "
+        "0 to 1: 1 for the same text, about 0 when no group is in common. "
+        "It says nothing about meaning."
     )
-    text: str = strawberry.field(description="The label.")
+    text: str = strawberry.field(description="Text of the label.")
     feature_id: strawberry.Private[str]
 
-    @strawberry.field(description="The feature that it is about, and from there the circuits.")
+    @strawberry.field(description="The feature that has the label.")
     def feature(self, info: Info) -> Feature:
         return feature_of(info, self.feature_id)
 
@@ -48,14 +51,16 @@ class SimilarLabel:
 @strawberry.type
 class VectorQuery:
     @strawberry.field(
-        description="Features of the same transcoders that write in nearly the same direction, nearest "
-        "first, by Neo4j's vector index (approximate). `atlas label` or `atlas examples` stores directions."
+        description="Features of the same transcoder set that write in nearly the same direction. "
+        "The nearest come first. "
+        "Neo4j's vector index finds them, which is approximate. "
+        "`atlas label` or `atlas examples` stores the directions."
     )
     async def nearest_features(
         self,
         info: Info,
         feature: Annotated[
-            strawberry.ID, argument(description="Id of a feature. Unknown: an error (NOT_FOUND).")
+            strawberry.ID, argument(description="Id of a feature. An unknown id is an error (NOT_FOUND).")
         ],
         first: First = None,
         after: After = None,
@@ -82,13 +87,18 @@ class VectorQuery:
         return connect(where, page.total, items)
 
     @strawberry.field(
-        description="Labels that are spelt most like a text, nearest first, by Neo4j's vector index "
-        "(approximate): words need not be whole or all there, as in `search`. `atlas label` stores vectors."
+        description="Labels that are spelt most like a text. "
+        "The nearest come first. "
+        "Neo4j's vector index finds them, which is approximate. "
+        "Unlike in `search`, words may be incomplete or missing. "
+        "`atlas label` stores the vectors."
     )
     async def similar_labels(
         self,
         info: Info,
-        text: Annotated[str, argument(description="A text such as a label. At least one letter or digit.")],
+        text: Annotated[
+            str, argument(description="A text such as a label, with at least one letter or digit.")
+        ],
         first: First = None,
         after: After = None,
     ) -> Connection[SimilarLabel]:

@@ -13,36 +13,48 @@ from schema.errors import InputError, LimitError
 
 @strawberry.enum(description="How several names combine.")
 class Match(Enum):
-    ALL = strawberry.enum_value("ALL", description="Every one of them.")
-    ANY = strawberry.enum_value("ANY", description="At least one of them.")
+    ALL = strawberry.enum_value("ALL", description="Every name must match.")
+    ANY = strawberry.enum_value("ANY", description="At least one name must match.")
 
 
-@strawberry.enum(description="Order of circuits; ties are broken by family, prompt and id.")
+@strawberry.enum(description="Order of circuits. Ties are broken by family, prompt and id.")
 class CircuitOrder(Enum):
-    FAMILY = strawberry.enum_value("family", description="By family, then by the prompt's text.")
-    REPLACEMENT_SCORE = strawberry.enum_value("replacement", description="Highest replacement score first.")
-    COMPLETENESS_SCORE = strawberry.enum_value(
-        "completeness", description="Highest completeness score first."
+    FAMILY = strawberry.enum_value(
+        "family", description="Circuits are sorted by family, then by the prompt's text."
     )
-    ERROR_SHARE = strawberry.enum_value("error", description="Lowest error share first.")
+    REPLACEMENT_SCORE = strawberry.enum_value(
+        "replacement", description="The highest replacement score comes first."
+    )
+    COMPLETENESS_SCORE = strawberry.enum_value(
+        "completeness", description="The highest completeness score comes first."
+    )
+    ERROR_SHARE = strawberry.enum_value("error", description="The lowest error share comes first.")
 
 
-@strawberry.enum(description="Order of features; ties are broken by id.")
+@strawberry.enum(description="Order of features. Ties are broken by id.")
 class FeatureOrder(Enum):
-    CIRCUITS = strawberry.enum_value("circuits", description="Those of most circuits first.")
-    INFLUENCE = strawberry.enum_value("influence", description="Highest mean influence first.")
-    LAYER = strawberry.enum_value("layer", description="By layer, then by index.")
+    CIRCUITS = strawberry.enum_value(
+        "circuits", description="Features that occur in the most circuits come first."
+    )
+    INFLUENCE = strawberry.enum_value(
+        "influence", description="Features with the highest mean influence come first."
+    )
+    LAYER = strawberry.enum_value("layer", description="Features are sorted by layer, then by index.")
 
 
-@strawberry.enum(description="How two prompts are laid over each other.")
+@strawberry.enum(description="How the positions of two prompts are aligned.")
 class Align(Enum):
-    FREE = strawberry.enum_value("free", description="Wherever in the prompt.")
-    POSITION = strawberry.enum_value("position", description="At the same position from the beginning.")
-    FROM_END = strawberry.enum_value("from_end", description="At the same distance from the end.")
+    FREE = strawberry.enum_value("free", description="Positions do not count.")
+    POSITION = strawberry.enum_value(
+        "position", description="Positions counted from the beginning must be equal."
+    )
+    FROM_END = strawberry.enum_value("from_end", description="Positions counted from the end must be equal.")
 
 
 @strawberry.input(
-    description="A set of circuits. A circuit must fit everything that is given; nothing given: all."
+    description="A set of circuits. "
+    "A circuit must fit everything that is given; "
+    "when nothing is given, all circuits belong to the set."
 )
 class CircuitSet:
     circuits: list[strawberry.ID] | None = strawberry.field(
@@ -50,14 +62,15 @@ class CircuitSet:
     )
     families: list[str] | None = strawberry.field(
         default=None,
-        description="Only prompts of one of these families. An unknown name is an error (NOT_FOUND).",
+        description="Only circuits of these families. An unknown name is an error (NOT_FOUND).",
     )
     tags: list[str] | None = strawberry.field(
         default=None,
-        description="Only prompts with these tags, see `tagMode`. Unknown: an error (NOT_FOUND).",
+        description="Only circuits whose prompt has these tags, see `tagMode`. "
+        "An unknown tag is an error (NOT_FOUND).",
     )
     tag_mode: Match = strawberry.field(
-        default=Match.ALL, description="Whether a prompt needs all of `tags` or any of them."
+        default=Match.ALL, description="Whether a prompt needs all of `tags` or at least one."
     )
 
     @property
@@ -66,41 +79,55 @@ class CircuitSet:
         return None if self.families or self.tags else self.circuits
 
 
-@strawberry.input(description="What circuits should be like. Everything given must hold; nothing given: all.")
+@strawberry.input(
+    description="Conditions on circuits. "
+    "A circuit must meet all that are given; when none is given, every circuit fits."
+)
 class CircuitFilter:
-    families: list[str] | None = strawberry.field(default=None, description="One of these families.")
+    families: list[str] | None = strawberry.field(
+        default=None, description="Only circuits of these families. Unknown names match no circuit."
+    )
     tags: list[str] | None = strawberry.field(
-        default=None, description="These tags of the prompt, see `tagMode`."
+        default=None,
+        description="Only circuits whose prompt has these tags, see `tagMode`. "
+        "Unknown tags match no circuit.",
     )
     tag_mode: Match = strawberry.field(
-        default=Match.ALL, description="Whether a prompt needs all of `tags` or any of them."
+        default=Match.ALL, description="Whether a prompt needs all of `tags` or at least one."
     )
     text: str | None = strawberry.field(
-        default=None, description="Words of the prompt; each may be the beginning of a word. All must occur."
+        default=None,
+        description="Words of the prompt; each may be the beginning of a word. "
+        "A prompt must contain all of them.",
     )
     answer: str | None = strawberry.field(
-        default=None, description="The most probable next token, blanks around it left out."
+        default=None, description="The most probable next token, without the blanks around it."
     )
     correct: bool | None = strawberry.field(
         default=None,
-        description="Whether the answer is the expected one; circuits without expectation fit neither.",
+        description="Whether the answer is the expected token. "
+        "Circuits without an expected token match neither true nor false.",
     )
     min_replacement_score: float | None = strawberry.field(
-        default=None, description="Replacement score at least this: 0 to 1. Circuits without one do not fit."
+        default=None, description="Lowest replacement score, 0 to 1. Circuits without this score do not fit."
     )
     min_completeness_score: float | None = strawberry.field(
-        default=None, description="Completeness score at least this: 0 to 1. Circuits without one do not fit."
+        default=None, description="Lowest completeness score, 0 to 1. Circuits without this score do not fit."
     )
     max_error_share: float | None = strawberry.field(
-        default=None, description="Share of the errors at most this: 0 to 1. Circuits without one do not fit."
+        default=None, description="Highest error share, 0 to 1. Circuits without an error share do not fit."
     )
     model: str | None = strawberry.field(default=None, description="Id or name of the model.")
     transcoders: str | None = strawberry.field(default=None, description="Id or name of the transcoder set.")
     pair: str | None = strawberry.field(default=None, description="Name of the minimal pair.")
-    split: str | None = strawberry.field(default=None, description="`train` or `held-out`.")
+    split: str | None = strawberry.field(
+        default=None, description="Split of the prompt: `train` or `held-out`."
+    )
 
 
-Kind = Annotated[NodeKind | None, strawberry.argument(description="Only nodes of this kind; left out: all.")]
+Kind = Annotated[
+    NodeKind | None, strawberry.argument(description="Only nodes of this kind. Left out: all nodes.")
+]
 MinCircuits = Annotated[
     int, strawberry.argument(description="Only effects that at least this many circuits have: 1 or more.")
 ]
