@@ -135,10 +135,10 @@ def test_the_command(
 
 
 def test_the_page_of_the_docs_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    text = (HOME / "docs" / "interventions.md").read_text(encoding="utf-8")
+    text = (HOME / "docs" / "interventions" / "python.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict[str, Any] = {}
-    exec(compile(code, "docs/interventions.md", "exec"), names)
+    exec(compile(code, "docs/interventions/python.md", "exec"), names)
     assert len(names["answers"]) == 5
     driven = slice(0, names["graph"].n_features)
     torch.testing.assert_close(names["measured"][driven], names["predicted"][driven], rtol=1e-3, atol=1e-4)

@@ -1,0 +1,93 @@
+"""Tables of the docs that the code knows: the limits of the API, and the columns of its downloads.
+
+    python -m atlas.docs.reference_tables
+
+Each table stands between two marks in a page and is written there again. The text around it is a person's.
+"""
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import NamedTuple
+
+from api.downloads.lists import DOWNLOADS
+from api.request.limits import Limits
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+class Table(NamedTuple):
+    """One generated table of a page."""
+
+    page: Path
+    """The page, which exists."""
+    name: str
+    """Name in the two marks: `<!-- NAME: begin -->` and `<!-- NAME: end -->`."""
+    lines: list[str]
+    """The table in Markdown."""
+
+
+def limits() -> list[str]:
+    """One row for each field of `Limits`: its name, its default and its docstring."""
+    texts = dict(_field_docstrings(Limits))
+    rows = [f"| `{each.name}` | {_shown(each.default)} | {texts[each.name]} |" for each in fields(Limits)]
+    return ["| limit | default | what is limited |", "|---|--:|---|", *rows]
+
+
+def columns() -> list[str]:
+    """One row for each question that can be downloaded: its path and its columns, in their order."""
+    rows = [f"| `{path}` | {', '.join(each.schema.names)} |" for path, each in DOWNLOADS.items()]
+    return ["| question | columns |", "|---|---|", *rows]
+
+
+def tables() -> list[Table]:
+    """Every generated table, computed now."""
+    return [
+        Table(DOCS / "graphql" / "serving.md", "limits", limits()),
+        Table(DOCS / "downloads.md", "columns", columns()),
+    ]
+
+
+def written(table: Table, text: str) -> str:
+    """The text of a page with the table in its place. Raises ValueError when the marks are not there."""
+    begin, end = f"<!-- {table.name}: begin -->", f"<!-- {table.name}: end -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if len(pattern.findall(text)) != 1:
+        raise ValueError(f"{table.page} needs the lines {begin} and {end}, once")
+    body = "\n".join([begin, "<!-- `make docs` writes this table. -->", "", *table.lines, "", end])
+    return pattern.sub(lambda _: body, text)
+
+
+def _field_docstrings(kind: type) -> Iterator[tuple[str, str]]:
+    """Name and docstring of each field of a class, as they stand in its source."""
+    (found,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(found, ast.ClassDef)
+    for name, text in zip(found.body, found.body[1:], strict=False):
+        if isinstance(name, ast.AnnAssign) and isinstance(text, ast.Expr):
+            assert isinstance(name.target, ast.Name)
+            assert isinstance(text.value, ast.Constant)
+            yield name.target.id, " ".join(inspect.cleandoc(str(text.value.value)).split())
+
+
+def _shown(value: object) -> str:
+    """A default as a reader takes it in: `20 000` for 20000."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{value:,.10g}".replace(",", " ")
+    return f"{value}"
+
+
+def main() -> None:
+    """Write every table again."""
+    for table in tables():
+        old = table.page.read_text(encoding="utf-8")
+        table.page.write_text(written(table, old), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
