@@ -1,5 +1,5 @@
-# Two commands: `make demo` sets up and runs the main job, `make test` sets up and runs the tests.
-# Pass options on with ARGS, for example `make demo ARGS=--once` or `make test ARGS="-k engine"`.
+# Two commands: `make demo` sets up and runs the demo, `make test` sets up and runs the tests.
+# ARGS passes options on, for example `make demo ARGS=--once` or `make test ARGS="-k engine"`.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -7,21 +7,22 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 SINCE  ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
 
-.PHONY: demo test test-long check changes docs answers performance lock organism help clean
+.PHONY: demo test test-long check changes docs docs-site answers performance lock organism help clean
 
 help:
-	@echo "make demo      set up, ingest the bundled prompts, serve the API, print three answers and three studies"
-	@echo "               (ARGS=--once ends there, ARGS=\"--quick --once\" leaves out the studies)"
-	@echo "make test      set up, run every check and test"
-	@echo "make test-long what takes too long for each time: kill loader and database in the midst of loads, fill"
-	@echo "               a disk (takes root), cut the connection, bulk-import files (about a quarter of an hour)"
-	@echo "make check     linters, types and import contracts only"
-	@echo "make changes   name what the GraphQL schema breaks since the last release (SINCE=v0.1.0: since that one)"
-	@echo "make docs      write the generated pages again: docs/graph-model.md, api/schema.graphql and docs/questions"
-	@echo "make answers   write the answers in schema/questions/cypher/ and docs/questions again, from a database made for it"
-	@echo "make performance  measure attribution: docs/performance.md, and the pair with circuit-tracer"
-	@echo "make organism  train the bundled model and its transcoders again (about an hour)"
-	@echo "make lock      write requirements.txt again from pyproject.toml"
+	@echo "make demo         set up, ingest the bundled prompts, serve the API, print three answers and three studies"
+	@echo "                  (ARGS=--once ends after the answers, ARGS=\"--quick --once\" also leaves out the studies)"
+	@echo "make test         set up, run every check and test"
+	@echo "make test-long    checks that take a quarter of an hour: kill the loader and the database during loads, fill a"
+	@echo "                  disk (needs root), cut the connection, bulk-import files, compare the README with the demo"
+	@echo "make check        run linters, types and import contracts only"
+	@echo "make changes      list breaking changes of the GraphQL schema since the last release (or SINCE=v0.1.0)"
+	@echo "make docs         write the generated pages: the graph model, the GraphQL schema, questions, limits, columns"
+	@echo "make docs-site    build the documentation as a website in site/; a link that leads nowhere is an error"
+	@echo "make answers      write the sample answers in schema/questions/cypher/ and docs/questions, from a new database"
+	@echo "make performance  measure attribution: docs/performance.md, and the comparison with circuit-tracer"
+	@echo "make organism     train the bundled model and its transcoders again (about an hour)"
+	@echo "make lock         write requirements.txt from pyproject.toml"
 
 demo: $(VENV)/.installed
 	@$(BIN)/atlas demo $(ARGS)
@@ -86,6 +87,11 @@ docs: $(VENV)/.installed
 	$(BIN)/python -c "from schema.model.page import markdown; print(markdown(), end='')" > docs/graph-model.md
 	$(BIN)/python -c "from api.app import sdl; print(sdl(), end='')" > api/schema.graphql
 	$(BIN)/python -m atlas.docs.question_pages
+	$(BIN)/python -m atlas.docs.reference_tables
+
+docs-site: $(VENV)/.installed
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -e ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
 
 answers: export ATLAS_HOME := .atlas-console
 answers: $(VENV)/.installed

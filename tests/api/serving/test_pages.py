@@ -33,9 +33,9 @@ def documents() -> list[tuple[str, str]]:
     found = [
         (str(path.relative_to(HOME)), path.read_text("utf-8")) for path in HOME.glob("*/questions/*.graphql")
     ]
-    for path in (*HOME.glob("docs/*.md"), HOME / "README.md"):
+    for path in (*HOME.glob("docs/**/*.md"), HOME / "README.md"):
         blocks = re.findall(r"```graphql\n(.*?)```", path.read_text("utf-8"), re.DOTALL)
-        found += [(f"{path.name}[{n}]", block) for n, block in enumerate(blocks)]
+        found += [(f"{path.relative_to(HOME)}[{n}]", block) for n, block in enumerate(blocks)]
     page = (HOME / "api" / "serving" / "html" / "home.html").read_text("utf-8")
     found += [
         (f"home.html[{n}]", block) for n, block in enumerate(re.findall(r"<pre>(.*?)</pre>", page, re.DOTALL))

@@ -8,7 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from api.app import sdl
+from api.request.limits import Limits
 from atlas.cli import app
+from atlas.docs.reference_tables import tables, written
 from schema.loading.load import load_circuit
 from schema.model.page import markdown
 from tests.support.circuits import RUN, synthetic_circuits
@@ -62,10 +64,45 @@ def test_the_readme_names_only_commands_that_exist():
         assert name in known, words
 
 
-def test_the_readme_names_only_files_that_exist():
-    text = (HOME / "README.md").read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!http)([^)#]+)", text):
-        assert (HOME / target).exists(), target
+def test_generated_tables_are_up_to_date():
+    # `make docs` writes them again.
+    for table in tables():
+        text = table.page.read_text(encoding="utf-8")
+        assert text == written(table, text), table.page
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "how-to-add.md"])
+def test_pages_for_contributors_name_only_files_and_tests_that_exist(page):
+    text = re.sub(r"```.*?```", "", (HOME / "docs" / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    named = re.findall(
+        r"`((?:api|atlas|bench|docs|examples|figures|ingest|schema|tests)(?:/[\w.-]+)*/?)`", text
+    )
+    assert len(named) > 30
+    assert [path for path in named if not (HOME / path).exists() and "NAME" not in path] == []
+    tests = "".join(path.read_text(encoding="utf-8") for path in (HOME / "tests").rglob("test_*.py"))
+    assert [name for name in re.findall(r"`(test_\w+)`", text) if f"def {name}(" not in tests] == []
+
+
+def test_the_architecture_page_names_every_room():
+    text = (HOME / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {
+        f"{package}/{path.parent.name}"
+        for package in ("schema", "ingest", "api", "atlas")
+        for path in (HOME / package).glob("*/__init__.py")
+    }
+    assert [room for room in sorted(rooms) if f"`{room}`" not in text] == []
+
+
+def test_pages_say_what_the_code_says():
+    """Facts that pages repeat in prose."""
+    serving = (HOME / "docs" / "graphql" / "serving.md").read_text(encoding="utf-8")
+    assert f"| `running` | {Limits().running} |" in serving
+    for page in HOME.glob("docs/**/*.md"):
+        text = page.read_text(encoding="utf-8")
+        assert ":play " not in text, f"{page}: the console's command is :guide"
+        assert "the only file that writes" not in text.lower(), page
+    questions = (HOME / "docs" / "graphql" / "questions.md").read_text(encoding="utf-8")
+    assert f"(at most {Limits().page_size})" in questions
 
 
 def test_python_dash_m_is_the_same_command():

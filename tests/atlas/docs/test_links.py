@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from atlas.docs.site_links import OUTSIDE, site_links
 from tests.support.paths import HOME
 
 FENCE = re.compile(r"^(```|~~~).*?^\1[ ]*$", re.MULTILINE | re.DOTALL)
@@ -84,7 +85,24 @@ def test_every_page_of_the_docs_can_be_reached() -> None:
 def test_the_checker_sees_what_is_broken(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
-        "# One `two`: three?\n\n# One\n\n# One\n\n[a](other.md#x) ![b](c.png) `[d](e)` [f](https://g)\n"
+        "# One `two`: three?\n\n# One\n\n# One\n\n[a](b.md#x) ![b](c.png) `[d](e)` [f](https://g)\n"
     )
     assert anchors(page) == {"one-two-three", "one", "one-1"}
-    assert list(links(page)) == ["other.md#x", "c.png"]
+    assert list(links(page)) == ["b.md#x", "c.png"]
+
+
+def test_links_out_of_the_docs_lead_to_pages_of_the_site() -> None:
+    assert site_links("[a](../README.md#b) [c](models.md)", "tutorial.md") == (
+        "[a](repository/README.md#b) [c](models.md)"
+    )
+    assert site_links("[a](../../ingest/organism/README.md)", "studies/poetry.md") == (
+        "[a](../repository/ingest/organism/README.md)"
+    )
+    assert (
+        site_links("[a](docs/models.md) [b](LICENSE)", "repository/README.md")
+        == "[a](../models.md) [b](LICENSE)"
+    )
+    outside = {
+        page.relative_to(HOME).as_posix() for page in pages() if not page.is_relative_to(HOME / "docs")
+    }
+    assert outside == set(OUTSIDE)
