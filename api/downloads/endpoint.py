@@ -26,8 +26,7 @@ from starlette.types import Receive, Scope, Send
 from api.downloads.formats import FORMATS, Columns, columns_of
 from api.downloads.lists import DOWNLOADS, Download, Row
 from api.downloads.question_string import FieldPath
-from api.questions.shared import Tests
-from api.questions.significance import p_value
+from api.questions.significance import SharingTests
 from api.request.concurrency import QuerySlots, ServerBusy
 from api.request.disconnect import unless_disconnected
 from api.request.errors import presentable, refusal
@@ -223,15 +222,15 @@ class Downloads:
         )
 
 
-async def _tests(loaders: Loaders, parameters: dict[str, object]) -> Tests:
+async def _tests(loaders: Loaders, parameters: dict[str, object]) -> SharingTests:
     asked = {**parameters, "order": "support", "p": {}}
     (counts,) = await Loaders.ask(loaders, SHARED_FEATURES, **asked, skip=0, limit=0)
-    return Tests(counts.tested, counts.n_tested)
+    return SharingTests(counts.tested, counts.n_tested)
 
 
-def _significance(columns: Columns, tests: Tests) -> dict[str, list[float]]:
+def _significance(columns: Columns, tests: SharingTests) -> dict[str, list[float]]:
     each = [Counts(*counts) for counts in zip(*(columns[name] for name in Counts._fields), strict=True)]
-    return {"p_value": [p_value(counts) for counts in each], "q_value": [tests.q[counts] for counts in each]}
+    return {"p_value": [tests.p[counts] for counts in each], "q_value": [tests.q[counts] for counts in each]}
 
 
 async def _nothing() -> AsyncGenerator[bytes, None]:

@@ -1,16 +1,14 @@
 """`sharedFeatures`: the features that circuits share, how typical they are, and how likely by chance."""
 
 import asyncio
-from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
 from typing import Annotated, Any
 
 import strawberry
 from strawberry import argument
 
 from api.questions.considered import MIXED, consider, mixed
-from api.questions.significance import p_value, q_values
+from api.questions.significance import SharingTests, p_values
 from api.request.connection import After, Connection, First, Window, stretch, window
 from api.request.inputs import CircuitSet, Match, checked_count, checked_list
 from api.request.loaders import Info
@@ -75,10 +73,10 @@ class SharedFeature:
     )
     feature_id: strawberry.Private[str]
     counts: strawberry.Private[Counts]
-    tests: strawberry.Private["Tests"]
+    tests: strawberry.Private[SharingTests]
 
     @classmethod
-    def of(cls, row: SharedRow, tests: "Tests") -> "SharedFeature":
+    def of(cls, row: SharedRow, tests: SharingTests) -> "SharedFeature":
         return cls(
             feature_id=row.feature,
             counts=Counts(row.support, row.n_inside, row.support_outside, row.n_outside),
@@ -100,7 +98,7 @@ class SharedFeature:
         "It is the exact result of a permutation test."
     )
     def p_value(self) -> float:
-        return p_value(self.counts)
+        return self.tests.p[self.counts]
 
     @strawberry.field(
         description="The p-value corrected for the number of "
@@ -113,18 +111,6 @@ class SharedFeature:
     @strawberry.field(description="The feature, with its labels.")
     def feature(self, info: Info) -> Feature:
         return feature_of(info, self.feature_id)
-
-
-@dataclass(frozen=True)
-class Tests:
-    """The tests of all features of one answer."""
-
-    tested: dict[Counts, int]
-    n_tested: int
-
-    @cached_property
-    def q(self) -> dict[Counts, float]:
-        return q_values(self.tested, self.n_tested)
 
 
 @strawberry.type(description="The features that circuits share.")
@@ -179,7 +165,7 @@ class SharedFeatures(Connection[SharedFeature]):
                     next_step="narrow one of them, for example by a tag that the other does not have",
                 )
             page = await cls._page(info, where, inside.ids, outside.ids, most, min_circuits, order)
-        tests = Tests(page.tested, page.n_tested)
+        tests = SharingTests(page.tested, page.n_tested)
         return cls(
             considered=inside,
             outside=outside,
@@ -207,7 +193,7 @@ class SharedFeatures(Connection[SharedFeature]):
         ask, p = info.context.loaders.ask_page, dict[str, float]()
         if order is SharedOrder.P_VALUE:
             counts = await ask(SHARED_FEATURES, **asked, order="support", p={}, skip=0, limit=0)
-            p = {each.key: p_value(each) for each in counts.tested}
+            p = {each.key: value for each, value in p_values(counts.tested).items()}
         page: SharedRows = await ask(SHARED_FEATURES, **asked, order=order.value, p=p, **where._asdict())
         return page
 

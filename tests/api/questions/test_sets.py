@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.questions.significance import p_value, q_values
+from api.questions.significance import SharingTests, p_values
 from schema.questions.sets import Counts
 from tests.support.circuits import TRANSCODERS, effects, uses
 
@@ -26,11 +26,12 @@ def test_the_p_value_is_that_of_all_permutations(having, n_inside):
     choices = list(itertools.combinations(range(len(having)), n_inside))
     as_many = sum(sum(having[place] for place in chosen) >= support for chosen in choices)
     counts = Counts(support, n_inside, sum(having) - support, len(having) - n_inside)
-    assert p_value(counts) == pytest.approx(as_many / len(choices), rel=1e-12)
+    assert p_values([counts])[counts] == pytest.approx(as_many / len(choices), rel=1e-12)
 
 
 def test_p_values_of_thousands_of_circuits_are_exact():
     rng = random.Random(0)
+    exact = {}
     for _ in range(40):
         n_inside, n_outside = rng.randint(1, 400), rng.randint(0, 1500)
         counts = Counts(rng.randint(0, n_inside), n_inside, rng.randint(0, n_outside), n_outside)
@@ -39,19 +40,20 @@ def test_p_values_of_thousands_of_circuits_are_exact():
             math.comb(having, k) * math.comb(n - having, n_inside - k)
             for k in range(counts.support, min(having, n_inside) + 1)
         )
-        exact = ways / math.comb(n, n_inside)
-        assert p_value(counts) == pytest.approx(exact, rel=1e-9, abs=1e-300)
+        exact[counts] = ways / math.comb(n, n_inside)
+    assert p_values(exact) == pytest.approx(exact, rel=1e-9, abs=1e-300)
 
 
 def test_q_values_are_those_of_the_definition():
     rng = random.Random(1)
     drawn = Counter(Counts(rng.randint(1, 5), 5, rng.randint(0, 9), 9) for _ in range(60))
     m = 75  # fifteen features are in no circuit inside
-    p = sorted([p_value(counts) for counts in drawn.elements()] + [1.0] * 15)
-    q = q_values(drawn, m)
+    tests = SharingTests(drawn, m)
+    p = sorted([tests.p[counts] for counts in drawn.elements()] + [1.0] * 15)
     for counts in drawn:
-        expected = min(p[j] * m / (j + 1) for j in range(m) if p[j] >= p_value(counts) * (1 - 1e-12))
-        assert q[counts] == pytest.approx(expected, rel=1e-12)
+        expected = min(p[j] * m / (j + 1) for j in range(m) if p[j] >= tests.p[counts] * (1 - 1e-12))
+        assert tests.q[counts] == pytest.approx(expected, rel=1e-12)
+    assert SharingTests({}, 15).q == {}
 
 
 TESTED = """
@@ -73,7 +75,8 @@ def significance(inside, outside):
             [c for c in cs if c.transcoders.id == feature.rsplit("/", 2)[0]] for cs in (inside, outside)
         )
         support = sum(circuit.id in found for circuit in ours)
-        p[feature] = p_value(Counts(support, len(ours), len(found) - support, len(theirs)))
+        counts = Counts(support, len(ours), len(found) - support, len(theirs))
+        p[feature] = p_values([counts])[counts]
     ordered = sorted(p.values())
     m = len(ordered)
     q = {
