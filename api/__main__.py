@@ -1,4 +1,4 @@
-"""`python -m api > api/schema.graphql` writes the GraphQL schema down."""
+"""`python -m api > api/schema.graphql` writes the GraphQL schema."""
 
 import sys
 

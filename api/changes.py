@@ -1,8 +1,8 @@
-"""What a change of the schema breaks for those who already ask it.
+"""Compares two versions of the GraphQL schema, and lists the changes that can break a client.
 
     git show v0.1.0:api/schema.graphql | python -m api.changes
 
-reads an older `schema.graphql` and compares it with the code. `make changes` does so with the last release.
+reads an older `schema.graphql` and compares it with the code. `make changes` takes that of the last release.
 """
 
 import sys
@@ -15,24 +15,24 @@ from schema.errors import InputError
 
 
 class Changes(NamedTuple):
-    """Sentences, in alphabetical order."""
+    """Changes between two schemas: sentences in alphabetical order."""
 
     breaking: list[str]
-    """Queries that worked do so no longer, such as those with a field that is gone."""
+    """Changes after which a query fails that worked before, such as the removal of a field."""
     dangerous: list[str]
-    """They still run, but a program may be surprised, such as by a new value of an enum."""
+    """Changes after which queries still run, but a client may misread the answer, such as a new enum value."""
 
 
 def changes(old: str, new: str) -> Changes:
-    """What becomes different between two schemas in the schema definition language.
+    """The changes between two schemas in the schema definition language.
 
-    Raises InputError when one of them is no schema.
+    Raises InputError when one of them is not a schema.
     """
     try:
         before, after = build_schema(old), build_schema(new)
     except (GraphQLSyntaxError, TypeError) as error:
         raise InputError(
-            f"This is no GraphQL schema: {str(error).splitlines()[0]}",
+            f"This is not a GraphQL schema: {str(error).splitlines()[0]}",
             next_step="give the content of an api/schema.graphql",
         ) from error
     return Changes(
@@ -42,7 +42,7 @@ def changes(old: str, new: str) -> Changes:
 
 
 def main() -> int:
-    """0: nothing breaks; 1: something does; 2: the input is no schema."""
+    """The exit status. 0: no breaking change; 1: a breaking change; 2: the input is not a schema."""
     try:
         found = changes(sys.stdin.read(), sdl())
     except InputError as error:

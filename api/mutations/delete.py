@@ -1,4 +1,4 @@
-"""Taking out what was loaded."""
+"""`deleteRun`: deletes a run with its circuits."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Jobs: circuits, and claims about them, asked for over the API, which the ingest service computes."""
+"""Jobs: circuits, and claims about circuits, that clients request and the ingest service computes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -9,7 +9,7 @@ import orjson
 import strawberry
 from strawberry import argument
 
-from api.mutations.writing import Author, checked_all, checked_name, write
+from api.mutations.writing import Author, check_length, checked_name, write
 from api.questions.considered import require_known
 from api.request.connection import After, Connection, First, connect, window
 from api.request.inputs import checked_count, checked_list, checked_text
@@ -22,11 +22,12 @@ from schema.errors import InputError, LimitError, NotFoundError
 from schema.evidence.claims import CIRCUITS_TO_TEST
 from schema.jobs import JOBS, JOBS_BY_ID, JobRow, JobState, Wanted, request
 
-MOST = 500
-"""Circuits of a family that a claim is measured on."""
+MOST_CIRCUITS = 500
+"""Circuits of a family on which a claim is measured."""
 MOST_DRAWS = 999
+"""Draws of random features in one claim."""
 POLL_S = 0.5
-"""How often a subscription looks at its job, in seconds: it is another process that writes it."""
+"""Seconds between the reads of a subscription. Another process writes the job, so it must be read again."""
 
 strawberry.enum(JobState, description="State of a job. A job ends as DONE or FAILED.")
 
@@ -42,7 +43,7 @@ class FrozenParts(Enum):
     )
 
 
-Id = Annotated[
+JobId = Annotated[
     strawberry.ID, argument(description="Id of the job, as `requestCircuits` or `requestClaim` gave it.")
 ]
 
@@ -130,7 +131,7 @@ async def _job(info: Info, key: str) -> JobRow | None:
 @strawberry.type
 class JobQuery:
     @strawberry.field(description="One job. Null when there is no job with this id.")
-    async def job(self, info: Info, id: Id) -> Job | None:
+    async def job(self, info: Info, id: JobId) -> Job | None:
         row = await info.context.loaders.one(JOBS_BY_ID, id)
         return None if row is None else Job.of(row)
 
@@ -170,13 +171,15 @@ class JobMutation:
         ] = None,
     ) -> Job:
         limits = info.context.limits
-        checked_all(limits, "prompts", len(prompts))
+        check_length(limits, "prompts", len(prompts))
         checked_text(limits, "transcoders", transcoders)
         author = checked_name("author", author)
         wanted = []
         for number, each in enumerate(prompts):
             if not each.prompt.strip():
-                raise InputError(f"prompts[{number}]: no text", next_step="give it at least one character")
+                raise InputError(
+                    f"prompts[{number}]: the text is empty", next_step="give it at least one character"
+                )
             for value in (each.prompt, each.target):
                 checked_text(limits, f"prompts[{number}]", value)
             given = (each.family, each.expected, *(each.tags or ()))
@@ -245,29 +248,38 @@ class JobMutation:
         seed: Annotated[int, argument(description="Seed of the draws.")] = 0,
     ) -> Job:
         limits = info.context.limits
-        checked_all(limits, "edits", len(edits))
+        check_length(limits, "edits", len(edits))
         for value in (*edits, family, transcoders, constrained, writes):
             checked_text(limits, "edits", value)
         for edit in edits:
             parse_edit(edit)
         author = checked_name("author", author)
         if checked_count("draws", draws, 1) > MOST_DRAWS:
-            raise LimitError(f"draws: {draws} are over the limit of {MOST_DRAWS}", next_step="ask for fewer")
+            raise LimitError(f"draws: {draws} are over the limit of {MOST_DRAWS}", next_step="request fewer")
         if (circuits is None) == (family is None):
-            raise InputError("circuits, family: name one of the two", next_step="give circuits, or a family")
+            raise InputError(
+                "circuits, family: exactly one of the two is needed", next_step="give circuits or a family"
+            )
         ids = checked_list(limits, "circuits", circuits)
         await require_known(info, families=None if family is None else [family])
         found = await info.context.loaders.ask(
-            CIRCUITS_TO_TEST, transcoders=transcoders, circuits=ids, family=family, prompt=None, limit=MOST
+            CIRCUITS_TO_TEST,
+            transcoders=transcoders,
+            circuits=ids,
+            family=family,
+            prompt=None,
+            limit=MOST_CIRCUITS,
         )
         missing = sorted(set(ids or ()) - {row.circuit for row in found})
         if missing or not found:
             what = f"the circuit {missing[0]!r}" if missing else "such a circuit"
-            raise NotFoundError(f"The database does not have {what}", next_step="see `circuits`")
+            raise NotFoundError(
+                f"The database does not have {what}", next_step="take ids that `circuits` lists"
+            )
         if len(sets := sorted({row.transcoders for row in found})) > 1:
             raise InputError(
-                f"The circuits are of {len(sets)} transcoder sets, {sets[0]} and {sets[1]} among them",
-                next_step="name one with transcoders",
+                f"The circuits belong to {len(sets)} transcoder sets, such as {sets[0]} and {sets[1]}",
+                next_step="choose one with transcoders",
             )
         claim = {
             "edits": edits,
@@ -290,7 +302,7 @@ async def _requested(info: Info, ask: Callable[[Database], str]) -> Job:
     key = await write(info, ask)
     row = await _job(info, key)
     if row is None:
-        raise NotFoundError(f"The job {key} is gone", next_step="ask for it again")
+        raise NotFoundError(f"The job {key} was deleted", next_step="request it again")
     return Job.of(row)
 
 
@@ -300,15 +312,17 @@ class Subscription:
         description="A job at once and again whenever it changes, until it is done or failed. "
         "The database is asked every half second."
     )
-    async def job(self, info: Info, id: Id) -> AsyncGenerator[Job, None]:
+    async def job(self, info: Info, id: JobId) -> AsyncGenerator[Job, None]:
         seen = None
         while True:
-            # A subscription outlives the time that one request has.
+            # A subscription lasts longer than the time limit of one request.
             info.context.loaders = info.context.loaders.again()
             row = await _job(info, id)
             if row is None:
-                raise NotFoundError(f"The database has no job {id!r}", next_step="see `jobs`")
-            # That the lease was renewed is no news.
+                raise NotFoundError(
+                    f"The database has no job {id!r}", next_step="take an id that `jobs` lists"
+                )
+            # A renewed lease is not a change that clients need.
             now = row._replace(taken_until=None)
             if now != seen:
                 seen = now

@@ -1,4 +1,4 @@
-"""Labels that people give to features."""
+"""`labelFeature`: labels that people give to features."""
 
 from typing import Annotated
 

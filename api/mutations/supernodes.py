@@ -1,4 +1,4 @@
-"""Supernodes that people make: every change is a new version, and the earlier ones are kept."""
+"""Supernodes that people make. Every change makes a new version; earlier versions are kept."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.mutations.writing import Author, checked_all, checked_name, write
+from api.mutations.writing import Author, check_length, checked_name, write
 from api.request.inputs import checked_list
 from api.request.loaders import Info
 from api.types.node import CircuitNode, load_nodes
@@ -22,8 +22,8 @@ from schema.annotations.supernodes import (
 from schema.database import Database
 from schema.errors import ConflictError
 
-Name = Annotated[str, argument(description="Name of the supernode: 1 to 200 characters.")]
-OneId = Annotated[strawberry.ID, argument(description="Id of the current version of the supernode.")]
+SupernodeName = Annotated[str, argument(description="Name of the supernode: 1 to 200 characters.")]
+CurrentId = Annotated[strawberry.ID, argument(description="Id of the current version of the supernode.")]
 
 
 @strawberry.type(description="One version of a supernode that a person made.")
@@ -53,7 +53,7 @@ class SupernodePart:
     nodes: list[strawberry.ID] = strawberry.field(description="Ids of 1 to 500 feature nodes of the part.")
 
 
-async def _made(info: Info, work: Callable[[Database], list[str]]) -> list[Supernode]:
+async def _supernodes(info: Info, work: Callable[[Database], list[str]]) -> list[Supernode]:
     ids = await write(info, work)
     found = await load_supernodes(info, ids)
     if len(found) < len(ids):
@@ -105,12 +105,12 @@ class SupernodeMutation:
         nodes: Annotated[
             list[strawberry.ID], argument(description="Ids of 1 to 500 feature nodes of the circuit.")
         ],
-        label: Name,
+        label: SupernodeName,
         author: Author,
     ) -> Supernode:
         members = checked_list(info.context.limits, "nodes", nodes) or []
         wanted, who = Group(checked_name("label", label), tuple(members)), checked_name("author", author)
-        return (await _made(info, lambda database: [group(database, circuit, wanted, who)]))[0]
+        return (await _supernodes(info, lambda database: [group(database, circuit, wanted, who)]))[0]
 
     @strawberry.mutation(
         description="Rename a supernode. "
@@ -118,9 +118,11 @@ class SupernodeMutation:
         "a method's supernode is copied under the author's name. "
         "If the supernode was replaced meanwhile, the call fails with CONFLICT."
     )
-    async def rename_supernode(self, info: Info, id: OneId, label: Name, author: Author) -> Supernode:
+    async def rename_supernode(
+        self, info: Info, id: CurrentId, label: SupernodeName, author: Author
+    ) -> Supernode:
         label, who = checked_name("label", label), checked_name("author", author)
-        return (await _made(info, lambda database: [rename(database, id, label, who)]))[0]
+        return (await _supernodes(info, lambda database: [rename(database, id, label, who)]))[0]
 
     @strawberry.mutation(
         description="Merge several supernodes of one circuit. "
@@ -133,12 +135,12 @@ class SupernodeMutation:
         ids: Annotated[
             list[strawberry.ID], argument(description="Ids of the current versions of 1 to 500 supernodes.")
         ],
-        label: Name,
+        label: SupernodeName,
         author: Author,
     ) -> Supernode:
         old = checked_list(info.context.limits, "ids", ids) or []
         label, who = checked_name("label", label), checked_name("author", author)
-        return (await _made(info, lambda database: [merge(database, old, label, who)]))[0]
+        return (await _supernodes(info, lambda database: [merge(database, old, label, who)]))[0]
 
     @strawberry.mutation(
         description="Split a supernode: each of its members goes into exactly one part. "
@@ -149,14 +151,14 @@ class SupernodeMutation:
     async def split_supernode(
         self,
         info: Info,
-        id: OneId,
+        id: CurrentId,
         parts: Annotated[list[SupernodePart], argument(description="The 1 to 500 parts.")],
         author: Author,
     ) -> list[Supernode]:
-        checked_all(info.context.limits, "parts", len(parts))
+        check_length(info.context.limits, "parts", len(parts))
         groups = []
         for part in parts:
-            checked_all(info.context.limits, "nodes", len(part.nodes))
+            check_length(info.context.limits, "nodes", len(part.nodes))
             groups.append(Group(checked_name("label", part.label), tuple(part.nodes)))
         who = checked_name("author", author)
-        return await _made(info, lambda database: split(database, id, groups, who))
+        return await _supernodes(info, lambda database: split(database, id, groups, who))

@@ -1,11 +1,11 @@
-"""Tags that people give to prompts."""
+"""`tagPrompts`: tags that people give to prompts."""
 
 from typing import Annotated
 
 import strawberry
 from strawberry import argument
 
-from api.mutations.writing import checked_all, checked_name, write
+from api.mutations.writing import check_length, checked_name, write
 from api.request.inputs import checked_list
 from api.request.loaders import Info
 from api.types.prompt import Prompt
@@ -26,7 +26,7 @@ class TagMutation:
         tags: Annotated[list[str], argument(description="1 to 500 tags of 1 to 200 characters each.")],
     ) -> list[Prompt]:
         limits = info.context.limits
-        checked_all(limits, "tags", len(tags))
+        check_length(limits, "tags", len(tags))
         ids = checked_list(limits, "prompts", prompts) or []
         names = list(dict.fromkeys(checked_name("tags", tag) for tag in tags))
         await write(info, lambda database: tag_prompts(database, ids, names))

@@ -1,4 +1,4 @@
-"""Writing: who may, and where it runs."""
+"""Checks that a mutation is allowed, and runs it in a thread of its own."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from schema.errors import InputError, LimitError, TokenError
 
 T = TypeVar("T")
 NAME_LENGTH = 200
-"""Characters of a name: of a label, a tag, a supernode, a person."""
+"""Characters of the longest name of a label, a tag, a supernode or an author."""
 
 Author = Annotated[
     str,
@@ -27,9 +27,9 @@ Author = Annotated[
 
 
 async def write(info: Info, work: Callable[[Database], T]) -> T:
-    """What `work` returns, run in a thread; raises TokenError when the server has no token.
+    """The result of `work`, which runs in a thread and finishes even when the client disconnects.
 
-    It is brought to its end even when the client goes away.
+    Raises TokenError when the server was started without a token, and whatever `work` raises.
     """
     writer = info.context.writer
     if writer is None:
@@ -39,7 +39,7 @@ async def write(info: Info, work: Callable[[Database], T]) -> T:
             "and send the header Authorization: Bearer … with its content",
         )
     result = await asyncio.to_thread(work, writer)
-    # What this request read before may be otherwise now.
+    # What this request read before may have changed.
     info.context.loaders = info.context.loaders.again()
     return result
 
@@ -47,12 +47,12 @@ async def write(info: Info, work: Callable[[Database], T]) -> T:
 def checked_name(name: str, value: str) -> str:
     """`value` without the blanks around it.
 
-    Raises InputError when nothing is left, or when it has characters that would change how the lines look in
-    which it is shown; LimitError when it is long.
+    Raises InputError when nothing is left, or when the name holds control characters, or characters that
+    change the direction of writing. Raises LimitError when it is longer than `NAME_LENGTH`.
     """
     value = value.strip()
     if not value:
-        raise InputError(f"{name}: nothing is given", next_step=f"give {name} a text")
+        raise InputError(f"{name}: the text is empty", next_step=f"give {name} a text")
     if len(value) > NAME_LENGTH:
         raise LimitError(
             f"{name}: {len(value)} characters are over the limit of {NAME_LENGTH}", next_step="shorten it"
@@ -60,16 +60,16 @@ def checked_name(name: str, value: str) -> str:
     unseen = next((each for each in value if each in DIRECTIONS or category(each) == "Cc"), None)
     if unseen is not None:
         raise InputError(
-            f"{name}: it has the character U+{ord(unseen):04X}, of control or of writing direction",
-            next_step="leave it out",
+            f"{name}: the character U+{ord(unseen):04X} is not allowed, as it changes how lines are shown",
+            next_step="remove it",
         )
     return value
 
 
-def checked_all(limits: Limits, name: str, n: int) -> None:
-    """Raises InputError for a list without entries, LimitError for one that is too long."""
+def check_length(limits: Limits, name: str, n: int) -> None:
+    """Checks the number of entries in a list. Raises InputError for 0, LimitError for too many."""
     if n == 0:
-        raise InputError(f"{name}: the list is empty", next_step="give at least one")
+        raise InputError(f"{name}: the list is empty", next_step="give at least one entry")
     if n > limits.list_length:
         raise LimitError(
             f"{name}: {n} entries are over the limit of {limits.list_length}",

@@ -1,4 +1,4 @@
-"""`errorAudit`: how far circuits can be trusted; `runs`: where they come from."""
+"""`errorAudit`: how far circuits can be trusted. `runs`: the calls that loaded them."""
 
 from typing import Annotated
 

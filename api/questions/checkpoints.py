@@ -1,4 +1,4 @@
-"""`checkpoints` and `compareCheckpoints`: states of one training run, beside each other."""
+"""`checkpoints` and `compareCheckpoints`: states of a training run, and what changed between two."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -273,12 +273,15 @@ class CheckpointQuery:
             ),
         ],
     ) -> CheckpointComparison:
-        first, second = await _both(info, [a, b])
+        first, second = await _checkpoints(info, [a, b])
         return CheckpointComparison(a=first, b=second)
 
 
-async def _both(info: Info, ids: Sequence[str]) -> list[Checkpoint]:
-    """Raises NotFoundError naming those that the database does not have."""
+async def _checkpoints(info: Info, ids: Sequence[str]) -> list[Checkpoint]:
+    """The checkpoints, in the order of `ids`.
+
+    Raises NotFoundError, which names the ids that the database does not have.
+    """
     found = {row.key: row for row in await info.context.loaders.ask(CHECKPOINTS, series=None, ids=list(ids))}
     if missing := [each[:80] for each in ids if each not in found]:
         raise NotFoundError(

@@ -1,4 +1,4 @@
-"""`circuit` and `circuits`: one circuit by its id, and lists of circuits by what they are like."""
+"""`circuit` and `circuits`: one circuit by its id, and the circuits that meet conditions."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`compareCircuits`: what two circuits have in common and what not."""
+"""`compareCircuits`: what two circuits have in common and what only one of them has."""
 
 from typing import Annotated
 

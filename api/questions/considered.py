@@ -1,4 +1,4 @@
-"""The circuits that a question looks at: its denominator, and what a question names that does not exist."""
+"""The circuits that a question considers (its denominator), and the check that named things exist."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -14,13 +14,19 @@ Answer = TypeVar("Answer")
 
 
 MIXED = (
-    "True when circuits of different transcoder sets or thresholds were compared: what is absent may "
-    "only have been pruned under stricter settings, or not exist in the other set."
+    "Whether the circuits have different transcoder sets or thresholds. "
+    "If so, something may be absent from a circuit only because its pruning was stricter, "
+    "or because its transcoder set does not have it."
 )
+"""Description of `mixedSettings`."""
 
 
 async def require_known(info: Info, **names: list[str] | None) -> None:
-    """Raises NotFoundError naming the circuits, features, families and tags the database does not know."""
+    """Checks that the database has these circuits, features, families and tags.
+
+    names: lists under the keys circuits, features, families and tags.
+    Raises NotFoundError, which names what is missing.
+    """
     asked = {kind: names.get(kind) or [] for kind in ("circuits", "features", "families", "tags")}
     unknown = await info.context.loaders.ask(UNKNOWN, **asked)
     if unknown:
@@ -28,16 +34,18 @@ async def require_known(info: Info, **names: list[str] | None) -> None:
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         raise NotFoundError(
             f"The database has no {listed}{more}",
-            next_step="ask `families`, `circuits` or `features` for what there is, or leave it out",
+            next_step="ask `families`, `circuits` or `features` for what exists, or leave the name out",
         )
 
 
 async def consider(
     info: Info, among: CircuitSet | None, *, transcoders: list[str] | None = None, ids: bool = True
 ) -> Considered:
-    """The circuits of the set; with `transcoders`, only those made with one of these transcoder sets.
+    """The circuits of a set.
 
-    ids: whether to bring the circuits' ids too; of all circuits there are many, and few questions need them.
+    among: None for all circuits.
+    transcoders: only circuits made with one of these transcoder sets; None: with any.
+    ids: whether to read the circuits' ids as well, which takes time when the set is large.
     Raises NotFoundError when the set names a circuit, family or tag that the database does not have.
     """
     limits, given = info.context.limits, among or CircuitSet()
@@ -70,9 +78,9 @@ async def considered_and_asked(
     transcoders: list[str],
     ask: Callable[[list[str] | None], Coroutine[None, None, Answer]],
 ) -> tuple[Considered, Answer]:
-    """The denominator, and the answer of `ask` to the ids of its circuits.
+    """The circuits of a set, and the answer of `ask` about them.
 
-    ask: gets None when the set is not narrowed: then it need not wait for the circuits to be counted.
+    ask: takes the circuits' ids, or None when `among` is None; it then runs while the circuits are counted.
     Raises what `consider` raises.
     """
     if among is None:
@@ -83,5 +91,5 @@ async def considered_and_asked(
 
 
 def mixed(*sets: Considered) -> bool:
-    """Whether the circuits of all sets together differ in their settings."""
+    """Whether the circuits of all sets together have different settings."""
     return len({each.key for considered in sets for each in considered.settings}) > 1

@@ -1,4 +1,4 @@
-"""`contrast`: what tells one set of circuits from another."""
+"""`contrast`: what distinguishes one set of circuits from another."""
 
 import asyncio
 from enum import Enum
@@ -35,7 +35,7 @@ class ContrastOrder(Enum):
 
 
 Order = Annotated[ContrastOrder, argument(description="Which entries come first.")]
-Least = Annotated[
+MinCircuitsOfBoth = Annotated[
     int, argument(description="Only what at least this many circuits of both sets together have: 1 or more.")
 ]
 
@@ -142,7 +142,7 @@ class CircuitContrast:
         self,
         info: Info,
         order_by: Order = ContrastOrder.SEPARATION,
-        min_circuits: Least = 2,
+        min_circuits: MinCircuitsOfBoth = 2,
         first: First = None,
         after: After = None,
     ) -> Connection[ContrastFeature]:
@@ -158,7 +158,7 @@ class CircuitContrast:
         self,
         info: Info,
         order_by: Order = ContrastOrder.SEPARATION,
-        min_circuits: Least = 2,
+        min_circuits: MinCircuitsOfBoth = 2,
         first: First = None,
         after: After = None,
     ) -> Connection[ContrastEffect]:
@@ -186,7 +186,7 @@ class CircuitContrast:
         method: OfMethodAcross = None,
         author: OfAuthor = None,
         order_by: Order = ContrastOrder.SEPARATION,
-        min_circuits: Least = 2,
+        min_circuits: MinCircuitsOfBoth = 2,
         first: First = None,
         after: After = None,
     ) -> ContrastSupernodes:
@@ -254,6 +254,6 @@ class ContrastQuery:
         if common := len(set(ours.ids) & set(theirs.ids)):
             raise InputError(
                 f"{common} circuits are both in positive and in negative",
-                next_step="narrow one of them, for example by a tag that the other does not have",
+                next_step="narrow one set, for example by a tag that the other circuits do not have",
             )
         return CircuitContrast(positive=ours, negative=theirs, mixed_settings=mixed(ours, theirs))

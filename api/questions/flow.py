@@ -1,4 +1,4 @@
-"""`flowStages`: how much influence the stages of circuits carry, and where it comes from."""
+"""`flowStages`: how much influence each stage of the circuits has, and where it comes from."""
 
 from math import fsum
 from typing import Annotated

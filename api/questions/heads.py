@@ -1,4 +1,4 @@
-"""Attention heads: what they carry of an effect, of a circuit, and of the circuits of a family."""
+"""`headsByFamily`: how much influence runs through each attention head in the circuits of a family."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`hubs`: features that are in, or connected to, much of everything."""
+"""`hubs`: features that occur in many circuits or connect to many features."""
 
 from enum import Enum
 from typing import Annotated
@@ -45,8 +45,8 @@ class Specificity:
     )
 
 
-@strawberry.type(description="A feature, and how much of a hub it is.")
-class Hub:
+@strawberry.type(name="Hub", description="A feature, and how much of a hub it is.")
+class HubFeature:
     n_circuits: int = strawberry.field(description="Number of circuits that have the feature.")
     n_considered: int = strawberry.field(
         description="Number of circuits made with the feature's transcoder set: the denominator of nCircuits."
@@ -106,7 +106,7 @@ class HubQuery:
         ] = 1,
         first: First = None,
         after: After = None,
-    ) -> Connection[Hub]:
+    ) -> Connection[HubFeature]:
         where = window(info.context.limits, first, after)
         page = await info.context.loaders.ask_page(
             HUBS,
@@ -116,5 +116,7 @@ class HubQuery:
             min_circuits=checked_count("minCircuits", min_circuits, 1),
             **where._asdict(),
         )
-        items = [Hub(feature_id=row.feature, **columns(row, without=("feature",))) for row in page.rows]
+        items = [
+            HubFeature(feature_id=row.feature, **columns(row, without=("feature",))) for row in page.rows
+        ]
         return connect(where, page.total, items)

@@ -8,10 +8,10 @@ from strawberry import argument
 
 from api.request.connection import After, Connection, First, stretch, window
 from api.request.inputs import checked_count
-from api.request.limits import over_limit
 from api.request.loaders import Info
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
+from schema.errors import LimitError
 from schema.questions.modules import MODULES
 
 
@@ -142,9 +142,9 @@ class ModuleQuery:
         limits = info.context.limits
         where = window(limits, first, after)
         if checked_count("strongest", strongest, 1) > limits.page_size:
-            raise over_limit(
+            raise LimitError(
                 f"strongest: {strongest} is over the limit of {limits.page_size}",
-                f"ask for strongest: {limits.page_size}",
+                next_step=f"ask for strongest: {limits.page_size}",
             )
         page = await info.context.loaders.ask_page(
             MODULES, transcoders=transcoders, partition=partition, strongest=strongest, **where._asdict()

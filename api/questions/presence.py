@@ -1,4 +1,4 @@
-"""`presence`: absent is not zero. What a feature is in circuits that may or may not have kept it."""
+"""`presence`: whether circuits kept a feature, pruned it, never selected it, or never had it active."""
 
 from enum import Enum
 from typing import Annotated
@@ -116,16 +116,16 @@ class PresenceQuery:
 
 
 def _parsed(feature: str) -> dict[str, str | int | None]:
-    """Set and number of a feature's id. Raises InputError when it is no such id."""
+    """Transcoder set and number of a feature, from its id. Raises InputError when the id is malformed."""
     set_, _, rest = feature.partition("@")
     revision, *parts = rest.split("/")
     layer, index = parts[-2:] if len(parts) in (2, 3) else ("", "")
     if not (set_ and revision and layer.isdecimal() and index.isdecimal()):
         raise InputError(
-            f"features: {feature[:80]!r} is no id of a feature",
+            f"features: {feature[:80]!r} is not the id of a feature",
             next_step="write it as set@revision/layer/index; `features` lists ids",
         )
-    # Components have no place in the lists of what was pruned.
+    # The lists of pruned features hold no components.
     number = int(index) * LAYERS + int(layer) if len(parts) == 2 and int(index) < 2**53 else None
     return {"id": feature, "set": f"{set_}@{revision}", "number": number}
 
@@ -136,5 +136,5 @@ async def _require_sets(info: Info, sets: set[str]) -> None:
     if unknown:
         raise NotFoundError(
             f"The database has no transcoder set {sorted(unknown)[0][:80]!r}",
-            next_step="ask `features` for ids there are",
+            next_step="take an id that `features` lists",
         )

@@ -38,8 +38,8 @@ class TextUse:
         return circuit_of(info, self.circuit_id)
 
 
-@strawberry.type(description="A text that a search found.")
-class Found:
+@strawberry.type(name="Found", description="A text that a search found.")
+class SearchHit:
     kind: SearchKind = strawberry.field(description="Where the text was found.")
     text: str = strawberry.field(description="The whole text.")
     n_circuits: int = strawberry.field(description="Number of circuits in which the text occurs.")
@@ -80,10 +80,12 @@ class SearchQuery:
         ] = None,
         first: First = None,
         after: After = None,
-    ) -> Connection[Found]:
+    ) -> Connection[SearchHit]:
         where = window(info.context.limits, first, after)
         if kinds is not None and not kinds:
-            raise InputError("kinds: the list is empty", next_step="name at least one, or leave kinds out")
+            raise InputError(
+                "kinds: the list is empty", next_step="name at least one kind, or leave kinds out"
+            )
         checked_text(info.context.limits, "text", text)
         page = await info.context.loaders.ask_page(
             SEARCH,
@@ -93,5 +95,5 @@ class SearchQuery:
             kinds=[kind.value for kind in kinds or SearchKind],
             **where._asdict(),
         )
-        items = [Found(kind=SearchKind(row.kind), **columns(row, without=("kind",))) for row in page.rows]
+        items = [SearchHit(kind=SearchKind(row.kind), **columns(row, without=("kind",))) for row in page.rows]
         return connect(where, page.total, items)

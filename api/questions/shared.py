@@ -1,4 +1,4 @@
-"""`sharedFeatures`: the features that circuits share, how typical they are, and how likely by chance."""
+"""`sharedFeatures`: features that circuits share, how typical they are, and how likely this is by chance."""
 
 import asyncio
 from enum import Enum
@@ -162,7 +162,7 @@ class SharedFeatures(Connection[SharedFeature]):
             if common := len(set(inside.ids) & set(outside.ids)):
                 raise InputError(
                     f"{common} circuits are both in the set and in absentFrom",
-                    next_step="narrow one of them, for example by a tag that the other does not have",
+                    next_step="narrow one set, for example by a tag that the other circuits do not have",
                 )
             page = await cls._page(info, where, inside.ids, outside.ids, most, min_circuits, order)
         tests = SharingTests(page.tested, page.n_tested)

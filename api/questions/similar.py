@@ -17,8 +17,9 @@ from schema.questions.question import Page
 from schema.questions.sets import SIMILAR_CIRCUITS, SIMILAR_EDGES, SIMILAR_FEATURES, SimilarRow
 
 CANDIDATES = 200
+"""Circuits that are ranked."""
 BUDGET = 10_000
-"""Uses of its rarest features that are followed to find the candidates."""
+"""Uses of the circuit's rarest features that are followed to find the candidates."""
 
 
 @strawberry.enum(

@@ -1,4 +1,4 @@
-"""What recurs in circuits: `recurringEdges`, `paths`, `motifs`."""
+"""`recurringEdges`, `paths` and `motifs`: effects, and combinations of effects, that recur in circuits."""
 
 from enum import Enum
 from typing import Annotated
@@ -19,9 +19,13 @@ from schema.errors import InputError, LimitError
 from schema.questions.structure import MOTIFS, PATHS, RECURRING_EFFECTS
 
 PATH_LENGTH = 5
+"""Effects in the longest path."""
 PATH_CIRCUITS = 100
+"""Circuits that are searched for paths."""
 PATH_BOUND = 100_000
+"""Paths after which a search is given up."""
 STRONG_EFFECTS = 300
+"""Effects that are combined to motifs: those that the most circuits have."""
 
 
 @strawberry.enum(
@@ -95,14 +99,12 @@ class PathEnd:
     )
 
     def kind_and_name(self) -> tuple[str, str]:
-        """Which of the four, and its value."""
+        """Name and value of the field that is given. Raises InputError when none is."""
         for kind in ("feature", "token", "logit", "supernode"):
             value = getattr(self, kind)
             if value is not strawberry.UNSET and value is not None:
                 return kind, value
-        raise InputError(
-            "A path's end is given by nothing", next_step="give feature, token, logit or supernode"
-        )
+        raise InputError("One end of the path is empty", next_step="give feature, token, logit or supernode")
 
 
 @strawberry.type(description="A chain of direct effects in one circuit.")

@@ -1,4 +1,4 @@
-"""`supernodes`: groups of features by their name, over all circuits."""
+"""`supernodes`: supernodes by name, over all circuits."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ from api.types.supernode import (
 from schema.questions.question import words_of
 from schema.questions.supernodes import GROUPINGS, SUPERNODES
 
-Search = Annotated[
+SupernodeName = Annotated[
     str | None,
     argument(
         description="Words of a supernode's name; each may be the beginning of a word. "
@@ -63,7 +63,7 @@ class Supernodes(Connection[Supernode]):
         rows = await loaders.ask(GROUPINGS, words=words, families=families)
         mine = first_fitting(rows, method, author)
         if mine is None and words:
-            # None has the name: of one that could have it, so that the answer says of how many circuits.
+            # No grouping has the name. One that could have it tells the number of circuits considered.
             could = first_fitting(await loaders.ask(GROUPINGS, words=[], families=families), method, author)
             mine = could and could._replace(n_supernodes=0, n_circuits=0)
         page = await loaders.ask_page(
@@ -93,7 +93,7 @@ class SupernodesQuery:
     async def supernodes(
         self,
         info: Info,
-        label: Search = None,
+        label: SupernodeName = None,
         families: Annotated[
             list[str] | None,
             argument(description="Only circuits of these families. Unknown names match no circuit."),

@@ -1,4 +1,4 @@
-"""Input tokens against the answer, averaged over a family by place in its template."""
+"""`tokensOfFamily`: what input tokens contribute to the answer, averaged over a family by position."""
 
 import asyncio
 from collections import defaultdict
@@ -17,10 +17,10 @@ from schema.circuit.token_paths import LogitParts, token_parts, tokens_of
 from schema.questions.flow import CIRCUITS_OF_FAMILY, FLOW_OF_CIRCUIT
 
 MOST_CIRCUITS = 300
-"""Circuits of a family that are looked through."""
+"""Circuits of a family that are looked at."""
 
 BATCH = 50
-"""Circuits that are read together."""
+"""Circuits that are read with one query."""
 
 
 @strawberry.type(description="One position in a family's template.")
@@ -105,35 +105,36 @@ class TokenQuery:
         checked_text(info.context.limits, "family", family)
         await require_known(info, families=[family])
         page = await info.context.loaders.ask_page(CIRCUITS_OF_FAMILY, limit=MOST_CIRCUITS, family=family)
-        found: list[_Found] = []
+        found: list[_CircuitTokens] = []
         for start in range(0, len(page.rows), BATCH):
             part = {row.circuit: row for row in page.rows[start : start + BATCH]}
             flows = await info.context.loaders.ask(FLOW_OF_CIRCUIT, keys=list(part))
             given = await asyncio.to_thread(_answers, flows)
             found += [
-                _Found(part[flow.key].tokens, *each)
+                _CircuitTokens(part[flow.key].tokens, *each)
                 for flow, each in zip(flows, given, strict=True)
                 if each is not None
             ]
-        lengths: dict[int, list[_Found]] = defaultdict(list)
+        lengths: dict[int, list[_CircuitTokens]] = defaultdict(list)
         for each in found:
             lengths[len(each.tokens)].append(each)
         return FamilyTokens(
             n_circuits=page.total,
             n_considered=len(found),
             places=_places(lengths),
-            templates=[_whole(length, mine) for length, mine in sorted(lengths.items())],
+            templates=[_template(length, mine) for length, mine in sorted(lengths.items())],
         )
 
 
-class _Found(NamedTuple):
-    """One circuit."""
+class _CircuitTokens(NamedTuple):
+    """The contributions of the tokens of one circuit."""
 
     tokens: list[str]
-    """Of its prompt."""
+    """Tokens of the prompt."""
     given: dict[int, float]
-    """Position of a kept token → what it gives the most probable output."""
+    """Position of a kept token → its signed contribution to the most probable output."""
     parts: LogitParts
+    """The contributions of all sources."""
 
 
 def _answers(rows: list[FlowRow]) -> list[tuple[dict[int, float], LogitParts] | None]:
@@ -141,7 +142,7 @@ def _answers(rows: list[FlowRow]) -> list[tuple[dict[int, float], LogitParts] | 
 
 
 def _answer(row: FlowRow) -> tuple[dict[int, float], LogitParts] | None:
-    """What the token at each position gives the most probable output; None when there is no output."""
+    """The fields `given` and `parts` of a circuit; None when it has no output."""
     parts: list[LogitParts] = token_parts(row)
     if not parts:
         return None
@@ -149,7 +150,7 @@ def _answer(row: FlowRow) -> tuple[dict[int, float], LogitParts] | None:
     return {node.position: weight for node, weight in kept}, parts[0]
 
 
-def _whole(length: int, mine: list[_Found]) -> TemplateParts:
+def _template(length: int, mine: list[_CircuitTokens]) -> TemplateParts:
     def mean(values: Iterable[float]) -> float:
         return fsum(values) / len(mine)
 
@@ -164,7 +165,7 @@ def _whole(length: int, mine: list[_Found]) -> TemplateParts:
     )
 
 
-def _places(lengths: dict[int, list[_Found]]) -> list[TemplatePlace]:
+def _places(lengths: dict[int, list[_CircuitTokens]]) -> list[TemplatePlace]:
     places = []
     for length, mine in sorted(lengths.items()):
         for position in range(length):

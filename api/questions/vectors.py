@@ -7,15 +7,15 @@ from strawberry import argument
 
 from api.request.connection import After, Connection, First, Window, connect, window
 from api.request.inputs import checked_text
-from api.request.limits import Limits, over_limit
+from api.request.limits import Limits
 from api.request.loaders import Info
 from api.types.feature import Feature, feature_of
 from schema.annotations.vectors import NEAREST_FEATURES, SIMILAR_LABELS, text_vectors
-from schema.errors import InputError, NotFoundError
+from schema.errors import InputError, LimitError, NotFoundError
 from schema.questions.question import words_of
 
 NEAR = 1000
-"""How far down a list of what is near one can page."""
+"""Entries of a list that can be reached by paging."""
 
 
 @strawberry.type(description="A feature that writes in nearly the same direction as another.")
@@ -67,7 +67,7 @@ class VectorQuery:
     ) -> Connection[NearFeature]:
         where = _near(info.context.limits, first, after)
         found = await info.context.loaders.ask(
-            # One more than the page: the feature itself is its own nearest.
+            # One more than the page, because the feature is nearest to itself.
             NEAREST_FEATURES,
             feature=feature,
             near=where.skip + where.limit + 1,
@@ -75,12 +75,13 @@ class VectorQuery:
         )
         if not found:
             raise NotFoundError(
-                f"There is no feature {feature[:80]!r}", next_step="ask `features { nodes { id } }` for some"
+                f"There is no feature {feature[:80]!r}",
+                next_step="take an id from `features { nodes { id } }`",
             )
         page = found[0]
         if not page.known:
             raise InputError(
-                f"The direction of {feature[:80]} is not stored",
+                f"The direction of the feature {feature[:80]} is not stored",
                 next_step="run `atlas label` or `atlas examples` with its model and transcoders",
             )
         items = [NearFeature(cosine=row.cosine, feature_id=row.feature) for row in page.rows]
@@ -116,11 +117,11 @@ class VectorQuery:
 
 
 def _near(limits: Limits, first: int | None, after: str | None) -> Window:
-    """Raises LimitError past `NEAR`."""
+    """The page. Raises LimitError when it ends after the nearest `NEAR` entries."""
     where = window(limits, first, after)
     if where.skip + where.limit > NEAR:
-        raise over_limit(
-            f"The page ends at {where.skip + where.limit}; the nearest {NEAR} can be asked for",
-            "stop here: what is further away is not near",
+        raise LimitError(
+            f"The page ends at entry {where.skip + where.limit}; only the nearest {NEAR} can be listed",
+            next_step="stop here: entries further away are not near",
         )
     return where

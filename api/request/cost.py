@@ -1,11 +1,11 @@
-"""What a query may cost, estimated before it runs: page sizes multiplied down the tree.
+"""The cost of a query, estimated before the query runs: page sizes multiplied down the tree.
 
-1. An object costs 1, a scalar nothing.
-2. Under `nodes` and `edges` of a page everything counts as often as the page is long (`first`).
-3. Under other lists everything counts LIST times.
+1. An object costs 1, a scalar 0.
+2. Everything under `nodes` and `edges` of a page is multiplied by the length of the page (`first`).
+3. Everything under other lists is multiplied by `LIST_LENGTH`.
 
-The estimate is the most objects that the answer can have (but for lists longer than LIST). It comes with
-every answer, under `extensions.cost`.
+The estimate is the largest number of objects in the answer, unless a list is longer than `LIST_LENGTH`. Every
+answer gives it under `extensions.cost`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,12 +30,12 @@ from strawberry.extensions import SchemaExtension
 
 from api.request.limits import Limits, over_limit
 
-LIST = 5
-"""How long a list that has no page size is taken to be."""
+LIST_LENGTH = 5
+"""Assumed length of a list that has no page size."""
 
 
-class Estimate:
-    """The cost of the selections of one document."""
+class CostEstimate:
+    """Estimates the cost of selections of one document."""
 
     def __init__(
         self, fragments: Mapping[str, FragmentDefinitionNode], variables: Mapping[str, Any], limits: Limits
@@ -45,7 +45,10 @@ class Estimate:
         self._limits = limits
 
     def __call__(self, selections: SelectionSetNode | None, kind: GraphQLObjectType, page: int = 1) -> int:
-        """page: how long the page is whose fields `selections` chooses."""
+        """The cost of the selections of an object.
+
+        page: length of the page, when the object is a connection.
+        """
         cost = 0
         for node in selections.selections if selections else ():
             if isinstance(node, FieldNode):
@@ -68,7 +71,7 @@ class Estimate:
         if "pageInfo" in kind.fields and name in ("nodes", "edges"):
             times = page
         else:
-            times = LIST if is_list_type(get_nullable_type(kind.fields[name].type)) else 1
+            times = LIST_LENGTH if is_list_type(get_nullable_type(kind.fields[name].type)) else 1
         return times * (1 + self(node.selection_set, below))
 
     def _page(self, node: FieldNode) -> int:
@@ -81,7 +84,7 @@ class Estimate:
 
 
 class WithinCost(SchemaExtension):
-    """Refuses queries over the limit of the cost, and says what the others cost at most."""
+    """Refuses queries over the limit of the cost, and adds the estimated cost to every answer."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -106,7 +109,7 @@ class WithinCost(SchemaExtension):
         }
         root = context.schema._schema.get_root_type(chosen.operation)
         assert root is not None
-        estimate = Estimate(fragments, {**defaults, **(context.variables or {})}, self._limits)
+        estimate = CostEstimate(fragments, {**defaults, **(context.variables or {})}, self._limits)
         self._cost = estimate(chosen.selection_set, root)
         if self._cost > self._limits.cost:
             error = over_limit(
@@ -114,7 +117,7 @@ class WithinCost(SchemaExtension):
                 "ask for smaller pages (first: …) inside lists, or for less nesting",
             )
             if chosen.operation is OperationType.SUBSCRIPTION:
-                raise error  # a result set here would not keep it from being run
+                raise error  # a subscription runs even when a result is set here
             context.result = ExecutionResult(data=None, errors=[error])
         yield
 

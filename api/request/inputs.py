@@ -1,4 +1,4 @@
-"""What a query can be given: enumerations, filters, and the checks on them."""
+"""Arguments of queries: enumerations, filters, and the checks of their values."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -75,7 +75,7 @@ class CircuitSet:
 
     @property
     def circuits_alone(self) -> list[strawberry.ID] | None:
-        """The circuits, if they are all that is given: then the set is known before the database is asked."""
+        """The circuits when nothing else is given: then the set is known without the database. Else None."""
         return None if self.families or self.tags else self.circuits
 
 
@@ -134,19 +134,21 @@ MinCircuits = Annotated[
 
 
 def node_label(kind: NodeKind | None) -> str | None:
-    """What nodes of the kind are called in the database."""
+    """The label of such nodes in the database; None for any kind."""
     return None if kind is None else f"{kind.value.capitalize()}Node"
 
 
 def checked_list(limits: Limits, name: str, values: Sequence[str] | None) -> list[str] | None:
-    """`values` without repetitions, in their order.
+    """`values` in their order, without repetitions.
 
     Raises InputError when the list is given and empty, LimitError when it is too long.
     """
     if values is None:
         return None
     if not values:
-        raise InputError(f"{name}: the list is empty", next_step=f"name at least one, or leave {name} out")
+        raise InputError(
+            f"{name}: the list is empty", next_step=f"give at least one entry, or leave {name} out"
+        )
     if len(values) > limits.list_length:
         raise LimitError(
             f"{name}: {len(values)} entries are over the limit of {limits.list_length}",
@@ -156,7 +158,7 @@ def checked_list(limits: Limits, name: str, values: Sequence[str] | None) -> lis
 
 
 def checked_text(limits: Limits, name: str, value: str | None) -> str | None:
-    """Raises LimitError when a text is too long."""
+    """`value`. Raises LimitError when it is too long."""
     if value is not None and len(value) > limits.text_length:
         raise LimitError(
             f"{name}: {len(value)} characters are over the limit of {limits.text_length}",
@@ -166,14 +168,14 @@ def checked_text(limits: Limits, name: str, value: str | None) -> str | None:
 
 
 def tags_needed(tags: list[str] | None, mode: Match) -> int:
-    """How many of the tags a prompt must have."""
+    """Number of these tags that a prompt must have."""
     if not tags:
         return 0
     return len(tags) if mode is Match.ALL else 1
 
 
 def checked_count(name: str, value: int, least: int) -> int:
-    """Raises InputError when a count is below the least that makes sense."""
+    """`value`. Raises InputError when it is below `least`."""
     if value < least:
         raise InputError(f"{name}: {value} is too small", next_step=f"give {least} or more")
     return value

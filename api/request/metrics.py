@@ -1,4 +1,4 @@
-"""What Prometheus can read of the API: requests, errors, and the database's share of the time."""
+"""Metrics for Prometheus: requests, errors, and the time spent in the database."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
@@ -6,7 +6,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 20)
 
 
 class Metrics:
-    """The counters of one API."""
+    """The metrics of one API."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -15,11 +15,15 @@ class Metrics:
             "atlas_requests", "Requests answered.", ["path", "status"], registry=self._registry
         )
         self.request_seconds = Histogram(
-            "atlas_request_seconds", "Time to answer.", ["path"], buckets=SECONDS, registry=self._registry
+            "atlas_request_seconds",
+            "Seconds to answer a request.",
+            ["path"],
+            buckets=SECONDS,
+            registry=self._registry,
         )
         self.errors = Counter("atlas_errors", "Errors in answers.", ["code"], registry=self._registry)
         self.running = Gauge(
-            "atlas_running_queries", "GraphQL queries and downloads being answered.", registry=self._registry
+            "atlas_running_queries", "GraphQL queries and downloads that run now.", registry=self._registry
         )
         self.waiting = Gauge(
             "atlas_waiting_queries",
@@ -28,12 +32,12 @@ class Metrics:
         )
         self.database_seconds = Histogram(
             "atlas_database_seconds",
-            "Time of questions to the database.",
+            "Seconds that the database takes for a question.",
             ["question"],
             buckets=SECONDS,
             registry=self._registry,
         )
 
     def text(self) -> bytes:
-        """All of them, as Prometheus reads them."""
+        """All metrics in the text format of Prometheus."""
         return generate_latest(self._registry)

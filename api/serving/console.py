@@ -1,8 +1,8 @@
-"""What Neo4j Browser fetches from the API: `:guide …/guide.html` and `:style …/console.grass`.
+"""The files that Neo4j Browser fetches from the API: `:guide …/guide.html` and `:style …/console.grass`.
 
-Neo4j Browser 5 reads HTML guides, one `<slide>` a page, and puts a clicked `pre.runnable` into its editor. It
-asks from another origin, with headers that must be allowed first, hence the CORS answers; the files are the
-same for everybody and say nothing of the circuits. Its own default is to fetch from `localhost` only.
+Neo4j Browser 5 reads guides in HTML, with one `<slide>` for each page, and puts a clicked `pre.runnable` into its
+editor. It fetches them from another origin with headers of its own, which CORS must allow. The files say nothing
+about the circuits, so they need no token. By default, Neo4j Browser fetches guides from `localhost` only.
 """
 
 import html as markup
@@ -20,7 +20,7 @@ GUIDE, STYLE = "/guide.html", "/console.grass"
 
 
 async def _guide(request: Request) -> Response:
-    """The guide; the style's address is where this one was asked for."""
+    """The guide, with the address of the style on the same server."""
     style = markup.escape(str(request.url.replace(path=STYLE, query="")))
     return HTMLResponse(html("guide.html").replace("STYLE_ADDRESS", style))
 
@@ -30,14 +30,14 @@ async def _style(request: Request) -> Response:
 
 
 def console_routes() -> list[BaseRoute]:
-    """The two files, for any origin."""
+    """Routes of the guide and the style, which any origin may fetch."""
     cors = [
         Middleware(
             CORSMiddleware,
             allow_origins=["*"],
-            # Its cache headers, and those of the error reporter that it carries.
+            # Neo4j Browser sends cache headers, and those of its error reporter.
             allow_headers=["*"],
-            # Chromium takes `localhost` for a more private network than the page's own 127.0.0.1.
+            # For Chromium, `localhost` is a more private network than 127.0.0.1, where the page comes from.
             allow_private_network=True,
         )
     ]

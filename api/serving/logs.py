@@ -6,7 +6,7 @@ import orjson
 
 
 class JsonLines(logging.Formatter):
-    """One object a record: time, level, logger, message, and what `extra={"fields": {…}}` adds."""
+    """Formats each record as one JSON object: time, level, logger, message, and `extra={"fields": {…}}`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {

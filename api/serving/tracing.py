@@ -1,6 +1,6 @@
-"""Traces by OpenTelemetry: a span for each GraphQL operation, its parsing, its validation and its resolvers.
+"""OpenTelemetry traces: a span for each GraphQL operation, its parsing, its validation and its resolvers.
 
-Nothing of it is imported unless somebody wants traces; the packages are those of the extra `otel`.
+OpenTelemetry is imported only when traces are wanted. Its packages are those of the extra `otel`.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from strawberry.extensions import SchemaExtension
 
 SERVICE = "circuit-atlas"
-"""What the service is called when OTEL_SERVICE_NAME does not say."""
+"""Name of the service when OTEL_SERVICE_NAME is not set."""
 
 
 def tracer_provider(endpoint: str | None = None) -> "TracerProvider":
-    """What sends spans in batches, as OTLP over HTTP; its `shutdown` sends the last ones.
+    """A provider that sends spans in batches, as OTLP over HTTP. Its `shutdown` sends the last spans.
 
-    endpoint: address of a collector, such as http://localhost:4318; None: as the OTEL_… variables of the
-    environment say. Raises InputError when the packages are missing or the address is none.
+    endpoint: address of a collector, such as http://localhost:4318; None: the OTEL_… environment variables
+    decide. Raises InputError when the packages are missing or the address is not an HTTP address.
     """
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -35,7 +35,7 @@ def tracer_provider(endpoint: str | None = None) -> "TracerProvider":
     if endpoint is not None and not endpoint.startswith(("http://", "https://")):
         raise InputError(
             f"{endpoint} is not the address of a collector of traces",
-            next_step="give one such as http://localhost:4318 (OTLP over HTTP)",
+            next_step="give an address such as http://localhost:4318 (OTLP over HTTP)",
         )
     resource = Resource.create()
     if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
@@ -47,7 +47,7 @@ def tracer_provider(endpoint: str | None = None) -> "TracerProvider":
 
 
 def traced(provider: "TracerProvider") -> "Callable[[], SchemaExtension]":
-    """Makes the extension of one request."""
+    """Makes the extension that traces one request."""
     from strawberry.extensions.tracing import OpenTelemetryExtension
 
     return lambda: OpenTelemetryExtension(tracer_provider=provider)

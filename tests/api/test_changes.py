@@ -52,7 +52,7 @@ def test_a_pool_that_is_too_small_is_refused():
 
 
 def test_no_schema_is_named():
-    with pytest.raises(InputError, match="This is no GraphQL schema: Syntax Error"):
+    with pytest.raises(InputError, match="This is not a GraphQL schema: Syntax Error"):
         changes("type {", OLD)
 
 
@@ -79,4 +79,4 @@ def test_the_command(text, code, last):
         check=False,
     )
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (code, [last] if last else [])
-    assert ("error: This is no GraphQL schema" in done.stderr) == (code == 2)
+    assert ("error: This is not a GraphQL schema" in done.stderr) == (code == 2)

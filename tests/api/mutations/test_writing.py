@@ -175,7 +175,7 @@ async def test_labels_of_people_stand_beside_the_others(api):
     assert (await api.error(write, f="no/0/0", text="a", author="b"))[0] == "NOT_FOUND"
     for unseen in ("a\x00b", "a\u202eb", "a\nb"):
         code, message = await api.error(write, f=feature, text=unseen, author="b")
-        assert (code, message.startswith("text: it has the character U+")) == ("BAD_INPUT", True)
+        assert (code, message.startswith("text: the character U+")) == ("BAD_INPUT", True)
 
 
 SUPERNODES = """query ($id: ID!) { circuit(id: $id) {
