@@ -20,7 +20,7 @@ class Changes(NamedTuple):
     breaking: list[str]
     """Changes after which a query fails that worked before, such as the removal of a field."""
     dangerous: list[str]
-    """Changes after which queries still run, but a client may misread the answer, such as a new enum value."""
+    """Changes after which queries still run, but a client may misread answers, such as a new enum value."""
 
 
 def changes(old: str, new: str) -> Changes:

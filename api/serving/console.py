@@ -1,8 +1,9 @@
 """The files that Neo4j Browser fetches from the API: `:guide …/guide.html` and `:style …/console.grass`.
 
-Neo4j Browser 5 reads guides in HTML, with one `<slide>` for each page, and puts a clicked `pre.runnable` into its
-editor. It fetches them from another origin with headers of its own, which CORS must allow. The files say nothing
-about the circuits, so they need no token. By default, Neo4j Browser fetches guides from `localhost` only.
+Neo4j Browser 5 reads guides in HTML, with one `<slide>` for each page, and puts a clicked `pre.runnable`
+into its editor. It fetches them from another origin with headers of its own, which CORS must allow. The files
+say nothing about the circuits, so they need no token. By default, Neo4j Browser fetches guides from
+`localhost` only.
 """
 
 import html as markup
