@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from atlas.client import AtlasClient
-from atlas.demo.run import answers
+from atlas.demo.questions import answers
 from atlas.serving.api_server import serving
 from atlas.settings import Settings
 from atlas.tables import show
