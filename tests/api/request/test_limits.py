@@ -1,9 +1,13 @@
 """Limits, errors, hostile input, and how many queries reach the database."""
 
+import asyncio
+import json
 import logging
+from typing import Any
 
 import httpx2
 import pytest
+from starlette.types import Message
 
 from api.app import create_app
 from api.request.limits import Limits
@@ -45,7 +49,8 @@ async def test_too_many_fields_through_fragments(api):
     )
     code, message, _ = await api.error("{ circuits { nodes { ...f39 } } } " + fragments)
     assert code == "OVER_LIMIT"
-    assert message.endswith("fields; the limit is 1000")
+    # 3 fields, used 2 ** 39 times, and the two around them
+    assert message == f"The query asks for {3 * 2**39 + 2} fields; the limit is 1000"
 
 
 async def test_a_fragment_that_uses_itself_is_refused(api):
@@ -266,10 +271,12 @@ def failing(error: Exception) -> httpx2.AsyncClient:
 async def test_unexpected_errors_say_nothing_of_the_inside(error, caplog):
     with caplog.at_level(logging.ERROR, logger="atlas.api"):
         async with failing(error) as http:
-            body = (await http.post("/graphql", json={"query": "{ families { name } }"})).json()
+            answer = await http.post("/graphql", json={"query": "{ families { name } }"})
+    body = answer.json()
     (found,) = body["errors"]
     (record,) = caplog.records
     request = record.args[0]
+    assert request == answer.headers["x-request-id"]
     assert found["message"] == f"The atlas could not answer this (request {request})"
     assert found["extensions"]["code"] == (
         "DATABASE_ERROR" if isinstance(error, DatabaseError) else "INTERNAL"
@@ -277,6 +284,36 @@ async def test_unexpected_errors_say_nothing_of_the_inside(error, caplog):
     assert "MATCH" not in str(body)
     assert "secret" not in str(body)
     assert "secret" in caplog.text
+
+
+async def test_errors_on_a_socket_name_the_request():
+    app = create_app(Failing(ZeroDivisionError("/secret")))
+    scope = {
+        "type": "websocket",
+        "path": "/graphql",
+        "raw_path": b"/graphql",
+        "query_string": b"",
+        "headers": [(b"x-request-id", b"mine-2")],
+        "subprotocols": ["graphql-transport-ws"],
+        "scheme": "ws",
+        "server": ("atlas", 80),
+        "client": ("test", 1),
+    }
+    subscribe = {"id": "1", "type": "subscribe", "payload": {"query": 'subscription { job(id: "x") { id } }'}}
+    received, sent = asyncio.Queue[Message](), asyncio.Queue[Message]()
+    received.put_nowait({"type": "websocket.connect"})
+    for message in ({"type": "connection_init"}, subscribe):
+        received.put_nowait({"type": "websocket.receive", "text": json.dumps(message)})
+    socket = asyncio.create_task(app(scope, received.get, sent.put))
+    answers: list[dict[str, Any]] = []
+    while not answers or answers[-1]["type"] != "complete":
+        message = await asyncio.wait_for(sent.get(), 10)
+        if message["type"] == "websocket.send":
+            answers.append(json.loads(message["bytes"]))
+    received.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    await socket
+    (error,) = answers[-2]["payload"]["errors"]
+    assert error["message"] == "The atlas could not answer this (request mine-2)"
 
 
 async def test_an_unreachable_database(caplog):
