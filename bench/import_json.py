@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ingest.imports.files import rare_collection
+from ingest.imports.reader import rare_collection
 from schema.exports.graph_json import cantor
 from schema.formats.files import read
 from schema.formats.graph import read_graph

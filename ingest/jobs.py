@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from ingest.circuits.prompts import read_lines
-from ingest.circuits.run import IngestSettings, Work, ingest_job
+from ingest.circuits.run import Attributor, IngestSettings, ingest_job
 from ingest.engine.errors import EngineError, SettingError
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.evidence.claims import measure, requested
@@ -53,15 +53,15 @@ def watch(
     error amid a job is written into the job, and the worker goes on; while no database answers it waits.
     """
     with console.status(f"Loading the model {settings.model.name} …"):
-        work = Work(ReplacementModel.load(settings.model, settings.transcoders), settings)
+        attributor = Attributor(ReplacementModel.load(settings.model, settings.transcoders), settings)
     worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     console.print(f"Worker {worker} waits for jobs.", markup=False, soft_wrap=True)
     finished = 0
     while not stop.is_set():
         try:
-            job = take(database, worker, transcoders=work.transcoders_record.id, lease_s=lease_s)
+            job = take(database, worker, transcoders=attributor.transcoders_record.id, lease_s=lease_s)
             if job is not None:
-                finished += _Worker(database, work, worker, job, stop, lease_s, console).run()
+                finished += _Worker(database, attributor, worker, job, stop, lease_s, console).run()
                 continue
         except UnreachableError as error:
             # What was begun is taken again after its lease, by this worker or another.
@@ -78,7 +78,7 @@ class _Worker:
     def __init__(
         self,
         database: Database,
-        work: Work,
+        attributor: Attributor,
         worker: str,
         job: Taken,
         stop: threading.Event,
@@ -86,7 +86,7 @@ class _Worker:
         console: Console,
     ) -> None:
         self._database = database
-        self._work = work
+        self._attributor = attributor
         self._worker = worker
         self._job = job
         self._stop = stop
@@ -128,7 +128,7 @@ class _Worker:
         """What to say, and what to finish the job with."""
         file = read_lines(self._job.lines, f"job {self._job.id}")
         summary, circuits = ingest_job(
-            *(self._database, self._work, file.prompts),
+            *(self._database, self._attributor, file.prompts),
             name=f"job {self._job.id}",
             check=self._check,
             step=self._step,
@@ -137,18 +137,19 @@ class _Worker:
         return summary.sentence(), {"circuits": circuits, "problems": problems}
 
     def _claim(self, text: str) -> tuple[str, dict[str, Any]]:
-        database, work, n_done = self._database, self._work, 0
+        database, attributor, n_done = self._database, self._attributor, 0
 
         def step() -> None:
             nonlocal n_done
             n_done += 1
             self._step(n_done)
 
-        settings = work.settings
-        claim = requested(text, work.transcoders_record.id, settings.model, settings.transcoders)
+        settings = attributor.settings
+        claim = requested(text, attributor.transcoders_record.id, settings.model, settings.transcoders)
         claim = replace(claim, edits=tuple(grouped_edits(database, claim.transcoders, claim.edits)))
         outcome, tested = measure(
-            *(database, work.model, claim, plain_edits(database, claim.transcoders, claim.edits)), step=step
+            *(database, attributor.model, claim, plain_edits(database, claim.transcoders, claim.edits)),
+            step=step,
         )
         keep_claim(database, claim, outcome, tested)
         done = {"circuits": claim.circuits, "problems": [], "measured": claim.id}

@@ -11,7 +11,7 @@ from atlas.settings import Settings
 from schema.errors import DatabaseError, InputError
 
 if TYPE_CHECKING:
-    from ingest.imports.files import Summary
+    from ingest.imports.settings import ImportSummary
 
 
 NOTES = 20
@@ -63,7 +63,8 @@ def import_(
     are loaded.
     """
     from atlas.local.login import Login
-    from ingest.imports.files import ImportSettings, import_files
+    from ingest.imports.files import import_files
+    from ingest.imports.settings import ImportSettings
     from schema.formats.graph import Given
 
     given = Given(model, transcoders, family, tuple(dict.fromkeys(tag or ())))
@@ -101,8 +102,8 @@ def bulk_import(
     from atlas.local import admin
     from atlas.local.login import Login
     from atlas.local.server import LocalServer
-    from ingest.imports.bulk import finish, write_tables
-    from ingest.imports.files import ImportSettings
+    from ingest.imports.bulk import write_tables
+    from ingest.imports.settings import ImportSettings
     from schema.formats.graph import Given
 
     atlas = Settings.load()
@@ -127,12 +128,12 @@ def bulk_import(
     if summary.loaded:
         server.start(bolt_port, http_port)
         with err.status("Indexes and the ledger …"), Login(atlas).connect() as database:
-            finish(database, tables)
+            tables.finish(database)
     summary.seconds = time.monotonic() - started
     _say(summary, as_json)
 
 
-def _say(summary: "Summary", as_json: bool) -> None:
+def _say(summary: "ImportSummary", as_json: bool) -> None:
     """What an import did: notes, problems and the sentence. Raises Exit when files were refused."""
     notes = [f"{file}: {note}" for file, found in summary.notes.items() for note in found]
     for note in notes[:NOTES]:

@@ -1,4 +1,7 @@
-"""Engine tensors to records: pure, apart from hashing the files that a model was read from."""
+"""Converts graphs of the engine (tensors) to records.
+
+Nothing is read or written, except that the files of a model are read once to hash them.
+"""
 
 import hashlib
 import re
@@ -11,11 +14,11 @@ from ingest.engine.replacement.model import ReplacementModel
 from schema.circuit.records import Circuit, Edge, Model, Node, NodeKind, Prompt, TranscoderSet
 
 CHUNK = 1 << 20
-"""Bytes read at a time when hashing."""
+"""Bytes that are read at a time for hashing."""
 
 
 def model_record(model: ReplacementModel) -> Model:
-    """The model as a record; its revision hashes config.json and the weights. Reads these files once."""
+    """The record of a model. Its revision is a hash of config.json and the weights, which are read once."""
     files = [*model.folder.glob("*.safetensors"), model.folder / "config.json"]
     return Model(
         name=model.name,
@@ -29,15 +32,16 @@ def model_record(model: ReplacementModel) -> Model:
 
 
 def training_step(folder: Path) -> int | None:
-    """The step of a checkpoint by its folder's name, such as `checkpoint-500` or `step-00600`, else None."""
+    """The training step in a folder's name, such as `checkpoint-500` or `step-00600`; None for other
+    names."""
     found = re.fullmatch(r"(?:checkpoint|step)[-_]?(\d+)", folder.resolve().name)
     return None if found is None else int(found[1])
 
 
 def transcoders_record(model: ReplacementModel, model_id: str | None = None) -> TranscoderSet:
-    """The transcoders as a record; their revision hashes all their files. Reads these files once.
+    """The record of a model's transcoders. Its revision is a hash of their files, which are read once.
 
-    model_id: `Model.id` when it is known already, so that the model's files are not hashed again.
+    model_id: `Model.id`, if it is known; otherwise the files of the model are hashed too.
     """
     found = model.transcoders
     return TranscoderSet(
@@ -53,7 +57,7 @@ def transcoders_record(model: ReplacementModel, model_id: str | None = None) -> 
 
 
 def revision(files: Iterable[Path]) -> str:
-    """SHA-256 of names, sizes and contents of files, whatever their folder is called."""
+    """SHA-256 of the names, sizes and contents of files. The name of their folder does not matter."""
     whole = hashlib.sha256()
     for path in sorted(files, key=lambda path: path.name):
         whole.update(f"{path.name}\0{path.stat().st_size}\0".encode())
@@ -68,7 +72,7 @@ def circuit(
 ) -> Circuit:
     """The circuit of a pruned attribution graph, without labels and supernodes.
 
-    Influence, shares and scores are those of the unpruned graph.
+    Influence, shares and scores are computed from the unpruned graph.
     """
     found = pruned.scores
     nodes = _nodes(graph, pruned)
@@ -100,7 +104,7 @@ def circuit(
 
 
 def _nodes(graph: GraphNodes, pruned: Pruned) -> tuple[Node, ...]:
-    """Kept nodes in the graph's order."""
+    """The kept nodes, in the order of the graph."""
     kinds = (
         [NodeKind.FEATURE] * graph.n_features
         + [NodeKind.ERROR] * (graph.n_layers * graph.n_positions)
@@ -134,7 +138,7 @@ def _nodes(graph: GraphNodes, pruned: Pruned) -> tuple[Node, ...]:
 
 
 def _edges(pruned: Pruned) -> tuple[Edge, ...]:
-    """Kept edges, ordered by target and source, ends counted among the kept nodes."""
+    """The kept edges, ordered by target and source. Their ends are positions in the list of kept nodes."""
     place = pruned.nodes.cumsum(0) - 1
     weight = pruned.weight.double()
     share = (weight.abs() / pruned.inputs[pruned.target]).clamp(max=1.0)

@@ -1,4 +1,4 @@
-"""Attention in a circuit: what heads carry of its edges, and which pairs of sources make a head look."""
+"""Adds attention to a circuit: what heads carry of its edges, and which sources a head's scores come from."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -18,13 +18,13 @@ from schema.circuit.records import Circuit, Node, NodeKind
 from schema.exports.graph_json import node_id
 
 HEADS_OF_AN_EDGE = 3
-"""Heads kept with each edge, those that carry most of it, over all layers."""
+"""Heads stored with each edge: the ones of all layers that carry most of it."""
 
 KEYS = 5
-"""Keys of a query that are taken apart, those that get most attention."""
+"""Key positions whose score is decomposed: the ones that get most attention from the query."""
 
 PAIRS = 10
-"""Pairs kept of each score."""
+"""Pairs of sources stored with each score."""
 
 
 def with_heads(
@@ -34,9 +34,9 @@ def with_heads(
     pruned: Pruned,
     targets: Sequence[Target] = DEFAULT,
 ) -> Circuit:
-    """The circuit with the strongest heads of its edges and the totals of all heads.
+    """The circuit with the strongest heads of each edge and the totals of all heads.
 
-    circuit: converted from this graph, pruned so; targets: what the graph was asked for.
+    circuit: the conversion of `graph` and `pruned`. targets: the targets that the graph was made for.
     """
     directions = resolve(model, model.freeze(graph.token_ids), targets).directions
     found = head_loadings(model, graph, pruned, directions)
@@ -64,9 +64,9 @@ def with_heads(
 
 
 def with_qk(circuit: Circuit, model: ReplacementModel, queries: Sequence[str]) -> Circuit:
-    """The circuit with the scores of some heads and positions, by pairs.
+    """The circuit with the attention scores of some heads and query positions, by pairs of sources.
 
-    queries: such as 3/1@5: layer 3, head 1, from position 5. Raises SettingError.
+    queries: each like 3/1@5 (layer 3, head 1, position 5). Raises SettingError.
     """
     found: list[QkScore] = []
     prompt = circuit.prompt
@@ -90,7 +90,7 @@ def with_qk(circuit: Circuit, model: ReplacementModel, queries: Sequence[str]) -
 
 
 def lines(circuit: Circuit, n_heads: int = 5) -> Iterator[str]:
-    """What a person wants to see of it first."""
+    """Lines of text about the heads of a circuit, the ones with most influence first."""
     for total in sorted(circuit.head_totals, key=lambda total: -total.gross)[:n_heads]:
         name = f"head {total.layer}/{total.head}"
         yield f"{name}: {total.gross:.3f} of influence through it, net {total.net:.3f}"
@@ -103,7 +103,7 @@ def lines(circuit: Circuit, n_heads: int = 5) -> Iterator[str]:
 
 
 def _name(source: Source) -> str:
-    """A source as graph JSON calls its node; the rest is no node."""
+    """The id of a source's node in graph JSON. What no node stands for is called `rest`."""
     if source.kind == "rest":
         return "rest"
     return node_id(Node(NodeKind(source.kind), source.layer, source.position, source.index))

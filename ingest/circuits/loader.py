@@ -1,61 +1,75 @@
-"""The thread that loads circuits while the next are computed, and what is said when loading breaks off."""
+"""Threads that load circuits while the next ones are made, and the error when the database fails."""
 
-import queue
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Generic, ParamSpec, Self
 
-from schema.circuit.records import Circuit
 from schema.errors import DatabaseError
 
-QUEUE_SIZE = 8
-"""Circuits that may wait for the loading thread; bounds memory."""
+P = ParamSpec("P")
 
 
-class Loader:
-    """A thread that loads circuits in the order they come, while the next ones are computed."""
+class LoadingThreads(Generic[P]):
+    """Calls `load` in threads, in the order of `put`; with one thread, one call after the other.
 
-    def __init__(self, load: Callable[[Circuit], None]) -> None:
+    Leave the `with` block normally to wait for all calls. An error in the block discards the calls that have
+    not begun.
+    """
+
+    def __init__(self, load: Callable[P, None], threads: int, waiting: int) -> None:
+        """waiting: how many calls may run or wait; `put` blocks when there are more. Bounds memory."""
         self._load = load
-        self._queue: queue.Queue[Circuit | None] = queue.Queue(QUEUE_SIZE)
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name="loader", daemon=True)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
+        self._room = threading.Semaphore(waiting)
+        self._tasks: list[Future[None]] = []
+        self._broken = False
+        """Whether a call failed. Waiting calls are then skipped: each would wait for the database in vain."""
 
-    def __enter__(self) -> "Loader":
-        self._thread.start()
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._queue.put(None)
-        self._thread.join()
-        if error is None and self._error is not None:
-            raise self._error
+        self._pool.shutdown(cancel_futures=error is not None)
+        if error is None:
+            for task in self._tasks:
+                task.result()
 
-    def put(self, circuit: Circuit) -> None:
-        """Hand over a circuit; raises what the thread failed with, so that no more is computed in vain."""
-        if self._error is not None:
-            raise self._error
-        self._queue.put(circuit)
+    def put(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call `load` with these arguments in a thread. Raises the error of an earlier call."""
+        self._room.acquire()
+        for task in [task for task in self._tasks if task.done()]:
+            self._tasks.remove(task)
+            task.result()
+        self._tasks.append(self._pool.submit(self._call, *args, **kwargs))
 
-    def _work(self) -> None:
-        while (circuit := self._queue.get()) is not None:
-            if self._error is None:
-                try:
-                    self._load(circuit)
-                except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
-                    self._error = error
+    def drain(self) -> None:
+        """Wait until all calls have returned. Raises the error of a call."""
+        while self._tasks:
+            self._tasks.pop().result()
+
+    def _call(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            if not self._broken:
+                self._load(*args, **kwargs)
+        except BaseException:
+            self._broken = True
+            raise
+        finally:
+            self._room.release()
 
 
 @contextmanager
-def going_on(loaded: Callable[[], int]) -> Iterator[None]:
-    """Raises a DatabaseError that says how many circuits were loaded, and that the same command goes on."""
+def resumable(loaded: Callable[[], int]) -> Iterator[None]:
+    """Add to a DatabaseError how many circuits were loaded, and that the same command resumes the work."""
     try:
         yield
     except DatabaseError as error:
-        again = "give the same command again: it goes on from there"
+        resume = "run the same command again; it resumes from there"
         step = error.next_step or ""
         if "same command" not in step:
-            step = f"{step}; then {again}" if step else again
+            step = f"{step}; then {resume}" if step else resume
         raise type(error)(
             f"{error.what}. {loaded()} circuits were loaded before that", next_step=step
         ) from error

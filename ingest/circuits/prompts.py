@@ -1,7 +1,7 @@
-"""Read prompts from a file: JSON lines, CSV, or plain text with one prompt a line.
+"""Reads prompts from a file: JSON lines, CSV, or plain text with one prompt on each line.
 
-JSON lines and CSV have the keys (columns) of `PromptLine`; only `prompt` is needed. Tags in CSV are separated
-by spaces. A bad line is remembered with its number and the rest goes on.
+The keys of JSON lines and the columns of CSV are the fields of `PromptLine`; only `prompt` is required. Tags
+in CSV are separated by spaces. The error of a bad line names the line, and the other lines are read.
 """
 
 import csv
@@ -22,21 +22,23 @@ class PromptLine:
     """1-based line number in the file."""
     prompt: str
     family: str | None = None
-    """The kind of task, e.g. `arithmetic`."""
+    """The prompt family: the kind of task, such as `arithmetic`."""
     expected: str | None = None
-    """The next token a right answer begins with."""
+    """The token that a correct answer begins with."""
     tags: tuple[str, ...] = ()
+    """Free words, or `name:value`."""
     pair: str | None = None
-    """Shared by the members of a minimal pair."""
+    """Name of a minimal pair; its prompts share the name."""
     split: str | None = None
-    """`train` or `held-out` with respect to the model's corpus."""
+    """`train` when the prompt was in the model's training corpus, `held-out` when it was not."""
     target: object = None
-    """What to attribute, as `ingest.engine.attribution.targets` reads it; None for the default."""
+    """What to attribute, in the form that `ingest.engine.attribution.targets` reads. None means the
+    default."""
 
 
 @dataclass
 class PromptFile:
-    """What a file held: the good lines, and what was wrong with the others."""
+    """The prompts of a file, and one error for each bad line."""
 
     path: Path
     prompts: list[PromptLine] = field(default_factory=list)
@@ -47,7 +49,7 @@ KEYS = tuple(f.name for f in fields(PromptLine) if f.name != "line")
 
 
 def read_prompts(path: Path) -> PromptFile:
-    """Read a prompts file by its suffix: `.jsonl`/`.ndjson`, `.csv`, else one prompt a line.
+    """Read a prompts file. Its suffix says the format: `.jsonl` or `.ndjson`, `.csv`, else plain text.
 
     Raises InputError when the file is missing, empty or not UTF-8.
     """
@@ -79,12 +81,12 @@ def read_prompts(path: Path) -> PromptFile:
     result = PromptFile(path)
     _read(result, rows)
     if not result.prompts and not result.problems:
-        raise InputError(f"{path} holds no prompts", next_step='put one {"prompt": "…"} on each line')
+        raise InputError(f"{path} contains no prompts", next_step='put one {"prompt": "…"} on each line')
     return result
 
 
 def read_lines(lines: Sequence[str], name: str) -> PromptFile:
-    """Prompts from lines of JSON that are in no file; name: what errors call them."""
+    """Read prompts from lines of JSON. name: stands for the file name in errors."""
     result = PromptFile(Path(name))
     _read(result, _json_rows("\n".join(lines)))
     return result
@@ -101,7 +103,7 @@ def _read(result: PromptFile, rows: Iterable[tuple[int, object]]) -> None:
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, object]]:
-    # Not splitlines(): JSON strings may hold U+2028 and its kin, which are line ends to Python only.
+    # Not splitlines(): JSON strings may contain U+2028 and similar, which only Python takes for line ends.
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -112,7 +114,7 @@ def _json_rows(text: str) -> Iterator[tuple[int, object]]:
                 number,
                 InputError(
                     f"not valid JSON: {error.msg} at column {error.colno}",
-                    next_step='write one object a line, such as {"prompt": "…", "family": "…"}',
+                    next_step='write one object on each line, such as {"prompt": "…", "family": "…"}',
                 ),
             )
 
@@ -157,7 +159,7 @@ def _prompt(number: int, row: object) -> PromptLine:
         )
     prompt = row.get("prompt")
     if not isinstance(prompt, str) or not prompt.strip():
-        raise InputError("no `prompt`, or an empty one", next_step="give a non-empty string under `prompt`")
+        raise InputError("`prompt` is missing or empty", next_step="give a non-empty string under `prompt`")
     for key in ("family", "expected", "pair", "split"):
         if not isinstance(row.get(key), str | None):
             raise InputError(f"`{key}` is not a string", next_step="write it in quotes, or leave it out")

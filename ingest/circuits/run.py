@@ -1,16 +1,17 @@
-"""The ingest service: per prompt attribute, prune, convert, load. Only this file writes to the database.
+"""Attributes the prompts of a file and loads their circuits: `atlas ingest`, `atlas prompt` and the worker.
 
-1. read     the prompts file; every bad line is remembered
-2. tokenize; every prompt the model cannot take is remembered
-3. ask      the database which circuits are there already (the id of a circuit is known before it is computed)
-4. count    what each feature fires on over all prompts of the file, for first labels
-5. per group of prompts: attribute together; per missing circuit: prune → convert → label → group, and hand
-   it to the loading thread
+1. read      the prompts file. The error of a bad line is recorded, and the other lines continue
+2. plan      tokenize each prompt and compute the id of its circuit. A prompt that the model cannot take is
+             recorded as an error
+3. skip      ask the database which circuits it has already
+4. count     what each feature fires on over all prompts of the file; first labels come from these counts
+5. attribute the prompts in groups; each missing circuit is pruned, converted, labelled, grouped into
+             supernodes and handed to the loading thread
 
-Loading runs beside attribution, one circuit a transaction, in file order. Stopped at any moment, the database
-holds whole circuits only; the same command goes on from there and ends with the same content: groups are cut
-from the whole file, not from what is missing, because the last bits of a sum depend on what is computed with
-it.
+Loading runs beside attribution, in file order, one transaction for each circuit. The database holds whole
+circuits whenever the run is stopped, and the same command resumes it with the same final content. For that,
+groups are cut from the whole file and not from the missing prompts, because the last bits of a sum depend on
+the prompts that are computed together.
 """
 
 import importlib.metadata
@@ -35,9 +36,9 @@ from rich.text import Text
 
 from ingest.circuits import convert
 from ingest.circuits.heads import with_heads, with_qk
-from ingest.circuits.loader import Loader, going_on
+from ingest.circuits.known_prompts import KnownPrompts, tag_known_prompts
+from ingest.circuits.loader import LoadingThreads, resumable
 from ingest.circuits.prompts import PromptLine, read_prompts
-from ingest.circuits.resume import Again, given_again
 from ingest.engine.attribution.attribute import attribute_each
 from ingest.engine.attribution.graph import GraphNodes
 from ingest.engine.attribution.prune import Pruned, prune
@@ -55,6 +56,9 @@ from schema.loading.set_model import settle_model
 VERSIONS = ("circuit-atlas", "torch", "transformers")
 """Packages whose versions a run records."""
 
+WAITING = 8
+"""Circuits that may wait for the loading thread; bounds memory."""
+
 GROUP_SIZE = 16
 """Prompts that are attributed together."""
 
@@ -64,66 +68,76 @@ class IngestSettings:
     """What to ingest, and how."""
 
     prompts: Path
+    """The prompts file."""
     model: Path
+    """Folder of the language model."""
     transcoders: Path
+    """Folder of the transcoders."""
     node_threshold: float = 0.8
+    """Share of influence, 0 to 1, that the kept nodes have together."""
     edge_threshold: float = 0.98
+    """Share of influence, 0 to 1, that the kept edges have together."""
     max_feature_nodes: int | None = None
+    """Most features of one attribution graph; None means all active features."""
     target: tuple[Target, ...] = DEFAULT
-    """Of every prompt whose line names none."""
+    """What to attribute when the line of a prompt names no target."""
     first_token: FirstToken = "left-out"
     memory: int | None = None
-    """Bytes that attribution may take besides the model; None: no limit."""
+    """Bytes that attribution may use besides the model; None means no limit."""
     heads: bool = False
-    """Whether what attention heads carry is kept too."""
+    """Whether to compute and store what attention heads carry of each edge."""
 
 
 @dataclass
-class Summary:
-    """What one call did."""
+class IngestSummary:
+    """What one ingest did."""
 
     loaded: int = 0
+    """Circuits that are new in the database."""
     present: int = 0
     """Circuits that the database had already."""
-    again: Again = field(default_factory=Again)
+    known: KnownPrompts = field(default_factory=KnownPrompts)
+    """What changed for the prompts of those circuits."""
     problems: list[Exception] = field(default_factory=list)
-    """One for each line or prompt that failed."""
+    """One error for each line or prompt that failed."""
     seconds: float = 0.0
-    """From the first step to the last transaction."""
+    """Duration from the first step to the last transaction."""
 
     def sentence(self) -> str:
+        """The summary for people."""
         rate = f" ({self.loaded / self.seconds:.1f} circuits/s, all steps counted)" if self.loaded else ""
         failed = f", {len(self.problems)} failed" if self.problems else ""
         return (
             f"{self.loaded} circuits loaded in {self.seconds:.1f} s{rate}, "
-            f"{self.present} were there already{failed}.{self.again.sentence()}"
+            f"{self.present} were there already{failed}.{self.known.sentence()}"
         )
 
 
-def ingest(database: Database, settings: IngestSettings, *, console: Console) -> Summary:
+def ingest(database: Database, settings: IngestSettings, *, console: Console) -> IngestSummary:
     """Ingest a prompts file into a migrated database.
 
-    Raises InputError when the file cannot be used at all, EngineError when the model or the transcoders
-    cannot, DatabaseError when Neo4j fails (what was loaded stays). Single prompts' trouble is in the summary.
+    The errors of single prompts are in the summary. Raises InputError when the file cannot be used at all,
+    EngineError when the model or the transcoders cannot be used, and DatabaseError when Neo4j fails; circuits
+    that were loaded before the failure stay.
     """
     started = time.monotonic()
-    summary = Summary()
+    summary = IngestSummary()
     file = read_prompts(settings.prompts)
     summary.problems += file.problems
     with ThreadPoolExecutor(1) as planner:
-        # Nobody asks for its result: what is wrong with the database, the first question to it says.
+        # The result is not needed: the first query reports what is wrong with the database.
         planner.submit(prepare, database)
         with console.status(f"Loading the model {settings.model.name} …"):
             model = ReplacementModel.load(settings.model, settings.transcoders)
-        work = Work(model, settings)
-        jobs = work.jobs(file.prompts, summary.problems)
-        todo = _missing(database, jobs, summary)
-        if todo:
-            with going_on(lambda: summary.loaded), _progress(console) as progress:
-                counting = progress.add_task("counting features", total=len(jobs))
-                loading = progress.add_task("circuits", total=len(todo))
+        attributor = Attributor(model, settings)
+        planned = attributor.plan(file.prompts, summary.problems)
+        missing = _missing(database, planned, summary)
+        if missing:
+            with resumable(lambda: summary.loaded), _progress(console) as progress:
+                counting = progress.add_task("counting features", total=len(planned))
+                loading = progress.add_task("circuits", total=len(missing))
                 _ingest_all(
-                    *(database, work, jobs, todo, summary),
+                    *(database, attributor, planned, missing, summary),
                     counted=lambda: progress.advance(counting),
                     done=lambda: progress.advance(loading),
                 )
@@ -134,22 +148,23 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
 
 def ingest_job(
     database: Database,
-    work: "Work",
+    attributor: "Attributor",
     lines: list[PromptLine],
     *,
     name: str,
     check: Callable[[], None],
     step: Callable[[int], None],
-) -> tuple[Summary, list[str]]:
-    """The prompts of a job, as `ingest` does those of a file, with a model that is loaded already.
+) -> tuple[IngestSummary, list[str]]:
+    """Ingest the prompts of a job, as `ingest` does with those of a file. The model is loaded already.
 
-    name: of the run, in place of the file's; check: called often; step: told, from another thread, how many
-    prompts are finished. Either stops the work by raising. Returns what was done and the circuits' ids.
+    name: what the run records in place of a file name. check: is called often. step: is called, from another
+    thread, with the number of finished prompts. An exception from `check` or `step` stops the work and is
+    raised. Returns the summary and the ids of the circuits.
     """
-    started, summary = time.monotonic(), Summary()
-    jobs = work.jobs(lines, summary.problems)
-    todo = _missing(database, jobs, summary)
-    n_done = len(lines) - len(todo)
+    started, summary = time.monotonic(), IngestSummary()
+    planned = attributor.plan(lines, summary.problems)
+    missing = _missing(database, planned, summary)
+    n_done = len(lines) - len(missing)
     step(n_done)
 
     def done() -> None:
@@ -157,11 +172,13 @@ def ingest_job(
         n_done += 1
         step(n_done)
 
-    if todo:
-        _ingest_all(*(database, work.called(name), jobs, todo, summary), counted=check, done=done)
+    if missing:
+        _ingest_all(
+            *(database, attributor.for_run(name), planned, missing, summary), counted=check, done=done
+        )
         database.settle()
     summary.seconds = time.monotonic() - started
-    return summary, [job.circuit_id for job in jobs]
+    return summary, [each.circuit_id for each in planned]
 
 
 def attribute_one(
@@ -180,27 +197,28 @@ def attribute_one(
 ) -> Circuit:
     """The circuit of one prompt, without labels and without a database. Raises EngineError.
 
-    heads: with what attention heads carry; qk: with the scores of these heads and positions, such as 3/1@5.
+    heads: add what attention heads carry of each edge. qk: add the attention scores of these heads and
+    positions, each written like 3/1@5 (layer 3, head 1, position 5).
     """
     settings = IngestSettings(
         *(Path(), model, transcoders, node_threshold, edge_threshold, max_feature_nodes),
         *(target, first_token, memory, heads),
     )
-    work = Work(ReplacementModel.load(model, transcoders), settings)
+    attributor = Attributor(ReplacementModel.load(model, transcoders), settings)
     problems: list[Exception] = []
-    jobs = work.jobs([PromptLine(1, prompt)], problems)
+    planned = attributor.plan([PromptLine(1, prompt)], problems)
     if problems:
         raise problems[0]
-    (graph,) = work.graphs(jobs)
+    (graph,) = attributor.graphs(planned)
     if isinstance(graph, EngineError):
         raise graph
-    pruned = work.prune(graph)
-    return with_qk(work.circuit(jobs[0], graph, pruned), work.model, qk)
+    pruned = attributor.prune(graph)
+    return with_qk(attributor.circuit(planned[0], graph, pruned), attributor.model, qk)
 
 
 @dataclass(frozen=True)
-class _Job:
-    """One prompt to attribute."""
+class _PlannedCircuit:
+    """One prompt to attribute, and the circuit that it will give."""
 
     line: PromptLine
     encoded: Encoded
@@ -208,8 +226,8 @@ class _Job:
     circuit_id: str
 
 
-class Work:
-    """What all prompts of one call share."""
+class Attributor:
+    """A loaded model with settings: turns prompts into circuits."""
 
     def __init__(self, model: ReplacementModel, settings: IngestSettings) -> None:
         self.model = model
@@ -217,13 +235,14 @@ class Work:
         self.model_record: Model = convert.model_record(model)
         self.transcoders_record: TranscoderSet = convert.transcoders_record(model, self.model_record.id)
 
-    def called(self, name: str) -> "Work":
-        """The same for a run of another name."""
+    def for_run(self, name: str) -> "Attributor":
+        """A copy whose run has another name."""
         other = copy(self)
         other.settings = replace(self.settings, prompts=Path(name))
         return other
 
     def run(self) -> Run:
+        """The run that the database records."""
         settings = self.settings
         return Run(
             settings={
@@ -238,9 +257,9 @@ class Work:
             versions={name: importlib.metadata.version(name) for name in VERSIONS},
         )
 
-    def jobs(self, lines: list[PromptLine], problems: list[Exception]) -> list[_Job]:
-        """Tokenize; prompts that fail, and repeats, go to `problems`."""
-        jobs: dict[str, _Job] = {}
+    def plan(self, lines: list[PromptLine], problems: list[Exception]) -> list[_PlannedCircuit]:
+        """Tokenize prompts and compute circuit ids. Failed and repeated prompts go to `problems`."""
+        planned: dict[str, _PlannedCircuit] = {}
         for line in lines:
             try:
                 encoded = self.model.encode(line.prompt, first_token=self.settings.first_token)
@@ -249,24 +268,25 @@ class Work:
             except EngineError as error:
                 problems.append(InputError(f"line {line.line}: {error.what}", next_step=error.next_step))
                 continue
-            if key in jobs:
+            if key in planned:
                 problems.append(
                     InputError(
-                        f"line {line.line}: the same prompt as on line {jobs[key].line.line}, so left out",
+                        f"line {line.line}: the same prompt as on line {planned[key].line.line}; "
+                        "this line was skipped",
                         next_step="put all tags of a prompt on one line",
                     )
                 )
                 continue
-            jobs[key] = _Job(line, encoded, target, key)
-        return list(jobs.values())
+            planned[key] = _PlannedCircuit(line, encoded, target, key)
+        return list(planned.values())
 
-    def graphs(self, group: list[_Job]) -> Iterator[GraphNodes | EngineError]:
-        """The graphs of a group of prompts, or what was wrong with each, in order."""
+    def graphs(self, group: list[_PlannedCircuit]) -> Iterator[GraphNodes | EngineError]:
+        """The attribution graph of each prompt of a group, or the error of the prompt, in order."""
         settings, done = self.settings, 0
         try:
             for graph in attribute_each(
                 self.model,
-                [(job.encoded, job.target) for job in group],
+                [(each.encoded, each.target) for each in group],
                 max_feature_nodes=settings.max_feature_nodes,
                 memory=settings.memory,
             ):
@@ -276,21 +296,24 @@ class Work:
             if len(group) == 1:
                 yield error
             else:
-                # One prompt's trouble is not that of the others.
-                for job in group[done:]:
-                    yield from self.graphs([job])
+                # The others may succeed when they are computed alone.
+                for each in group[done:]:
+                    yield from self.graphs([each])
 
     def prune(self, graph: GraphNodes) -> Pruned:
+        """Prune a graph to the thresholds of the settings."""
         settings = self.settings
         return prune(graph, node_threshold=settings.node_threshold, edge_threshold=settings.edge_threshold)
 
-    def circuit(self, job: _Job, graph: GraphNodes, pruned: Pruned, namer: Namer | None = None) -> Circuit:
-        """Convert, with heads when asked for, and label when there is a namer."""
-        line = job.line
+    def circuit(
+        self, planned: _PlannedCircuit, graph: GraphNodes, pruned: Pruned, namer: Namer | None = None
+    ) -> Circuit:
+        """Convert a pruned graph; add heads when the settings say so, and labels when there is a namer."""
+        line = planned.line
         prompt = Prompt(
             text=line.prompt,
-            tokens=job.encoded.tokens,
-            token_ids=job.encoded.ids,
+            tokens=planned.encoded.tokens,
+            token_ids=planned.encoded.ids,
             family=line.family,
             tags=line.tags,
             expected=line.expected,
@@ -299,7 +322,7 @@ class Work:
         )
         circuit = convert.circuit(graph, pruned, prompt, self.model_record, self.transcoders_record)
         if self.settings.heads:
-            circuit = with_heads(circuit, self.model, graph, pruned, job.target)
+            circuit = with_heads(circuit, self.model, graph, pruned, planned.target)
         return circuit if namer is None else _labelled(circuit, namer)
 
     def _circuit_id(self, encoded: Encoded, name: Named) -> str:
@@ -332,49 +355,52 @@ def _labelled(circuit: Circuit, namer: Namer) -> Circuit:
     )
 
 
-def _missing(database: Database, jobs: list[_Job], summary: Summary) -> list[_Job]:
-    """Those whose circuits are not there; what becomes of the others goes into the summary."""
-    there = present(database, [job.circuit_id for job in jobs])
-    summary.present = sum(job.circuit_id in there for job in jobs)
-    summary.again = given_again(database, {j.circuit_id: j.line for j in jobs if j.circuit_id in there})
-    return [job for job in jobs if job.circuit_id not in there]
+def _missing(
+    database: Database, planned: list[_PlannedCircuit], summary: IngestSummary
+) -> list[_PlannedCircuit]:
+    """The circuits that the database lacks. The prompts of the others get new tags, and are counted."""
+    there = present(database, [each.circuit_id for each in planned])
+    known = {each.circuit_id: each.line for each in planned if each.circuit_id in there}
+    summary.present = len(known)
+    summary.known = tag_known_prompts(database, known)
+    return [each for each in planned if each.circuit_id not in there]
 
 
 def _ingest_all(
     database: Database,
-    work: Work,
-    jobs: list[_Job],
-    todo: list[_Job],
-    summary: Summary,
+    attributor: Attributor,
+    planned: list[_PlannedCircuit],
+    missing: list[_PlannedCircuit],
+    summary: IngestSummary,
     *,
     counted: Callable[[], None],
     done: Callable[[], None],
 ) -> None:
-    # Over all prompts of the file, not only the missing ones: a resumed run gives the same labels.
-    namer = Namer.over(work.model, [job.encoded for job in jobs], advance=counted)
-    run = work.run()
-    settle_model(database, work.transcoders_record, work.model_record)
+    # All prompts of the file are counted, not only the missing ones: a resumed run gives the same labels.
+    namer = Namer.over(attributor.model, [each.encoded for each in planned], advance=counted)
+    run = attributor.run()
+    settle_model(database, attributor.transcoders_record, attributor.model_record)
 
     def load(circuit: Circuit) -> None:
         summary.loaded += load_circuit(database, circuit, run)
         done()
 
-    missing = {job.circuit_id for job in todo}
-    with Loader(load) as loader:
-        for start in range(0, len(jobs), GROUP_SIZE):
-            group = jobs[start : start + GROUP_SIZE]
-            if missing.isdisjoint(job.circuit_id for job in group):
+    wanted = {each.circuit_id for each in missing}
+    with LoadingThreads(load, 1, WAITING) as loader:
+        for start in range(0, len(planned), GROUP_SIZE):
+            group = planned[start : start + GROUP_SIZE]
+            if wanted.isdisjoint(each.circuit_id for each in group):
                 continue
-            for job, graph in zip(group, work.graphs(group), strict=True):
-                if job.circuit_id not in missing:
+            for each, graph in zip(group, attributor.graphs(group), strict=True):
+                if each.circuit_id not in wanted:
                     continue
                 if isinstance(graph, EngineError):
                     summary.problems.append(
-                        InputError(f"line {job.line.line}: {graph.what}", next_step=graph.next_step)
+                        InputError(f"line {each.line.line}: {graph.what}", next_step=graph.next_step)
                     )
                     done()
                     continue
-                loader.put(work.circuit(job, graph, work.prune(graph), namer))
+                loader.put(attributor.circuit(each, graph, attributor.prune(graph), namer))
 
 
 def _progress(console: Console) -> Progress:

@@ -154,7 +154,7 @@ def test_ingest_again_adds_tags_and_says_which_families_stay(run, own_database, 
     assert code == 0
     assert out.strip().endswith(
         "2 were there already. 1 of their prompts got new tags. "
-        "Prompts stay in their families: line 1 in 'capitals', not 'facts', line 2 in none, not 'facts'."
+        "Prompts keep their families: line 1 in 'capitals', not 'facts', line 2 in none, not 'facts'."
     )
     assert own_database.read(
         "MATCH (p:Prompt) RETURN p.text AS text, [(p)-[:IN_FAMILY]->(y) | y.name] AS families, "

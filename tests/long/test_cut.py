@@ -85,7 +85,7 @@ def test_the_connection_is_cut_for_good(database, server, tmp_path):
     assert found, said
     # The answers to the last commits may have been lost.
     assert count(database) - 2 <= int(found[1]) <= count(database)
-    assert "give the same command again: it goes on from there" in " ".join(said.split())
+    assert "run the same command again; it resumes from there" in " ".join(said.split())
     status, said = Loader(graphs, server, tmp_path / "said.txt").end()
     assert status == 0, said
     assert count(database) == N_CIRCUITS

@@ -6,14 +6,15 @@ from typing import Any
 
 from rich.console import Console
 
-from ingest.imports.files import ImportSettings, Summary, import_files
+from ingest.imports.files import import_files
+from ingest.imports.settings import ImportSettings, ImportSummary
 from schema.database import Database
 from schema.formats.graph import Given
 
 
-def run(database: Database, *paths: Path, given: Given = Given(), **more: Any) -> Summary:  # noqa: B008
+def run(database: Database, *paths: Path, given: Given = Given(), **more: Any) -> ImportSummary:  # noqa: B008
     return import_files(database, ImportSettings(paths, given, **more), console=Console(file=io.StringIO()))
 
 
-def counts(summary: Summary) -> tuple[int, int, int]:
+def counts(summary: ImportSummary) -> tuple[int, int, int]:
     return summary.loaded, summary.present, len(summary.problems)

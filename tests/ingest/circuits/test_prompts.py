@@ -29,9 +29,9 @@ def test_json_lines(tmp_path):
     [
         ('{"prompt": "a"', "not valid JSON"),
         ('["a"]', "expected an object, found list"),
-        ('{"family": "f"}', "no `prompt`, or an empty one"),
-        ('{"prompt": "  "}', "no `prompt`, or an empty one"),
-        ('{"prompt": 3}', "no `prompt`, or an empty one"),
+        ('{"family": "f"}', "`prompt` is missing or empty"),
+        ('{"prompt": "  "}', "`prompt` is missing or empty"),
+        ('{"prompt": 3}', "`prompt` is missing or empty"),
         ('{"prompt": "a", "familly": "f"}', "unknown key 'familly'"),
         ('{"prompt": "a", "tags": "x"}', "`tags` is not a list of strings"),
         ('{"prompt": "a", "expected": 7}', "`expected` is not a string"),
@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_used(tmp_path):
         read_prompts(tmp_path / "absent.jsonl")
     with pytest.raises(InputError, match="is a folder"):
         read_prompts(tmp_path)
-    with pytest.raises(InputError, match="holds no prompts"):
+    with pytest.raises(InputError, match="contains no prompts"):
         read_prompts(write(tmp_path, "p.jsonl", "\n"))
     (tmp_path / "latin.jsonl").write_bytes(b'{"prompt": "caf\xe9"}')
     with pytest.raises(InputError, match=r"is not UTF-8 text \(byte 15\)"):

@@ -163,7 +163,7 @@ def test_what_a_model_says_itself_is_not_changed_by_files(database: Database, tm
     summary = run(database, path, given=Given(model="another"))
     assert models(database) == [(SET, "gemma-2-2b@c0ffee")]
     assert summary.notes == {
-        str(path): [f"--model is left out: the transcoders {SET} are known to be of gemma-2-2b@c0ffee"]
+        str(path): [f"--model is ignored: the transcoders {SET} are known to belong to gemma-2-2b@c0ffee"]
     }
 
 
@@ -193,7 +193,7 @@ def test_an_error_says_how_many_circuits_were_loaded(database: Database, tmp_pat
     database.write("CREATE (:Node {id: $id})", taken)
     with pytest.raises(DatabaseError, match="1 circuits were loaded before that") as broken:
         run(database, tmp_path)
-    assert broken.value.next_step == "give the same command again: it goes on from there"
+    assert broken.value.next_step == "run the same command again; it resumes from there"
     database.write("MATCH (n:Node {id: $id}) WHERE NOT (n)--() DELETE n", taken)
     assert counts(run(database, tmp_path)) == (1, 1, 0)
 

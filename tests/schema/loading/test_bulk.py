@@ -12,8 +12,9 @@ from rich.console import Console
 
 from atlas.local import admin
 from atlas.local.server import LocalServer
-from ingest.imports.bulk import finish, write_tables
-from ingest.imports.files import ImportSettings, import_files
+from ingest.imports.bulk import write_tables
+from ingest.imports.files import import_files
+from ingest.imports.settings import ImportSettings
 from schema.circuit.records import Circuit
 from schema.database import Database
 from schema.loading.bulk import BulkWriter
@@ -91,7 +92,7 @@ def test_a_model_that_a_later_file_names_is_the_same_in_bulk(
     admin.import_tables(home, tables.writer.finish(), heap_mb=512)
     with connect(home) as imported:
         migrate(imported)
-        finish(imported, tables)
+        tables.finish(imported)
         ordinary, bulk = content(database), content(imported)
         assert [properties["id"] for _, properties in bulk["Model"]] == ["model"]
         assert bulk == ordinary

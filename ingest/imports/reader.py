@@ -1,0 +1,185 @@
+"""Reads other tools' files and hands their circuits to a writer: the part that both imports share.
+
+1. find     the files at the paths; folders are searched
+2. per file, in order: read, unpack, parse and check. A file that fails is refused: its error names file, key
+            and reason, and the import continues with the next file
+3. model    a later file may name the model that the transcoders of earlier files belong to
+4. write    `ingest.imports.files` loads the circuits into a running database, `ingest.imports.bulk` writes
+            tables for Neo4j's own importer
+"""
+
+import gc
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from ingest.engine.errors import EngineError
+from ingest.imports.settings import ImportSettings, ImportSummary
+from schema.circuit.records import Circuit, FeatureNotes, Model, TranscoderSet
+from schema.errors import FileError, InputError
+from schema.formats.features import from_file
+from schema.formats.files import Found, Kind, is_feature, read
+from schema.formats.graph import read_graph
+from schema.loading.runs import Entry
+from schema.loading.set_model import says_more
+
+
+class Writer(Protocol):
+    """What becomes of the files that were read."""
+
+    def has(self, key: str) -> bool:
+        """Whether a file with this SHA-256 needs no reading, because this run has loaded its circuit."""
+        ...
+
+    def model_of(self, transcoders: TranscoderSet, model: Model, *, asked: bool) -> Model:
+        """The model that the transcoders belong to, when a file names `model`; asked: the user named it."""
+        ...
+
+    def write(self, circuit: Circuit, entry: Entry) -> None:
+        """Take one circuit; call `Reader.count` or `Reader.refuse` for it, now or later in a thread."""
+        ...
+
+    def add_note(self, note: FeatureNotes) -> None:
+        """Take the labels and examples of one feature file."""
+        ...
+
+    def add_folder(self, folder: Path) -> None:
+        """Take a folder of feature files that has an index."""
+        ...
+
+    def refuse(self, entry: Entry) -> None:
+        """Record a refused file."""
+        ...
+
+
+class Reader:
+    """Reads the files of one import and counts what became of them."""
+
+    def __init__(self, settings: ImportSettings) -> None:
+        self.settings = settings
+        self.summary = ImportSummary()
+        self._lock = threading.Lock()
+        """Guards the counts, which loading threads change too."""
+        self._models: dict[str, Model] = {}
+        """Transcoder set → the model that it belongs to, as far as the files say."""
+
+    def read_all(self, files: Sequence[Found], writer: Writer, *, console: Console) -> None:
+        """Read all files in order. Errors of single files go to the summary; those of the writer are
+        raised."""
+        with rare_collection(), _bar(console, files) as progress:
+            for found in files:
+                try:
+                    self._read(found, writer)
+                except (InputError, EngineError) as error:
+                    self.refuse(found.path, error, writer)
+                progress.advance(progress.task_ids[0], found.size)
+
+    def count(self, *, new: bool) -> None:
+        """Count a circuit that was written, or that was there already."""
+        with self._lock:
+            self.summary.loaded += new
+            self.summary.present += not new
+
+    def refuse(self, path: Path, error: Exception, writer: Writer) -> None:
+        """Record that a file was refused, in the summary and in the ledger."""
+        with self._lock:
+            self.summary.problems.append(error)
+        writer.refuse(refusal(path, error))
+
+    def _read(self, found: Found, writer: Writer) -> None:
+        """Read one file and hand its content over. Raises FileError, EngineError."""
+        if found.kind is Kind.FEATURES:
+            writer.add_folder(found.path)
+            return
+        data = read(found.path)
+        self.summary.megabytes += len(data) / 1e6
+        if found.kind is Kind.JSON and is_feature(data):
+            writer.add_note(from_file(found.path, data))
+            return
+        key = hashlib.sha256(data).hexdigest()
+        if writer.has(key):
+            self.count(new=False)
+            return
+        circuit = self._with_model(self._circuit(found, data), str(found.path), writer)
+        writer.write(circuit, Entry(key, str(found.path)))
+
+    def _circuit(self, found: Found, data: bytes) -> Circuit:
+        settings = self.settings
+        if found.kind is Kind.PT:
+            from ingest.imports.unpruned import read_circuit  # needs torch, which JSON files do not
+
+            return read_circuit(
+                found.path,
+                settings.given,
+                node_threshold=settings.node_threshold,
+                edge_threshold=settings.edge_threshold,
+                tokenizer=settings.tokenizer,
+                data=data,
+            )
+        name = str(found.path)
+        imported = read_graph(data, name, settings.given)
+        if imported.notes:
+            self.summary.notes[name] = list(imported.notes)
+        return imported.circuit
+
+    def _with_model(self, circuit: Circuit, name: str, writer: Writer) -> Circuit:
+        """The circuit with the model of its transcoders, as the file that says most about it names it."""
+        given, id_ = self.settings.given.model, circuit.transcoders.id
+        asked = circuit.model.name == given
+        known = self._models.get(id_)
+        if known is None or says_more(circuit.model, known, asked=asked):
+            model = self._models[id_] = writer.model_of(circuit.transcoders, circuit.model, asked=asked)
+            if given is not None and model.name != given:
+                self.summary.notes.setdefault(name, []).append(
+                    f"--model is ignored: the transcoders {id_} are known to belong to {model.id}"
+                )
+        model = self._models[id_]
+        if model == circuit.model:
+            return circuit
+        return replace(circuit, model=model, transcoders=replace(circuit.transcoders, model_id=model.id))
+
+
+def refusal(path: Path, error: Exception) -> Entry:
+    """The ledger's entry for a refused file."""
+    reason, name = (str(text).encode(errors="replace").decode() for text in (error, path))
+    return Entry(hashlib.sha256(str(path).encode(errors="surrogateescape")).hexdigest(), name, reason)
+
+
+def refused_graph(name: str, error: InputError) -> FileError:
+    """The error of a file whose graph was read but cannot be stored."""
+    return FileError(name, "the graph", error.what, next_step=error.next_step)
+
+
+@contextmanager
+def rare_collection() -> Iterator[None]:
+    """Run Python's garbage collector less often.
+
+    Records have no cycles. Searching tens of thousands of new edges for cycles again and again would take a
+    quarter of the time that reading them takes.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+@contextmanager
+def _bar(console: Console, files: Sequence[Found]) -> Iterator[Progress]:
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=console,
+    ) as progress:
+        progress.add_task(f"{len(files)} files", total=sum(found.size for found in files))
+        yield progress
