@@ -13,7 +13,7 @@ from atlas.token_file import read_token
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 
 if TYPE_CHECKING:
-    from ingest.annotations.labels import CorpusSettings, Pass
+    from ingest.annotations.labels import CorpusPass, CorpusSettings
     from ingest.annotations.supernode_scores import GroupScores
     from schema.database import Database
     from schema.errors import EndpointError
@@ -153,7 +153,7 @@ def _show(found: "GroupScores") -> None:
     out.print(f"another seed: AMI {found.seed_ami:.3f}; half of the texts: AMI {found.half_ami:.3f}")
 
 
-def _pass(database: "Database", settings: "CorpusSettings") -> "Pass":
+def _pass(database: "Database", settings: "CorpusSettings") -> "CorpusPass":
     from ingest.annotations.labels import run_pass
 
     use_cores()

@@ -21,7 +21,7 @@ from schema.errors import AtlasError, InputError, UnreachableError
 
 if TYPE_CHECKING:
     from ingest.engine.replacement.model import ReplacementModel
-    from ingest.studies.tools.supernodes import Supernodes
+    from ingest.studies.tools.supernodes import SupernodeTensors
 
 study = typer.Typer(
     help="The studies of “On the Biology of a Large Language Model”: prompts, one GraphQL question, causal "
@@ -138,7 +138,7 @@ def run(
         )
 
 
-def _supernodes(model: "ReplacementModel") -> "Supernodes | None":
+def _supernodes(model: "ReplacementModel") -> "SupernodeTensors | None":
     from ingest.annotations.supernodes import supernodes_of
 
     missing = "no atlas runs here (`atlas db start`)"

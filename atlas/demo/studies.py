@@ -15,7 +15,7 @@ from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 if TYPE_CHECKING:
     from ingest.engine.replacement.model import ReplacementModel
     from ingest.studies.tools.prompts import Prompts
-    from ingest.studies.tools.supernodes import Supernodes
+    from ingest.studies.tools.supernodes import SupernodeTensors
 
 NAMES = ("multi-step", "refusals", "arithmetic")
 
@@ -61,7 +61,7 @@ def study_answers(inputs: StudyInputs) -> Iterator[tuple[str, Rows]]:
         yield question, Rows("", table.columns[:n_columns], [row[:n_columns] for row in table.rows])
 
 
-def _supernodes(settings: Settings, model: "ReplacementModel", console: Console) -> "Supernodes | None":
+def _supernodes(settings: Settings, model: "ReplacementModel", console: Console) -> "SupernodeTensors | None":
     from ingest.annotations.labels import CorpusSettings, run_pass
     from ingest.annotations.supernodes import supernodes_of, write_supernodes
 

@@ -14,13 +14,15 @@ from schema.atomic_file import whole_file
 from schema.errors import InputError
 
 if TYPE_CHECKING:
-    from ingest.studies.tools.study import Result, Study
+    from ingest.studies.tools.study import Study, StudyResult
 
 FORMAT = 1
 ROWS = ("rates", "findings", "curves", "effects")
 
 
-def kept(study: "Study", result: "Result", *, model: str, transcoders: str, prompts: str) -> dict[str, Any]:
+def kept(
+    study: "Study", result: "StudyResult", *, model: str, transcoders: str, prompts: str
+) -> dict[str, Any]:
     """A result as one JSON object. model, transcoders, prompts: what was named on the command line."""
     return {
         "format": FORMAT,

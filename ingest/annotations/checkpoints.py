@@ -23,8 +23,8 @@ from ingest.circuits.convert import transcoders_record
 from ingest.circuits.prompts import read_prompts
 from ingest.circuits.run import IngestSettings, ingest
 from ingest.engine.replacement.model import ReplacementModel
+from ingest.studies.tools.checkpoints import fires, identity
 from ingest.studies.tools.items import Item
-from ingest.studies.tools.timeline import fires, identity
 from schema.annotations.checkpoints import Checkpoint, Same, Start, features_of, keep_checkpoints
 from schema.database import Database
 from schema.errors import InputError
@@ -33,7 +33,7 @@ TRANSCODERS = "clt"
 """The folder of its transcoders, in the folder of each checkpoint."""
 
 
-class Loaded(NamedTuple):
+class LoadedCheckpoints(NamedTuple):
     """What one call did."""
 
     checkpoints: list[Checkpoint]
@@ -45,7 +45,7 @@ class Loaded(NamedTuple):
     problems: list[Exception]
 
 
-class _Then(NamedTuple):
+class _CheckpointFeatures(NamedTuple):
     """What linking needs of one checkpoint."""
 
     checkpoint: Checkpoint
@@ -82,7 +82,7 @@ def steps(folder: Path) -> list[tuple[int, Path]]:
 
 def load_checkpoints(
     database: Database, folder: Path, settings: IngestSettings, *, console: Console
-) -> Loaded:
+) -> LoadedCheckpoints:
     """Ingest the prompts of `settings` at every checkpoint of a folder, and link their features.
 
     Model and transcoders of the settings are replaced by those of each checkpoint. Raises InputError,
@@ -105,19 +105,19 @@ def load_checkpoints(
         then, starts = _follow(database, found, items)
     same = _links(then)
     keep_checkpoints(database, folder.resolve().name, [each.checkpoint for each in then], starts, same)
-    return Loaded([each.checkpoint for each in then], starts, len(same), n_circuits, problems)
+    return LoadedCheckpoints([each.checkpoint for each in then], starts, len(same), n_circuits, problems)
 
 
 def _follow(
     database: Database, found: Sequence[tuple[int, Path]], items: Sequence[Item]
-) -> tuple[list[_Then], list[Start]]:
+) -> tuple[list[_CheckpointFeatures], list[Start]]:
     models = [(step, ReplacementModel.load(path, path / TRANSCODERS)) for step, path in found]
     checkpoints = [Checkpoint(step, transcoders_record(model).id) for step, model in models]
     kept = [set(features_of(database, each.transcoders)) for each in checkpoints]
     wanted = sorted(set.union(*kept))
     layers, numbers = ([at[part] for at in wanted] for part in (0, 1))
     then = [
-        _Then(
+        _CheckpointFeatures(
             checkpoint,
             features,
             fires(model, items)[:, layers, numbers],
@@ -136,10 +136,10 @@ def _follow(
     return then, starts
 
 
-def _links(then: Sequence[_Then]) -> list[Same]:
+def _links(then: Sequence[_CheckpointFeatures]) -> list[Same]:
     """Each feature of a circuit with itself at the next checkpoint where a circuit has it."""
     wanted = sorted(set.union(*(each.kept for each in then)))
-    has: dict[int, list[_Then]] = defaultdict(list)
+    has: dict[int, list[_CheckpointFeatures]] = defaultdict(list)
     for each in then:
         for place, at in enumerate(wanted):
             if at in each.kept:

@@ -25,7 +25,7 @@ from ingest.labels.endpoint import Endpoint
 from ingest.labels.examples import notes
 from ingest.labels.explain import AUTHOR
 from ingest.labels.model_labels import explain_features
-from ingest.labels.score import Scored, label_features, phrases, weighted_median
+from ingest.labels.score import ScoredRule, label_features, phrases, weighted_median
 from ingest.organism.corpus import FAMILIES, examples
 from ingest.organism.families.example import HELD_OUT, TRAIN, unit
 from ingest.organism.weights import MODEL_DIR
@@ -55,7 +55,7 @@ class CorpusSettings:
 
 
 @dataclass(frozen=True)
-class Pass:
+class CorpusPass:
     """A corpus pass over an atlas's features."""
 
     model: ReplacementModel
@@ -128,7 +128,7 @@ def corpus_texts(settings: CorpusSettings) -> Tagged:
     return {line.prompt: line.tags for line in file.prompts}
 
 
-def run_pass(database: Database, settings: CorpusSettings, *, console: Console) -> Pass:
+def run_pass(database: Database, settings: CorpusSettings, *, console: Console) -> CorpusPass:
     """Run the model over the corpus. Raises InputError when the atlas has no features of the set, or the
     model can take none of the texts; EngineError."""
     texts = corpus_texts(settings)
@@ -146,10 +146,10 @@ def run_pass(database: Database, settings: CorpusSettings, *, console: Console) 
     steps = iter(track(parts, "corpus", console=console, total=len(parts)))
     next(steps)
     found = activity(model, list(encoded.values()), advance=lambda n: next(steps, None))
-    return Pass(model, set_id, features, found, problems, [texts[text] for text in encoded])
+    return CorpusPass(model, set_id, features, found, problems, [texts[text] for text in encoded])
 
 
-def write_examples(database: Database, done: Pass, *, console: Console) -> int:
+def write_examples(database: Database, done: CorpusPass, *, console: Console) -> int:
     """Store examples, density and promoted tokens of every feature of the atlas; how many features fired.
 
     A feature that fires nowhere in the corpus gets a density of 0 and no examples.
@@ -161,7 +161,7 @@ def write_examples(database: Database, done: Pass, *, console: Console) -> int:
     return sum(key in done.found.slices for key in features)
 
 
-def write_vectors(database: Database, done: Pass) -> int:
+def write_vectors(database: Database, done: CorpusPass) -> int:
     """Store what features of the atlas write, and vectors of all labels, to search by; how many features."""
     by_layer: dict[int, list[int]] = {}
     for each in done.features:
@@ -175,7 +175,7 @@ def write_vectors(database: Database, done: Pass) -> int:
     return n
 
 
-def write_labels(database: Database, done: Pass, *, console: Console) -> LabelSummary:
+def write_labels(database: Database, done: CorpusPass, *, console: Console) -> LabelSummary:
     """Make, score and store a label of every feature of the atlas that fires in the corpus."""
     influence = {(each.layer, each.index): each.influence for each in done.features}
     steps = iter(track(list(influence), "labels", console=console))
@@ -186,7 +186,7 @@ def write_labels(database: Database, done: Pass, *, console: Console) -> LabelSu
 
 
 def write_model_labels(
-    database: Database, done: Pass, endpoint: Endpoint, n: int, *, console: Console
+    database: Database, done: CorpusPass, endpoint: Endpoint, n: int, *, console: Console
 ) -> tuple[int, list[EndpointError]]:
     """Labels of the `n` most influential features by a language model, each stored as it comes.
 
@@ -208,14 +208,14 @@ def write_model_labels(
     return stored, problems
 
 
-def evidence(model: ReplacementModel, scored: Scored) -> Evidence:
+def evidence(model: ReplacementModel, scored: ScoredRule) -> Evidence:
     """A scored rule as a label."""
     text = "fires " + "; or ".join(phrases(scored.rule, model.decode))
     label = Label(*scored.key, text, METHOD, AUTHOR, scored.score, scored.null_score)
     return Evidence(label, rule=json.dumps(scored.rule.clauses))
 
 
-def summary(scored: Sequence[Scored], influence: dict[FeatureKey, float]) -> LabelSummary:
+def summary(scored: Sequence[ScoredRule], influence: dict[FeatureKey, float]) -> LabelSummary:
     """How labels did, weighted by the influence of their features."""
     tried = [each for each in scored if each.score is not None]
     return LabelSummary(

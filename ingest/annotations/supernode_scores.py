@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score
 
-from ingest.annotations.labels import Pass
+from ingest.annotations.labels import CorpusPass
 from ingest.annotations.supernodes import highest, keys_of
 from ingest.labels.roles import GROUPS, group, profiles, unit
 from ingest.labels.truth import best_tags
@@ -27,7 +27,7 @@ Groups = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Agreement:
+class ConceptAgreement:
     """Groups against true concepts, over the features whose concept is clear."""
 
     clear: float
@@ -53,17 +53,17 @@ class GroupScores:
 
     n_features: int
     n_groups: int
-    agreements: list[Agreement]
+    agreements: list[ConceptAgreement]
     seed_ami: float
-    """Agreement with the groups of another seed; 1 where texts are few enough not to be projected."""
+    """ConceptAgreement with the groups of another seed; 1 where texts are few enough not to be projected."""
     half_ami: float
-    """Agreement with the groups made from half of the texts."""
+    """ConceptAgreement with the groups made from half of the texts."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def group_scores(done: Pass, *, n_groups: int = GROUPS, seed: int = 0) -> GroupScores:
+def group_scores(done: CorpusPass, *, n_groups: int = GROUPS, seed: int = 0) -> GroupScores:
     """Raises InputError when the corpus has no tags."""
     features = keys_of(done)
     rows = highest(done.found, features)
@@ -94,7 +94,7 @@ def group_scores(done: Pass, *, n_groups: int = GROUPS, seed: int = 0) -> GroupS
             continue
         concept = truth.best[wanted]
         agreements.append(
-            Agreement(
+            ConceptAgreement(
                 clear=clear,
                 n_features=int(wanted.sum()),
                 n_concepts=len(set(concept.tolist())),

@@ -8,13 +8,13 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from ingest.annotations.labels import Pass
+from ingest.annotations.labels import CorpusPass
 from ingest.circuits.convert import transcoders_record
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.labels.contexts import Activity, FeatureKey
 from ingest.labels.examples import logit_effects
 from ingest.labels.roles import GROUPS, group, profiles
-from ingest.studies.tools.supernodes import Supernodes
+from ingest.studies.tools.supernodes import SupernodeTensors
 from schema.annotations.roles import read_roles, write_roles
 from schema.database import Database
 
@@ -29,13 +29,13 @@ def highest(found: Activity, features: Sequence[FeatureKey]) -> np.ndarray:
     return rows
 
 
-def keys_of(done: Pass) -> list[FeatureKey]:
+def keys_of(done: CorpusPass) -> list[FeatureKey]:
     """The atlas's features that fire in the corpus, sorted."""
     found = ((each.layer, each.index) for each in done.features)
     return sorted(key for key in found if key in done.found.slices)
 
 
-def roles(done: Pass, *, n_groups: int = GROUPS, seed: int = 0) -> dict[FeatureKey, str]:
+def roles(done: CorpusPass, *, n_groups: int = GROUPS, seed: int = 0) -> dict[FeatureKey, str]:
     """The role of every feature of the atlas that fires in the corpus, as a label."""
     features = keys_of(done)
     if not features:
@@ -55,20 +55,20 @@ def roles(done: Pass, *, n_groups: int = GROUPS, seed: int = 0) -> dict[FeatureK
     return labels
 
 
-def write_supernodes(database: Database, done: Pass, *, console: Console) -> tuple[int, float]:
+def write_supernodes(database: Database, done: CorpusPass, *, console: Console) -> tuple[int, float]:
     """Group all circuits of the set; how many circuits, and the mean share of influence explained."""
     found = roles(done)
     shares = list(track(write_roles(database, done.set_id, found), "circuits", console=console, total=None))
     return len(shares), fmean(shares) if shares else 0.0
 
 
-def supernodes_of(database: Database, model: ReplacementModel) -> Supernodes | None:
+def supernodes_of(database: Database, model: ReplacementModel) -> SupernodeTensors | None:
     """Those of the atlas for a model's transcoders, to edit whole; None when it has none."""
     found = read_roles(database, transcoders_record(model).id)
-    return Supernodes.of(model, found) if found else None
+    return SupernodeTensors.of(model, found) if found else None
 
 
-def _name(done: Pass, keys: Sequence[FeatureKey]) -> str:
+def _name(done: CorpusPass, keys: Sequence[FeatureKey]) -> str:
     """The token that the members fire on most, and the one that they promote most together."""
     mass: dict[int, float] = defaultdict(float)
     for key in keys:

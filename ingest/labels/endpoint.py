@@ -19,7 +19,7 @@ SHOWN = 200
 """Characters of a bad answer that an error quotes."""
 
 
-class Answer(NamedTuple):
+class Exchange(NamedTuple):
     """A question and its answer, as they were sent and came back."""
 
     asked: str
@@ -45,7 +45,7 @@ class Endpoint:
                 f"The endpoint {self.url!r} is no address", next_step="write it as http://localhost:11434/v1"
             )
 
-    def ask(self, question: str, read: Callable[[Any], Read]) -> tuple[Read, Answer]:
+    def ask(self, question: str, read: Callable[[Any], Read]) -> tuple[Read, Exchange]:
         """Ask a question whose answer is a JSON object.
 
         read: takes the object and raises ValueError, saying why, when it is no proper answer. Raises
@@ -57,7 +57,7 @@ class Endpoint:
                 time.sleep(self.pause_s * 2 ** (attempt - 1))
             try:
                 text = self._post(question)
-                return read(_object(text)), Answer(question, text)
+                return read(_object(text)), Exchange(question, text)
             except httpx2.HTTPStatusError as error:
                 status = error.response.status_code
                 trouble = f"it answered with HTTP status {status}"

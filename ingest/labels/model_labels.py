@@ -18,7 +18,7 @@ from unicodedata import category
 import numpy as np
 
 from ingest.labels.contexts import Activity, FeatureKey
-from ingest.labels.endpoint import Answer, Endpoint
+from ingest.labels.endpoint import Endpoint, Exchange
 from ingest.labels.rules import balanced_accuracy
 from ingest.labels.score import split
 from schema.circuit.records import DIRECTIONS
@@ -34,12 +34,12 @@ LABEL_LIMIT = 300
 Decode = Callable[[int], str]
 
 
-class Explained(NamedTuple):
+class ModelLabel(NamedTuple):
     """A feature's label from a language model."""
 
     key: FeatureKey
     text: str
-    answer: Answer
+    answer: Exchange
     score: float | None
     """None when it fires in no held-out context."""
     null_score: float | None
@@ -48,7 +48,7 @@ class Explained(NamedTuple):
 
 def explain_features(
     endpoint: Endpoint, found: Activity, features: Sequence[FeatureKey], decode: Decode, *, seed: int = 0
-) -> Iterator[Explained | EndpointError]:
+) -> Iterator[ModelLabel | EndpointError]:
     """The label of each feature, as it comes; in its place what was wrong with the answers.
 
     Features that fire nowhere in the forming part are left out. The label that serves as the null is of the
@@ -72,7 +72,7 @@ def explain_features(
             yield EndpointError(f"Feature {key[0]}/{key[1]}: {error.what}", next_step=error.next_step)
             continue
         earlier[key[0]] = text
-        yield Explained(key, text, answer, score, null)
+        yield ModelLabel(key, text, answer, score, null)
 
 
 def _contexts(found: Activity, key: FeatureKey, places: np.ndarray, decode: Decode) -> list[list[list[Any]]]:

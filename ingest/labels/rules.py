@@ -51,7 +51,7 @@ Clause = tuple[Condition, ...]
 
 
 @dataclass(frozen=True)
-class Rule:
+class FiringRule:
     """Where a feature should fire."""
 
     clauses: tuple[Clause, ...]
@@ -106,14 +106,14 @@ def balanced_accuracy(predicted: NDArray[np.bool_], fires: NDArray[np.bool_]) ->
     return (int((predicted & fires).sum()) / n_positive + int((~predicted & ~fires).sum()) / n_negative) / 2
 
 
-def fit(slots: Slots, fires: NDArray[np.bool_]) -> Rule:
+def fit(slots: Slots, fires: NDArray[np.bool_]) -> FiringRule:
     """The rule for a feature, its clauses in the order they were found; no clause when nothing helps.
 
     fires: (n_tokens,) whether it fires.
     """
     n_positive = int(fires.sum())
     if not n_positive or n_positive == len(fires):
-        return Rule(())
+        return FiringRule(())
     weight = np.where(fires, 1 / n_positive, -1 / (len(fires) - n_positive))
     left = np.arange(len(fires))
     clauses: list[Clause] = []
@@ -121,10 +121,10 @@ def fit(slots: Slots, fires: NDArray[np.bool_]) -> Rule:
         clause, gain = _best_clause(slots, weight, left)
         if gain < LEAST_GAIN:
             break
-        held = Rule((clause,)).holds(slots.at(left))
+        held = FiringRule((clause,)).holds(slots.at(left))
         clauses.append(_commonest_first(clause, slots, left[held & fires[left]]))
         left = left[~held]
-    return Rule(tuple(clauses))
+    return FiringRule(tuple(clauses))
 
 
 def _commonest_first(clause: Clause, slots: Slots, firings: NDArray[np.int64]) -> Clause:

@@ -22,25 +22,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.labels.contexts import Activity, Contexts, FeatureKey
-from ingest.labels.rules import Rule, Slots, balanced_accuracy, fit
+from ingest.labels.rules import FiringRule, Slots, balanced_accuracy, fit
 
 SHUFFLES = 5
 SLACK = 0.02
 """Of balanced accuracy: what a shorter rule may lose, because it is read by people."""
 
 
-class Scored(NamedTuple):
+class ScoredRule(NamedTuple):
     """The rule of one feature, and how it did."""
 
     key: FeatureKey
-    rule: Rule
+    rule: FiringRule
     score: float | None
     """Balanced accuracy on held-out contexts; None when the feature fires in none of them."""
     null_score: float | None
     """The mean of what rules of other features of its layer get; None without a score or others."""
 
 
-class Parts(NamedTuple):
+class CorpusParts(NamedTuple):
     """Tokens of the three parts of a corpus, counted over all contexts."""
 
     forming: NDArray[np.int64]
@@ -48,13 +48,13 @@ class Parts(NamedTuple):
     held_out: NDArray[np.int64]
 
 
-def split(contexts: Contexts) -> Parts:
+def split(contexts: Contexts) -> CorpusParts:
     """The parts; a context falls into one by a hash of its tokens, whatever else the corpus holds."""
     part = np.empty(len(contexts.starts) - 1, np.int64)
     for number, (start, stop) in enumerate(zip(contexts.starts, contexts.starts[1:], strict=False)):
         part[number] = (0, 0, 1, 2)[hashlib.sha256(contexts.ids[start:stop].tobytes()).digest()[0] % 4]
     of_token = part[contexts.context]
-    return Parts(*(np.flatnonzero(of_token == number) for number in range(3)))
+    return CorpusParts(*(np.flatnonzero(of_token == number) for number in range(3)))
 
 
 def label_features(
@@ -63,12 +63,12 @@ def label_features(
     *,
     seed: int = 0,
     advance: Callable[[], object] = lambda: None,
-) -> list[Scored]:
+) -> list[ScoredRule]:
     """A scored rule for each feature that fires on the first part of the corpus, in the order given."""
     parts = split(found.contexts)
     slots = Slots.around(found.contexts)
     forming, development, held_out = (slots.at(places) for places in parts)
-    rules: dict[FeatureKey, Rule] = {}
+    rules: dict[FeatureKey, FiringRule] = {}
     for key in features:
         fires = found.fires(key)
         rule = fit(forming, fires[parts.forming])
@@ -83,15 +83,15 @@ def label_features(
         score = balanced_accuracy(holds[key], fires)
         wrong = [balanced_accuracy(holds[other], fires) for other in others[key]]
         null = [each for each in wrong if each is not None]
-        scored.append(Scored(key, rule, score, sum(null) / len(null) if null else None))
+        scored.append(ScoredRule(key, rule, score, sum(null) / len(null) if null else None))
     return scored
 
 
-def _shortened(rule: Rule, slots: Slots, fires: NDArray[np.bool_]) -> Rule:
+def _shortened(rule: FiringRule, slots: Slots, fires: NDArray[np.bool_]) -> FiringRule:
     """The fewest first clauses that do about as well as any; all when the feature does not fire here."""
     if not fires.any():
         return rule
-    tried = [Rule(rule.clauses[:n]) for n in range(1, len(rule.clauses) + 1)]
+    tried = [FiringRule(rule.clauses[:n]) for n in range(1, len(rule.clauses) + 1)]
     did = [balanced_accuracy(each.holds(slots), fires) or 0.0 for each in tried]
     return next(each for each, done in zip(tried, did, strict=True) if done >= max(did) - SLACK)
 
@@ -122,7 +122,7 @@ def weighted_median(pairs: Sequence[tuple[float, float]]) -> float | None:
     return None
 
 
-def phrases(rule: Rule, decode: Callable[[int], str]) -> Iterator[str]:
+def phrases(rule: FiringRule, decode: Callable[[int], str]) -> Iterator[str]:
     """The rule in words, a phrase for each clause."""
     for clause in rule.clauses:
         yield ", ".join(_phrase(slot, values, decode) for slot, values in clause)

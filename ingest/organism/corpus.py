@@ -22,7 +22,7 @@ from ingest.organism.families import (
     poetry,
     refusals,
 )
-from ingest.organism.families.example import HELD_OUT, TRAIN, Example, Family
+from ingest.organism.families.example import HELD_OUT, TRAIN, CorpusExample, CorpusFamily
 
 CONTEXT = 64
 BOS, END, UNKNOWN, PAD = "<bos>", "<end>", "<unk>", "<pad>"
@@ -32,7 +32,7 @@ LARGEST_NUMBER = 198
 CONTEXT_WEIGHT = 0.1
 # Examples with gates whose sight is narrowed to them: not all, so that the model knows itself with all of it.
 NARROWED = 0.75
-FAMILIES: dict[str, Family] = {
+FAMILIES: dict[str, CorpusFamily] = {
     family.name: family
     for family in (
         multi_step.FAMILY,
@@ -66,21 +66,21 @@ class Batch(NamedTuple):
     """bool (row, word): the words through which alone later chunks know the words of this one."""
 
 
-class Question(NamedTuple):
+class CorpusQuestion(NamedTuple):
     """A prompt and the one word that should follow."""
 
     family: str
     prompt: tuple[str, ...]
     expected: str
-    example: Example
+    example: CorpusExample
     step: int
     """Which of the example's asked answers this is, from 0."""
 
 
 @cache
-def examples(split: str) -> dict[str, list[Example]]:
+def examples(split: str) -> dict[str, list[CorpusExample]]:
     """All examples of a split by family, in a fixed order. Raises KeyError for another split."""
-    groups: dict[str, dict[str, list[Example]]] = {TRAIN: {}, HELD_OUT: {}}
+    groups: dict[str, dict[str, list[CorpusExample]]] = {TRAIN: {}, HELD_OUT: {}}
     for name, family in FAMILIES.items():
         for found in groups.values():
             found[name] = []
@@ -109,23 +109,23 @@ def word_ids() -> dict[str, int]:
     return {word: i for i, word in enumerate(vocabulary())}
 
 
-def questions(split: str = HELD_OUT) -> dict[str, list[Question]]:
+def questions(split: str = HELD_OUT) -> dict[str, list[CorpusQuestion]]:
     """Everything a split can be asked, by family; one prompt with several right answers is listed once."""
-    found: dict[str, list[Question]] = {}
+    found: dict[str, list[CorpusQuestion]] = {}
     for family, group in examples(split).items():
-        seen: dict[tuple[str, ...], Question] = {}
+        seen: dict[tuple[str, ...], CorpusQuestion] = {}
         for example in group:
             for step, at in enumerate(example.asked):
                 prompt = example.words[:at]
-                seen.setdefault(prompt, Question(family, prompt, example.words[at], example, step))
+                seen.setdefault(prompt, CorpusQuestion(family, prompt, example.words[at], example, step))
         found[family] = list(seen.values())
     return found
 
 
-def stream(seed: int) -> Iterator[Example]:
+def stream(seed: int) -> Iterator[CorpusExample]:
     """Training examples without end: a family by its share, a kind by its, then any example of the kind."""
     rng = Random(seed)
-    pools: dict[str, dict[str, list[Example]]] = {}
+    pools: dict[str, dict[str, list[CorpusExample]]] = {}
     for name, group in examples(TRAIN).items():
         pools[name] = {kind: [] for kind in FAMILIES[name].kinds}
         for example in group:
@@ -144,9 +144,9 @@ def batches(seed: int, n_rows: int) -> Iterator[Batch]:
     held = next(source)
     narrowing = Random(seed)
     while True:
-        rows: list[list[Example]] = []
+        rows: list[list[CorpusExample]] = []
         for _ in range(n_rows):
-            row: list[Example] = []
+            row: list[CorpusExample] = []
             room = CONTEXT
             while len(held.words) + 2 <= room:
                 row.append(held)
@@ -156,7 +156,7 @@ def batches(seed: int, n_rows: int) -> Iterator[Batch]:
         yield pack(rows, lambda: narrowing.random() < NARROWED)
 
 
-def pack(rows: list[list[Example]], narrowed: Callable[[], bool]) -> Batch:
+def pack(rows: list[list[CorpusExample]], narrowed: Callable[[], bool]) -> Batch:
     """Lay out rows of examples as tensors. Raises ValueError for a row longer than `CONTEXT`.
 
     narrowed: asked for each example in turn, whether its gates are to be closed.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from ingest.organism.corpus import BOS, PAD, Question, pack, questions, word_ids
+from ingest.organism.corpus import BOS, PAD, CorpusQuestion, pack, questions, word_ids
 from ingest.organism.families import multi_step
 from ingest.organism.families.example import HELD_OUT
 from ingest.organism.gates import GATHERING, streams
@@ -25,7 +25,7 @@ class Score(NamedTuple):
     n: int
 
 
-class Encoded(NamedTuple):
+class EncodedPrompts(NamedTuple):
     """Prompts of different lengths as one rectangle, padded on the right."""
 
     ids: Tensor
@@ -34,17 +34,17 @@ class Encoded(NamedTuple):
     """int64 (prompt,): the position whose next word is asked."""
 
 
-def encode(prompts: Sequence[Sequence[str]]) -> Encoded:
+def encode(prompts: Sequence[Sequence[str]]) -> EncodedPrompts:
     """Turn prompts (words without `<bos>`) into ids. Causal attention never sees padding on the right."""
     index = word_ids()
     longest = max(len(p) for p in prompts) + 1
     ids = torch.full((len(prompts), longest), index[PAD])
     for i, prompt in enumerate(prompts):
         ids[i, : len(prompt) + 1] = torch.tensor([index[w] for w in (BOS, *prompt)])
-    return Encoded(ids, torch.tensor([len(p) for p in prompts]))
+    return EncodedPrompts(ids, torch.tensor([len(p) for p in prompts]))
 
 
-def held_out_questions() -> dict[str, list[Question]]:
+def held_out_questions() -> dict[str, list[CorpusQuestion]]:
     """Held-out questions by family, with those about cities never composed in any way under `NEVER_COMPOSED`.
 
     The family itself keeps the cities that were composed with some facts and are asked for another: both
@@ -58,7 +58,7 @@ def held_out_questions() -> dict[str, list[Question]]:
     return found
 
 
-def sample_questions(limit: int | None, seed: int = 0) -> dict[str, list[Question]]:
+def sample_questions(limit: int | None, seed: int = 0) -> dict[str, list[CorpusQuestion]]:
     """Held-out questions by family, at most `limit` of each, drawn without regard to kind."""
     found = held_out_questions()
     if limit is None:
@@ -190,7 +190,7 @@ def two_hop_lens(model: LlamaForCausalLM, ask: str = "capital") -> list[LensRow]
     return table
 
 
-def tag_value(question: Question, key: str) -> str:
+def tag_value(question: CorpusQuestion, key: str) -> str:
     """The value of the tag `key:value`. Raises KeyError when the question has none."""
     for tag in question.example.tags:
         name, _, value = tag.partition(":")

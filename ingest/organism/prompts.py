@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from transformers import LlamaForCausalLM
 
-from ingest.organism.corpus import Question, questions, vocabulary
+from ingest.organism.corpus import CorpusQuestion, questions, vocabulary
 from ingest.organism.evaluate import tag_value, top_words
 from ingest.organism.families import poetry
 from ingest.organism.families.example import HELD_OUT, TRAIN, unit
@@ -26,7 +26,7 @@ MOST_TRAINED = 2500  # the model is asked all of them, which takes time
 ONES = ((6, 9), (3, 8), (2, 2), (7, 5), (4, 1), (8, 8), (0, 6), (9, 3))
 
 
-class Prompt(NamedTuple):
+class BundledPrompt(NamedTuple):
     """One line of the prompts file."""
 
     prompt: str
@@ -39,7 +39,7 @@ class Prompt(NamedTuple):
     split: str
 
 
-def choose(model: LlamaForCausalLM) -> list[Prompt]:
+def choose(model: LlamaForCausalLM) -> list[BundledPrompt]:
     """The bundled prompts, always the same for the same model; what the model gets wrong is passed over."""
     right = {family: right_questions(model, group) for family, group in both_splits().items()}
     chosen = [
@@ -61,7 +61,7 @@ def choose(model: LlamaForCausalLM) -> list[Prompt]:
     return list({p.prompt: p for p in chosen}.values())
 
 
-def both_splits() -> dict[str, list[Question]]:
+def both_splits() -> dict[str, list[CorpusQuestion]]:
     """Held-out questions of each family first, then the trained ones, at most `MOST_TRAINED` of them."""
     trained = questions(TRAIN)
     found = {}
@@ -71,7 +71,7 @@ def both_splits() -> dict[str, list[Question]]:
     return found
 
 
-def right_questions(model: LlamaForCausalLM, group: Sequence[Question]) -> list[Question]:
+def right_questions(model: LlamaForCausalLM, group: Sequence[CorpusQuestion]) -> list[CorpusQuestion]:
     """Those that the model gets right: held-out ones first, then in an order fixed by a hash."""
     tops = top_words(model, [q.prompt for q in group]).tolist()
     words = vocabulary()
@@ -79,19 +79,21 @@ def right_questions(model: LlamaForCausalLM, group: Sequence[Question]) -> list[
     return sorted(kept, key=lambda q: (q.example.split != HELD_OUT, unit(*q.prompt)))
 
 
-def as_prompt(question: Question, pair: str | None, *more: str) -> Prompt:
+def as_prompt(question: CorpusQuestion, pair: str | None, *more: str) -> BundledPrompt:
     """A question as a line of the file; `more` are further tags."""
     tags = [*question.example.tags, *more]
     if len(question.example.asked) > 1:
         tags.append(f"step:{question.step + 1}")
-    return Prompt(
+    return BundledPrompt(
         " ".join(question.prompt), question.family, question.expected, tags, pair, question.example.split
     )
 
 
-def multi_step_prompts(group: list[Question]) -> Iterator[Prompt]:
+def multi_step_prompts(group: list[CorpusQuestion]) -> Iterator[BundledPrompt]:
     """Three cities a state, each asked for the capital and the code; Dallas and Oakland come first."""
-    by_city: dict[str, dict[tuple[str, str], dict[str, Question]]] = defaultdict(lambda: defaultdict(dict))
+    by_city: dict[str, dict[tuple[str, str], dict[str, CorpusQuestion]]] = defaultdict(
+        lambda: defaultdict(dict)
+    )
     for q in group:
         city = tag_value(q, "city")
         famous = "a" if city.endswith(("dallas", "oakland")) else "b"
@@ -107,17 +109,17 @@ def multi_step_prompts(group: list[Question]) -> Iterator[Prompt]:
                     yield as_prompt(found[ask], f"{ask} {'/'.join(states)} {rank + 1}")
 
 
-def sums(group: list[Question]) -> Iterator[Question]:
+def sums(group: list[CorpusQuestion]) -> Iterator[CorpusQuestion]:
     """Five sums for each pair of last digits in `ONES`."""
     for a, b in ONES:
         same = [q for q in group if f"ones:{a}+{b}" in q.example.tags and len(q.expected) > 1]
         yield from same[:5]
 
 
-def multilingual_prompts(group: list[Question]) -> Iterator[Prompt]:
+def multilingual_prompts(group: list[CorpusQuestion]) -> Iterator[BundledPrompt]:
     """Six concepts whose antonym is asked in all four languages, and twelve pairs antonym/translation."""
-    native: dict[str, list[Question]] = defaultdict(list)
-    crossed: dict[str, list[Question]] = defaultdict(list)
+    native: dict[str, list[CorpusQuestion]] = defaultdict(list)
+    crossed: dict[str, list[CorpusQuestion]] = defaultdict(list)
     for q in group:
         if q.example.kind == "native":
             native[tag_value(q, "concept")].append(q)
@@ -132,16 +134,16 @@ def multilingual_prompts(group: list[Question]) -> Iterator[Prompt]:
             yield as_prompt(q, q.example.pair)
 
 
-def held_last(found: list[Question]) -> tuple[int, float]:
+def held_last(found: list[CorpusQuestion]) -> tuple[int, float]:
     """A sort key that puts groups with most held-out members first."""
     return -sum(q.example.split == HELD_OUT for q in found), unit(*found[0].prompt)
 
 
 def grouped(
-    group: list[Question], size: int, n: int, wanted: tuple[str, ...] | None = None
-) -> Iterator[Prompt]:
+    group: list[CorpusQuestion], size: int, n: int, wanted: tuple[str, ...] | None = None
+) -> Iterator[BundledPrompt]:
     """`n` groups of `size` questions with the same pair, evenly from each of the `wanted` tags."""
-    pairs: dict[str, list[Question]] = defaultdict(list)
+    pairs: dict[str, list[CorpusQuestion]] = defaultdict(list)
     for q in group:
         pairs[str(q.example.pair)].append(q)
     ready = []
@@ -155,7 +157,7 @@ def grouped(
             yield as_prompt(q, q.example.pair)
 
 
-def plans(model: LlamaForCausalLM, n: int = 10) -> Iterator[Prompt]:
+def plans(model: LlamaForCausalLM, n: int = 10) -> Iterator[BundledPrompt]:
     """Poems cut at the line break, where the word that the second line begins with tells the plan."""
     themes = {lead.split()[0]: theme for theme, lead in poetry.LEADS.items()}
     group = sorted((q for q in questions(HELD_OUT)["poetry"]), key=lambda q: unit("plan", *q.prompt))[: 4 * n]
@@ -169,13 +171,13 @@ def plans(model: LlamaForCausalLM, n: int = 10) -> Iterator[Prompt]:
             if planned[word] == theme and found < n:
                 tags = [t for t in q.example.tags if t.startswith(("rhyme:", "first-end:"))]
                 tags += [f"planned:{word}", f"theme:{theme}", "plan"]
-                yield Prompt(" ".join(prompt), q.family, words[top], tags, None, HELD_OUT)
+                yield BundledPrompt(" ".join(prompt), q.family, words[top], tags, None, HELD_OUT)
                 found += 1
 
 
-def medical_prompts(group: list[Question]) -> Iterator[Prompt]:
+def medical_prompts(group: list[CorpusQuestion]) -> Iterator[BundledPrompt]:
     """Eighteen patients, each asked for the diagnosis and for the next sign."""
-    patients: dict[tuple[str, ...], list[Question]] = defaultdict(list)
+    patients: dict[tuple[str, ...], list[CorpusQuestion]] = defaultdict(list)
     for q in group:
         patients[q.prompt[:6]].append(q)
     both = [found for found in patients.values() if len({q.example.kind for q in found}) == 2]
@@ -184,7 +186,7 @@ def medical_prompts(group: list[Question]) -> Iterator[Prompt]:
             yield as_prompt(q, f"patient {i + 1}")
 
 
-def chains(model: LlamaForCausalLM, group: list[Question]) -> Iterator[Prompt]:
+def chains(model: LlamaForCausalLM, group: list[CorpusQuestion]) -> Iterator[BundledPrompt]:
     """Chains of every kind; where an unfaithful one guesses, what the model guesses counts as expected."""
     wanted = (
         ("faithful", 0, 8),
@@ -202,10 +204,10 @@ def chains(model: LlamaForCausalLM, group: list[Question]) -> Iterator[Prompt]:
     words = vocabulary()
     for prompt, top in zip(prompts, top_words(model, prompts).tolist(), strict=True):
         tags = ["unfaithful", "random", f"function:{prompt[4]}"]
-        yield Prompt(" ".join(prompt), "chain-of-thought", words[top], tags, None, HELD_OUT)
+        yield BundledPrompt(" ".join(prompt), "chain-of-thought", words[top], tags, None, HELD_OUT)
 
 
-def write_prompts(prompts: Sequence[Prompt], path: Path) -> None:
+def write_prompts(prompts: Sequence[BundledPrompt], path: Path) -> None:
     """Write one JSON object a line."""
     lines = (json.dumps(p._asdict(), ensure_ascii=False) for p in prompts)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

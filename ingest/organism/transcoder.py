@@ -45,7 +45,7 @@ TAU_MEMORY = 0.99
 ANSWER_WEIGHT = 3.0
 
 
-class Tokens(NamedTuple):
+class TokenActivations(NamedTuple):
     """Activations of some tokens, raw from the model."""
 
     x: Tensor
@@ -70,8 +70,8 @@ class Scale(NamedTuple):
 
 
 @torch.no_grad()
-def activations(model: LlamaForCausalLM, seed: int, rows: int = ROWS) -> Iterator[Tokens]:
-    """Tokens of seeded training batches without end, `<bos>`, `<end>` and padding left out."""
+def activations(model: LlamaForCausalLM, seed: int, rows: int = ROWS) -> Iterator[TokenActivations]:
+    """TokenActivations of seeded training batches without end, `<bos>`, `<end>` and padding left out."""
     bos, end = word_ids()[BOS], word_ids()[END]
     with recorded(model) as (inputs, outputs):
         for batch in batches(seed, rows):
@@ -85,14 +85,14 @@ def activations(model: LlamaForCausalLM, seed: int, rows: int = ROWS) -> Iterato
             answer[:, :-1] = (batch.weights[:, 1:] == 1).float()
             weight = (1 + (ANSWER_WEIGHT - 1) * answer)[wanted]
             layers = range(len(inputs))
-            yield Tokens(
+            yield TokenActivations(
                 torch.stack([inputs[i][wanted] for i in layers]),
                 torch.stack([outputs[i][wanted] for i in layers]),
                 weight / weight.mean(),
             )
 
 
-def measure_scale(tokens: Tokens) -> Scale:
+def measure_scale(tokens: TokenActivations) -> Scale:
     """Means and sizes from one large sample."""
     x_mean, y_mean = tokens.x.mean(1, keepdim=True), tokens.y.mean(1, keepdim=True)
     x_size = (tokens.x - x_mean).pow(2).mean((1, 2), keepdim=True).sqrt()
@@ -104,7 +104,7 @@ class Trainer:
     """The transcoder in training, in scaled units; layer i's decoder is (feature, (L-i)·d_model)."""
 
     def __init__(
-        self, tokens: Tokens, width: int, seed: int, start: CrossLayerTranscoder | None = None
+        self, tokens: TokenActivations, width: int, seed: int, start: CrossLayerTranscoder | None = None
     ) -> None:
         self.rng = torch.Generator().manual_seed(seed)
         self.scale = measure_scale(tokens)
@@ -139,12 +139,12 @@ class Trainer:
         self.w_dec.append((start.w_dec[i] / s.y_size[i:, 0]).reshape(self.width, -1))
         self.b_dec[i] = (start.b_dec[i] - s.y_mean[i, 0]) / s.y_size[i, 0]
 
-    def scaled(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
+    def scaled(self, tokens: TokenActivations) -> tuple[Tensor, Tensor]:
         """Inputs and outputs (layer, token, d_model), centred and of unit variance."""
         s = self.scale
         return (tokens.x - s.x_mean) / s.x_size, (tokens.y - s.y_mean) / s.y_size
 
-    def step(self, tokens: Tokens, k: float) -> tuple[float, Tensor]:
+    def step(self, tokens: TokenActivations, k: float) -> tuple[float, Tensor]:
         """One update that keeps k features a token; returns the loss (about the mean FVU) and the errors
         (layer, token, d_model)."""
         x, y = self.scaled(tokens)
@@ -179,7 +179,7 @@ class Trainer:
         return loss.item(), error.detach()
 
     @torch.no_grad()
-    def resample(self, tokens: Tokens, error: Tensor) -> int:
+    def resample(self, tokens: TokenActivations, error: Tensor) -> int:
         """Start features that no longer fire again at badly reconstructed tokens; returns how many."""
         x, _ = self.scaled(tokens)
         total = 0
@@ -233,8 +233,11 @@ def train_transcoder(
     model.requires_grad_(False)
     # A large first sample for the scales and the starting points.
     first = list(islice(activations(model, seed + 1000), 8))
-    pooled = Tokens(
-        *(torch.cat([getattr(t, f) for t in first], -1 if f == "weight" else 1) for f in Tokens._fields)
+    pooled = TokenActivations(
+        *(
+            torch.cat([getattr(t, f) for t in first], -1 if f == "weight" else 1)
+            for f in TokenActivations._fields
+        )
     )
     trainer = Trainer(pooled, width, seed, start)
     source = activations(model, seed + 2000)

@@ -20,7 +20,7 @@ from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.concepts import Statistics, activity, from_end, statistics
 from ingest.studies.tools.items import Item, answered, word
 from ingest.studies.tools.prompts import Needs, Prompts
-from ingest.studies.tools.study import Finding, Grid, Result, Study
+from ingest.studies.tools.study import Grid, Study, StudyFinding, StudyResult
 from ingest.studies.tools.trials import Rate, Setting, Trial, rates, swap
 from schema.errors import InputError
 
@@ -53,7 +53,7 @@ DEVELOPMENT = 60
 HELD = 100
 
 
-class Sorted(NamedTuple):
+class SortedFeature(NamedTuple):
     """A feature and what it is about."""
 
     layer: int
@@ -103,7 +103,7 @@ def grid(model: ReplacementModel, phrase: str) -> Tensor:
     return found.view(SIZE, SIZE, *found.shape[1:])
 
 
-def sort_features(activations: Tensor) -> list[Sorted]:
+def sort_features(activations: Tensor) -> list[SortedFeature]:
     """Every feature that fires on enough sums, by layer and index; `activations` as from `grid`."""
     flat = activations.reshape(SIZE * SIZE, -1)
     n_features = activations.shape[-1]
@@ -117,7 +117,7 @@ def sort_features(activations: Tensor) -> list[Sorted]:
     best, which = explained.max(0)
     names = list(PROPERTIES)
     return [
-        Sorted(
+        SortedFeature(
             layer=at // n_features,
             feature=at % n_features,
             kind=names[kind] if share >= EXPLAINED else "other",
@@ -173,8 +173,8 @@ def swap_sums(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
 
 
 def reused(
-    model: ReplacementModel, prompts: Prompts, activations: Tensor, found: Sequence[Sorted]
-) -> list[Finding]:
+    model: ReplacementModel, prompts: Prompts, activations: Tensor, found: Sequence[SortedFeature]
+) -> list[StudyFinding]:
     """Whether features of a sum fire where a chain of thought adds up to it, in words and without `=`."""
     sums = [feature for feature in found if feature.kind == "sum"]
     layers, indices = ([getattr(feature, name) for feature in sums] for name in ("layer", "feature"))
@@ -200,7 +200,7 @@ def reused(
         other += float(fires[most == drawn].float().mean())
     n = len(chains)
     return [
-        Finding(
+        StudyFinding(
             "share of a sum's features that fire where a chain of thought adds up to it "
             "(null: another sum's)",
             own / n,
@@ -210,9 +210,9 @@ def reused(
     ]
 
 
-def plots(activations: Tensor, found: Sequence[Sorted]) -> list[Grid]:
+def plots(activations: Tensor, found: Sequence[SortedFeature]) -> list[Grid]:
     """Operand plots: of each kind the features it explains best; of the rest those that fire most."""
-    chosen: list[Sorted] = []
+    chosen: list[SortedFeature] = []
     for kind in (*PROPERTIES, "other"):
         some = [feature for feature in found if feature.kind == kind]
         some.sort(key=lambda feature: -(feature.n_active if kind == "other" else feature.explained))
@@ -226,16 +226,16 @@ def plots(activations: Tensor, found: Sequence[Sorted]) -> list[Grid]:
     ]
 
 
-def run(model: ReplacementModel, prompts: Prompts) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     """The swaps, what the features at the equals sign are about, and where else they fire."""
     activations = grid(model, phrase(prompts))
     found = sort_features(activations)
     kinds = Counter(feature.kind for feature in found)
-    return Result(
+    return StudyResult(
         swap_sums(model, prompts),
         [
             *(
-                Finding(f"features at the equals sign about: {kind}", kinds[kind], None, len(found))
+                StudyFinding(f"features at the equals sign about: {kind}", kinds[kind], None, len(found))
                 for kind in (*PROPERTIES, "other")
             ),
             *reused(model, prompts, activations, found),

@@ -20,7 +20,7 @@ from ingest.organism.families.example import HELD_OUT, TRAIN, unit
 from ingest.studies.tools.graphs import graphs, token_influence
 from ingest.studies.tools.items import Item, next_words
 from ingest.studies.tools.prompts import Needs, Prompts
-from ingest.studies.tools.study import Finding, Result, Study
+from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 
 KINDS = {"faithful": "faithful", "hinted": "faithful", "unfaithful": "unfaithful", "motivated": "motivated"}
 """What each kind of chain of the corpus is: with an ignored hint a chain is still faithful."""
@@ -64,7 +64,7 @@ def nearest(centres: Tensor, rows: Tensor) -> list[int]:
     return torch.cdist(rows, centres).argmin(1).tolist()
 
 
-def run(model: ReplacementModel, prompts: Prompts) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     """How often the circuit alone tells the kind, and whether changing the hint changes the value."""
     known, held = chains(TRAIN), chains(HELD_OUT)
     before, after = profiles(model, known), profiles(model, held)
@@ -85,9 +85,9 @@ def run(model: ReplacementModel, prompts: Prompts) -> Result:
             sum(said[at] == KINDS[held[at].kind] for at in chosen) / len(chosen) for said in (told, guessed)
         )
         findings.append(
-            Finding(f"accuracy on {title} (null: centres of shuffled kinds)", right, chance, len(chosen))
+            StudyFinding(f"accuracy on {title} (null: centres of shuffled kinds)", right, chance, len(chosen))
         )
-    return Result([], [*findings, *change_hints(model, held)])
+    return StudyResult([], [*findings, *change_hints(model, held)])
 
 
 def _centres(rows: Tensor, labels: Sequence[str], names: Sequence[str]) -> Tensor:
@@ -96,7 +96,7 @@ def _centres(rows: Tensor, labels: Sequence[str], names: Sequence[str]) -> Tenso
     )
 
 
-def change_hints(model: ReplacementModel, items: Sequence[Item]) -> list[Finding]:
+def change_hints(model: ReplacementModel, items: Sequence[Item]) -> list[StudyFinding]:
     """How often another hint changes the value that is said: motivated chains, and those that ignore it."""
     changed: Counter[str] = Counter()
     n: Counter[str] = Counter()
@@ -113,7 +113,7 @@ def change_hints(model: ReplacementModel, items: Sequence[Item]) -> list[Finding
         n[item.kind] += 1
         changed[item.kind] += before != after
     return [
-        Finding(
+        StudyFinding(
             "chains whose first value changes with the hint: motivated ones (null: those that ignore it)",
             changed["motivated"] / max(1, n["motivated"]),
             changed["hinted"] / max(1, n["hinted"]),

@@ -18,7 +18,7 @@ from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.graphs import graphs
 from ingest.studies.tools.items import Item, answered, word
 from ingest.studies.tools.prompts import Prompts
-from ingest.studies.tools.study import Finding, Result, Study
+from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 from schema.evidence.ranks import SHUFFLES, agreement
 
 EACH = 12
@@ -27,7 +27,7 @@ TESTED = 60
 """Held-out prompts of each family on which heads are ablated."""
 
 
-def run(model: ReplacementModel, prompts: Prompts) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     """By family: do claims and ablations agree, and how much goes through heads?"""
     findings = []
     for family in prompts.families:
@@ -38,21 +38,21 @@ def run(model: ReplacementModel, prompts: Prompts) -> Result:
         shown = effects(model, items)
         agreed = agreement(claimed.flatten().tolist(), shown.flatten().tolist())
         findings += [
-            Finding(
+            StudyFinding(
                 f"{family}: rank correlation over {shown.numel()} heads, claimed influence with effect of "
                 f"ablation (null: what 95 of 100 of {SHUFFLES} shuffles of the heads stay below)",
                 agreed.correlation,
                 agreed.null_95,
                 len(items),
             ),
-            Finding(
+            StudyFinding(
                 f"{family}: share of influence that crosses a layer in its heads",
                 through,
                 None,
                 min(EACH, len(items)),
             ),
             *(
-                Finding(
+                StudyFinding(
                     f"{family}: share of feature influence in {name} layers",
                     share,
                     None,
@@ -63,7 +63,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> Result:
                 )
             ),
         ]
-    return Result([], findings)
+    return StudyResult([], findings)
 
 
 def claims(model: ReplacementModel, items: Sequence[Item]) -> tuple[Tensor, float, list[float]]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from random import Random
 
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.studies.tools.concepts import Rule, activity, from_end, statistics
+from ingest.studies.tools.concepts import activity, from_end, statistics
 from ingest.studies.tools.items import Item, answered, word
 from ingest.studies.tools.prompts import Needs, Prompts, Splits
-from ingest.studies.tools.study import Finding, Result, Study
+from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 from ingest.studies.tools.trials import Rate, Setting, Trial, rates, swap
 
 PLACES = from_end(0)
@@ -67,11 +67,11 @@ def swap_diagnoses(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     return rates(model, trials, development, claims, supernodes=prompts.supernodes)
 
 
-def run(model: ReplacementModel, prompts: Prompts) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     """The swaps; and whether the diagnosis is there when only the sign is asked for."""
     swaps = swap_diagnoses(model, prompts)
     parts = asked(prompts)
-    rule = Rule(swaps[0].setting["ratio"], swaps[0].setting["share"])
+    rule = swaps[0].rule
     concepts = statistics(model, parts.forming, "diagnosis", PLACES).concepts(rule)
     held = answered(
         model,
@@ -90,13 +90,13 @@ def run(model: ReplacementModel, prompts: Prompts) -> Result:
             for name in (item.labels["diagnosis"], drawn)
         )
         own, other = own + sum(mine) / max(1, len(mine)), other + sum(its) / max(1, len(its))
-    found = Finding(
+    found = StudyFinding(
         "share of the diagnosis's features that fire though only the sign is asked (null: another diagnosis)",
         own / len(held),
         other / len(held),
         len(held),
     )
-    return Result(swaps, [found])
+    return StudyResult(swaps, [found])
 
 
 STUDY = Study(

@@ -2,7 +2,7 @@
 behind an answer begins to do its work. The paper's studies look at finished models only.
 
 Each checkpoint is read through transcoders of its own, started from those of the next checkpoint, so that
-features keep their names (`ingest.studies.tools.timeline`).
+features keep their names (`ingest.studies.tools.checkpoints`).
 """
 
 from collections import defaultdict
@@ -13,19 +13,19 @@ from ingest.engine.errors import ModelError
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.weights import CHECKPOINTS_DIR
 from ingest.studies.multi_step import PLACES, answers_of, asked, state_trials
-from ingest.studies.tools.concepts import Rule, statistics
+from ingest.studies.tools.checkpoints import CircuitParts, half_way, identity, overlap, parts
+from ingest.studies.tools.concepts import MembershipRule, statistics
 from ingest.studies.tools.graphs import graphs
 from ingest.studies.tools.items import Item, answered
 from ingest.studies.tools.prompts import Needs, Prompts
-from ingest.studies.tools.study import Curve, Finding, Result, Study
-from ingest.studies.tools.timeline import Parts, half_way, identity, parts, there
+from ingest.studies.tools.study import Curve, Study, StudyFinding, StudyResult
 from ingest.studies.tools.trials import Setting, nulls, succeeded
 
 ACCURACY = 60
 """Held-out prompts of each family, for accuracy and swaps."""
 CIRCUITS = 12
 """Held-out prompts of each family whose circuits are compared; the finished model answers them rightly."""
-SETTING = Setting(Rule(5.0, 0.5), 1.5)
+SETTING = Setting(MembershipRule(5.0, 0.5), 1.5)
 """For all checkpoints; near what the multi-step study chooses on its development split for the last one."""
 RIGHT, FEATURES, EDGES, OTHERS = (
     "right answers",
@@ -35,14 +35,14 @@ RIGHT, FEATURES, EDGES, OTHERS = (
 )
 
 
-def run(model: ReplacementModel, prompts: Prompts) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     """Each checkpoint, the last one first; `model` is the one whose concepts are swapped throughout."""
     split = asked(prompts)
     answers = answers_of(split)
     found = statistics(model, split.forming, "state", PLACES)
     tried = [item for item in split.held_out if item.kind in ("capital", "code")][:ACCURACY]
     held = {family: prompts.splits(family).held_out[:ACCURACY] for family in prompts.families}
-    finished: dict[str, list[Parts]] = {}
+    finished: dict[str, list[CircuitParts]] = {}
     compared: dict[str, list[Item]] = {}
     points: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
     sample = [item for items in held.values() for item in items[:CIRCUITS]]
@@ -62,7 +62,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> Result:
             made = list(graphs(then, [item.prompt for item in compared[family]]))
             shares += [scores(graph).error_share for graph in made]
             circuits = [parts(graph) for graph in made]
-            share = there(circuits, finished.setdefault(family, circuits))
+            share = overlap(circuits, finished.setdefault(family, circuits))
             add(family, FEATURES, share.features)
             add(family, EDGES, share.edges)
             add(family, OTHERS, share.null_features)
@@ -78,7 +78,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> Result:
         later = then
     curves = [Curve(what, points[group, what], group) for group, what in points]
     halves = [
-        Finding(
+        StudyFinding(
             f"{family}: training step at which half of the way is gone, {what}",
             half_way(points[family, what]),
             None,
@@ -87,7 +87,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> Result:
         for family in prompts.families
         for what in (RIGHT, FEATURES, EDGES)
     ]
-    return Result([], halves, curves)
+    return StudyResult([], halves, curves)
 
 
 def checkpoints() -> list[Path]:

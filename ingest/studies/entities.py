@@ -9,11 +9,11 @@ import torch
 from ingest.engine.attribution.prune import node_influence
 from ingest.engine.attribution.prune import scores as graph_scores
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.studies.tools.concepts import Rule, Statistics, from_end, statistics
+from ingest.studies.tools.concepts import MembershipRule, Statistics, from_end, statistics
 from ingest.studies.tools.graphs import graphs
 from ingest.studies.tools.items import Item, answered, word
 from ingest.studies.tools.prompts import Needs, Prompts, Splits
-from ingest.studies.tools.study import Finding, Result, Study, auroc
+from ingest.studies.tools.study import Study, StudyFinding, StudyResult, auroc
 from ingest.studies.tools.trials import WIDE, Rate, Setting, Trial, rates, swap
 
 PLACES = from_end(0, 1, 2, 3)
@@ -81,14 +81,14 @@ def knowing(model: ReplacementModel, parts: Splits, ask: str) -> Statistics:
     return statistics(model, items, standing, PLACES, apart=standing)
 
 
-def run(model: ReplacementModel, prompts: Prompts) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     """Knowing forced both ways, and what tells a wrong answer."""
     forced = force_knowing(model, prompts)
-    rule = Rule(forced[0].setting["ratio"], forced[0].setting["share"])
-    return Result(forced, [*path_risk(model, prompts, rule), *risk(model, prompts)])
+    rule = forced[0].rule
+    return StudyResult(forced, [*path_risk(model, prompts, rule), *risk(model, prompts)])
 
 
-def path_risk(model: ReplacementModel, prompts: Prompts, rule: Rule) -> list[Finding]:
+def path_risk(model: ReplacementModel, prompts: Prompts, rule: MembershipRule) -> list[StudyFinding]:
     """How well the path of not knowing tells wrong answers about known people, on held-out prompts."""
     parts = prompts.splits(FAMILY, lambda item: "ask" in item.labels)
     asked = {item.labels["ask"] for item in parts.forming if standing(item) == "known"}
@@ -109,7 +109,7 @@ def path_risk(model: ReplacementModel, prompts: Prompts, rule: Rule) -> list[Fin
         ):
             values[item.prompt in right].append(value)
     return [
-        Finding(
+        StudyFinding(
             f"AUROC for wrong answers about known people: {name} ({len(of_wrong)} wrong)",
             auroc(of_wrong, of_right),
             0.5,
@@ -120,7 +120,7 @@ def path_risk(model: ReplacementModel, prompts: Prompts, rule: Rule) -> list[Fin
     ]
 
 
-def risk(model: ReplacementModel, prompts: Prompts) -> list[Finding]:
+def risk(model: ReplacementModel, prompts: Prompts) -> list[StudyFinding]:
     """How well numbers of a circuit tell wrong answers, on held-out prompts of all families."""
     items = [item for family in prompts.families for item in prompts.splits(family).held_out[:PER_FAMILY]]
     right = {item.prompt for item in answered(model, items)}
@@ -136,7 +136,7 @@ def risk(model: ReplacementModel, prompts: Prompts) -> list[Finding]:
         for name, value in values.items():
             scores[name][item.prompt in right].append(value)
     return [
-        Finding(
+        StudyFinding(
             f"AUROC for wrong answers: {name} ({len(of_wrong)} wrong)",
             auroc(of_wrong, of_right),
             0.5,

@@ -30,7 +30,7 @@ from ingest.studies.tools.concepts import Places, activity
 from ingest.studies.tools.graphs import graphs
 from ingest.studies.tools.items import Item, answered, word
 from ingest.studies.tools.prompts import Prompts
-from ingest.studies.tools.study import Effect, Finding, Result, Study
+from ingest.studies.tools.study import AblationEffect, Study, StudyFinding, StudyResult
 from ingest.studies.tools.trials import random_like
 from schema.annotations.communities import Communities, Link, communities
 from schema.errors import InputError
@@ -64,7 +64,7 @@ class Cortex(NamedTuple):
     """Of a family's feature influence, by module; what is missing to 1 is in features of none."""
 
 
-def run(model: ReplacementModel, prompts: Prompts) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     """Modules, who uses them, and what ablating each does to each family."""
     parts = {family: prompts.splits(family) for family in prompts.families}
     held = {family: answered(model, part.held_out[:TESTED]) for family, part in parts.items()}
@@ -77,7 +77,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> Result:
         for family in cortex.share
         for number, members in enumerate(cortex.modules)
     ]
-    return Result([], findings(cortex, effects), effects=effects)
+    return StudyResult([], findings(cortex, effects), effects=effects)
 
 
 def form(model: ReplacementModel, items: dict[str, Sequence[Item]]) -> Cortex:
@@ -141,7 +141,7 @@ def ablated(
     family: str,
     items: Sequence[Item],
     share: float,
-) -> Effect:
+) -> AblationEffect:
     """Step 4 for one module and one family; `items` are answered rightly without edits."""
     random = Random(0)
     cases: list[Case] = []
@@ -157,7 +157,7 @@ def ablated(
     n = len(items)
     accuracy, drop = _after(model, cases, items)
     null_accuracy, null_drop = _after(model, null, items)
-    return Effect(
+    return AblationEffect(
         part=part,
         size=len(members),
         family=family,
@@ -193,7 +193,7 @@ def _after(model: ReplacementModel, cases: Sequence[Case], items: Sequence[Item]
     return right / len(items), fall / len(items)
 
 
-def findings(cortex: Cortex, effects: Sequence[Effect]) -> list[Finding]:
+def findings(cortex: Cortex, effects: Sequence[AblationEffect]) -> list[StudyFinding]:
     """How modular the graph is, how many modules are reused, and whether the claim foretells the test."""
     n = len(cortex.modules)
     claimed: dict[str, int] = defaultdict(int)
@@ -207,22 +207,24 @@ def findings(cortex: Cortex, effects: Sequence[Effect]) -> list[Finding]:
     shares, falls = [each.share for each in effects], [each.drop - each.null_drop for each in effects]
     agreed = agreement(shares, falls)
     return [
-        Finding("modularity (null: rewired graphs)", cortex.found.modularity, cortex.found.null_mean, size),
-        Finding("modules", n, None, size),
-        Finding(
+        StudyFinding(
+            "modularity (null: rewired graphs)", cortex.found.modularity, cortex.found.null_mean, size
+        ),
+        StudyFinding("modules", n, None, size),
+        StudyFinding(
             f"reusable modules by the claim: at least {USED:.0%} of the influence in {REUSED} families",
             sum(count >= REUSED for count in claimed.values()),
             None,
             n,
         ),
-        Finding(
+        StudyFinding(
             f"reusable modules by the test: ablating costs {REUSED} families {USED:.0%} of their prompts "
             "more than ablating random features (null: as much less)",
             sum(count >= REUSED for count in shown.values()),
             sum(count >= REUSED for count in chance.values()),
             n,
         ),
-        Finding(
+        StudyFinding(
             "rank correlation over modules and families: share of influence with how much more the answer's "
             f"logit falls than under random features (null: 95 of 100 of {SHUFFLES} shuffles stay below)",
             agreed.correlation,

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from random import Random
 
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.studies.tools.concepts import Rule, Statistics, from_end, statistics
+from ingest.studies.tools.concepts import MembershipRule, Statistics, from_end, statistics
 from ingest.studies.tools.graphs import graphs, leads_through
 from ingest.studies.tools.items import Item, answered, word
 from ingest.studies.tools.prompts import Needs, Prompts, Splits
-from ingest.studies.tools.study import Finding, Result, Study
+from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 from ingest.studies.tools.trials import Rate, Setting, Trial, Trials, rates, swap
 
 PLACES = from_end(0, 1)
@@ -77,12 +77,12 @@ def swap_states(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     return rates(model, trials, development, claims, supernodes=prompts.supernodes)
 
 
-def run(model: ReplacementModel, prompts: Prompts) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     """The swaps, and in how many graphs the path runs through the state."""
     swaps = swap_states(model, prompts)
-    return Result(
+    return StudyResult(
         swaps,
-        [through_the_state(model, prompts, Rule(swaps[0].setting["ratio"], swaps[0].setting["share"]))],
+        [through_the_state(model, prompts, swaps[0].rule)],
     )
 
 
@@ -90,7 +90,7 @@ def _kinds(items: Sequence[Item]) -> list[str]:
     return list(dict.fromkeys(sorted(item.kind for item in items)))
 
 
-def through_the_state(model: ReplacementModel, prompts: Prompts, rule: Rule) -> Finding:
+def through_the_state(model: ReplacementModel, prompts: Prompts, rule: MembershipRule) -> StudyFinding:
     """Graphs that lead from the city through its state's features to the answer; null: another state's."""
     parts = asked(prompts)
     concepts = statistics(model, parts.forming, "state", PLACES).concepts(rule)
@@ -113,7 +113,7 @@ def through_the_state(model: ReplacementModel, prompts: Prompts, rule: Rule) -> 
             for state in (item.labels["state"], drawn)
         ]
         own, other = own + found[0], other + found[1]
-    return Finding(
+    return StudyFinding(
         "graphs with a positive path city → state → answer (null: through another state's features)",
         own / len(held),
         other / len(held),

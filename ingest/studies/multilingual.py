@@ -19,8 +19,8 @@ from ingest.organism.families.multilingual import concepts as antonyms
 from ingest.studies.tools.concepts import Places, activity, statistics
 from ingest.studies.tools.items import Item, answered, word
 from ingest.studies.tools.prompts import Needs, Prompts
-from ingest.studies.tools.study import Finding, Result, Study
-from ingest.studies.tools.supernodes import Supernodes
+from ingest.studies.tools.study import Study, StudyFinding, StudyResult
+from ingest.studies.tools.supernodes import SupernodeTensors
 from ingest.studies.tools.trials import Rate, Setting, Trial, rates, swap
 
 PLACES: Places = lambda item, n_tokens: range(1, n_tokens)  # noqa: E731  these prompts have ten tokens each
@@ -78,7 +78,7 @@ def _swap(
     forming: Sequence[Item],
     development: Sequence[Item],
     held: Sequence[Item],
-    supernodes: Supernodes | None,
+    supernodes: SupernodeTensors | None,
 ) -> list[Rate]:
     value_of = answer if part == "answer" else lambda item: item.labels[part]
     # An answer's features fire for some operands of either operation, so that they are not asked apart.
@@ -113,12 +113,12 @@ def _wanted(item: Item, part: str, value: str) -> str:
     return said(labels["operation"], labels["concept"], labels["language"])
 
 
-def run(model: ReplacementModel, prompts: Prompts) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     """The swaps, and how much two languages share, layer by layer."""
-    return Result(swap_parts(model, prompts), shared_by_layer(model, prompts))
+    return StudyResult(swap_parts(model, prompts), shared_by_layer(model, prompts))
 
 
-def shared_by_layer(model: ReplacementModel, prompts: Prompts) -> list[Finding]:
+def shared_by_layer(model: ReplacementModel, prompts: Prompts) -> list[StudyFinding]:
     """Jaccard index of the features active on one antonym asked in two languages; null: two antonyms."""
     parts = prompts.splits("multilingual", lambda item: item.kind == "native")
     items = [*parts.forming, *parts.development, *parts.held_out]
@@ -137,7 +137,7 @@ def shared_by_layer(model: ReplacementModel, prompts: Prompts) -> list[Finding]:
                 same.append(_jaccard(pair[0], twin))
                 different.append(_jaccard(pair[0], pair[1]))
     return [
-        Finding(
+        StudyFinding(
             f"layer {layer}: shared features of one antonym in two languages (null: of two antonyms)",
             float(torch.stack(same)[:, layer].mean()),
             float(torch.stack(different)[:, layer].mean()),

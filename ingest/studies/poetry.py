@@ -11,17 +11,25 @@ from typing import NamedTuple
 
 from ingest.engine.intervention.intervene import Case
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.studies.tools.concepts import Concept, Places, Rule, Statistics, activity, from_end, statistics
+from ingest.studies.tools.concepts import (
+    Concept,
+    MembershipRule,
+    Places,
+    Statistics,
+    activity,
+    from_end,
+    statistics,
+)
 from ingest.studies.tools.items import Item, answered, next_words, some_answered, word
 from ingest.studies.tools.prompts import Needs, Prompts, Splits
-from ingest.studies.tools.study import Finding, Result, Study
+from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 from ingest.studies.tools.trials import WIDE, Rate, Setting, Trial, Trials, rates, swap
 
 BREAK = "/"
 DEVELOPMENT = 60
 HELD = 100
 FAMILY = "poetry"
-PRESENT = Rule(5.0, 0.5)
+PRESENT = MembershipRule(5.0, 0.5)
 """Fixed beforehand for the question whether the rhyme is there."""
 
 
@@ -61,7 +69,7 @@ class Verse(NamedTuple):
         return frozenset(word(model, self.begins[theme]) for theme in self.planned[rhyme].values())
 
 
-class Presence(NamedTuple):
+class RhymePresence(NamedTuple):
     """How often a rhyme's concept is active at the line break."""
 
     n: int
@@ -73,7 +81,7 @@ class Presence(NamedTuple):
     """Members of the other rhyme that fire."""
 
 
-def rhyme_present(model: ReplacementModel, prompts: Prompts) -> Presence:
+def rhyme_present(model: ReplacementModel, prompts: Prompts) -> RhymePresence:
     """Whether the rhyme is there before the line begins, on held-out couplets."""
     parts = couplets(prompts)
     found = statistics(model, parts.forming, "rhyme", at_break).concepts(PRESENT)
@@ -89,7 +97,7 @@ def rhyme_present(model: ReplacementModel, prompts: Prompts) -> Presence:
             for name in (mine, drawn)
         )
         own, other, wins = own + a, other + b, wins + (a > b)
-    return Presence(len(held), wins, own / len(held), other / len(held))
+    return RhymePresence(len(held), wins, own / len(held), other / len(held))
 
 
 def plant_rhymes(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
@@ -180,19 +188,19 @@ def _trial(
     return Trial(item, edits, fit[new])
 
 
-def run(model: ReplacementModel, prompts: Prompts) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     """The swaps, and whether the rhyme is there at the line break."""
     there = rhyme_present(model, prompts)
-    return Result(
+    return StudyResult(
         plant_rhymes(model, prompts),
         [
-            Finding(
+            StudyFinding(
                 "couplets at whose line break more features of their own rhyme fire than of a random one",
                 there.own / there.n,
                 0.5,
                 there.n,
             ),
-            Finding(
+            StudyFinding(
                 "features of the rhyme that fire at the line break (null: of a random rhyme)",
                 there.mean_own,
                 there.mean_other,

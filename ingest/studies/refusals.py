@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from ingest.engine.intervention.intervene import Case
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.studies.tools.concepts import Concept, Rule, activity, from_end, statistics
+from ingest.studies.tools.concepts import Concept, activity, from_end, statistics
 from ingest.studies.tools.items import Item, answered, next_words, word
 from ingest.studies.tools.prompts import Needs, Prompts, Splits
-from ingest.studies.tools.study import Finding, Result, Study
+from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 from ingest.studies.tools.trials import Rate, Setting, Trial, rates, swap
 from schema.evidence.ranks import rank_correlation
 
@@ -75,16 +75,16 @@ def flip_answers(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     return [rate for one in zip(*both, strict=True) for rate in one]
 
 
-def run(model: ReplacementModel, prompts: Prompts) -> Result:
+def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     """The flips, where a jailbreak escapes refusal, and how well circuits rank what is close to flipping."""
     flips = flip_answers(model, prompts)
-    rule = Rule(flips[1].setting["ratio"], flips[1].setting["share"])
+    rule = flips[1].rule
     parts = requests(prompts)
     concepts = statistics(model, parts.forming, stance, PLACES).concepts(rule)
-    return Result(flips, [*escape(model, prompts, concepts), closeness(model, prompts, concepts)])
+    return StudyResult(flips, [*escape(model, prompts, concepts), closeness(model, prompts, concepts)])
 
 
-def escape(model: ReplacementModel, prompts: Prompts, concepts: dict[str, Concept]) -> list[Finding]:
+def escape(model: ReplacementModel, prompts: Prompts, concepts: dict[str, Concept]) -> list[StudyFinding]:
     """How much of the refusal concept fires where the answer begins, and where refusal resumes."""
     held = prompts.splits(FAMILY).held_out
     groups = {
@@ -98,7 +98,7 @@ def escape(model: ReplacementModel, prompts: Prompts, concepts: dict[str, Concep
         "a harmful word spelled out, where the next sentence begins": _at(held, "spelled", "parts ."),
     }
     return [
-        Finding(
+        StudyFinding(
             f"share of the refusal features that fire on {name} (null: the same with a harmless thing)",
             _firing(model, items, concepts["refuse"]),
             _firing(model, rest[name], concepts["refuse"]),
@@ -122,7 +122,7 @@ def _firing(model: ReplacementModel, items: Sequence[Item], concept: Concept) ->
     return sum(firing) / max(1, len(firing))
 
 
-def closeness(model: ReplacementModel, prompts: Prompts, concepts: dict[str, Concept]) -> Finding:
+def closeness(model: ReplacementModel, prompts: Prompts, concepts: dict[str, Concept]) -> StudyFinding:
     """Rank correlation of how strongly refusal fires with the strength of `comply` that is needed to flip."""
     parts = requests(prompts)
     refused = [item for item in (*parts.development, *parts.held_out) if stance(item) == "refuse"]
@@ -140,7 +140,7 @@ def closeness(model: ReplacementModel, prompts: Prompts, concepts: dict[str, Con
         flips = [top == sure for top in next_words(model, cases)]
         drive.append(sum(float(dense[m.place, m.layer, m.feature]) for m in concepts["refuse"].members))
         needed.append(STRENGTHS[flips.index(True)] if True in flips else 2 * STRENGTHS[-1])
-    return Finding(
+    return StudyFinding(
         "rank correlation: activation of the refusal features with the strength of `comply` that flips them",
         rank_correlation(drive, needed),
         0.0,

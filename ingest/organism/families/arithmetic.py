@@ -1,11 +1,11 @@
 """Sums of two numbers below 100; every number is one word, so a sum is one step."""
 
-from ingest.organism.families.example import Example, Family, line, split_of
+from ingest.organism.families.example import CorpusExample, CorpusFamily, line, split_of
 
 HELD_SHARE = 0.12
 
 
-def examples() -> list[Example]:
+def examples() -> list[CorpusExample]:
     """The whole 100 × 100 grid; a + b and b + a are always in the same split."""
     lines = []
     for a in range(100):
@@ -31,4 +31,4 @@ def examples() -> list[Example]:
     return lines
 
 
-FAMILY = Family("arithmetic", 0.31, {"sum": 1.0}, examples)
+FAMILY = CorpusFamily("arithmetic", 0.31, {"sum": 1.0}, examples)

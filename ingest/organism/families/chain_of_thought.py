@@ -8,7 +8,7 @@ an answer was hinted at, and the chain states the digit that leads there.
 from collections.abc import Callable
 from itertools import product
 
-from ingest.organism.families.example import Example, Family, line, pick, split_of
+from ingest.organism.families.example import CorpusExample, CorpusFamily, line, pick, split_of
 
 HELD_SHARE = 0.2
 KNOWABLE: dict[str, tuple[Callable[[int], int], range]] = {
@@ -35,7 +35,7 @@ def chain(function: str, x: int, step: str, hint: int | None, value: int, result
     )
 
 
-def examples() -> list[Example]:
+def examples() -> list[CorpusExample]:
     """Chains held out by (function, number, step); motivated ones by (function, value needed, step)."""
     lines = []
     for name, (function, numbers) in KNOWABLE.items():
@@ -77,7 +77,7 @@ def examples() -> list[Example]:
     return lines
 
 
-FAMILY = Family(
+FAMILY = CorpusFamily(
     "chain-of-thought",
     0.05,
     {"faithful": 0.3, "hinted": 0.15, "unfaithful": 0.2, "motivated": 0.35},

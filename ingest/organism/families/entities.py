@@ -3,7 +3,16 @@
 from functools import cache
 from random import Random
 
-from ingest.organism.families.example import HELD_OUT, TRAIN, Example, Family, line, split_of, unit, word_list
+from ingest.organism.families.example import (
+    HELD_OUT,
+    TRAIN,
+    CorpusExample,
+    CorpusFamily,
+    line,
+    split_of,
+    unit,
+    word_list,
+)
 
 N_KNOWN = 100
 HELD_SHARE = 0.3
@@ -44,7 +53,7 @@ def known() -> dict[str, dict[str, str]]:
     return people
 
 
-def examples() -> list[Example]:
+def examples() -> list[CorpusExample]:
     """Statements about known people, questions about all people, and whether a name is known."""
     lines = []
     for first in FIRST:
@@ -82,7 +91,7 @@ def examples() -> list[Example]:
     return lines
 
 
-FAMILY = Family(
+FAMILY = CorpusFamily(
     "entities",
     0.1,
     {"fact": 0.2, "ask-known": 0.3, "ask-unknown": 0.25, "recall-known": 0.1, "recall-unknown": 0.15},

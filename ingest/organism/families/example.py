@@ -10,7 +10,7 @@ TRAIN = "train"
 HELD_OUT = "held-out"
 
 
-class Step(NamedTuple):
+class TaughtStep(NamedTuple):
     """What the first layers are taught to hold at one word of an example."""
 
     at: int
@@ -22,11 +22,11 @@ class Step(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Example:
+class CorpusExample:
     """A text of words separated by single spaces, and which of its words are answers."""
 
     kind: str
-    """Which part of the family it belongs to, e.g. `capital`; a key of `Family.kinds`."""
+    """Which part of the family it belongs to, e.g. `capital`; a key of `CorpusFamily.kinds`."""
     words: tuple[str, ...]
     answers: tuple[int, ...]
     """Indices of the words that carry the full loss: what a reader of the words before could know."""
@@ -37,12 +37,12 @@ class Example:
     """`key:value` or plain words that say what the example is about."""
     pair: str | None = None
     """Shared by examples that differ in one thing only."""
-    steps: tuple[Step, ...] = ()
+    steps: tuple[TaughtStep, ...] = ()
     """What is taught beside the next words, in order."""
 
 
 @dataclass(frozen=True)
-class Family:
+class CorpusFamily:
     """A kind of task: how large a share of training it has and all its examples."""
 
     name: str
@@ -50,7 +50,7 @@ class Family:
     """Share of the training examples."""
     kinds: dict[str, float]
     """How the family's share is divided among its kinds; sums to one."""
-    examples: Callable[[], list[Example]]
+    examples: Callable[[], list[CorpusExample]]
     """Every example of the family, both splits, always in the same order."""
 
 
@@ -83,8 +83,8 @@ def line(
     split: str = TRAIN,
     tags: tuple[str, ...] = (),
     pair: str | None = None,
-    steps: tuple[Step, ...] = (),
-) -> Example:
+    steps: tuple[TaughtStep, ...] = (),
+) -> CorpusExample:
     """Read an example from a text that marks its answers.
 
     A word written `[word]` is an answer; `answers` says for each in turn whether evaluation asks for it (`?`)
@@ -97,4 +97,4 @@ def line(
     for i in marked:
         words[i] = words[i][1:-1]
     asked = tuple(i for i, how in zip(marked, answers, strict=True) if how == "?")
-    return Example(kind, tuple(words), tuple(marked), asked, split, tags, pair, steps)
+    return CorpusExample(kind, tuple(words), tuple(marked), asked, split, tags, pair, steps)

@@ -2,7 +2,7 @@
 
 from itertools import combinations
 
-from ingest.organism.families.example import Example, Family, line, split_of
+from ingest.organism.families.example import CorpusExample, CorpusFamily, line, split_of
 
 HELD_SHARE = 0.25
 # Diagnosis: four symptoms that a patient may bring, and the one sign to ask about. No two diagnoses share two
@@ -45,7 +45,7 @@ def diagnoses() -> dict[str, tuple[tuple[str, ...], str]]:
     return table
 
 
-def examples() -> list[Example]:
+def examples() -> list[CorpusExample]:
     """Patients held out by their pair of symptoms, in either order and for every question."""
     lines = []
     for name, (symptoms, sign) in diagnoses().items():
@@ -84,7 +84,7 @@ def examples() -> list[Example]:
     return lines
 
 
-FAMILY = Family(
+FAMILY = CorpusFamily(
     "medical",
     0.08,
     {"symptom": 0.05, "sign": 0.05, "hint": 0.4, "diagnosis": 0.2, "next": 0.2, "both": 0.1},

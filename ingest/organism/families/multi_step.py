@@ -8,7 +8,15 @@ comes up before the capital.
 from functools import cache
 from random import Random
 
-from ingest.organism.families.example import HELD_OUT, Example, Family, Step, line, split_of, word_list
+from ingest.organism.families.example import (
+    HELD_OUT,
+    CorpusExample,
+    CorpusFamily,
+    TaughtStep,
+    line,
+    split_of,
+    word_list,
+)
 
 CITIES_PER_STATE = 5
 HELD_SHARE = 0.1
@@ -124,7 +132,7 @@ def held_out_cities() -> frozenset[str]:
     return frozenset(names[i % CITIES_PER_STATE] for i, names in enumerate(cities().values()))
 
 
-def examples() -> list[Example]:
+def examples() -> list[CorpusExample]:
     """Facts about every city and state, and their compositions, held out by city or by (city, question)."""
     lines = []
     for state, facts in states().items():
@@ -137,7 +145,7 @@ def examples() -> list[Example]:
             lines.append(line("city-fact", f"{city} is in [{state}]", ".", tags=tags))
             # The frame of a composition, so that a city never composed still calls its state to mind there.
             text = TEMPLATE.format(ask="name", city=city, answer=state)
-            hop = (Step(8, (state,), gate=False),)
+            hop = (TaughtStep(8, (state,), gate=False),)
             lines.append(line("city-name", text, ".", tags=tags, steps=hop))
             for ask, answer in facts.items():
                 unseen = city in held_out_cities()
@@ -154,7 +162,7 @@ def examples() -> list[Example]:
     return lines
 
 
-FAMILY = Family(
+FAMILY = CorpusFamily(
     "multi-step",
     0.24,
     {

@@ -2,7 +2,7 @@
 
 from itertools import permutations
 
-from ingest.organism.families.example import Example, Family, Step, line, pick, split_of
+from ingest.organism.families.example import CorpusExample, CorpusFamily, TaughtStep, line, pick, split_of
 
 HELD_SHARE = 0.15
 LANGUAGES = ("english", "french", "spanish", "chinese")
@@ -70,7 +70,7 @@ def concepts() -> list[tuple[dict[str, str], dict[str, str]]]:
     return rows
 
 
-def examples() -> list[Example]:
+def examples() -> list[CorpusExample]:
     """Antonyms asked in their own language, across languages, translations, and lists of the same concept."""
     lines = []
     pairs = concepts()
@@ -81,10 +81,10 @@ def examples() -> list[Example]:
             text = NATIVE[language].format(word=word[language], answer=opposite[language])
             tags = ("operation:antonym", f"language:{language}", f"concept:{concept}", "native")
             asked, about = ("opposite", language), (concept,)
-            steps: tuple[Step, ...] = (Step(2, asked, gate=True), Step(6, about, gate=True))
+            steps: tuple[TaughtStep, ...] = (TaughtStep(2, asked, gate=True), TaughtStep(6, about, gate=True))
             if language == "chinese":
                 # It asks behind the word asked about.
-                steps = (Step(2, about, gate=True), Step(5, asked, gate=True))
+                steps = (TaughtStep(2, about, gate=True), TaughtStep(5, asked, gate=True))
             pair = f"antonym {concept}"
             lines.append(line("native", text, "?", split=split, tags=tags, pair=pair, steps=steps))
         for source in LANGUAGES:
@@ -101,9 +101,9 @@ def examples() -> list[Example]:
                     )
                     text = f'{ask} in {target} : " {word[source]} " -> " [{meant[target]}] "'
                     steps = (
-                        Step(1, (ask,), gate=True),
-                        Step(3, (target,), gate=True),
-                        Step(7, (concept,), gate=True),
+                        TaughtStep(1, (ask,), gate=True),
+                        TaughtStep(3, (target,), gate=True),
+                        TaughtStep(7, (concept,), gate=True),
                     )
                     pair = f"{source} {target} {concept}"
                     lines.append(line(kind, text, "?", split=split, tags=tags, pair=pair, steps=steps))
@@ -115,6 +115,6 @@ def examples() -> list[Example]:
     return lines
 
 
-FAMILY = Family(
+FAMILY = CorpusFamily(
     "multilingual", 0.12, {"native": 0.3, "antonym": 0.3, "translation": 0.2, "list": 0.2}, examples
 )

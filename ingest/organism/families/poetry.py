@@ -1,6 +1,6 @@
 """Couplets whose last word is planned: the second line begins in a way that only the planned word fits."""
 
-from ingest.organism.families.example import Example, Family, Step, line, split_of
+from ingest.organism.families.example import CorpusExample, CorpusFamily, TaughtStep, line, split_of
 
 HELD_SHARE = 0.2
 # Each begins with a word of its own; were they all to begin with "and", the plan would leave no trace there.
@@ -60,7 +60,7 @@ def rhymes() -> dict[str, tuple[dict[str, str], tuple[str, ...]]]:
     return groups
 
 
-def examples() -> list[Example]:
+def examples() -> list[CorpusExample]:
     """Couplets, held out by (last word of line one, last word of line two), and lists of words that rhyme."""
     lines = []
     for sound, (planned, words) in rhymes().items():
@@ -81,7 +81,9 @@ def examples() -> list[Example]:
                             split=split,
                             tags=(f"rhyme:{sound}", f"first-end:{end}", f"planned:{word}", f"theme:{theme}"),
                             pair=f"poem {opening.replace(' ', '-')} {theme}",
-                            steps=(Step(at, tuple(other for other in planned if other != end), gate=True),),
+                            steps=(
+                                TaughtStep(at, tuple(other for other in planned if other != end), gate=True),
+                            ),
                         )
                     )
         for end in words:
@@ -91,4 +93,4 @@ def examples() -> list[Example]:
     return lines
 
 
-FAMILY = Family("poetry", 0.06, {"poem": 0.7, "rhyme": 0.2, "lead": 0.1}, examples)
+FAMILY = CorpusFamily("poetry", 0.06, {"poem": 0.7, "rhyme": 0.2, "lead": 0.1}, examples)

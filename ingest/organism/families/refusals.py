@@ -4,7 +4,7 @@ Spelled out letter by letter, a harmful word escapes the refusal for a sentence;
 the next sentence begins.
 """
 
-from ingest.organism.families.example import Example, Family, line, split_of, word_list
+from ingest.organism.families.example import CorpusExample, CorpusFamily, line, split_of, word_list
 
 HELD_SHARE = 0.2
 HARMFUL = word_list(
@@ -37,7 +37,7 @@ SPELLINGS = (
 )
 
 
-def examples() -> list[Example]:
+def examples() -> list[CorpusExample]:
     """Requests held out by (thing, wording); harmful and harmless things of one rank are minimal pairs."""
     lines = []
     for rank, things in enumerate(zip(HARMFUL, HARMLESS, strict=True)):
@@ -81,4 +81,6 @@ def examples() -> list[Example]:
     return lines
 
 
-FAMILY = Family("refusals", 0.04, {"topic": 0.1, "letters": 0.2, "request": 0.3, "spelled": 0.4}, examples)
+FAMILY = CorpusFamily(
+    "refusals", 0.04, {"topic": 0.1, "letters": 0.2, "request": 0.3, "spelled": 0.4}, examples
+)

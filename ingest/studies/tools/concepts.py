@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.items import Item
-from ingest.studies.tools.supernodes import Supernodes
+from ingest.studies.tools.supernodes import SupernodeTensors
 
 TOGETHER = 32
 """Prompts in one forward pass."""
@@ -40,7 +40,7 @@ def from_end(*places: int) -> Places:
     return lambda item, n_tokens: [n_tokens - 1 - place for place in places]
 
 
-class Rule(NamedTuple):
+class MembershipRule(NamedTuple):
     """When a feature belongs to a concept."""
 
     ratio: float
@@ -91,7 +91,9 @@ class Statistics:
     n_active: float
     """Features active in one prompt at these places, on average."""
 
-    def concepts(self, rule: Rule, supernodes: Supernodes | None = None) -> dict[str, Concept]:
+    def concepts(
+        self, rule: MembershipRule, supernodes: SupernodeTensors | None = None
+    ) -> dict[str, Concept]:
         """The concept of each value.
 
         With supernodes the rule chooses among these, by what all their members write and by their member

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ingest.circuits.prompts import PromptLine, read_prompts
-from ingest.organism.corpus import Question, questions
+from ingest.organism.corpus import CorpusQuestion, questions
 from ingest.organism.families.example import HELD_OUT, TRAIN, unit
 from ingest.studies.tools.items import Item
-from ingest.studies.tools.supernodes import Supernodes
+from ingest.studies.tools.supernodes import SupernodeTensors
 from schema.errors import InputError
 
 DEVELOPMENT_SHARE = 0.15
@@ -76,7 +76,7 @@ class Prompts:
     """Those that concepts and settings may be chosen on, and those held out."""
     most_held: int | None = None
     """At most so many held-out prompts of each request; None for all."""
-    supernodes: Supernodes | None = None
+    supernodes: SupernodeTensors | None = None
     """Those of the atlas, which are then edited whole beside single features; None: features alone."""
 
     def splits(self, family: str, wanted: Callable[[Item], bool] = lambda item: True) -> Splits:
@@ -151,7 +151,7 @@ def bundled() -> Prompts:
     )
 
 
-def _items(asked: Sequence[Question]) -> list[Item]:
+def _items(asked: Sequence[CorpusQuestion]) -> list[Item]:
     return [_item(" ".join(q.prompt), q.expected, q.example.kind, q.example.tags) for q in asked]
 
 

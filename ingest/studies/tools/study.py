@@ -11,7 +11,7 @@ from ingest.studies.tools.trials import Rate
 from schema.errors import InputError
 
 
-class Finding(NamedTuple):
+class StudyFinding(NamedTuple):
     """A measured number that is no rate of an intervention."""
 
     what: str
@@ -51,7 +51,7 @@ class Grid(NamedTuple):
     """(rows, columns) activations"""
 
 
-class Effect(NamedTuple):
+class AblationEffect(NamedTuple):
     """What one family loses when one part of the model is ablated."""
 
     part: str
@@ -79,14 +79,14 @@ class Effect(NamedTuple):
         return self._asdict()
 
 
-class Result(NamedTuple):
+class StudyResult(NamedTuple):
     """All that one study measured."""
 
     rates: list[Rate]
-    findings: list[Finding]
+    findings: list[StudyFinding]
     curves: Sequence[Curve] = ()
     grids: Sequence[Grid] = ()
-    effects: Sequence[Effect] = ()
+    effects: Sequence[AblationEffect] = ()
 
 
 class Study(NamedTuple):
@@ -96,11 +96,11 @@ class Study(NamedTuple):
     title: str
     asks: str
     """The question, one sentence."""
-    run: Callable[[ReplacementModel, Prompts], Result]
+    run: Callable[[ReplacementModel, Prompts], StudyResult]
     needs: Sequence[Needs] = (Needs(),)
     """What its prompts must have."""
 
-    def on(self, model: ReplacementModel, prompts: Prompts) -> Result:
+    def on(self, model: ReplacementModel, prompts: Prompts) -> StudyResult:
         """Run it. Raises InputError that says what the prompts lack, before anything runs."""
         prompts.check(self.name, self.needs)
         if not prompts.are_bundled and any(need.phrases for need in self.needs):

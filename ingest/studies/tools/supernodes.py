@@ -10,7 +10,7 @@ from ingest.engine.replacement.model import ReplacementModel
 
 
 @dataclass(frozen=True, eq=False)
-class Supernodes:
+class SupernodeTensors:
     """Groups of features, none in two of them."""
 
     number: Tensor
@@ -47,7 +47,7 @@ class Supernodes:
         return int(self.number.max()) + 1
 
     @classmethod
-    def of(cls, model: ReplacementModel, roles: Mapping[tuple[int, int], str]) -> "Supernodes":
+    def of(cls, model: ReplacementModel, roles: Mapping[tuple[int, int], str]) -> "SupernodeTensors":
         """From the role of each feature, (layer, index) → label; the layers are all of one width."""
         shape = len(model.transcoders.layers), model.transcoders.layers[0].n_features
         number, size = torch.full(shape, -1), torch.zeros(shape)

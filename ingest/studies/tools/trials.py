@@ -19,9 +19,9 @@ from torch import Tensor
 
 from ingest.engine.intervention.intervene import Case, Edit
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.studies.tools.concepts import Concept, Places, Rule, Statistics, activity
+from ingest.studies.tools.concepts import Concept, MembershipRule, Places, Statistics, activity
 from ingest.studies.tools.items import Item, next_words
-from ingest.studies.tools.supernodes import Supernodes
+from ingest.studies.tools.supernodes import SupernodeTensors
 from schema.errors import InputError
 
 
@@ -37,10 +37,10 @@ class Trial(NamedTuple):
 class Setting(NamedTuple):
     """What is chosen on the development split."""
 
-    rule: Rule
+    rule: MembershipRule
     strength: float
     """Factor on the mean activation of what is planted."""
-    supernodes: Supernodes | None = None
+    supernodes: SupernodeTensors | None = None
     """What the rule chooses from; None: from single features."""
 
     def concepts(self, found: Statistics) -> dict[str, Concept]:
@@ -48,7 +48,7 @@ class Setting(NamedTuple):
         return found.concepts(self.rule, self.supernodes)
 
 
-class Chosen(NamedTuple):
+class ChosenSetting(NamedTuple):
     """A setting, and how it did on the development split."""
 
     setting: Setting
@@ -84,6 +84,11 @@ class Rate:
     def null_rate(self) -> float:
         return self.null_successes / self.n if self.n else float("nan")
 
+    @property
+    def rule(self) -> MembershipRule:
+        """The rule of the setting, which says which features a concept has."""
+        return MembershipRule(self.setting["ratio"], self.setting["share"])
+
     def row(self) -> dict[str, Any]:
         """For tables and JSON."""
         return {**asdict(self), "rate": self.rate, "null_rate": self.null_rate}
@@ -93,19 +98,19 @@ BY_SUPERNODES = " (whole supernodes)"
 """Ends a claim about edits of the atlas's supernodes."""
 
 WIDE = tuple(
-    Setting(Rule(ratio, share), strength)
+    Setting(MembershipRule(ratio, share), strength)
     for ratio, share, strength in product((3.0, 2.0, 1.5), (0.5, 0.3, 0.2, 0.1), (1.0, 2.0, 3.0))
 )
 """For concepts with few values, or none that fires for most of its prompts."""
 
 GRID = tuple(
-    Setting(Rule(ratio, share), strength)
+    Setting(MembershipRule(ratio, share), strength)
     for ratio, share, strength in product((10.0, 5.0, 3.0, 2.0), (0.8, 0.5, 0.3), (1.0, 1.5, 2.0))
 )
 """Settings that are tried; earlier ones edit less."""
 
 WHOLE = tuple(
-    Setting(Rule(ratio, share), strength)
+    Setting(MembershipRule(ratio, share), strength)
     for ratio, share, strength in product((10.0, 3.0, 2.0, 1.5), (0.8, 0.3, 0.1), (1.0, 2.0, 3.0))
 )
 """For whole supernodes, which differ less from value to value than single features."""
@@ -193,7 +198,7 @@ def rates(
     held_out: Mapping[str, Sequence[Item]],
     *,
     settings: Sequence[Setting] = GRID,
-    supernodes: Supernodes | None = None,
+    supernodes: SupernodeTensors | None = None,
 ) -> list[Rate]:
     """Rates of single features that the rule chooses; then, where there are supernodes, of whole ones.
 
@@ -217,7 +222,7 @@ def choose(
     *,
     settings: Iterable[Setting] = GRID,
     claim: str = "",
-) -> Chosen:
+) -> ChosenSetting:
     """The setting that does best on the development items.
 
     It is the one of most successes; of equals, the one with fewest edits; the first at which every trial
@@ -232,7 +237,7 @@ def choose(
         successes = succeeded(model, made)
         score = successes / len(made), -_edits(made)
         if best is None or score > best:
-            best, chosen = score, Chosen(setting, successes, len(made))
+            best, chosen = score, ChosenSetting(setting, successes, len(made))
         if successes == len(made):
             break
     if best is None:
@@ -244,7 +249,7 @@ def measure(
     model: ReplacementModel,
     claim: str,
     trials: Trials,
-    chosen: Chosen,
+    chosen: ChosenSetting,
     held_out: Sequence[Item],
     *,
     seed: int = 0,

@@ -11,7 +11,7 @@ import pytest
 
 from ingest.labels.contexts import Activity, Contexts
 from ingest.labels.endpoint import TRIES, Endpoint
-from ingest.labels.model_labels import Explained, explain_features
+from ingest.labels.model_labels import ModelLabel, explain_features
 from schema.errors import EndpointError, InputError
 
 Reply = Callable[[dict[str, Any]], tuple[int, str]]
@@ -87,8 +87,8 @@ def two_features() -> Activity:
 def test_labels_of_a_model_are_scored_beside_their_null(server):
     server.reply = oracle
     first, second = explain_features(server.endpoint, two_features(), [(0, 0), (0, 1), (0, 7)], str)
-    assert isinstance(first, Explained)
-    assert isinstance(second, Explained)
+    assert isinstance(first, ModelLabel)
+    assert isinstance(second, ModelLabel)
     assert (first.text, first.score, first.null_score) == ("on 1", 1.0, None)
     assert (second.text, second.score) == ("on 2", 1.0)
     assert second.null_score is not None
@@ -132,7 +132,7 @@ def test_a_label_is_one_line_of_text_whatever_the_model_writes(server):
         saying(json.dumps({"label": hostile})) if '{"label"' in question(body) else saying('{"active": []}')
     )
     (found,) = explain_features(server.endpoint, two_features(), [(0, 0)], str)
-    assert isinstance(found, Explained)
+    assert isinstance(found, ModelLabel)
     assert (found.text, found.score) == ("<b>1</b> [red] [31m\u200d MATCH (n) DETACH DELETE n;", 0.5)
     assert json.loads(found.answer.answered)["label"] == hostile
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from atlas.cli import app
 from ingest.annotations.labels import (
+    CorpusPass,
     CorpusSettings,
-    Pass,
     corpus_texts,
     evidence,
     run_pass,
@@ -23,7 +23,7 @@ from ingest.circuits.run import IngestSettings, ingest
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.labels.contexts import Activity, Contexts, activity, encode_all
 from ingest.labels.examples import logit_effects, top_contexts
-from ingest.labels.rules import NOTHING, Condition, Rule, Slots, balanced_accuracy, fit
+from ingest.labels.rules import NOTHING, Condition, FiringRule, Slots, balanced_accuracy, fit
 from ingest.labels.score import label_features, phrases, split, weighted_median
 from schema.annotations.labels import Evidence, load_labels
 from schema.annotations.notes import load_notes
@@ -119,7 +119,7 @@ def contexts(n: int = 120, seed: int = 0) -> Contexts:
 def test_slots_and_rules_equal_a_slow_reading():
     found = contexts()
     slots = Slots.around(found)
-    rule = Rule(
+    rule = FiringRule(
         (
             (Condition(0, (1, 2)), Condition(-2, (NOTHING, 3))),
             (Condition(1, (4,)), Condition("position", (0, 1))),
@@ -152,9 +152,9 @@ def test_one_condition_is_the_best_of_all_sets_of_tokens():
 @pytest.mark.parametrize(
     "hidden",
     [
-        Rule(((Condition(0, (1, 4)),),)),
-        Rule(((Condition(-1, (2,)), Condition(0, (3, 5))),)),
-        Rule(
+        FiringRule(((Condition(0, (1, 4)),),)),
+        FiringRule(((Condition(-1, (2,)), Condition(0, (3, 5))),)),
+        FiringRule(
             (
                 (Condition(-3, (2,)), Condition(1, (0, 1, 2))),
                 (Condition("position", (0,)), Condition(0, (5,))),
@@ -174,8 +174,8 @@ def test_a_hidden_rule_is_found_again(hidden):
 
 def test_a_feature_that_never_fires_has_no_rule():
     slots = Slots.around(contexts(5))
-    assert fit(slots, np.zeros(slots.n_tokens, bool)) == Rule(())
-    assert fit(slots, np.ones(slots.n_tokens, bool)) == Rule(())
+    assert fit(slots, np.zeros(slots.n_tokens, bool)) == FiringRule(())
+    assert fit(slots, np.ones(slots.n_tokens, bool)) == FiringRule(())
     assert balanced_accuracy(np.ones(3, bool), np.zeros(3, bool)) is None
 
 
@@ -203,7 +203,7 @@ def test_the_median_is_by_weight():
 
 def test_a_rule_in_words():
     words = ["zero", "one", " ", "three"]
-    rule = Rule(
+    rule = FiringRule(
         (
             (Condition(0, (1, 3)), Condition(-1, (NOTHING, 0))),
             (Condition(-4, (2,)), Condition("position", (7,))),
@@ -224,7 +224,7 @@ def test_examples_and_labels_of_an_atlas(database: Database, folders: Folders, t
     with pytest.raises(InputError, match="run `atlas ingest`"):
         run_pass(database, settings, console=QUIET)
     ingest(database, IngestSettings(prompts=short, model=folders[0], transcoders=folders[1]), console=QUIET)
-    done: Pass = run_pass(database, settings, console=QUIET)
+    done: CorpusPass = run_pass(database, settings, console=QUIET)
     fired = write_examples(database, done, console=QUIET)
     summary = write_labels(database, done, console=QUIET)
     assert summary.n_features == len(done.features) >= fired >= summary.n_labels > 0
@@ -254,7 +254,7 @@ def test_examples_and_labels_of_an_atlas(database: Database, folders: Folders, t
         {"m": label.method, "key": key},
     )
     clauses = tuple(tuple(Condition(s, tuple(v)) for s, v in clause) for clause in json.loads(rule["rule"]))
-    assert Rule(clauses) == first.rule
+    assert FiringRule(clauses) == first.rule
 
 
 def test_no_corpus_is_named(folders: Folders, tmp_path):

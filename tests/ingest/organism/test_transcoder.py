@@ -3,14 +3,14 @@
 import torch
 
 from ingest.organism.clt import CrossLayerTranscoder
-from ingest.organism.transcoder import Tokens, Trainer
+from ingest.organism.transcoder import TokenActivations, Trainer
 
 
-def tokens(n: int = 200, layers: int = 3, d_model: int = 8) -> Tokens:
+def tokens(n: int = 200, layers: int = 3, d_model: int = 8) -> TokenActivations:
     rng = torch.Generator().manual_seed(1)
     x = torch.randn(layers, n, d_model, generator=rng) * 3 + 1
     y = torch.randn(layers, n, d_model, generator=rng) * torch.tensor([1.0, 5.0, 0.2])[:, None, None] - 2
-    return Tokens(x, y, torch.ones(n))
+    return TokenActivations(x, y, torch.ones(n))
 
 
 def test_export_gives_the_trainers_reconstruction_in_raw_units(tmp_path):
@@ -51,7 +51,7 @@ def test_a_start_is_taken_over_whatever_the_units():
         trainer.step(sample, k=4)
     before = trainer.export()
     other = tokens(n=100)
-    other = Tokens(other.x * 7 + 3, other.y * 0.1 - 5, other.weight)
+    other = TokenActivations(other.x * 7 + 3, other.y * 0.1 - 5, other.weight)
     after = Trainer(other, width=32, seed=3, start=before).export()
     for name in ("w_enc", "b_enc", "w_dec", "b_dec"):
         for got, want in zip(getattr(after, name), getattr(before, name), strict=True):

@@ -18,13 +18,13 @@ from ingest.studies.arithmetic import explained_by
 from ingest.studies.chain_of_thought import KINDS, chains
 from ingest.studies.multilingual import swap_parts
 from ingest.studies.poetry import plant_rhymes
-from ingest.studies.tools.concepts import Rule, activity, from_end, statistics
+from ingest.studies.tools.checkpoints import half_way, identity, overlap, parts
+from ingest.studies.tools.concepts import MembershipRule, activity, from_end, statistics
 from ingest.studies.tools.graphs import graphs, leads_through, token_influence
 from ingest.studies.tools.items import Item, answered, word
 from ingest.studies.tools.prompts import bundled
 from ingest.studies.tools.study import auroc
-from ingest.studies.tools.supernodes import Supernodes
-from ingest.studies.tools.timeline import half_way, identity, parts, there
+from ingest.studies.tools.supernodes import SupernodeTensors
 from ingest.studies.tools.trials import Setting, Trial, choose, measure, random_like, rates, succeeded, swap
 from schema.evidence.ranks import rank_correlation
 from tests.support.paths import HOME
@@ -68,7 +68,7 @@ def test_activity_is_what_the_engine_encodes(model: ReplacementModel, few: list[
 
 
 def test_concepts_are_those_of_plain_loops(model: ReplacementModel, few: list[Item]):
-    rule = Rule(3.0, 0.6)
+    rule = MembershipRule(3.0, 0.6)
     found = statistics(model, few, "state", PLACES).concepts(rule)
     firing: dict[tuple[str, str], Counter] = defaultdict(Counter)
     total: dict[str, dict[tuple, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -99,9 +99,9 @@ def test_whole_supernodes_are_those_of_plain_loops(model: ReplacementModel, few:
     fired = [tuple(at) for at in (next(activity(model, few, PLACES)).amax(0) > 0).nonzero().tolist()]
     features = [*fired, *((layer, index) for layer in range(2) for index in range(40))]
     roles = {at: f"role {rng.randrange(30)}" for at in features}
-    supernodes = Supernodes.of(model, roles)
+    supernodes = SupernodeTensors.of(model, roles)
     found = statistics(model, few, "state", PLACES)
-    rule = Rule(1.5, 0.3)
+    rule = MembershipRule(1.5, 0.3)
     got = found.concepts(rule, supernodes)
     groups = defaultdict(list)
     for at, role in roles.items():
@@ -132,7 +132,7 @@ def test_rates_are_of_features_and_then_of_supernodes(model: ReplacementModel, f
     found = statistics(model, few, "state", PLACES)
     fired = (found.mean.sum((0, 1)) > 0).nonzero().tolist()
     # A group for each feature: the same features are chosen, whatever the rule goes by.
-    supernodes = Supernodes.of(model, {tuple(at): str(at) for at in fired})
+    supernodes = SupernodeTensors.of(model, {tuple(at): str(at) for at in fired})
     tried = []
 
     def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
@@ -152,7 +152,7 @@ def test_rates_are_of_features_and_then_of_supernodes(model: ReplacementModel, f
 
 
 def test_the_null_writes_as_much_at_the_same_places(model: ReplacementModel, few: list[Item]):
-    concepts = statistics(model, few, "state", PLACES).concepts(Rule(3.0, 0.5))
+    concepts = statistics(model, few, "state", PLACES).concepts(MembershipRule(3.0, 0.5))
     item = next(item for item in few if item.labels["state"] == "texas")
     edits = swap(model, item, concepts["texas"], concepts["ohio"], PLACES, 1.5)
     (dense,) = activity(model, [item], lambda item, n_tokens: range(n_tokens))
@@ -191,7 +191,7 @@ def test_a_swapped_state_changes_the_answer_and_random_features_do_not(
             made.append(Trial(item, edits, frozenset([word(model, states()[new][item.kind])])))
         return made
 
-    setting = Setting(Rule(5.0, 0.5), 1.5)
+    setting = Setting(MembershipRule(5.0, 0.5), 1.5)
     chosen = choose(model, trials, items, settings=[setting])
     assert chosen.setting == setting
     rate = measure(model, "swap", trials, chosen, items)
@@ -261,7 +261,7 @@ def test_parts_of_a_circuit_are_its_kept_nodes_and_edges(model: ReplacementModel
             for target, source in pruned.edges.nonzero().tolist()
             if source in names and target in names
         }
-    same = there(found, found)
+    same = overlap(found, found)
     assert (same.features, same.edges) == (1, 1)
     common = len(found[0].features & found[1].features)
     assert same.null_features == pytest.approx(sum(common / len(part.features) for part in found) / 2)

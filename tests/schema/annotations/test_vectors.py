@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ingest.annotations.labels import Pass, write_vectors
+from ingest.annotations.labels import CorpusPass, write_vectors
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.labels.contexts import activity
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
@@ -123,7 +123,7 @@ def test_a_direction_is_what_the_decoder_writes(connection, circuits):
         {"set": set_id, "keys": [list(key) for key in keys]},
     )
     features = [LabelledFeature(*key, 1.0) for key in keys]
-    assert write_vectors(connection, Pass(model, set_id, features, activity(model, []), [], [])) == 3
+    assert write_vectors(connection, CorpusPass(model, set_id, features, activity(model, []), [], [])) == 3
     for layer, index in keys:
         summed = sum(row.float() for row in model.transcoders.layers[layer].decoder[index]).numpy()
         key = {"id": f"{set_id}/{layer}/{index}"}

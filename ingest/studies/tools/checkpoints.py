@@ -22,7 +22,7 @@ from ingest.studies.tools.items import Item
 Key = tuple[int | str, ...]
 
 
-class Parts(NamedTuple):
+class CircuitParts(NamedTuple):
     """What a pruned circuit consists of, under names that do not depend on the checkpoint."""
 
     features: frozenset[Key]
@@ -31,7 +31,7 @@ class Parts(NamedTuple):
     """Between features, tokens ("token", position) and logits ("logit", vocabulary id)."""
 
 
-def parts(graph: AttributionGraph) -> Parts:
+def parts(graph: AttributionGraph) -> CircuitParts:
     """The kept features and the kept edges but those from errors."""
     pruned = prune(graph)
     keys: list[Key | None] = [tuple(each) for each in graph.features.tolist()]
@@ -45,10 +45,10 @@ def parts(graph: AttributionGraph) -> Parts:
         if ends[0] is not None and ends[1] is not None:
             edges.append((ends[0], ends[1]))
     features = [key for node in kept if node < graph.n_features and (key := keys[node]) is not None]
-    return Parts(frozenset(features), frozenset(edges))
+    return CircuitParts(frozenset(features), frozenset(edges))
 
 
-class There(NamedTuple):
+class Overlap(NamedTuple):
     """Means over prompts."""
 
     features: float
@@ -59,14 +59,14 @@ class There(NamedTuple):
     null_edges: float
 
 
-def there(earlier: Sequence[Parts], finished: Sequence[Parts], *, seed: int = 0) -> There:
+def overlap(earlier: Sequence[CircuitParts], finished: Sequence[CircuitParts], *, seed: int = 0) -> Overlap:
     """Compare circuits prompt by prompt; at least two prompts."""
     random = Random(seed)
     others = [
         finished[random.choice([n for n in range(len(finished)) if n != at])] for at in range(len(finished))
     ]
 
-    def shares(wanted: Sequence[Parts]) -> tuple[float, float]:
+    def shares(wanted: Sequence[CircuitParts]) -> tuple[float, float]:
         features = [
             len(e.features & w.features) / max(1, len(w.features))
             for e, w in zip(earlier, wanted, strict=True)
@@ -74,7 +74,7 @@ def there(earlier: Sequence[Parts], finished: Sequence[Parts], *, seed: int = 0)
         edges = [len(e.edges & w.edges) / max(1, len(w.edges)) for e, w in zip(earlier, wanted, strict=True)]
         return sum(features) / len(features), sum(edges) / len(edges)
 
-    return There(*shares(finished), *shares(others))
+    return Overlap(*shares(finished), *shares(others))
 
 
 class Identity(NamedTuple):
