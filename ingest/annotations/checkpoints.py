@@ -1,11 +1,13 @@
-"""Checkpoints of a training run in the atlas: circuits at each step, and which features are the same.
+"""Loads the checkpoints of a training run: circuits at each step, and links between equal features.
 
-1. ingest  the same prompts at every checkpoint, each with its own transcoders, as any other model
-2. follow  neighbours: decoder cosine and firing agreement of all features, as the emergence study does
-3. link    every feature that circuits have with the same layer and index at the next checkpoint where they do
-4. keep    the checkpoints and the links
+1. ingest  the same prompts at every checkpoint, each with its own transcoders, like any other model
+2. compare neighbouring checkpoints: decoder cosine and firing agreement of all features, as in the
+           emergence study
+3. link    every feature of a circuit with the feature of the same layer and index at the next checkpoint
+           where a circuit has it
+4. store   the checkpoints and the links
 
-Stopped at any moment, the database holds whole circuits only; the same command goes on from there.
+The database holds whole circuits whenever the command is stopped, and the same command resumes it.
 """
 
 import re
@@ -30,37 +32,41 @@ from schema.database import Database
 from schema.errors import InputError
 
 TRANSCODERS = "clt"
-"""The folder of its transcoders, in the folder of each checkpoint."""
+"""Name of the folder with the transcoders, inside the folder of each checkpoint."""
 
 
 class LoadedCheckpoints(NamedTuple):
-    """What one call did."""
+    """What one call loaded."""
 
     checkpoints: list[Checkpoint]
+    """All checkpoints, by step."""
     starts: list[Start]
+    """How similar equally named features are, for each pair of neighbouring checkpoints."""
     n_same: int
     """Links between features."""
     n_circuits: int
-    """Circuits that were not there before."""
+    """Circuits that are new in the database."""
     problems: list[Exception]
+    """One error for each prompt and checkpoint that failed."""
 
 
 class _CheckpointFeatures(NamedTuple):
-    """What linking needs of one checkpoint."""
+    """The features of one checkpoint, as far as linking needs them."""
 
     checkpoint: Checkpoint
     kept: set[tuple[int, int]]
-    """(layer, index) of the features that its circuits have."""
+    """(layer, index) of the features that the checkpoint's circuits have"""
     fires: Tensor
-    """(n_tokens, n_wanted) bool"""
+    """(n_tokens, n_wanted) bool: where each wanted feature fires"""
     writes: list[Tensor]
-    """Of each wanted feature, what it writes: (n_layers_written * d_model,)"""
+    """Decoder vector of each wanted feature: (n_layers_written * d_model,)"""
 
 
 def steps(folder: Path) -> list[tuple[int, Path]]:
-    """The checkpoints of a folder, such as `step-00600` or `checkpoint-500`, by step.
+    """The (step, folder) pairs of a training run, by step. Folders are named like `step-00600`,
+    `checkpoint-500`.
 
-    Raises InputError when there are fewer than two, or when one has no transcoders.
+    Raises InputError when there are fewer than two checkpoints, or when one has no transcoders.
     """
     found = []
     for each in sorted(folder.glob("*")) if folder.is_dir() else []:
@@ -68,13 +74,13 @@ def steps(folder: Path) -> list[tuple[int, Path]]:
             found.append((int(match[1]), each))
     if len(found) < 2:
         raise InputError(
-            f"{folder} holds no two checkpoints: folders like step-00600, each with a folder {TRANSCODERS}",
-            next_step="name another folder, or make the bundled model's (35 minutes): "
+            f"{folder} does not contain two checkpoints (folders like step-00600 with {TRANSCODERS}/ inside)",
+            next_step="name another folder, or make the checkpoints of the bundled model (35 minutes): "
             ".venv/bin/python -m ingest.organism train, then follow",
         )
     if missing := [path.name for _, path in found if not (path / TRANSCODERS).is_dir()]:
         raise InputError(
-            f"{', '.join(missing)} of {folder} hold no transcoders: there is no folder {TRANSCODERS} in them",
+            f"{', '.join(missing)} of {folder} have no transcoders: there is no folder {TRANSCODERS} in them",
             next_step=f"put the transcoders of each checkpoint into its folder {TRANSCODERS}",
         )
     return sorted(found)
@@ -85,8 +91,8 @@ def load_checkpoints(
 ) -> LoadedCheckpoints:
     """Ingest the prompts of `settings` at every checkpoint of a folder, and link their features.
 
-    Model and transcoders of the settings are replaced by those of each checkpoint. Raises InputError,
-    EngineError or DatabaseError; single prompts' trouble is in what is returned.
+    Each checkpoint replaces the model and the transcoders of the settings. The errors of single prompts are
+    in the result. Raises InputError, EngineError or DatabaseError.
     """
     found = steps(folder)
     n_circuits, problems = 0, []
@@ -137,7 +143,7 @@ def _follow(
 
 
 def _links(then: Sequence[_CheckpointFeatures]) -> list[Same]:
-    """Each feature of a circuit with itself at the next checkpoint where a circuit has it."""
+    """Link each feature of a circuit with itself at the next checkpoint where a circuit has it."""
     wanted = sorted(set.union(*(each.kept for each in then)))
     has: dict[int, list[_CheckpointFeatures]] = defaultdict(list)
     for each in then:

@@ -2,9 +2,9 @@
 
 1. ask   the database which features circuits have
 2. run   the model over the corpus (`ingest.labels.contexts`)
-3. write examples (`atlas examples`), or labels with their scores (`atlas label`), some hundred at a time
+3. write examples (`atlas examples`) or labels with scores (`atlas label`), some hundred features at a time
 
-Stopped at any moment, the database holds whole features only; the same command writes the same again.
+The database holds whole features whenever the command is stopped. Repeating the command writes the same data.
 """
 
 import json
@@ -37,55 +37,63 @@ from schema.database import Database
 from schema.errors import EndpointError, InputError
 
 METHOD = "token-rules-v2"
+"""`Label.method` of labels that are rules on tokens."""
 MODEL_METHOD = "language-model-v1"
+"""`Label.method` of labels from a language model."""
 PER_FAMILY = 300
 """Texts of each family of the bundled corpus."""
 BATCH = 200
-"""Features of a transaction."""
+"""Features of one transaction."""
 
 
 @dataclass(frozen=True)
 class CorpusSettings:
-    """Whose features, and on which texts."""
+    """The model whose features are described, and the texts that it reads."""
 
     model: Path
+    """Folder of the model."""
     transcoders: Path
+    """Folder of the transcoders."""
     corpus: str | None = None
-    """A file of prompts, or `bundled`; None: the bundled corpus for the bundled model."""
+    """A prompts file, or `bundled`. None means the bundled corpus, for the bundled model only."""
 
 
 @dataclass(frozen=True)
 class CorpusPass:
-    """A corpus pass over an atlas's features."""
+    """The result of running a model over a corpus, with the features of an atlas."""
 
     model: ReplacementModel
     set_id: str
+    """Id of the transcoder set."""
     features: list[LabelledFeature]
-    """Those of the atlas, most influence first."""
+    """The features that circuits have, the most influential first."""
     found: Activity
+    """Where all features fire."""
     problems: list[PromptError]
-    """Texts that the model could not take."""
+    """One error for each text that the model cannot take."""
     tags: list[tuple[str, ...]]
-    """What each text of `found` is about, where the corpus says so."""
+    """Tags of each text of `found`; empty where the corpus has none."""
 
 
 @dataclass(frozen=True)
 class LabelSummary:
-    """How the labels of one call did."""
+    """Counts and scores of the labels that one call made."""
 
     n_features: int
     """Features that circuits have."""
     n_labels: int
+    """Labels that were made."""
     n_scored: int
-    """Of these, labels with a score."""
+    """Labels that have a score."""
     n_beaten: int
-    """Of these, labels that do not beat their null."""
+    """Labels whose score is not above their null score."""
     median: float | None
-    """Of the scores, weighted by influence."""
+    """Median of the scores, weighted by the influence of the features; None without scores."""
     null_median: float | None
-    """The same of the null scores."""
+    """Median of the null scores, weighted by influence; None without null scores."""
 
     def sentence(self) -> str:
+        """The summary for people, in one sentence."""
         if self.median is None:
             return f"{self.n_labels} labels for {self.n_features} features; none could be scored."
         null = "" if self.null_median is None else f" (other features' labels: {self.null_median:.3f})"
@@ -97,11 +105,11 @@ class LabelSummary:
 
 
 Tagged = dict[str, tuple[str, ...]]
-"""Text → what it is about, sorted."""
+"""Text → its tags, sorted."""
 
 
 def bundled_texts(per_family: int = PER_FAMILY) -> Tagged:
-    """Texts of the bundled corpus, as many of each family, of both splits, chosen by a hash."""
+    """Up to `per_family` texts of each family of the bundled corpus, from both splits, chosen by a hash."""
     found: Tagged = {}
     for family in FAMILIES:
         tags: dict[str, set[str]] = {}
@@ -114,13 +122,16 @@ def bundled_texts(per_family: int = PER_FAMILY) -> Tagged:
 
 
 def corpus_texts(settings: CorpusSettings) -> Tagged:
-    """The texts that the settings name. Raises InputError."""
+    """The texts of the corpus that the settings name, with their tags.
+
+    Raises InputError when the file cannot be used, or when a model other than the bundled one has no corpus.
+    """
     if settings.corpus == "bundled" or (settings.corpus is None and settings.model == MODEL_DIR):
         return bundled_texts()
     if settings.corpus is None:
         raise InputError(
-            "There is no corpus for this model, so nothing shows what its features fire on",
-            next_step="name texts like those it was trained on: --corpus FILE.jsonl (or .csv, .txt)",
+            "There is no corpus for this model, so the atlas cannot see what its features fire on",
+            next_step="give texts like those that it was trained on: --corpus FILE.jsonl (or .csv, .txt)",
         )
     file = read_prompts(Path(settings.corpus))
     if not file.prompts:
@@ -129,8 +140,11 @@ def corpus_texts(settings: CorpusSettings) -> Tagged:
 
 
 def run_pass(database: Database, settings: CorpusSettings, *, console: Console) -> CorpusPass:
-    """Run the model over the corpus. Raises InputError when the atlas has no features of the set, or the
-    model can take none of the texts; EngineError."""
+    """Run the model over the corpus.
+
+    Raises InputError when the atlas has no features of the transcoder set, PromptError when the model cannot
+    take any text, and EngineError when the model cannot be loaded.
+    """
     texts = corpus_texts(settings)
     model = ReplacementModel.load(settings.model, settings.transcoders)
     set_id = transcoders_record(model).id
@@ -150,9 +164,10 @@ def run_pass(database: Database, settings: CorpusSettings, *, console: Console) 
 
 
 def write_examples(database: Database, done: CorpusPass, *, console: Console) -> int:
-    """Store examples, density and promoted tokens of every feature of the atlas; how many features fired.
+    """Store examples, density and promoted tokens of every feature of the atlas.
 
-    A feature that fires nowhere in the corpus gets a density of 0 and no examples.
+    A feature that does not fire in the corpus gets a density of 0 and no examples. Returns the number of
+    features that fire.
     """
     features = [(each.layer, each.index) for each in done.features]
     for start in track(range(0, len(features), BATCH), "examples", console=console):
@@ -162,7 +177,10 @@ def write_examples(database: Database, done: CorpusPass, *, console: Console) ->
 
 
 def write_vectors(database: Database, done: CorpusPass) -> int:
-    """Store what features of the atlas write, and vectors of all labels, to search by; how many features."""
+    """Store vectors for similarity search: decoder vectors of features, and text vectors of all labels.
+
+    Returns the number of features.
+    """
     by_layer: dict[int, list[int]] = {}
     for each in done.features:
         by_layer.setdefault(each.layer, []).append(each.index)
@@ -176,7 +194,7 @@ def write_vectors(database: Database, done: CorpusPass) -> int:
 
 
 def write_labels(database: Database, done: CorpusPass, *, console: Console) -> LabelSummary:
-    """Make, score and store a label of every feature of the atlas that fires in the corpus."""
+    """Make, score and store a label for every feature of the atlas that fires in the corpus."""
     influence = {(each.layer, each.index): each.influence for each in done.features}
     steps = iter(track(list(influence), "labels", console=console))
     next(steps)
@@ -188,10 +206,10 @@ def write_labels(database: Database, done: CorpusPass, *, console: Console) -> L
 def write_model_labels(
     database: Database, done: CorpusPass, endpoint: Endpoint, n: int, *, console: Console
 ) -> tuple[int, list[EndpointError]]:
-    """Labels of the `n` most influential features by a language model, each stored as it comes.
+    """Let a language model label the `n` most influential features, and store each label at once.
 
-    How many were stored, and one error for each feature whose answers were refused. When the first feature
-    fails, it is the endpoint: its EndpointError is raised.
+    Returns the number of stored labels, and one error for each feature without a usable answer. Raises
+    EndpointError when the very first feature fails, because then the endpoint itself does not work.
     """
     features = [(each.layer, each.index) for each in done.features[:n]]
     stored, problems = 0, []
@@ -209,14 +227,14 @@ def write_model_labels(
 
 
 def evidence(model: ReplacementModel, scored: ScoredRule) -> Evidence:
-    """A scored rule as a label."""
+    """A scored rule as a label with its evidence."""
     text = "fires " + "; or ".join(phrases(scored.rule, model.decode))
     label = Label(*scored.key, text, METHOD, AUTHOR, scored.score, scored.null_score)
     return Evidence(label, rule=json.dumps(scored.rule.clauses))
 
 
 def summary(scored: Sequence[ScoredRule], influence: dict[FeatureKey, float]) -> LabelSummary:
-    """How labels did, weighted by the influence of their features."""
+    """Summarise labels; medians are weighted by the influence of the features."""
     tried = [each for each in scored if each.score is not None]
     return LabelSummary(
         n_features=len(influence),

@@ -1,6 +1,7 @@
-"""How good the groups of an atlas are: against the corpus's own tags, beside other groupings, and how stable.
+"""Scores the supernodes of an atlas: agreement with the tags of the corpus, baselines, and stability.
 
-Source: adjusted mutual information, Vinh, Epps & Bailey (2010): 0 is what chance gives, 1 the same groups.
+Source: adjusted mutual information (AMI), Vinh, Epps & Bailey (2010). 0 is the value by chance, 1 means equal
+groups.
 """
 
 from collections import Counter
@@ -20,51 +21,59 @@ from ingest.labels.truth import best_tags
 from schema.errors import InputError
 
 CLEAR = (0.5, 0.7, 0.8)
-"""How well a feature's tag must fit for the feature to count, from lenient to strict."""
+"""Least F1 of a feature's best tag for the feature to count, from lenient to strict."""
 SHUFFLES = 5
+"""Random groupings of the baseline."""
 
 Groups = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class ConceptAgreement:
-    """Groups against true concepts, over the features whose concept is clear."""
+    """Agreement of groups and true concepts, over the features whose concept is clear."""
 
     clear: float
-    """The least F1 of a feature's tag."""
+    """Least F1 of a feature's best tag, 0 to 1."""
     n_features: int
+    """Features with such a tag."""
     n_concepts: int
+    """Different tags of these features."""
     ami: float
-    """Adjusted mutual information of our groups and the concepts."""
+    """AMI of the atlas's groups and the concepts."""
     decoder_ami: float
-    """The same of as many groups by k-means on decoder vectors."""
+    """AMI of as many groups by k-means on decoder vectors, and the concepts."""
     random_ami: float
-    """The same of random groups of our groups' sizes, mean of several."""
+    """AMI of random groups of equal sizes, and the concepts; mean of several."""
     purity: float
-    """The share of features that have the commonest concept of their group."""
+    """Share of features that have the most common concept of their group, 0 to 1."""
     decoder_purity: float
-    """The same of the groups by k-means on decoder vectors."""
+    """Purity of the groups by k-means on decoder vectors."""
     random_purity: float
+    """Purity of the random groups."""
 
 
 @dataclass(frozen=True)
 class GroupScores:
-    """What is known of a grouping."""
+    """The scores of a grouping of features."""
 
     n_features: int
+    """Features of the atlas that fire in the corpus."""
     n_groups: int
+    """Groups of these features."""
     agreements: list[ConceptAgreement]
+    """Agreement with true concepts, one entry for each threshold of `CLEAR` that any feature reaches."""
     seed_ami: float
-    """ConceptAgreement with the groups of another seed; 1 where texts are few enough not to be projected."""
+    """AMI with the groups of another seed. It is 1 when there are too few texts for a random projection."""
     half_ami: float
-    """ConceptAgreement with the groups made from half of the texts."""
+    """AMI with the groups made from half of the texts."""
 
     def as_json(self) -> dict[str, Any]:
+        """The scores for scripts."""
         return asdict(self)
 
 
 def group_scores(done: CorpusPass, *, n_groups: int = GROUPS, seed: int = 0) -> GroupScores:
-    """Raises InputError when the corpus has no tags."""
+    """Score the groups of an atlas's features. Raises InputError when the corpus has no tags."""
     features = keys_of(done)
     rows = highest(done.found, features)
     try:
@@ -117,11 +126,12 @@ def group_scores(done: CorpusPass, *, n_groups: int = GROUPS, seed: int = 0) -> 
 
 
 def ami(one: Groups, other: Groups) -> float:
+    """Adjusted mutual information of two groupings of the same features, each (n_features,)."""
     return float(adjusted_mutual_info_score(one, other))
 
 
 def purity(concept: Groups, groups: Groups) -> float:
-    """The share that has the commonest concept of its group; both (n_features,)."""
+    """Share of features that have the most common concept of their group. Both arrays are (n_features,)."""
     counts: dict[int, Counter[int]] = {}
     for mine, number in zip(concept.tolist(), groups.tolist(), strict=True):
         counts.setdefault(number, Counter())[mine] += 1

@@ -1,4 +1,4 @@
-"""Supernodes over a whole atlas: features that fire in the same texts, the same groups in every circuit."""
+"""Supernodes of a whole atlas: features that fire in the same texts form one group in every circuit."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from schema.database import Database
 
 
 def highest(found: Activity, features: Sequence[FeatureKey]) -> np.ndarray:
-    """(n_features, n_texts) the highest activation of each feature in each text, 0 where it does not fire."""
+    """(n_features, n_texts) highest activation of each feature in each text; 0 where it does not fire."""
     rows = np.zeros((len(features), len(found.contexts.starts) - 1), np.float32)
     context = found.contexts.context
     for row, key in zip(rows, features, strict=True):
@@ -30,13 +30,13 @@ def highest(found: Activity, features: Sequence[FeatureKey]) -> np.ndarray:
 
 
 def keys_of(done: CorpusPass) -> list[FeatureKey]:
-    """The atlas's features that fire in the corpus, sorted."""
+    """The features of the atlas that fire in the corpus, sorted."""
     found = ((each.layer, each.index) for each in done.features)
     return sorted(key for key in found if key in done.found.slices)
 
 
 def roles(done: CorpusPass, *, n_groups: int = GROUPS, seed: int = 0) -> dict[FeatureKey, str]:
-    """The role of every feature of the atlas that fires in the corpus, as a label."""
+    """The role of every feature of the atlas that fires in the corpus: feature → label of its group."""
     features = keys_of(done)
     if not features:
         return {}
@@ -56,20 +56,23 @@ def roles(done: CorpusPass, *, n_groups: int = GROUPS, seed: int = 0) -> dict[Fe
 
 
 def write_supernodes(database: Database, done: CorpusPass, *, console: Console) -> tuple[int, float]:
-    """Group all circuits of the set; how many circuits, and the mean share of influence explained."""
+    """Write the supernodes of all circuits of the transcoder set.
+
+    Returns the number of circuits, and the mean share of feature influence that is in supernodes.
+    """
     found = roles(done)
     shares = list(track(write_roles(database, done.set_id, found), "circuits", console=console, total=None))
     return len(shares), fmean(shares) if shares else 0.0
 
 
 def supernodes_of(database: Database, model: ReplacementModel) -> SupernodeTensors | None:
-    """Those of the atlas for a model's transcoders, to edit whole; None when it has none."""
+    """The supernodes of the atlas for a model's transcoders; None when the atlas has none."""
     found = read_roles(database, transcoders_record(model).id)
     return SupernodeTensors.of(model, found) if found else None
 
 
 def _name(done: CorpusPass, keys: Sequence[FeatureKey]) -> str:
-    """The token that the members fire on most, and the one that they promote most together."""
+    """Name of a group: the token that the members fire on most → the token that they promote most."""
     mass: dict[int, float] = defaultdict(float)
     for key in keys:
         where = done.found.slices[key]

@@ -1,8 +1,8 @@
-"""A pass over a corpus: every time a feature fires, and the tokens around it.
+"""A pass over a corpus: where each feature fires, and the tokens around each firing.
 
-1. encode   each text; what the model cannot take is remembered
-2. run      the model over several texts at a time, and keep the firings of the wanted features
-3. sort     by feature, so that one feature's firings are a slice
+1. encode   each text; the error of a text that the model cannot take is recorded
+2. run      the model over several texts at a time, and keep the firings of all features
+3. sort     by feature, so that the firings of one feature are a slice
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,32 +20,32 @@ TOGETHER = 32
 """Texts in one forward pass."""
 
 FeatureKey = tuple[int, int]
-"""Layer and index."""
+"""Layer of a feature, and its index in the layer."""
 
 
 @dataclass(frozen=True, eq=False)
 class Contexts:
-    """The tokens of a corpus, texts one after the other, without the special first token."""
+    """The tokens of a corpus: all texts in a row, without their special first tokens."""
 
     ids: NDArray[np.int64]
     """(n_tokens,) vocabulary ids"""
     starts: NDArray[np.int64]
-    """(n_contexts + 1,) where each context begins; the last entry is n_tokens"""
+    """(n_contexts + 1,) first token of each context; the last entry is n_tokens"""
 
     @classmethod
     def of(cls, texts: Sequence[Sequence[int]]) -> "Contexts":
-        """texts: vocabulary ids of each, the special first token left out."""
+        """Join texts. texts: the vocabulary ids of each, without the special first token."""
         starts = np.cumsum([0, *(len(text) for text in texts)])
         return cls(np.asarray([token for text in texts for token in text], np.int64), starts)
 
     @property
     def context(self) -> NDArray[np.int64]:
-        """(n_tokens,) the number of the context that each token stands in."""
+        """(n_tokens,) number of the context that contains each token."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
     @property
     def position(self) -> NDArray[np.int64]:
-        """(n_tokens,) the position of each token in its context, from 0."""
+        """(n_tokens,) position of each token in its context, from 0."""
         return np.arange(len(self.ids)) - self.starts[self.context]
 
 
@@ -54,27 +54,28 @@ class Activity:
     """Where features fire in a corpus."""
 
     contexts: Contexts
+    """The tokens of the corpus."""
     slices: dict[FeatureKey, slice]
-    """The firings of each feature that fires at all."""
+    """Feature → its firings, as a slice of `place` and `activation`. Features that never fire are absent."""
     place: NDArray[np.int64]
-    """(n_firings,) the token, counted over all contexts; ascending inside a feature"""
+    """(n_firings,) the token, numbered over all contexts; ascending within a feature"""
     activation: NDArray[np.float32]
-    """(n_firings,) > 0, or below it for transcoders that let negative numbers pass"""
+    """(n_firings,) above 0; also below 0 for transcoders that pass negative values"""
 
     def fires(self, key: FeatureKey) -> NDArray[np.bool_]:
-        """(n_tokens,) whether a feature fires."""
+        """(n_tokens,) whether the feature fires on each token."""
         found = np.zeros(len(self.contexts.ids), bool)
         found[self.place[self.slices.get(key, slice(0))]] = True
         return found
 
     def density(self, key: FeatureKey) -> float:
-        """The share of tokens that a feature fires on."""
+        """Share of all tokens on which the feature fires, 0 to 1."""
         where = self.slices.get(key, slice(0))
         return (where.stop - (where.start or 0)) / max(1, len(self.contexts.ids))
 
 
 def encode_all(model: ReplacementModel, texts: Iterable[str]) -> tuple[dict[str, Encoded], list[PromptError]]:
-    """The texts that the model can take, each once, and what is wrong with the others."""
+    """Encode texts: each text that the model can take, once, and one error for each other text."""
     found: dict[tuple[int, ...], tuple[str, Encoded]] = {}
     problems = []
     for text in texts:
@@ -91,7 +92,7 @@ def encode_all(model: ReplacementModel, texts: Iterable[str]) -> tuple[dict[str,
 def activity(
     model: ReplacementModel, texts: Sequence[Encoded], *, advance: Callable[[int], object] = lambda n: None
 ) -> Activity:
-    """Run the model over texts. `advance` is called with the number of texts that were done."""
+    """Run the model over texts. `advance` is called after each batch with the number of its texts."""
     places, keys, values = [np.empty(0, np.int64)], [np.empty((0, 2), np.int64)], [np.empty(0, np.float32)]
     tokens = []
     before = 0

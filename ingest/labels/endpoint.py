@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint that is asked for JSON; what is no proper answer is refused."""
+"""An OpenAI-compatible endpoint that answers questions with JSON. Unusable answers are refused."""
 
 import json
 import time
@@ -13,43 +13,46 @@ from schema.errors import EndpointError, InputError
 Read = TypeVar("Read")
 
 TRIES = 3
-"""Of one question: endpoints are busy at times, and models answer beside the point at times."""
+"""Tries of one question, because an endpoint may be busy and an answer may be unusable."""
 TIMEOUT_S = 120.0
+"""Seconds to wait for one answer."""
 SHOWN = 200
-"""Characters of a bad answer that an error quotes."""
+"""Characters of an unusable answer that an error quotes."""
 
 
 class Exchange(NamedTuple):
-    """A question and its answer, as they were sent and came back."""
+    """A question and its answer."""
 
     asked: str
+    """The question, as it was sent."""
     answered: str
+    """The answer, as it was received."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a language model is."""
+    """The address of a language model."""
 
     url: str
-    """Up to and without `/chat/completions`."""
+    """The part of the URL before `/chat/completions`."""
     model: str
-    """Its name there."""
+    """Name of the model at the endpoint."""
     key: str | None = None
-    """Sent as a bearer token."""
+    """Sent as a bearer token; None sends no token."""
     pause_s: float = 1.0
-    """Before the second try; twice as long before the third."""
+    """Seconds before the second try; the pause doubles before each further try."""
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
             raise InputError(
-                f"The endpoint {self.url!r} is no address", next_step="write it as http://localhost:11434/v1"
+                f"The endpoint {self.url!r} is not a URL", next_step="write it like http://localhost:11434/v1"
             )
 
     def ask(self, question: str, read: Callable[[Any], Read]) -> tuple[Read, Exchange]:
         """Ask a question whose answer is a JSON object.
 
-        read: takes the object and raises ValueError, saying why, when it is no proper answer. Raises
-        EndpointError after `TRIES` tries, or at once when the endpoint refuses the request itself.
+        read: turns the object into a value, or raises ValueError with the reason why the answer is unusable.
+        Raises EndpointError after `TRIES` tries, or at once when the endpoint refuses the request itself.
         """
         trouble = ""
         for attempt in range(TRIES):
@@ -67,7 +70,7 @@ class Endpoint:
                 trouble = str(error) or type(error).__name__
         raise EndpointError(
             f"{self.url} gave no usable answer from {self.model!r}: {trouble}",
-            next_step="check address, model and key; the same command tries again, nothing was stored for it",
+            next_step="check URL, model and key, then repeat the command; nothing was stored for it",
         )
 
     def _post(self, question: str) -> str:
@@ -88,19 +91,19 @@ class Endpoint:
         except (KeyError, IndexError, TypeError) as error:
             raise ValueError("the body has no choices[0].message.content") from error
         except ValueError as error:
-            raise ValueError(f"the body is no JSON: {response.text[:SHOWN]!r}") from error
+            raise ValueError(f"the body is not JSON: {response.text[:SHOWN]!r}") from error
         if not isinstance(text, str):
-            raise ValueError("choices[0].message.content is no text")
+            raise ValueError("choices[0].message.content is not a text")
         return text
 
 
 def _object(text: str) -> dict[str, Any]:
-    """The JSON object of an answer, which may stand in a fenced block. Raises ValueError."""
+    """Parse the JSON object of an answer, which may be in a fenced block. Raises ValueError."""
     body = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
     try:
         found = json.loads(body)
     except ValueError as error:
-        raise ValueError(f"the answer is no JSON: {text[:SHOWN]!r}") from error
+        raise ValueError(f"the answer is not JSON: {text[:SHOWN]!r}") from error
     if not isinstance(found, dict):
-        raise ValueError(f"the answer is no JSON object: {text[:SHOWN]!r}")
+        raise ValueError(f"the answer is not a JSON object: {text[:SHOWN]!r}")
     return found

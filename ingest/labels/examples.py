@@ -1,4 +1,4 @@
-"""Examples of features: the contexts that each fires in most, from a pass over a corpus."""
+"""Examples of features: the contexts with the highest activations, from a pass over a corpus."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,16 +10,19 @@ from ingest.labels.contexts import Activity, FeatureKey
 from schema.circuit.records import Example, FeatureNotes
 
 EXAMPLES = 20
-"""Contexts kept of a feature."""
+"""Contexts stored for each feature."""
 LOGITS = 10
-"""Promoted and suppressed tokens kept of a feature."""
+"""Promoted tokens, and suppressed tokens, stored for each feature."""
 
 
 def notes(
     model: ReplacementModel, found: Activity, key: FeatureKey, transcoders: str | None = None
 ) -> FeatureNotes:
-    """What a pass says of one feature: examples (the highest activation first, then in the corpus's order),
-    density, and the tokens whose logits it moves most. transcoders: name or id of the set."""
+    """The notes of one feature: examples, density, and the tokens whose logits the feature changes most.
+
+    Examples are ordered by activation, the highest first, then by their order in the corpus. transcoders:
+    name or id of the transcoder set.
+    """
     effects = logit_effects(model, key)
     n = min(LOGITS, len(effects))
     return FeatureNotes(
@@ -37,7 +40,7 @@ def notes(
 def top_contexts(
     found: Activity, key: FeatureKey, decode: Callable[[int], str], n: int = EXAMPLES
 ) -> Sequence[Example]:
-    """The contexts with the highest activations, at most `n`, each once."""
+    """The contexts with the highest activations: at most `n`, each context once."""
     where = found.slices.get(key, slice(0))
     place, activation = found.place[where], found.activation[where]
     context = np.searchsorted(found.contexts.starts, place, side="right") - 1
@@ -55,8 +58,11 @@ def top_contexts(
 
 
 def logit_effects(model: ReplacementModel, key: FeatureKey) -> torch.Tensor:
-    """(vocab_size,) what one unit of a feature adds to the logits directly, on all layers it writes to, the
-    last norm's scale taken as 1."""
+    """(vocab_size,) direct effect on the logits of one unit of a feature's activation.
+
+    The effect is the sum over all layers that the feature writes to. The scale of the last norm is taken as
+    1.
+    """
     rows = model.transcoders.decoder_rows(key[0], torch.tensor([key[1]], device=model.device), torch.float32)
     norm = model.anatomy.final_norm
     written = norm.forward(rows[0].sum(0), torch.ones(1, device=model.device)).to(model.dtype)

@@ -1,8 +1,8 @@
-"""First labels: what a feature does, in words, from token statistics alone.
+"""First labels: what a feature does, in words, from token statistics only.
 
-A feature that fires on (nearly) every occurrence of one to three tokens is named after them: it detects them.
-Any other is named after what it promotes (`say austin`): the token that it fires on then says little, because
-the feature is silent on most occurrences of it.
+A feature that fires on most occurrences of one to three tokens detects them, and is named after them. Any
+other feature is named after the token that it promotes most (`say austin`). The token that it fires on would
+then be a poor name, because the feature does not fire on most of its occurrences.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,28 +11,35 @@ from typing import NamedTuple
 from ingest.labels.statistics import FeatureStatistics, TokenShare
 
 METHOD = "token-statistics-v1"
+"""`Label.method` of first labels."""
 AUTHOR = "atlas"
+"""`Label.author` of labels that the atlas makes itself."""
 
 MIN_RECALL = 0.5
-"""A detected token is one on at least half of whose occurrences the feature fires."""
+"""Least share of a detected token's occurrences on which the feature fires."""
 MIN_SHARE = 0.8
-"""Detected tokens hold at least this part of the feature's activation together."""
+"""Least share of the feature's total activation that falls on the detected tokens together."""
 MAX_DETECTED = 3
+"""Most tokens that a name lists."""
 
 
 class Explanation(NamedTuple):
-    """A feature in words."""
+    """What a feature does, in words."""
 
     concept: str
-    """Short name; features with the same one are grouped into supernodes."""
+    """Short name. Features with equal names form supernodes."""
     text: str
-    """The whole label."""
+    """The full label."""
 
 
 def explain(
     statistics: FeatureStatistics, promoted: Sequence[int], decode: Callable[[int], str]
 ) -> Explanation:
-    """Name one feature. `promoted` are the vocabulary ids it raises most, best first (at least one)."""
+    """Name one feature.
+
+    promoted: vocabulary ids of the tokens whose logits the feature raises most, the strongest first; at
+    least one.
+    """
     detected = _detected(statistics.tokens)
     says = ", ".join(_visible(decode(token)) for token in promoted)
     if detected:
@@ -57,5 +64,5 @@ def _detected(tokens: Sequence[TokenShare]) -> list[int]:
 
 
 def _visible(token: str) -> str:
-    """Token text that survives in a table: no line breaks or outer blanks, never empty."""
+    """The text of a token for one table cell: without line breaks and outer spaces, and never empty."""
     return token.strip().replace("\n", "⏎").replace("\t", "⇥") or repr(token)[1:-1]

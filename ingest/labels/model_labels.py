@@ -1,9 +1,9 @@
-"""Labels by a language model, and their scores by detection.
+"""Labels by a language model, and their detection scores.
 
-1. explain  show contexts from the forming part, the activation beside each token; ask for a short label
-2. detect   show a label and `SHOWN` held-out tokens in their contexts, half of which the feature fires on;
-            ask on which it does; the score is the balanced accuracy
-3. null     the same tokens with the label of another feature of the layer
+1. explain  show contexts of the forming part with the activation of each token, and ask for a short label
+2. detect   show a label and `SHOWN` held-out tokens in their contexts; the feature fires on half of them. Ask
+            on which tokens it fires. The score is the balanced accuracy of the answer
+3. null     repeat step 2 with the same tokens and the label of another feature of the layer
 
 Source: the detection score of "Automatically Interpreting Millions of Features in Large Language Models"
 (Paulo et al. 2024).
@@ -25,34 +25,36 @@ from schema.circuit.records import DIRECTIONS
 from schema.errors import EndpointError
 
 EXPLAINED = 10
-"""Contexts that an explanation sees."""
+"""Contexts that the question for a label shows."""
 SHOWN = 20
-"""Tokens that a detection judges, half of them firing."""
+"""Tokens that the question of a detection shows; the feature fires on half of them."""
 LABEL_LIMIT = 300
-"""Characters of a label."""
+"""Most characters of a label."""
 
 Decode = Callable[[int], str]
 
 
 class ModelLabel(NamedTuple):
-    """A feature's label from a language model."""
+    """The label of a feature from a language model."""
 
     key: FeatureKey
     text: str
+    """The label."""
     answer: Exchange
+    """The question for the label, and its answer."""
     score: float | None
-    """None when it fires in no held-out context."""
+    """Balanced accuracy, 0 to 1; None when the feature fires in no held-out context."""
     null_score: float | None
-    """None without a score, or when no other feature of its layer got a label before."""
+    """Score of another feature's label; None without a score, or for the first label of a layer."""
 
 
 def explain_features(
     endpoint: Endpoint, found: Activity, features: Sequence[FeatureKey], decode: Decode, *, seed: int = 0
 ) -> Iterator[ModelLabel | EndpointError]:
-    """The label of each feature, as it comes; in its place what was wrong with the answers.
+    """Yield the label of each feature, or an EndpointError when the answers for it were unusable.
 
-    Features that fire nowhere in the forming part are left out. The label that serves as the null is of the
-    feature of the same layer before it.
+    Features that do not fire in the forming part are left out. The label of the null is that of the previous
+    feature of the same layer.
     """
     parts = split(found.contexts)
     earlier: dict[int, str] = {}
@@ -76,7 +78,7 @@ def explain_features(
 
 
 def _contexts(found: Activity, key: FeatureKey, places: np.ndarray, decode: Decode) -> list[list[list[Any]]]:
-    """The contexts with the highest activations, each a list of [token, activation]."""
+    """The contexts with the highest activations, each as a list of [token, activation]."""
     fires = found.slices.get(key, slice(0))
     mine = np.isin(found.place[fires], places)
     place, activation = found.place[fires][mine], found.activation[fires][mine]
@@ -118,7 +120,8 @@ def _read_label(answer: dict[str, Any]) -> str:
 def _judged(
     found: Activity, key: FeatureKey, places: np.ndarray, decode: Decode, random: Random
 ) -> tuple[list[str], np.ndarray] | None:
-    """Held-out texts, a token of each marked, and whether the feature fires on it; None without firings."""
+    """Held-out texts with one marked token each, and whether the feature fires on it; None without
+    firings."""
     fires = found.fires(key)
     firing, silent = places[fires[places]].tolist(), places[~fires[places]].tolist()
     half = min(SHOWN // 2, len(firing), len(silent))

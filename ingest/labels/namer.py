@@ -1,4 +1,4 @@
-"""First labels for the features of one model, from what they do on a set of prompts."""
+"""First labels for the features of one model, from their firings on a set of prompts."""
 
 from collections.abc import Callable, Iterable
 from itertools import chain
@@ -20,11 +20,11 @@ TOGETHER = 16
 """Prompts in one forward pass."""
 
 PROMOTED = 3
-"""How many promoted tokens a label names."""
+"""Promoted tokens that a label names."""
 
 
 class Namer:
-    """Names features: build it once over all prompts, then ask for one feature at a time."""
+    """Names features. Build a namer once over all prompts, then ask for single features."""
 
     def __init__(self, model: ReplacementModel, statistics: Iterable[FeatureStatistics]) -> None:
         self._model = model
@@ -35,10 +35,9 @@ class Namer:
     def over(
         cls, model: ReplacementModel, prompts: list[Encoded], *, advance: Callable[[], object] = lambda: None
     ) -> "Namer":
-        """Run the model over the prompts and count what every feature fires on.
+        """Run the model over prompts and count the tokens that every feature fires on.
 
-        `advance` is called after each prompt. The special first token counts neither as a firing nor as an
-        occurrence.
+        `advance` is called after each prompt. Special first tokens are not counted.
         """
         parts = []
         frozen = chain.from_iterable(
@@ -67,7 +66,7 @@ class Namer:
         return cls(model, feature_statistics(Firings.join(parts), occurrences))
 
     def name(self, layer: int, index: int) -> Explanation | None:
-        """The feature in words; None when it fired on none of the prompts."""
+        """What the feature does, in words; None when it did not fire on the prompts."""
         key = (layer, index)
         if key not in self._names:
             found = self._statistics.get(key)
@@ -77,17 +76,17 @@ class Namer:
         return self._names[key]
 
     def concept(self, layer: int, index: int) -> str | None:
-        """Its short name."""
+        """The short name of a feature; None when it did not fire on the prompts."""
         found = self.name(layer, index)
         return None if found is None else found.concept
 
     def label(self, layer: int, index: int) -> Label | None:
-        """Its label, ready to load."""
+        """The label of a feature, ready to load; None when it did not fire on the prompts."""
         found = self.name(layer, index)
         return None if found is None else Label(layer, index, found.text, METHOD, AUTHOR)
 
     def _promoted(self, layer: int, index: int) -> list[int]:
-        """The tokens whose logits it raises most: all layers it writes to, through the last norm's gain."""
+        """The tokens whose logits a feature raises most, over all layers that it writes to."""
         model = self._model
         rows = model.transcoders.decoder_rows(
             layer, torch.tensor([index], device=model.device), torch.float32

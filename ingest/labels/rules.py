@@ -1,15 +1,18 @@
-"""Rules that say where a feature fires from the tokens around, and that can be wrong.
+"""Rules that predict where a feature fires from the tokens around; their predictions can be scored.
 
-A rule is a few clauses; it holds where any clause holds. A clause is a few conditions that must all hold.
-A condition names a slot (this token, the one before, the next one, the place in the text …) and the values
-that may stand there. Rules are fitted to Youden's J = true positive rate − false positive rate, from which
-balanced accuracy is (J + 1) / 2. With w = 1 / n_positive on tokens where the feature fires and
-−1 / n_negative elsewhere, J is the sum of w over the tokens that a rule holds on:
+A rule is a list of clauses and holds where any clause holds. A clause is a list of conditions that must all
+hold. A condition names a slot (this token, an earlier token, the next token, the position in the text) and
+the values that the slot may have.
 
-1. for one slot the best set of values is exactly those whose summed w is above 0
-2. a clause grows by the condition that raises its J most; the first may be too wide, so the sets that lose
-   no firing are tried beside the best ones, and the `BEAM` best clauses go on
-3. J is additive over disjoint tokens: the next clause is fitted to the tokens that no clause holds on yet
+Rules are fitted to Youden's J = true positive rate − false positive rate. Balanced accuracy is (J + 1) / 2.
+With w = 1 / n_positive on tokens where the feature fires and w = −1 / n_negative on all others, J is the sum
+of w over the tokens on which the rule holds:
+
+1. for one slot, the best set of values consists of the values whose summed w is above 0
+2. a clause grows by the condition that raises its J most. Because the first condition may have to be wider,
+   the sets that lose no firing are tried too, and the `BEAM` best clauses continue
+3. J is additive over disjoint tokens, so the next clause is fitted to the tokens on which no clause holds
+   yet
 """
 
 from collections.abc import Iterator
@@ -22,29 +25,33 @@ from numpy.typing import NDArray
 from ingest.labels.contexts import Contexts
 
 BEFORE = 8
-"""Slots look back so many tokens."""
+"""Earlier tokens that have a slot."""
 VALUES = 24
-"""Values of a condition: a longer list is no label."""
+"""Most values of a condition; a longer list is not readable as a label."""
 CONDITIONS = 3
+"""Most conditions of a clause."""
 CLAUSES = 4
+"""Most clauses of a rule."""
 BEAM = 4
+"""Clauses that continue after each step."""
 LEAST_GAIN = 0.01
-"""Of J: what does not raise it by this much is left out."""
+"""Least increase of J; conditions and clauses that raise it less are left out."""
 POSITION = "position"
+"""The slot of the token's position in the text."""
 NEXT = 1
-"""Offset of the next token; those of earlier tokens are negative."""
+"""Offset of the next token. Offsets of earlier tokens are negative."""
 NOTHING = -1
-"""The value of a slot that lies outside of the text."""
+"""The value of a slot outside the text."""
 
 
 class Condition(NamedTuple):
-    """One slot and the values that may stand there."""
+    """One slot and its allowed values."""
 
     slot: int | str
-    """Offset of a token: 0 is the one that the feature fires on; or `position`."""
+    """Offset of a token, where 0 is the token that the feature fires on; or `position`."""
     values: tuple[int, ...]
-    """Vocabulary ids, `NOTHING` for no token; of `position`: numbers from 0. Those that stand at most firings
-    come first."""
+    """Vocabulary ids, with `NOTHING` for no token; for `position`, numbers from 0. The values of most
+    firings come first."""
 
 
 Clause = tuple[Condition, ...]
@@ -52,12 +59,13 @@ Clause = tuple[Condition, ...]
 
 @dataclass(frozen=True)
 class FiringRule:
-    """Where a feature should fire."""
+    """A prediction of where a feature fires."""
 
     clauses: tuple[Clause, ...]
+    """The rule holds where any of these holds."""
 
     def holds(self, slots: "Slots") -> NDArray[np.bool_]:
-        """(n_tokens,) where it does."""
+        """(n_tokens,) bool: the tokens on which the rule holds."""
         found = np.zeros(slots.n_tokens, bool)
         for clause in self.clauses:
             here = np.ones(slots.n_tokens, bool)
@@ -69,14 +77,14 @@ class FiringRule:
 
 @dataclass(frozen=True, eq=False)
 class Slots:
-    """What stands around every token."""
+    """The values of all slots at every token."""
 
     of: dict[int | str, NDArray[np.int64]]
-    """Slot → (n_tokens,) its value at each token"""
+    """Slot → (n_tokens,) value at each token"""
 
     @classmethod
     def around(cls, contexts: Contexts) -> "Slots":
-        """The slots of a corpus."""
+        """The slots at every token of a corpus."""
         ids, context = contexts.ids, contexts.context
         found: dict[int | str, NDArray[np.int64]] = {}
         for offset in (0, *range(-1, -BEFORE - 1, -1), NEXT):
@@ -90,15 +98,18 @@ class Slots:
 
     @property
     def n_tokens(self) -> int:
+        """Number of tokens."""
         return len(self.of[0])
 
     def at(self, places: NDArray[np.int64]) -> "Slots":
-        """The slots of some tokens."""
+        """The slots at some tokens. places: (n,) numbers of the tokens."""
         return Slots({slot: values[places] for slot, values in self.of.items()})
 
 
 def balanced_accuracy(predicted: NDArray[np.bool_], fires: NDArray[np.bool_]) -> float | None:
-    """The mean of the shares of firings and of silences that were predicted; None when either is absent."""
+    """Mean of the true positive rate and the true negative rate, 0 to 1; None when either class is absent."""
+    # The label search calls this many thousand times; `sklearn.metrics.balanced_accuracy_score` gives equal
+    # values (a test compares them) but takes about a hundred times as long.
     n_positive = int(fires.sum())
     n_negative = len(fires) - n_positive
     if not n_positive or not n_negative:
@@ -107,9 +118,9 @@ def balanced_accuracy(predicted: NDArray[np.bool_], fires: NDArray[np.bool_]) ->
 
 
 def fit(slots: Slots, fires: NDArray[np.bool_]) -> FiringRule:
-    """The rule for a feature, its clauses in the order they were found; no clause when nothing helps.
+    """Fit the rule of a feature. Its clauses are in the order in which they were found.
 
-    fires: (n_tokens,) whether it fires.
+    fires: (n_tokens,) whether the feature fires. The rule has no clauses when no clause reaches `LEAST_GAIN`.
     """
     n_positive = int(fires.sum())
     if not n_positive or n_positive == len(fires):
@@ -128,7 +139,7 @@ def fit(slots: Slots, fires: NDArray[np.bool_]) -> FiringRule:
 
 
 def _commonest_first(clause: Clause, slots: Slots, firings: NDArray[np.int64]) -> Clause:
-    """firings: the tokens that the clause holds on and the feature fires on."""
+    """Order the values of conditions by frequency. firings: tokens where clause and feature agree."""
     ordered = []
     for slot, values in clause:
         count = np.bincount(slots.of[slot][firings] + 1, minlength=max(values) + 2)
@@ -150,7 +161,7 @@ def _best_clause(slots: Slots, weight: NDArray[np.float64], left: NDArray[np.int
                 if gain > best[0] + (LEAST_GAIN if clause else 0):
                     best = (gain, longer)
                 grown.append((gain, hope, longer, places))
-        # Half of the beam by what a clause is worth, half by what it may yet become.
+        # Half of the beam is chosen by a clause's present J, half by the J that further conditions may reach.
         by_gain = sorted(grown, key=lambda each: -each[0])[:BEAM]
         by_hope = sorted(grown, key=lambda each: -each[1])[:BEAM]
         beam = []
@@ -163,9 +174,10 @@ def _best_clause(slots: Slots, weight: NDArray[np.float64], left: NDArray[np.int
 def _conditions(
     slots: Slots, weight: NDArray[np.float64], places: NDArray[np.int64], *, wide: bool
 ) -> Iterator[tuple[Condition, float, float]]:
-    """Each slot's best condition on the tokens at `places`, its J, and the J with perfect further conditions.
+    """The best condition of each slot on the tokens at `places`, its J, and its J with perfect further
+    conditions.
 
-    wide: also the condition that loses no firing.
+    wide: also yield the condition that loses no firing.
     """
     here = weight[places]
     positive = np.maximum(here, 0)

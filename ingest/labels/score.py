@@ -1,15 +1,14 @@
-"""Labels with a score: each says where its feature fires, and is tried on contexts it was not made from.
+"""Labels with a score: each label predicts where its feature fires and is tested on other contexts.
 
-1. split   contexts by a hash: half to fit on, a quarter to choose on, a quarter held out
+1. split   contexts by a hash: half for fitting, a quarter for development, a quarter held out
 2. fit     a rule for each feature (`ingest.labels.rules`) on the first part
-3. choose  how many of its clauses to keep, by balanced accuracy on the second part: the fewest that do about
-           as well as any
-4. score   balanced accuracy on the third part, used once
-5. null    the mean of the scores that rules of other features of the layer get on this one: `SHUFFLES`
-           seeded shuffles
+3. choose  the number of clauses by balanced accuracy on the second part: the fewest that do about as well as
+           any
+4. score   by balanced accuracy on the third part, which is used once
+5. null    mean score of rules of other features of the layer on this feature, over `SHUFFLES` seeded shuffles
 
-Scoring by predicted firing is the detection score of "Automatically Interpreting Millions of Features in
-Large Language Models" (Paulo et al. 2024), with a rule in the place of a language model.
+The score is the detection score of "Automatically Interpreting Millions of Features in Large Language Models"
+(Paulo et al. 2024), with a rule in place of a language model.
 """
 
 import hashlib
@@ -25,31 +24,35 @@ from ingest.labels.contexts import Activity, Contexts, FeatureKey
 from ingest.labels.rules import FiringRule, Slots, balanced_accuracy, fit
 
 SHUFFLES = 5
+"""Other rules that the null of a feature is averaged over."""
 SLACK = 0.02
-"""Of balanced accuracy: what a shorter rule may lose, because it is read by people."""
+"""Balanced accuracy that a shorter rule may lose, because people read the rules."""
 
 
 class ScoredRule(NamedTuple):
-    """The rule of one feature, and how it did."""
+    """The rule of one feature, and its scores."""
 
     key: FeatureKey
     rule: FiringRule
     score: float | None
-    """Balanced accuracy on held-out contexts; None when the feature fires in none of them."""
+    """Balanced accuracy on held-out contexts, 0 to 1; None when the feature fires in none of them."""
     null_score: float | None
-    """The mean of what rules of other features of its layer get; None without a score or others."""
+    """Mean score of rules of other features of the layer; None without a score or other rules."""
 
 
 class CorpusParts(NamedTuple):
-    """Tokens of the three parts of a corpus, counted over all contexts."""
+    """Tokens of the three parts of a corpus, numbered over all contexts; each (n,)."""
 
     forming: NDArray[np.int64]
+    """Rules are fitted on these."""
     development: NDArray[np.int64]
+    """Numbers of clauses are chosen on these."""
     held_out: NDArray[np.int64]
+    """Scores are measured on these."""
 
 
 def split(contexts: Contexts) -> CorpusParts:
-    """The parts; a context falls into one by a hash of its tokens, whatever else the corpus holds."""
+    """Split a corpus. A hash of its tokens puts a context into a part, whatever else the corpus contains."""
     part = np.empty(len(contexts.starts) - 1, np.int64)
     for number, (start, stop) in enumerate(zip(contexts.starts, contexts.starts[1:], strict=False)):
         part[number] = (0, 0, 1, 2)[hashlib.sha256(contexts.ids[start:stop].tobytes()).digest()[0] % 4]
@@ -64,7 +67,7 @@ def label_features(
     seed: int = 0,
     advance: Callable[[], object] = lambda: None,
 ) -> list[ScoredRule]:
-    """A scored rule for each feature that fires on the first part of the corpus, in the order given."""
+    """Make a scored rule for each feature that fires in the first part of the corpus, in the order given."""
     parts = split(found.contexts)
     slots = Slots.around(found.contexts)
     forming, development, held_out = (slots.at(places) for places in parts)
@@ -88,7 +91,7 @@ def label_features(
 
 
 def _shortened(rule: FiringRule, slots: Slots, fires: NDArray[np.bool_]) -> FiringRule:
-    """The fewest first clauses that do about as well as any; all when the feature does not fire here."""
+    """Keep the fewest first clauses that do about as well as any, or all when the feature does not fire."""
     if not fires.any():
         return rule
     tried = [FiringRule(rule.clauses[:n]) for n in range(1, len(rule.clauses) + 1)]
@@ -97,7 +100,8 @@ def _shortened(rule: FiringRule, slots: Slots, fires: NDArray[np.bool_]) -> Firi
 
 
 def _shuffles(keys: Sequence[FeatureKey], seed: int) -> dict[FeatureKey, list[FeatureKey]]:
-    """For each feature others of its layer: in each shuffle every feature gives its rule to one other."""
+    """Other features of the layer for each feature: in each shuffle, every feature lends its rule to one
+    other."""
     layers: dict[int, list[FeatureKey]] = defaultdict(list)
     for key in keys:
         layers[key[0]].append(key)
@@ -112,7 +116,11 @@ def _shuffles(keys: Sequence[FeatureKey], seed: int) -> dict[FeatureKey, list[Fe
 
 
 def weighted_median(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """The least value at which half of the weight is reached, of (value, weight ≥ 0); None without weight."""
+    """The weighted median of (value, weight ≥ 0) pairs: the least value at which half of the weight is
+    reached.
+
+    None when all weights are 0.
+    """
     total = sum(weight for _, weight in pairs)
     reached = 0.0
     for value, weight in sorted(pairs):
@@ -123,13 +131,13 @@ def weighted_median(pairs: Sequence[tuple[float, float]]) -> float | None:
 
 
 def phrases(rule: FiringRule, decode: Callable[[int], str]) -> Iterator[str]:
-    """The rule in words, a phrase for each clause."""
+    """The rule in words: one phrase for each clause."""
     for clause in rule.clauses:
         yield ", ".join(_phrase(slot, values, decode) for slot, values in clause)
 
 
 LISTED = 4
-"""Values that a label names; how many there are in all is said, too."""
+"""Values that a label names; it gives the number of all values, too."""
 
 
 def _phrase(slot: int | str, values: Sequence[int], decode: Callable[[int], str]) -> str:

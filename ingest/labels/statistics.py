@@ -1,6 +1,6 @@
-"""What features do over a set of prompts: which tokens they fire on, which they promote.
+"""Statistics of features over a set of prompts: the tokens that they fire on.
 
-Numbers only; `ingest.labels.explain` puts them into words.
+`ingest.labels.explain` puts these numbers into words.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Firings:
-    """Every time a feature fired, one row each, in prompt order."""
+    """All firings of features, one row for each, in the order of prompts."""
 
     layer: NDArray[np.int32]
-    """(n,)"""
+    """(n,) layer of the feature"""
     index: NDArray[np.int32]
-    """(n,) feature index in its layer"""
+    """(n,) index of the feature in its layer"""
     token: NDArray[np.int32]
-    """(n,) vocabulary id of the token it fired on"""
+    """(n,) vocabulary id of the token on which the feature fired"""
     activation: NDArray[np.float32]
-    """(n,) > 0"""
+    """(n,) above 0"""
 
     @classmethod
     def join(cls, parts: Sequence["Firings"]) -> "Firings":
-        """Several prompts' firings as one."""
+        """Join the firings of several prompts."""
         return cls(
             layer=np.concatenate([np.empty(0, np.int32), *(part.layer for part in parts)]),
             index=np.concatenate([np.empty(0, np.int32), *(part.index for part in parts)]),
@@ -36,25 +36,26 @@ class Firings:
 
 
 class TokenShare(NamedTuple):
-    """How a feature and one token go together."""
+    """How closely a feature and one token are connected."""
 
     token: int
     """Vocabulary id."""
     share: float
-    """Part of the feature's summed activation that falls on this token, 0 … 1."""
+    """Share of the feature's total activation that falls on this token, 0 to 1."""
     recall: float
-    """Part of the token's occurrences on which the feature fires, 0 … 1."""
+    """Share of the token's occurrences on which the feature fires, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class FeatureStatistics:
-    """One feature over all prompts."""
+    """The firings of one feature over all prompts."""
 
     layer: int
     index: int
     n_firings: int
+    """Tokens on which it fires."""
     tokens: tuple[TokenShare, ...]
-    """The tokens it fires on, most activation first, at most `top`."""
+    """The tokens with most of its activation, the strongest first; at most `top`."""
 
 
 def feature_statistics(
@@ -62,7 +63,8 @@ def feature_statistics(
 ) -> list[FeatureStatistics]:
     """Statistics of every feature that fired, ordered by layer and index.
 
-    `occurrences` is (vocab,): how often each token stood at a position where features may fire.
+    occurrences: (vocab_size,) how often each token occurs at a position where features may fire. top: most
+    tokens of one feature.
     """
     if not len(firings.layer):
         return []
@@ -74,13 +76,13 @@ def feature_statistics(
     pair_starts = np.flatnonzero(new_pair)
     pair_mass = np.add.reduceat(activation, pair_starts)
     pair_count = np.diff(np.r_[pair_starts, len(layer)])
-    # Which pairs belong to which feature.
+    # The first and last (feature, token) pair of each feature.
     feature_starts = np.flatnonzero(new_feature[pair_starts])
     feature_ends = np.r_[feature_starts[1:], len(pair_starts)]
     result = []
     for start, end in zip(feature_starts, feature_ends, strict=True):
         mass = pair_mass[start:end]
-        # Ties go to the lower token id, so that labels are the same on every machine.
+        # Among equal tokens the lower id wins, so that labels are the same on every machine.
         best = np.argsort(-mass, kind="stable")[:top]
         tokens = token[pair_starts[start:end]]
         result.append(
@@ -104,7 +106,7 @@ def feature_statistics(
 def count_tokens(
     token_ids: Iterable[Sequence[int]], *, vocab_size: int, skip_first: bool
 ) -> NDArray[np.int64]:
-    """(vocab,) occurrences of each token; `skip_first` leaves out the special first token."""
+    """(vocab_size,) occurrences of each token; `skip_first` leaves out the first token of each prompt."""
     counts = np.zeros(vocab_size, np.int64)
     for ids in token_ids:
         np.add.at(counts, np.asarray(ids[1:] if skip_first else ids, np.int64), 1)

@@ -1,7 +1,7 @@
-"""First supernodes: features of one circuit with the same short name at the same position.
+"""First supernodes: features of one circuit with equal short names at one position.
 
-A later method groups features by what they read and write over the whole atlas; until then these are marked
-with this method so that they can be told apart.
+`atlas supernodes` groups features over the whole atlas instead (`ingest.annotations.supernodes`). The method
+that each supernode records tells the two apart.
 """
 
 from collections import defaultdict
@@ -10,17 +10,19 @@ from collections.abc import Callable, Sequence
 from schema.circuit.records import Node, NodeKind, Supernode
 
 METHOD = "label-and-position-v1"
+"""`Supernode.method` of first supernodes."""
 AUTHOR = "atlas"
+"""`Supernode.author` of supernodes that the atlas makes itself."""
 MIN_MEMBERS = 2
-"""One feature is not a group."""
+"""Least members of a supernode."""
 
 
 def group_by_concept(
     nodes: Sequence[Node], concept: Callable[[int, int], str | None]
 ) -> tuple[Supernode, ...]:
-    """Supernodes of one circuit, ordered by position and label.
+    """The supernodes of one circuit, ordered by position and label. Members are positions in `nodes`.
 
-    `concept(layer, index)` is a feature's short name, None when it has none. Members are places in `nodes`.
+    concept: gives the short name of the feature (layer, index), or None.
     """
     groups: dict[tuple[int, str], list[int]] = defaultdict(list)
     for place, node in enumerate(nodes):

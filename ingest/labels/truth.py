@@ -1,7 +1,8 @@
-"""What features are truly about, where a corpus says what its texts are about: the tag that fits each best.
+"""The true concept of features, for a corpus with tags: the tag that fits each feature best.
 
-A feature picks out its k most active texts; the tag fits as well as the best F1, over k, between these texts
-and those of the tag. The texts it fires in weakly need not fit: nearly all features fire a little elsewhere.
+The fit of a tag is the best F1, over k, between the k most active texts of the feature and the texts of the
+tag. Texts with weak activations do not count against a tag, because nearly all features fire a little in
+other texts.
 """
 
 from collections.abc import Collection, Sequence
@@ -11,25 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEAST_TEXTS = 4
-"""Tags of fewer texts are none."""
+"""Least texts of a tag; rarer tags are ignored."""
 
 
 class Fit(NamedTuple):
-    """The tags of the features of an atlas."""
+    """The best tag of each feature."""
 
     tags: list[str]
-    """Those of enough texts, sorted."""
+    """The tags with enough texts, sorted."""
     best: NDArray[np.int64]
-    """(n_features,) the number of the tag that fits best"""
+    """(n_features,) position in `tags` of the best tag"""
     f1: NDArray[np.float64]
-    """(n_features,) how well, 0 to 1"""
+    """(n_features,) F1 of the best tag, 0 to 1"""
 
 
 def best_tags(highest: NDArray[np.float32], tags: Sequence[Collection[str]]) -> Fit:
-    """The tag that fits each feature best, the first in sorted order of equals.
+    """Find the tag that fits each feature best. Among equal tags, the first in sorted order wins.
 
-    highest: (n_features, n_texts) highest activations; tags: those of each text. Raises ValueError when no
-    tag has enough texts.
+    highest: (n_features, n_texts) highest activations. tags: the tags of each text. Raises ValueError when
+    no tag has enough texts.
     """
     texts: dict[str, list[int]] = {}
     for number, mine in enumerate(tags):

@@ -16,7 +16,7 @@ GATHERING = 2
 
 
 def streams(model: LlamaForCausalLM, batch: Batch) -> list[Tensor]:
-    """float32 (row, word, d_model) streams after each layer; in narrowed examples, words see only their chunk.
+    """float32 (row, word, d_model) streams after each layer; in narrowed examples, words see less.
 
     A word sees its own chunk, and the gates of earlier ones. A gate sees its chunk in the first layers only,
     and its stream loses what attention brought after each: what MLPs wrote of it is all that stays.

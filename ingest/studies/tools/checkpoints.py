@@ -1,8 +1,8 @@
-"""How much of a finished circuit is there at an earlier checkpoint, and whether features are still the same.
+"""Compares checkpoints: how much of a finished circuit exists earlier, and whether features stay the same.
 
-Checkpoints are read through transcoders that were each started from the next one's
-(`ingest.organism.transcoder`), so that layer and index name the same feature all along; how true that is,
-`identity` measures.
+The transcoders of each checkpoint were trained from those of the next checkpoint
+(`ingest.organism.transcoder`), so that layer and index should name the same feature at all checkpoints.
+`identity` measures how true that is.
 """
 
 from collections.abc import Sequence
@@ -23,16 +23,16 @@ Key = tuple[int | str, ...]
 
 
 class CircuitParts(NamedTuple):
-    """What a pruned circuit consists of, under names that do not depend on the checkpoint."""
+    """The parts of a pruned circuit, under names that do not depend on the checkpoint."""
 
     features: frozenset[Key]
     """(layer, position, index)"""
     edges: frozenset[tuple[Key, Key]]
-    """Between features, tokens ("token", position) and logits ("logit", vocabulary id)."""
+    """(source, target) of features, tokens ("token", position) and logits ("logit", vocabulary id)"""
 
 
 def parts(graph: AttributionGraph) -> CircuitParts:
-    """The kept features and the kept edges but those from errors."""
+    """The kept features, and the kept edges except those from error nodes."""
     pruned = prune(graph)
     keys: list[Key | None] = [tuple(each) for each in graph.features.tolist()]
     keys += [None] * len(range(*graph.error_nodes.indices(graph.n_nodes)))
@@ -49,18 +49,20 @@ def parts(graph: AttributionGraph) -> CircuitParts:
 
 
 class Overlap(NamedTuple):
-    """Means over prompts."""
+    """Share of finished circuits that exists at an earlier checkpoint; means over prompts, 0 to 1."""
 
     features: float
     """Share of the finished circuit's features that the earlier circuit of the same prompt has."""
     edges: float
+    """Share of the finished circuit's edges that the earlier circuit of the same prompt has."""
     null_features: float
-    """The same with the finished circuit of another prompt."""
+    """Share of features when the finished circuit is that of another prompt."""
     null_edges: float
+    """Share of edges when the finished circuit is that of another prompt."""
 
 
 def overlap(earlier: Sequence[CircuitParts], finished: Sequence[CircuitParts], *, seed: int = 0) -> Overlap:
-    """Compare circuits prompt by prompt; at least two prompts."""
+    """Compare earlier and finished circuits, prompt by prompt. Needs at least two prompts."""
     random = Random(seed)
     others = [
         finished[random.choice([n for n in range(len(finished)) if n != at])] for at in range(len(finished))
@@ -78,22 +80,28 @@ def overlap(earlier: Sequence[CircuitParts], finished: Sequence[CircuitParts], *
 
 
 class Identity(NamedTuple):
-    """Medians over features that fire in both; the null: with another feature of the layer."""
+    """Similarity of equally named features; medians over the features that fire at both checkpoints.
+
+    The nulls compare each feature with another feature of its layer.
+    """
 
     cosine: float
-    """Of what a feature writes, all layers together."""
+    """Cosine of the decoder vectors, all written layers together."""
     agreement: float
-    """Firings in both over firings in one of them, on the same tokens."""
+    """Tokens on which the feature fires at both checkpoints, over tokens on which it fires at either; 0 to
+    1."""
     null_cosine: float
+    """Cosine with another feature."""
     null_agreement: float
+    """Agreement with another feature."""
     n: int
-    """Features."""
+    """Number of features."""
 
 
 def identity(
     one: ReplacementModel, other: ReplacementModel, items: Sequence[Item], *, seed: int = 0
 ) -> Identity:
-    """Whether equal layer and index mean the same feature for two checkpoints."""
+    """Measure whether equal layer and index mean the same feature at two checkpoints."""
     firing = [fires(model, items) for model in (one, other)]
     generator = torch.Generator().manual_seed(seed)
     rows: list[Tensor] = []
@@ -120,7 +128,7 @@ def identity(
 
 
 def _derange(alive: Tensor, generator: torch.Generator) -> Tensor:
-    """Each feature's partner: the next one in a random circle."""
+    """Another feature for each feature: the next one in a random circle."""
     order = torch.randperm(len(alive), generator=generator)
     found = torch.empty_like(alive)
     found[order] = alive[order.roll(1)]
@@ -128,7 +136,8 @@ def _derange(alive: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def fires(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
-    """(n_tokens, n_layers, n_features) bool, all prompts but their first tokens."""
+    """(n_tokens, n_layers, n_features) bool: where features fire, in all prompts without their first
+    tokens."""
     every: Places = lambda item, n_tokens: range(n_tokens)  # noqa: E731
     return torch.cat([dense[1:] > 0 for dense in activity(model, items, every)])
 
@@ -138,6 +147,6 @@ def _jaccard(a: Tensor, b: Tensor) -> Tensor:
 
 
 def half_way(points: Sequence[tuple[int, float]]) -> int:
-    """The first step at which a curve has gone half of the way from its first value to its last."""
+    """The first training step at which a curve is at least halfway from its first value to its last."""
     middle = (points[0][1] + points[-1][1]) / 2
     return next(step for step, value in points if value >= middle)

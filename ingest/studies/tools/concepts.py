@@ -1,20 +1,21 @@
-"""Concepts: the features that stand for one value of what prompts are about, such as `state: texas`.
+"""Concepts: the features that represent one value of a label, such as `state: texas`.
 
-Found by one rule from prompts that say what they are about, nothing picked by hand. Prompts are laid side by
-side by places (such as: the last token, the one before). At each place, a feature belongs to the concept
-`value` when, over the prompts of that value,
+One rule finds them from labelled prompts; no feature is picked by hand. Prompts are aligned by places, for
+example the last token and the token before it. At each place, a feature belongs to the concept of a value
+when
 
-    mean activation > ratio · (mean over the other values of their mean activations)
-    it fires on at least `share` of them, in every kind of question apart
+    1. its mean activation over the prompts of that value
+       > ratio · (mean over the other values of their mean activations)
+    2. it fires on at least `share` of these prompts, within every kind of question
 
-The second condition's "in every kind" tells the concept from the answer: a feature for the state fires
-whatever is asked about the state, one for its capital does not.
+Because of "every kind", condition 2 separates the concept from the answer: a feature of the state fires
+whatever the prompt asks about the state, and a feature of the state's capital does not.
 
-The same rule chooses whole supernodes of the atlas instead (`ingest.studies.tools.supernodes`), which were
+The same rule can choose whole supernodes of the atlas instead (`ingest.studies.tools.supernodes`). Those were
 made without knowing what any prompt asks.
 
-Source: what "On the Biology of a Large Language Model" (Anthropic 2025) does by hand when it groups features
-into supernodes; here the rule does it, and `ratio` and `share` are chosen on a development split.
+Source: "On the Biology of a Large Language Model" (Anthropic 2025) groups features into supernodes by hand.
+Here the rule groups them, and `ratio` and `share` are chosen on a development split.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,72 +33,73 @@ TOGETHER = 32
 """Prompts in one forward pass."""
 
 Places = Callable[[Item, int], Sequence[int]]
-"""The positions of an item that are laid side by side, given its number of tokens, the first one included."""
+"""The token positions of an item that are compared with those of other items, in order. The second argument
+is the number of tokens, including the special first token."""
 
 
 def from_end(*places: int) -> Places:
-    """Places counted from the end: 0 is the last token."""
+    """Places counted from the end; 0 is the last token."""
     return lambda item, n_tokens: [n_tokens - 1 - place for place in places]
 
 
 class MembershipRule(NamedTuple):
-    """When a feature belongs to a concept."""
+    """The conditions under which a feature belongs to a concept."""
 
     ratio: float
-    """How many times as active as on the average other value."""
+    """Least factor between the mean activation on the value and on the average other value."""
     share: float
-    """On which share of the value's prompts, of every kind, it fires."""
+    """Least share of the value's prompts, within every kind, on which the feature fires; 0 to 1."""
 
 
 class Member(NamedTuple):
-    """A feature of a concept at one place."""
+    """A feature of a concept, at one place."""
 
     place: int
-    """Number of the place in the list of places."""
+    """Position in the list of places, from 0."""
     layer: int
     feature: int
-    """Its index."""
+    """Index of the feature in its layer."""
     mean: float
-    """Its mean activation there over the prompts of the value."""
+    """Mean activation of the feature at the place over the prompts of the value."""
 
 
 @dataclass(frozen=True)
 class Concept:
-    """The features that stand for one value."""
+    """The features that represent one value of a label."""
 
     label: str
-    """What kind of thing it is, such as `state`."""
+    """The label, such as `state`."""
     value: str
-    """Which one, such as `texas`."""
+    """The value, such as `texas`."""
     members: tuple[Member, ...]
 
     def features(self) -> set[tuple[int, int]]:
-        """(layer, index) of its members, places taken together."""
+        """(layer, index) of the members at all places."""
         return {(member.layer, member.feature) for member in self.members}
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """What each feature does at each place, by value and kind."""
+    """What each feature does at each place, by value and kind of question."""
 
     label: str
-    """The label that the values are of."""
+    """The label whose values are compared."""
     values: list[str]
-    """In sorted order."""
+    """All values, sorted."""
     mean: Tensor
     """(n_values, n_places, n_layers, n_features) mean activation over the prompts of a value"""
     fires: Tensor
-    """Same shape: the share of a value's prompts that it fires on, in the kind where that is least"""
+    """Same shape: share of a value's prompts on which the feature fires, in the kind with the lowest share"""
     n_active: float
-    """Features active in one prompt at these places, on average."""
+    """Mean number of active features of one prompt at these places."""
 
     def concepts(
         self, rule: MembershipRule, supernodes: SupernodeTensors | None = None
     ) -> dict[str, Concept]:
         """The concept of each value.
 
-        With supernodes the rule chooses among these, by what all their members write and by their member
-        that fires on most prompts; all members that ever fire at the place belong to the concept.
+        With supernodes, the rule chooses supernodes by the total output of their members and by the member
+        that fires on most prompts. All members that ever fire at the place then belong to the concept.
         """
         active = self.mean if supernodes is None else supernodes.total(self.mean)
         fires = self.fires if supernodes is None else supernodes.highest(self.fires)
@@ -126,10 +128,10 @@ def statistics(
     *,
     apart: Callable[[Item], str] = lambda item: item.kind,
 ) -> Statistics:
-    """Run the model over items and note what every feature does, by the value of a label.
+    """Run the model over items and record what every feature does, by the value of a label.
 
-    label: the name of a label, or a function of the item. apart: the kinds in each of which a feature must
-    fire. Raises ValueError for no items.
+    label: the name of a label, or a function that gives the value of an item. apart: a function that gives
+    the kind of an item; a feature must fire within every kind. Raises ValueError when there are no items.
     """
     value_of = (lambda item: item.labels[label]) if isinstance(label, str) else label
     values = sorted({value_of(item) for item in items})
@@ -149,14 +151,15 @@ def statistics(
         n_active += int((dense > 0).sum())
     mean = total / counts.sum(1)[:, None, None, None]
     share = fired / counts[:, :, None, None, None]
-    # Kinds in which a value does not occur say nothing about it.
+    # A kind in which a value does not occur is no evidence against the feature.
     share[counts == 0] = 1
     name = label if isinstance(label, str) else getattr(label, "__name__", "label")
     return Statistics(name, values, mean, share.amin(1), n_active / len(items))
 
 
 def activity(model: ReplacementModel, items: Sequence[Item], places: Places) -> Iterator[Tensor]:
-    """(n_places, n_layers, n_features) activations of each item at its places; all layers of one width."""
+    """(n_places, n_layers, n_features) activations of each item at its places. All layers must have one
+    width."""
     for start in range(0, len(items), TOGETHER):
         part = items[start : start + TOGETHER]
         encoded = [model.encode(item.prompt) for item in part]

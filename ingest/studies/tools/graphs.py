@@ -1,4 +1,4 @@
-"""Attribution graphs of a study's prompts, and what is read off them."""
+"""Attribution graphs of a study's prompts, and measures of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -16,14 +16,14 @@ TOGETHER = 16
 
 
 def graphs(model: ReplacementModel, prompts: Sequence[str]) -> Iterator[AttributionGraph]:
-    """The graph of each prompt, its salient next tokens as targets."""
+    """The attribution graph of each prompt, with its most probable next tokens as targets."""
     for start in range(0, len(prompts), TOGETHER):
         part = [(model.encode(prompt), DEFAULT) for prompt in prompts[start : start + TOGETHER]]
         yield from attribute_many(model, part)
 
 
 def token_influence(graph: AttributionGraph) -> Tensor:
-    """(n_positions,) share of all token influence that each token of the prompt has."""
+    """(n_positions,) each token's share of the influence of all tokens of the prompt."""
     found = node_influence(graph)[graph.token_nodes]
     return found / found.sum()
 
@@ -33,8 +33,8 @@ def leads_through(
 ) -> bool:
     """Whether the pruned graph has a path of positive effects token → feature → … → logit.
 
-    tokens: positions; through: (layer, position, index) of features, one of which the path must visit;
-    logit: a vocabulary id.
+    tokens: positions. through: (layer, position, index) of features; the path must visit one of them. logit:
+    a vocabulary id.
     """
     targets = (graph.logit_ids == logit).nonzero()[:, 0]
     if not len(targets):
@@ -51,7 +51,7 @@ def leads_through(
 
 
 def _closure(start: Tensor, edges: Tensor) -> Tensor:
-    """Everything reached from `start` by edges [to, from]."""
+    """The nodes that `start` reaches along edges, indexed [target, source]."""
     reached = start
     while True:
         more = reached | (edges[:, reached].any(1))

@@ -1,4 +1,5 @@
-"""The prompts of a study: what is asked, what should follow, and what each prompt is about."""
+"""One prompt of a study (an item): its question, its expected answer and its labels; and what a model
+answers."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,19 +14,20 @@ class Item(NamedTuple):
 
     prompt: str
     expected: str
-    """The word that should follow."""
+    """The word that a correct answer begins with."""
     kind: str
-    """Which question of its family it asks."""
+    """Which question of its family the prompt asks, such as `capital`."""
     labels: dict[str, str]
-    """What it is about, from its tags `name:value`."""
+    """What the prompt is about, from its tags `name:value`."""
     tags: frozenset[str]
+    """All tags of the prompt."""
 
 
 def word(model: ReplacementModel, text: str) -> int:
-    """The vocabulary id of the token that a word begins with. Raises PromptError when the tokenizer does not
-    know it.
+    """The vocabulary id of the token that a word begins with.
 
-    A tokenizer that writes the space before a word into its token is given the space.
+    For a tokenizer whose tokens include the space before a word, the space is added. Raises PromptError when
+    the tokenizer cannot encode the word.
     """
     for written in (f" {text.strip()}", text):
         encoded = model.encode(written)
@@ -36,22 +38,22 @@ def word(model: ReplacementModel, text: str) -> int:
 
 
 def next_words(model: ReplacementModel, cases: Sequence[Case]) -> list[int]:
-    """The most probable next token of each case, under its edits."""
+    """The vocabulary id of the most probable next token of each case, under its edits."""
     return [int(outcome.logits[-1].argmax()) for outcome in intervene_many(model, cases)]
 
 
 def some_answered(model: ReplacementModel, items: Sequence[Item]) -> list[Item]:
-    """As `answered`. Raises InputError when there is none."""
+    """The items that the model answers correctly, at least one. Raises InputError when there are none."""
     found = answered(model, items)
     if not found:
         raise InputError(
-            f"The model answers none of {len(items)} prompts rightly, so that there is nothing to change",
-            next_step="give prompts whose `expected` is what this model says next",
+            f"The model answers none of {len(items)} prompts correctly, so there is no answer to change",
+            next_step="give prompts whose `expected` is the next word that this model predicts",
         )
     return found
 
 
 def answered(model: ReplacementModel, items: Sequence[Item]) -> list[Item]:
-    """The items that the model answers rightly."""
+    """The items that the model answers correctly."""
     tops = next_words(model, [Case(item.prompt, []) for item in items])
     return [item for item, top in zip(items, tops, strict=True) if top == word(model, item.expected)]

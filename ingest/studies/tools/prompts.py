@@ -1,7 +1,8 @@
 """The prompts that studies run on: the bundled corpus, or a prompts file for any other model.
 
-A study reads what a prompt is about from its tags, `name:value` or plain words, as the bundled prompts carry
-them; which ones it needs it says itself (`Needs`), and what is missing is named before anything runs.
+A study reads the subject of a prompt from its tags, which are `name:value` or plain words. Each study
+declares the tags that it needs (`Needs`). They are checked before anything runs, and an error names what is
+missing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,42 +19,43 @@ from ingest.studies.tools.supernodes import SupernodeTensors
 from schema.errors import InputError
 
 DEVELOPMENT_SHARE = 0.15
-"""Of the prompts that the model was trained on: rules are chosen on these, concepts formed on the others."""
+"""Share of the trained prompts on which rules are chosen. Concepts are formed on the other trained
+prompts."""
 HELD_SHARE = 0.4
-"""Of the prompts of a file that names no split."""
+"""Share of prompts that are held out of a file without splits."""
 
 
 class Splits(NamedTuple):
-    """The prompts of a family, in three parts that share none."""
+    """The prompts of a family in three disjoint parts."""
 
     forming: list[Item]
-    """Trained on; concepts are formed on these."""
+    """Prompts that the model was trained on; concepts are formed on them."""
     development: list[Item]
-    """Trained on; rules and strengths are chosen on these."""
+    """Other prompts that the model was trained on; rules and strengths are chosen on them."""
     held_out: list[Item]
-    """Never trained on; used once, for the rates that are reported."""
+    """Prompts that the model was never trained on; they are used once, for the reported rates."""
 
 
 class Needs(NamedTuple):
-    """What a study cannot do without."""
+    """What a study needs of its prompts."""
 
     family: str | None = None
-    """The family of its prompts; None: any."""
+    """The family of its prompts; None means any family."""
     labels: Sequence[str] = ()
-    """Tags `name:value` by name."""
+    """Names of the tags `name:value` that prompts must have."""
     tags: Sequence[str] = ()
-    """Plain tags; each must be on some prompt."""
+    """Plain tags; each must occur on at least one prompt."""
     phrases: str | None = None
-    """How prompts must be phrased, when the study goes by their words; tokens must be words then."""
+    """An example of the required wording, when the study counts words. Each word must then be one token."""
     bundled: str | None = None
-    """What only the bundled model and corpus have, when it cannot run without them."""
+    """What the study needs that only the bundled model and corpus have; None when it runs on any model."""
 
     def fits(self, item: Item) -> bool:
-        """Whether a prompt has the labels."""
+        """Whether a prompt has all required labels."""
         return all(label in item.labels for label in self.labels)
 
     def words(self) -> str:
-        """For a person who writes a prompts file."""
+        """The needs in words, for the author of a prompts file."""
         if self.bundled is not None:
             return f"only the bundled ones have: {self.bundled}"
         tags = [*(f"{label}:…" for label in self.labels), *self.tags]
@@ -68,19 +70,20 @@ class Needs(NamedTuple):
 
 @dataclass(frozen=True)
 class Prompts:
-    """Prompts by family, each with what should follow."""
+    """The prompts of all families, each with its expected answer."""
 
     name: str
-    """`bundled`, or the file."""
+    """`bundled`, or the path of the prompts file."""
     families: Mapping[str, tuple[Sequence[Item], Sequence[Item]]]
-    """Those that concepts and settings may be chosen on, and those held out."""
+    """Family → its prompts for forming concepts and choosing settings, and its held-out prompts."""
     most_held: int | None = None
-    """At most so many held-out prompts of each request; None for all."""
+    """Largest number of held-out prompts of a family that `splits` returns; None means all."""
     supernodes: SupernodeTensors | None = None
-    """Those of the atlas, which are then edited whole beside single features; None: features alone."""
+    """The supernodes of the atlas, which studies then edit as a whole, too. None means single features
+    only."""
 
     def splits(self, family: str, wanted: Callable[[Item], bool] = lambda item: True) -> Splits:
-        """The prompts of a family that are `wanted`, in an order fixed by a hash."""
+        """The prompts of a family for which `wanted` is true, in an order fixed by a hash."""
         known, held = self.families.get(family, ((), ()))
         parts: tuple[list[Item], list[Item]] = ([], [])
         for item in filter(wanted, known):
@@ -91,26 +94,27 @@ class Prompts:
         return Splits(forming, development, held_out[: self.most_held])
 
     def few(self, most_held: int) -> "Prompts":
-        """The same with at most so many held-out prompts."""
+        """A copy with at most `most_held` held-out prompts of each family."""
         return replace(self, most_held=most_held)
 
     @property
     def are_bundled(self) -> bool:
+        """Whether these are the prompts of the bundled corpus."""
         return self.name == BUNDLED
 
     def check(self, study: str, needs: Sequence[Needs]) -> None:
-        """Raises InputError that names the first thing `study` needs and these prompts lack."""
+        """Raise InputError for the first thing that `study` needs and these prompts lack."""
         for need in needs:
             if self.are_bundled:
                 continue
             if need.bundled is not None:
                 raise InputError(
-                    f"The study {study} runs on the bundled model alone: it needs {need.bundled}",
+                    f"The study {study} runs on the bundled model only: it needs {need.bundled}",
                     next_step="leave out --model, --transcoders and --prompts",
                 )
             if need.family is None:
                 if not any(all(both) for both in self.families.values()):
-                    raise self._lacks(study, "a family with prompts held out and others not", need)
+                    raise self._lacks(study, "a family that has held-out prompts and other prompts", need)
                 continue
             if need.family not in self.families:
                 raise self._lacks(study, f"prompts of family {need.family}", need)
@@ -134,7 +138,7 @@ class Prompts:
         return InputError(
             f"The study {study} needs {what}; {self.name} has "
             f"{has or 'none with a family and an expected token'}",
-            next_step=f"give it prompts {need.words()}, each with `expected` and `split` train or held-out; "
+            next_step=f"give it prompts {need.words()}, with `expected` and `split` (train or held-out); "
             "docs/studies/README.md has an example",
         )
 
@@ -144,7 +148,7 @@ BUNDLED = "bundled"
 
 @cache
 def bundled() -> Prompts:
-    """Everything the bundled corpus asks: the families in its order."""
+    """All questions of the bundled corpus, with its families in their order."""
     trained, held = questions(TRAIN), questions(HELD_OUT)
     return Prompts(
         BUNDLED, {family: (_items(trained[family]), _items(held.get(family, []))) for family in trained}
@@ -156,9 +160,10 @@ def _items(asked: Sequence[CorpusQuestion]) -> list[Item]:
 
 
 def from_file(path: Path) -> Prompts:
-    """The lines that have a family and an expected token; kind is what `ask:` or `operation:` says.
+    """The prompts of a file that have a family and an expected token.
 
-    Of a file without splits a share is held out by a hash. Raises InputError for a file with bad lines.
+    The value of the tag `ask:` or `operation:` becomes the kind of the prompt. When no line names a split, a
+    share of the prompts is held out by a hash. Raises InputError for a file with bad lines.
     """
     found = read_prompts(path)
     if found.problems:

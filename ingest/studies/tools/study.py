@@ -1,8 +1,9 @@
-"""What a study found: success rates of interventions, and other measured numbers."""
+"""What a study is, and what its result consists of: success rates of interventions and other numbers."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from ingest.engine.replacement.model import ReplacementModel
@@ -12,18 +13,18 @@ from schema.errors import InputError
 
 
 class StudyFinding(NamedTuple):
-    """A measured number that is no rate of an intervention."""
+    """A measured number that is not the success rate of an intervention."""
 
     what: str
-    """In words."""
+    """What was measured, in words."""
     value: float
     null: float | None
-    """The same for what should not have it; None when the number stands by itself."""
+    """The number measured on a control that should not show the effect; None when there is no control."""
     n: int
-    """Prompts, pairs or features it was measured on."""
+    """Number of prompts, pairs or features that it was measured on."""
 
     def row(self) -> dict[str, Any]:
-        """For tables and JSON."""
+        """The fields as a row of a table or a JSON object."""
         return self._asdict()
 
 
@@ -31,77 +32,88 @@ class Curve(NamedTuple):
     """A number that changes over training."""
 
     what: str
-    """In words."""
+    """What was measured, in words."""
     points: list[tuple[int, float]]
-    """Training steps, and the number at each."""
+    """(training step, value) pairs, by step."""
     group: str
-    """What it is about; curves of one group are drawn together."""
+    """The subject. Curves with the same group are drawn into one figure."""
 
     def row(self) -> dict[str, Any]:
-        """For tables and JSON."""
+        """The fields as a row of a table or a JSON object."""
         return self._asdict()
 
 
 class Grid(NamedTuple):
-    """What a feature does over all pairs of two numbers: an operand plot."""
+    """An operand plot: the activations of a feature for all pairs of two operands."""
 
     what: str
-    """In words."""
+    """The feature and its kind, in words."""
     values: Tensor
-    """(rows, columns) activations"""
+    """(first operand, second operand) activations"""
 
 
 class AblationEffect(NamedTuple):
-    """What one family loses when one part of the model is ablated."""
+    """What one prompt family loses when one part of the model is ablated."""
 
     part: str
+    """Name of the ablated part, such as `module 3`."""
     size: int
-    """Features of the part."""
+    """Number of features in the part."""
     family: str
     share: float
-    """Of the family's feature influence that the part has in circuits."""
+    """Share of the family's feature influence, 0 to 1, that goes through the part in circuits."""
     accuracy: float
-    """Under the ablation; without it 1, as only prompts answered rightly are tried."""
+    """Share of prompts answered correctly under the ablation, 0 to 1. Without it the share is 1, because only
+    prompts that the model answers correctly are tried."""
     null_accuracy: float
-    """With random features of the same layers and positions that write as much."""
+    """The accuracy when random features of the same layers and positions, with equal output, are ablated."""
     drop: float
-    """Mean fall of the right answer's logit, less the mean over the vocabulary."""
+    """Mean fall of the correct answer's logit, relative to the mean logit of the vocabulary."""
     null_drop: float
+    """The fall when random features are ablated."""
     n: int
-    """Held-out prompts."""
+    """Number of held-out prompts."""
     edited: float
-    """Feature activations that were edited in one prompt, on average."""
+    """Mean number of edited feature activations in one prompt."""
     active: float
-    """Feature activations in one such prompt, all positions, on average."""
+    """Mean number of active feature activations in one prompt, over all positions."""
 
     def row(self) -> dict[str, Any]:
-        """For tables and JSON."""
+        """The fields as a row of a table or a JSON object."""
         return self._asdict()
 
 
 class StudyResult(NamedTuple):
-    """All that one study measured."""
+    """Everything that one study measured."""
 
     rates: list[Rate]
+    """Success rates of interventions."""
     findings: list[StudyFinding]
+    """Other measured numbers."""
     curves: Sequence[Curve] = ()
+    """Numbers over training."""
     grids: Sequence[Grid] = ()
+    """Operand plots."""
     effects: Sequence[AblationEffect] = ()
+    """Effects of ablating parts on families."""
 
 
 class Study(NamedTuple):
-    """One study of "On the Biology of a Large Language Model", as something to run again."""
+    """One study, such as those of "On the Biology of a Large Language Model" (Anthropic 2025)."""
 
     name: str
+    """Name on the command line, and of the files with its result, page and figure."""
     title: str
+    """Heading of its page."""
     asks: str
-    """The question, one sentence."""
+    """The question that the study answers, in one sentence."""
     run: Callable[[ReplacementModel, Prompts], StudyResult]
+    """Runs the study on a model and prompts."""
     needs: Sequence[Needs] = (Needs(),)
-    """What its prompts must have."""
+    """What its prompts must have; checked before anything runs."""
 
     def on(self, model: ReplacementModel, prompts: Prompts) -> StudyResult:
-        """Run it. Raises InputError that says what the prompts lack, before anything runs."""
+        """Run the study. Raises InputError that says what the prompts lack, before anything runs."""
         prompts.check(self.name, self.needs)
         if not prompts.are_bundled and any(need.phrases for need in self.needs):
             _words_are_tokens(self.name, model, prompts)
@@ -114,14 +126,17 @@ def _words_are_tokens(study: str, model: ReplacementModel, prompts: Prompts) -> 
     n = len(encoded.ids) - encoded.special_first_token
     if n != len(prompt.split()):
         raise InputError(
-            f"The study {study} finds its way by words, and this model's tokens are none: {prompt!r} has "
+            f"The study {study} counts words, but the tokens of this model are not words: {prompt!r} has "
             f"{len(prompt.split())} words and {n} tokens",
-            next_step="run it on a model whose tokenizer has a token for each word, as the bundled one",
+            next_step="use a model whose tokenizer has one token for each word, such as the bundled model",
         )
 
 
 def auroc(positive: list[float], negative: list[float]) -> float:
-    """Share of pairs in which the positive scores higher; ties count half. NaN when one side is empty."""
-    pairs = len(positive) * len(negative)
-    higher = sum((p > n) + (p == n) / 2 for p in positive for n in negative)
-    return higher / pairs if pairs else float("nan")
+    """Area under the ROC curve: the share of (positive, negative) pairs in which the positive scores higher.
+
+    Ties count half. NaN when one list is empty.
+    """
+    if not positive or not negative:
+        return float("nan")
+    return float(roc_auc_score([1] * len(positive) + [0] * len(negative), [*positive, *negative]))

@@ -1,4 +1,4 @@
-"""Supernodes of the atlas as tensors, so that studies can edit whole ones."""
+"""The supernodes of the atlas as tensors, so that studies can edit whole supernodes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,27 +11,28 @@ from ingest.engine.replacement.model import ReplacementModel
 
 @dataclass(frozen=True, eq=False)
 class SupernodeTensors:
-    """Groups of features, none in two of them."""
+    """Disjoint groups of features."""
 
     number: Tensor
-    """(n_layers, n_features) each feature's group, -1 for none"""
+    """(n_layers, n_features) number of each feature's group, -1 for features without a group"""
     size: Tensor
-    """(n_layers, n_features) how much a feature writes when its activation is 1"""
+    """(n_layers, n_features) norm of what a feature writes when its activation is 1"""
 
     def total(self, activations: Tensor) -> Tensor:
-        """(..., n_groups) what each group writes in all: (..., n_layers, n_features)."""
+        """(..., n_groups) how much each group writes in total. activations: (..., n_layers, n_features)."""
         flat = (activations * self.size).flatten(-2)[..., self._inside]
         shape = *flat.shape[:-1], self._n_groups
         return torch.zeros(shape).index_add_(-1, self._grouped, flat)
 
     def highest(self, values: Tensor) -> Tensor:
-        """(..., n_groups) the highest of each group's members: (..., n_layers, n_features), none negative."""
+        """(..., n_groups) the highest value in each group. values: (..., n_layers, n_features), not
+        negative."""
         flat = values.flatten(-2)[..., self._inside]
         shape = *flat.shape[:-1], self._n_groups
         return torch.zeros(shape).scatter_reduce_(-1, self._grouped.expand(flat.shape), flat, "amax")
 
     def members(self, chosen: Tensor) -> Tensor:
-        """(..., n_layers, n_features) which features are in chosen groups: (..., n_groups) bool."""
+        """(..., n_layers, n_features) bool: features in the chosen groups. chosen: (..., n_groups) bool."""
         return chosen[..., self.number.clamp(min=0)] & (self.number >= 0)
 
     @property
@@ -48,7 +49,8 @@ class SupernodeTensors:
 
     @classmethod
     def of(cls, model: ReplacementModel, roles: Mapping[tuple[int, int], str]) -> "SupernodeTensors":
-        """From the role of each feature, (layer, index) → label; the layers are all of one width."""
+        """Build from the role of each feature: (layer, index) → label. All layers must have the same
+        width."""
         shape = len(model.transcoders.layers), model.transcoders.layers[0].n_features
         number, size = torch.full(shape, -1), torch.zeros(shape)
         labels = {label: group for group, label in enumerate(sorted(set(roles.values())))}

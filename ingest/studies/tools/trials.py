@@ -1,12 +1,13 @@
-"""Causal tests with a success rate: concepts swapped in the real model, beside random features.
+"""Causal tests with a success rate: concepts are swapped in the real model, and random features as the null.
 
-A trial exchanges one concept for another in one prompt: members of the old one are set to 0, members of the
-new one to their mean activation times a strength, each at its own place; the model runs on with attention,
-norms and MLPs free to react. It succeeds when the next word is what the new concept calls for.
+A trial replaces one concept by another in one prompt. The members of the old concept are set to 0, and the
+members of the new concept to their mean activation times a strength, each at its own place. Attention, norms
+and MLPs of the model then react freely. The trial succeeds when the next word is the one that the new concept
+calls for.
 
-The null is the same number of edits at the same layers and positions with random features, each pushed so
-that it writes a vector of the same length: what is planted goes to a random feature that is off, what is
-ablated is taken from a random one that is on (or, when none is left, put on one that is off).
+The null makes the same number of edits at the same layers and positions to random features. Each edit changes
+the output by a vector of the same length: a planted activation goes to a random inactive feature, and an
+ablation goes to a random active feature, or to an inactive one when no active feature is left.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,22 +27,22 @@ from schema.errors import InputError
 
 
 class Trial(NamedTuple):
-    """One prompt, what to edit, and what should follow."""
+    """One prompt with its edits and the wanted next words."""
 
     item: Item
     edits: Sequence[Edit]
     wanted: frozenset[int]
-    """Vocabulary ids of the next words that count as success."""
+    """Vocabulary ids of the next words that count as a success."""
 
 
 class Setting(NamedTuple):
-    """What is chosen on the development split."""
+    """The choices that are made on the development split."""
 
     rule: MembershipRule
     strength: float
-    """Factor on the mean activation of what is planted."""
+    """Factor on the mean activation of a planted feature."""
     supernodes: SupernodeTensors | None = None
-    """What the rule chooses from; None: from single features."""
+    """The supernodes that the rule chooses from; None means that it chooses single features."""
 
     def concepts(self, found: Statistics) -> dict[str, Concept]:
         """The concept of each value under this setting."""
@@ -49,39 +50,44 @@ class Setting(NamedTuple):
 
 
 class ChosenSetting(NamedTuple):
-    """A setting, and how it did on the development split."""
+    """A setting and its success on the development split."""
 
     setting: Setting
     successes: int
+    """Trials that succeeded."""
     n: int
+    """All trials."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """How often an intervention did what the claim says, on held-out prompts."""
+    """How often an intervention had the claimed effect on held-out prompts."""
 
     claim: str
-    """What was done and what should follow, in words."""
+    """What was edited and what should follow, in words."""
     n: int
-    """Prompts tried; all were answered rightly without edits."""
+    """Number of trials. The model answers each prompt correctly without edits."""
     successes: int
+    """Trials that succeeded."""
     null_successes: int
-    """The same with random features."""
+    """Trials that succeeded when random features were edited instead."""
     edited: float
-    """Feature activations that were edited in one prompt, on average."""
+    """Mean number of edited feature activations in one prompt."""
     active: float
-    """Feature activations in one such prompt, all positions, on average."""
+    """Mean number of active feature activations in one prompt, over all positions."""
     setting: dict[str, float]
     """Ratio, share and strength, as chosen on the development split."""
     development: tuple[int, int]
-    """Successes and n there, with this setting."""
+    """Successes and number of trials on the development split, with this setting."""
 
     @property
     def rate(self) -> float:
+        """Share of trials that succeeded, 0 to 1; NaN without trials."""
         return self.successes / self.n if self.n else float("nan")
 
     @property
     def null_rate(self) -> float:
+        """Share of trials that succeeded with random features; NaN without trials."""
         return self.null_successes / self.n if self.n else float("nan")
 
     @property
@@ -90,33 +96,33 @@ class Rate:
         return MembershipRule(self.setting["ratio"], self.setting["share"])
 
     def row(self) -> dict[str, Any]:
-        """For tables and JSON."""
+        """The fields and the rates as a row of a table or a JSON object."""
         return {**asdict(self), "rate": self.rate, "null_rate": self.null_rate}
 
 
 BY_SUPERNODES = " (whole supernodes)"
-"""Ends a claim about edits of the atlas's supernodes."""
+"""The end of a claim about edits of whole supernodes."""
 
 WIDE = tuple(
     Setting(MembershipRule(ratio, share), strength)
     for ratio, share, strength in product((3.0, 2.0, 1.5), (0.5, 0.3, 0.2, 0.1), (1.0, 2.0, 3.0))
 )
-"""For concepts with few values, or none that fires for most of its prompts."""
+"""Settings for concepts with few values, or without features that fire on most of their prompts."""
 
 GRID = tuple(
     Setting(MembershipRule(ratio, share), strength)
     for ratio, share, strength in product((10.0, 5.0, 3.0, 2.0), (0.8, 0.5, 0.3), (1.0, 1.5, 2.0))
 )
-"""Settings that are tried; earlier ones edit less."""
+"""Settings to try by default; earlier settings edit fewer features."""
 
 WHOLE = tuple(
     Setting(MembershipRule(ratio, share), strength)
     for ratio, share, strength in product((10.0, 3.0, 2.0, 1.5), (0.8, 0.3, 0.1), (1.0, 2.0, 3.0))
 )
-"""For whole supernodes, which differ less from value to value than single features."""
+"""Settings for whole supernodes, which differ less between values than single features do."""
 
 Trials = Callable[[Setting, Sequence[Item]], list[Trial]]
-"""Makes the trials of some items under a setting; leaves out items that no trial fits."""
+"""Makes the trials of items under a setting. Items that no trial fits are left out."""
 
 
 def swap(
@@ -128,9 +134,10 @@ def swap(
     strength: float,
     only: frozenset[int] | None = None,
 ) -> list[Edit]:
-    """The edits that take one concept's place by another's; None for no old or no new one.
+    """The edits that replace one concept by another in a prompt.
 
-    only: numbers of the places that are edited; None for all.
+    old: None to ablate nothing. new: None to plant nothing. only: numbers of the places to edit; None means
+    all.
     """
     positions = places(item, len(model.encode(item.prompt).ids))
     off = {member[:3]: 0.0 for member in (old.members if old else ())}
@@ -143,9 +150,9 @@ def swap(
 
 
 def random_like(model: ReplacementModel, edits: Sequence[Edit], dense: Tensor, random: Random) -> list[Edit]:
-    """As many edits of random features, of the same layers and positions, that write as much.
+    """As many edits of random features, at the same layers and positions, with outputs of the same length.
 
-    dense: (n_positions, n_layers, n_features) present activations of the prompt.
+    dense: (n_positions, n_layers, n_features) activations of the prompt without edits.
     """
     mine = {(edit.layer, edit.position, edit.feature) for edit in edits}
     on: dict[tuple[int, int], list[int]] = {}
@@ -181,12 +188,12 @@ def _off(here: Tensor, edit: Edit, taken: set[Any], random: Random) -> int:
 
 
 def _norm(model: ReplacementModel, layer: int, index: int) -> float:
-    # A feature that never learned to write counts as one of length 1; dividing by 0 helps nobody.
+    # A feature that never learned to write counts as one of length 1, to avoid a division by 0.
     return float(model.transcoders.layers[layer].decoder[index].float().norm()) or 1.0
 
 
 def succeeded(model: ReplacementModel, trials: Sequence[Trial]) -> int:
-    """How many trials end as wanted."""
+    """Number of trials that end with a wanted word."""
     tops = next_words(model, [Case(trial.item.prompt, trial.edits) for trial in trials])
     return sum(top in trial.wanted for top, trial in zip(tops, trials, strict=True))
 
@@ -200,9 +207,10 @@ def rates(
     settings: Sequence[Setting] = GRID,
     supernodes: SupernodeTensors | None = None,
 ) -> list[Rate]:
-    """Rates of single features that the rule chooses; then, where there are supernodes, of whole ones.
+    """Choose a setting and measure the rate of each claim, for single features and then for whole supernodes.
 
-    held_out: the items that each claim, in words, is tried on. Raises as `choose` and `measure`.
+    held_out: claim, in words → the items that it is tried on. supernodes: None skips whole supernodes. Raises
+    InputError when there is nothing to try.
     """
     found = []
     whole = [setting._replace(supernodes=supernodes) for setting in WHOLE if supernodes is not None]
@@ -223,11 +231,11 @@ def choose(
     settings: Iterable[Setting] = GRID,
     claim: str = "",
 ) -> ChosenSetting:
-    """The setting that does best on the development items.
+    """The setting with the highest success rate on the development items.
 
-    It is the one of most successes; of equals, the one with fewest edits; the first at which every trial
-    succeeds ends the search. Items must be answered rightly already. Raises InputError when there is nothing
-    to try.
+    Among equal rates, the setting with the fewest edits is chosen. The search ends at the first setting at
+    which every trial succeeds. The model must answer the items correctly. Raises InputError when there is
+    nothing to try.
     """
     best: tuple[float, float] | None = None
     for setting in settings:
@@ -254,9 +262,9 @@ def measure(
     *,
     seed: int = 0,
 ) -> Rate:
-    """Try a chosen setting once on held-out items, and the null too.
+    """Measure a chosen setting and its null once on held-out items.
 
-    Items must be answered rightly already. Raises InputError when there is nothing to try.
+    The model must answer the items correctly. Raises InputError when there is nothing to try.
     """
     made = trials(chosen.setting, held_out)
     if not made:
@@ -276,13 +284,13 @@ def measure(
 
 def _nothing(claim: str, split: str, n: int) -> InputError:
     return InputError(
-        f"There is nothing to try on the {split} prompts ({n} answered rightly): {claim}",
-        next_step="give more prompts that this model answers rightly, with at least two values of the label",
+        f"There is nothing to try on the {split} prompts ({n} answered correctly): {claim}",
+        next_step="give more prompts that this model answers correctly, with two or more values of the label",
     )
 
 
 def nulls(model: ReplacementModel, trials: Sequence[Trial], *, seed: int = 0) -> tuple[list[Trial], float]:
-    """The same trials with random features, and the mean number of feature activations of a prompt."""
+    """The trials with random features, and the mean number of active feature activations of a prompt."""
     random = Random(seed)
     made = []
     active = 0

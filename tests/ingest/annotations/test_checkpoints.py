@@ -268,11 +268,11 @@ def test_a_checkpoint_goes_with_its_set(connection, history):
 
 
 def test_a_folder_without_checkpoints_says_so(tmp_path):
-    with pytest.raises(InputError, match="holds no two checkpoints"):
+    with pytest.raises(InputError, match="does not contain two checkpoints"):
         steps(tmp_path)
     for name in ("step-1", "checkpoint_20"):
         (tmp_path / name).mkdir()
-    with pytest.raises(InputError, match=r"checkpoint_20, step-1 of .* hold no transcoders"):
+    with pytest.raises(InputError, match=r"checkpoint_20, step-1 of .* have no transcoders"):
         steps(tmp_path)
 
 

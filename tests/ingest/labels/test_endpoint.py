@@ -139,7 +139,7 @@ def test_a_label_is_one_line_of_text_whatever_the_model_writes(server):
 
 def test_a_page_instead_of_an_answer_is_quoted(server):
     server.reply = lambda body: (200, "<html>busy")
-    with pytest.raises(EndpointError, match="the body is no JSON: '<html>busy'"):
+    with pytest.raises(EndpointError, match="the body is not JSON: '<html>busy'"):
         server.endpoint.ask("?", lambda found: found)
     assert len(server.asked) == TRIES
 
@@ -158,5 +158,5 @@ def test_a_busy_endpoint_is_asked_again_and_a_refusal_is_final(server):
 def test_an_endpoint_that_is_down_or_no_address():
     with pytest.raises(EndpointError, match="check address"):
         Endpoint("http://127.0.0.1:9", "small", pause_s=0).ask("?", lambda found: found)
-    with pytest.raises(InputError, match="is no address"):
+    with pytest.raises(InputError, match="is not a URL"):
         Endpoint("somewhere", "small")

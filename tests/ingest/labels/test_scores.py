@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rich.console import Console
+from sklearn.metrics import balanced_accuracy_score
 from typer.testing import CliRunner
 
 from atlas.cli import app
@@ -177,6 +178,14 @@ def test_a_feature_that_never_fires_has_no_rule():
     assert fit(slots, np.zeros(slots.n_tokens, bool)) == FiringRule(())
     assert fit(slots, np.ones(slots.n_tokens, bool)) == FiringRule(())
     assert balanced_accuracy(np.ones(3, bool), np.zeros(3, bool)) is None
+
+
+def test_balanced_accuracy_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    for share in (0.01, 0.3, 0.9):
+        predicted, fires = rng.random(500) < share, rng.random(500) < 0.2
+        expected = balanced_accuracy_score(fires, predicted)
+        assert balanced_accuracy(predicted, fires) == pytest.approx(expected, rel=1e-15)
 
 
 def test_scores_come_from_held_out_contexts_and_nulls_from_others(found):

@@ -76,7 +76,7 @@ def test_what_prompts_lack_is_named_before_anything_runs(model: ReplacementModel
     prompts = from_file(file)
     for name, missing in (
         ("refusals", "needs prompts of family refusals; "),
-        ("emergence", "runs on the bundled model alone"),
+        ("emergence", "runs on the bundled model only"),
         ("arithmetic", "multi-step (32 + 8 held out), sorting (16 + 4 held out)"),
     ):
         with pytest.raises(
