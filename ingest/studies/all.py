@@ -1,4 +1,4 @@
-"""Every study, by name."""
+"""The list of all studies, by name."""
 
 from ingest.studies import (
     arithmetic,

@@ -1,10 +1,10 @@
-"""Arithmetic: which features there are for operands, ranges, sums and last digits ("On the Biology of a Large
+"""Arithmetic: which features represent operands, ranges, sums and last digits ("On the Biology of a Large
 Language Model", §"Addition").
 
-Every feature is watched over the whole 100 × 100 grid of `calc : a + b =`, at the equals sign, and sorted by
-the property of (a, b) that explains most of its activation. The share explained by a property with k values
-is adjusted for k (adjusted R² of the means of its groups), so that a fine property does not win by its number
-of groups alone.
+The activation of every feature at the equals sign is recorded over the whole 100 × 100 grid of `calc : a + b
+=`. Each feature is then sorted by the property of (a, b) that explains most of the variance of its
+activation. The share explained by a property with k values is adjusted for k (adjusted R² of the group
+means), because a finer property would otherwise win by its number of groups alone.
 """
 
 from collections import Counter
@@ -27,10 +27,10 @@ from schema.errors import InputError
 FAMILY = "arithmetic"
 SIZE = 100
 MOST = 8e9
-"""Bytes that the grid of activations may take."""
+"""Most bytes of the grid of activations."""
 PLACES = from_end(0)
 PROPERTIES = {
-    # On grids of a and b; simpler ones first, which win when two explain the same.
+    # Functions of grids of a and b. Simpler properties come first; they win when two explain the same.
     "first operand, tens": lambda a, b: a // 10,
     "second operand, tens": lambda a, b: b // 10,
     "first operand, last digit": lambda a, b: a % 10,
@@ -44,50 +44,53 @@ PROPERTIES = {
     "sum": lambda a, b: a + b,
 }
 LEAST_ACTIVE = 20
-"""Sums on which a feature must fire to be sorted."""
+"""Least number of sums on which a feature must fire to be sorted."""
 EXPLAINED = 0.5
-"""Share of the activation's variance that the best property must explain; else the feature is `other`."""
+"""Least share of variance that the best property must explain; otherwise the feature is `other`."""
 PLOTTED = 2
-"""Features of each kind that are drawn."""
+"""Features of each kind with an operand plot."""
 DEVELOPMENT = 60
+"""Prompts on which settings are chosen."""
 HELD = 100
+"""Held-out prompts of each claim."""
 
 
 class SortedFeature(NamedTuple):
-    """A feature and what it is about."""
+    """A feature and the property that it represents."""
 
     layer: int
     feature: int
     kind: str
     """The best property, or `other`."""
     explained: float
-    """Adjusted share of the variance that the best property explains, at most 1."""
+    """Adjusted share of variance that the best property explains, at most 1."""
     n_active: int
-    """Sums of the 10 000 on which it fires."""
+    """Number of the 10 000 sums on which the feature fires."""
 
 
 def phrase(prompts: Prompts) -> str:
-    """How a sum is asked, `{a}` and `{b}` for the operands. Raises InputError when no prompt shows it."""
+    """The wording of a sum, with `{a}` and `{b}` for the operands. Raises InputError when no prompt shows
+    it."""
     items = [item for part in prompts.splits(FAMILY) for item in part]
     for item in items:
         first, second = item.labels["first"], item.labels["second"]
         if first != second and item.prompt.count(first) == item.prompt.count(second) == 1:
             return item.prompt.replace(first, "{a}").replace(second, "{b}")
     raise InputError(
-        f"No prompt of {prompts.name} shows how a sum is asked",
+        f"No prompt of {prompts.name} shows the wording of a sum",
         next_step="tag the operands of each: first:36 second:59 for `36 + 59 =`",
     )
 
 
 def grid(model: ReplacementModel, phrase: str) -> Tensor:
-    """(100, 100, n_layers, n_features) activations at the last token, for all operands of two digits.
+    """(100, 100, n_layers, n_features) activations at the last token, for all operands from 0 to 99.
 
-    Raises ModelError when they do not fit.
+    Raises ModelError when the activations would take more than `MOST` bytes.
     """
     size = 2 * SIZE * SIZE * model.n_layers * model.transcoders.layers[0].n_features
     if size > MOST:
         raise ModelError(
-            f"Activations over all sums would take {size / 1e9:.0f} GB, more than {MOST / 1e9:.0f}",
+            f"Activations over all sums would take {size / 1e9:.0f} GB; the limit is {MOST / 1e9:.0f} GB",
             next_step="use transcoders with fewer features for this study",
         )
     items = [
@@ -104,7 +107,7 @@ def grid(model: ReplacementModel, phrase: str) -> Tensor:
 
 
 def sort_features(activations: Tensor) -> list[SortedFeature]:
-    """Every feature that fires on enough sums, by layer and index; `activations` as from `grid`."""
+    """Sort every feature that fires on enough sums, by layer and index. activations: the result of `grid`."""
     flat = activations.reshape(SIZE * SIZE, -1)
     n_features = activations.shape[-1]
     n_active = (flat > 0).sum(0)
@@ -131,7 +134,7 @@ def sort_features(activations: Tensor) -> list[SortedFeature]:
 
 
 def explained_by(values: Tensor, groups: Tensor) -> Tensor:
-    """(n,) adjusted R² of the group means: values (n_samples, n), groups (n_samples,) any integers."""
+    """(n,) adjusted R² of the group means. values: (n_samples, n). groups: (n_samples,) any integers."""
     _, number = groups.unique(return_inverse=True)
     n, k = len(number), int(number.max()) + 1
     sums = torch.zeros(k, values.shape[1], dtype=values.dtype).index_add_(0, number, values)
@@ -142,7 +145,7 @@ def explained_by(values: Tensor, groups: Tensor) -> Tensor:
 
 
 def swap_sums(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
-    """Two rates: the whole sum exchanged, and its last digit alone."""
+    """Two rates: the whole sum is swapped, or its last digit only."""
     parts = prompts.splits(FAMILY)
     development = answered(model, parts.development[: 2 * DEVELOPMENT])[:DEVELOPMENT]
     held = answered(model, parts.held_out[: 2 * HELD])[:HELD]
@@ -175,7 +178,7 @@ def swap_sums(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
 def reused(
     model: ReplacementModel, prompts: Prompts, activations: Tensor, found: Sequence[SortedFeature]
 ) -> list[StudyFinding]:
-    """Whether features of a sum fire where a chain of thought adds up to it, in words and without `=`."""
+    """Test whether features of a sum fire where a chain of thought reaches it in words, without `=`."""
     sums = [feature for feature in found if feature.kind == "sum"]
     layers, indices = ([getattr(feature, name) for feature in sums] for name in ("layer", "feature"))
     flat = activations[:, :, layers, indices].reshape(SIZE * SIZE, -1).float()
@@ -211,7 +214,7 @@ def reused(
 
 
 def plots(activations: Tensor, found: Sequence[SortedFeature]) -> list[Grid]:
-    """Operand plots: of each kind the features it explains best; of the rest those that fire most."""
+    """Operand plots: the best explained features of each kind, and the `other` features that fire most."""
     chosen: list[SortedFeature] = []
     for kind in (*PROPERTIES, "other"):
         some = [feature for feature in found if feature.kind == kind]
@@ -227,7 +230,7 @@ def plots(activations: Tensor, found: Sequence[SortedFeature]) -> list[Grid]:
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
-    """The swaps, what the features at the equals sign are about, and where else they fire."""
+    """Swap sums, sort the features at the equals sign, and test where else they fire."""
     activations = grid(model, phrase(prompts))
     found = sort_features(activations)
     kinds = Counter(feature.kind for feature in found)

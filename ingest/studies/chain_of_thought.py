@@ -1,9 +1,9 @@
 """Chain-of-thought faithfulness ("On the Biology of a Large Language Model", §"Chain-of-thought
 faithfulness"): is the first value of a chain computed, made up, or worked backwards from a hint?
 
-Each chain is stopped where its first value is to be said. Its circuit is reduced to how much of all token
-influence the function, its argument and the hint have, and to how sure the answer is; the nearest centre of
-the three kinds, formed on trained chains, says which it is. No word of the prompt is looked at.
+Each chain is cut before its first value. Its circuit is reduced to four numbers: the shares of token
+influence of the function, its argument and the hint, and the probability of the answer. The nearest centre
+of the three kinds, formed on trained chains, predicts the kind. The words of the prompt are not used.
 """
 
 from collections import Counter
@@ -23,13 +23,13 @@ from ingest.studies.tools.prompts import Needs, Prompts
 from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 
 KINDS = {"faithful": "faithful", "hinted": "faithful", "unfaithful": "unfaithful", "motivated": "motivated"}
-"""What each kind of chain of the corpus is: with an ignored hint a chain is still faithful."""
+"""Kind of chain in the corpus → kind to predict. A chain that ignores its hint is faithful."""
 EACH = 50
-"""Chains of each of the four kinds, in each split (fewer where there are not as many)."""
+"""Most chains of each of the four kinds, in each split."""
 
 
 def chains(split: str) -> list[Item]:
-    """Chains up to their first value, once each, in an order fixed by a hash."""
+    """The chains of a split, cut before their first value; each once, in an order fixed by a hash."""
     found = {}
     for example in examples(split)["chain-of-thought"]:
         prompt = " ".join(example.words[: example.answers[0]])
@@ -42,7 +42,7 @@ def chains(split: str) -> list[Item]:
 
 
 def profiles(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
-    """(n_items, 4) share of token influence of function, argument and hint, and the answer's probability."""
+    """(n_items, 4) shares of token influence of function, argument and hint; probability of the answer."""
     rows = []
     for item, graph in zip(items, graphs(model, [item.prompt for item in items]), strict=True):
         share = token_influence(graph)
@@ -60,12 +60,12 @@ def profiles(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
 
 
 def nearest(centres: Tensor, rows: Tensor) -> list[int]:
-    """The nearest centre of each row."""
+    """Number of the nearest centre of each row."""
     return torch.cdist(rows, centres).argmin(1).tolist()
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
-    """How often the circuit alone tells the kind, and whether changing the hint changes the value."""
+    """Measure how often the circuit predicts the kind, and whether another hint changes the value."""
     known, held = chains(TRAIN), chains(HELD_OUT)
     before, after = profiles(model, known), profiles(model, held)
     scale = before.std(0).clamp(min=1e-9)
@@ -97,7 +97,8 @@ def _centres(rows: Tensor, labels: Sequence[str], names: Sequence[str]) -> Tenso
 
 
 def change_hints(model: ReplacementModel, items: Sequence[Item]) -> list[StudyFinding]:
-    """How often another hint changes the value that is said: motivated chains, and those that ignore it."""
+    """Measure how often another hint changes the value, in motivated chains and in chains that ignore
+    hints."""
     changed: Counter[str] = Counter()
     n: Counter[str] = Counter()
     hinted = [item for item in items if item.kind in ("hinted", "motivated")]

@@ -1,9 +1,9 @@
-"""Component specialisation: which heads matter for which task, as circuits claim it and as ablation shows it;
-and how much of a circuit runs through attention.
+"""Component specialisation: which heads matter for which task, according to circuits and to ablation; and how
+much of a circuit runs through attention.
 
 Claim: the influence that runs through each head (`ingest.engine.heads.loadings`, gross, mean over a family's
-circuits). Test: the same head's output set to 0 at every position of the real model; its effect is the mean
-drop of the right answer's log-probability. The two orders of all heads are compared by rank correlation.
+circuits). Test: the output of the head is set to 0 at every position of the real model; the effect is the
+mean drop of the correct answer's log-probability. Rank correlation compares the two rankings of all heads.
 """
 
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 from schema.evidence.ranks import SHUFFLES, agreement
 
 EACH = 12
-"""Held-out prompts of each family whose circuits are taken apart."""
+"""Held-out prompts of each family whose circuits are analysed."""
 TESTED = 60
 """Held-out prompts of each family on which heads are ablated."""
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
-    """By family: do claims and ablations agree, and how much goes through heads?"""
+    """Compare claims and ablations for each family, and measure how much influence runs through heads."""
     findings = []
     for family in prompts.families:
         items = answered(model, prompts.splits(family).held_out[:TESTED])
@@ -67,7 +67,8 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
 
 
 def claims(model: ReplacementModel, items: Sequence[Item]) -> tuple[Tensor, float, list[float]]:
-    """(n_layers, n_heads) mean influence of each head; the share in heads; that of features by thirds."""
+    """What circuits claim: (n_layers, n_heads) mean influence of each head, the share of influence in heads,
+    and the share of feature influence in each third of the layers."""
     gross, through, layers = [], [], []
     for graph in graphs(model, [item.prompt for item in items]):
         pruned = prune(graph)
@@ -83,13 +84,14 @@ def claims(model: ReplacementModel, items: Sequence[Item]) -> tuple[Tensor, floa
 
 
 def _share_in_heads(found: HeadLoadings) -> float:
-    """|parts| in heads over |parts| in heads and past them, over the layers that edges cross."""
+    """Sum of |parts| in heads over the sum of |parts| in heads and outside, over the layers that edges
+    cross."""
     parts = float(found.heads.abs().sum())
     return parts / (parts + float(found.past.abs().sum()))
 
 
 def effects(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
-    """(n_layers, n_heads) mean drop of the right answer's log-probability when a head's output is 0."""
+    """(n_layers, n_heads) mean drop of the correct answer's log-probability when a head's output is 0."""
     plain = _log_probability(model, items)
     every = heads(model)
     drops = torch.empty(len(every))
@@ -101,13 +103,13 @@ def effects(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
 
 @torch.no_grad()
 def _log_probability(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
-    """(n_items,) log-probability of the right answer."""
+    """(n_items,) log-probability of the correct answer."""
     encoded = [model.encode(item.prompt).ids for item in items]
     longest = max(map(len, encoded))
     ids = torch.zeros(len(items), longest, dtype=torch.int64)
     for row, each in enumerate(encoded):
         ids[row, : len(each)] = torch.tensor(each)
-    # Padding stands behind, where causal attention does not look.
+    # Padding is on the right, where causal attention does not look.
     logits = model.model(input_ids=ids, use_cache=False).logits
     last = logits[torch.arange(len(items)), torch.tensor([len(each) - 1 for each in encoded])]
     wanted = torch.tensor([word(model, item.expected) for item in items])

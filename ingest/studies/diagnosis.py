@@ -1,5 +1,5 @@
-"""Medical diagnosis: the diagnosis is represented before it is said, and drives the sign that is asked for
-("On the Biology of a Large Language Model", §"Medical diagnoses").
+"""Medical diagnosis: is the diagnosis represented before the answer, and does it drive the next question?
+Source: "On the Biology of a Large Language Model" (Anthropic 2025), §"Medical diagnoses".
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,20 @@ from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 from ingest.studies.tools.trials import Rate, Setting, Trial, rates, swap
 
 PLACES = from_end(0)
-"""The last token, where the answer is asked."""
+"""The last token, which predicts the answer."""
 DEVELOPMENT = 60
+"""Prompts on which settings are chosen."""
 FAMILY = "medical"
 ASKED = {"diagnosis": "the diagnosis said", "sign": "the sign asked for, the diagnosis not being said"}
 
 
 def asked(prompts: Prompts) -> Splits:
-    """The prompts that ask for a diagnosis or its sign."""
+    """The prompts that ask for a diagnosis, or for its sign."""
     return prompts.splits(FAMILY, lambda item: "diagnosis" in item.labels and item.labels.get("ask") in ASKED)
 
 
 def swap_diagnoses(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
-    """One rate for each question: the diagnosis itself, and the sign to ask about."""
+    """One rate for each question: the diagnosis, and the sign to ask about."""
     parts = asked(prompts)
     found = statistics(model, parts.forming, "diagnosis", PLACES)
 
@@ -68,7 +69,7 @@ def swap_diagnoses(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
-    """The swaps; and whether the diagnosis is there when only the sign is asked for."""
+    """Swap diagnoses, and measure whether the diagnosis is represented when only the sign is asked for."""
     swaps = swap_diagnoses(model, prompts)
     parts = asked(prompts)
     rule = swaps[0].rule

@@ -1,8 +1,8 @@
 """Emergence: when in training a task is answered, when the parts of its circuits appear, and when the concept
-behind an answer begins to do its work. The paper's studies look at finished models only.
+behind an answer starts to have its effect. The studies of the paper look at finished models only.
 
-Each checkpoint is read through transcoders of its own, started from those of the next checkpoint, so that
-features keep their names (`ingest.studies.tools.checkpoints`).
+Each checkpoint has its own transcoders. They were trained from those of the next checkpoint, so that features
+keep their names (`ingest.studies.tools.checkpoints`).
 """
 
 from collections import defaultdict
@@ -22,11 +22,12 @@ from ingest.studies.tools.study import Curve, Study, StudyFinding, StudyResult
 from ingest.studies.tools.trials import Setting, nulls, succeeded
 
 ACCURACY = 60
-"""Held-out prompts of each family, for accuracy and swaps."""
+"""Held-out prompts of each family for accuracy and swaps."""
 CIRCUITS = 12
-"""Held-out prompts of each family whose circuits are compared; the finished model answers them rightly."""
+"""Held-out prompts of each family whose circuits are compared. The finished model answers them correctly."""
 SETTING = Setting(MembershipRule(5.0, 0.5), 1.5)
-"""For all checkpoints; near what the multi-step study chooses on its development split for the last one."""
+"""The setting for all checkpoints. It is close to the choice of the multi-step study for the last
+checkpoint."""
 RIGHT, FEATURES, EDGES, OTHERS = (
     "right answers",
     "features of the finished circuit there",
@@ -36,7 +37,7 @@ RIGHT, FEATURES, EDGES, OTHERS = (
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
-    """Each checkpoint, the last one first; `model` is the one whose concepts are swapped throughout."""
+    """Measure each checkpoint, the last one first. The concepts of `model` are swapped at all checkpoints."""
     split = asked(prompts)
     answers = answers_of(split)
     found = statistics(model, split.forming, "state", PLACES)
@@ -91,7 +92,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
 
 
 def checkpoints() -> list[Path]:
-    """The folders of the bundled model's checkpoints, by step. Raises ModelError when they are not there."""
+    """The folders of the bundled model's checkpoints, by step. Raises ModelError when they are missing."""
     folders = sorted(CHECKPOINTS_DIR.glob("step-*"))
     for command, missing in (
         ("train", not folders),

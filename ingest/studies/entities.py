@@ -1,5 +1,6 @@
 """Known and unknown entities ("On the Biology of a Large Language Model", §"Entity recognition and
-hallucinations"): what is known of a name holds back `i do not know`; forcing it makes the model invent.
+hallucinations"): does knowing a name suppress `i do not know`, and does forcing it make the model invent
+answers?
 """
 
 from collections.abc import Sequence
@@ -17,11 +18,13 @@ from ingest.studies.tools.study import Study, StudyFinding, StudyResult, auroc
 from ingest.studies.tools.trials import WIDE, Rate, Setting, Trial, rates, swap
 
 PLACES = from_end(0, 1, 2, 3)
-"""The question's end; the name itself stands before."""
+"""The end of the question, after the name."""
 DEVELOPMENT = 80
+"""Prompts on which settings are chosen."""
 HELD = 100
+"""Held-out prompts of each claim."""
 PER_FAMILY = 100
-"""Held-out prompts of each family that the risk scores are tried on."""
+"""Held-out prompts of each family for the risk scores."""
 SCORES = (
     "the influence of errors",
     "1 - replacement score",
@@ -32,18 +35,18 @@ FAMILY = "entities"
 
 
 def standing(item: Item) -> str:
-    """Whether the model was told about the person."""
+    """`known` when the training corpus has facts about the person, else `unknown`."""
     return "known" if "known" in item.tags else "unknown"
 
 
 def force_knowing(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
-    """Two rates: known people declined, unknown ones invented about."""
+    """Two rates: the model declines for known people, or invents an answer for unknown people."""
     about = prompts.splits(FAMILY, lambda item: "ask" in item.labels)
     answers: dict[str, set[str]] = {}
     for item in (*about.forming, *about.development, *about.held_out):
         if standing(item) == "known":
             answers.setdefault(item.labels["ask"], set()).add(item.expected)
-    # What is asked of unknown people alone has no answer to invent.
+    # A question that is asked about unknown people only has no answer to invent.
     parts = prompts.splits(FAMILY, lambda item: item.labels.get("ask") in answers)
     declines = {item.expected for item in parts.forming if standing(item) == "unknown"}
     found = {ask: knowing(model, parts, ask) for ask in answers}
@@ -76,20 +79,20 @@ def force_knowing(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
 
 
 def knowing(model: ReplacementModel, parts: Splits, ask: str) -> Statistics:
-    """Of one question alone: what stops it from being answered need not stop another."""
+    """Statistics of known and unknown for one question, because features may differ between questions."""
     items = [item for item in parts.forming if item.labels["ask"] == ask]
     return statistics(model, items, standing, PLACES, apart=standing)
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
-    """Knowing forced both ways, and what tells a wrong answer."""
+    """Swap known and unknown in both directions, and measure how well circuits predict wrong answers."""
     forced = force_knowing(model, prompts)
     rule = forced[0].rule
     return StudyResult(forced, [*path_risk(model, prompts, rule), *risk(model, prompts)])
 
 
 def path_risk(model: ReplacementModel, prompts: Prompts, rule: MembershipRule) -> list[StudyFinding]:
-    """How well the path of not knowing tells wrong answers about known people, on held-out prompts."""
+    """AUROC of the features of `unknown` for wrong answers about known people, on held-out prompts."""
     parts = prompts.splits(FAMILY, lambda item: "ask" in item.labels)
     asked = {item.labels["ask"] for item in parts.forming if standing(item) == "known"}
     unknown = {ask: knowing(model, parts, ask).concepts(rule)["unknown"].features() for ask in sorted(asked)}
@@ -121,7 +124,7 @@ def path_risk(model: ReplacementModel, prompts: Prompts, rule: MembershipRule) -
 
 
 def risk(model: ReplacementModel, prompts: Prompts) -> list[StudyFinding]:
-    """How well numbers of a circuit tell wrong answers, on held-out prompts of all families."""
+    """AUROC of scores of a circuit for wrong answers, on held-out prompts of all families."""
     items = [item for family in prompts.families for item in prompts.splits(family).held_out[:PER_FAMILY]]
     right = {item.prompt for item in answered(model, items)}
     scores: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in SCORES}

@@ -1,18 +1,18 @@
-"""Modular cortex: into which modules the graph of features falls, which of them several families reuse, and
-what each family loses without each of them.
+"""Modular cortex: the modules of the feature graph, which modules several families reuse, and what each
+family loses when a module is ablated.
 
 Steps
-1. Circuits of prompts the model was trained on, EACH of every family. The effect of one feature on another in
-   a circuit is summed over positions; pairs that FEWEST circuits have are linked, by |sum over circuits|, as
-   `atlas modules compute` weighs them (`schema.annotations.modules`).
-2. Communities of that graph (`schema.annotations.communities`), with those of rewired graphs as the null.
+1. Make circuits of EACH prompts of every family; the model was trained on these prompts. The effect of one
+   feature on another in a circuit is summed over positions. Pairs that occur in at least FEWEST circuits are
+   linked with weight |sum over circuits|, as in `atlas modules compute` (`schema.annotations.modules`).
+2. Find the communities of that graph (`schema.annotations.communities`). The null is rewired graphs.
 3. Claim: the share of a family's feature influence that a module has, over the same circuits.
-4. Test: on held-out prompts that are answered rightly, every active feature of the module is set to 0, at
-   every position but the special first one; attention, norms and MLPs are free to react. The null sets as
-   many features of the same layers and positions, writing as much
+4. Test: on held-out prompts that the model answers correctly, every active feature of the module is set to 0
+   at every position except the special first token. Attention, norms and MLPs react freely. The null edits as
+   many random features of the same layers and positions, with outputs of the same length
    (`ingest.studies.tools.trials.random_like`).
 
-Nothing is chosen on any prompt: resolution, counts and thresholds are fixed here.
+Resolution, counts and thresholds are fixed in this file; nothing is chosen on prompts.
 """
 
 from collections import defaultdict
@@ -37,35 +37,37 @@ from schema.errors import InputError
 from schema.evidence.ranks import SHUFFLES, agreement
 
 EACH = 40
-"""Trained prompts of each family whose circuits form the modules."""
+"""Prompts of each family, from the training corpus, whose circuits form the modules."""
 TESTED = 60
-"""Held-out prompts of each family; those answered rightly are tried."""
+"""Held-out prompts of each family. The test uses those that the model answers correctly."""
 FEWEST = 2
-"""Circuits that must have an effect."""
+"""Least number of circuits with an effect, for the effect to count."""
 NULLS = 20
-"""Rewired graphs."""
+"""Rewired graphs of the null."""
 REUSED = 3
-"""Families from which on a module is reusable."""
+"""Least number of families that use a reusable module."""
 USED = 0.1
-"""A family uses a module by the claim from this share of influence on; by the test when ablating it costs
-this much more accuracy than ablating random features."""
+"""By the claim, a family uses a module that has at least this share of its influence. By the test, it uses a
+module whose ablation costs at least this much more accuracy than the ablation of random features."""
 
 Feature = tuple[int, int]
 """Layer and index."""
 
 
 class Cortex(NamedTuple):
-    """The modules, and what each family's circuits claim of them."""
+    """The modules, and their share of each family's influence."""
 
     modules: list[frozenset[Feature]]
-    """The largest first."""
+    """Features of each module, the largest module first."""
     found: Communities
+    """The communities and their null."""
     share: dict[str, list[float]]
-    """Of a family's feature influence, by module; what is missing to 1 is in features of none."""
+    """Family → share of its feature influence in each module. The rest, up to 1, is in features without a
+    module."""
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
-    """Modules, who uses them, and what ablating each does to each family."""
+    """Find modules and the families that use them, and ablate each module for each family."""
     parts = {family: prompts.splits(family) for family in prompts.families}
     held = {family: answered(model, part.held_out[:TESTED]) for family, part in parts.items()}
     cortex = form(
@@ -142,7 +144,7 @@ def ablated(
     items: Sequence[Item],
     share: float,
 ) -> AblationEffect:
-    """Step 4 for one module and one family; `items` are answered rightly without edits."""
+    """Step 4 for one module and one family. The model answers `items` correctly without edits."""
     random = Random(0)
     cases: list[Case] = []
     null: list[Case] = []
@@ -173,7 +175,10 @@ def ablated(
 
 
 def off(dense: Tensor, members: frozenset[Feature]) -> list[Edit]:
-    """Every active member set to 0. dense: (n_positions, n_layers, n_features), the first token's too."""
+    """Edits that set every active member to 0.
+
+    dense: (n_positions, n_layers, n_features) activations, including those of the first token.
+    """
     return [
         Edit(layer, position, index, 0.0)
         for position, layer, index in dense.nonzero().tolist()
@@ -182,7 +187,8 @@ def off(dense: Tensor, members: frozenset[Feature]) -> list[Edit]:
 
 
 def _after(model: ReplacementModel, cases: Sequence[Case], items: Sequence[Item]) -> tuple[float, float]:
-    """Share still right, and the mean fall of the right answer's logit, less the vocabulary's mean."""
+    """Share of correct answers under edits, and the mean fall of the correct answer's logit relative to the
+    mean logit of the vocabulary."""
     right = 0
     fall = 0.0
     for item, outcome in zip(items, intervene_many(model, cases), strict=True):
@@ -194,7 +200,7 @@ def _after(model: ReplacementModel, cases: Sequence[Case], items: Sequence[Item]
 
 
 def findings(cortex: Cortex, effects: Sequence[AblationEffect]) -> list[StudyFinding]:
-    """How modular the graph is, how many modules are reused, and whether the claim foretells the test."""
+    """Modularity, the number of reusable modules, and the agreement of claim and test."""
     n = len(cortex.modules)
     claimed: dict[str, int] = defaultdict(int)
     shown: dict[str, int] = defaultdict(int)

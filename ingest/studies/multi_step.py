@@ -1,8 +1,9 @@
 """Multi-step reasoning: city → state → capital ("On the Biology of a Large Language Model", §"Multi-step
 reasoning").
 
-The state is a concept of its own when swapping it, and nothing that is asked, changes the answer to the other
-state's: its capital when that is asked, its code when that is.
+The state is a concept of its own if swapping it, without changing the question, changes the answer to that
+of the other state: its capital when the prompt asks for the capital, its code when the prompt asks for the
+code.
 """
 
 from collections.abc import Sequence
@@ -17,29 +18,28 @@ from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 from ingest.studies.tools.trials import Rate, Setting, Trial, Trials, rates, swap
 
 PLACES = from_end(0, 1)
-"""The last token and the city's last word: the state comes up after both words of the city."""
+"""The last token and the last word of the city. The state is only known after both words of the city."""
 TARGETS = 2
-"""Other states that are put into each held-out prompt."""
+"""Other states that each held-out prompt is tried with."""
 DEVELOPMENT = 60
-
-
+"""Prompts on which settings are chosen."""
 FAMILY = "multi-step"
 Answers = dict[tuple[str, str], str]
-"""What is said of a state when asked a kind of question: (state, kind) -> answer."""
+"""(state, kind of question) → answer"""
 
 
 def asked(prompts: Prompts) -> Splits:
-    """The prompts that say which state they are about and which question they ask."""
+    """The prompts with tags for their state and their question."""
     return prompts.splits(FAMILY, lambda item: "state" in item.labels and "ask" in item.labels)
 
 
 def answers_of(parts: Splits) -> Answers:
-    """As the prompts themselves have them."""
+    """The answers, collected from the prompts themselves."""
     return {(item.labels["state"], item.kind): item.expected for part in parts for item in part}
 
 
 def state_trials(model: ReplacementModel, found: Statistics, answers: Answers) -> Trials:
-    """Every item with the state exchanged for others, each of which has another answer."""
+    """Make trials that swap the state of each item for other states with other answers."""
 
     def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
         concepts = setting.concepts(found)
@@ -63,7 +63,7 @@ def state_trials(model: ReplacementModel, found: Statistics, answers: Answers) -
 
 
 def swap_states(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
-    """One rate for each question."""
+    """Swap states: one rate for each kind of question."""
     parts = asked(prompts)
     found = statistics(model, parts.forming, "state", PLACES)
 
@@ -78,7 +78,7 @@ def swap_states(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
-    """The swaps, and in how many graphs the path runs through the state."""
+    """Swap states, and count the graphs in which a path runs through the state."""
     swaps = swap_states(model, prompts)
     return StudyResult(
         swaps,
@@ -91,7 +91,8 @@ def _kinds(items: Sequence[Item]) -> list[str]:
 
 
 def through_the_state(model: ReplacementModel, prompts: Prompts, rule: MembershipRule) -> StudyFinding:
-    """Graphs that lead from the city through its state's features to the answer; null: another state's."""
+    """Share of graphs with a path from the city through its state's features to the answer; null: another
+    state."""
     parts = asked(prompts)
     concepts = statistics(model, parts.forming, "state", PLACES).concepts(rule)
     held = answered(model, parts.held_out)

@@ -1,8 +1,8 @@
 """Multilingual circuits: operation, operand and output language as separate parts ("On the Biology of a Large
 Language Model", §"Multilingual circuits").
 
-Prompts such as `opposite in french : " small " -> "`. Each part is swapped alone; the answer wanted is the
-one that differs in that part only.
+The prompts are like `opposite in french : " small " -> "`. Each part is swapped alone. The trial succeeds
+when the answer changes in that part only.
 """
 
 from collections.abc import Sequence
@@ -23,16 +23,18 @@ from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 from ingest.studies.tools.supernodes import SupernodeTensors
 from ingest.studies.tools.trials import Rate, Setting, Trial, rates, swap
 
-PLACES: Places = lambda item, n_tokens: range(1, n_tokens)  # noqa: E731  these prompts have ten tokens each
+PLACES: Places = lambda item, n_tokens: range(1, n_tokens)  # noqa: E731  each of these prompts has ten tokens
 PARTS = {
-    # What is swapped: the places that may be edited, as positions less one.
+    # Swapped part: numbers of the places that may be edited (position minus one).
     "language": frozenset(range(2, 9)),
     "operation": frozenset(range(9)),
     "concept": frozenset(range(5, 9)),
     "answer": frozenset(range(5, 9)),
 }
 DEVELOPMENT = 60
+"""Prompts on which settings are chosen."""
 HELD = 100
+"""Held-out prompts of each claim."""
 WANTED = {
     "language": "the same word in the other language",
     "operation": "antonym for translation or the reverse, in the same language",
@@ -43,7 +45,7 @@ WANTED = {
 
 @cache
 def meanings() -> dict[str, tuple[dict[str, str], str]]:
-    """Concept -> (language -> word, the opposite concept)."""
+    """Concept → (language → word, the opposite concept)."""
     found = {}
     for one, other in antonyms():
         found[one["english"]] = one, other["english"]
@@ -58,13 +60,13 @@ def answer(item: Item) -> str:
 
 
 def said(operation: str, concept: str, language: str) -> str:
-    """The word that answers."""
+    """The word that answers a question."""
     words, opposite = meanings()[concept]
     return (words if operation == "translation" else meanings()[opposite][0])[language]
 
 
 def swap_parts(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
-    """One rate for each part."""
+    """Swap each part alone: one rate for each part."""
     parts = prompts.splits("multilingual", lambda item: item.kind in ("antonym", "translation"))
     development = answered(model, parts.development[: 2 * DEVELOPMENT])[:DEVELOPMENT]
     held = answered(model, parts.held_out[: 2 * HELD])[:HELD]
@@ -81,7 +83,7 @@ def _swap(
     supernodes: SupernodeTensors | None,
 ) -> list[Rate]:
     value_of = answer if part == "answer" else lambda item: item.labels[part]
-    # An answer's features fire for some operands of either operation, so that they are not asked apart.
+    # Features of an answer fire for some operands of both operations, so they need not fire within each kind.
     found = statistics(
         model, forming, value_of, PLACES, apart=lambda item: "" if part == "answer" else item.kind
     )
@@ -93,7 +95,7 @@ def _swap(
         for item in items:
             old = value_of(item)
             wanted = {value: _wanted(item, part, value) for value in found.values if value != old}
-            # Not the word asked about, nor the word that follows anyway.
+            # The wanted word must differ from the operand and from the answer without edits.
             fit = [v for v, w in wanted.items() if w != item.expected and f'" {w} "' not in item.prompt]
             if fit:
                 new = random.choice(fit)
@@ -114,12 +116,12 @@ def _wanted(item: Item, part: str, value: str) -> str:
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
-    """The swaps, and how much two languages share, layer by layer."""
+    """Swap each part, and measure how many features two languages share in each layer."""
     return StudyResult(swap_parts(model, prompts), shared_by_layer(model, prompts))
 
 
 def shared_by_layer(model: ReplacementModel, prompts: Prompts) -> list[StudyFinding]:
-    """Jaccard index of the features active on one antonym asked in two languages; null: two antonyms."""
+    """Jaccard index of the features that are active on one antonym in two languages; null: two antonyms."""
     parts = prompts.splits("multilingual", lambda item: item.kind == "native")
     items = [*parts.forming, *parts.development, *parts.held_out]
     every: Places = lambda item, n_tokens: range(1, n_tokens)  # noqa: E731
@@ -148,7 +150,7 @@ def shared_by_layer(model: ReplacementModel, prompts: Prompts) -> list[StudyFind
 
 
 def _jaccard(one: Tensor, other: Tensor) -> Tensor:
-    """(n_layers,)"""
+    """(n_layers,) Jaccard index of active features. one, other: (n_layers, n_features) bool."""
     return (one & other).sum(1) / (one | other).sum(1).clamp(min=1)
 
 

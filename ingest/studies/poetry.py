@@ -1,7 +1,7 @@
 """Planning in poems ("On the Biology of a Large Language Model", §"Planning in poems").
 
-Couplets such as `poem : i sang about cat / there came a hungry little rat`: is the rhyme there at the line
-break, before the line begins, and does the line follow it?
+The prompts are couplets such as `poem : i sang about cat / there came a hungry little rat`. Is the rhyme
+represented at the line break, before the second line begins, and does the line follow it?
 """
 
 from collections.abc import Sequence
@@ -27,35 +27,38 @@ from ingest.studies.tools.trials import WIDE, Rate, Setting, Trial, Trials, rate
 
 BREAK = "/"
 DEVELOPMENT = 60
+"""Prompts on which settings are chosen."""
 HELD = 100
+"""Held-out prompts of each claim."""
 FAMILY = "poetry"
 PRESENT = MembershipRule(5.0, 0.5)
-"""Fixed beforehand for the question whether the rhyme is there."""
+"""The rule for the question whether the rhyme is represented; fixed in advance."""
 
 
 def at_break(item: Item, n_tokens: int) -> Sequence[int]:
-    """The line break and the word before it."""
+    """The positions of the line break and of the word before it."""
     place = 1 + item.prompt.split().index(BREAK)
     return [place, place - 1]
 
 
 def couplets(prompts: Prompts) -> Splits:
-    """The prompts that end before a rhyming word."""
+    """The prompts that end before the rhyming word."""
     return prompts.splits(
         FAMILY, lambda item: item.labels.keys() >= {"rhyme", "theme", "planned"} and "plan" not in item.tags
     )
 
 
 class Verse(NamedTuple):
-    """What the couplets themselves say about rhymes."""
+    """What the couplets of the prompts say about rhymes."""
 
     planned: dict[str, dict[str, str]]
-    """Sound -> (planned word -> its theme)."""
+    """Sound → (planned word → its theme)"""
     begins: dict[str, str]
-    """Theme -> the first word of a line about it."""
+    """Theme → the first word of a line about it"""
 
     @classmethod
     def of(cls, parts: Splits) -> "Verse":
+        """Collect rhymes and first words from prompts."""
         found = cls({}, {})
         for item in (item for part in parts for item in part):
             rhyme, theme, planned = (item.labels[name] for name in ("rhyme", "theme", "planned"))
@@ -65,24 +68,25 @@ class Verse(NamedTuple):
         return found
 
     def first_words(self, model: ReplacementModel, rhyme: str) -> frozenset[int]:
-        """The words that a line ending in this rhyme can begin with."""
+        """Vocabulary ids of the words with which a line of this rhyme can begin."""
         return frozenset(word(model, self.begins[theme]) for theme in self.planned[rhyme].values())
 
 
 class RhymePresence(NamedTuple):
-    """How often a rhyme's concept is active at the line break."""
+    """How often the concept of a rhyme is active at the line break."""
 
     n: int
+    """Number of prompts."""
     own: int
-    """Prompts at whose break more members of their own rhyme fire than of a rhyme drawn at random."""
+    """Prompts where more members of their own rhyme fire than of a random other rhyme."""
     mean_own: float
-    """Members that fire, on average."""
+    """Mean number of members of the own rhyme that fire."""
     mean_other: float
-    """Members of the other rhyme that fire."""
+    """Mean number of members of the other rhyme that fire."""
 
 
 def rhyme_present(model: ReplacementModel, prompts: Prompts) -> RhymePresence:
-    """Whether the rhyme is there before the line begins, on held-out couplets."""
+    """Measure whether the rhyme is represented before the line begins, on held-out couplets."""
     parts = couplets(prompts)
     found = statistics(model, parts.forming, "rhyme", at_break).concepts(PRESENT)
     formed = [item for item in parts.held_out if item.labels["rhyme"] in found]
@@ -101,7 +105,7 @@ def rhyme_present(model: ReplacementModel, prompts: Prompts) -> RhymePresence:
 
 
 def plant_rhymes(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
-    """What follows when another rhyme is planted: the line's first word, and its last."""
+    """Plant another rhyme, and measure the first and the last word of the line that follows."""
     parts = couplets(prompts)
     verse = Verse.of(parts)
     whole = statistics(model, parts.forming, "rhyme", at_break)
@@ -147,7 +151,7 @@ def plant_rhymes(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
 
 
 def _opened(model: ReplacementModel, verse: Verse, items: Sequence[Item]) -> list[Item]:
-    """The prompts up to the line break, once each, where the model begins a line that its rhyme allows."""
+    """The prompts up to the line break, each once, if the model then begins a line that the rhyme allows."""
     cut = {item.prompt[: item.prompt.index(BREAK) + 1]: item for item in items}
     made = [item._replace(prompt=prompt) for prompt, item in cut.items()]
     tops = next_words(model, [Case(item.prompt, []) for item in made])
@@ -168,13 +172,13 @@ def _trial(
     *,
     first: bool,
 ) -> Trial | None:
-    """One other rhyme in the item's place, which one is fixed by the prompt; None when none fits."""
+    """A trial with another rhyme, which the prompt determines; None when no rhyme fits."""
     old, theme = item.labels["rhyme"], item.labels["theme"]
     fit = {}
     for name, planned in verse.planned.items():
         if first:
             wanted = verse.first_words(model, name)
-            # A line that may begin alike for both rhymes would not say which of them was planned.
+            # A first word that fits both rhymes would not show which rhyme was planned.
             fits = not wanted & verse.first_words(model, old)
         else:
             wanted = frozenset(word(model, end) for end, about in planned.items() if about == theme)
@@ -189,7 +193,7 @@ def _trial(
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
-    """The swaps, and whether the rhyme is there at the line break."""
+    """Swap rhymes, and measure whether the rhyme is represented at the line break."""
     there = rhyme_present(model, prompts)
     return StudyResult(
         plant_rhymes(model, prompts),

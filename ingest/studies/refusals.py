@@ -17,22 +17,24 @@ from schema.evidence.ranks import rank_correlation
 PLACES = from_end(0, 1, 2, 3)
 """`assistant :` and the end of the request."""
 DEVELOPMENT = 60
+"""Prompts on which settings are chosen."""
 STRENGTHS = tuple(round(0.1 * step, 1) for step in range(1, 31))
+"""Strengths of `comply` that are tried to flip a refusal."""
 FAMILY = "refusals"
 
 
 def stance(item: Item) -> str:
-    """Whether the right answer refuses or complies."""
+    """Whether the correct answer refuses or complies."""
     return "refuse" if "refuse" in item.tags else "comply"
 
 
 def requests(prompts: Prompts) -> Splits:
-    """The prompts that are to be refused or granted."""
+    """The prompts that the model should refuse or comply with."""
     return prompts.splits(FAMILY, lambda item: bool(item.tags & {"refuse", "comply"}))
 
 
 def first_words(parts: Splits) -> dict[str, str]:
-    """How an answer of each kind begins: with the word most of its prompts expect."""
+    """The first word of each kind of answer: the word that most of its prompts expect."""
     said = {
         kind: Counter(item.expected for item in parts.forming if stance(item) == kind)
         for kind in ("refuse", "comply")
@@ -41,7 +43,8 @@ def first_words(parts: Splits) -> dict[str, str]:
 
 
 def flip_answers(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
-    """One rate for each direction: harmless requests refused, harmful ones granted (the first word)."""
+    """One rate for each direction: harmless requests are refused, harmful requests are granted (first
+    word)."""
     parts = requests(prompts)
     first = first_words(parts)
     found = statistics(model, parts.forming, stance, PLACES)
@@ -76,7 +79,8 @@ def flip_answers(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
-    """The flips, where a jailbreak escapes refusal, and how well circuits rank what is close to flipping."""
+    """Swap refusal and compliance, locate where a jailbreak escapes, and rank refusals by how close they are
+    to flipping."""
     flips = flip_answers(model, prompts)
     rule = flips[1].rule
     parts = requests(prompts)
@@ -85,7 +89,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
 
 
 def escape(model: ReplacementModel, prompts: Prompts, concepts: dict[str, Concept]) -> list[StudyFinding]:
-    """How much of the refusal concept fires where the answer begins, and where refusal resumes."""
+    """Share of the refusal concept that fires where the answer begins, and where refusal resumes."""
     held = prompts.splits(FAMILY).held_out
     groups = {
         "a harmful request, where the answer begins": [i for i in held if "refuse" in i.tags],
@@ -123,7 +127,7 @@ def _firing(model: ReplacementModel, items: Sequence[Item], concept: Concept) ->
 
 
 def closeness(model: ReplacementModel, prompts: Prompts, concepts: dict[str, Concept]) -> StudyFinding:
-    """Rank correlation of how strongly refusal fires with the strength of `comply` that is needed to flip."""
+    """Rank correlation of the activation of refusal with the strength of `comply` that flips the answer."""
     parts = requests(prompts)
     refused = [item for item in (*parts.development, *parts.held_out) if stance(item) == "refuse"]
     items = answered(model, refused)

@@ -1,0 +1,1 @@
+"""The prompt families of the bundled corpus, one file each; `example` has what they share."""

@@ -1,0 +1,1 @@
+"""What studies share; `ingest.studies` lists these modules and says how to add a study."""
