@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 
 import orjson
+import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -150,8 +151,10 @@ def test_each_job_is_taken_once_by_many_workers(database, server):
     assert sorted(found) == sorted((job, 1) for job in jobs)
 
 
-def worker(uri: str, user: str, password: str, lease_s: float) -> None:
+def worker(uri: str, user: str, password: str, lease_s: float, threads: int) -> None:
     """A worker as a process of its own; SIGTERM tells it to stop."""
+    # Sums of as many threads as in the test's process are equal to the last bit.
+    torch.set_num_threads(threads)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     with Database.connect(uri, user, password) as database:
@@ -166,10 +169,13 @@ def test_a_killed_workers_job_is_done_by_another_and_a_stopped_ones_is_queued(da
     once = circuits(database)
     empty(database)
     job = request(database, wanted(PROMPTS), "me")
+    threads = torch.get_num_threads()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["atlas.cli", "ingest.circuits.run"])
     for number, left in ((signal.SIGTERM, ("queued", 0)), (signal.SIGKILL, ("running", 1))):
-        process = context.Process(target=worker, args=(server.bolt_uri, server.user, server.password, 2.0))
+        process = context.Process(
+            target=worker, args=(server.bolt_uri, server.user, server.password, 2.0, threads)
+        )
         process.start()
         before = count(database)
         while count(database) < before + 1:
