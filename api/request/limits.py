@@ -32,7 +32,7 @@ class Limits:
     rows: int = 50_000
     """Rows that one request may read from the database."""
     cost: int = 50_000
-    """Estimated cost of a query: about the number of objects in its answer (see `api.request.cost`)."""
+    """Estimated cost of a query: about the number of objects in its answer."""
     running: int = 8
     """GraphQL queries and downloads that run at once."""
     waiting: int = 200

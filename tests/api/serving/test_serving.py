@@ -143,7 +143,7 @@ async def test_no_more_queries_than_the_limit_run_at_once(slow, async_plain):
         assert again.json()["data"] == {"__typename": "Query"}
 
 
-async def test_who_finds_no_seat_waits_in_line_and_is_served_in_order(slow, async_plain):
+async def test_who_finds_no_slot_waits_and_is_served_in_order(slow, async_plain):
     transport = httpx2.ASGITransport(app=create_app(slow, limits=Limits(running=1, waiting=2, timeout_s=2)))
     served = []
     async with httpx2.AsyncClient(transport=transport, base_url="http://atlas") as http:
@@ -164,7 +164,7 @@ async def test_who_finds_no_seat_waits_in_line_and_is_served_in_order(slow, asyn
         assert (await http.get("/export/hubs.csv")).status_code == 429
         metrics = (await http.get("/metrics")).text.splitlines()
         assert {"atlas_running_queries 1.0", "atlas_waiting_queries 2.0"} <= set(metrics)
-        # Waiting for a seat does not count as time in the database: the second has its two seconds, too.
+        # Waiting for a slot does not count as time in the database: the second has its two seconds, too.
         begin = time.monotonic()
         answers = await asyncio.gather(first, *line)
         assert time.monotonic() - begin > 2.5
