@@ -90,7 +90,7 @@ docs: $(VENV)/.installed
 	$(BIN)/python -m atlas.docs.reference_tables
 
 docs-site: $(VENV)/.installed
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -e ".[docs]"
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -r pyproject.toml --extra docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
 
 answers: export ATLAS_HOME := .atlas-console
