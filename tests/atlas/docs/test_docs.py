@@ -53,6 +53,20 @@ def test_the_ten_queries_for_the_console_run(database):
         database.read(query, timeout_s=20)
 
 
+def test_sign_consistency_has_the_range_that_the_docs_give(database):
+    for circuit in synthetic_circuits(6, seed=0):
+        load_circuit(database, circuit, RUN)
+    (row,) = database.read(
+        "MATCH ()-[d:DRIVES]->() RETURN min(d.sign_consistency) AS least, max(d.sign_consistency) AS most"
+    )
+    assert 0.5 <= row["least"] < row["most"] == 1
+    for page, text in (
+        ("graphql/questions.md", "more common sign: 0.5 to 1"),
+        ("glossary.md", "sign: 0.5 to 1"),
+    ):
+        assert text in " ".join((HOME / "docs" / page).read_text(encoding="utf-8").split()), page
+
+
 def test_the_readme_names_only_commands_that_exist():
     text = (HOME / "README.md").read_text(encoding="utf-8")
     known = {" ".join(command) for command in commands()}

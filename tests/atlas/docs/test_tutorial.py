@@ -50,6 +50,8 @@ class Terminal:
         if command.startswith("atlas "):
             words = [self._filled(word) for word in shlex.split(command)[1:]]
             self.output = self._atlas(words)
+        elif exported := re.fullmatch(r"export (\w+)=(.*)", command):
+            self.environment[exported[1]] = exported[2].replace("$PWD", str(self.folder))
         elif command == "kill %1":
             self.started.close()
         else:
@@ -118,8 +120,10 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Termin
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ingest").symlink_to(HOME / "ingest")
     with ExitStack() as started:
-        yield Terminal(tmp_path, {"ATLAS_HOME": str(tmp_path / "home")}, started)
-    CliRunner().invoke(app, ["db", "stop"], env={"ATLAS_HOME": str(tmp_path / "home")})
+        opened = Terminal(tmp_path, {}, started)
+        yield opened
+    if "ATLAS_HOME" in opened.environment:
+        CliRunner().invoke(app, ["db", "stop"], env=opened.environment)
 
 
 def test_every_block_runs_and_answers_as_shown(terminal: Terminal) -> None:
