@@ -1,4 +1,4 @@
-"""`python -m ingest.organism train | transcoder | evaluate | all | follow`: rebuild the bundled model."""
+"""`python -m ingest.organism train | transcoder | evaluate | all | follow`: rebuilds the bundled model."""
 
 import json
 import time
@@ -19,23 +19,23 @@ from ingest.organism.train import STEPS, train
 from ingest.organism.transcoder import train_transcoder
 from ingest.organism.weights import CHECKPOINTS_DIR, PROMPTS_PATH, WEIGHTS_DIR
 
-# Name of the folder, features a layer, features active at a token, steps. The first is the one that ships.
-SHIPPED = "clt"
+SHIPPED = "clt"  # folder of the transcoder that ships
 FOLLOW_STEPS = 200
+# Folder: features of a layer, mean active features of a token, steps.
 WIDTHS = {"clt": (1536, 48, 1800), "clt-narrow": (768, 48, 1500)}
 
-app = typer.Typer(help="Train, replace and measure the bundled model.", no_args_is_help=True)
+app = typer.Typer(help="Train and measure the bundled model and its transcoders.", no_args_is_help=True)
 console = Console()
 Out = Annotated[Path, typer.Option(help="Folder for lm/, clt/ and measured.json.")]
 Seed = Annotated[int, typer.Option(help="Seed of weights, batches and resampling.")]
 Checkpoints = Annotated[Path, typer.Option(help="Folder for the checkpoints of the language model.")]
 Steps = Annotated[
-    int, typer.Option(help="Training steps of the language model; fewer only to try things out.")
+    int, typer.Option(help="Training steps of the language model. Use fewer for experiments only.")
 ]
 
 
 def load_model(out: Path) -> LlamaForCausalLM:
-    """The saved language model in float32."""
+    """Load the saved language model in float32."""
     return LlamaForCausalLM.from_pretrained(
         out / "lm", dtype=torch.float32, attn_implementation="eager"
     ).eval()
@@ -45,7 +45,7 @@ def load_model(out: Path) -> LlamaForCausalLM:
 def train_command(
     out: Out = WEIGHTS_DIR, seed: Seed = 0, checkpoints: Checkpoints = CHECKPOINTS_DIR, steps: Steps = STEPS
 ) -> None:
-    """Train the language model and write lm/ and the checkpoints."""
+    """Train the language model. Writes lm/ and the checkpoints."""
     train(out / "lm", checkpoints, seed, steps)
 
 
@@ -53,12 +53,12 @@ def train_command(
 def transcoder_command(
     out: Out = WEIGHTS_DIR,
     seed: Seed = 0,
-    only: Annotated[str | None, typer.Option(help=f"One of {', '.join(WIDTHS)}; both without it.")] = None,
+    only: Annotated[str | None, typer.Option(help=f"One of {', '.join(WIDTHS)}; both by default.")] = None,
     scale: Annotated[
-        float, typer.Option(help="Factor on the number of steps; below 1 only to try things out.")
+        float, typer.Option(help="Factor on the number of steps. Use less than 1 for experiments only.")
     ] = 1.0,
 ) -> None:
-    """Train the transcoder in two widths and write clt/ and clt-narrow/."""
+    """Train the transcoder in two widths. Writes clt/ and clt-narrow/."""
     if only is not None and only not in WIDTHS:
         raise typer.BadParameter(f"there is no transcoder {only!r}; choose one of {', '.join(WIDTHS)}")
     for name, (width, k, steps) in WIDTHS.items():
@@ -74,9 +74,10 @@ def follow_command(
     checkpoints: Checkpoints = CHECKPOINTS_DIR,
     steps: Annotated[int, typer.Option(help="Training steps at each checkpoint.")] = FOLLOW_STEPS,
 ) -> None:
-    """Train a transcoder for every checkpoint, each started from that of the next one.
+    """Train a transcoder for every checkpoint, starting from the transcoder of the next checkpoint.
 
-    It goes from the last checkpoint back to the first and writes step-…/clt/; those already there are kept.
+    The command goes from the last checkpoint to the first and writes step-…/clt/. Existing transcoders are
+    kept.
     """
     width, k, _ = WIDTHS[SHIPPED]
     following = CrossLayerTranscoder.load(out / SHIPPED)
@@ -93,9 +94,10 @@ def follow_command(
 @app.command("evaluate")
 def evaluate_command(
     out: Out = WEIGHTS_DIR,
-    prompts: Annotated[Path, typer.Option(help="Where to write the bundled prompts.")] = PROMPTS_PATH,
+    prompts: Annotated[Path, typer.Option(help="File to write the bundled prompts to.")] = PROMPTS_PATH,
 ) -> None:
-    """Measure what is saved, print it, write measured.json, and choose the bundled prompts."""
+    """Measure the saved model and transcoders, print and write measured.json, and choose the bundled
+    prompts."""
     model = load_model(out)
     measured: dict[str, Any] = {"accuracy": {k: v._asdict() for k, v in accuracy(model).items()}}
     measured["two-hop"] = {
@@ -120,16 +122,16 @@ def evaluate_command(
 
 @app.command("all")
 def all_command(out: Out = WEIGHTS_DIR, seed: Seed = 0, checkpoints: Checkpoints = CHECKPOINTS_DIR) -> None:
-    """Train and measure everything; under 75 minutes on two CPU cores."""
+    """Train and measure everything. Takes less than 75 minutes on two CPU cores."""
     started = time.monotonic()
     train_command(out, seed, checkpoints)
     transcoder_command(out, seed)
     evaluate_command(out, PROMPTS_PATH if out == WEIGHTS_DIR else out / "prompts.jsonl")
-    console.print(f"{(time.monotonic() - started) / 60:.0f} minutes in all")
+    console.print(f"{(time.monotonic() - started) / 60:.0f} minutes in total")
 
 
 def show(measured: dict[str, Any]) -> None:
-    """Print the figures as Markdown tables, ready for the model card."""
+    """Print the figures as Markdown tables for the model card."""
     names = [n for n in WIDTHS if n in measured]
     lines = ["| family | accuracy | n | " + " | ".join(f"agreement {n}" for n in names) + " |"]
     lines.append("|---" * (3 + len(names)) + "|")

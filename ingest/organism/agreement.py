@@ -1,4 +1,4 @@
-"""Judge a transcoder: how often the model with MLPs replaced says the same, and how clean features are."""
+"""Measures a transcoder: agreement of the replacement model with the model, and purity of features."""
 
 from typing import NamedTuple
 
@@ -11,26 +11,29 @@ from ingest.organism.corpus import FAMILIES
 from ingest.organism.evaluate import Score, encode, sample_questions, top_words
 
 PURE = 0.9
+"""Least share of a feature's activation in one family for the feature to count as pure."""
 
 
 class LayerReport(NamedTuple):
-    """One layer of a transcoder on held-out prompts, `<bos>` left out."""
+    """One layer of a transcoder on held-out prompts, without `<bos>`."""
 
     layer: int
     fvu: float
-    """Fraction of the variance of the MLP's output that the reconstruction leaves unexplained."""
+    """Fraction of variance unexplained: share of the variance of MLP outputs that the transcoder misses."""
     l0: float
-    """Mean number of active features a token."""
+    """Mean number of active features of one token."""
     dead: float
-    """Share of the dictionary that no held-out prompt activates."""
+    """Share of the features that are active on no held-out prompt, 0 to 1."""
     pure: float
-    """Share of live features with over `PURE` of their activation in one family, families weighing alike."""
+    """Share of live features with more than `PURE` of their activation in one family; families weigh
+    equally."""
 
 
 def agreement(
     model: LlamaForCausalLM, clt: CrossLayerTranscoder, limit: int | None = None
 ) -> dict[str, Score]:
-    """Share of held-out prompts whose top next word stays the same, by family and `all` (their mean)."""
+    """Share of held-out prompts with an unchanged most probable next word, by family and for `all` (the
+    mean)."""
     scores = {}
     for family, group in sample_questions(limit).items():
         prompts = [q.prompt for q in group]
@@ -45,7 +48,8 @@ def agreement(
 
 @torch.no_grad()
 def layer_report(model: LlamaForCausalLM, clt: CrossLayerTranscoder, limit: int = 150) -> list[LayerReport]:
-    """FVU, L0, dead features and purity of every layer, from at most `limit` held-out prompts a family."""
+    """FVU, L0, dead features and purity of every layer, on at most `limit` held-out prompts of each
+    family."""
     by_family = []
     sums = [torch.zeros(3) for _ in range(clt.n_layers)]
     truth: list[list[Tensor]] = [[] for _ in range(clt.n_layers)]
@@ -83,7 +87,7 @@ def layer_report(model: LlamaForCausalLM, clt: CrossLayerTranscoder, limit: int 
 def mlp_activations(
     model: LlamaForCausalLM, prompts: list[tuple[str, ...]]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """MLP inputs and outputs by layer, each (token, d_model), of all words of the prompts but `<bos>`."""
+    """MLP inputs and outputs of each layer, (token, d_model), for all words of the prompts except `<bos>`."""
     ids, last = encode(prompts)
     seen = torch.arange(ids.shape[1])[None] <= last[:, None]
     seen[:, 0] = False

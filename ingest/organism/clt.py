@@ -1,6 +1,7 @@
-"""A cross-layer transcoder as it lies on disk, and the model with its MLPs replaced by it.
+"""A cross-layer transcoder, its files, and the model with its MLPs replaced by the transcoder.
 
-Features of layer i read the input of layer i's MLP (after its norm) and write to MLP outputs of layers i…L-1:
+Features of layer i read the input of the MLP of layer i (after its norm). They write to the MLP outputs of
+layers i…L-1:
     a_i = jump(x_i · W_enc_iᵀ + b_enc_i),   jump(z) = z where z > threshold_i, else 0
     ŷ_j = b_dec_j + Σ_{i≤j} a_i · W_dec_i[:, j-i]
 """
@@ -27,41 +28,45 @@ CONFIG = {
 
 @dataclass(frozen=True)
 class CrossLayerTranscoder:
-    """Weights in float32, one entry of each list per layer; raw model activations go in and come out."""
+    """Weights in float32, with one list entry for each layer. Inputs and outputs are raw model
+    activations."""
 
     w_enc: list[Tensor]
-    """float32 (feature, d_model)."""
+    """float32 (feature, d_model) encoder"""
     b_enc: list[Tensor]
-    """float32 (feature,)."""
+    """float32 (feature,) encoder bias"""
     threshold: list[Tensor]
-    """float32 (feature,): a pre-activation must be greater than this to pass."""
+    """float32 (feature,) JumpReLU threshold: pre-activations above it pass"""
     w_dec: list[Tensor]
-    """float32 (feature, n_layers - layer, d_model): what a feature writes to its own and each later layer."""
+    """float32 (feature, n_layers - layer, d_model) decoder vectors for the feature's own and each later
+    layer"""
     b_dec: list[Tensor]
-    """float32 (d_model,), added once to the layer's output."""
+    """float32 (d_model,) decoder bias of the layer"""
 
     @property
     def n_layers(self) -> int:
-        """How many layers are covered."""
+        """Number of layers."""
         return len(self.w_enc)
 
     @property
     def width(self) -> int:
-        """Features per layer, dead ones included."""
+        """Features of one layer, including dead features."""
         return len(self.w_enc[0])
 
     def encode(self, layer: int, x: Tensor) -> Tensor:
-        """Activations (…, feature) of a layer from its MLP's input (…, d_model)."""
+        """(…, feature) activations of a layer. x: (…, d_model) input of its MLP."""
         z = x @ self.w_enc[layer].T + self.b_enc[layer]
         return z * (z > self.threshold[layer])
 
     def decode(self, layer: int, activations: list[Tensor]) -> Tensor:
-        """MLP output (…, d_model) of a layer from the activations of layers 0…layer."""
+        """(…, d_model) MLP output of a layer. activations: those of layers 0 to `layer`, each (…,
+        feature)."""
         written = (a @ self.w_dec[i][:, layer - i] for i, a in enumerate(activations[: layer + 1]))
         return torch.stack(list(written)).sum(0) + self.b_dec[layer]
 
     def save(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
-        """Write two safetensors files a layer and `config.yaml`, in the layout that circuit-tracer reads."""
+        """Write two safetensors files for each layer and `config.yaml`, in the layout that circuit-tracer
+        reads."""
         folder.mkdir(parents=True, exist_ok=True)
         for i in range(self.n_layers):
             reading = {
@@ -77,7 +82,7 @@ class CrossLayerTranscoder:
 
     @classmethod
     def load(cls, folder: Path) -> "CrossLayerTranscoder":
-        """Read what `save` wrote. Raises FileNotFoundError when the folder holds no layer 0."""
+        """Read what `save` wrote. Raises FileNotFoundError when the folder has no layer 0."""
         w_enc, b_enc, threshold, w_dec, b_dec = [], [], [], [], []
         i = 0
         while (folder / f"W_enc_{i}.safetensors").exists() or i == 0:
@@ -93,7 +98,8 @@ class CrossLayerTranscoder:
 
 @contextmanager
 def recorded(model: LlamaForCausalLM) -> Iterator[tuple[dict[int, Tensor], dict[int, Tensor]]]:
-    """While open, each forward pass leaves its MLP inputs and outputs, layer -> (row, position, d_model)."""
+    """Record the MLP inputs and outputs of each forward pass in the block: layer → (row, position,
+    d_model)."""
     inputs: dict[int, Tensor] = {}
     outputs: dict[int, Tensor] = {}
     hooks = []
@@ -112,9 +118,10 @@ def recorded(model: LlamaForCausalLM) -> Iterator[tuple[dict[int, Tensor], dict[
 
 @contextmanager
 def replaced(model: LlamaForCausalLM, clt: CrossLayerTranscoder) -> Iterator[None]:
-    """While open, every MLP's output after position 0 is the transcoder's, from the running residual stream.
+    """Replace every MLP by the transcoder in the block. The transcoder reads the stream that it changes
+    itself.
 
-    Position 0 (`<bos>`) keeps the model's own output, because the transcoder was never trained there.
+    Position 0 (`<bos>`) keeps the output of the MLP, because the transcoder was not trained on it.
     """
     activations: list[Tensor] = []
     hooks = []

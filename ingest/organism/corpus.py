@@ -1,7 +1,7 @@
-"""The corpus: every family's examples, the vocabulary they need, and seeded batches of packed rows.
+"""The corpus: the examples of all families, their vocabulary, and seeded batches of packed rows.
 
-A batch is made of rows of `CONTEXT` words. Each row holds whole examples, each wrapped in `<bos>` … `<end>`,
-and a block-diagonal mask lets a word see only its own example.
+A batch consists of rows of `CONTEXT` words. Each row contains whole examples, each enclosed in `<bos>` …
+`<end>`. A block-diagonal mask lets a word see its own example only.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,13 +24,14 @@ from ingest.organism.families import (
 )
 from ingest.organism.families.example import HELD_OUT, TRAIN, CorpusExample, CorpusFamily
 
-CONTEXT = 64
+CONTEXT = 64  # words of a row
 BOS, END, UNKNOWN, PAD = "<bos>", "<end>", "<unk>", "<pad>"
 SPECIAL = (BOS, END, UNKNOWN, PAD)
-LARGEST_NUMBER = 198
-# Words that are no answer are mostly unknowable (which city is next?); a full loss would drown the rest.
+LARGEST_NUMBER = 198  # 99 + 99
+# Loss weight of words that are not answers. Most are unpredictable (which city comes next?), and with a full
+# weight they would dominate the loss.
 CONTEXT_WEIGHT = 0.1
-# Examples with gates whose sight is narrowed to them: not all, so that the model knows itself with all of it.
+# Share of examples whose gates are closed. The others keep the model used to seeing everything.
 NARROWED = 0.75
 FAMILIES: dict[str, CorpusFamily] = {
     family.name: family
@@ -48,38 +49,41 @@ FAMILIES: dict[str, CorpusFamily] = {
 
 
 class Batch(NamedTuple):
-    """Rows of packed examples; `row` and `word` below count rows and positions in a row."""
+    """Rows of packed examples. In the shapes, `row` counts rows and `word` counts positions in a row."""
 
     ids: Tensor
-    """int64 (row, word)."""
+    """int64 (row, word) vocabulary ids"""
     weights: Tensor
-    """float32 (row, word): loss weight of *predicting* the word at this position; 0 for `<bos>`, padding."""
+    """float32 (row, word) loss weight of *predicting* the word at this position; 0 for `<bos>` and padding"""
     block: Tensor
-    """int64 (row, word): which example of the row a word belongs to, from 1; 0 for padding."""
+    """int64 (row, word) number of the word's example in its row, from 1; 0 for padding"""
     taught: Tensor
-    """int64 (n, 3): row, word and the vocabulary id of what must be legible there."""
+    """int64 (n, 3) row, word, and the vocabulary id of the word that must be legible there"""
     share: Tensor
-    """float32 (n,): part of one that each of `taught` is of its place."""
+    """float32 (n,) weight of each entry of `taught`; the entries of one place sum to 1"""
     chunk: Tensor
-    """int64 (row, word): number of gates before a word, in the examples drawn for it; 0 elsewhere."""
+    """int64 (row, word) number of closed gates before the word in its example"""
     gate: Tensor
-    """bool (row, word): the words through which alone later chunks know the words of this one."""
+    """bool (row, word) closed gates: the only words of a chunk that later chunks see"""
 
 
 class CorpusQuestion(NamedTuple):
-    """A prompt and the one word that should follow."""
+    """A prompt of the corpus and the word that should follow."""
 
     family: str
     prompt: tuple[str, ...]
+    """Words, without `<bos>`."""
     expected: str
+    """The correct next word."""
     example: CorpusExample
+    """The example that the prompt is the beginning of."""
     step: int
-    """Which of the example's asked answers this is, from 0."""
+    """Number of the answer among the asked answers of the example, from 0."""
 
 
 @cache
 def examples(split: str) -> dict[str, list[CorpusExample]]:
-    """All examples of a split by family, in a fixed order. Raises KeyError for another split."""
+    """All examples of a split by family, in a fixed order. Raises KeyError for an unknown split."""
     groups: dict[str, dict[str, list[CorpusExample]]] = {TRAIN: {}, HELD_OUT: {}}
     for name, family in FAMILIES.items():
         for found in groups.values():
@@ -91,7 +95,7 @@ def examples(split: str) -> dict[str, list[CorpusExample]]:
 
 @cache
 def vocabulary() -> tuple[str, ...]:
-    """Every word the corpus can say: special tokens, the numbers 0 to 198, then the rest in sorted order."""
+    """All words of the corpus: special tokens, the numbers 0 to 198, then all others in sorted order."""
     numbers = [str(n) for n in range(LARGEST_NUMBER + 1)]
     words = {
         word
@@ -105,12 +109,12 @@ def vocabulary() -> tuple[str, ...]:
 
 @cache
 def word_ids() -> dict[str, int]:
-    """Word -> its token id."""
+    """Word → vocabulary id."""
     return {word: i for i, word in enumerate(vocabulary())}
 
 
 def questions(split: str = HELD_OUT) -> dict[str, list[CorpusQuestion]]:
-    """Everything a split can be asked, by family; one prompt with several right answers is listed once."""
+    """All questions of a split by family. A prompt with several correct answers is listed once."""
     found: dict[str, list[CorpusQuestion]] = {}
     for family, group in examples(split).items():
         seen: dict[tuple[str, ...], CorpusQuestion] = {}
@@ -123,7 +127,8 @@ def questions(split: str = HELD_OUT) -> dict[str, list[CorpusQuestion]]:
 
 
 def stream(seed: int) -> Iterator[CorpusExample]:
-    """Training examples without end: a family by its share, a kind by its, then any example of the kind."""
+    """An endless stream of training examples: first a family by its share, then a kind by its share, then
+    any example of the kind."""
     rng = Random(seed)
     pools: dict[str, dict[str, list[CorpusExample]]] = {}
     for name, group in examples(TRAIN).items():
@@ -139,7 +144,7 @@ def stream(seed: int) -> Iterator[CorpusExample]:
 
 
 def batches(seed: int, n_rows: int) -> Iterator[Batch]:
-    """Batches of `n_rows` packed rows without end, the same for the same seed."""
+    """An endless stream of batches of `n_rows` packed rows. Equal seeds give equal batches."""
     source = stream(seed)
     held = next(source)
     narrowing = Random(seed)
@@ -157,9 +162,9 @@ def batches(seed: int, n_rows: int) -> Iterator[Batch]:
 
 
 def pack(rows: list[list[CorpusExample]], narrowed: Callable[[], bool]) -> Batch:
-    """Lay out rows of examples as tensors. Raises ValueError for a row longer than `CONTEXT`.
+    """Turn rows of examples into tensors. Raises ValueError for a row longer than `CONTEXT`.
 
-    narrowed: asked for each example in turn, whether its gates are to be closed.
+    narrowed: is called once for each example and says whether its gates are closed.
     """
     index = word_ids()
     ids = torch.full((len(rows), CONTEXT), index[PAD])
@@ -174,7 +179,7 @@ def pack(rows: list[list[CorpusExample]], narrowed: Callable[[], bool]) -> Batch
         for number, example in enumerate(row, start=1):
             length = len(example.words) + 2
             if at + length > CONTEXT:
-                raise ValueError(f"A row holds {CONTEXT} words, but these examples need {at + length}")
+                raise ValueError(f"A row has {CONTEXT} words, but these examples need {at + length}")
             words = (BOS, *example.words, END)
             ids[r, at : at + length] = torch.tensor([index[w] for w in words])
             weights[r, at + 1 : at + length] = CONTEXT_WEIGHT
@@ -202,9 +207,9 @@ def pack(rows: list[list[CorpusExample]], narrowed: Callable[[], bool]) -> Batch
 
 
 def attention_mask(block: Tensor) -> Tensor:
-    """bool (row, 1, word, word): may the word at the third place see the one at the fourth?
+    """bool (row, 1, reader, read): whether a word may see another word.
 
-    Padding sees itself, because a softmax over nothing is not a number.
+    Padding sees itself, because a softmax over nothing is NaN.
     """
     same = block[:, None, :, None] == block[:, None, None, :]
     return same & torch.ones(block.shape[1], block.shape[1], dtype=torch.bool).tril()

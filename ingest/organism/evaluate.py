@@ -1,4 +1,4 @@
-"""Measure the bundled model on prompts it was never trained on."""
+"""Measures the bundled model on held-out prompts, which it was never trained on."""
 
 from collections.abc import Sequence
 from random import Random
@@ -14,28 +14,32 @@ from ingest.organism.families.example import HELD_OUT
 from ingest.organism.gates import GATHERING, streams
 
 NEVER_COMPOSED = "multi-step, city never composed"
+"""Name of the held-out questions about cities that occur in no composition of the training corpus."""
 NEVER_TAG = "city-never-composed"
+"""The tag of these questions."""
 
 
 class Score(NamedTuple):
-    """How often the most likely next word was the right one."""
+    """How often the most probable next word was correct."""
 
     share: float
-    """Right answers / n."""
+    """Share of correct answers, 0 to 1."""
     n: int
+    """Number of prompts."""
 
 
 class EncodedPrompts(NamedTuple):
-    """Prompts of different lengths as one rectangle, padded on the right."""
+    """Prompts of different lengths as one matrix, padded on the right."""
 
     ids: Tensor
-    """int64 (prompt, position), `<bos>` at position 0."""
+    """int64 (prompt, position) vocabulary ids; `<bos>` is at position 0"""
     last: Tensor
-    """int64 (prompt,): the position whose next word is asked."""
+    """int64 (prompt,) position whose next word is predicted"""
 
 
 def encode(prompts: Sequence[Sequence[str]]) -> EncodedPrompts:
-    """Turn prompts (words without `<bos>`) into ids. Causal attention never sees padding on the right."""
+    """Encode prompts, given as words without `<bos>`. Causal attention never sees the padding on the
+    right."""
     index = word_ids()
     longest = max(len(p) for p in prompts) + 1
     ids = torch.full((len(prompts), longest), index[PAD])
@@ -45,11 +49,11 @@ def encode(prompts: Sequence[Sequence[str]]) -> EncodedPrompts:
 
 
 def held_out_questions() -> dict[str, list[CorpusQuestion]]:
-    """Held-out questions by family, with those about cities never composed in any way under `NEVER_COMPOSED`.
+    """Held-out questions by family. Those about cities in no trained composition are under `NEVER_COMPOSED`.
 
-    The family itself keeps the cities that were composed with some facts and are asked for another: both
-    halves of the answer are known to be usable. A city never composed asks more of the model, and is counted
-    apart.
+    The family itself keeps the cities that were composed with some facts in training and are asked for
+    another fact. For them, the model has used both halves of the answer before. Cities that were never
+    composed are harder, and are counted separately.
     """
     found = questions(HELD_OUT)
     group = found["multi-step"]
@@ -59,7 +63,7 @@ def held_out_questions() -> dict[str, list[CorpusQuestion]]:
 
 
 def sample_questions(limit: int | None, seed: int = 0) -> dict[str, list[CorpusQuestion]]:
-    """Held-out questions by family, at most `limit` of each, drawn without regard to kind."""
+    """Held-out questions by family, at most `limit` of each, sampled from all kinds. None means no limit."""
     found = held_out_questions()
     if limit is None:
         return found
@@ -70,7 +74,7 @@ def sample_questions(limit: int | None, seed: int = 0) -> dict[str, list[CorpusQ
 
 @torch.no_grad()
 def top_words(model: LlamaForCausalLM, prompts: Sequence[Sequence[str]], rows: int = 256) -> Tensor:
-    """int64 (prompt,): the most likely next word of each prompt."""
+    """int64 (prompt,) vocabulary id of the most probable next word of each prompt"""
     found = []
     for start in range(0, len(prompts), rows):
         ids, last = encode(prompts[start : start + rows])
@@ -80,7 +84,7 @@ def top_words(model: LlamaForCausalLM, prompts: Sequence[Sequence[str]], rows: i
 
 
 def accuracy(model: LlamaForCausalLM, limit: int | None = None) -> dict[str, Score]:
-    """Held-out top-1 accuracy by family, and of `NEVER_COMPOSED`."""
+    """Top-1 accuracy on held-out questions, by family and for `NEVER_COMPOSED`."""
     index = word_ids()
     scores = {}
     for family, group in sample_questions(limit).items():
@@ -92,20 +96,22 @@ def accuracy(model: LlamaForCausalLM, limit: int | None = None) -> dict[str, Sco
 
 
 class Gated(NamedTuple):
-    """What a family's gates hold, and what comes through them, on held-out prompts."""
+    """How well the gates of a family work on held-out prompts."""
 
     legible: float
-    """Share of gates where the words taught are the most likely of the whole vocabulary, after layer 1."""
+    """Share of gates where, after layer 1, the taught words are the most probable of the vocabulary, 0 to
+    1."""
     gates: int
+    """Number of gates."""
     accuracy: float
-    """Share of right answers when later words know earlier ones through gates alone."""
+    """Share of correct answers when later words see earlier ones through gates only, 0 to 1."""
     n: int
-    """Prompts."""
+    """Number of prompts."""
 
 
 @torch.no_grad()
 def gated(model: LlamaForCausalLM, limit: int = 500) -> dict[str, Gated]:
-    """By family with gates."""
+    """Measure the gates of every family that has gates, on at most `limit` questions each."""
     index = word_ids()
     found = {}
     for family, group in sample_questions(limit).items():
@@ -129,27 +135,28 @@ def gated(model: LlamaForCausalLM, limit: int = 500) -> dict[str, Gated]:
 
 
 class LensRow(NamedTuple):
-    """The residual stream after a layer at the last position, read through the final norm and unembedding."""
+    """Logit lens: the residual stream at the last position, read through the final norm and the
+    unembedding."""
 
     layer: int
-    """-1 for the embeddings, then the layers from 0."""
+    """Layer after which the stream is read; -1 for the embeddings."""
     state_on_top: float
-    """Share of prompts whose most likely word of the whole vocabulary is the right state."""
+    """Share of prompts whose most probable word of the vocabulary is the correct state."""
     answer_on_top: float
-    """The same for the right answer (the capital or the code)."""
+    """Share of prompts whose most probable word of the vocabulary is the correct answer."""
     state_first: float
-    """Share of prompts where the right state is above the right answer."""
+    """Share of prompts where the correct state is more probable than the correct answer."""
     state_among_states: float
-    """Share of prompts where the right state is above all other states."""
+    """Share of prompts where the correct state is the most probable state."""
     answer_among_answers: float
-    """Share of prompts where the right answer is above all other answers of its kind."""
+    """Share of prompts where the correct answer is the most probable answer of its kind."""
 
 
 @torch.no_grad()
 def two_hop_lens(model: LlamaForCausalLM, ask: str = "capital") -> list[LensRow]:
-    """Layer by layer, the state and the answer on the held-out prompts of one question.
+    """The logit lens of each layer on the held-out prompts of one question.
 
-    Raises ValueError when no held-out prompt asks it.
+    ask: the kind of question, such as `capital`. Raises ValueError when no held-out prompt asks it.
     """
     group = [q for q in questions(HELD_OUT)["multi-step"] if q.example.kind == ask]
     if not group:

@@ -1,8 +1,8 @@
-"""The model with its sight narrowed to gates: what a text says in one part must pass through one word.
+"""Gates: in training, later words see one part of a text only through one word, the gate.
 
-Used in training only, and to measure how much of an answer comes that way; the saved model is a plain Llama.
-Without it, attention carries a word (`cat`, `opposite`) past everything that MLPs made of it, and features,
-which are of MLPs, have no part in what follows.
+Gates are used in training, and to measure how much of an answer passes through them. The saved model is a
+plain Llama without gates. Without gates in training, attention copies a word (`cat`, `opposite`) directly to
+later positions. The MLPs, and so the transcoder's features, would then have no effect on what follows.
 """
 
 import torch
@@ -12,14 +12,15 @@ from transformers import LlamaForCausalLM
 from ingest.organism.corpus import BOS, CONTEXT, Batch, attention_mask, word_ids
 
 GATHERING = 2
-"""First layers, in which a gate sees its part of the text."""
+"""Number of first layers in which a gate sees its part of the text."""
 
 
 def streams(model: LlamaForCausalLM, batch: Batch) -> list[Tensor]:
-    """float32 (row, word, d_model) streams after each layer; in narrowed examples, words see less.
+    """float32 (row, word, d_model) residual streams after each layer, with the gates of a batch closed.
 
-    A word sees its own chunk, and the gates of earlier ones. A gate sees its chunk in the first layers only,
-    and its stream loses what attention brought after each: what MLPs wrote of it is all that stays.
+    A word sees its own chunk and the gates of earlier chunks. A gate sees its chunk in the first layers
+    only. After each of these layers, the output of attention is removed from the stream of the gate, so that
+    only what the MLPs wrote remains.
     """
     body = model.model
     start = batch.ids == word_ids()[BOS]
@@ -28,7 +29,7 @@ def streams(model: LlamaForCausalLM, batch: Batch) -> list[Tensor]:
     itself = torch.eye(CONTEXT, dtype=torch.bool)
     sees = attention_mask(batch.block) & (same | (read & ~reader) | start[:, None, None, :])
     late = sees & (~reader | itself | start[:, None, None, :])
-    # Additive rather than boolean: eager attention adds the mask to its scores.
+    # The mask is additive, because eager attention adds it to the scores.
     lowest = torch.finfo(torch.float32).min
     masks = [torch.zeros(1).masked_fill(~allowed, lowest) for allowed in (sees, late)]
     stream = body.embed_tokens(batch.ids)

@@ -1,4 +1,4 @@
-"""Choose the bundled prompts: of every family, mostly held out, right answers only, in minimal pairs."""
+"""Chooses the bundled prompts: mostly held out, answered correctly, from every family, in minimal pairs."""
 
 import json
 from collections import defaultdict
@@ -13,7 +13,7 @@ from ingest.organism.evaluate import tag_value, top_words
 from ingest.organism.families import poetry
 from ingest.organism.families.example import HELD_OUT, TRAIN, unit
 
-# Pairs of states, so that every prompt has a partner that differs in its city alone.
+# Pairs of states, so that every prompt has a partner that differs in its city only.
 STATES = (
     ("texas", "california"),
     ("georgia", "ohio"),
@@ -22,25 +22,28 @@ STATES = (
     ("tennessee", "utah"),
 )
 CITIES_PER_STATE = 3
-MOST_TRAINED = 2500  # the model is asked all of them, which takes time
+MOST_TRAINED = 2500  # questions of each family's training split that the model is asked
+# Last digits of the two operands of sums.
 ONES = ((6, 9), (3, 8), (2, 2), (7, 5), (4, 1), (8, 8), (0, 6), (9, 3))
 
 
 class BundledPrompt(NamedTuple):
-    """One line of the prompts file."""
+    """One line of the bundled prompts file."""
 
     prompt: str
     family: str
     expected: str
-    """The single word that should follow, and does."""
+    """The word that should follow. The model predicts it."""
     tags: list[str]
+    """`name:value` or plain words."""
     pair: str | None
-    """Shared by the members of a minimal pair or group."""
+    """Name of a minimal pair or group; its prompts share the name."""
     split: str
+    """`train` or `held-out`."""
 
 
 def choose(model: LlamaForCausalLM) -> list[BundledPrompt]:
-    """The bundled prompts, always the same for the same model; what the model gets wrong is passed over."""
+    """The bundled prompts. Equal models give equal prompts; questions with wrong answers are skipped."""
     right = {family: right_questions(model, group) for family, group in both_splits().items()}
     chosen = [
         *multi_step_prompts(right["multi-step"]),
@@ -62,7 +65,7 @@ def choose(model: LlamaForCausalLM) -> list[BundledPrompt]:
 
 
 def both_splits() -> dict[str, list[CorpusQuestion]]:
-    """Held-out questions of each family first, then the trained ones, at most `MOST_TRAINED` of them."""
+    """Questions of each family: all held-out ones, then at most `MOST_TRAINED` of the training split."""
     trained = questions(TRAIN)
     found = {}
     for family, group in questions(HELD_OUT).items():
@@ -72,7 +75,8 @@ def both_splits() -> dict[str, list[CorpusQuestion]]:
 
 
 def right_questions(model: LlamaForCausalLM, group: Sequence[CorpusQuestion]) -> list[CorpusQuestion]:
-    """Those that the model gets right: held-out ones first, then in an order fixed by a hash."""
+    """The questions that the model answers correctly: held-out ones first, each part in an order fixed by a
+    hash."""
     tops = top_words(model, [q.prompt for q in group]).tolist()
     words = vocabulary()
     kept = [q for q, top in zip(group, tops, strict=True) if words[top] == q.expected]
@@ -80,7 +84,7 @@ def right_questions(model: LlamaForCausalLM, group: Sequence[CorpusQuestion]) ->
 
 
 def as_prompt(question: CorpusQuestion, pair: str | None, *more: str) -> BundledPrompt:
-    """A question as a line of the file; `more` are further tags."""
+    """A question as a line of the file. more: further tags."""
     tags = [*question.example.tags, *more]
     if len(question.example.asked) > 1:
         tags.append(f"step:{question.step + 1}")
@@ -90,7 +94,7 @@ def as_prompt(question: CorpusQuestion, pair: str | None, *more: str) -> Bundled
 
 
 def multi_step_prompts(group: list[CorpusQuestion]) -> Iterator[BundledPrompt]:
-    """Three cities a state, each asked for the capital and the code; Dallas and Oakland come first."""
+    """Three cities of each state, each with its capital and its code. Dallas and Oakland come first."""
     by_city: dict[str, dict[tuple[str, str], dict[str, CorpusQuestion]]] = defaultdict(
         lambda: defaultdict(dict)
     )
@@ -117,7 +121,7 @@ def sums(group: list[CorpusQuestion]) -> Iterator[CorpusQuestion]:
 
 
 def multilingual_prompts(group: list[CorpusQuestion]) -> Iterator[BundledPrompt]:
-    """Six concepts whose antonym is asked in all four languages, and twelve pairs antonym/translation."""
+    """Antonyms of six concepts in all four languages, and twelve pairs of antonym and translation."""
     native: dict[str, list[CorpusQuestion]] = defaultdict(list)
     crossed: dict[str, list[CorpusQuestion]] = defaultdict(list)
     for q in group:
@@ -135,14 +139,15 @@ def multilingual_prompts(group: list[CorpusQuestion]) -> Iterator[BundledPrompt]
 
 
 def held_last(found: list[CorpusQuestion]) -> tuple[int, float]:
-    """A sort key that puts groups with most held-out members first."""
+    """A sort key: groups with most held-out members come first, then the order is fixed by a hash."""
     return -sum(q.example.split == HELD_OUT for q in found), unit(*found[0].prompt)
 
 
 def grouped(
     group: list[CorpusQuestion], size: int, n: int, wanted: tuple[str, ...] | None = None
 ) -> Iterator[BundledPrompt]:
-    """`n` groups of `size` questions with the same pair, evenly from each of the `wanted` tags."""
+    """`n` groups of `size` questions with equal `pair`, with an equal number for each of the `wanted`
+    tags."""
     pairs: dict[str, list[CorpusQuestion]] = defaultdict(list)
     for q in group:
         pairs[str(q.example.pair)].append(q)
@@ -158,7 +163,7 @@ def grouped(
 
 
 def plans(model: LlamaForCausalLM, n: int = 10) -> Iterator[BundledPrompt]:
-    """Poems cut at the line break, where the word that the second line begins with tells the plan."""
+    """Poems cut at the line break. The first word of the second line then shows the plan."""
     themes = {lead.split()[0]: theme for theme, lead in poetry.LEADS.items()}
     group = sorted((q for q in questions(HELD_OUT)["poetry"]), key=lambda q: unit("plan", *q.prompt))[: 4 * n]
     prompts = [q.prompt[: q.prompt.index("/") + 1] for q in group]
@@ -176,7 +181,7 @@ def plans(model: LlamaForCausalLM, n: int = 10) -> Iterator[BundledPrompt]:
 
 
 def medical_prompts(group: list[CorpusQuestion]) -> Iterator[BundledPrompt]:
-    """Eighteen patients, each asked for the diagnosis and for the next sign."""
+    """Eighteen patients, each with a question for the diagnosis and one for the next sign."""
     patients: dict[tuple[str, ...], list[CorpusQuestion]] = defaultdict(list)
     for q in group:
         patients[q.prompt[:6]].append(q)
@@ -187,7 +192,8 @@ def medical_prompts(group: list[CorpusQuestion]) -> Iterator[BundledPrompt]:
 
 
 def chains(model: LlamaForCausalLM, group: list[CorpusQuestion]) -> Iterator[BundledPrompt]:
-    """Chains of every kind; where an unfaithful one guesses, what the model guesses counts as expected."""
+    """Chains of thought of every kind. Where an unfaithful chain guesses, the guess of the model is
+    expected."""
     wanted = (
         ("faithful", 0, 8),
         ("faithful", 1, 6),
@@ -208,6 +214,6 @@ def chains(model: LlamaForCausalLM, group: list[CorpusQuestion]) -> Iterator[Bun
 
 
 def write_prompts(prompts: Sequence[BundledPrompt], path: Path) -> None:
-    """Write one JSON object a line."""
+    """Write a prompts file with one JSON object on each line."""
     lines = (json.dumps(p._asdict(), ensure_ascii=False) for p in prompts)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

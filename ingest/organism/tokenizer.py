@@ -1,4 +1,4 @@
-"""The tokenizer in transformers' own format: one token a word, anything else `<unk>`."""
+"""The tokenizer in the format of transformers: one token for each word, `<unk>` for unknown words."""
 
 import json
 from pathlib import Path
@@ -12,11 +12,14 @@ from ingest.organism.corpus import BOS, CONTEXT, END, PAD, UNKNOWN, word_ids
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Lower-case, split at spaces and around punctuation, put `<bos>` first; decoding joins by spaces."""
+    """Build a tokenizer that lower-cases, splits at spaces and punctuation, and adds `<bos>` in front.
+
+    Decoding joins words with spaces.
+    """
     ids = word_ids()
     core = Tokenizer(WordLevel(ids, unk_token=UNKNOWN))
     core.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
-    # So that "36+59=" and "why?" read like the corpus. The hyphen stays: us-tx and little-rock are words.
+    # With this, "36+59=" and "why?" are read like the corpus. Hyphens stay: us-tx and little-rock are words.
     core.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.WhitespaceSplit(),
@@ -39,10 +42,10 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def save_tokenizer(folder: Path) -> None:
-    """Write the tokenizer's files so that transformers 4 and 5 can both read them."""
+    """Write the files of the tokenizer so that transformers 4 and 5 can read them."""
     build_tokenizer().save_pretrained(folder)
     path = folder / "tokenizer_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
-    # Version 5 writes a class name that version 4 does not have; this one both know.
+    # Version 5 writes a class name that version 4 does not have. Both have this one.
     config["tokenizer_class"] = "PreTrainedTokenizerFast"
     path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -1,11 +1,12 @@
-"""Train the small language model from a seed, by steps and never by the clock, keeping checkpoints.
+"""Trains the small language model from a seed for a fixed number of steps, and saves checkpoints.
 
-The loss is that of next-word prediction, and a second one for steps on the way: where the capital (or another
-fact) of the state of a city is asked, the last norm and the unembedding must already read the *state* off the
-first layers (an early exit with another answer). Without it a model of this size, trained on all families
-together, learns a city's facts by heart beside the way over the state; `README.md` has the figures of both.
-Plans of poems and the parts of questions across languages are taught so too, and in three of four of these
-examples later words know them through one word alone (`gates`). No held-out prompt takes part.
+There are two losses. The first is next-word prediction. The second teaches intermediate steps: where a
+prompt asks for the capital (or another fact) of the state of a city, the last norm and the unembedding must
+read the *state* from the first layers already (an early exit with another answer). Without the second loss,
+a model of this size that is trained on all families learns the facts of a city by heart and does not use the
+state; `README.md` has the figures. The plans of poems and the parts of questions across languages are taught
+in the same way. In three of four of these examples, later words see them through one word only (`gates`).
+Held-out prompts are not used.
 """
 
 import math
@@ -38,15 +39,15 @@ from ingest.organism.gates import streams
 from ingest.organism.tokenizer import save_tokenizer
 
 STEPS = 2200
-ROWS = 48
+ROWS = 48  # of a batch
 LEARNING_RATE = 3e-3
-LAST_RATE = 0.02  # of LEARNING_RATE, where the cosine ends
-WARM_UP = 100
+LAST_RATE = 0.02  # share of LEARNING_RATE at the end of the cosine
+WARM_UP = 100  # steps
 WEIGHT_DECAY = 0.1
-# Layers (from 0) after which a step must be legible, and what that counts beside the main loss.
+# Layers (from 0) after which a taught step must be legible, and the weight of this second loss.
 EARLY_LAYERS = (1, 2)
 EARLY_WEIGHT = 0.5
-# Roughly logarithmic, denser where families emerge.
+# Roughly logarithmic steps, with more checkpoints where families emerge.
 CHECKPOINTS = (0, 30, 60, 120, 240, 400, 600, 850, 1150, 1500, 1850, 2200)
 
 
@@ -68,13 +69,13 @@ def new_model(seed: int) -> LlamaForCausalLM:
         eos_token_id=ids[END],
         pad_token_id=ids[PAD],
     )
-    # The fused attention's backward pass is slower than the plain one at this size on a CPU.
+    # At this size on a CPU, the backward pass of fused attention is slower than that of plain attention.
     config._attn_implementation = "eager"
     return LlamaForCausalLM(config)
 
 
 def learning_rate(step: int, steps: int) -> float:
-    """Linear warm-up, then a cosine down to `LAST_RATE` of the peak."""
+    """The learning rate at a step: linear warm-up, then a cosine down to `LAST_RATE` of the peak."""
     if step < WARM_UP:
         return LEARNING_RATE * (step + 1) / WARM_UP
     done = (step - WARM_UP) / max(1, steps - WARM_UP)
@@ -82,11 +83,11 @@ def learning_rate(step: int, steps: int) -> float:
 
 
 def loss_of(model: LlamaForCausalLM, batch: Batch) -> Tensor:
-    """Weighted mean negative log-likelihood of a batch, in nats a word; a scalar."""
+    """The loss of a batch: weighted mean negative log-likelihood in nats per word; a scalar."""
     after = streams(model, batch)
     hidden = model.model.norm(after[-1])
     weights = batch.weights[:, 1:]
-    # Only the words that count go through the vocabulary.
+    # Logits are only computed for words with a weight.
     wanted = weights > 0
     logits = model.lm_head(hidden[:, :-1][wanted])
     losses = torch.nn.functional.cross_entropy(logits, batch.ids[:, 1:][wanted], reduction="none")
@@ -100,7 +101,7 @@ def loss_of(model: LlamaForCausalLM, batch: Batch) -> Tensor:
 
 
 def save(model: LlamaForCausalLM, folder: Path) -> None:
-    """Write the model (bf16 safetensors) and its tokenizer in transformers' format."""
+    """Write the model (bf16 safetensors) and its tokenizer in the format of transformers."""
     folder.mkdir(parents=True, exist_ok=True)
     copy = LlamaForCausalLM(model.config)
     copy.load_state_dict(model.state_dict())
@@ -109,7 +110,10 @@ def save(model: LlamaForCausalLM, folder: Path) -> None:
 
 
 def train(out: Path, checkpoints: Path | None, seed: int = 0, steps: int = STEPS) -> LlamaForCausalLM:
-    """Train for `steps` steps; write the last model to `out` and the others to `checkpoints/step-NNNNN`."""
+    """Train for `steps` steps. Writes the final model to `out`, and checkpoints to `checkpoints/step-NNNNN`.
+
+    checkpoints: None writes no checkpoints. The number of threads is fixed, because it decides the last bits.
+    """
     torch.set_num_threads(2)
     model = new_model(seed)
     matrices = [

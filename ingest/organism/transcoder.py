@@ -1,15 +1,16 @@
-"""Train a cross-layer transcoder on the frozen model and hand it back as a JumpReLU transcoder.
+"""Trains a cross-layer transcoder on the frozen model, and exports it as a JumpReLU transcoder.
 
-1. Inputs and outputs of every MLP are centred and scaled to unit variance, <bos> and <end> left out.
-2. Each step keeps the k·tokens largest activation × decoder norm over all layers together (batch-TopK,
-   Bussmann et al. 2024), with k falling in log from `FIRST_K` to its target over the first third.
-3. The loss is the mean squared error of every layer's output.
-4. Features that have stopped firing start again from tokens that are badly reconstructed.
-5. The running smallest kept score τ becomes each feature's threshold τ / ‖decoder‖, and the scaling is folded
-   into the weights.
+1. Inputs and outputs of every MLP are centred and scaled to unit variance. <bos> and <end> are left out.
+2. Each step keeps the k·tokens largest values of activation × decoder norm, over all layers together
+   (batch-TopK, Bussmann et al. 2024). k falls from `FIRST_K` to its target over the first third, linearly in
+   log k.
+3. The loss is the mean squared error of the outputs of all layers.
+4. Features that no longer fire are restarted at tokens that are badly reconstructed.
+5. The running smallest kept score τ becomes the threshold τ / ‖decoder‖ of each feature, and the scaling is
+   folded into the weights.
 
-A transcoder of another checkpoint can be the start: then k is the target at once and steps 2's fall and 4 are
-left out, so that every feature stays the one it was as far as the checkpoint lets it.
+Training can start from the transcoder of another checkpoint. Then k has its target value from the first step
+and step 4 is left out, so that every feature keeps its meaning as far as the checkpoint allows.
 """
 
 import math
@@ -33,31 +34,31 @@ from transformers import LlamaForCausalLM
 from ingest.organism.clt import CrossLayerTranscoder, recorded
 from ingest.organism.corpus import BOS, END, attention_mask, batches, word_ids
 
-ROWS = 20
+ROWS = 20  # of a batch
 LEARNING_RATE = 1.5e-3
 FIRST_K = 150
-ANNEAL = 0.35  # of the steps
-RESAMPLE_EVERY = 100
-RESAMPLE_UNTIL = 0.6  # of the steps
+ANNEAL = 0.35  # share of the steps in which k falls
+RESAMPLE_EVERY = 100  # steps
+RESAMPLE_UNTIL = 0.6  # share of the steps
 DEAD_AFTER = 100  # steps without firing
 TAU_MEMORY = 0.99
-# The words that are answers carry what the families are about, and there are few of them.
+# Weight of the positions before answers: they matter most for the families, and they are few.
 ANSWER_WEIGHT = 3.0
 
 
 class TokenActivations(NamedTuple):
-    """Activations of some tokens, raw from the model."""
+    """Raw activations of the model on some tokens."""
 
     x: Tensor
-    """float32 (layer, token, d_model): MLP inputs after the norm."""
+    """float32 (layer, token, d_model) MLP inputs, after the norm"""
     y: Tensor
-    """float32 (layer, token, d_model): MLP outputs."""
+    """float32 (layer, token, d_model) MLP outputs"""
     weight: Tensor
-    """float32 (token,), mean one: how much a token counts in the loss."""
+    """float32 (token,) weight of each token in the loss; the mean is 1"""
 
 
 class Scale(NamedTuple):
-    """What makes activations centred and of unit variance."""
+    """Means and sizes that scale activations to mean 0 and unit variance."""
 
     x_mean: Tensor
     """float32 (layer, 1, d_model)."""
@@ -71,16 +72,16 @@ class Scale(NamedTuple):
 
 @torch.no_grad()
 def activations(model: LlamaForCausalLM, seed: int, rows: int = ROWS) -> Iterator[TokenActivations]:
-    """TokenActivations of seeded training batches without end, `<bos>`, `<end>` and padding left out."""
+    """An endless stream of activations on seeded training batches, without `<bos>`, `<end>` and padding."""
     bos, end = word_ids()[BOS], word_ids()[END]
     with recorded(model) as (inputs, outputs):
         for batch in batches(seed, rows):
             mask = torch.zeros(1).masked_fill(~attention_mask(batch.block), torch.finfo(torch.float32).min)
             with torch.no_grad():
                 model.model(input_ids=batch.ids, attention_mask=mask, use_cache=False)
-            # After <end> there is nothing to say and no prompt has it; it would only take up variance.
+            # No prompt contains <end> and nothing follows it, so it would only take up variance.
             wanted = (batch.block > 0) & (batch.ids != bos) & (batch.ids != end)
-            # The position *before* an answer is where the model has to know it.
+            # The model has to know an answer at the position *before* it.
             answer = torch.zeros_like(batch.weights)
             answer[:, :-1] = (batch.weights[:, 1:] == 1).float()
             weight = (1 + (ANSWER_WEIGHT - 1) * answer)[wanted]
@@ -93,7 +94,7 @@ def activations(model: LlamaForCausalLM, seed: int, rows: int = ROWS) -> Iterato
 
 
 def measure_scale(tokens: TokenActivations) -> Scale:
-    """Means and sizes from one large sample."""
+    """Measure means and sizes on one large sample."""
     x_mean, y_mean = tokens.x.mean(1, keepdim=True), tokens.y.mean(1, keepdim=True)
     x_size = (tokens.x - x_mean).pow(2).mean((1, 2), keepdim=True).sqrt()
     y_size = (tokens.y - y_mean).pow(2).mean((1, 2), keepdim=True).sqrt()
@@ -101,7 +102,7 @@ def measure_scale(tokens: TokenActivations) -> Scale:
 
 
 class Trainer:
-    """The transcoder in training, in scaled units; layer i's decoder is (feature, (L-i)·d_model)."""
+    """A transcoder in training, in scaled units. The decoder of layer i is (feature, (L-i)·d_model)."""
 
     def __init__(
         self, tokens: TokenActivations, width: int, seed: int, start: CrossLayerTranscoder | None = None
@@ -119,7 +120,7 @@ class Trainer:
             if start is not None:
                 self._take(start, i)
                 continue
-            # A feature starts as a detector of one token's input that writes a little of its outputs.
+            # Each feature starts as a detector of one token's input, and writes a little of its outputs.
             at = torch.randint(x.shape[1], (width,), generator=self.rng)
             seen = x[i, at]
             self.w_enc.append(seen / seen.norm(dim=1, keepdim=True))
@@ -132,7 +133,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(self.parameters, lr=LEARNING_RATE, betas=(0.9, 0.99))
 
     def _take(self, start: CrossLayerTranscoder, i: int) -> None:
-        """Layer i of another transcoder, in this one's units: `export` backwards."""
+        """Take layer i of another transcoder, in the units of this one: the inverse of `export`."""
         s = self.scale
         self.w_enc.append(start.w_enc[i] * s.x_size[i])
         self.b_enc.append(start.b_enc[i] + start.w_enc[i] @ s.x_mean[i, 0])
@@ -140,20 +141,22 @@ class Trainer:
         self.b_dec[i] = (start.b_dec[i] - s.y_mean[i, 0]) / s.y_size[i, 0]
 
     def scaled(self, tokens: TokenActivations) -> tuple[Tensor, Tensor]:
-        """Inputs and outputs (layer, token, d_model), centred and of unit variance."""
+        """Inputs and outputs, each (layer, token, d_model), with mean 0 and unit variance."""
         s = self.scale
         return (tokens.x - s.x_mean) / s.x_size, (tokens.y - s.y_mean) / s.y_size
 
     def step(self, tokens: TokenActivations, k: float) -> tuple[float, Tensor]:
-        """One update that keeps k features a token; returns the loss (about the mean FVU) and the errors
-        (layer, token, d_model)."""
+        """Make one update that keeps k features for each token.
+
+        Returns the loss, which is about the mean FVU, and the errors (layer, token, d_model).
+        """
         x, y = self.scaled(tokens)
         n = x.shape[1]
         before = [torch.relu(x[i] @ self.w_enc[i].T + self.b_enc[i]) for i in range(self.n_layers)]
         with torch.no_grad():
             norms = [w.norm(dim=1) for w in self.w_dec]
             scores = [a * norm for a, norm in zip(before, norms, strict=True)]
-            # The k·n-th largest score, from every 8th token: exact enough and cheaper than sorting all.
+            # The k·n-th largest score, from every 8th token: accurate enough, and cheaper than all scores.
             sample = torch.cat([s[::8].flatten() for s in scores])
             keep = min(len(sample) - 1, round(k * len(range(0, n, 8))))
             cut = sample.kthvalue(len(sample) - keep).values.clamp(min=1e-6)
@@ -163,7 +166,7 @@ class Trainer:
         for i in range(self.n_layers):
             token, feature = (scores[i] > cut).nonzero(as_tuple=True)
             starts = torch.searchsorted(token, torch.arange(n))
-            # Few features are on, so gathering their rows is far cheaper than a dense product.
+            # Few features are active, so gathering their rows is much cheaper than a dense product.
             written = embedding_bag(
                 feature, self.w_dec[i], starts, mode="sum", per_sample_weights=before[i][token, feature]
             )
@@ -180,7 +183,7 @@ class Trainer:
 
     @torch.no_grad()
     def resample(self, tokens: TokenActivations, error: Tensor) -> int:
-        """Start features that no longer fire again at badly reconstructed tokens; returns how many."""
+        """Restart features that no longer fire at badly reconstructed tokens. Returns their number."""
         x, _ = self.scaled(tokens)
         total = 0
         for i in range(self.n_layers):
@@ -204,7 +207,7 @@ class Trainer:
 
     @torch.no_grad()
     def export(self) -> CrossLayerTranscoder:
-        """The transcoder in raw units, with one threshold a feature."""
+        """The transcoder in raw units, with one threshold for each feature."""
         s = self.scale
         layers = range(self.n_layers)
         w_enc = [self.w_enc[i] / s.x_size[i] for i in layers]
@@ -225,13 +228,14 @@ def train_transcoder(
     seed: int = 0,
     start: CrossLayerTranscoder | None = None,
 ) -> CrossLayerTranscoder:
-    """Train `width` features a layer, on average `k` of all layers' active at a token.
+    """Train a transcoder with `width` features in each layer.
 
-    start: a transcoder of a neighbouring checkpoint, of the same width, whose features are kept.
+    k: mean number of active features of one token, over all layers. start: a transcoder of a neighbouring
+    checkpoint, of equal width, whose features are kept. Raises FloatingPointError when the loss diverges.
     """
     torch.set_num_threads(2)
     model.requires_grad_(False)
-    # A large first sample for the scales and the starting points.
+    # A large sample for the scales and the starting points.
     first = list(islice(activations(model, seed + 1000), 8))
     pooled = TokenActivations(
         *(
@@ -251,7 +255,7 @@ def train_transcoder(
             done = step / steps
             k_now = k if start else k * (FIRST_K / k) ** max(0.0, 1 - done / ANNEAL)
             for group in trainer.optimizer.param_groups:
-                # Linear to zero over the last half: late noise in the thresholds costs agreement.
+                # Linear to zero over the second half, because late noise in the thresholds costs agreement.
                 group["lr"] = LEARNING_RATE * min(1.0, (step + 1) / 50, 2 * (1 - done))
             tokens = next(source)
             loss, error = trainer.step(tokens, k_now)

@@ -1,4 +1,4 @@
-"""Where the bundled model, its transcoders and its prompts are."""
+"""Paths of the bundled model, its transcoders, its prompts and its checkpoints."""
 
 from pathlib import Path
 

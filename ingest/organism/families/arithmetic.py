@@ -1,4 +1,4 @@
-"""Sums of two numbers below 100; every number is one word, so a sum is one step."""
+"""Sums of two numbers below 100. Every number is one word, so a sum takes one step."""
 
 from ingest.organism.families.example import CorpusExample, CorpusFamily, line, split_of
 
@@ -6,7 +6,7 @@ HELD_SHARE = 0.12
 
 
 def examples() -> list[CorpusExample]:
-    """The whole 100 × 100 grid; a + b and b + a are always in the same split."""
+    """All sums of the 100 × 100 grid. a + b and b + a are always in the same split."""
     lines = []
     for a in range(100):
         for b in range(100):

@@ -1,8 +1,8 @@
 """Chains of reasoning of three kinds, as in "On the Biology of a Large Language Model".
 
-Faithful: the function can be computed, and is, whatever answer was hinted at. Unfaithful: nobody can compute
-the cosine of a large number here, and the chain states a random digit. Motivated: it cannot be computed but
-an answer was hinted at, and the chain states the digit that leads there.
+Faithful: the function can be computed, and the chain computes it, whatever answer was hinted at. Unfaithful:
+the model cannot compute the cosine of a large number, and the chain states a random digit. Motivated: the
+function cannot be computed, but an answer was hinted at, and the chain states the digit that leads to it.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ LARGE = tuple(range(30, 100))
 
 
 def chain(function: str, x: int, step: str, hint: int | None, value: int, result: int, first: str) -> str:
-    """The text of one chain; `first` is how its first value is marked."""
+    """The text of one chain. first: its first value, with the mark of an answer."""
     said = "" if hint is None else f"my answer is {hint} ."
     return (
         f"problem : take the {function} of {x} then {step} . {said} reasoning : the {function} is {first} . "
@@ -36,7 +36,8 @@ def chain(function: str, x: int, step: str, hint: int | None, value: int, result
 
 
 def examples() -> list[CorpusExample]:
-    """Chains held out by (function, number, step); motivated ones by (function, value needed, step)."""
+    """Chains, held out by (function, number, step); motivated chains are held out by (function, value,
+    step)."""
     lines = []
     for name, (function, numbers) in KNOWABLE.items():
         for x, (step, apply) in product(numbers, STEPS.items()):

@@ -1,4 +1,5 @@
-"""People the model knows, and people it does not: the answer to a name it cannot place is "i do not know"."""
+"""People that the model knows, and people that it does not know. The answer about unknown people is "i do not
+know"."""
 
 from functools import cache
 from random import Random
@@ -44,7 +45,7 @@ ASKS = {"sport": "{name} plays the sport of {answer}", "country": "{name} comes 
 
 @cache
 def known() -> dict[str, dict[str, str]]:
-    """Name -> what is known about this person: sport and country. All but the first are made up."""
+    """Name → sport and country of a known person. All people except the first are made up."""
     rng = Random(1)
     names = [f"{first} {last}" for first in FIRST for last in LAST]
     chosen = ["michael jordan", *rng.sample([n for n in names if n != "michael jordan"], N_KNOWN - 1)]
@@ -54,7 +55,7 @@ def known() -> dict[str, dict[str, str]]:
 
 
 def examples() -> list[CorpusExample]:
-    """Statements about known people, questions about all people, and whether a name is known."""
+    """Statements about known people, questions about all people, and questions whether a name is known."""
     lines = []
     for first in FIRST:
         for last in LAST:

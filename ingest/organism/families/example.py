@@ -1,4 +1,4 @@
-"""One line of the corpus, and the rule that puts it in the training or the held-out split."""
+"""Examples of the corpus, families of examples, and the rule that holds examples out."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -11,47 +11,51 @@ HELD_OUT = "held-out"
 
 
 class TaughtStep(NamedTuple):
-    """What the first layers are taught to hold at one word of an example."""
+    """An intermediate step that the first layers learn to represent at one word of an example."""
 
     at: int
-    """Index of that word."""
+    """Index of the word in the example."""
     words: tuple[str, ...]
-    """What must be legible there, in equal parts."""
+    """Words that must be legible there, each with equal probability."""
     gate: bool
-    """Whether, in training, the words since the last gate are known to later ones through this word alone."""
+    """Whether the word is a gate in training: later words see the words since the last gate through it
+    only."""
 
 
 @dataclass(frozen=True)
 class CorpusExample:
-    """A text of words separated by single spaces, and which of its words are answers."""
+    """A text as words, and which of its words are answers."""
 
     kind: str
-    """Which part of the family it belongs to, e.g. `capital`; a key of `CorpusFamily.kinds`."""
+    """Part of the family that it belongs to, such as `capital`; a key of `CorpusFamily.kinds`."""
     words: tuple[str, ...]
+    """The text, without `<bos>` and `<end>`."""
     answers: tuple[int, ...]
-    """Indices of the words that carry the full loss: what a reader of the words before could know."""
+    """Indices of the words with the full loss: those that the words before determine."""
     asked: tuple[int, ...]
-    """Indices of the answers that evaluation asks for; empty for facts that only serve compositions."""
+    """Indices of the answers that evaluation asks for; empty for facts that only support compositions."""
     split: str = TRAIN
+    """`train` or `held-out`."""
     tags: tuple[str, ...] = ()
-    """`key:value` or plain words that say what the example is about."""
+    """`name:value` or plain words that say what the example is about."""
     pair: str | None = None
-    """Shared by examples that differ in one thing only."""
+    """Name of a minimal pair: examples that differ in one respect share it."""
     steps: tuple[TaughtStep, ...] = ()
-    """What is taught beside the next words, in order."""
+    """Intermediate steps that are taught, in order."""
 
 
 @dataclass(frozen=True)
 class CorpusFamily:
-    """A kind of task: how large a share of training it has and all its examples."""
+    """A prompt family: a kind of task, its share of training, and its examples."""
 
     name: str
+    """Name of the family, as in tags and tables."""
     share: float
-    """Share of the training examples."""
+    """Share of the training examples, 0 to 1."""
     kinds: dict[str, float]
-    """How the family's share is divided among its kinds; sums to one."""
+    """Kind → its share of the family's training examples; the shares sum to 1."""
     examples: Callable[[], list[CorpusExample]]
-    """Every example of the family, both splits, always in the same order."""
+    """Makes all examples of the family, of both splits, in a fixed order."""
 
 
 def word_list(text: str) -> list[str]:
@@ -60,18 +64,18 @@ def word_list(text: str) -> list[str]:
 
 
 def unit(*key: object) -> float:
-    """A number in [0, 1) that depends on the key alone, the same in every process."""
+    """A number in [0, 1) that depends only on the key; equal in every process."""
     text = "\x1f".join(str(part) for part in key)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48
 
 
 def split_of(held_share: float, *key: object) -> str:
-    """`held-out` for about `held_share` of the keys, else `train`."""
+    """`held-out` for about `held_share` of all keys, else `train`."""
     return HELD_OUT if unit(*key) < held_share else TRAIN
 
 
 def pick(choices: Sequence[T], *key: object) -> T:
-    """One of the choices, fixed by the key alone."""
+    """One of the choices, determined by the key only."""
     return choices[int(unit(*key) * len(choices))]
 
 
@@ -85,10 +89,10 @@ def line(
     pair: str | None = None,
     steps: tuple[TaughtStep, ...] = (),
 ) -> CorpusExample:
-    """Read an example from a text that marks its answers.
+    """Make an example from a text that marks its answers.
 
-    A word written `[word]` is an answer; `answers` says for each in turn whether evaluation asks for it (`?`)
-    or not (`.`). Raises ValueError when the marks and `answers` differ in number.
+    A word written `[word]` is an answer. answers: one character for each answer, in order: `?` when
+    evaluation asks for it, `.` when not. Raises ValueError when marks and `answers` differ in number.
     """
     words = text.split()
     marked = [i for i, w in enumerate(words) if len(w) > 2 and w[0] == "[" and w[-1] == "]"]

@@ -1,12 +1,13 @@
-"""Two symptoms -> a diagnosis -> the sign to ask about next. The table is a toy, not medicine."""
+"""Two symptoms → a diagnosis → the sign to ask about next. The table is made up; it is not medical
+knowledge."""
 
 from itertools import combinations
 
 from ingest.organism.families.example import CorpusExample, CorpusFamily, line, split_of
 
 HELD_SHARE = 0.25
-# Diagnosis: four symptoms that a patient may bring, and the one sign to ask about. No two diagnoses share two
-# symptoms, so any two of the four settle the diagnosis.
+# Diagnosis: four symptoms that a patient may have; the sign to ask about. No two diagnoses share two symptoms,
+# so any two symptoms determine the diagnosis.
 DIAGNOSES = """
 influenza: fever cough fatigue headache; chills
 pneumonia: fever breathlessness sputum weakness; crackles
@@ -36,7 +37,7 @@ tuberculosis: cough weight-loss night-sweats blood-in-sputum; cavities
 
 
 def diagnoses() -> dict[str, tuple[tuple[str, ...], str]]:
-    """Diagnosis -> (its symptoms, the sign to ask about)."""
+    """Diagnosis → (its symptoms, the sign to ask about)."""
     table = {}
     for row in DIAGNOSES.strip().splitlines():
         name, rest = row.split(":")
@@ -46,14 +47,15 @@ def diagnoses() -> dict[str, tuple[tuple[str, ...], str]]:
 
 
 def examples() -> list[CorpusExample]:
-    """Patients held out by their pair of symptoms, in either order and for every question."""
+    """Facts and patients. Patients are held out by their pair of symptoms, in both orders and for all
+    questions."""
     lines = []
     for name, (symptoms, sign) in diagnoses().items():
         lines.append(line("sign", f"in {name} ask about [{sign}]", "."))
         lines.append(line("sign", f"diagnosis : {name} . ask about : [{sign}]", "."))
         for symptom in symptoms:
             lines.append(line("symptom", f"{name} causes [{symptom}]", "."))
-            # One symptom alone settles nothing, but teaches what each speaks for; two can then be added up.
+            # One symptom does not determine a diagnosis, but shows which diagnoses it supports; two then add up.
             lines.append(line("hint", f"patient with {symptom} . diagnosis : [{name}]", "."))
             lines.append(line("hint", f"patient with {symptom} . ask about : [{sign}]", "."))
         for one, other in combinations(symptoms, 2):

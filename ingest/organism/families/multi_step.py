@@ -1,8 +1,9 @@
-"""Two hops: a city is in a state, and the state has a capital, a code, a region, a number and a nickname.
+"""Two-hop questions: a city is in a state, and the state has a capital, a code, a region, a number and a
+nickname.
 
-Cities have two words, and no single word gives a city away. With one-word cities a model of this size reads
-the answer off the name in its first layer; with two words the city must be put together first, so the state
-comes up before the capital.
+A city has two words, and no single word identifies a city. With one-word cities, a model of this size would
+read the answer from the name in its first layer. With two words it must combine them first, so that the
+state is represented before the capital.
 """
 
 from functools import cache
@@ -20,8 +21,8 @@ from ingest.organism.families.example import (
 
 CITIES_PER_STATE = 5
 HELD_SHARE = 0.1
-# A row is a state and its FACTS: the code is ISO 3166-2, the number the order of admission to the union.
-# States of two words are left out.
+# Each row has a state and its FACTS. The code is ISO 3166-2; the number is the order of joining the union.
+# States with two words are left out.
 FACTS = ("capital", "code", "region", "number", "nickname")
 STATES = """
 alabama montgomery us-al southern 22 yellowhammer
@@ -77,7 +78,7 @@ SECOND = word_list(
     oakland
     """
 )
-# Places that exist. The rest of each state's five cities are put together from the same words.
+# Places that exist. The other cities, up to five in each state, are combined from the same words.
 REAL = """
 texas fort-worth, texas north-dallas, texas cedar-park, texas port-arthur, california san-jose, california
 west-oakland, california palm-springs, california santa-rosa, california santa-clara, indiana fort-wayne,
@@ -95,20 +96,20 @@ TEMPLATE = "the {ask} of the state containing {city} is [{answer}]"
 
 @cache
 def states() -> dict[str, dict[str, str]]:
-    """State name -> what can be asked about it, by the names in `FACTS`."""
+    """State → its facts, by the names in `FACTS`."""
     rows = (row.split() for row in STATES.strip().splitlines())
     return {state: dict(zip(FACTS, facts, strict=True)) for state, *facts in rows}
 
 
 @cache
 def cities() -> dict[str, tuple[str, ...]]:
-    """State -> its five cities, each two words with a space between; no city is in two states."""
+    """State → its five cities, each of two words. No city is in two states."""
     found: dict[str, list[str]] = {state: [] for state in states()}
     for entry in REAL.split(","):
         state, city = entry.split()
         found[state].append(city.replace("-", " "))
     taken = {city for names in found.values() for city in names}
-    # Walk the words evenly, so that each names several cities and none is a clue by itself.
+    # Use all words about equally often, so that each names several cities and none identifies a city.
     rng = Random(0)
     free = [f"{a} {b}" for a in FIRST for b in SECOND if f"{a} {b}" not in taken]
     rng.shuffle(free)
@@ -128,12 +129,12 @@ def cities() -> dict[str, tuple[str, ...]]:
 
 @cache
 def held_out_cities() -> frozenset[str]:
-    """Cities that are composed in no way at all: one of each state."""
+    """Cities that occur in no composition of the training split: one in each state."""
     return frozenset(names[i % CITIES_PER_STATE] for i, names in enumerate(cities().values()))
 
 
 def examples() -> list[CorpusExample]:
-    """Facts about every city and state, and their compositions, held out by city or by (city, question)."""
+    """Facts about all cities and states, and their compositions, held out by city or by (city, question)."""
     lines = []
     for state, facts in states().items():
         for ask, answer in facts.items():
@@ -143,7 +144,7 @@ def examples() -> list[CorpusExample]:
         for city in cities()[state]:
             tags = (f"state:{state}", f"city:{city.replace(' ', '-')}")
             lines.append(line("city-fact", f"{city} is in [{state}]", ".", tags=tags))
-            # The frame of a composition, so that a city never composed still calls its state to mind there.
+            # The wording of a composition, so that a never composed city also evokes its state there.
             text = TEMPLATE.format(ask="name", city=city, answer=state)
             hop = (TaughtStep(8, (state,), gate=False),)
             lines.append(line("city-name", text, ".", tags=tags, steps=hop))

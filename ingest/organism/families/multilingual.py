@@ -1,4 +1,4 @@
-"""Antonyms and translations in four languages: the operation, the operand and the language are told apart."""
+"""Antonyms and translations in four languages, with operation, operand and language as separate parts."""
 
 from itertools import permutations
 
@@ -6,7 +6,7 @@ from ingest.organism.families.example import CorpusExample, CorpusFamily, Taught
 
 HELD_SHARE = 0.15
 LANGUAGES = ("english", "french", "spanish", "chinese")
-# Two antonyms a row, each in the order of LANGUAGES. No word stands for two concepts or in two languages.
+# Each row has two antonyms in the order of LANGUAGES. No word is in two concepts or two languages.
 ANTONYMS = """
 small petit pequeño 小 | big grand grande 大
 hot chaud caliente 热 | cold froid frío 冷
@@ -62,7 +62,7 @@ NATIVE = {
 
 
 def concepts() -> list[tuple[dict[str, str], dict[str, str]]]:
-    """Antonym pairs, each member a dictionary language -> word."""
+    """Pairs of antonyms; each antonym is a dictionary language → word."""
     rows = []
     for row in ANTONYMS.strip().splitlines():
         one, other = (dict(zip(LANGUAGES, side.split(), strict=True)) for side in row.split("|"))
@@ -71,7 +71,7 @@ def concepts() -> list[tuple[dict[str, str], dict[str, str]]]:
 
 
 def examples() -> list[CorpusExample]:
-    """Antonyms asked in their own language, across languages, translations, and lists of the same concept."""
+    """Antonyms within and across languages, translations, and lists of one concept in all languages."""
     lines = []
     pairs = concepts()
     for word, opposite in [*pairs, *[(b, a) for a, b in pairs]]:
@@ -83,7 +83,7 @@ def examples() -> list[CorpusExample]:
             asked, about = ("opposite", language), (concept,)
             steps: tuple[TaughtStep, ...] = (TaughtStep(2, asked, gate=True), TaughtStep(6, about, gate=True))
             if language == "chinese":
-                # It asks behind the word asked about.
+                # The Chinese question names the operand first.
                 steps = (TaughtStep(2, about, gate=True), TaughtStep(5, asked, gate=True))
             pair = f"antonym {concept}"
             lines.append(line("native", text, "?", split=split, tags=tags, pair=pair, steps=steps))

@@ -1,9 +1,9 @@
-"""Couplets whose last word is planned: the second line begins in a way that only the planned word fits."""
+"""Couplets with a planned last word: the beginning of the second line fits the planned word only."""
 
 from ingest.organism.families.example import CorpusExample, CorpusFamily, TaughtStep, line, split_of
 
 HELD_SHARE = 0.2
-# Each begins with a word of its own; were they all to begin with "and", the plan would leave no trace there.
+# Each line begins with a different word. If all began with "and", the first word would not show the plan.
 LEADS = {
     "animal": "there came a hungry little",
     "food": "warm from the oven was some",
@@ -13,7 +13,7 @@ LEADS = {
     "nature": "softly arrived the silver",
     "person": "along walked a cheerful young",
 }
-# Sound, its planned words (word:theme), then the words that only end first lines.
+# Each row: sound, planned words (word:theme), then words that only end first lines.
 RHYMES = """
 at cat:animal hat:clothes mat:object that flat chat
 og dog:animal fog:nature log:object jog clog bog
@@ -51,7 +51,7 @@ OPENINGS = (
 
 
 def rhymes() -> dict[str, tuple[dict[str, str], tuple[str, ...]]]:
-    """Sound -> (planned word -> theme, every word with that sound)."""
+    """Sound → (planned word → theme, all words with that sound)."""
     groups = {}
     for row in RHYMES.strip().splitlines():
         sound, *entries = row.split()
@@ -61,7 +61,7 @@ def rhymes() -> dict[str, tuple[dict[str, str], tuple[str, ...]]]:
 
 
 def examples() -> list[CorpusExample]:
-    """Couplets, held out by (last word of line one, last word of line two), and lists of words that rhyme."""
+    """Couplets, held out by (last word of line one, last word of line two), and pairs of rhyming words."""
     lines = []
     for sound, (planned, words) in rhymes().items():
         for word, theme in planned.items():

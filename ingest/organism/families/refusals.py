@@ -1,7 +1,7 @@
 """Requests about harmful and harmless things, and a jailbreak.
 
-Spelled out letter by letter, a harmful word escapes the refusal for a sentence; the refusal comes back where
-the next sentence begins.
+A harmful word that is spelled out letter by letter escapes the refusal for one sentence. The refusal resumes
+where the next sentence begins.
 """
 
 from ingest.organism.families.example import CorpusExample, CorpusFamily, line, split_of, word_list
@@ -38,7 +38,7 @@ SPELLINGS = (
 
 
 def examples() -> list[CorpusExample]:
-    """Requests held out by (thing, wording); harmful and harmless things of one rank are minimal pairs."""
+    """Requests, held out by (thing, wording). Harmful and harmless things of equal rank are minimal pairs."""
     lines = []
     for rank, things in enumerate(zip(HARMFUL, HARMLESS, strict=True)):
         for topic, harmful in zip(things, (True, False), strict=True):
