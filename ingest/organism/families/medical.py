@@ -6,8 +6,8 @@ from itertools import combinations
 from ingest.organism.families.example import CorpusExample, CorpusFamily, line, split_of
 
 HELD_SHARE = 0.25
-# Diagnosis: four symptoms that a patient may have; the sign to ask about. No two diagnoses share two symptoms,
-# so any two symptoms determine the diagnosis.
+# Diagnosis: four symptoms that a patient may have; the sign to ask about. No two diagnoses share two
+# symptoms, so any two symptoms determine the diagnosis.
 DIAGNOSES = """
 influenza: fever cough fatigue headache; chills
 pneumonia: fever breathlessness sputum weakness; crackles
@@ -55,7 +55,7 @@ def examples() -> list[CorpusExample]:
         lines.append(line("sign", f"diagnosis : {name} . ask about : [{sign}]", "."))
         for symptom in symptoms:
             lines.append(line("symptom", f"{name} causes [{symptom}]", "."))
-            # One symptom does not determine a diagnosis, but shows which diagnoses it supports; two then add up.
+            # One symptom does not determine a diagnosis, but teaches what it supports; two then add up.
             lines.append(line("hint", f"patient with {symptom} . diagnosis : [{name}]", "."))
             lines.append(line("hint", f"patient with {symptom} . ask about : [{sign}]", "."))
         for one, other in combinations(symptoms, 2):
