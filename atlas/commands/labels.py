@@ -73,12 +73,12 @@ def label(
     """
     from atlas.local.login import Login
     from ingest.annotations.labels import CorpusSettings, write_labels, write_model_labels, write_vectors
-    from ingest.labels.endpoint import Endpoint
+    from ingest.labels.endpoint import ModelEndpoint
 
     endpoint = None
     problems: list[EndpointError] = []
     if llm is not None:
-        endpoint = Endpoint(llm, llm_model, None if llm_key_file is None else read_token(llm_key_file))
+        endpoint = ModelEndpoint(llm, llm_model, None if llm_key_file is None else read_token(llm_key_file))
 
     with Login(Settings.load()).connect() as database:
         done = _pass(database, CorpusSettings(model, transcoders, corpus))

@@ -21,7 +21,7 @@ from ingest.circuits.prompts import read_prompts
 from ingest.engine.errors import PromptError
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.labels.contexts import TOGETHER, Activity, FeatureKey, activity, encode_all
-from ingest.labels.endpoint import Endpoint
+from ingest.labels.endpoint import ModelEndpoint
 from ingest.labels.examples import notes
 from ingest.labels.explain import AUTHOR
 from ingest.labels.model_labels import explain_features
@@ -204,7 +204,7 @@ def write_labels(database: Database, done: CorpusPass, *, console: Console) -> L
 
 
 def write_model_labels(
-    database: Database, done: CorpusPass, endpoint: Endpoint, n: int, *, console: Console
+    database: Database, done: CorpusPass, endpoint: ModelEndpoint, n: int, *, console: Console
 ) -> tuple[int, list[EndpointError]]:
     """Let a language model label the `n` most influential features, and store each label at once.
 

@@ -37,7 +37,7 @@ def write_tables(settings: ImportSettings, folder: Path, *, console: Console) ->
 
 
 class BulkImport:
-    """Writes tables (`ingest.imports.reader.Writer`) and keeps what has to wait for the database."""
+    """Writes tables (`ingest.imports.reader.CircuitWriter`) and keeps what has to wait for the database."""
 
     def __init__(self, settings: ImportSettings, folder: Path) -> None:
         self.reader = Reader(settings)

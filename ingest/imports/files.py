@@ -52,7 +52,7 @@ def import_files(database: Database, settings: ImportSettings, *, console: Conso
 
 
 class _DatabaseWriter:
-    """Loads circuits in threads and feature files in batches (`ingest.imports.reader.Writer`)."""
+    """Loads circuits in threads and feature files in batches (`ingest.imports.reader.CircuitWriter`)."""
 
     def __init__(self, database: Database, reader: Reader) -> None:
         self._database = database

@@ -31,7 +31,7 @@ from schema.loading.runs import Entry
 from schema.loading.set_model import says_more
 
 
-class Writer(Protocol):
+class CircuitWriter(Protocol):
     """What becomes of the files that were read."""
 
     def has(self, key: str) -> bool:
@@ -70,7 +70,7 @@ class Reader:
         self._models: dict[str, Model] = {}
         """Transcoder set → the model that it belongs to, as far as the files say."""
 
-    def read_all(self, files: Sequence[Found], writer: Writer, *, console: Console) -> None:
+    def read_all(self, files: Sequence[Found], writer: CircuitWriter, *, console: Console) -> None:
         """Read all files in order. Errors of single files go to the summary; those of the writer are
         raised."""
         with rare_collection(), _bar(console, files) as progress:
@@ -87,13 +87,13 @@ class Reader:
             self.summary.loaded += new
             self.summary.present += not new
 
-    def refuse(self, path: Path, error: Exception, writer: Writer) -> None:
+    def refuse(self, path: Path, error: Exception, writer: CircuitWriter) -> None:
         """Record that a file was refused, in the summary and in the ledger."""
         with self._lock:
             self.summary.problems.append(error)
         writer.refuse(refusal(path, error))
 
-    def _read(self, found: Found, writer: Writer) -> None:
+    def _read(self, found: Found, writer: CircuitWriter) -> None:
         """Read one file and hand its content over. Raises FileError, EngineError."""
         if found.kind is Kind.FEATURES:
             writer.add_folder(found.path)
@@ -129,7 +129,7 @@ class Reader:
             self.summary.notes[name] = list(imported.notes)
         return imported.circuit
 
-    def _with_model(self, circuit: Circuit, name: str, writer: Writer) -> Circuit:
+    def _with_model(self, circuit: Circuit, name: str, writer: CircuitWriter) -> Circuit:
         """The circuit with the model of its transcoders, as the file that says most about it names it."""
         given, id_ = self.settings.given.model, circuit.transcoders.id
         asked = circuit.model.name == given

@@ -1,6 +1,7 @@
-"""circuit-tracer's `.pt` graphs to circuits: they are not pruned, so everything can be computed from them.
+"""Converts the `.pt` graphs of circuit-tracer to circuits.
 
-Influence, shares, scores and pruning are the engine's own (`ingest.engine.attribution.prune`).
+These graphs are not pruned. The engine computes influence, shares and scores from them and prunes them, as
+it does with its own graphs (`ingest.engine.attribution.prune`).
 """
 
 import re
@@ -30,10 +31,12 @@ def read_circuit(
     tokenizer: Path | None = None,
     data: bytes | None = None,
 ) -> Circuit:
-    """The pruned circuit of a `.pt` graph. tokenizer: folder of one, for the texts of the tokens; data: the
-    file's content, unpacked, when it has been read already.
+    """The pruned circuit of a `.pt` graph.
 
-    Raises FileError, SettingError.
+    node_threshold, edge_threshold: share of influence, 0 to 1, that kept nodes and kept edges have together.
+    tokenizer: folder of the tokenizer that turns token ids into text. data: the unpacked content of the
+    file, if it has been read already. Raises FileError, SettingError, and InputError for a folder without a
+    tokenizer.
     """
     found = read_pt(str(path), data)
     name, revision = given.transcoders or found.scan, None
@@ -82,7 +85,7 @@ def _graph(found: UnprunedGraph, tokens: tuple[str, ...]) -> AttributionGraph:
         activations=torch.from_numpy(found.activations),
         selected=torch.from_numpy(found.selected),
         adjacency=torch.from_numpy(found.adjacency),
-        # A direction that is no token has no id; -1 until it is a record.
+        # A target that is not a token has no id. It is -1 here and None in the record.
         logit_ids=torch.tensor([-1 if index is None else index for _, index in found.logits]),
         logit_tokens=tuple(text or "" for text, _ in found.logits),
         logit_probabilities=torch.from_numpy(found.probabilities),
@@ -96,7 +99,7 @@ def _graph(found: UnprunedGraph, tokens: tuple[str, ...]) -> AttributionGraph:
 
 
 def _texts(ids: tuple[int, ...], tokenizer: Path | None) -> tuple[str, ...]:
-    """The file has ids only: without a tokenizer they stand for their texts."""
+    """The texts of tokens. The file has ids only; without a tokenizer, the texts show the ids."""
     if tokenizer is None:
         return tuple(f"‹{number}›" for number in ids)
     from transformers import AutoTokenizer
@@ -106,6 +109,6 @@ def _texts(ids: tuple[int, ...], tokenizer: Path | None) -> tuple[str, ...]:
         return tuple(str(found.decode([number])) for number in ids)
     except (OSError, ValueError, KeyError, OverflowError) as error:
         raise InputError(
-            f"{tokenizer} has no tokenizer for these graphs: {error}",
-            next_step="name the folder of the model that they were made with",
+            f"{tokenizer} has no tokenizer that fits these graphs: {error}",
+            next_step="name the folder of the model that the graphs were made with",
         ) from error

@@ -30,7 +30,7 @@ class Exchange(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class ModelEndpoint:
     """The address of a language model."""
 
     url: str

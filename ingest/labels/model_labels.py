@@ -18,7 +18,7 @@ from unicodedata import category
 import numpy as np
 
 from ingest.labels.contexts import Activity, FeatureKey
-from ingest.labels.endpoint import Endpoint, Exchange
+from ingest.labels.endpoint import Exchange, ModelEndpoint
 from ingest.labels.rules import balanced_accuracy
 from ingest.labels.score import split
 from schema.circuit.records import DIRECTIONS
@@ -49,7 +49,7 @@ class ModelLabel(NamedTuple):
 
 
 def explain_features(
-    endpoint: Endpoint, found: Activity, features: Sequence[FeatureKey], decode: Decode, *, seed: int = 0
+    endpoint: ModelEndpoint, found: Activity, features: Sequence[FeatureKey], decode: Decode, *, seed: int = 0
 ) -> Iterator[ModelLabel | EndpointError]:
     """Yield the label of each feature, or an EndpointError when the answers for it were unusable.
 
@@ -139,7 +139,7 @@ def _judged(
     return texts, fires[chosen]
 
 
-def _detect(endpoint: Endpoint, label: str, texts: list[str], fires: np.ndarray) -> float | None:
+def _detect(endpoint: ModelEndpoint, label: str, texts: list[str], fires: np.ndarray) -> float | None:
     numbered = "\n".join(f"{number}: {text}" for number, text in enumerate(texts))
     question = (
         f"A feature of a language model is described as {json.dumps(label, ensure_ascii=False)}. Below are "

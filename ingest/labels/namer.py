@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 
 import numpy as np
-import torch
 
 from ingest.engine.replacement.model import Encoded, ReplacementModel
+from ingest.labels.examples import logit_effects
 from ingest.labels.explain import AUTHOR, METHOD, Explanation, explain
 from ingest.labels.statistics import (
     FeatureStatistics,
@@ -87,11 +87,5 @@ class Namer:
 
     def _promoted(self, layer: int, index: int) -> list[int]:
         """The tokens whose logits a feature raises most, over all layers that it writes to."""
-        model = self._model
-        rows = model.transcoders.decoder_rows(
-            layer, torch.tensor([index], device=model.device), torch.float32
-        )
-        norm = model.anatomy.final_norm
-        written = norm.forward(rows[0].sum(0), torch.ones(1, device=model.device)).to(model.dtype)
-        logits = (model.anatomy.unembedding @ written).float()
-        return [int(token) for token in logits.topk(min(PROMOTED, len(logits))).indices]
+        effects = logit_effects(self._model, (layer, index))
+        return [int(token) for token in effects.topk(min(PROMOTED, len(effects))).indices]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ingest.labels.contexts import Activity, Contexts
-from ingest.labels.endpoint import TRIES, Endpoint
+from ingest.labels.endpoint import TRIES, ModelEndpoint
 from ingest.labels.model_labels import ModelLabel, explain_features
 from schema.errors import EndpointError, InputError
 
@@ -40,7 +40,9 @@ class Server:
                 pass
 
         self.http = HTTPServer(("127.0.0.1", 0), Handler)
-        self.endpoint = Endpoint(f"http://127.0.0.1:{self.http.server_port}/v1", "small", "secret", pause_s=0)
+        self.endpoint = ModelEndpoint(
+            f"http://127.0.0.1:{self.http.server_port}/v1", "small", "secret", pause_s=0
+        )
 
 
 @pytest.fixture
@@ -157,6 +159,6 @@ def test_a_busy_endpoint_is_asked_again_and_a_refusal_is_final(server):
 
 def test_an_endpoint_that_is_down_or_no_address():
     with pytest.raises(EndpointError, match="check address"):
-        Endpoint("http://127.0.0.1:9", "small", pause_s=0).ask("?", lambda found: found)
+        ModelEndpoint("http://127.0.0.1:9", "small", pause_s=0).ask("?", lambda found: found)
     with pytest.raises(InputError, match="is not a URL"):
-        Endpoint("somewhere", "small")
+        ModelEndpoint("somewhere", "small")
