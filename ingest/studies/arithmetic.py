@@ -18,10 +18,10 @@ from torch import Tensor
 from ingest.engine.errors import ModelError
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.concepts import Statistics, activity, from_end, statistics
-from ingest.studies.tools.items import Item, answered, word
+from ingest.studies.tools.items import Item, answered, few_answered, word
 from ingest.studies.tools.prompts import Needs, Prompts
 from ingest.studies.tools.study import Grid, Study, StudyFinding, StudyResult
-from ingest.studies.tools.trials import Rate, Setting, Trial, rates, swap
+from ingest.studies.tools.trials import Rate, Setting, Trial, by_method, rates, swap
 from schema.errors import InputError
 
 FAMILY = "arithmetic"
@@ -147,8 +147,8 @@ def explained_by(values: Tensor, groups: Tensor) -> Tensor:
 def swap_sums(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     """Two rates: the whole sum is swapped, or its last digit only."""
     parts = prompts.splits(FAMILY)
-    development = answered(model, parts.development[: 2 * DEVELOPMENT])[:DEVELOPMENT]
-    held = answered(model, parts.held_out[: 2 * HELD])[:HELD]
+    development = few_answered(model, parts.development, DEVELOPMENT)
+    held = few_answered(model, parts.held_out, HELD)
     both = []
     for label, claim in (
         ("sum", "swap the sum: the other sum is said"),
@@ -172,7 +172,7 @@ def swap_sums(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
             return made
 
         both.append(rates(model, trials, development, {claim: held}, supernodes=prompts.supernodes))
-    return [rate for one in zip(*both, strict=True) for rate in one]
+    return by_method(both)
 
 
 def reused(

@@ -12,10 +12,10 @@ from ingest.engine.attribution.prune import scores as graph_scores
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.concepts import MembershipRule, Statistics, from_end, statistics
 from ingest.studies.tools.graphs import graphs
-from ingest.studies.tools.items import Item, answered, word
+from ingest.studies.tools.items import Item, answered, few_answered, word
 from ingest.studies.tools.prompts import Needs, Prompts, Splits
 from ingest.studies.tools.study import Study, StudyFinding, StudyResult, auroc
-from ingest.studies.tools.trials import WIDE, Rate, Setting, Trial, rates, swap
+from ingest.studies.tools.trials import WIDE, Rate, Setting, Trial, by_method, rates, swap
 
 PLACES = from_end(0, 1, 2, 3)
 """The end of the question, after the name."""
@@ -69,13 +69,13 @@ def force_knowing(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
         ("unknown", "swap unknown for known: the model invents an answer of the right kind"),
     ):
         development, held = (
-            answered(model, [item for item in items if standing(item) == old][: 2 * n])[:n]
+            few_answered(model, [item for item in items if standing(item) == old], n)
             for items, n in ((parts.development, DEVELOPMENT), (parts.held_out, HELD))
         )
         both.append(
             rates(model, trials, development, {claim: held}, settings=WIDE, supernodes=prompts.supernodes)
         )
-    return [rate for one in zip(*both, strict=True) for rate in one]
+    return by_method(both)
 
 
 def knowing(model: ReplacementModel, parts: Splits, ask: str) -> Statistics:

@@ -26,7 +26,7 @@ from ingest.engine.attribution.graph import AttributionGraph
 from ingest.engine.attribution.prune import node_influence, prune
 from ingest.engine.intervention.intervene import Case, Edit, intervene_many
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.studies.tools.concepts import Places, activity
+from ingest.studies.tools.concepts import activity, every_token
 from ingest.studies.tools.graphs import graphs
 from ingest.studies.tools.items import Item, answered, word
 from ingest.studies.tools.prompts import Prompts
@@ -149,8 +149,7 @@ def ablated(
     cases: list[Case] = []
     null: list[Case] = []
     edited = active = 0
-    every: Places = lambda item, n_tokens: range(n_tokens)  # noqa: E731
-    for item, dense in zip(items, activity(model, items, every), strict=True):
+    for item, dense in zip(items, activity(model, items, every_token), strict=True):
         edits = off(dense, members)
         cases.append(Case(item.prompt, edits))
         null.append(Case(item.prompt, random_like(model, edits, dense, random)))

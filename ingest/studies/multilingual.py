@@ -16,14 +16,15 @@ from torch import Tensor
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.families.multilingual import LANGUAGES
 from ingest.organism.families.multilingual import concepts as antonyms
-from ingest.studies.tools.concepts import Places, activity, statistics
-from ingest.studies.tools.items import Item, answered, word
+from ingest.studies.tools.concepts import activity, after_first_token, statistics
+from ingest.studies.tools.items import Item, few_answered, word
 from ingest.studies.tools.prompts import Needs, Prompts
 from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 from ingest.studies.tools.supernodes import SupernodeTensors
-from ingest.studies.tools.trials import Rate, Setting, Trial, rates, swap
+from ingest.studies.tools.trials import Rate, Setting, Trial, by_method, rates, swap
 
-PLACES: Places = lambda item, n_tokens: range(1, n_tokens)  # noqa: E731  each of these prompts has ten tokens
+PLACES = after_first_token
+"""Places are comparable between these prompts, because each has ten tokens."""
 PARTS = {
     # Swapped part: numbers of the places that may be edited (position minus one).
     "language": frozenset(range(2, 9)),
@@ -68,10 +69,10 @@ def said(operation: str, concept: str, language: str) -> str:
 def swap_parts(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     """Swap each part alone: one rate for each part."""
     parts = prompts.splits("multilingual", lambda item: item.kind in ("antonym", "translation"))
-    development = answered(model, parts.development[: 2 * DEVELOPMENT])[:DEVELOPMENT]
-    held = answered(model, parts.held_out[: 2 * HELD])[:HELD]
+    development = few_answered(model, parts.development, DEVELOPMENT)
+    held = few_answered(model, parts.held_out, HELD)
     both = [_swap(model, part, parts.forming, development, held, prompts.supernodes) for part in PARTS]
-    return [rate for one in zip(*both, strict=True) for rate in one]
+    return by_method(both)
 
 
 def _swap(
@@ -124,10 +125,9 @@ def shared_by_layer(model: ReplacementModel, prompts: Prompts) -> list[StudyFind
     """Jaccard index of the features that are active on one antonym in two languages; null: two antonyms."""
     parts = prompts.splits("multilingual", lambda item: item.kind == "native")
     items = [*parts.forming, *parts.development, *parts.held_out]
-    every: Places = lambda item, n_tokens: range(1, n_tokens)  # noqa: E731
     active = {
         (item.labels["concept"], item.labels["language"]): (dense > 0).any(0)
-        for item, dense in zip(items, activity(model, items, every), strict=True)
+        for item, dense in zip(items, activity(model, items, after_first_token), strict=True)
     }
     same, different = [], []
     concepts = sorted({concept for concept, _ in active})

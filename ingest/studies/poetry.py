@@ -20,10 +20,10 @@ from ingest.studies.tools.concepts import (
     from_end,
     statistics,
 )
-from ingest.studies.tools.items import Item, answered, next_words, some_answered, word
+from ingest.studies.tools.items import Item, answered, few_answered, next_words, some_answered, word
 from ingest.studies.tools.prompts import Needs, Prompts, Splits
 from ingest.studies.tools.study import Study, StudyFinding, StudyResult
-from ingest.studies.tools.trials import WIDE, Rate, Setting, Trial, Trials, rates, swap
+from ingest.studies.tools.trials import WIDE, Rate, Setting, Trial, Trials, by_method, rates, swap
 
 BREAK = "/"
 DEVELOPMENT = 60
@@ -111,7 +111,7 @@ def plant_rhymes(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     whole = statistics(model, parts.forming, "rhyme", at_break)
     end = statistics(model, parts.forming, "rhyme", from_end(0))
     development = answered(model, parts.development)[:DEVELOPMENT]
-    held = answered(model, parts.held_out[: 2 * HELD])[:HELD]
+    held = few_answered(model, parts.held_out, HELD)
 
     def planting(found: Statistics, places: Places, *, first: bool) -> Trials:
         def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
@@ -147,7 +147,7 @@ def plant_rhymes(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
             {f"{last}: {ends} of the same theme": held},
         ),
     ]
-    return [rate for one in zip(*both, strict=True) for rate in one]
+    return by_method(both)
 
 
 def _opened(model: ReplacementModel, verse: Verse, items: Sequence[Item]) -> list[Item]:

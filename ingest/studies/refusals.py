@@ -11,7 +11,7 @@ from ingest.studies.tools.concepts import Concept, activity, from_end, statistic
 from ingest.studies.tools.items import Item, answered, next_words, word
 from ingest.studies.tools.prompts import Needs, Prompts, Splits
 from ingest.studies.tools.study import Study, StudyFinding, StudyResult
-from ingest.studies.tools.trials import Rate, Setting, Trial, rates, swap
+from ingest.studies.tools.trials import Rate, Setting, Trial, by_method, rates, swap
 from schema.evidence.ranks import rank_correlation
 
 PLACES = from_end(0, 1, 2, 3)
@@ -75,7 +75,7 @@ def flip_answers(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
         )
         for old, new in (("comply", "refuse"), ("refuse", "comply"))
     ]
-    return [rate for one in zip(*both, strict=True) for rate in one]
+    return by_method(both)
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:

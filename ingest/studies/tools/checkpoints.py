@@ -16,7 +16,7 @@ from torch.nn.functional import cosine_similarity
 from ingest.engine.attribution.graph import AttributionGraph
 from ingest.engine.attribution.prune import prune
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.studies.tools.concepts import Places, activity
+from ingest.studies.tools.concepts import activity, every_token
 from ingest.studies.tools.items import Item
 
 Key = tuple[int | str, ...]
@@ -138,8 +138,7 @@ def _derange(alive: Tensor, generator: torch.Generator) -> Tensor:
 def fires(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
     """(n_tokens, n_layers, n_features) bool: where features fire, in all prompts without their first
     tokens."""
-    every: Places = lambda item, n_tokens: range(n_tokens)  # noqa: E731
-    return torch.cat([dense[1:] > 0 for dense in activity(model, items, every)])
+    return torch.cat([dense[1:] > 0 for dense in activity(model, items, every_token)])
 
 
 def _jaccard(a: Tensor, b: Tensor) -> Tensor:

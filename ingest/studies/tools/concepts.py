@@ -37,6 +37,16 @@ Places = Callable[[Item, int], Sequence[int]]
 is the number of tokens, including the special first token."""
 
 
+def every_token(item: Item, n_tokens: int) -> Sequence[int]:
+    """All positions, including that of the special first token (`Places`)."""
+    return range(n_tokens)
+
+
+def after_first_token(item: Item, n_tokens: int) -> Sequence[int]:
+    """All positions except that of the special first token (`Places`)."""
+    return range(1, n_tokens)
+
+
 def from_end(*places: int) -> Places:
     """Places counted from the end; 0 is the last token."""
     return lambda item, n_tokens: [n_tokens - 1 - place for place in places]

@@ -53,6 +53,11 @@ def some_answered(model: ReplacementModel, items: Sequence[Item]) -> list[Item]:
     return found
 
 
+def few_answered(model: ReplacementModel, items: Sequence[Item], n: int) -> list[Item]:
+    """At most `n` items that the model answers correctly, among the first 2n items."""
+    return answered(model, items[: 2 * n])[:n]
+
+
 def answered(model: ReplacementModel, items: Sequence[Item]) -> list[Item]:
     """The items that the model answers correctly."""
     tops = next_words(model, [Case(item.prompt, []) for item in items])

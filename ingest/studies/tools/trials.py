@@ -20,7 +20,14 @@ from torch import Tensor
 
 from ingest.engine.intervention.intervene import Case, Edit
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.studies.tools.concepts import Concept, MembershipRule, Places, Statistics, activity
+from ingest.studies.tools.concepts import (
+    Concept,
+    MembershipRule,
+    Places,
+    Statistics,
+    activity,
+    every_token,
+)
 from ingest.studies.tools.items import Item, next_words
 from ingest.studies.tools.supernodes import SupernodeTensors
 from schema.errors import InputError
@@ -223,6 +230,11 @@ def rates(
     return found
 
 
+def by_method(rates_of_claims: Sequence[Sequence[Rate]]) -> list[Rate]:
+    """Order the results of several calls of `rates`: all single features first, then all whole supernodes."""
+    return [rate for rates_of_method in zip(*rates_of_claims, strict=True) for rate in rates_of_method]
+
+
 def choose(
     model: ReplacementModel,
     trials: Trials,
@@ -294,8 +306,9 @@ def nulls(model: ReplacementModel, trials: Sequence[Trial], *, seed: int = 0) ->
     random = Random(seed)
     made = []
     active = 0
-    every: Places = lambda item, n_tokens: range(n_tokens)  # noqa: E731
-    for trial, dense in zip(trials, activity(model, [trial.item for trial in trials], every), strict=True):
+    for trial, dense in zip(
+        trials, activity(model, [trial.item for trial in trials], every_token), strict=True
+    ):
         made.append(trial._replace(edits=random_like(model, trial.edits, dense, random)))
         active += int((dense[1:] > 0).sum())
     return made, active / max(1, len(trials))
