@@ -158,7 +158,7 @@ def test_a_busy_endpoint_is_asked_again_and_a_refusal_is_final(server):
 
 
 def test_an_endpoint_that_is_down_or_no_address():
-    with pytest.raises(EndpointError, match="check address"):
+    with pytest.raises(EndpointError, match="check URL"):
         ModelEndpoint("http://127.0.0.1:9", "small", pause_s=0).ask("?", lambda found: found)
     with pytest.raises(InputError, match="is not a URL"):
         ModelEndpoint("somewhere", "small")
