@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from atlas.commands import files, labels, upkeep
+from atlas.commands import imports, labels, upkeep
 from atlas.commands.attribute import attribute
 from atlas.commands.checkpoints import checkpoints
 from atlas.commands.claims import claim
@@ -21,6 +21,7 @@ from atlas.commands.db import db
 from atlas.commands.demo import demo
 from atlas.commands.diagnostics import diagnose
 from atlas.commands.doctor import doctor
+from atlas.commands.exports import export
 from atlas.commands.figures import figure
 from atlas.commands.hypotheses import hypothesis
 from atlas.commands.ingest import ingest
@@ -32,6 +33,7 @@ from atlas.commands.query import query
 from atlas.commands.report import report
 from atlas.commands.serve import serve
 from atlas.commands.studies import study
+from atlas.commands.supernodes import supernodes
 from ingest.engine.errors import EngineError
 from schema.errors import AtlasError
 
@@ -40,21 +42,21 @@ CONTENTS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
         "demo": demo,
         "db": db,
         "ingest": ingest,
-        "import": files.import_,
+        "import": imports.import_,
         "serve": serve,
         "query": query,
     },
     "Circuits and files": {
         "attribute": attribute,
-        "export": files.export,
-        "bulk-import": files.bulk_import,
+        "export": export,
+        "bulk-import": imports.bulk_import,
         "checkpoints": checkpoints,
         "job": job,
     },
     "Labels and groups of features": {
         "examples": labels.examples,
         "label": labels.label,
-        "supernodes": labels.supernodes,
+        "supernodes": supernodes,
         "modules": modules,
     },
     "Tests by intervention": {

@@ -1,4 +1,4 @@
-"""`atlas checkpoints`: a training run's checkpoints in the atlas, to be compared over GraphQL."""
+"""`atlas checkpoints`: load the checkpoints of a training run, for comparisons over GraphQL."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,35 +9,44 @@ from atlas.commands.options import err, out, use_cores
 from atlas.settings import Settings
 from ingest.organism.weights import CHECKPOINTS_DIR
 
-checkpoints = typer.Typer(
-    no_args_is_help=True, help="States of a training run, and what changed between them."
-)
+checkpoints = typer.Typer(no_args_is_help=True)
 
 
 @checkpoints.callback()
 def about() -> None:
-    """States of a training run, and what changed between them."""
+    """Load the checkpoints of a training run, to see when features and circuits appear.
+
+    For example: `atlas checkpoints load prompts.jsonl`, then `checkpoints` and `compareCheckpoints` in
+    GraphQL.
+    """
 
 
 @checkpoints.command("load")
 def load(
     prompts: Annotated[
-        Path, typer.Argument(help="Prompts, as `atlas ingest` takes them; each at every checkpoint.")
+        Path,
+        typer.Argument(
+            help="Prompts in a file as for `atlas ingest`. Each prompt is ingested at every checkpoint."
+        ),
     ],
     folder: Annotated[
         Path,
         typer.Option(
-            help="A folder of checkpoints such as step-00600, each with its transcoders in a folder clt.",
+            help="A folder of checkpoints such as step-00600. Each checkpoint has its transcoders in a "
+            "folder clt.",
             show_default="the bundled model's",
         ),
     ] = CHECKPOINTS_DIR,
 ) -> None:
-    """Ingest prompts at every checkpoint, and link the features of neighbours.
+    """Ingest prompts at every checkpoint and link each feature with itself at the next checkpoint.
 
-    Features are compared by layer and index, which means something when the transcoders of each checkpoint
-    were started from those of the next: decoder cosine and firing agreement, kept beside, say how much. Then
-    `checkpoints`, `compareCheckpoints` and `history` of a feature answer in GraphQL. It takes as long as
-    `atlas ingest` of the prompts times the checkpoints; stopped, it goes on where it was.
+    For example: `atlas checkpoints load prompts.jsonl --folder checkpoints/`. Then ask `checkpoints`,
+    `compareCheckpoints` and the `history` of a feature in GraphQL.
+
+    Features are linked by layer and index. This is meaningful only when the transcoders of each checkpoint
+    were trained starting from those of the next one; the decoder cosine and the firing agreement, which are
+    stored too, measure how well the links hold. The command takes as long as `atlas ingest` takes for the
+    prompts, times the number of checkpoints. A command that was stopped continues when it is repeated.
     """
     from atlas.local.login import Login
     from ingest.annotations.checkpoints import TRANSCODERS, load_checkpoints
@@ -45,7 +54,7 @@ def load(
 
     use_cores()
     with Login(Settings.load()).connect() as database:
-        # Model and transcoders of the settings stand for those of each checkpoint.
+        # load_checkpoints replaces model and transcoders by those of each checkpoint.
         settings = IngestSettings(prompts, folder, folder / TRANSCODERS)
         loaded = load_checkpoints(database, folder, settings, console=err)
     for problem in loaded.problems:

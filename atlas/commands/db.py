@@ -1,4 +1,4 @@
-"""`atlas db`: the local Neo4j, started, stopped and looked at."""
+"""`atlas db`: start, stop and look at the local Neo4j."""
 
 from typing import Annotated
 
@@ -8,7 +8,9 @@ from atlas.commands.options import BoltPort, HttpPort, out
 from atlas.settings import Settings
 
 db = typer.Typer(
-    help="A local Neo4j without Docker or Java of your own: its data lives in ATLAS_HOME (default ./.atlas).",
+    help="Start, stop and look at a local Neo4j. It needs no Docker and no Java of your own.\n\nFor "
+    "example: `atlas db start`, then `atlas ingest` or `atlas import`. The data is in the folder ATLAS_HOME "
+    "(default ./.atlas). To use another Neo4j, set NEO4J_URI and NEO4J_PASSWORD instead.",
     no_args_is_help=True,
 )
 
@@ -21,12 +23,15 @@ def db_start(
         int,
         typer.Option(
             min=256,
-            help="Memory of Neo4j in MB; half as much again caches its files. Give more for thousands of "
-            "circuits: above 2048 it also compiles its code fully.",
+            help="Memory of Neo4j in MB. Half as much again is used to cache its files. Give more for "
+            "thousands of circuits: above 2048, Neo4j also compiles its code fully.",
         ),
     ] = 1024,
 ) -> None:
-    """Start the local database (the first time, download it) and print its addresses."""
+    """Start the local database and print its addresses. The first start downloads Neo4j (190 MB).
+
+    For example: `atlas db start --heap 4096`. Then load circuits with `atlas ingest` or `atlas import`.
+    """
     from atlas.local.server import LocalServer
 
     local = LocalServer(Settings.load().home)
@@ -39,7 +44,7 @@ def db_start(
 
 @db.command("stop")
 def db_stop() -> None:
-    """Stop the local database; its data stays."""
+    """Stop the local database. Its data stays, and `atlas db start` starts it again."""
     from atlas.local.server import LocalServer
 
     stopped = LocalServer(Settings.load().home).stop()
@@ -48,7 +53,11 @@ def db_stop() -> None:
 
 @db.command("status")
 def db_status() -> None:
-    """Say whether the local database runs, where, and how large it is. Exit code 1 when it does not run."""
+    """Print whether the local database runs, its addresses and its size. The exit code is 1 when it does not
+    run.
+
+    `atlas stats` counts what the database holds.
+    """
     from atlas.local.server import LocalServer
 
     settings = Settings.load()

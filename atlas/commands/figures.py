@@ -14,15 +14,19 @@ from schema.errors import InputError
 
 
 def figure(
-    name: Annotated[str, typer.Argument(help="Which figure; `list` names them all.")],
-    path: Annotated[Path | None, typer.Option("--out", help="Where to: .svg, .png or .html.")] = None,
+    name: Annotated[str, typer.Argument(help="Name of the figure; `list` prints all names.")],
+    path: Annotated[
+        Path | None, typer.Option("--out", help="The file to write: .svg, .png or .html.")
+    ] = None,
     var: Variables = None,
     api: ApiAddress = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Draw a figure from the answer of the API to one question.
+    """Ask the API one question and draw a figure of the answer.
 
-    For example: `atlas figure tokens --var 'filter={"text": "dallas"}' --out dallas.svg`.
+    For example: `atlas figure tokens --var 'filter={"text": "dallas"}' --out dallas.svg`. `atlas figure list`
+    names all figures with their variables. Figures need the extra `figures` and a running API (`atlas
+    serve`).
     """
     try:
         from figures.all import CHARTS
@@ -38,7 +42,7 @@ def figure(
     if name not in CHARTS:
         raise InputError(f"There is no figure {name!r}", next_step=f"name one of: {', '.join(CHARTS)}")
     if path is None:
-        raise InputError(f"Where should {name} go?", next_step=f"for example --out {name}.svg")
+        raise InputError("There is no file to write to", next_step=f"for example --out {name}.svg")
     chart, variables = CHARTS[name], dict(name_and_value(each, "--var", "first=20") for each in var or ())
     for unknown in sorted(set(variables) - set(chart.variables)):
         raise InputError(

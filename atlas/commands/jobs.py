@@ -1,4 +1,4 @@
-"""`atlas job`: the circuits that were asked for over the API, and how far they are."""
+"""`atlas job`: circuits that were requested over the API, and their progress."""
 
 import json
 from typing import Annotated
@@ -8,34 +8,39 @@ import typer
 from atlas.commands.options import AsJson, out
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
-from schema.errors import NotFoundError
+from schema.errors import InputError, NotFoundError
+
+JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the job, as `atlas job list` prints it.")]
 
 COLUMNS = ["key", "state", "done", "tries", "asked by", "asked at", "error"]
 
-job = typer.Typer(no_args_is_help=True, help="Circuits that were asked for over the API.")
+job = typer.Typer(no_args_is_help=True)
 
 
 @job.callback()
 def about() -> None:
-    """Circuits that were asked for over the API; `atlas ingest --watch` makes them."""
+    """Look at the jobs: circuits that were requested over the API.
+
+    For example: `atlas job list --state failed`. `atlas ingest --watch` starts a worker that computes the
+    circuits.
+    """
 
 
 @job.command("list")
 def list_(
     state: Annotated[
-        str | None, typer.Option(help="Only those that are queued, running, done or failed.")
+        str | None, typer.Option(help="Show only jobs in this state: queued, running, done or failed.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many jobs.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List jobs, the newest first."""
+    """List jobs, the newest first. `atlas job show ID` shows one job in full."""
     from atlas.local.login import Login
-    from schema.errors import InputError
     from schema.jobs import JOBS, JobState
     from schema.questions.question import ask
 
     if state is not None and state not in list(JobState):
-        raise InputError(f"There is no state {state!r}", next_step=f"choose one of {', '.join(JobState)}")
+        raise InputError(f"There is no state {state!r}", next_step=f"name one of {', '.join(JobState)}")
     with Login(Settings.load()).connect() as database:
         (page,) = ask(database, JOBS, timeout_s=60, state=state, skip=0, limit=limit)
     if as_json:
@@ -52,8 +57,11 @@ def list_(
 
 
 @job.command("show")
-def show(key: Annotated[str, typer.Argument(metavar="ID", help="As `list` prints it.")]) -> None:
-    """Show one job whole: its prompts, its circuits, and what went wrong."""
+def show(key: JobId) -> None:
+    """Show one job in full: its prompts, its circuits and its error.
+
+    `atlas job retry ID` queues a failed job again.
+    """
     from atlas.local.login import Login
     from schema.jobs import JOBS_BY_ID
     from schema.questions.question import ask
@@ -71,11 +79,13 @@ def show(key: Annotated[str, typer.Argument(metavar="ID", help="As `list` prints
 
 
 @job.command("retry")
-def retry(key: Annotated[str, typer.Argument(metavar="ID", help="As `list` prints it.")]) -> None:
-    """Queue a failed job again; its attempts are counted anew."""
+def retry(key: JobId) -> None:
+    """Queue a failed job again. Its attempts are counted from zero."""
     from atlas.local.login import Login
     from schema.jobs import retry as queue_again
 
     with Login(Settings.load()).connect() as database:
         queued = queue_again(database, key)
-    out.print(f"{key} is queued again." if queued else f"{key} is not failed: nothing changed.", markup=False)
+    out.print(
+        f"{key} is queued again." if queued else f"{key} has not failed. Nothing changed.", markup=False
+    )

@@ -1,4 +1,4 @@
-"""`atlas modules`: find communities of the feature graph and keep them in the database."""
+"""`atlas modules`: find communities of the feature graph and store them."""
 
 from typing import Annotated
 
@@ -7,35 +7,48 @@ import typer
 from atlas.commands.options import Seed, out
 from atlas.settings import Settings
 
-modules = typer.Typer(no_args_is_help=True, help="Communities of the feature graph.")
+modules = typer.Typer(no_args_is_help=True)
 
 
 @modules.callback()
 def about() -> None:
-    """Communities of the feature graph."""
+    """Find communities of the feature graph.
+
+    For example: `atlas modules compute`, then `modules` in GraphQL or `atlas figure cortex`.
+    """
 
 
 @modules.command("compute")
 def compute(
     transcoders: Annotated[
-        str | None, typer.Option(help="Id of a transcoder set; left out: each set.")
+        str | None, typer.Option(help="Id of a transcoder set.", show_default="every set")
     ] = None,
-    min_circuits: Annotated[int, typer.Option(min=1, help="Effects of at least so many circuits count.")] = 2,
-    resolution: Annotated[float, typer.Option(min=0.0, help="More than 1: smaller modules.")] = 1.0,
+    min_circuits: Annotated[
+        int, typer.Option(min=1, help="Use only effects that occur in at least this many circuits.")
+    ] = 2,
+    resolution: Annotated[
+        float, typer.Option(min=0.0, help="A resolution above 1 gives smaller modules.")
+    ] = 1.0,
     seed: Seed = 0,
-    null: Annotated[int, typer.Option(min=0, help="Rewired graphs to compare the modularity with.")] = 20,
+    null: Annotated[
+        int, typer.Option(min=0, help="Number of rewired graphs whose modularity is computed for comparison.")
+    ] = 20,
 ) -> None:
-    """Find modules by Leiden and keep them, with their modularity and that of rewired graphs.
+    """Find modules with the Leiden algorithm and store them with their modularity.
 
-    An effect weighs |mean| times circuits. Earlier computations stay; `modules` in GraphQL shows the newest.
+    For example: `atlas modules compute --resolution 1.5`. Then `modules` in GraphQL shows the newest
+    partition.
+
+    An effect has the weight |mean| × number of circuits. Earlier partitions stay stored. Rewired graphs show
+    how much modularity chance alone gives.
     """
     from atlas.local.login import Login
     from schema.annotations.modules import ModuleSettings
-    from schema.annotations.modules import compute as found_by
+    from schema.annotations.modules import compute as compute_modules
 
     settings = ModuleSettings(seed=seed, resolution=resolution, min_circuits=min_circuits, n_null=null)
     with Login(Settings.load()).connect() as database:
-        for found in found_by(database, settings, transcoders):
+        for found in compute_modules(database, settings, transcoders):
             chance = (
                 ""
                 if found.null_mean is None
@@ -46,6 +59,6 @@ def compute(
                 f"{found.n_effects} effects, modularity {found.modularity:.3f}{chance}"
             )
             out.print(
-                f"  {'kept as' if found.new else 'known already as'} partition {found.partition}",
+                f"  {'stored as' if found.new else 'stored before as'} partition {found.partition}",
                 soft_wrap=True,
             )

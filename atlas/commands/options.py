@@ -39,6 +39,15 @@ TranscodersPath = Annotated[
     ),
 ]
 
+CorpusName = Annotated[
+    str | None,
+    typer.Option(
+        "--corpus",
+        help="Texts to run the model on: .jsonl, .csv or .txt as for `atlas ingest`, or `bundled`.",
+        show_default="bundled, for the bundled model",
+    ),
+]
+
 # -- attribution and pruning
 
 NodeThreshold = Annotated[

@@ -1,4 +1,4 @@
-"""`atlas report`: everything that was found, in one page that can be kept and sent."""
+"""`atlas report`: all results in one page that can be kept and sent."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,18 +6,19 @@ from typing import Annotated
 
 import typer
 
+from atlas.client import AtlasClient
 from atlas.commands.options import ApiAddress
 from atlas.commands.options import out as console
 from atlas.settings import Settings
 from schema.atomic_file import whole_file
-from schema.errors import InputError
+from schema.errors import InputError, UnreachableError
 
 
 def report(
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
     results: Annotated[
         Path | None,
-        typer.Option(help="Folder of the studies' results.", show_default="ATLAS_HOME/studies"),
+        typer.Option(help="Folder with the results of `atlas study run`.", show_default="ATLAS_HOME/studies"),
     ] = None,
     figures: Annotated[
         Path | None, typer.Option(help="Also write every figure into this folder, as SVG and PNG.")
@@ -26,24 +27,25 @@ def report(
         tuple[str, str] | None,
         typer.Option(
             metavar="A B",
-            help="Put two sides beside each other: each a folder of results, step:N (a checkpoint), "
-            "model:NAME, or another atlas's API.",
+            help="Compare two sides. A side is a folder of results, step:N (a checkpoint), model:NAME, or "
+            "the address of another atlas's API.",
         ),
     ] = None,
     api: ApiAddress = None,
 ) -> None:
-    """Write one HTML page that needs nothing else: the studies with their rates, and what the atlas holds.
+    """Write one HTML page with the results of the studies and what the atlas holds.
 
-    The studies come from files that `atlas study run` keeps, the rest from the API (`atlas serve`). A
-    section whose data is missing says which command makes it.
+    For example: `atlas report --out report.html`. Open the page in a browser; it needs no other file and no
+    network.
+
+    The studies come from the files that `atlas study run` writes, everything else from the API (`atlas
+    serve`). A section whose data is missing names the command that makes the data.
     """
-    from atlas.client import AtlasClient
     from atlas.report.compare import comparison
     from atlas.report.page import html, write_figures
     from atlas.report.parts import Missing, Report, Section
     from atlas.report.sections import atlas_sections, components_sections, study_sections
     from atlas.studies.results import read
-    from schema.errors import UnreachableError
 
     settings = Settings.load()
     folder = results or settings.home / "studies"
@@ -62,7 +64,9 @@ def report(
         sources.append(f"Atlas: {address}")
     except UnreachableError as error:
         missing = Missing(error.what, "atlas serve")
-        sections.append(Section("atlas", "What the atlas holds", "Asked of the API.", [missing]))
+        sections.append(
+            Section("atlas", "What the atlas holds", "This section comes from the API.", [missing])
+        )
     made = Report("Circuit atlas: report", datetime.now(UTC).isoformat(timespec="seconds"), sources, sections)
     try:
         page = html(made)
@@ -74,5 +78,5 @@ def report(
         ) from error
     console.print(f"{out}: {len(sections)} sections, {out.stat().st_size / 1e6:.1f} MB", markup=False)
     if figures is not None:
-        n = write_figures(made, figures)
-        console.print(f"{figures}: {n} figures, each as SVG and PNG", markup=False)
+        n_written = write_figures(made, figures)
+        console.print(f"{figures}: {n_written} figures, each as SVG and PNG", markup=False)

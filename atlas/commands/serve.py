@@ -13,59 +13,66 @@ from schema.errors import InputError
 def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; everyone who reaches it can read.")
+        str, typer.Option(help="Address to listen on. Everyone who can reach it can read all circuits.")
     ] = "127.0.0.1",
     token_file: Annotated[
-        Path | None, typer.Option(help="A file with the token that requests must carry.")
+        Path | None,
+        typer.Option(
+            help="File with a token that requests must carry. Mutations are allowed only with a token."
+        ),
     ] = None,
-    introspection: Annotated[bool, typer.Option(help="Tell who asks the schema; GraphiQL needs it.")] = True,
+    introspection: Annotated[
+        bool, typer.Option(help="Answer questions about the GraphQL schema. GraphiQL needs this.")
+    ] = True,
     running: Annotated[
         int,
         typer.Option(
             min=1,
-            help="Queries at a time, at most. More than about four times the cores of the database make all "
-            "of them slower.",
+            help="The most queries that run at the same time. More than about four times the number of the "
+            "database's cores make all queries slower.",
         ),
     ] = 8,
     waiting: Annotated[
         int,
         typer.Option(
             min=0,
-            help="Queries that wait for one of these to end, at most, served in the order of coming; who "
-            "comes when the line is full is told to try again (429).",
+            help="The most queries that wait for a free slot, first come, first served. Further queries are "
+            "refused with status 429.",
         ),
     ] = 200,
     connections: Annotated[
         int,
         typer.Option(
             min=2,
-            help="Connections to the database, at most: two for each of --running, and some to spare. They "
-            "are opened as needed; a database that other programs use, too, may want fewer.",
+            help="The most connections to the database. Give at least two for each of --running. Connections "
+            "are opened when they are needed. Give fewer when other programs use the same database.",
         ),
     ] = 100,
     otel_endpoint: Annotated[
         str | None,
         typer.Option(
             help="Send traces to this OpenTelemetry collector (OTLP over HTTP), such as "
-            "http://localhost:4318. They hold queries and their arguments. Needs the extra `otel`.",
-            show_default="what OTEL_EXPORTER_OTLP_ENDPOINT says, else none",
+            "http://localhost:4318. Traces contain queries and their arguments. Needs the extra `otel`.",
+            show_default="OTEL_EXPORTER_OTLP_ENDPOINT, else none",
         ),
     ] = None,
 ) -> None:
     """Serve the GraphQL API, with GraphiQL in the browser, until Ctrl-C.
 
-    Each request leaves a line of JSON on the standard error output; /metrics is for Prometheus.
+    For example: `atlas serve --port 8100`. Then open http://127.0.0.1:8100/graphql in a browser, or ask with
+    `atlas query`.
+
+    Each request writes a line of JSON to the standard error output. /metrics has counters for Prometheus.
     """
     from api.request.limits import Limits
-    from atlas.serving.api_server import serve as run
+    from atlas.serving.api_server import serve as serve_until_stopped
 
     if connections <= running:
         raise InputError(
-            f"--connections {connections} is too few for --running {running}: a download needs two at times",
+            f"--connections {connections} is too few for --running {running}: a download may need two",
             next_step=f"give --connections {2 * running}",
         )
-
-    run(
+    serve_until_stopped(
         Settings.load(),
         out,
         host=host,

@@ -1,4 +1,4 @@
-"""`atlas study`: run the studies again, on the bundled model or another, and keep what they measure."""
+"""`atlas study`: run the studies on the bundled model or another one, and store their results."""
 
 import sys
 from dataclasses import replace
@@ -24,19 +24,24 @@ if TYPE_CHECKING:
     from ingest.studies.tools.supernodes import SupernodeTensors
 
 study = typer.Typer(
-    help="The studies of “On the Biology of a Large Language Model”: prompts, one GraphQL question, causal "
-    "tests with success rates beside random features. `atlas study list` names all.",
+    help="Run the studies of “On the Biology of a Large Language Model”.\n\nA study has prompts, one "
+    "GraphQL question, and causal tests whose success rates are compared with those of random features. For "
+    "example: `atlas study list`, then `atlas study run multi-step`, then `atlas report`.",
     no_args_is_help=True,
 )
 
 Names = Annotated[
-    list[str] | None, typer.Argument(help="Which studies; all when none is named.", show_default=False)
+    list[str] | None,
+    typer.Argument(help="Names of studies, as `atlas study list` prints them.", show_default="all studies"),
 ]
 
 
 @study.command("list")
 def list_() -> None:
-    """Name the studies, what each asks, and what its prompts must have."""
+    """List the studies, the question of each, and what its prompts must have.
+
+    `atlas study run NAME` runs one.
+    """
     from ingest.studies.all import STUDIES
 
     columns = ["study", "asks", "needs prompts"]
@@ -54,36 +59,41 @@ def run(
     prompts: Annotated[
         Path | None,
         typer.Option(
-            help="Prompts whose families, expected answers and tags the study reads, as `atlas ingest` takes "
-            "them.",
+            help="Prompts in a file as for `atlas ingest`. The study reads their families, expected answers "
+            "and tags.",
             show_default="the bundled corpus",
         ),
     ] = None,
     held_out: Annotated[
-        int | None, typer.Option(min=1, help="At most so many held-out prompts of each kind.")
+        int | None, typer.Option(min=1, help="Use at most this many held-out prompts of each kind.")
     ] = None,
     results: Annotated[
         Path | None,
-        typer.Option(help="Folder that keeps the result as NAME.json.", show_default="ATLAS_HOME/studies"),
+        typer.Option(
+            help="Folder for the results. Each study writes NAME.json.", show_default="ATLAS_HOME/studies"
+        ),
     ] = None,
     as_json: JsonOrTable = False,
     pages: Annotated[
         Path | None,
         typer.Option(
-            help="Write what was measured into NAME.md of this folder, with a figure (needs matplotlib) and "
-            "the answer of the API to the study's question."
+            help="Also write the results into NAME.md of this folder, with a figure (needs matplotlib) and "
+            "the API's answer to the study's question."
         ),
     ] = None,
-    api: Annotated[str, typer.Option(help="The API that pages ask: an atlas of the bundled prompts.")] = (
-        DEFAULT_URL
-    ),
+    api: Annotated[
+        str, typer.Option(help="With --pages: address of the API of an atlas of the bundled prompts.")
+    ] = DEFAULT_URL,
 ) -> None:
-    """Run studies: half a minute to five minutes each on the bundled model.
+    """Run studies and store their results. Each takes half a minute to five minutes on the bundled model.
 
-    Rules and strengths are chosen on prompts the model was trained on, then tried once on held-out ones;
-    every rate stands beside that of random features which write as much at the same places. Where the atlas
-    runs and has supernodes of these transcoders, whole ones are edited too. A study whose prompts lack
-    something says what; when all are run, the others go on.
+    For example: `atlas study run multi-step refusals`. Then `atlas report` shows the results in a page.
+
+    Rules and strengths are chosen on prompts that the model was trained on, and tested once on held-out
+    prompts. Each rate is printed beside the rate of random features that write as much at the same positions.
+    When the local database runs and holds supernodes of these transcoders, whole supernodes are edited too. A
+    study whose prompts do not have what it needs fails and names what is missing; when all studies are run,
+    the others continue.
     """
     from atlas.studies.pages import write_page
     from ingest.engine.replacement.model import ReplacementModel
@@ -97,7 +107,9 @@ def run(
     if held_out is not None:
         given = given.few(held_out)
     if prompts is None and model != MODEL_DIR:
-        err.print("The prompts are those of the bundled corpus; --prompts names others.", style="dim")
+        err.print(
+            "The studies use the prompts of the bundled corpus. Choose others with --prompts.", style="dim"
+        )
     use_cores(1)  # The published rates come from one thread; more would add in another order.
     loaded = ReplacementModel.load(model, transcoders)
     given = replace(given, supernodes=_supernodes(loaded))
@@ -113,7 +125,7 @@ def run(
             if names:
                 raise
             skipped.append(name)
-            err.print(f"{name} was left out: {error}", soft_wrap=True, markup=False)
+            err.print(f"{name} was skipped: {error}", soft_wrap=True, markup=False)
             continue
         measured = study_results.kept(
             chosen,
@@ -134,21 +146,21 @@ def run(
         sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
     if skipped and not found:
         raise InputError(
-            f"No study could run on {given.name}", next_step="`atlas study list` says what each needs"
+            f"No study could run on {given.name}", next_step="`atlas study list` prints what each study needs"
         )
 
 
 def _supernodes(model: "ReplacementModel") -> "SupernodeTensors | None":
     from ingest.annotations.supernodes import supernodes_of
 
-    missing = "no atlas runs here (`atlas db start`)"
+    reason = "the local database does not run (`atlas db start`)"
     try:
         with Login(Settings.load()).connect() as database:
             found = supernodes_of(database, model)
     except UnreachableError:
         found = None
     else:
-        missing = "the atlas has none of these transcoders (`atlas supernodes`)"
+        reason = "the atlas has no supernodes of these transcoders (`atlas supernodes`)"
     if found is None:
-        err.print(f"Single features are edited, and no whole supernodes: {missing}.", style="dim")
+        err.print(f"Only single features are edited, not whole supernodes: {reason}.", style="dim")
     return found

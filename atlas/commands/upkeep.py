@@ -1,4 +1,4 @@
-"""Commands that look after the database: runs, delete, check, stats, backup and restore."""
+"""Commands that look after the database: `runs`, `delete`, `check`, `stats`, `backup` and `restore`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,26 +17,28 @@ if TYPE_CHECKING:
     from schema.loading.runs import RunSummary
 
 
-SHORT = {
+SHORT_NAMES = {
     "node_threshold": "node share",
     "edge_threshold": "edge share",
     "max_feature_nodes": "most features",
 }
-"""Names of settings that leave a table of 80 columns room for the rest."""
+"""Shorter names of settings, so that a table fits into 80 columns."""
 
 
 def runs(
     run: Annotated[
         str | None,
-        typer.Argument(metavar="RUN", help="Show this one whole, with the reason for each refused input."),
+        typer.Argument(metavar="RUN", help="Show this run in full. Give its id or the beginning of the id."),
     ] = None,
     as_json: JsonOrTable = False,
 ) -> None:
-    """List the runs of `atlas ingest` and `atlas import`, with what became of their inputs.
+    """List the runs of `atlas ingest` and `atlas import`, and what became of their inputs.
 
-    A run goes by its id or the beginning of one: `atlas runs 173154` shows what it was asked, and which of
-    its inputs were refused, and why. A run that is open was stopped, or goes on; an old one is from before
-    there was a ledger.
+    For example: `atlas runs 173154` shows the settings of one run, and which inputs were refused and why.
+    `atlas delete --run 173154` deletes it.
+
+    The state of a run is `ended`, `open` (it was stopped or is still running) or `old` (it was loaded by a
+    version that did not record runs).
     """
     from atlas.local.login import Login
     from schema.loading.runs import refusals
@@ -45,7 +47,7 @@ def runs(
     with Login(Settings.load()).connect() as database:
         found = all_runs(database)
         if run is not None:
-            one = _the_run(found, run)
+            one = _find_run(found, run)
             refused = [{"input": name, "reason": reason} for name, reason in refusals(database, one.id)]
     if run is not None:
         if as_json:
@@ -80,7 +82,7 @@ def _state(run: "RunSummary") -> str:
 
 
 def _facts(run: "RunSummary") -> dict[str, Any]:
-    """A run as JSON says it."""
+    """A run as a JSON object."""
     return {
         **run._asdict(),
         "settings": json.loads(run.settings),
@@ -89,8 +91,8 @@ def _facts(run: "RunSummary") -> dict[str, Any]:
     }
 
 
-def _the_run(found: "Sequence[RunSummary]", name: str) -> "RunSummary":
-    """The run of an id or of its beginning."""
+def _find_run(found: "Sequence[RunSummary]", name: str) -> "RunSummary":
+    """The run with this id, or with an id that begins so. Raises NotFoundError."""
     fits = [each for each in found if each.id.startswith(name)] if name else []
     if len(fits) != 1:
         what = f"There is no run {name}" if not fits else f"{len(fits)} runs begin with {name}"
@@ -99,7 +101,7 @@ def _the_run(found: "Sequence[RunSummary]", name: str) -> "RunSummary":
 
 
 def _text(value: object) -> str:
-    """A fact as lines for people."""
+    """A value as lines of text."""
     if isinstance(value, Mapping):
         return "\n".join(
             f"{key}: {_text(each)}" for key, each in value.items() if each is not None and each != []
@@ -111,16 +113,22 @@ def _text(value: object) -> str:
 
 def delete(
     run: Annotated[
-        str | None, typer.Option(help="Delete this run, by its id or the beginning: circuits and ledger.")
+        str | None,
+        typer.Option(help="Delete this run and its circuits. Give its id or the beginning of the id."),
     ] = None,
     circuit: Annotated[
-        str | None, typer.Option(help="Delete this circuit, by its id or the beginning.")
+        str | None, typer.Option(help="Delete this circuit. Give its id or the beginning of the id.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Delete every circuit of this model.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Delete every circuit of this model. Give the name of the model.")
+    ] = None,
 ) -> None:
-    """Delete circuits and withdraw their share of every aggregate; one of the options is needed.
+    """Delete circuits and subtract their share from every aggregate.
 
-    One circuit is one transaction: stopped in between, the same command goes on.
+    For example: `atlas delete --run 173154`. `atlas runs` lists runs, `atlas stats` lists models. Give
+    exactly one of the options.
+
+    Each circuit is deleted in one transaction. A command that was stopped continues when it is repeated.
     """
     from atlas.local.login import Login
     from schema.loading.read import the_circuit
@@ -128,7 +136,9 @@ def delete(
     from schema.upkeep.delete import delete_circuit, delete_model, delete_run
 
     if sum(option is not None for option in (run, circuit, model)) != 1:
-        raise InputError("`atlas delete` wants one of --run, --circuit and --model", next_step="give one")
+        raise InputError(
+            "`atlas delete` needs exactly one of --run, --circuit and --model", next_step="give one of them"
+        )
     with Login(Settings.load()).connect() as database, Progress(console=err, transient=True) as progress:
         task = progress.add_task("circuits", total=None)
         n = 0
@@ -138,7 +148,7 @@ def delete(
             gone = (
                 delete_model(database, str(model))
                 if run is None
-                else delete_run(database, _the_run(all_runs(database), run).id)
+                else delete_run(database, _find_run(all_runs(database), run).id)
             )
             for n, _ in enumerate(gone, 1):
                 progress.update(task, advance=1, description=f"{n} circuits deleted")
@@ -147,13 +157,17 @@ def delete(
 
 def check(
     repair: Annotated[
-        bool, typer.Option("--repair", help="Mend what follows from the rest: aggregates, orphans, indexes.")
+        bool,
+        typer.Option(
+            "--repair", help="Repair what can be computed from the rest: aggregates, orphans and indexes."
+        ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each finding.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each finding.")] = False,
 ) -> None:
-    """Recompute every aggregate from the detail and name each difference, orphan and missing index.
+    """Recompute every aggregate from the circuits and report each difference, orphan and missing index.
 
-    Exit code 1 when something is wrong and not mended. Run it while nothing loads.
+    For example: `atlas check --repair`. Do not run it while circuits are loaded or deleted. The exit code is
+    1 when something is wrong and was not repaired.
     """
     from atlas.local.login import Login
     from schema.upkeep.check import check as find
@@ -161,7 +175,7 @@ def check(
     wrong = mended = 0
     with Login(Settings.load()).connect() as database, err.status("") as status:
         for finding in find(database, repair=repair, step=lambda doing: status.update(f"{doing} …")):
-            status.stop()  # while it turns, what is printed goes where it is drawn
+            status.stop()  # the spinner would overwrite what is printed
             if as_json:
                 _print_json(finding._asdict(), indent=None)
             else:
@@ -172,15 +186,18 @@ def check(
     if as_json:
         pass
     elif wrong or mended:
-        out.print(f"{wrong} things are wrong, {mended} mended.")
+        out.print(f"{wrong} things are wrong, {mended} were repaired.")
     else:
-        out.print("Everything holds together.")
+        out.print("The database is consistent.")
     if wrong:
         raise typer.Exit(1)
 
 
 def stats(as_json: JsonOrTable = False) -> None:
-    """Count what the database holds, by kind, set, settings and family."""
+    """Count what the database holds, by kind of node, transcoder set, settings and prompt family.
+
+    For example: `atlas stats --json`.
+    """
     from atlas.local.login import Login
     from schema.upkeep.stats import stats as count
 
@@ -193,45 +210,56 @@ def stats(as_json: JsonOrTable = False) -> None:
     _print("Relationships", [{"type": name, "count": n} for name, n in found.relationships.items() if n])
     _print("Sets", found.sets)
     _print(
-        "Settings", [{SHORT.get(name, name): value for name, value in row.items()} for row in found.settings]
+        "Settings",
+        [{SHORT_NAMES.get(name, name): value for name, value in row.items()} for row in found.settings],
     )
     _print("Families", found.families)
 
 
-def backup(file: Annotated[Path, typer.Argument(help="Where to write it.")]) -> None:
-    """Write the whole local database to one file; it is stopped meanwhile, and started again."""
+def backup(file: Annotated[Path, typer.Argument(help="The file to write.")]) -> None:
+    """Write the whole local database to one file. The database is stopped meanwhile and started again.
+
+    For example: `atlas backup atlas.dump`. `atlas restore atlas.dump` reads the file.
+    """
     from atlas.local import admin
     from atlas.local.server import LocalServer
 
     home = _local_home("backup")
-    with err.status("Neo4j writes its data …"):
+    with err.status("Neo4j is writing its data …"):
         admin.backup(LocalServer(home), file)
     out.print(f"{file}: {file.stat().st_size / 1e6:.1f} MB", markup=False, soft_wrap=True)
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(help="What `atlas backup` wrote.")],
+    file: Annotated[Path, typer.Argument(help="A file that `atlas backup` wrote.")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="Lose what the local database holds now.")
+        bool,
+        typer.Option("--replace", help="Replace the present local database. Everything it holds is lost."),
     ] = False,
 ) -> None:
-    """Make the local database what a backup holds; it is stopped meanwhile, and started again."""
+    """Replace the local database by a backup. The database is stopped meanwhile and started again.
+
+    For example: `atlas restore atlas.dump --replace`. Then `atlas stats` shows what the database holds.
+    """
     from atlas.local import admin
     from atlas.local.server import LocalServer
 
     home = _local_home("restore")
-    with err.status("Neo4j reads the backup …"):
+    with err.status("Neo4j is reading the backup …"):
         admin.restore(LocalServer(home), file, replace=replace)
-    out.print("Restored. The next command that connects brings it to this atlas's version.", soft_wrap=True)
+    out.print(
+        "Restored. The next command that connects updates the database to this version of the atlas.",
+        soft_wrap=True,
+    )
 
 
 def _local_home(command: str) -> Path:
-    """Where the local database is. Raises InputError when commands use another one."""
+    """The folder of the local database. Raises InputError when NEO4J_URI names another database."""
     atlas = Settings.load()
     if atlas.neo4j_uri is not None:
         raise InputError(
-            f"`atlas {command}` is for the local database, and NEO4J_URI names {atlas.neo4j_uri}",
-            next_step="unset NEO4J_URI, or use `neo4j-admin database` where that one runs",
+            f"`atlas {command}` is for the local database, but NEO4J_URI names {atlas.neo4j_uri}",
+            next_step="unset NEO4J_URI, or use `neo4j-admin database` where that Neo4j runs",
         )
     return atlas.home
 

@@ -115,7 +115,7 @@ def test_files_and_names_that_cannot_be(tmp_path: Path):
     assert all(name in listed.stdout for name in CHARTS)
     for words, said in (
         (["pie", "--out", "x.svg"], "There is no figure 'pie'"),
-        (["heads"], "Where should heads go"),
+        (["heads"], "There is no file to write to"),
         (["heads", "--out", "x.svg", "--var", "colour=red"], "has no variable 'colour'"),
     ):
         refused = CliRunner().invoke(app, ["figure", *words])

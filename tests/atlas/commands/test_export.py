@@ -11,12 +11,12 @@ import networkx
 import polars
 import pytest
 
-from atlas.exporting import Format, export_circuits, export_query
 from schema.atomic_file import whole_file
 from schema.circuit.canonical import canonical
 from schema.circuit.records import Circuit
 from schema.database import Database
 from schema.errors import DatabaseError, InputError, NotFoundError
+from schema.exports.files import Format, export_circuits, export_query
 from schema.exports.graph_json import node_id, to_json
 from schema.exports.graphml import graphml
 from schema.exports.node_link import node_link

@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from atlas.cli import app
-from atlas.exporting import _save
 from atlas.local.server import Address
 from schema.database import Database
 from schema.errors import AtlasError, InputError
+from schema.exports.files import _save
 from schema.exports.graph_json import cantor
 from tests.support.graph_files import circuit_tracer, encode, feature, neuronpedia
 
@@ -135,7 +135,7 @@ def test_deleting_by_the_beginning_of_an_id(
 def test_a_check_tells_scripts_each_finding(
     call: Call, database: Database, imported: dict[str, object]
 ) -> None:
-    assert call("check").stdout == "Everything holds together.\n"
+    assert call("check").stdout == "The database is consistent.\n"
     assert call("check", "--json").stdout == ""
     rows = database.write(
         "MATCH (f:Feature) WITH f ORDER BY f.id LIMIT 1 SET f.n_circuits = 7 RETURN f.id AS id"
@@ -182,12 +182,17 @@ def test_the_screen_takes_one_graph_or_the_rows_of_a_query(
     assert call(*rows, "--format", "csv").stdout == "slug,one\nhi,1\nhi,1\n"
     assert call(*rows, "--format", "csv", "--param", "text=none").stdout == "slug,one\n"
     refused = {
-        (*rows, "--format", "parquet"): "Parquet is not for the screen\n"
-        "  → name a file with --out, or --format csv",
-        ("export", "--out", "-"): "These are 2 circuits, and the screen takes one\n"
+        (*rows, "--format", "parquet"): "Parquet cannot be written to the standard output\n"
+        "  → name a file with --out, or use --format csv",
+        ("export", "--out", "-"): "These are 2 circuits, but the standard output takes one file\n"
         "  → name a folder with --out",
-        ("export", "--out", "-", "--format", "csv"): "Tables are several files, and the screen takes one\n"
-        "  → name a folder with --out",
+        (
+            "export",
+            "--out",
+            "-",
+            "--format",
+            "csv",
+        ): "Tables are several files, but the standard output takes one file\n  → name a folder with --out",
     }
     for words, said in refused.items():
         assert str(call(*words).exception) == said
@@ -207,15 +212,15 @@ def test_a_place_that_cannot_be_written_and_a_query_that_is_none_are_named(
         assert str(error) == f"file/out cannot be written: {reason}\n  → name another file or folder"
     assert str(call("export", "--query", "q.cypher", "--out", "x").exception) == (
         "q.cypher: Neo4j refused: Expected parameter(s): x (Neo.ClientError.Statement.ParameterMissing)\n"
-        "  → mend the query: it can be tried in the console that `atlas db status` names"
+        "  → correct the query; `atlas db status` prints the address of a console to try it in"
     )
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
 def test_a_backup_is_of_the_local_database_only(call: Call, server: Address, command: str) -> None:
     assert str(call(command, "x.dump").exception) == (
-        f"`atlas {command}` is for the local database, and NEO4J_URI names {server.bolt_uri}\n"
-        "  → unset NEO4J_URI, or use `neo4j-admin database` where that one runs"
+        f"`atlas {command}` is for the local database, but NEO4J_URI names {server.bolt_uri}\n"
+        "  → unset NEO4J_URI, or use `neo4j-admin database` where that Neo4j runs"
     )
 
 

@@ -213,7 +213,7 @@ def test_the_command(server, circuits, connection, monkeypatch, tmp_path):
         monkeypatch.setenv(name, value)
     done = CliRunner().invoke(app, ["modules", "compute", "--null", "2"])
     assert done.exit_code == 0, done.output
-    assert done.output.count("kept as partition") == 2
+    assert done.output.count("stored as partition") == 2
     assert done.output.count("(rewired graphs: ") == 2
     connection.write("MATCH (n:Partition|Module) DETACH DELETE n")
 

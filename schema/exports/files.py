@@ -1,4 +1,4 @@
-"""The export: circuits, or the rows of a query, as files of other tools; one circuit at a time in memory."""
+"""Circuits, or the rows of a Cypher query, as files of other tools. One circuit at a time is in memory."""
 
 import re
 import sys
@@ -24,7 +24,7 @@ from schema.loading.read import circuit_ids, read_circuit
 
 
 class Format(StrEnum):
-    """What to write."""
+    """A file format."""
 
     JSON = "json"
     GRAPHML = "graphml"
@@ -33,7 +33,7 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-SCREEN = Path("-")
+STANDARD_OUTPUT = Path("-")
 TABLES = (Format.PARQUET, Format.CSV)
 _ENDINGS = {Format.JSON: ".json", Format.GRAPHML: ".graphml", Format.NODE_LINK: ".node-link.json"}
 _WRITERS: dict[Format, Callable[[Circuit], Iterable[bytes]]] = {
@@ -43,16 +43,18 @@ _WRITERS: dict[Format, Callable[[Circuit], Iterable[bytes]]] = {
 }
 _PARAM = re.compile(r"^\s*:param\s+(\w+)\s*=>\s*(.*?);?\s*$", re.MULTILINE)
 COLUMN = "circuit"
-"""Of a query whose circuits are to be written."""
+"""The column of a query that names the circuits to write."""
 
 
 def export_circuits(
     database: Database, names: list[str], format_: Format, out: Path, *, step: Callable[[], None]
 ) -> int:
-    """Write circuits; how many. step: called after each.
+    """Write circuits to `out`. Returns how many circuits were written.
 
-    One graph goes to the file `out` (`-`: standard output), several to a folder; tables to a folder. Raises
-    NotFoundError, InputError.
+    names: ids of circuits or their beginnings, slugs, prompt families or tags; no names mean all circuits.
+    out: a file for one graph (`-`: the standard output), a folder for several graphs or for tables. step: is
+    called after each circuit. Raises NotFoundError for an unknown name, InputError when a file cannot be
+    written.
     """
     return _write(database, circuit_ids(database, names), format_, out, step)
 
@@ -66,7 +68,11 @@ def export_query(
     *,
     step: Callable[[], None],
 ) -> int:
-    """Write the rows of a Cypher query as a table, or the circuits that its column `circuit` names."""
+    """Write the rows of a Cypher query as a table, or the circuits that its column `circuit` names.
+
+    parameters: values for the query; they take the place of those in its `:param` lines. Returns how many
+    rows or circuits were written. Raises InputError, DatabaseError.
+    """
     given = {name: _value(value) for name, value in _PARAM.findall(text)} | parameters
     columns: list[str] = []
     rows = database.stream(_PARAM.sub("", text), given, columns=columns)
@@ -77,16 +83,18 @@ def export_query(
         if not isinstance(row.get(COLUMN), str):
             raise InputError(
                 f"The query has no column `{COLUMN}` with the ids of circuits",
-                next_step=f"add `c.id AS {COLUMN}`, or write its rows with --format parquet or csv",
+                next_step=f"add `c.id AS {COLUMN}`, or write the rows with --format parquet or csv",
             )
         ids[row[COLUMN]] = None
     return _write(database, list(ids), format_, out, step)
 
 
 def _write(database: Database, ids: list[str], format_: Format, out: Path, step: Callable[[], None]) -> int:
-    if out == SCREEN and (format_ in TABLES or len(ids) != 1):
+    if out == STANDARD_OUTPUT and (format_ in TABLES or len(ids) != 1):
         what = "Tables are several files" if format_ in TABLES else f"These are {len(ids)} circuits"
-        raise InputError(f"{what}, and the screen takes one", next_step="name a folder with --out")
+        raise InputError(
+            f"{what}, but the standard output takes one file", next_step="name a folder with --out"
+        )
     if format_ in TABLES:
         with _named(out), Tables(out, format_) as tables:
             for circuit_id in ids:
@@ -98,7 +106,7 @@ def _write(database: Database, ids: list[str], format_: Format, out: Path, step:
     for circuit_id in ids:
         circuit = read_circuit(database, circuit_id)
         pieces = _WRITERS[format_](circuit)
-        if out == SCREEN:
+        if out == STANDARD_OUTPUT:
             _put(pieces, sys.stdout.buffer)
         else:
             path = out if single else out / (_file_name(circuit, names) + _ENDINGS[format_])
@@ -116,7 +124,7 @@ def _save(pieces: Iterable[bytes], path: Path) -> None:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """What a disk says as an error that names the file."""
+    """Turn errors of the file system into an InputError that names the file."""
     try:
         yield
     except OSError as error:
@@ -131,7 +139,10 @@ def _put(pieces: Iterable[bytes], file: BinaryIO) -> None:
 
 
 def _file_name(circuit: Circuit, taken: set[str]) -> str:
-    """Slugs come from outside: only their plain characters stay; the id tells doubles apart."""
+    """A safe and unique file name: plain characters of the slug, and the id when the slug is taken.
+
+    Slugs come from files of others and must not lead out of the folder.
+    """
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", default_slug(circuit)).strip("-")[:100] or circuit.id
     if name in taken:
         name = f"{name}-{circuit.id}"
@@ -140,14 +151,16 @@ def _file_name(circuit: Circuit, taken: set[str]) -> str:
 
 
 def _write_rows(rows: Iterator[dict[str, Any]], columns: list[str], format_: Format, out: Path) -> int:
-    """Types of columns are those of the first rows. columns: their names, known when the first row is asked
-    for."""
-    if out == SCREEN and format_ is not Format.CSV:
-        raise InputError("Parquet is not for the screen", next_step="name a file with --out, or --format csv")
+    """Write a table. columns: the names of the columns; the list is filled when the first row is read."""
+    if out == STANDARD_OUTPUT and format_ is not Format.CSV:
+        raise InputError(
+            "Parquet cannot be written to the standard output",
+            next_step="name a file with --out, or use --format csv",
+        )
     with _named(out):
-        if out != SCREEN:
+        if out != STANDARD_OUTPUT:
             out.parent.mkdir(parents=True, exist_ok=True)
-        with nullcontext(out) if out == SCREEN else whole_file(out) as path:
+        with nullcontext(out) if out == STANDARD_OUTPUT else whole_file(out) as path:
             return _append_rows(rows, columns, format_, path)
 
 
@@ -163,7 +176,7 @@ def _append_rows(rows: Iterator[dict[str, Any]], columns: list[str], format_: Fo
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
                 raise InputError(
                     f"A column of the query holds values of several types: {error}",
-                    next_step="turn them to text with toString(), or write --format csv",
+                    next_step="convert them to text with toString(), or use --format csv",
                 ) from error
             count += len(chunk)
     return count
@@ -175,14 +188,14 @@ def _schema(rows: list[dict[str, Any]]) -> pa.Schema:
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InputError(
             f"A column of the query holds values of several types: {error}",
-            next_step="turn them to text with toString()",
+            next_step="convert them to text with toString()",
         ) from error
     # A column that is null in all the first rows may hold anything later; text holds it all.
     return pa.schema([(each.name, pa.string() if each.type == pa.null() else each.type) for each in found])
 
 
 def _plain(value: Any) -> Any:
-    """Nodes and relationships as their properties, dates as text."""
+    """A value of a row without types of the driver: nodes and relationships become dicts, dates text."""
     if hasattr(value, "items") and not isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,0 +1,77 @@
+"""`atlas supernodes`: group features that fire in the same texts."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from atlas.commands.labels import corpus_pass
+from atlas.commands.options import CorpusName, ModelPath, TranscodersPath, err, out
+from atlas.settings import Settings
+from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+
+if TYPE_CHECKING:
+    from ingest.annotations.supernode_scores import GroupScores
+
+
+def supernodes(
+    corpus: CorpusName = None,
+    model: ModelPath = MODEL_DIR,
+    transcoders: TranscodersPath = TRANSCODERS_DIR,
+    score: Annotated[
+        bool,
+        typer.Option(
+            "--score", help="Store nothing. Only score the groups against the tags of the corpus texts."
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --score: print JSON for scripts.")] = False,
+) -> None:
+    """Group features that fire most in the same texts into supernodes, over the whole atlas.
+
+    For example: `atlas supernodes`, then `supernodes` in GraphQL. `atlas intervene --ablate {LABEL}@all`
+    edits a supernode.
+
+    A circuit gets at most 20 supernodes. They replace the supernodes that this command stored before;
+    supernodes of people and of other methods stay.
+    """
+    from atlas.local.login import Login
+    from ingest.annotations.labels import CorpusSettings
+    from ingest.annotations.supernode_scores import group_scores
+    from ingest.annotations.supernodes import write_supernodes
+
+    with Login(Settings.load()).connect() as database:
+        done = corpus_pass(database, CorpusSettings(model, transcoders, corpus))
+        if score:
+            scores = group_scores(done)
+            if as_json:
+                out.print_json(data=scores.as_json())
+            else:
+                _print_scores(scores)
+            return
+        n_circuits, share = write_supernodes(database, done, console=err)
+        database.settle()
+    out.print(f"{n_circuits} circuits grouped; supernodes hold {share:.1%} of feature influence on average.")
+
+
+def _print_scores(scores: "GroupScores") -> None:
+    table = Table(
+        "F1", "features", "tags", *("AMI", "k-means", "random", "purity", "k-means", "random"), box=box.SIMPLE
+    )
+    for each in scores.agreements:
+        rates = (
+            *(each.ami, each.decoder_ami, each.random_ami),
+            *(each.purity, each.decoder_purity, each.random_purity),
+        )
+        table.add_row(
+            f"≥ {each.clear}", str(each.n_features), str(each.n_concepts), *(f"{rate:.3f}" for rate in rates)
+        )
+    out.print(f"{scores.n_features} features in {scores.n_groups} groups")
+    out.print(table)
+    out.print(
+        "Each row compares the groups with the tags of the corpus, over the features that some tag fits "
+        "with at least this F1 score. k-means: the same number of groups, made from decoder vectors. "
+        "random: random groups of the same sizes.",
+        soft_wrap=True,
+    )
+    out.print(f"another seed: AMI {scores.seed_ami:.3f}; half of the texts: AMI {scores.half_ami:.3f}")
