@@ -14,7 +14,7 @@ modules = typer.Typer(no_args_is_help=True)
 def about() -> None:
     """Find communities of the feature graph.
 
-    For example: `atlas modules compute`, then `modules` in GraphQL or `atlas figure cortex`.
+    For example: `atlas modules compute`, then `modules` in GraphQL or `atlas figure modules`.
     """
 
 
