@@ -9,9 +9,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from api.downloads.endpoint import Downloads
+from api.request.batching import Loaders
 from api.request.concurrency import QuerySlots
 from api.request.limits import Limits
-from api.request.loaders import Loaders
 from api.request.metrics import Metrics
 from api.serving.console import console_routes
 from api.serving.endpoint import Endpoint

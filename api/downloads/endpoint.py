@@ -2,23 +2,31 @@
 
 1. The query string becomes a GraphQL query for the list (`question_string`), so that names, defaults, checks
    and errors are those of GraphQL.
-2. That query runs until it would ask the database for a page of the list: there it ends, and what it would
-   have asked is kept.
-3. The same Cypher is asked for the whole list instead, which comes in pieces, by columns where nothing is to
-   be filled in (`schema.questions.question`), and leaves as it comes. The first piece is awaited before the
-   answer begins, so that most errors are answers of their own; what fails later breaks the connection off.
+2. That query runs without asking for any entry of the list. What its last field returns says what to ask: a
+   connection holds its listing, a short list the rows that it was made of.
+3. The listing's question is asked for the whole list, which arrives in pieces: by columns where nothing has
+   to be filled in (`schema.questions.question`). Each piece leaves as it arrives. The first piece is awaited
+   before the response begins, so that most errors get a response of their own. A later error breaks the
+   connection.
 """
 
-import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
+from inspect import isawaitable
 from typing import Any
 
 import strawberry
 from asgi_correlation_id import correlation_id
-from graphql import GraphQLError
+from graphql import (
+    ExecutionResult,
+    GraphQLError,
+    GraphQLResolveInfo,
+    MiddlewareManager,
+    execute,
+    parse,
+)
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -27,15 +35,16 @@ from api.downloads.formats import FORMATS, Columns, columns_of
 from api.downloads.lists import DOWNLOADS, Download, Row
 from api.downloads.question_string import FieldPath
 from api.questions.significance import SharingTests
+from api.request.batching import Context, Listing, Loaders
 from api.request.concurrency import QuerySlots, ServerBusy
+from api.request.connection import RowList
 from api.request.disconnect import unless_disconnected
 from api.request.errors import presentable, refusal
 from api.request.limits import Limits
-from api.request.loaders import Context, Loaders
 from api.request.metrics import Metrics
 from schema.database import AsyncDatabase
 from schema.errors import AtlasError, NotFoundError
-from schema.questions.question import CHUNK, Question, stream_async, stream_columns
+from schema.questions.question import CHUNK, stream_async, stream_columns
 from schema.questions.sets import SHARED_FEATURES, Counts
 
 log = logging.getLogger("atlas.api")
@@ -49,34 +58,6 @@ STATUS = {
     "INTERNAL": 500,
 }
 """Code of an error → HTTP status; 400 for the others."""
-
-
-class _Asked(Exception):
-    """The question that the list is a page of has been reached."""
-
-
-class _Until(Loaders):
-    """Answers questions up to the one that is wanted, and keeps that one."""
-
-    at_once = False  # a download of what is not there is refused before it begins
-
-    until: frozenset[str] = frozenset()
-    """Names of the questions that end it."""
-    asked: tuple[Question[Any], dict[str, object]] | None = None
-
-    def want(self, names: frozenset[str]) -> None:
-        """Nothing here: a list that is downloaded has all its columns."""
-
-    async def ask(
-        self, question: Question[Any], owner: Question[Any] | None = None, /, **parameters: object
-    ) -> list[Any]:
-        # A page of no entries is about the whole list: its counts, not the list.
-        if question.name not in self.until or parameters.get("limit") == 0:
-            return await super().ask(question, owner, **parameters)
-        # What is counted beside it ends first: a query that is cut off takes its connection with it.
-        await asyncio.gather(*self._running, return_exceptions=True)
-        self.asked = question, {key: parameters[key] for key in parameters if key not in ("skip", "limit")}
-        raise _Asked
 
 
 class Downloads:
@@ -101,7 +82,7 @@ class Downloads:
             await _listing(self._fields)(scope, receive, send)
             return
         async with AsyncExitStack() as held:
-            loaders = _Until(self._database, self._limits, self._metrics)
+            loaders = Loaders(self._database, self._limits, self._metrics)
             begun = await unless_disconnected(
                 receive, self._begin(request, str(name), loaders, held), loaders.cancel
             )
@@ -112,7 +93,7 @@ class Downloads:
                 await response(scope, receive, send)
 
     async def _begin(
-        self, request: Request, name: str, loaders: _Until, held: AsyncExitStack
+        self, request: Request, name: str, loaders: Loaders, held: AsyncExitStack
     ) -> tuple[Response, AsyncGenerator[bytes, None]]:
         """The answer, and the generator behind it. held: holds the query's slot until the answer has left."""
         try:
@@ -138,7 +119,7 @@ class Downloads:
         return StreamingResponse(body(), media_type=FORMATS[ending].media_type, headers=headers), pieces
 
     async def _pieces(
-        self, request: Request, download: Download, ending: str, loaders: _Until
+        self, request: Request, download: Download, ending: str, loaders: Loaders
     ) -> AsyncGenerator[bytes, None]:
         schema = download.schema
         writer = FORMATS[ending].writer(schema)
@@ -149,47 +130,46 @@ class Downloads:
         yield writer.end()
 
     async def _columns(
-        self, request: Request, download: Download, loaders: _Until
+        self, request: Request, download: Download, loaders: Loaders
     ) -> AsyncGenerator[Columns, None]:
-        question, parameters = await self._question(request, download, loaders)
-        if download.whole:
-            every = [row._asdict() for row in await Loaders.ask(loaders, question, **parameters)]
+        found = await self._list(request, download, loaders)
+        # Each detail is looked up by itself: records that travelled with the list would be kept to the end.
+        loaders.expect(frozenset())
+        if isinstance(found, RowList):
+            every = [row._asdict() for row in found.rows]
             for start in range(0, len(every), CHUNK):
                 yield columns_of(download.schema, every[start : start + CHUNK])
-        elif download.plain:
-            tests = await _tests(loaders, parameters) if download.tested else None
+            return
+        if found.checked is not None:
+            await found.checked
+        if download.plain:
+            tests = await _tests(loaders, found) if download.tested else None
             names = list(download.plain)
-            stream = stream_columns(self._database, question, names, timeout_s=loaders.left(), **parameters)
+            stream = stream_columns(
+                self._database, found.question, names, timeout_s=loaders.seconds_left(), **found.of_everything
+            )
             async with aclosing(stream):
                 async for columns in stream:
                     more = {} if tests is None else _significance(columns, tests)
                     yield {download.plain[name]: columns[name] for name in names} | more
         else:
-            async with aclosing(self._filled_in(question, parameters, download, loaders)) as filled:
+            async with aclosing(self._filled_in(found, download, loaders)) as filled:
                 async for rows in filled:
                     yield columns_of(download.schema, rows)
 
     async def _filled_in(
-        self,
-        question: Question[Any],
-        parameters: dict[str, Any],
-        download: Download,
-        loaders: _Until,
+        self, listing: Listing[Any], download: Download, loaders: Loaders
     ) -> AsyncGenerator[list[Row], None]:
-        """Rows with the details that the list leaves open."""
-        # Each detail is asked for by itself: what came along would be kept, and counted, to the end.
-        Loaders.want(loaders, frozenset())
-        stream = stream_async(self._database, question, timeout_s=loaders.left(), **parameters)
+        """The rows, with the details that the list leaves open."""
+        stream = stream_async(
+            self._database, listing.question, timeout_s=loaders.seconds_left(), **listing.of_everything
+        )
         async with aclosing(stream):
             async for piece in stream:
                 rows = [{"id": each} for each in piece] if download.row is None else piece
                 for detail in download.details:
-                    found = {
-                        row.key: row._asdict()
-                        for row in await Loaders.ask(
-                            loaders, detail.question, keys=list(dict.fromkeys(row[detail.by] for row in rows))
-                        )
-                    }
+                    keys = list(dict.fromkeys(row[detail.by] for row in rows))
+                    found = {row.key: row._asdict() for row in await loaders.ask(detail.question, keys=keys)}
                     rows = [
                         row | {detail.prefix + key: value for key, value in found[row[detail.by]].items()}
                         for row in rows
@@ -201,30 +181,56 @@ class Downloads:
                     else [each for row in rows for each in download.spread(row)]
                 )
 
-    async def _question(
-        self, request: Request, download: Download, loaders: _Until
-    ) -> tuple[Question[Any], dict[str, object]]:
-        """What GraphQL would ask the database for the list. Raises AtlasError, GraphQLError."""
+    async def _list(
+        self, request: Request, download: Download, loaders: Loaders
+    ) -> Listing[Any] | RowList[Any, Any]:
+        """What the list's field returns. Raises AtlasError, GraphQLError."""
         path = self._fields[download.path]
         variables = path.variables(request.query_params)
-        loaders.until = frozenset(download.questions.split())
-        result = await self._schema.execute(
-            path.document(), variables, context_value=Context(loaders, self._limits)
+        returned: list[Any] = []
+
+        def keep_last(
+            resolve: Callable[..., Any], source: Any, info: GraphQLResolveInfo, **given: Any
+        ) -> Any:
+            value = resolve(source, info, **given)
+            if info.path.as_list() != path.names:
+                return value
+            if not isawaitable(value):
+                returned.append(value)
+                return value
+
+            async def awaited() -> Any:
+                returned.append(await value)
+                return returned[-1]
+
+            return awaited()
+
+        answer = execute(
+            self._schema._schema,
+            parse(path.document()),
+            context_value=Context(loaders, self._limits),
+            variable_values=variables,
+            middleware=MiddlewareManager(keep_last),
         )
-        if loaders.asked is not None:
-            return loaders.asked
+        result = answer if isinstance(answer, ExecutionResult) else await answer
         if result.errors:
             raise result.errors[0]
-        what = ", ".join(f"{name}={text[:80]}" for name, text in request.query_params.items())
-        raise NotFoundError(
-            f"The database has no {path.names[0]} {what}",
-            next_step="compare the id with GET /export/circuits",
-        )
+        if not returned:
+            what = ", ".join(f"{name}={text[:80]}" for name, text in request.query_params.items())
+            raise NotFoundError(
+                f"The database has no {path.names[0]} {what}",
+                next_step="compare the id with GET /export/circuits",
+            )
+        (value,) = returned
+        if isinstance(value, RowList):
+            return value
+        listing: Listing[Any] = value.source.listing
+        return listing
 
 
-async def _tests(loaders: Loaders, parameters: dict[str, object]) -> SharingTests:
-    asked = {**parameters, "order": "support", "p": {}}
-    (counts,) = await Loaders.ask(loaders, SHARED_FEATURES, **asked, skip=0, limit=0)
+async def _tests(loaders: Loaders, listing: Listing[Any]) -> SharingTests:
+    asked = {**listing.of_everything, "order": "support", "p": {}}
+    (counts,) = await loaders.ask(SHARED_FEATURES, **asked, skip=0, limit=0)
     return SharingTests(counts.tested, counts.n_tested)
 
 

@@ -52,8 +52,6 @@ class Download:
 
     path: str
     """Of the GraphQL field, such as `contrast.features`."""
-    questions: str
-    """Names of the questions that answer it, one or another of them; blanks between."""
     row: type | None = None
     """The columns of its rows; None: the rows are ids."""
     rename: Mapping[str, str] = field(default_factory=dict)
@@ -63,8 +61,6 @@ class Download:
     """One row of the answer → those of the table."""
     tested: bool = False
     """Whether p_value and q_value are added."""
-    whole: bool = False
-    """Whether the question answers with rows, not with a page of them."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -134,45 +130,39 @@ _SHARED = {
 DOWNLOADS = {
     each.path: each
     for each in (
-        Download("circuits", "circuits", details=_CIRCUITS),
-        Download("circuit.nodes", "nodes_of_circuit", details=_NODES),
-        Download("circuit.edges", "edges_of_circuit", EffectRow),
-        Download("circuit.features", "features_of_circuit", UseRow),
-        Download("circuit.supernodes", "supernodes_of_circuit", details=_SUPERNODES),
-        Download("circuit.supernodeEdges", "supernode_edges", SupernodeEdgeRow, whole=True),
-        Download("features", "features features_by_count", details=_FEATURES),
-        Download("feature.circuits", "circuits_of_feature", UseRow),
-        Download("feature.families", "families_of_feature", FamilyOfFeatureRow, whole=True),
-        Download("circuitsSharing", "circuits_sharing", UseOfShared, spread=_uses),
-        Download("sharedFeatures", "shared_features", SharedRow, rename=_SHARED, tested=True),
+        Download("circuits", details=_CIRCUITS),
+        Download("circuit.nodes", details=_NODES),
+        Download("circuit.edges", EffectRow),
+        Download("circuit.features", UseRow),
+        Download("circuit.supernodes", details=_SUPERNODES),
+        Download("circuit.supernodeEdges", SupernodeEdgeRow),
+        Download("features", details=_FEATURES),
+        Download("feature.circuits", UseRow),
+        Download("feature.families", FamilyOfFeatureRow),
+        Download("circuitsSharing", UseOfShared, spread=_uses),
+        Download("sharedFeatures", SharedRow, rename=_SHARED, tested=True),
         *(
-            Download(f"contrast.{part}", f"contrast_{part}", ContrastRow, rename=rename | _SIDES)
+            Download(f"contrast.{part}", ContrastRow, rename=rename | _SIDES)
             for part, rename in (
                 ("features", {"name": "feature"}),
                 ("edges", {"name": "source"}),
                 ("supernodes", {"name": "label"}),
             )
         ),
-        *(
-            Download(f"compareCircuits.features{part}", "compare_features", ComparedFeatureRow)
-            for part in _COMPARED
-        ),
-        *(
-            Download(f"compareCircuits.edges{part}", "compare_edges", ComparedEdgeRow)
-            for part in (*_COMPARED, "Flipped")
-        ),
-        Download("similarCircuits", "similar_circuits", SimilarRow),
-        Download("recurringEdges", "recurring_effects", RecurringRow, rename=_WEIGHTS),
-        Download("paths", "paths", PathRow),
-        Download("motifs", "motifs", MotifRow),
-        Download("hubs", "hubs", HubRow),
-        Download("search", "search", FoundRow),
-        Download("supernodes", "supernodes", details=_SUPERNODES),
-        Download("families", "families", FamilyRow, whole=True),
-        Download("errorAudit.byFamily", "error_by_family", FamilyErrorRow, whole=True),
-        Download("errorAudit.byLayer", "error_by_layer", LayerErrorRow, whole=True),
-        Download("errorAudit.untrusted", "untrusted", details=_CIRCUITS),
-        Download("runs", "runs", MadeRow),
+        *(Download(f"compareCircuits.features{part}", ComparedFeatureRow) for part in _COMPARED),
+        *(Download(f"compareCircuits.edges{part}", ComparedEdgeRow) for part in (*_COMPARED, "Flipped")),
+        Download("similarCircuits", SimilarRow),
+        Download("recurringEdges", RecurringRow, rename=_WEIGHTS),
+        Download("paths", PathRow),
+        Download("motifs", MotifRow),
+        Download("hubs", HubRow),
+        Download("search", FoundRow),
+        Download("supernodes", details=_SUPERNODES),
+        Download("families", FamilyRow),
+        Download("errorAudit.byFamily", FamilyErrorRow),
+        Download("errorAudit.byLayer", LayerErrorRow),
+        Download("errorAudit.untrusted", details=_CIRCUITS),
+        Download("runs", MadeRow),
     )
 }
 """By path."""

@@ -6,7 +6,7 @@ import strawberry
 from strawberry import argument
 
 from api.mutations.writing import write
-from api.request.loaders import Info
+from api.request.batching import Info
 from schema.errors import NotFoundError
 from schema.upkeep.delete import delete_run
 

@@ -11,9 +11,9 @@ from strawberry import argument
 
 from api.mutations.writing import Author, check_length, checked_name, write
 from api.questions.considered import require_known
-from api.request.connection import After, Connection, First, connect, window
+from api.request.batching import Info, Listing
+from api.request.connection import After, Connection, First, connect, connect_known
 from api.request.inputs import checked_count, checked_list, checked_text
-from api.request.loaders import Info
 from api.types.circuit import Circuit, load_circuits
 from api.types.rows import columns
 from schema.circuit.edit_grammar import parse_edit
@@ -102,10 +102,8 @@ class Job:
         )
 
     @strawberry.field(description="The circuits that the job made. Empty until it is done.")
-    async def circuits(self, info: Info, first: First = None, after: After = None) -> Connection[Circuit]:
-        where = window(info.context.limits, first, after)
-        ids = self.circuit_ids[where.skip : where.skip + where.limit]
-        return connect(where, len(self.circuit_ids), await load_circuits(info, ids))
+    def circuits(self, info: Info, first: First = None, after: After = None) -> Connection[Circuit]:
+        return connect_known(info, self.circuit_ids, first, after, load_circuits)
 
 
 @strawberry.input(description="A prompt whose circuit is requested.")
@@ -136,17 +134,15 @@ class JobQuery:
         return None if row is None else Job.of(row)
 
     @strawberry.field(description="Jobs. The newest come first.")
-    async def jobs(
+    def jobs(
         self,
         info: Info,
         state: Annotated[JobState | None, argument(description="Only jobs in this state.")] = None,
         first: First = None,
         after: After = None,
     ) -> Connection[Job]:
-        where = window(info.context.limits, first, after)
-        asked = None if state is None else state.value
-        page = await info.context.loaders.ask_page(JOBS, state=asked, **where._asdict())
-        return connect(where, page.total, [Job.of(row) for row in page.rows])
+        asked = {"state": None if state is None else state.value}
+        return connect(info, Listing(JOBS, asked), first, after, Job.of)
 
 
 @strawberry.type
@@ -316,7 +312,7 @@ class Subscription:
         seen = None
         while True:
             # A subscription lasts longer than the time limit of one request.
-            info.context.loaders = info.context.loaders.again()
+            info.context.loaders = info.context.loaders.renewed()
             row = await _job(info, id)
             if row is None:
                 raise NotFoundError(

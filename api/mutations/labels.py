@@ -6,7 +6,7 @@ import strawberry
 from strawberry import argument
 
 from api.mutations.writing import Author, checked_name, write
-from api.request.loaders import Info
+from api.request.batching import Info
 from api.types.feature import Feature, load_features
 from schema.annotations.labels import label_feature
 

@@ -7,8 +7,8 @@ import strawberry
 from strawberry import argument
 
 from api.mutations.writing import Author, check_length, checked_name, write
+from api.request.batching import Info
 from api.request.inputs import checked_list
-from api.request.loaders import Info
 from api.types.node import CircuitNode, load_nodes
 from api.types.supernode import Supernode, load_supernodes
 from schema.annotations.supernodes import (

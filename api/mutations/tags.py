@@ -6,8 +6,8 @@ import strawberry
 from strawberry import argument
 
 from api.mutations.writing import check_length, checked_name, write
+from api.request.batching import Info
 from api.request.inputs import checked_list
-from api.request.loaders import Info
 from api.types.prompt import Prompt
 from schema.annotations.tags import tag_prompts
 from schema.questions.circuits import PROMPTS_BY_ID

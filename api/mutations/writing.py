@@ -7,8 +7,8 @@ from unicodedata import category
 
 from strawberry import argument
 
+from api.request.batching import Info
 from api.request.limits import Limits
-from api.request.loaders import Info
 from schema.circuit.records import DIRECTIONS
 from schema.database import Database
 from schema.errors import InputError, LimitError, TokenError
@@ -40,7 +40,7 @@ async def write(info: Info, work: Callable[[Database], T]) -> T:
         )
     result = await asyncio.to_thread(work, writer)
     # What this request read before may have changed.
-    info.context.loaders = info.context.loaders.again()
+    info.context.loaders = info.context.loaders.renewed()
     return result
 
 

@@ -6,14 +6,14 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import require_known
-from api.request.connection import After, Connection, First, connect, window
+from api.request.batching import Info, Listing
+from api.request.connection import After, Connection, First, RowList, connect, connect_keys
 from api.request.inputs import checked_list
-from api.request.loaders import Info
 from api.types.circuit import Circuit, load_circuits
 from api.types.rows import columns
 from api.types.run import Run
 from schema.questions.audit import ERROR_BY_FAMILY, ERROR_BY_LAYER, UNTRUSTED
-from schema.questions.runs import RUNS
+from schema.questions.runs import RUNS, MadeRow
 
 
 @strawberry.type(description="Error shares of the circuits of one family and transcoder set, before pruning.")
@@ -73,24 +73,21 @@ class ErrorAudit:
         rows = await info.context.loaders.ask(
             ERROR_BY_FAMILY, families=self.families, max_error_share=self.max_error_share
         )
-        return [FamilyError(**columns(row)) for row in rows]
+        return RowList(rows, lambda row: FamilyError(**columns(row)))
 
     @strawberry.field(description="Influence of errors and features by transcoder set and layer.")
     async def by_layer(self, info: Info) -> list[LayerError]:
         rows = await info.context.loaders.ask(ERROR_BY_LAYER, families=self.families)
-        return [LayerError(**columns(row)) for row in rows]
+        return RowList(rows, lambda row: LayerError(**columns(row)))
 
     @strawberry.field(
         description="Circuits whose error share is above `maxErrorShare`, "
         "so that they explain too little to be trusted. "
         "The highest error share comes first."
     )
-    async def untrusted(self, info: Info, first: First = None, after: After = None) -> Connection[Circuit]:
-        where = window(info.context.limits, first, after)
-        page = await info.context.loaders.ask_page(
-            UNTRUSTED, families=self.families, max_error_share=self.max_error_share, **where._asdict()
-        )
-        return connect(where, page.total, await load_circuits(info, page.rows))
+    def untrusted(self, info: Info, first: First = None, after: After = None) -> Connection[Circuit]:
+        asked = {"families": self.families, "max_error_share": self.max_error_share}
+        return connect_keys(info, Listing(UNTRUSTED, asked), first, after, load_circuits)
 
 
 @strawberry.type(description="One call of `atlas ingest` or `atlas import`, and the number of its circuits.")
@@ -98,6 +95,10 @@ class RunMade(Run):
     n_circuits: int = strawberry.field(
         description="Number of circuits in the database that come from this run."
     )
+
+    @classmethod
+    def made_of(cls, row: MadeRow) -> "RunMade":
+        return cls(id=strawberry.ID(row.key), **columns(row))
 
 
 @strawberry.type
@@ -125,8 +126,5 @@ class AuditQuery:
     @strawberry.field(
         description="The calls of `atlas ingest` and `atlas import`. Those with the most circuits come first."
     )
-    async def runs(self, info: Info, first: First = None, after: After = None) -> Connection[RunMade]:
-        where = window(info.context.limits, first, after)
-        page = await info.context.loaders.ask_page(RUNS, **where._asdict())
-        items = [RunMade(id=strawberry.ID(row.key), **columns(row)) for row in page.rows]
-        return connect(where, page.total, items)
+    def runs(self, info: Info, first: First = None, after: After = None) -> Connection[RunMade]:
+        return connect(info, Listing(RUNS), first, after, RunMade.made_of)

@@ -7,8 +7,8 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.request.connection import After, Connection, First, connect, window
-from api.request.loaders import Info
+from api.request.batching import Info, Listing
+from api.request.connection import After, Connection, First, connect
 from api.types.feature import Feature, feature_of
 from api.types.transcoders import TranscoderSet
 from schema.errors import NotFoundError
@@ -227,11 +227,8 @@ class CheckpointComparison:
         first: First = None,
         after: After = None,
     ) -> Connection[FeatureAtBoth]:
-        where = window(info.context.limits, first, after)
-        page = await info.context.loaders.ask_page(
-            CHECKPOINT_FEATURES, a=self.a.id, b=self.b.id, part=at.value, **where._asdict()
-        )
-        return connect(where, page.total, [FeatureAtBoth.of(row) for row in page.rows])
+        asked = {"a": self.a.id, "b": self.b.id, "part": at.value}
+        return connect(info, Listing(CHECKPOINT_FEATURES, asked), first, after, FeatureAtBoth.of)
 
     async def _parts(self, info: Info, part: str) -> list[CheckpointParts]:
         rows = await info.context.loaders.ask(CHECKPOINT_PARTS, a=self.a.id, b=self.b.id, part=part)

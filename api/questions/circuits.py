@@ -5,11 +5,10 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.request.connection import After, Connection, First, connect, window
+from api.request.batching import Info, Listing, next_page
+from api.request.connection import After, Connection, First, connect_keys
 from api.request.inputs import CircuitFilter, CircuitOrder, checked_list, checked_text, tags_needed
-from api.request.loaders import Info
-from api.request.prefetch import PAGES_OF_CIRCUIT, page_ahead
-from api.types.circuit import Circuit, load_circuits
+from api.types.circuit import PAGES, Circuit, load_circuits
 from schema.questions.circuits import CIRCUITS, CIRCUITS_BY_ID
 from schema.questions.question import full_text
 
@@ -22,12 +21,11 @@ class CircuitQuery:
         info: Info,
         id: Annotated[strawberry.ID, argument(description="Id of the circuit, as `circuits` gives it.")],
     ) -> Circuit | None:
-        ahead = page_ahead(info, PAGES_OF_CIRCUIT)
-        row = await info.context.loaders.owner_of(CIRCUITS_BY_ID, id, ahead)
+        row = await info.context.loaders.owner_of(CIRCUITS_BY_ID, id, next_page(info, PAGES))
         return None if row is None else Circuit.of(row)
 
     @strawberry.field(description="Circuits by prompt, answer, scores, model and transcoder set.")
-    async def circuits(
+    def circuits(
         self,
         info: Info,
         filter: Annotated[
@@ -41,12 +39,10 @@ class CircuitQuery:
         after: After = None,
     ) -> Connection[Circuit]:
         limits, given = info.context.limits, filter or CircuitFilter()
-        where = window(limits, first, after)
         text = checked_text(limits, "filter.text", given.text)
         tags = checked_list(limits, "filter.tags", given.tags)
-        page = await info.context.loaders.ask_page(
-            CIRCUITS,
-            filter={
+        asked = {
+            "filter": {
                 "families": checked_list(limits, "filter.families", given.families),
                 "tags": tags or [],
                 "min_tags": tags_needed(tags, given.tag_mode),
@@ -61,7 +57,6 @@ class CircuitQuery:
                 "pair": given.pair,
                 "split": given.split,
             },
-            order=order_by.value,
-            **where._asdict(),
-        )
-        return connect(where, page.total, await load_circuits(info, page.rows))
+            "order": order_by.value,
+        }
+        return connect_keys(info, Listing(CIRCUITS, asked), first, after, load_circuits)

@@ -6,9 +6,9 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import require_known
-from api.request.connection import After, Connection, First, connect, window
+from api.request.batching import Info, Listing
+from api.request.connection import After, Connection, First, connect
 from api.request.inputs import checked_list
-from api.request.loaders import Info
 from api.types.circuit import Circuit, circuit_of
 from api.types.rows import columns
 from schema.evidence.claims import CLAIMS, INTERVENTIONS_OF_CLAIM, LEVEL, MeasuredRow
@@ -122,15 +122,12 @@ class ClaimQuery:
         first: First = None,
         after: After = None,
     ) -> Connection[Claim]:
-        where = window(info.context.limits, first, after)
         families = checked_list(info.context.limits, "families", families)
         await require_known(info, families=families)
-        page = await info.context.loaders.ask_page(
-            CLAIMS,
-            ids=checked_list(info.context.limits, "ids", ids),
-            families=families,
-            survived=survived,
-            level=LEVEL,
-            **where._asdict(),
-        )
-        return connect(where, page.total, [Claim(**row._asdict()) for row in page.rows])
+        asked = {
+            "ids": checked_list(info.context.limits, "ids", ids),
+            "families": families,
+            "survived": survived,
+            "level": LEVEL,
+        }
+        return connect(info, Listing(CLAIMS, asked), first, after, lambda row: Claim(**row._asdict()))

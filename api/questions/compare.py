@@ -1,18 +1,18 @@
 """`compareCircuits`: what two circuits have in common and what only one of them has."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 from strawberry import argument
 
 from api.questions.considered import MIXED, consider
-from api.request.connection import After, Connection, First, connect, window
+from api.request.batching import Info, Listing
+from api.request.connection import After, Connection, First, connect
 from api.request.inputs import Align, CircuitSet
-from api.request.loaders import Info
 from api.types.circuit import Circuit, load_circuits
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
-from schema.questions.circuits import COMPARE_EDGES, COMPARE_FEATURES
+from schema.questions.circuits import COMPARE_EDGES, COMPARE_FEATURES, ComparedEdgeRow, ComparedFeatureRow
 
 
 @strawberry.type(description="A feature in two circuits.")
@@ -47,6 +47,10 @@ class ComparedFeature:
     )
     feature_id: strawberry.Private[str]
 
+    @classmethod
+    def of(cls, row: ComparedFeatureRow) -> "ComparedFeature":
+        return cls(feature_id=row.feature, **columns(row, without=("feature",)))
+
     @strawberry.field(description="The feature, with its labels.")
     def feature(self, info: Info) -> Feature:
         return feature_of(info, self.feature_id)
@@ -78,6 +82,10 @@ class ComparedEffect:
     source_id: strawberry.Private[str]
     target_id: strawberry.Private[str]
 
+    @classmethod
+    def of(cls, row: ComparedEdgeRow) -> "ComparedEffect":
+        return cls(source_id=row.source, target_id=row.target, **columns(row, without=("source", "target")))
+
     @strawberry.field(description="The feature that acts.")
     def source(self, info: Info) -> Feature:
         return feature_of(info, self.source_id)
@@ -95,90 +103,67 @@ class CircuitComparison:
     mixed_settings: bool = strawberry.field(description=MIXED)
 
     @strawberry.field(description="Features that only circuit a has. The highest influence comes first.")
-    async def features_only_in_a(
+    def features_only_in_a(
         self, info: Info, first: First = None, after: After = None
     ) -> Connection[ComparedFeature]:
-        return await self._features(info, "a", first, after)
+        return self._features(info, "a", first, after)
 
     @strawberry.field(description="Features that only circuit b has. The highest influence comes first.")
-    async def features_only_in_b(
+    def features_only_in_b(
         self, info: Info, first: First = None, after: After = None
     ) -> Connection[ComparedFeature]:
-        return await self._features(info, "b", first, after)
+        return self._features(info, "b", first, after)
 
     @strawberry.field(
         description="Features that both circuits have. The greatest difference of influence comes first."
     )
-    async def features_in_both(
+    def features_in_both(
         self, info: Info, first: First = None, after: After = None
     ) -> Connection[ComparedFeature]:
-        return await self._features(info, "both", first, after)
+        return self._features(info, "both", first, after)
 
     @strawberry.field(description="Effects that only circuit a has. The greatest |weight| comes first.")
-    async def edges_only_in_a(
+    def edges_only_in_a(
         self, info: Info, first: First = None, after: After = None
     ) -> Connection[ComparedEffect]:
-        return await self._edges(info, "a", first, after)
+        return self._edges(info, "a", first, after)
 
     @strawberry.field(description="Effects that only circuit b has. The greatest |weight| comes first.")
-    async def edges_only_in_b(
+    def edges_only_in_b(
         self, info: Info, first: First = None, after: After = None
     ) -> Connection[ComparedEffect]:
-        return await self._edges(info, "b", first, after)
+        return self._edges(info, "b", first, after)
 
     @strawberry.field(
         description="Effects that both circuits have. The greatest difference of weight comes first."
     )
-    async def edges_in_both(
+    def edges_in_both(
         self, info: Info, first: First = None, after: After = None
     ) -> Connection[ComparedEffect]:
-        return await self._edges(info, "both", first, after)
+        return self._edges(info, "both", first, after)
 
     @strawberry.field(
         description="Effects that both circuits have with opposite signs. "
         "The greatest difference of weight comes first."
     )
-    async def edges_flipped(
+    def edges_flipped(
         self, info: Info, first: First = None, after: After = None
     ) -> Connection[ComparedEffect]:
-        return await self._edges(info, "flipped", first, after)
+        return self._edges(info, "flipped", first, after)
 
-    async def _features(
+    def _features(
         self, info: Info, part: str, first: int | None, after: str | None
     ) -> Connection[ComparedFeature]:
-        where = window(info.context.limits, first, after)
-        page = await info.context.loaders.ask_page(
-            COMPARE_FEATURES,
-            a=self.a.id,
-            b=self.b.id,
-            align=self.align.value,
-            part=part,
-            **where._asdict(),
-        )
-        items = [
-            ComparedFeature(feature_id=row.feature, **columns(row, without=("feature",))) for row in page.rows
-        ]
-        return connect(where, page.total, items)
+        listing = Listing(COMPARE_FEATURES, self._asked(part))
+        return connect(info, listing, first, after, ComparedFeature.of)
 
-    async def _edges(
+    def _edges(
         self, info: Info, part: str, first: int | None, after: str | None
     ) -> Connection[ComparedEffect]:
-        where = window(info.context.limits, first, after)
-        page = await info.context.loaders.ask_page(
-            COMPARE_EDGES,
-            a=self.a.id,
-            b=self.b.id,
-            align=self.align.value,
-            part=part,
-            **where._asdict(),
-        )
-        items = [
-            ComparedEffect(
-                source_id=row.source, target_id=row.target, **columns(row, without=("source", "target"))
-            )
-            for row in page.rows
-        ]
-        return connect(where, page.total, items)
+        return connect(info, Listing(COMPARE_EDGES, self._asked(part)), first, after, ComparedEffect.of)
+
+    def _asked(self, part: str) -> dict[str, Any]:
+        return {"a": self.a.id, "b": self.b.id, "align": self.align.value, "part": part}
 
 
 @strawberry.type

@@ -1,17 +1,12 @@
 """The circuits that a question considers (its denominator), and the check that named things exist."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import TypeVar
 
+from api.request.batching import Info, Later
 from api.request.inputs import CircuitSet, checked_list, tags_needed
-from api.request.loaders import Info
 from api.types.considered import Considered
 from schema.errors import NotFoundError
 from schema.questions.circuits import CONSIDERED, UNKNOWN
-
-Answer = TypeVar("Answer")
-
 
 MIXED = (
     "Whether the circuits have different transcoder sets or thresholds. "
@@ -72,22 +67,22 @@ async def consider(
     return found
 
 
-async def considered_and_asked(
-    info: Info,
-    among: CircuitSet | None,
-    transcoders: list[str],
-    ask: Callable[[list[str] | None], Coroutine[None, None, Answer]],
-) -> tuple[Considered, Answer]:
-    """The circuits of a set, and the answer of `ask` about them.
+async def counted_and_ids(
+    info: Info, among: CircuitSet | None, transcoders: list[str]
+) -> tuple[Later[Considered], list[str] | None]:
+    """The denominator, and the ids of its circuits; None: all circuits.
 
-    ask: takes the circuits' ids, or None when `among` is None; it then runs while the circuits are counted.
-    Raises what `consider` raises.
+    Where the set is not narrowed, the circuits are counted later, beside the list itself. Raises what
+    `consider` raises.
     """
     if among is None:
-        counted = consider(info, None, transcoders=transcoders, ids=False)
-        return await asyncio.gather(counted, ask(None))
+        return Later(lambda: consider(info, None, transcoders=transcoders, ids=False)), None
     considered = await consider(info, among, transcoders=transcoders)
-    return considered, await ask(considered.ids)
+
+    async def counted() -> Considered:
+        return considered
+
+    return Later(counted), considered.ids
 
 
 def mixed(*sets: Considered) -> bool:

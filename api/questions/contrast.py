@@ -8,15 +8,15 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import MIXED, consider, mixed
-from api.request.connection import After, Connection, First, connect, stretch, window
+from api.request.batching import Info, Listing
+from api.request.connection import After, Connection, First, connect, source_of
 from api.request.inputs import CircuitSet, checked_count
-from api.request.loaders import Info
 from api.types.considered import Considered
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
 from api.types.supernode import GroupingAcross, OfAuthor, OfMethodAcross, author_of, first_fitting
 from schema.errors import InputError
-from schema.questions.question import Page, Question
+from schema.questions.question import Page
 from schema.questions.sets import CONTRAST_EDGES, CONTRAST_FEATURES, CONTRAST_SUPERNODES, ContrastRow
 from schema.questions.supernodes import GROUPINGS_OF_SET, GroupingAcrossRow
 
@@ -138,7 +138,7 @@ class CircuitContrast:
     mixed_settings: bool = strawberry.field(description=MIXED)
 
     @strawberry.field(description="Features, compared by influence.")
-    async def features(
+    def features(
         self,
         info: Info,
         order_by: Order = ContrastOrder.SEPARATION,
@@ -146,15 +146,15 @@ class CircuitContrast:
         first: First = None,
         after: After = None,
     ) -> Connection[ContrastFeature]:
-        where = window(info.context.limits, first, after)
-        page = await self._ask(info, CONTRAST_FEATURES, order_by, min_circuits, **where._asdict())
-        items = [ContrastFeature(feature_id=row.name, **_facts(row)) for row in page.rows]
-        return connect(where, page.total, items)
+        listing = Listing(CONTRAST_FEATURES, self._asked(order_by, min_circuits))
+        return connect(
+            info, listing, first, after, lambda row: ContrastFeature(feature_id=row.name, **_facts(row))
+        )
 
     @strawberry.field(
         description="Effects of one feature on another, summed over positions and compared by signed weight."
     )
-    async def edges(
+    def edges(
         self,
         info: Info,
         order_by: Order = ContrastOrder.SEPARATION,
@@ -162,12 +162,12 @@ class CircuitContrast:
         first: First = None,
         after: After = None,
     ) -> Connection[ContrastEffect]:
-        where = window(info.context.limits, first, after)
-        page = await self._ask(info, CONTRAST_EDGES, order_by, min_circuits, **where._asdict())
-        items = [
-            ContrastEffect(source_id=row.name, target_id=str(row.target), **_facts(row)) for row in page.rows
-        ]
-        return connect(where, page.total, items)
+        def effect(row: ContrastRow) -> ContrastEffect:
+            return ContrastEffect(source_id=row.name, target_id=str(row.target), **_facts(row))
+
+        return connect(
+            info, Listing(CONTRAST_EDGES, self._asked(order_by, min_circuits)), first, after, effect
+        )
 
     @strawberry.field(
         description="Groupings of the features of the circuits in both sets. "
@@ -190,48 +190,31 @@ class CircuitContrast:
         first: First = None,
         after: After = None,
     ) -> ContrastSupernodes:
-        where = window(info.context.limits, first, after)
         mine = first_fitting(await self._groupings(info), method, author)
-        page = await self._ask(
-            info,
-            CONTRAST_SUPERNODES,
-            order_by,
-            min_circuits,
-            method="" if mine is None else mine.method,
-            author=author if mine is None else author_of(mine, author),
-            **where._asdict(),
-        )
-        items = [ContrastSupernode(label=row.name, **_facts(row)) for row in page.rows]
+        asked = self._asked(order_by, min_circuits) | {
+            "method": "" if mine is None else mine.method,
+            "author": author if mine is None else author_of(mine, author),
+        }
+
+        def entries(page: Page[ContrastRow]) -> list[ContrastSupernode]:
+            return [ContrastSupernode(label=row.name, **_facts(row)) for row in page.rows]
+
         return ContrastSupernodes(
             grouping=None if mine is None else GroupingAcross(**columns(mine)),
-            **stretch(where, page.total, items)._asdict(),
+            source=source_of(info, Listing(CONTRAST_SUPERNODES, asked), first, after, entries),
         )
 
     async def _groupings(self, info: Info) -> list[GroupingAcrossRow]:
         circuits = [*self.positive.ids, *self.negative.ids]
         return await info.context.loaders.ask(GROUPINGS_OF_SET, circuits=circuits)
 
-    async def _ask(
-        self,
-        info: Info,
-        question: Question[Page[ContrastRow]],
-        order: ContrastOrder,
-        min_circuits: int,
-        *,
-        skip: int,
-        limit: int,
-        **more: object,
-    ) -> Page[ContrastRow]:
-        return await info.context.loaders.ask_page(
-            question,
-            positive=self.positive.ids,
-            negative=self.negative.ids,
-            min_circuits=checked_count("minCircuits", min_circuits, 1),
-            order=order.value,
-            skip=skip,
-            limit=limit,
-            **more,
-        )
+    def _asked(self, order: ContrastOrder, min_circuits: int) -> dict[str, Any]:
+        return {
+            "positive": self.positive.ids,
+            "negative": self.negative.ids,
+            "min_circuits": checked_count("minCircuits", min_circuits, 1),
+            "order": order.value,
+        }
 
 
 @strawberry.type

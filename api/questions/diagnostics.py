@@ -8,8 +8,8 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import require_known
+from api.request.batching import Info
 from api.request.inputs import checked_list
-from api.request.loaders import Info
 from schema.evidence.interventions import BANDS, DIAGNOSTICS, DiagnosedRow
 
 CELLS = ((True, True), (True, False), (False, True), (False, False))

@@ -5,8 +5,9 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
+from api.request.batching import Info
+from api.request.connection import RowList
 from api.request.inputs import checked_list
-from api.request.loaders import Info
 from api.types.prompt import Family
 from schema.questions.circuits import FAMILIES
 
@@ -23,4 +24,4 @@ class FamilyQuery:
         ] = None,
     ) -> list[Family]:
         names = checked_list(info.context.limits, "names", names)
-        return [Family.of(row) for row in await info.context.loaders.ask(FAMILIES, names=names)]
+        return RowList(await info.context.loaders.ask(FAMILIES, names=names), Family.of)

@@ -5,11 +5,10 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.request.connection import After, Connection, First, connect, window
+from api.request.batching import Info, Listing, next_page
+from api.request.connection import After, Connection, First, connect_keys
 from api.request.inputs import FeatureOrder, checked_count, checked_text
-from api.request.loaders import Info
-from api.request.prefetch import PAGES_OF_FEATURE, page_ahead
-from api.types.feature import Feature, load_features
+from api.types.feature import PAGES, Feature, load_features
 from schema.questions.features import FEATURES, FEATURES_BY_COUNT, FEATURES_BY_ID
 from schema.questions.question import full_text
 
@@ -25,12 +24,11 @@ class FeatureQuery:
             argument(description="Id of the feature, `set@revision/layer/index`, as `features` gives it."),
         ],
     ) -> Feature | None:
-        ahead = page_ahead(info, PAGES_OF_FEATURE)
-        row = await info.context.loaders.owner_of(FEATURES_BY_ID, id, ahead)
+        row = await info.context.loaders.owner_of(FEATURES_BY_ID, id, next_page(info, PAGES))
         return None if row is None else Feature.of(row)
 
     @strawberry.field(description="Features by label, layer and family.")
-    async def features(
+    def features(
         self,
         info: Info,
         search: Annotated[
@@ -55,20 +53,17 @@ class FeatureQuery:
         after: After = None,
     ) -> Connection[Feature]:
         limits = info.context.limits
-        where = window(limits, first, after)
         search = checked_text(limits, "search", search)
-        ask = info.context.loaders.ask_page
         least = checked_count("minCircuits", min_circuits, 1)
         if search is None and layer is None and family is None and order_by is FeatureOrder.CIRCUITS:
-            page = await ask(FEATURES_BY_COUNT, min_circuits=least, **where._asdict())
+            listing = Listing(FEATURES_BY_COUNT, {"min_circuits": least})
         else:
-            page = await ask(
-                FEATURES,
-                search=None if search is None else full_text(search),
-                layer=layer,
-                family=family,
-                min_circuits=least,
-                order=order_by.value,
-                **where._asdict(),
-            )
-        return connect(where, page.total, await load_features(info, page.rows))
+            asked = {
+                "search": None if search is None else full_text(search),
+                "layer": layer,
+                "family": family,
+                "min_circuits": least,
+                "order": order_by.value,
+            }
+            listing = Listing(FEATURES, asked)
+        return connect_keys(info, listing, first, after, load_features)

@@ -7,8 +7,8 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import require_known
+from api.request.batching import Info
 from api.request.inputs import checked_list
-from api.request.loaders import Info
 from schema.circuit.influence import SOURCES, STAGES
 from schema.questions.flow import FLOW_STAGES
 

@@ -6,8 +6,8 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import require_known
+from api.request.batching import Info
 from api.request.inputs import checked_list
-from api.request.loaders import Info
 from api.types.heads import NET
 from api.types.rows import columns
 from schema.questions.heads import HEADS_BY_FAMILY

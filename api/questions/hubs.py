@@ -6,12 +6,12 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.request.connection import After, Connection, First, connect, window
+from api.request.batching import Info, Listing
+from api.request.connection import After, Connection, First, connect
 from api.request.inputs import checked_count
-from api.request.loaders import Info
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
-from schema.questions.structure import HUBS, SPECIFICITY_OF_FEATURE
+from schema.questions.structure import HUBS, SPECIFICITY_OF_FEATURE, HubRow
 
 
 @strawberry.enum(
@@ -68,6 +68,10 @@ class HubFeature:
     )
     feature_id: strawberry.Private[str]
 
+    @classmethod
+    def of(cls, row: HubRow) -> "HubFeature":
+        return cls(feature_id=row.feature, **columns(row, without=("feature",)))
+
     @strawberry.field(description="The feature, with its labels.")
     def feature(self, info: Info) -> Feature:
         return feature_of(info, self.feature_id)
@@ -84,7 +88,7 @@ class HubQuery:
         description="Hubs: features that occur in many circuits or connect to many features, "
         "and how specific they are for a family of prompts."
     )
-    async def hubs(
+    def hubs(
         self,
         info: Info,
         by: Annotated[HubBy, argument(description="Measure by which features are ranked.")] = HubBy.FREQUENCY,
@@ -107,16 +111,10 @@ class HubQuery:
         first: First = None,
         after: After = None,
     ) -> Connection[HubFeature]:
-        where = window(info.context.limits, first, after)
-        page = await info.context.loaders.ask_page(
-            HUBS,
-            by=by.value,
-            dense=dense,
-            dense_above=dense_above,
-            min_circuits=checked_count("minCircuits", min_circuits, 1),
-            **where._asdict(),
-        )
-        items = [
-            HubFeature(feature_id=row.feature, **columns(row, without=("feature",))) for row in page.rows
-        ]
-        return connect(where, page.total, items)
+        asked = {
+            "by": by.value,
+            "dense": dense,
+            "dense_above": dense_above,
+            "min_circuits": checked_count("minCircuits", min_circuits, 1),
+        }
+        return connect(info, Listing(HUBS, asked), first, after, HubFeature.of)

@@ -2,7 +2,7 @@
 
 import strawberry
 
-from api.request.loaders import Info
+from api.request.batching import Info
 from api.types.rows import columns
 from schema.evidence.hypotheses import HYPOTHESES, INTERVENTIONS_OF_HYPOTHESIS, LEVEL
 

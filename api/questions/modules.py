@@ -6,13 +6,13 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.request.connection import After, Connection, First, stretch, window
+from api.request.batching import Info, Listing
+from api.request.connection import After, Connection, First, source_of
 from api.request.inputs import checked_count
-from api.request.loaders import Info
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
 from schema.errors import LimitError
-from schema.questions.modules import MODULES
+from schema.questions.modules import MODULES, ModuleRow, ModuleRows
 
 
 @strawberry.type(description="One computation of modules: its settings, its date and its quality.")
@@ -101,13 +101,25 @@ class Module:
         "as many as the argument `strongest` says."
     )
 
+    @classmethod
+    def of(cls, row: ModuleRow) -> "Module":
+        strongest = [ModuleMember(feature_id=each.feature, strength=each.strength) for each in row.strongest]
+        return cls(
+            families=[ModuleFamily(**columns(each)) for each in row.families],
+            strongest=strongest,
+            **columns(row, without=("families", "strongest")),
+        )
+
 
 @strawberry.type(description="Modules of one partition. The largest come first.")
 class Modules(Connection[Module]):
-    partition: Partition | None = strawberry.field(
+    @strawberry.field(
         description="The computation that found the modules. "
         "Null when there is none: run `atlas modules compute`."
     )
+    async def partition(self) -> Partition | None:
+        found: ModuleRows = (await self.source.read).page
+        return None if found.partition is None else Partition(**columns(found.partition))
 
 
 @strawberry.type
@@ -117,7 +129,7 @@ class ModuleQuery:
         "than chance would explain, as `atlas modules compute` found them. "
         "The newest computation is used unless `partition` names another."
     )
-    async def modules(
+    def modules(
         self,
         info: Info,
         transcoders: Annotated[
@@ -140,24 +152,14 @@ class ModuleQuery:
         after: After = None,
     ) -> Modules:
         limits = info.context.limits
-        where = window(limits, first, after)
         if checked_count("strongest", strongest, 1) > limits.page_size:
             raise LimitError(
                 f"strongest: {strongest} is over the limit of {limits.page_size}",
                 next_step=f"ask for strongest: {limits.page_size}",
             )
-        page = await info.context.loaders.ask_page(
-            MODULES, transcoders=transcoders, partition=partition, strongest=strongest, **where._asdict()
-        )
-        items = [
-            Module(
-                families=[ModuleFamily(**columns(each)) for each in row.families],
-                strongest=[
-                    ModuleMember(feature_id=each.feature, strength=each.strength) for each in row.strongest
-                ],
-                **columns(row, without=("families", "strongest")),
-            )
-            for row in page.rows
-        ]
-        made = None if page.partition is None else Partition(**columns(page.partition))
-        return Modules(partition=made, **stretch(where, page.total, items)._asdict())
+        asked = {"transcoders": transcoders, "partition": partition, "strongest": strongest}
+
+        def entries(page: ModuleRows) -> list[Module]:
+            return [Module.of(row) for row in page.rows]
+
+        return Modules(source=source_of(info, Listing(MODULES, asked), first, after, entries))

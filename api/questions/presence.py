@@ -7,9 +7,9 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import MIXED, consider
-from api.request.connection import After, Connection, First, connect, window
+from api.request.batching import Info
+from api.request.connection import After, Connection, First, connect_known
 from api.request.inputs import CircuitSet, checked_list
-from api.request.loaders import Info
 from api.types.circuit import Circuit, load_circuits
 from api.types.considered import Considered
 from schema.errors import InputError, NotFoundError
@@ -54,17 +54,15 @@ class FeaturePresence:
         return len(self.found.get(str(state.value), []))
 
     @strawberry.field(description="The circuits in a state, by id.")
-    async def circuits(
+    def circuits(
         self,
         info: Info,
         state: Annotated[Presence, argument(description="The state of the feature in the circuits.")],
         first: First = None,
         after: After = None,
     ) -> Connection[Circuit]:
-        where = window(info.context.limits, first, after)
         ids = self.found.get(str(state.value), [])
-        page = await load_circuits(info, ids[where.skip : where.skip + where.limit])
-        return connect(where, len(ids), page)
+        return connect_known(info, ids, first, after, load_circuits)
 
 
 @strawberry.type(description="States of features in the circuits of a set.")

@@ -6,14 +6,14 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.request.connection import After, Connection, First, connect, window
+from api.request.batching import Info, Listing
+from api.request.connection import After, Connection, First, connect
 from api.request.inputs import checked_text
-from api.request.loaders import Info
 from api.types.circuit import Circuit, circuit_of
 from api.types.rows import columns
 from schema.errors import InputError
 from schema.questions.question import full_text, words_of
-from schema.questions.search import CIRCUITS_OF_TEXT, SEARCH
+from schema.questions.search import CIRCUITS_OF_TEXT, SEARCH, FoundRow
 
 
 @strawberry.enum(description="Where a search looks.")
@@ -47,15 +47,22 @@ class SearchHit:
         description="Number of features that have the label. 0 for prompts, supernodes and tokens."
     )
 
+    @classmethod
+    def of(cls, row: FoundRow) -> "SearchHit":
+        return cls(kind=SearchKind(row.kind), **columns(row, without=("kind",)))
+
     @strawberry.field(
         description="The circuits in which the text occurs. Those where it has the most influence come first."
     )
-    async def circuits(self, info: Info, first: First = None, after: After = None) -> Connection[TextUse]:
-        where = window(info.context.limits, first, after)
-        key = (self.kind.value, self.text)
-        page = await info.context.loaders.page(CIRCUITS_OF_TEXT, key, **where._asdict())
-        items = [TextUse(circuit_id=row.circuit, influence=row.influence) for row in page.rows]
-        return connect(where, page.total, items)
+    def circuits(self, info: Info, first: First = None, after: After = None) -> Connection[TextUse]:
+        listing = Listing(CIRCUITS_OF_TEXT, key=(self.kind.value, self.text))
+        return connect(
+            info,
+            listing,
+            first,
+            after,
+            lambda row: TextUse(circuit_id=row.circuit, influence=row.influence),
+        )
 
 
 @strawberry.type
@@ -65,7 +72,7 @@ class SearchQuery:
         "Texts that equal the search text come first, "
         "then those that occur in the most circuits."
     )
-    async def search(
+    def search(
         self,
         info: Info,
         text: Annotated[
@@ -81,19 +88,15 @@ class SearchQuery:
         first: First = None,
         after: After = None,
     ) -> Connection[SearchHit]:
-        where = window(info.context.limits, first, after)
         if kinds is not None and not kinds:
             raise InputError(
                 "kinds: the list is empty", next_step="name at least one kind, or leave kinds out"
             )
         checked_text(info.context.limits, "text", text)
-        page = await info.context.loaders.ask_page(
-            SEARCH,
-            text=full_text(text),
-            words=words_of(text),
-            exact=text.strip().lower(),
-            kinds=[kind.value for kind in kinds or SearchKind],
-            **where._asdict(),
-        )
-        items = [SearchHit(kind=SearchKind(row.kind), **columns(row, without=("kind",))) for row in page.rows]
-        return connect(where, page.total, items)
+        asked = {
+            "text": full_text(text),
+            "words": words_of(text),
+            "exact": text.strip().lower(),
+            "kinds": [kind.value for kind in kinds or SearchKind],
+        }
+        return connect(info, Listing(SEARCH, asked), first, after, SearchHit.of)

@@ -9,9 +9,9 @@ from strawberry import argument
 
 from api.questions.considered import MIXED, consider, mixed
 from api.questions.significance import SharingTests, p_values
-from api.request.connection import After, Connection, First, Window, stretch, window
+from api.request.batching import Info, Later, Listing
+from api.request.connection import After, Connection, First, source_of
 from api.request.inputs import CircuitSet, Match, checked_count, checked_list
-from api.request.loaders import Info
 from api.types.considered import Considered
 from api.types.feature import Feature, feature_of
 from schema.errors import InputError
@@ -115,87 +115,90 @@ class SharedFeature:
 
 @strawberry.type(description="The features that circuits share.")
 class SharedFeatures(Connection[SharedFeature]):
-    n_tested: int = strawberry.field(
+    inside: strawberry.Private[Later[Considered]]
+    beyond: strawberry.Private[Later[Considered]]
+
+    @strawberry.field(
         description="Number of features that occur inside or outside: "
         "the number of tests that qValue corrects for. "
         "`minCircuits` does not lower it, "
         "because a choice by the result before testing would make chance look significant."
     )
-    considered: Considered = strawberry.field(description="The circuits of the set: the denominator inside.")
-    outside: Considered = strawberry.field(
+    async def n_tested(self) -> int:
+        page: SharedRows = (await self.source.read).page
+        return page.n_tested
+
+    @strawberry.field(description="The circuits of the set: the denominator inside.")
+    async def considered(self) -> Considered:
+        return await self.inside
+
+    @strawberry.field(
         description="The circuits outside: those of `absentFrom`, "
         "or else all other circuits of the same transcoder sets. "
         "The denominator outside."
     )
-    mixed_settings: bool = strawberry.field(description=MIXED)
+    async def outside(self) -> Considered:
+        return await self.beyond
+
+    @strawberry.field(description=MIXED)
+    async def mixed_settings(self) -> bool:
+        return mixed(await self.inside, await self.beyond)
 
     @classmethod
     async def ask(
         cls,
         info: Info,
-        where: Window,
         among: CircuitSet,
         min_circuits: int,
         absent_from: AbsentFrom | None,
         order: SharedOrder,
+        first: int | None,
+        after: str | None,
     ) -> "SharedFeatures":
+        asked: dict[str, Any] = {"outside": None, "max_outside": None, "min_circuits": min_circuits}
+        inside = Later(lambda: consider(info, among))
         named = checked_list(info.context.limits, "circuits", among.circuits_alone)
-        if absent_from is None:
-            if named is not None and info.context.loaders.at_once:
-                inside, everywhere, page = await asyncio.gather(
-                    consider(info, among),
-                    consider(info, None, ids=False),
-                    cls._page(info, where, named, None, None, min_circuits, order),
-                )
-            else:
-                inside = await consider(info, among)
-                sets = sorted({str(each.transcoders) for each in inside.settings})
-                everywhere, page = await asyncio.gather(
-                    consider(info, None, transcoders=sets, ids=False),
-                    cls._page(info, where, inside.ids, None, None, min_circuits, order),
-                )
-            outside = everywhere.without(inside)
-        else:
-            inside = await consider(info, among)
-            most = checked_count("absentFrom.maxCircuits", absent_from.max_circuits, 0)
+        if absent_from is not None:
+            asked["max_outside"] = checked_count("absentFrom.maxCircuits", absent_from.max_circuits, 0)
             outside = await consider(info, absent_from)
-            if common := len(set(inside.ids) & set(outside.ids)):
+            asked["inside"], asked["outside"] = (await inside).ids, outside.ids
+            if common := len(set(asked["inside"]) & set(outside.ids)):
                 raise InputError(
                     f"{common} circuits are both in the set and in absentFrom",
                     next_step="narrow one set, for example by a tag that the other circuits do not have",
                 )
-            page = await cls._page(info, where, inside.ids, outside.ids, most, min_circuits, order)
-        tests = SharingTests(page.tested, page.n_tested)
-        return cls(
-            considered=inside,
-            outside=outside,
-            mixed_settings=mixed(inside, outside),
-            n_tested=page.n_tested,
-            **stretch(where, page.total, [SharedFeature.of(row, tests) for row in page.rows])._asdict(),
-        )
+        elif named is not None:
+            # The list need not wait for the circuits to be counted, which happens beside it.
+            asked["inside"] = named
+        else:
+            asked["inside"] = (await inside).ids
 
-    @staticmethod
-    async def _page(
-        info: Info,
-        where: Window,
-        inside: list[str],
-        outside: list[str] | None,
-        max_outside: int | None,
-        min_circuits: int,
-        order: SharedOrder,
-    ) -> SharedRows:
-        asked: dict[str, Any] = {
-            "inside": inside,
-            "outside": outside,
-            "min_circuits": min_circuits,
-            "max_outside": max_outside,
-        }
-        ask, p = info.context.loaders.ask_page, dict[str, float]()
+        async def beyond() -> Considered:
+            if absent_from is not None:
+                return outside
+            if named is not None:
+                part, whole = await asyncio.gather(inside, consider(info, None, ids=False))
+            else:
+                part = await inside
+                sets = sorted({str(each.transcoders) for each in part.settings})
+                whole = await consider(info, None, transcoders=sets, ids=False)
+            return whole.without(part)
+
         if order is SharedOrder.P_VALUE:
+            ask = info.context.loaders.ask_page
             counts = await ask(SHARED_FEATURES, **asked, order="support", p={}, skip=0, limit=0)
             p = {each.key: value for each, value in p_values(counts.tested).items()}
-        page: SharedRows = await ask(SHARED_FEATURES, **asked, order=order.value, p=p, **where._asdict())
-        return page
+        else:
+            p = {}
+
+        def entries(page: SharedRows) -> list[SharedFeature]:
+            tests = SharingTests(page.tested, page.n_tested)
+            return [SharedFeature.of(row, tests) for row in page.rows]
+
+        listing = Listing(SHARED_FEATURES, {**asked, "order": order.value, "p": p}, checked=inside)
+        return cls(
+            inside=inside, beyond=Later(beyond), source=source_of(info, listing, first, after, entries)
+        )
 
 
 @strawberry.type
@@ -248,9 +251,10 @@ class SharedQuery:
     ) -> SharedFeatures:
         return await SharedFeatures.ask(
             info,
-            window(info.context.limits, first, after),
             CircuitSet(circuits=circuits, families=families, tags=tags, tag_mode=tag_mode),
             checked_count("minCircuits", min_circuits, 1),
             absent_from,
             order_by,
+            first,
+            after,
         )

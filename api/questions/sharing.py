@@ -5,10 +5,10 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import MIXED, considered_and_asked, require_known
-from api.request.connection import After, Connection, First, Window, stretch, window
+from api.questions.considered import MIXED, counted_and_ids, require_known
+from api.request.batching import Info, Later, Listing
+from api.request.connection import After, Connection, First, source_of
 from api.request.inputs import CircuitSet, Match, checked_list, node_label
-from api.request.loaders import Info
 from api.types.circuit import Circuit, circuit_of
 from api.types.considered import Considered
 from api.types.feature import FeatureUse, load_features
@@ -32,6 +32,15 @@ class CircuitSharing:
     )
     circuit_id: strawberry.Private[str]
 
+    @classmethod
+    def of(cls, row: SharingRow) -> "CircuitSharing":
+        return cls(
+            circuit_id=row.circuit,
+            n_features=len(row.uses),
+            influence=row.influence,
+            uses=[FeatureUse.of(UseRow(**use)) for use in row.uses],
+        )
+
     @strawberry.field(description="The circuit.")
     def circuit(self, info: Info) -> Circuit:
         return circuit_of(info, self.circuit_id)
@@ -43,22 +52,30 @@ class CircuitSharing:
     "then those with the greatest summed influence."
 )
 class CircuitsSharing(Connection[CircuitSharing]):
-    considered: Considered = strawberry.field(
+    counted: strawberry.Private[Later[Considered]]
+
+    @strawberry.field(
         description="The circuits made with the features' transcoder sets, "
         "and of `among` if it is given: the denominator."
     )
-    mixed_settings: bool = strawberry.field(description=MIXED)
+    async def considered(self) -> Considered:
+        return await self.counted
+
+    @strawberry.field(description=MIXED)
+    async def mixed_settings(self) -> bool:
+        return (await self.counted).mixed_settings
 
     @classmethod
     async def ask(
         cls,
         info: Info,
-        where: Window,
         features: list[str],
         mode: Match,
         min_influence: float | None,
         kind: NodeKind | None,
         among: CircuitSet | None,
+        first: int | None,
+        after: str | None,
     ) -> "CircuitsSharing":
         if kind not in (None, NodeKind.FEATURE, NodeKind.LOGIT):
             raise InputError(
@@ -69,32 +86,21 @@ class CircuitsSharing(Connection[CircuitSharing]):
             await require_known(info, features=features)
         sets = sorted({each.set_id for each in loaded})
 
-        async def ask(circuits: list[str] | None) -> Page[SharingRow]:
-            page: Page[SharingRow] = await info.context.loaders.ask_page(
-                CIRCUITS_SHARING,
-                features=features,
-                needed=len(features) if mode is Match.ALL else 1,
-                min_influence=min_influence,
-                kind=node_label(kind),
-                circuits=circuits,
-                **where._asdict(),
-            )
-            return page
+        counted, circuits = await counted_and_ids(info, among, sets)
+        asked = {
+            "features": features,
+            "needed": len(features) if mode is Match.ALL else 1,
+            "min_influence": min_influence,
+            "kind": node_label(kind),
+            "circuits": circuits,
+        }
 
-        considered, page = await considered_and_asked(info, among, sets, ask)
-        items = [
-            CircuitSharing(
-                circuit_id=row.circuit,
-                n_features=len(row.uses),
-                influence=row.influence,
-                uses=[FeatureUse.of(UseRow(**use)) for use in row.uses],
-            )
-            for row in page.rows
-        ]
+        def entries(page: Page[SharingRow]) -> list[CircuitSharing]:
+            return [CircuitSharing.of(row) for row in page.rows]
+
         return cls(
-            considered=considered,
-            mixed_settings=considered.mixed_settings,
-            **stretch(where, page.total, items)._asdict(),
+            counted=counted,
+            source=source_of(info, Listing(CIRCUITS_SHARING, asked), first, after, entries),
         )
 
 
@@ -134,6 +140,5 @@ class SharingQuery:
         first: First = None,
         after: After = None,
     ) -> CircuitsSharing:
-        where = window(info.context.limits, first, after)
         ids = checked_list(info.context.limits, "features", features)
-        return await CircuitsSharing.ask(info, where, ids or [], mode, min_influence, kind, among)
+        return await CircuitsSharing.ask(info, ids or [], mode, min_influence, kind, among, first, after)

@@ -6,15 +6,22 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import MIXED, consider, considered_and_asked, mixed
-from api.request.connection import After, Connection, First, connect, stretch, window
+from api.questions.considered import MIXED, consider, counted_and_ids, mixed
+from api.request.batching import Info, Later, Listing
+from api.request.connection import After, Connection, First, connect, source_of
 from api.request.inputs import CircuitSet
-from api.request.loaders import Info
 from api.types.circuit import Circuit, circuit_of
 from api.types.considered import Considered
 from api.types.feature import Feature, feature_of
 from schema.questions.question import Page
-from schema.questions.sets import SIMILAR_CIRCUITS, SIMILAR_EDGES, SIMILAR_FEATURES, SimilarRow
+from schema.questions.sets import (
+    SIMILAR_CIRCUITS,
+    SIMILAR_EDGES,
+    SIMILAR_FEATURES,
+    SimilarEdgeRow,
+    SimilarFeatureRow,
+    SimilarRow,
+)
 
 CANDIDATES = 200
 """Circuits that are ranked."""
@@ -54,6 +61,15 @@ class SharedWeight:
     )
     feature_id: strawberry.Private[str]
 
+    @classmethod
+    def of(cls, row: SimilarFeatureRow) -> "SharedWeight":
+        return cls(
+            feature_id=row.feature,
+            weight=row.weight,
+            influence_a=row.influence_a,
+            influence_b=row.influence_b,
+        )
+
     @strawberry.field(description="The feature, with its labels.")
     def feature(self, info: Info) -> Feature:
         return feature_of(info, self.feature_id)
@@ -73,6 +89,16 @@ class SharedEffect:
     )
     source_id: strawberry.Private[str]
     target_id: strawberry.Private[str]
+
+    @classmethod
+    def of(cls, row: SimilarEdgeRow) -> "SharedEffect":
+        return cls(
+            source_id=row.source,
+            target_id=row.target,
+            weight=row.weight,
+            weight_a=row.weight_a,
+            weight_b=row.weight_b,
+        )
 
     @strawberry.field(description="The feature that acts.")
     def source(self, info: Info) -> Feature:
@@ -101,52 +127,36 @@ class SimilarCircuit:
         description="The features that make the circuits similar. "
         "The rarest come first, then those with the most influence."
     )
-    async def features(
-        self, info: Info, first: First = None, after: After = None
-    ) -> Connection[SharedWeight]:
-        where = window(info.context.limits, first, after)
-        key = (self.asked_id, self.circuit_id)
-        page = await info.context.loaders.page(SIMILAR_FEATURES, key, **where._asdict())
-        items = [
-            SharedWeight(
-                feature_id=row.feature,
-                weight=row.weight,
-                influence_a=row.influence_a,
-                influence_b=row.influence_b,
-            )
-            for row in page.rows
-        ]
-        return connect(where, page.total, items)
+    def features(self, info: Info, first: First = None, after: After = None) -> Connection[SharedWeight]:
+        listing = Listing(SIMILAR_FEATURES, key=(self.asked_id, self.circuit_id))
+        return connect(info, listing, first, after, SharedWeight.of)
 
     @strawberry.field(
         description="The effects that make the circuits similar. Those with the greatest `weight` come first."
     )
-    async def edges(self, info: Info, first: First = None, after: After = None) -> Connection[SharedEffect]:
-        where = window(info.context.limits, first, after)
-        key = (self.asked_id, self.circuit_id)
-        page = await info.context.loaders.page(SIMILAR_EDGES, key, **where._asdict())
-        items = [
-            SharedEffect(
-                source_id=row.source,
-                target_id=row.target,
-                weight=row.weight,
-                weight_a=row.weight_a,
-                weight_b=row.weight_b,
-            )
-            for row in page.rows
-        ]
-        return connect(where, page.total, items)
+    def edges(self, info: Info, first: First = None, after: After = None) -> Connection[SharedEffect]:
+        listing = Listing(SIMILAR_EDGES, key=(self.asked_id, self.circuit_id))
+        return connect(info, listing, first, after, SharedEffect.of)
 
 
 @strawberry.type(description="The circuits that are similar to one circuit. The most similar come first.")
 class SimilarCircuits(Connection[SimilarCircuit]):
-    considered: Considered = strawberry.field(
+    asked: strawberry.Private[Considered]
+    """The circuit asked about, as a set of one."""
+    counted: strawberry.Private[Later[Considered]]
+
+    @strawberry.field(
         description="The circuits made with the same transcoder set, "
         "including the circuit asked about, and of `among` if it is given: the denominator. "
         f"Only the {CANDIDATES} circuits that share the "
         "most weight among the rarest features are ranked."
     )
-    mixed_settings: bool = strawberry.field(description=MIXED)
+    async def considered(self) -> Considered:
+        return await self.counted
+
+    @strawberry.field(description=MIXED)
+    async def mixed_settings(self) -> bool:
+        return mixed(self.asked, await self.counted)
 
 
 @strawberry.type
@@ -171,31 +181,26 @@ class SimilarQuery:
         first: First = None,
         after: After = None,
     ) -> SimilarCircuits:
-        where = window(info.context.limits, first, after)
-        asked = await consider(info, CircuitSet(circuits=[circuit]))
-        sets = [str(each.transcoders) for each in asked.settings]
+        itself = await consider(info, CircuitSet(circuits=[circuit]))
+        counted, ids = await counted_and_ids(info, among, [str(each.transcoders) for each in itself.settings])
+        asked = {
+            "circuit": circuit,
+            "metric": metric.value,
+            "among": ids,
+            "candidates": CANDIDATES,
+            "budget": BUDGET,
+        }
 
-        async def ask(among: list[str] | None) -> Page[SimilarRow]:
-            page: Page[SimilarRow] = await info.context.loaders.ask_page(
-                SIMILAR_CIRCUITS,
-                circuit=circuit,
-                metric=metric.value,
-                among=among,
-                candidates=CANDIDATES,
-                budget=BUDGET,
-                **where._asdict(),
-            )
-            return page
+        def entries(page: Page[SimilarRow]) -> list[SimilarCircuit]:
+            return [
+                SimilarCircuit(
+                    circuit_id=row.circuit, asked_id=circuit, similarity=row.similarity, n_common=row.n_common
+                )
+                for row in page.rows
+            ]
 
-        others, page = await considered_and_asked(info, among, sets, ask)
-        items = [
-            SimilarCircuit(
-                circuit_id=row.circuit, asked_id=circuit, similarity=row.similarity, n_common=row.n_common
-            )
-            for row in page.rows
-        ]
         return SimilarCircuits(
-            considered=others,
-            mixed_settings=mixed(asked, others),
-            **stretch(where, page.total, items)._asdict(),
+            asked=itself,
+            counted=counted,
+            source=source_of(info, Listing(SIMILAR_CIRCUITS, asked), first, after, entries),
         )

@@ -7,16 +7,25 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import MIXED, consider, require_known
-from api.request.connection import After, Connection, First, connect, stretch, window
+from api.request.batching import Info, Listing
+from api.request.connection import After, Connection, First, connect, source_of
 from api.request.inputs import CircuitSet, MinCircuits, checked_count, checked_list, checked_text
-from api.request.loaders import Info
 from api.types.circuit import Circuit, circuit_of
 from api.types.considered import Considered
 from api.types.feature import Feature, feature_of
 from api.types.node import CircuitNode, load_nodes
 from api.types.rows import columns
 from schema.errors import InputError, LimitError
-from schema.questions.structure import MOTIFS, PATHS, RECURRING_EFFECTS
+from schema.questions.question import Page
+from schema.questions.structure import (
+    MOTIFS,
+    PATHS,
+    RECURRING_EFFECTS,
+    MotifRow,
+    MotifRows,
+    PathRow,
+    RecurringRow,
+)
 
 PATH_LENGTH = 5
 """Effects in the longest path."""
@@ -71,6 +80,15 @@ class RecurringEdge:
     )
     source_id: strawberry.Private[str]
     target_id: strawberry.Private[str]
+
+    @classmethod
+    def of(cls, row: RecurringRow) -> "RecurringEdge":
+        return cls(
+            source_id=row.source,
+            target_id=row.target,
+            n_considered=row.both,
+            **columns(row, without=("source", "target", "both")),
+        )
 
     @strawberry.field(description="The feature that acts.")
     def source(self, info: Info) -> Feature:
@@ -136,6 +154,19 @@ class EffectPaths(Connection[EffectPath]):
     mixed_settings: bool = strawberry.field(description=MIXED)
 
 
+def _paths(page: Page[PathRow]) -> list[EffectPath]:
+    """Raises LimitError when there are more paths than the search goes through."""
+    if page.total > PATH_BOUND:
+        raise LimitError(
+            f"There are more than {PATH_BOUND} such paths",
+            next_step="raise minWeight, lower maxLength, or name fewer circuits",
+        )
+    return [
+        EffectPath(circuit_id=row.circuit, node_ids=row.nodes, **columns(row, without=("circuit", "nodes")))
+        for row in page.rows
+    ]
+
+
 @strawberry.enum(description="Shape of a motif: how its three nodes are connected.")
 class MotifShape(Enum):
     CHAIN = strawberry.enum_value(
@@ -180,6 +211,15 @@ class Motif:
     second_id: strawberry.Private[str]
     third_id: strawberry.Private[str | None]
 
+    @classmethod
+    def of(cls, row: MotifRow) -> "Motif":
+        return cls(
+            first_id=row.first,
+            second_id=row.second,
+            third_id=row.third,
+            **columns(row, without=("first", "second", "third")),
+        )
+
     @strawberry.field(description="The feature at which the motif begins.")
     def first(self, info: Info) -> Feature:
         return feature_of(info, self.first_id)
@@ -202,12 +242,16 @@ class Motifs(Connection[Motif]):
         description="The circuits that were searched: the denominator of nCircuits."
     )
     mixed_settings: bool = strawberry.field(description=MIXED)
-    truncated: bool = strawberry.field(
+
+    @strawberry.field(
         description="Whether motifs may be missing. "
         f"Only the {STRONG_EFFECTS} effects that the most circuits have are combined; "
         "this is true when more effects recur in minSupport circuits. "
         "To see all motifs, raise minSupport."
     )
+    async def truncated(self) -> bool:
+        page: MotifRows = (await self.source.read).page
+        return page.truncated
 
 
 @strawberry.type
@@ -236,28 +280,16 @@ class StructureQuery:
         first: First = None,
         after: After = None,
     ) -> Connection[RecurringEdge]:
-        where = window(info.context.limits, first, after)
         families = checked_list(info.context.limits, "families", families)
         await require_known(info, families=families)
-        page = await info.context.loaders.ask_page(
-            RECURRING_EFFECTS,
-            families=families,
-            min_circuits=checked_count("minCircuits", min_circuits, 1),
-            sign_consistency=sign_consistency,
-            order=order_by.value,
-            denominators=info.context.loaders.may_want("n_considered"),
-            **where._asdict(),
-        )
-        items = [
-            RecurringEdge(
-                source_id=row.source,
-                target_id=row.target,
-                n_considered=row.both,
-                **columns(row, without=("source", "target", "both")),
-            )
-            for row in page.rows
-        ]
-        return connect(where, page.total, items)
+        asked = {
+            "families": families,
+            "min_circuits": checked_count("minCircuits", min_circuits, 1),
+            "sign_consistency": sign_consistency,
+            "order": order_by.value,
+            "denominators": info.context.loaders.may_read("nConsidered"),
+        }
+        return connect(info, Listing(RECURRING_EFFECTS, asked), first, after, RecurringEdge.of)
 
     @strawberry.field(
         description="Chains of direct effects between tokens, features, "
@@ -281,7 +313,6 @@ class StructureQuery:
         after: After = None,
     ) -> EffectPaths:
         limits = info.context.limits
-        where = window(limits, first, after)
         if not 1 <= max_length <= PATH_LENGTH:
             raise InputError(
                 f"maxLength: {max_length} is out of range", next_step=f"give a number from 1 to {PATH_LENGTH}"
@@ -297,33 +328,20 @@ class StructureQuery:
                 f"inCircuits: {considered.n_circuits} circuits are over the limit of {PATH_CIRCUITS}",
                 next_step="name circuits by id, or narrow them by family and tags",
             )
-        page = await info.context.loaders.ask_page(
-            PATHS,
-            circuits=considered.ids,
-            source_kind=source_kind,
-            source=checked_text(limits, "from", source),
-            target_kind=target_kind,
-            target=checked_text(limits, "to", target),
-            max_length=max_length,
-            min_weight=min_weight,
-            bound=PATH_BOUND,
-            **where._asdict(),
-        )
-        if page.total > PATH_BOUND:
-            raise LimitError(
-                f"There are more than {PATH_BOUND} such paths",
-                next_step="raise minWeight, lower maxLength, or name fewer circuits",
-            )
-        items = [
-            EffectPath(
-                circuit_id=row.circuit, node_ids=row.nodes, **columns(row, without=("circuit", "nodes"))
-            )
-            for row in page.rows
-        ]
+        asked = {
+            "circuits": considered.ids,
+            "source_kind": source_kind,
+            "source": checked_text(limits, "from", source),
+            "target_kind": target_kind,
+            "target": checked_text(limits, "to", target),
+            "max_length": max_length,
+            "min_weight": min_weight,
+            "bound": PATH_BOUND,
+        }
         return EffectPaths(
             considered=considered,
             mixed_settings=considered.mixed_settings,
-            **stretch(where, page.total, items)._asdict(),
+            source=source_of(info, Listing(PATHS, asked), first, after, _paths),
         )
 
     @strawberry.field(description="Recurring sub-circuits of three nodes.")
@@ -342,28 +360,19 @@ class StructureQuery:
         first: First = None,
         after: After = None,
     ) -> Motifs:
-        where = window(info.context.limits, first, after)
         considered = await consider(info, among, ids=among is not None)
-        page = await info.context.loaders.ask_page(
-            MOTIFS,
-            shape=shape.value,
-            circuits=None if among is None else considered.ids,
-            min_support=checked_count("minSupport", min_support, 2),
-            strong=STRONG_EFFECTS,
-            **where._asdict(),
-        )
-        items = [
-            Motif(
-                first_id=row.first,
-                second_id=row.second,
-                third_id=row.third,
-                **columns(row, without=("first", "second", "third")),
-            )
-            for row in page.rows
-        ]
+        asked = {
+            "shape": shape.value,
+            "circuits": None if among is None else considered.ids,
+            "min_support": checked_count("minSupport", min_support, 2),
+            "strong": STRONG_EFFECTS,
+        }
+
+        def entries(page: MotifRows) -> list[Motif]:
+            return [Motif.of(row) for row in page.rows]
+
         return Motifs(
             considered=considered,
             mixed_settings=considered.mixed_settings,
-            truncated=page.truncated,
-            **stretch(where, page.total, items)._asdict(),
+            source=source_of(info, Listing(MOTIFS, asked), first, after, entries),
         )

@@ -5,9 +5,9 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.request.connection import After, Connection, First, Window, stretch, window
+from api.request.batching import Info, Listing
+from api.request.connection import After, Connection, First, source_of
 from api.request.inputs import checked_list, checked_text
-from api.request.loaders import Info
 from api.types.rows import columns
 from api.types.supernode import (
     GroupingAcross,
@@ -19,7 +19,7 @@ from api.types.supernode import (
     load_supernodes,
 )
 from schema.questions.question import words_of
-from schema.questions.supernodes import GROUPINGS, SUPERNODES
+from schema.questions.supernodes import GROUPINGS, SUPERNODES, SupernodesRow
 
 SupernodeName = Annotated[
     str | None,
@@ -32,14 +32,6 @@ SupernodeName = Annotated[
 
 @strawberry.type(description="The supernodes with a name, of one grouping, in all circuits.")
 class Supernodes(Connection[Supernode]):
-    n_circuits: int = strawberry.field(
-        description="Number of circuits that have at least one of these supernodes."
-    )
-    n_considered: int = strawberry.field(
-        description="Number of circuits that have this grouping, "
-        "of the families if they are given: the denominator of nCircuits. "
-        "Other circuits could not have these supernodes."
-    )
     grouping: GroupingAcross | None = strawberry.field(
         description="The grouping that the supernodes belong to. Null when no grouping fits the arguments."
     )
@@ -49,15 +41,30 @@ class Supernodes(Connection[Supernode]):
         "Groupings with scores come first, then those that the most circuits have."
     )
 
+    @strawberry.field(description="Number of circuits that have at least one of these supernodes.")
+    async def n_circuits(self) -> int:
+        page: SupernodesRow = (await self.source.read).page
+        return page.n_circuits
+
+    @strawberry.field(
+        description="Number of circuits that have this grouping, "
+        "of the families if they are given: the denominator of nCircuits. "
+        "Other circuits could not have these supernodes."
+    )
+    async def n_considered(self) -> int:
+        page: SupernodesRow = (await self.source.read).page
+        return page.n_grouped
+
     @classmethod
     async def ask(
         cls,
         info: Info,
-        where: Window,
         words: list[str],
         families: list[str] | None,
         method: str | None,
         author: str | None,
+        first: int | None,
+        after: str | None,
     ) -> "Supernodes":
         loaders = info.context.loaders
         rows = await loaders.ask(GROUPINGS, words=words, families=families)
@@ -66,20 +73,20 @@ class Supernodes(Connection[Supernode]):
             # No grouping has the name. One that could have it tells the number of circuits considered.
             could = first_fitting(await loaders.ask(GROUPINGS, words=[], families=families), method, author)
             mine = could and could._replace(n_supernodes=0, n_circuits=0)
-        page = await loaders.ask_page(
-            SUPERNODES,
-            words=words,
-            method="" if mine is None else mine.method,
-            author=author if mine is None else author_of(mine, author),
-            families=families,
-            **where._asdict(),
-        )
+        asked = {
+            "words": words,
+            "method": "" if mine is None else mine.method,
+            "author": author if mine is None else author_of(mine, author),
+            "families": families,
+        }
+
+        async def entries(page: SupernodesRow) -> list[Supernode]:
+            return await load_supernodes(info, page.rows)
+
         return cls(
             grouping=None if mine is None else GroupingAcross(**columns(mine)),
             groupings=[GroupingAcross(**columns(row)) for row in rows],
-            n_circuits=page.n_circuits,
-            n_considered=page.n_grouped,
-            **stretch(where, page.total, await load_supernodes(info, page.rows))._asdict(),
+            source=source_of(info, Listing(SUPERNODES, asked), first, after, entries),
         )
 
 
@@ -107,9 +114,10 @@ class SupernodesQuery:
         label = checked_text(limits, "label", label)
         return await Supernodes.ask(
             info,
-            window(limits, first, after),
             [] if label is None else words_of(label),
             checked_list(limits, "families", families),
             method,
             author,
+            first,
+            after,
         )

@@ -10,8 +10,8 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import require_known
+from api.request.batching import Info
 from api.request.inputs import checked_text
-from api.request.loaders import Info
 from schema.circuit.flow import FlowRow
 from schema.circuit.token_paths import LogitParts, token_parts, tokens_of
 from schema.questions.flow import CIRCUITS_OF_FAMILY, FLOW_OF_CIRCUIT

@@ -5,10 +5,11 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.request.connection import After, Connection, First, Window, connect, window
+from api.request.batching import Info
+from api.request.connection import After, Connection, First, connect_read
+from api.request.cursors import Window, window
 from api.request.inputs import checked_text
 from api.request.limits import Limits
-from api.request.loaders import Info
 from api.types.feature import Feature, feature_of
 from schema.annotations.vectors import NEAREST_FEATURES, SIMILAR_LABELS, text_vectors
 from schema.errors import InputError, LimitError, NotFoundError
@@ -85,7 +86,7 @@ class VectorQuery:
                 next_step="run `atlas label` or `atlas examples` with its model and transcoders",
             )
         items = [NearFeature(cosine=row.cosine, feature_id=row.feature) for row in page.rows]
-        return connect(where, page.total, items)
+        return connect_read(where, page.total, items)
 
     @strawberry.field(
         description="Labels that are spelt most like a text. "
@@ -113,7 +114,7 @@ class VectorQuery:
             **where._asdict(),
         )
         items = [SimilarLabel(cosine=row.cosine, text=row.text, feature_id=row.feature) for row in page.rows]
-        return connect(where, page.total, items)
+        return connect_read(where, page.total, items)
 
 
 def _near(limits: Limits, first: int | None, after: str | None) -> Window:

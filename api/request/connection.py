@@ -1,16 +1,18 @@
-"""Pages of long lists, as Relay connections: opaque cursors over a stable order, and a bounded page size."""
+"""Pages of long lists, as Relay connections. A page is read when a field of its connection is resolved."""
 
-import base64
-import re
-from typing import Annotated, Generic, NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import strawberry
 from strawberry.relay import PageInfo
 
-from api.request.limits import Limits
-from schema.errors import InputError, LimitError
+from api.request.batching import Info, Later, Listing
+from api.request.cursors import Window, cursor_of, window
+from schema.questions.question import Page
 
 Item = TypeVar("Item")
+Row = TypeVar("Row")
+Answer = TypeVar("Answer")
 
 First = Annotated[
     int | None,
@@ -30,75 +32,130 @@ class Edge(Generic[Item]):
     node: Item = strawberry.field(description="The entry itself.")
 
 
+class Read(NamedTuple, Generic[Item]):
+    """A page that has been read."""
+
+    page: Any
+    """What the question answered: a `Page`, or a row type with `total` and `rows` of its own."""
+    items: list[Item]
+    """The entries, as GraphQL objects."""
+
+
+class Source(NamedTuple, Generic[Item]):
+    """Where the entries of a connection come from."""
+
+    where: Window
+    read: Later[Read[Item]]
+    """The page; it is read when a field of the connection first awaits it."""
+    listing: Listing[Any] | None
+    """The list that a download streams instead; None when the list does not come from one question."""
+
+
 @strawberry.type(description="A page of a longer list.")
 class Connection(Generic[Item]):
-    total_count: int = strawberry.field(description="Length of the whole list, of which this is one page.")
-    page_info: PageInfo = strawberry.field(description="Where this page lies in the list.")
-    edges: list[Edge[Item]] = strawberry.field(description="The entries, each with its cursor.")
-    nodes: list[Item] = strawberry.field(description="The entries alone: the short form of `edges { node }`.")
+    source: strawberry.Private[Source[Any]]
 
+    @strawberry.field(description="Length of the whole list, of which this is one page.")
+    async def total_count(self) -> int:
+        total: int = (await self.source.read).page.total
+        return total
 
-class Window(NamedTuple):
-    """Which stretch of a list is asked for."""
-
-    skip: int
-    limit: int
-
-
-def _cursor(place: int) -> str:
-    return base64.urlsafe_b64encode(f"place:{place}".encode()).decode()
-
-
-def _place(cursor: str) -> int:
-    try:
-        match = re.fullmatch(r"place:(\d{1,9})", base64.urlsafe_b64decode(cursor.encode()).decode())
-    except ValueError:
-        match = None
-    if match is None:
-        raise InputError(
-            f"after: {cursor[:80]!r} is not a cursor of this API",
-            next_step="give `pageInfo.endCursor` of the page before, or leave `after` out for the first page",
+    @strawberry.field(description="Where this page lies in the list.")
+    async def page_info(self) -> PageInfo:
+        where, (page, items) = self.source.where, await self.source.read
+        return PageInfo(
+            has_next_page=where.skip + where.limit < page.total,
+            has_previous_page=where.skip > 0,
+            start_cursor=cursor_of(where.skip) if items else None,
+            end_cursor=cursor_of(where.skip + len(items) - 1) if items else None,
         )
-    return int(match[1])
+
+    @strawberry.field(description="The entries, each with its cursor.")
+    async def edges(self) -> list[Edge[Item]]:
+        skip = self.source.where.skip
+        items = (await self.source.read).items
+        return [Edge(cursor=cursor_of(skip + place), node=item) for place, item in enumerate(items)]
+
+    @strawberry.field(description="The entries alone: the short form of `edges { node }`.")
+    async def nodes(self) -> list[Item]:
+        items: list[Item] = (await self.source.read).items
+        return items
 
 
-def window(limits: Limits, first: int | None, after: str | None) -> Window:
-    """Checks the arguments of a page.
+def source_of(
+    info: Info,
+    listing: Listing[Answer],
+    first: int | None,
+    after: str | None,
+    make: Callable[[Answer], list[Item] | Awaitable[list[Item]]],
+) -> Source[Item]:
+    """A page of a listing, for a type that extends `Connection`.
 
-    Raises InputError for a cursor that is none or a page below 1, LimitError for a page that is too long.
+    make: from the answer of the question to the entries, or to an awaitable of them. Raises what `window`
+    raises.
     """
-    limit = limits.default_page if first is None else first
-    if limit < 1:
-        raise InputError(f"first: {limit} is not a page size", next_step="ask for at least 1")
-    if limit > limits.page_size:
-        raise LimitError(
-            f"first: {limit} is over the limit of {limits.page_size} entries a page",
-            next_step=f"ask for first: {limits.page_size}, and go on with after: pageInfo.endCursor",
-        )
-    return Window(0 if after is None else _place(after) + 1, limit)
+    loaders, where = info.context.loaders, window(info.context.limits, first, after)
+
+    async def read() -> Read[Item]:
+        page = await loaders.page(listing, where.skip, where.limit)
+        made = make(page)
+        return Read(page, made if isinstance(made, list) else await made)
+
+    return Source(where, Later(read), listing)
 
 
-class Stretch(NamedTuple, Generic[Item]):
-    """The fields of a connection, before its type is known: `SomeConnection(**stretch._asdict())`."""
-
-    total_count: int
-    page_info: PageInfo
-    edges: list[Edge[Item]]
-    nodes: list[Item]
-
-
-def stretch(where: Window, total: int, items: list[Item]) -> Stretch[Item]:
-    """`items` as a page of a list of `total` entries."""
-    edges = [Edge(cursor=_cursor(where.skip + place), node=item) for place, item in enumerate(items)]
-    info = PageInfo(
-        has_next_page=where.skip + where.limit < total,
-        has_previous_page=where.skip > 0,
-        start_cursor=edges[0].cursor if edges else None,
-        end_cursor=edges[-1].cursor if edges else None,
+def connect(
+    info: Info, listing: Listing[Page[Row]], first: int | None, after: str | None, make: Callable[[Row], Item]
+) -> Connection[Item]:
+    """A page of a listing. make: from a row to its entry. Raises what `window` raises."""
+    return Connection(
+        source=source_of(info, listing, first, after, lambda page: [make(row) for row in page.rows])
     )
-    return Stretch(total, info, edges, items)
 
 
-def connect(where: Window, total: int, items: list[Item]) -> Connection[Item]:
-    """`items` as a plain connection."""
-    return Connection(**stretch(where, total, items)._asdict())
+def connect_keys(
+    info: Info,
+    listing: Listing[Page[str]],
+    first: int | None,
+    after: str | None,
+    load: Callable[[Info, list[str]], Awaitable[list[Item]]],
+) -> Connection[Item]:
+    """A page of a listing whose rows are keys. load: from keys to their entries, such as `load_circuits`.
+
+    Raises what `window` raises.
+    """
+    return Connection(source=source_of(info, listing, first, after, lambda page: load(info, page.rows)))
+
+
+def connect_known(
+    info: Info,
+    keys: Sequence[str],
+    first: int | None,
+    after: str | None,
+    load: Callable[[Info, list[str]], Awaitable[list[Item]]],
+) -> Connection[Item]:
+    """A page of a list of keys that is in memory already. Raises what `window` raises."""
+    where = window(info.context.limits, first, after)
+
+    async def read() -> Read[Item]:
+        items = await load(info, list(keys[where.skip : where.skip + where.limit]))
+        return Read(Page(len(keys), items), items)
+
+    return Connection(source=Source(where, Later(read), None))
+
+
+def connect_read(where: Window, total: int, items: list[Item]) -> Connection[Item]:
+    """A page that has been read already, of a list of `total` entries."""
+
+    async def read() -> Read[Item]:
+        return Read(Page(total, items), items)
+
+    return Connection(source=Source(where, Later(read), None))
+
+
+class RowList(list[Item], Generic[Row, Item]):
+    """A whole list, with the rows that its entries were made of. A download writes the rows."""
+
+    def __init__(self, rows: Sequence[Row], make: Callable[[Row], Item]) -> None:
+        super().__init__(make(row) for row in rows)
+        self.rows = rows

@@ -16,11 +16,11 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
 from strawberry.types.unset import UNSET, UnsetType
 
+from api.request.batching import Context, Loaders
 from api.request.concurrency import QuerySlots, ServerBusy
 from api.request.disconnect import unless_disconnected
 from api.request.errors import presentable, refusal
 from api.request.limits import Limits
-from api.request.loaders import Context, Loaders
 from api.request.metrics import Metrics
 from api.serving.bearer_token import has_token
 from api.serving.pages import graphiql_page

@@ -14,10 +14,10 @@ from strawberry.types.graphql import OperationType
 from api.mutation import Mutation
 from api.mutations.jobs import Subscription
 from api.query import Query
+from api.request.batching import AsksForNamed
 from api.request.cost import WithinCost
 from api.request.errors import presentable
 from api.request.limits import Limits
-from api.request.prefetch import AsksForNamed
 from api.request.query_size import within_size
 from api.serving.tracing import traced
 

@@ -1,16 +1,16 @@
 """Circuits: pruned attribution graphs of one prompt and one target."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
-from api.request.connection import After, Connection, First, connect, window
+from api.request.batching import Info, Listing
+from api.request.connection import After, Connection, First, RowList, connect, connect_keys
 from api.request.inputs import Kind, node_label
-from api.request.loaders import Info
 from api.types.entity import looked_up_by
 from api.types.feature import FeatureUse
-from api.types.heads import HeadUse, head_parts
+from api.types.heads import HeadUse
 from api.types.node import CircuitGraph, CircuitNode, DirectEffect, load_nodes
 from api.types.prompt import Prompt
 from api.types.rows import columns
@@ -41,6 +41,14 @@ def circuit_of(info: Info, id: str) -> "Circuit":
 async def load_circuits(info: Info, ids: list[str]) -> list["Circuit"]:
     """The circuits that exist, in the order of the ids."""
     return [Circuit.of(row) for row in await info.context.loaders.all_of(CIRCUITS_BY_ID, ids)]
+
+
+PAGES: dict[str, Listing[Any]] = {
+    "features": Listing(FEATURES_OF_CIRCUIT),
+    "nodes": Listing(NODES_OF_CIRCUIT, {"kind": None, "min_influence": None}),
+    "edges": Listing(EDGES_OF_CIRCUIT, {"source_kind": None, "target_kind": None}),
+}
+"""What the fields of a circuit ask when they have no argument but `first` and `after`."""
 
 
 @looked_up_by(CIRCUITS_BY_ID)
@@ -115,7 +123,7 @@ class Circuit:
         return info.context.loaders.fact(RUNS_BY_ID, self.run_id, Run.of)
 
     @strawberry.field(description="Its nodes, highest influence first; nodes without influence come last.")
-    async def nodes(
+    def nodes(
         self,
         info: Info,
         kind: Kind = None,
@@ -126,18 +134,11 @@ class Circuit:
         first: First = None,
         after: After = None,
     ) -> Connection[CircuitNode]:
-        where = window(info.context.limits, first, after)
-        page = await info.context.loaders.page(
-            NODES_OF_CIRCUIT,
-            self.id,
-            kind=node_label(kind),
-            min_influence=min_influence,
-            **where._asdict(),
-        )
-        return connect(where, page.total, await load_nodes(info, page.rows))
+        asked = {"kind": node_label(kind), "min_influence": min_influence}
+        return connect_keys(info, Listing(NODES_OF_CIRCUIT, asked, self.id), first, after, load_nodes)
 
     @strawberry.field(description="Its direct effects, greatest |weight| first.")
-    async def edges(
+    def edges(
         self,
         info: Info,
         source_kind: Kind = None,
@@ -145,31 +146,12 @@ class Circuit:
         first: First = None,
         after: After = None,
     ) -> Connection[DirectEffect]:
-        where = window(info.context.limits, first, after)
-        page = await info.context.loaders.page(
-            EDGES_OF_CIRCUIT,
-            self.id,
-            source_kind=node_label(source_kind),
-            target_kind=node_label(target_kind),
-            **where._asdict(),
-        )
-        effects = [
-            DirectEffect(
-                source_id=row.source,
-                target_id=row.target,
-                weight=row.weight,
-                share=row.share,
-                heads=head_parts(row),
-            )
-            for row in page.rows
-        ]
-        return connect(where, page.total, effects)
+        asked = {"source_kind": node_label(source_kind), "target_kind": node_label(target_kind)}
+        return connect(info, Listing(EDGES_OF_CIRCUIT, asked, self.id), first, after, DirectEffect.of)
 
     @strawberry.field(description="Its features, positions taken together, highest influence first.")
-    async def features(self, info: Info, first: First = None, after: After = None) -> Connection[FeatureUse]:
-        where = window(info.context.limits, first, after)
-        page = await info.context.loaders.page(FEATURES_OF_CIRCUIT, self.id, **where._asdict())
-        return connect(where, page.total, [FeatureUse.of(row) for row in page.rows])
+    def features(self, info: Info, first: First = None, after: After = None) -> Connection[FeatureUse]:
+        return connect(info, Listing(FEATURES_OF_CIRCUIT, key=self.id), first, after, FeatureUse.of)
 
     @strawberry.field(
         description="In which ways its features are grouped: the scored ones first, then by share of "
@@ -188,10 +170,8 @@ class Circuit:
         first: First = None,
         after: After = None,
     ) -> Connection[Supernode]:
-        where = window(info.context.limits, first, after)
         key = await grouping_key(info, self.id, method, author)
-        page = await info.context.loaders.page(SUPERNODES_OF_CIRCUIT, key, **where._asdict())
-        return connect(where, page.total, await load_supernodes(info, page.rows))
+        return connect_keys(info, Listing(SUPERNODES_OF_CIRCUIT, key=key), first, after, load_supernodes)
 
     @strawberry.field(
         description="How the supernodes of one grouping act on each other, greatest |weight| first."
@@ -200,12 +180,7 @@ class Circuit:
         self, info: Info, method: OfMethod = None, author: OfAuthor = None
     ) -> list[SupernodeEffect]:
         key = await grouping_key(info, self.id, method, author)
-        return [
-            SupernodeEffect(
-                source_id=row.source, target_id=row.target, **columns(row, without=("source", "target"))
-            )
-            for row in await info.context.loaders.many(SUPERNODE_EDGES, key)
-        ]
+        return RowList(await info.context.loaders.many(SUPERNODE_EDGES, key), SupernodeEffect.of)
 
     @strawberry.field(
         description="The attention heads by the influence that runs through them, most first; none when the "

@@ -7,7 +7,7 @@ feature names a circuit by the question that looks circuits up, and this file kn
 from collections.abc import Callable
 from typing import Any, Protocol, Self, TypeVar
 
-from api.request.loaders import Info
+from api.request.batching import Info
 from schema.questions.question import Question
 
 

@@ -1,12 +1,12 @@
 """Features, what they do in circuits, and the effects between them that recur."""
 
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import strawberry
 
-from api.request.connection import After, Connection, First, connect, window
+from api.request.batching import Info, Listing
+from api.request.connection import After, Connection, First, RowList, connect
 from api.request.inputs import MinCircuits, checked_count
-from api.request.loaders import Info
 from api.types.entity import looked_up_by, reference
 from api.types.label import Label
 from api.types.prompt import FamilyUse
@@ -20,13 +20,14 @@ from schema.questions.features import (
     FAMILIES_OF_FEATURE,
     FEATURES_BY_ID,
     NOTES_OF_FEATURE,
+    ExampleRow,
     FeatureRow,
     UseRow,
 )
 from schema.questions.graph import NODES_BY_ID
 from schema.questions.labels import LABELS_OF_FEATURE
 from schema.questions.runs import TRANSCODERS_BY_ID
-from schema.questions.structure import CIRCUITS_OF_BOTH, RECURRING_EDGES
+from schema.questions.structure import CIRCUITS_OF_BOTH, RECURRING_EDGES, RecurringEdgeRow
 
 if TYPE_CHECKING:
     from api.types.circuit import Circuit
@@ -45,15 +46,19 @@ async def load_features(info: Info, ids: list[str]) -> list["Feature"]:
 SOURCE = "from `atlas examples` or a feature file"
 
 
-@strawberry.type(description="A context that a feature fires in.")
-class Example:
+@strawberry.type(name="Example", description="A context that a feature fires in.")
+class FeatureExample:
     id: strawberry.ID = strawberry.field(description="The feature and a hash of the context.")
     tokens: list[str] = strawberry.field(description="The context's tokens.")
     activations: list[float] = strawberry.field(description="The feature's activation on each token.")
 
+    @classmethod
+    def of(cls, row: ExampleRow) -> Self:
+        return cls(**columns(row))
 
-@strawberry.type(description="A feature at one checkpoint of its training run.")
-class FeatureThen:
+
+@strawberry.type(name="FeatureThen", description="A feature at one checkpoint of its training run.")
+class FeatureAtCheckpoint:
     step: int = strawberry.field(description="Step of training, from 0.")
     checkpoint: strawberry.ID = strawberry.field(description="Id of the checkpoint, see `checkpoints`.")
     feature: strawberry.ID | None = strawberry.field(
@@ -170,6 +175,15 @@ class RecurringEffect:
         return feature_of(info, self.feature_id)
 
 
+_RECURRING = {"min_circuits": 1}
+PAGES: dict[str, Listing[Any]] = {
+    "circuits": Listing(CIRCUITS_OF_FEATURE),
+    "drives": Listing(RECURRING_EDGES, {"direction": "out", **_RECURRING}),
+    "drivenBy": Listing(RECURRING_EDGES, {"direction": "in", **_RECURRING}),
+}
+"""What the fields of a feature ask when they have no argument but `first` and `after`."""
+
+
 @looked_up_by(FEATURES_BY_ID)
 @strawberry.type(description="A feature of a transcoder set: one for all prompts.")
 class Feature:
@@ -209,46 +223,19 @@ class Feature:
 
     @strawberry.field(description="The families it takes part in, highest share first.")
     async def families(self, info: Info) -> list[FamilyUse]:
-        return [
-            FamilyUse(
-                family=row.family,
-                n_circuits=row.circuits,
-                n_considered=row.considered,
-                share=row.circuits / row.considered,
-                mean_influence=row.influence,
-            )
-            for row in await info.context.loaders.many(FAMILIES_OF_FEATURE, self.id)
-        ]
+        return RowList(await info.context.loaders.many(FAMILIES_OF_FEATURE, self.id), FamilyUse.of)
 
     @strawberry.field(
         description="Over the checkpoints of its training run, by step: when it appeared, and whether it is "
         "still the same. Empty when its transcoders belong to no checkpoint (`atlas checkpoints load`)."
     )
-    async def history(self, info: Info) -> list[FeatureThen]:
-        return [
-            FeatureThen(
-                step=row.step,
-                checkpoint=strawberry.ID(row.checkpoint),
-                feature=None if row.feature is None else strawberry.ID(row.feature),
-                n_circuits=row.n_circuits,
-                n_considered=row.n_considered,
-                influence=row.influence,
-                next_step=row.next_step,
-                cosine=row.cosine,
-                agreement=row.agreement,
-            )
-            for row in await info.context.loaders.many(HISTORY_OF_FEATURE, self.id)
-        ]
+    async def history(self, info: Info) -> list[FeatureAtCheckpoint]:
+        rows = await info.context.loaders.many(HISTORY_OF_FEATURE, self.id)
+        return [FeatureAtCheckpoint(**columns(row)) for row in rows]
 
     @strawberry.field(description=f"Contexts that it fires in, highest activation first, {SOURCE}.")
-    async def examples(self, info: Info, first: First = None, after: After = None) -> Connection[Example]:
-        where = window(info.context.limits, first, after)
-        page = await info.context.loaders.page(EXAMPLES_OF_FEATURE, self.id, **where._asdict())
-        examples = [
-            Example(id=strawberry.ID(row.id), tokens=row.tokens, activations=row.activations)
-            for row in page.rows
-        ]
-        return connect(where, page.total, examples)
+    def examples(self, info: Info, first: First = None, after: After = None) -> Connection[FeatureExample]:
+        return connect(info, Listing(EXAMPLES_OF_FEATURE, key=self.id), first, after, FeatureExample.of)
 
     @strawberry.field(
         description=f"The share of a corpus's tokens that it fires on, 0 to 1, {SOURCE}; null when unknown."
@@ -268,40 +255,31 @@ class Feature:
         return [] if row is None else row.suppresses
 
     @strawberry.field(description="The circuits that have it, highest influence first.")
-    async def circuits(self, info: Info, first: First = None, after: After = None) -> Connection[FeatureUse]:
-        where = window(info.context.limits, first, after)
-        page = await info.context.loaders.page(CIRCUITS_OF_FEATURE, self.id, **where._asdict())
-        return connect(where, page.total, [FeatureUse.of(row) for row in page.rows])
+    def circuits(self, info: Info, first: First = None, after: After = None) -> Connection[FeatureUse]:
+        return connect(info, Listing(CIRCUITS_OF_FEATURE, key=self.id), first, after, FeatureUse.of)
 
     @strawberry.field(description="The features it drives directly, those of most circuits first.")
-    async def drives(
+    def drives(
         self, info: Info, first: First = None, after: After = None, min_circuits: MinCircuits = 1
     ) -> Connection[RecurringEffect]:
-        return await self._recurring(info, "out", first, after, min_circuits)
+        return self._recurring(info, "out", first, after, min_circuits)
 
     @strawberry.field(description="The features that drive it directly, those of most circuits first.")
-    async def driven_by(
+    def driven_by(
         self, info: Info, first: First = None, after: After = None, min_circuits: MinCircuits = 1
     ) -> Connection[RecurringEffect]:
-        return await self._recurring(info, "in", first, after, min_circuits)
+        return self._recurring(info, "in", first, after, min_circuits)
 
-    async def _recurring(
+    def _recurring(
         self, info: Info, direction: str, first: int | None, after: str | None, min_circuits: int
     ) -> Connection[RecurringEffect]:
-        where = window(info.context.limits, first, after)
-        page = await info.context.loaders.page(
-            RECURRING_EDGES,
-            self.id,
-            direction=direction,
-            min_circuits=checked_count("minCircuits", min_circuits, 1),
-            **where._asdict(),
-        )
-        edges = [
-            RecurringEffect(
+        asked = {"direction": direction, "min_circuits": checked_count("minCircuits", min_circuits, 1)}
+
+        def effect(row: RecurringEdgeRow) -> RecurringEffect:
+            return RecurringEffect(
                 feature_id=row.feature,
                 ends=(self.id, row.feature) if direction == "out" else (row.feature, self.id),
                 **columns(row, without=("feature",)),
             )
-            for row in page.rows
-        ]
-        return connect(where, page.total, edges)
+
+        return connect(info, Listing(RECURRING_EDGES, asked, self.id), first, after, effect)

@@ -2,7 +2,7 @@
 
 import strawberry
 
-from api.request.loaders import Info
+from api.request.batching import Info
 from api.types.rows import columns
 from schema.questions.labels import EVIDENCE_OF_LABEL, LabelRow
 

@@ -4,13 +4,13 @@ from typing import Self
 
 import strawberry
 
-from api.request.loaders import Info
+from api.request.batching import Info
 from api.types.entity import looked_up_by
 from api.types.feature import Feature, feature_of
-from api.types.heads import HeadPart
+from api.types.heads import HeadPart, head_parts
 from api.types.rows import columns
 from schema.circuit.records import NodeKind
-from schema.questions.graph import NODES_BY_ID, GraphRow, NodeRow
+from schema.questions.graph import NODES_BY_ID, EffectRow, GraphRow, NodeRow
 
 strawberry.enum(NodeKind, description="The kinds of node of an attribution graph.")
 
@@ -83,6 +83,16 @@ class DirectEffect:
     )
     source_id: strawberry.Private[str]
     target_id: strawberry.Private[str]
+
+    @classmethod
+    def of(cls, row: EffectRow) -> Self:
+        return cls(
+            source_id=row.source,
+            target_id=row.target,
+            weight=row.weight,
+            share=row.share,
+            heads=head_parts(row),
+        )
 
     @strawberry.field(description="Where the effect comes from.")
     def source(self, info: Info) -> CircuitNode:

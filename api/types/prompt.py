@@ -4,6 +4,7 @@ import strawberry
 
 from api.types.rows import columns
 from schema.questions.circuits import FamilyRow, PromptRow
+from schema.questions.features import FamilyOfFeatureRow
 
 
 @strawberry.type(description="One prompt as one tokenizer sees it.")
@@ -69,3 +70,13 @@ class FamilyUse:
     mean_influence: float | None = strawberry.field(
         description="Mean influence over the circuits that have it."
     )
+
+    @classmethod
+    def of(cls, row: FamilyOfFeatureRow) -> "FamilyUse":
+        return cls(
+            family=row.family,
+            n_circuits=row.circuits,
+            n_considered=row.considered,
+            share=row.circuits / row.considered,
+            mean_influence=row.influence,
+        )

@@ -1,16 +1,16 @@
 """Supernodes: groups of a circuit's features that play one role, and the ways in which they were grouped."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Protocol, Self, TypeVar
 
 import strawberry
 
-from api.request.loaders import Info
+from api.request.batching import Info
 from api.types.entity import reference
 from api.types.node import CircuitNode, load_nodes
 from api.types.rows import columns
 from schema.questions.circuits import CIRCUITS_BY_ID
-from schema.questions.supernodes import GROUPINGS_OF_CIRCUIT, SUPERNODES_BY_ID, SupernodeRow
+from schema.questions.supernodes import GROUPINGS_OF_CIRCUIT, SUPERNODES_BY_ID, SupernodeEdgeRow, SupernodeRow
 
 if TYPE_CHECKING:
     from api.types.circuit import Circuit
@@ -148,6 +148,10 @@ class SupernodeEffect:
     n_effects: int = strawberry.field(description="How many effects were added up.")
     source_id: strawberry.Private[str]
     target_id: strawberry.Private[str]
+
+    @classmethod
+    def of(cls, row: SupernodeEdgeRow) -> Self:
+        return cls(source_id=row.source, target_id=row.target, **columns(row, without=("source", "target")))
 
     @strawberry.field(description="Where the effects come from.")
     def source(self, info: Info) -> Supernode:

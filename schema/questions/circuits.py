@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from schema.questions.question import Along, Question, facts_of, ids_of, page_of, row_of
+from schema.questions.question import Question, Reference, ids_of, lookup, page_of, row_of
 
 
 class UnknownRow(NamedTuple):
@@ -46,6 +46,22 @@ class CircuitRow(NamedTuple):
     answer: str | None
     answer_probability: float | None
     correct: bool | None
+
+
+class CircuitSummaryRow(NamedTuple):
+    """What lists of circuits show most often."""
+
+    key: str
+    prompt: str
+    transcoders: str
+    replacement_score: float | None
+    answer: str | None
+    correct: bool | None
+
+
+class PromptTextRow(NamedTuple):
+    key: str
+    text: str
 
 
 class PromptRow(NamedTuple):
@@ -114,17 +130,16 @@ class ComparedEdgeRow(NamedTuple):
 
 UNKNOWN = Question("unknown", row_of(UnknownRow))
 CONSIDERED = Question("considered", row_of(SettingsRow))
-PROMPTS_BY_ID: Question[PromptRow] = facts_of("prompts_by_id", PromptRow, brief=("text",))
-CIRCUITS_BY_ID: Question[CircuitRow] = facts_of(
-    "circuits_by_id",
-    CircuitRow,
-    Along(PROMPTS_BY_ID, ("prompt",)),
-    brief=("prompt", "transcoders", "replacement_score", "answer", "correct"),
+PROMPT_TEXTS = lookup("prompt_texts", PromptTextRow)
+PROMPTS_BY_ID = lookup("prompts_by_id", PromptRow, summary=PROMPT_TEXTS)
+CIRCUIT_SUMMARIES = lookup("circuit_summaries", CircuitSummaryRow)
+CIRCUITS_BY_ID = lookup(
+    "circuits_by_id", CircuitRow, Reference(PROMPTS_BY_ID, ("prompt",)), summary=CIRCUIT_SUMMARIES
 )
-CIRCUITS = Question("circuits", ids_of, along=Along(CIRCUITS_BY_ID))
+CIRCUITS = Question("circuits", ids_of, refers=Reference(CIRCUITS_BY_ID))
 FAMILIES = Question("families", row_of(FamilyRow))
 CIRCUITS_SHARING = Question(
-    "circuits_sharing", page_of(SharingRow), along=Along(CIRCUITS_BY_ID, ("circuit",))
+    "circuits_sharing", page_of(SharingRow), refers=Reference(CIRCUITS_BY_ID, ("circuit",))
 )
 OCCURRENCES = Question("occurrences", row_of(OccurrenceRow))
 COMPARE_FEATURES = Question("compare_features", page_of(ComparedFeatureRow))

@@ -1,25 +1,22 @@
-"""A question to the database as a value: a Cypher file in `schema/questions/cypher`, and the type of its
-rows.
+"""A question to the database as a value: a Cypher file in `schema/questions/cypher` and the type of its rows.
 
-Two tiny runners, `ask` and `ask_async`, run any of them: nothing is written twice. The files can be pasted
-into the Neo4j console: their `:param` lines set sample values there, and the comment on top shows what these
-give; both are left out here. Values from outside travel as parameters, never as text of a query.
+The files can be pasted into the Neo4j console. Their `:param` lines set sample values there, and the comment
+on top shows what these values give. Both are left out of the text that is sent. Values from outside travel as
+parameters, never as text of a query.
 
-Rows hold keys of circuits and features whose facts are nearly always wanted too. A question may name the one
-that brings them (`along`): `ask_async` then sends both as one query, because every message costs as much as
-what it asks. Told what is wanted, it brings no more facts than that, and `brief` ones where they will do.
+`ask` runs a question on the synchronous driver. The API has its own runner, which sends several questions in
+one message (`api.request.batching`); `refers` and `summary` tell it which questions belong together.
+`stream_async` and `stream_columns` read a whole list piece by piece.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from schema.database import AsyncDatabase, Database
 from schema.errors import InputError
@@ -29,7 +26,7 @@ Row = TypeVar("Row")
 Record = Mapping[str, Any]
 
 KEYS = "UNWIND $keys AS key\n"
-"""How every question begins that is asked of many keys at once."""
+"""The first line of every question that is asked of many keys at once."""
 
 CYPHER = resources.files("schema.questions").joinpath("cypher")
 """The folder of all Cypher files, one folder in it for each kind of thing that is asked about."""
@@ -48,44 +45,15 @@ def cypher_files() -> dict[str, Traversable]:
     }
 
 
-@dataclass(frozen=True)
-class Along:
-    """Facts that travel along with the rows of a question."""
-
-    facts: "Question[Any]"
-    """One made by `facts_of`."""
-    of: tuple[str, ...] = ()
-    """Names of what in a row is a key of theirs; none: the rows are keys themselves."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Question(Generic[Row]):
     """One question: where its Cypher is, and how a record of the answer becomes a row."""
 
     name: str
     """Name of the file in a folder of `schema/questions/cypher`, without its ending."""
     decode: Callable[[Record], Row]
-    facts: type[Any] | None = None
-    """The named tuple of a row, where facts of keys are asked for: its fields are the answer's columns."""
-    along: Along | None = None
-    brief: tuple[str, ...] = ()
-    """Plain properties among the columns: often all that is wanted of facts, and read in half the time."""
-
-    @cached_property
-    def columns(self) -> tuple[str, ...]:
-        return () if self.facts is None else self.facts._fields
-
-    @cached_property
-    def row(self) -> Callable[[Sequence[Any]], Any]:
-        """Makes facts of their values, in the order of the columns."""
-        assert self.facts is not None, self.name
-        make: Callable[[Sequence[Any]], Any] = self.facts._make
-        return make
-
-    @cached_property
-    def beyond(self) -> frozenset[str]:
-        """The columns that brief facts lack."""
-        return frozenset(self.columns) - {"key", *self.brief}
+    refers: "Reference | None" = None
+    """The lookup of keys in its rows that nearly every caller wants to follow."""
 
     @cached_property
     def file(self) -> str:
@@ -103,82 +71,51 @@ class Question(Generic[Row]):
         return {match["name"]: match["value"] for match in _PARAM.finditer(self.file)}
 
 
-class _Brought(NamedTuple):
-    """A column of facts beside the answer to a question."""
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Keys in the rows of a question, and the lookup that finds what they name."""
 
-    column: str
-    rows: str
-    """The column that has their keys."""
-    keys: str
-    """Cypher: the list of those in a `row`."""
-    facts: Question[Any]
-    brief: bool
-    """Whether the columns that are not `brief` are null."""
+    to: "Lookup[Any]"
+    columns: tuple[str, ...] = ()
+    """The columns that hold the keys; empty: the rows are keys themselves."""
 
 
-Wanted = AbstractSet[str] | None
-"""Names of the columns of facts that may be wanted; None: all."""
+@dataclass(frozen=True, eq=False)
+class Lookup(Question[Row]):
+    """A question that brings one record for each of many keys."""
 
+    row: Callable[..., Row] = field(kw_only=True)
+    """The named tuple of a record. Its fields are the columns of the answer; the first one is `key`."""
+    summary: "Lookup[Any] | None" = field(default=None, kw_only=True)
+    """A shorter lookup, with those columns that are often all that is wanted."""
 
-def _chain(
-    link: Along | None, of: Question[Any], rows: str, prefix: str, wanted: Wanted
-) -> Iterator[_Brought]:
-    while link is not None:
-        facts = link.facts
-        if wanted is not None and of.facts is not None and wanted.isdisjoint(link.of):
-            return
-        places = [f"[{of.columns.index(name)}]" if of.facts else f".{name}" for name in link.of]
-        keys = ", ".join(f"row{place}" for place in places) or ("row[0]" if of.facts else "row")
-        brief = bool(facts.brief) and wanted is not None and wanted.isdisjoint(facts.beyond)
-        yield _Brought(prefix + facts.name, rows, f"[{keys}]", facts, brief)
-        link, of, rows = facts.along, facts, prefix + facts.name
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        names: tuple[str, ...] = cast(Any, self.row)._fields
+        return names
 
+    @cached_property
+    def record(self) -> Callable[[Sequence[Any]], Row]:
+        """Makes a record of its values, in the order of the columns."""
+        make: Callable[[Sequence[Any]], Row] = cast(Any, self.row)._make
+        return make
 
-def brought(
-    question: Question[Any], owner: Question[Any] | None = None, wanted: Wanted = None
-) -> tuple[_Brought, ...]:
-    """What travels along with `question`, and with that. owner: facts of the `key` of each record, too."""
-    along = _chain(question.along, question, "rows", "", wanted)
-    if owner is None:
-        return tuple(along)
-    return (*along, *_chain(Along(owner), question, "keys", "owner_", wanted))
-
-
-@cache
-def text_along(question: Question[Any], owned: bool, parts: tuple[_Brought, ...]) -> str:
-    """The Cypher that is sent for `parts`, which `brought` gave: a column more for each.
-
-    Facts come as one list, of lists: the driver handles every record by itself, and every name in a map.
-    """
-    lines = [f"CALL () {{\n{question.text}\n}}"]
-    if question.facts is not None:
-        lines.append(f"WITH {_collected(question, brief=False)} AS rows")
-    if owned:
-        lines.append("WITH *, [key] AS keys")
-    for column, rows, keys, facts, brief in parts:
-        lines.append(
-            f"CALL ({rows}) {{\nCALL ({rows}) {{\nUNWIND {rows} AS row\nUNWIND {keys} AS key\n"
-            f"WITH DISTINCT key\n{_text_of_key(facts, brief)}\n}}\n"
-            f"RETURN {_collected(facts, brief)} AS {column}\n}}"
-        )
-    return "\n".join([*lines, "RETURN *"])
-
-
-def _text_of_key(facts: Question[Any], brief: bool) -> str:
-    """The facts' Cypher for one `key`."""
-    _, found, text = facts.text.partition(KEYS)
-    assert found, facts.name
-    if not brief:
+    @cached_property
+    def of_one_key(self) -> str:
+        """The Cypher for one `key`: what follows the first line of the query, `UNWIND $keys AS key`."""
+        _, found, text = self.text.partition(KEYS)
+        assert found, self.name
         return text
-    kept = [re.search(rf"\w+\.\w+ AS {name}\b", text) for name in facts.brief]
-    returned = ", ".join(["key", *(found[0] for found in kept if found)])
-    before, _, _ = text.partition("\nRETURN key,")
-    return f"{before}\nRETURN {returned}"
 
 
-def _collected(facts: Question[Any], brief: bool) -> str:
-    left_out = facts.beyond if brief else ()
-    return f"collect([{', '.join('null' if name in left_out else name for name in facts.columns)}])"
+def lookup(
+    name: str,
+    row: Callable[..., Row],
+    refers: Reference | None = None,
+    summary: Lookup[Any] | None = None,
+) -> Lookup[Row]:
+    """The lookup in the file `name` whose records are `row`s."""
+    return Lookup(name, row_of(row), refers, row=row, summary=summary)
 
 
 def ask(database: Database, question: Question[Row], *, timeout_s: float, **parameters: object) -> list[Row]:
@@ -186,41 +123,6 @@ def ask(database: Database, question: Question[Row], *, timeout_s: float, **para
     return [
         question.decode(record) for record in database.read(question.text, parameters, timeout_s=timeout_s)
     ]
-
-
-class Answer(NamedTuple, Generic[Row]):
-    """The rows of a question, and what came along."""
-
-    rows: list[Row]
-    facts: dict[Question[Any], list[Any]]
-    """Their rows, in no order of anybody's; a key may occur twice."""
-
-
-async def ask_async(
-    database: AsyncDatabase,
-    question: Question[Row],
-    owner: Question[Any] | None = None,
-    /,
-    *,
-    timeout_s: float,
-    wanted: Wanted = None,
-    **parameters: object,
-) -> Answer[Row]:
-    """`ask`, on the asynchronous driver, with what is `brought`."""
-    parts = brought(question, owner, wanted)
-    if not parts and question.facts is None:
-        records = await database.read(question.text, parameters, timeout_s=timeout_s)
-        return Answer([question.decode(record) for record in records], {})
-    text = text_along(question, owner is not None, parts)
-    records = await database.read(text, parameters, timeout_s=timeout_s)
-    facts: defaultdict[Question[Any], list[Any]] = defaultdict(list)
-    for part in parts:
-        facts[part.facts] += [
-            part.facts.row(values) for record in records for values in record.pop(part.column)
-        ]
-    if question.facts is not None:
-        return Answer([question.row(values) for values in records[0]["rows"]], facts)
-    return Answer([question.decode(record) for record in records], facts)
 
 
 CHUNK = 1000
@@ -323,13 +225,6 @@ def row_of(row: Callable[..., Row]) -> Callable[[Record], Row]:
         return row(**record)
 
     return decode
-
-
-def facts_of(
-    name: str, row: type[Any], along: Along | None = None, brief: tuple[str, ...] = ()
-) -> Question[Any]:
-    """A question that brings the facts of keys, each a `row`, whose fields are the answer's columns."""
-    return Question(name, row_of(row), row, along, brief)
 
 
 def ids_of(record: Record) -> Page[str]:
