@@ -302,8 +302,8 @@ async def test_errors_on_a_socket_name_the_request():
     subscribe = {"id": "1", "type": "subscribe", "payload": {"query": 'subscription { job(id: "x") { id } }'}}
     received, sent = asyncio.Queue[Message](), asyncio.Queue[Message]()
     received.put_nowait({"type": "websocket.connect"})
-    for message in ({"type": "connection_init"}, subscribe):
-        received.put_nowait({"type": "websocket.receive", "text": json.dumps(message)})
+    for payload in ({"type": "connection_init"}, subscribe):
+        received.put_nowait({"type": "websocket.receive", "text": json.dumps(payload)})
     socket = asyncio.create_task(app(scope, received.get, sent.put))
     answers: list[dict[str, Any]] = []
     while not answers or answers[-1]["type"] != "complete":
