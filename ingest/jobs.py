@@ -25,7 +25,7 @@ from ingest.evidence.named_edits import grouped_edits, plain_edits
 from schema.database import Database
 from schema.errors import AtlasError, InputError, NotFoundError, UnreachableError
 from schema.evidence.claims import keep_claim
-from schema.jobs import LEASE_S, Taken, fail, finish, give_back, renew, take
+from schema.jobs import LEASE_S, TakenJob, fail, finish, give_back, renew, take
 
 POLL_S = 1.0
 """How often an idle worker looks for a job, in seconds."""
@@ -80,7 +80,7 @@ class _Worker:
         database: Database,
         attributor: Attributor,
         worker: str,
-        job: Taken,
+        job: TakenJob,
         stop: threading.Event,
         lease_s: float,
         console: Console,

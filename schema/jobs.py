@@ -19,7 +19,6 @@ import orjson
 from schema.circuit.records import stable_id
 from schema.database import Database, Transaction
 from schema.errors import NotFoundError
-from schema.questions.question import Question, page_of, row_of
 
 ATTEMPTS = 3
 """Attempts after which a job is failed."""
@@ -36,7 +35,7 @@ class JobState(StrEnum):
     FAILED = "failed"
 
 
-class Wanted(NamedTuple):
+class RequestedPrompt(NamedTuple):
     """One prompt whose circuit is asked for, as a line of a prompts file."""
 
     prompt: str
@@ -52,7 +51,7 @@ class Wanted(NamedTuple):
         return orjson.dumps(given, option=orjson.OPT_SORT_KEYS).decode()
 
 
-class Taken(NamedTuple):
+class TakenJob(NamedTuple):
     """A job that a worker has."""
 
     id: str
@@ -64,32 +63,9 @@ class Taken(NamedTuple):
     """This one counted."""
 
 
-class JobRow(NamedTuple):
-    key: str
-    state: str
-    prompts: list[str]
-    n_prompts: int
-    n_done: int
-    problems: list[str]
-    error: str | None
-    asked_by: str
-    asked_at: str
-    attempts: int
-    taken_by: str | None
-    taken_until: str | None
-    ended_at: str | None
-    transcoders: str | None
-    measured: str | None
-    circuits: list[str]
-
-
-JOBS_BY_ID = Question("jobs_by_id", row_of(JobRow))
-JOBS = Question("jobs", page_of(JobRow))
-
-
 def request(
     database: Database,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[RequestedPrompt],
     asked_by: str,
     *,
     transcoders: str | None = None,
@@ -128,7 +104,7 @@ def retry(database: Database, job: str) -> bool:
 
 def take(
     database: Database, worker: str, *, transcoders: str | None = None, lease_s: float = LEASE_S
-) -> Taken | None:
+) -> TakenJob | None:
     """The oldest job that waits or whose worker fell silent, now of this worker; None when there is none.
 
     worker: a name that no other worker has; transcoders: id of the set that it has, jobs for others are left;
@@ -144,7 +120,7 @@ def take(
             return transaction.run(_TAKE, {"id": job, "worker": worker, "ms": round(1000 * lease_s)})
 
         if taken := database.transaction(work):
-            return Taken(**taken[0])
+            return TakenJob(**taken[0])
     return None
 
 

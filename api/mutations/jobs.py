@@ -20,7 +20,8 @@ from schema.circuit.edit_grammar import parse_edit
 from schema.database import Database
 from schema.errors import InputError, LimitError, NotFoundError
 from schema.evidence.claims import CIRCUITS_TO_TEST
-from schema.jobs import JOBS, JOBS_BY_ID, JobRow, JobState, Wanted, request
+from schema.jobs import JobState, RequestedPrompt, request
+from schema.questions.jobs import JOBS, JOBS_BY_ID, JobRow
 
 MOST_CIRCUITS = 500
 """Circuits of a family on which a claim is measured."""
@@ -183,7 +184,7 @@ class JobMutation:
                 if name is not None:
                     checked_name(f"prompts[{number}]", name)
             tags = tuple(dict.fromkeys(each.tags or ()))
-            wanted.append(Wanted(each.prompt, each.family, tags, each.expected, each.target))
+            wanted.append(RequestedPrompt(each.prompt, each.family, tags, each.expected, each.target))
         return await _requested(
             info, lambda database: request(database, wanted, author, transcoders=transcoders)
         )
@@ -288,7 +289,7 @@ class JobMutation:
             "seed": seed,
         }
         text = orjson.dumps(claim).decode()
-        wanted = [Wanted(row.prompt) for row in found]
+        wanted = [RequestedPrompt(row.prompt) for row in found]
         return await _requested(
             info, lambda database: request(database, wanted, author, transcoders=sets[0], claim=text)
         )

@@ -12,8 +12,7 @@ from api.request.inputs import checked_list
 from api.types.node import CircuitNode, load_nodes
 from api.types.supernode import Supernode, load_supernodes
 from schema.annotations.supernodes import (
-    VERSIONS_OF_SUPERNODE,
-    Group,
+    NodeGroup,
     group,
     merge,
     rename,
@@ -21,6 +20,7 @@ from schema.annotations.supernodes import (
 )
 from schema.database import Database
 from schema.errors import ConflictError
+from schema.questions.supernodes import VERSIONS_OF_SUPERNODE
 
 SupernodeName = Annotated[str, argument(description="Name of the supernode: 1 to 200 characters.")]
 CurrentId = Annotated[strawberry.ID, argument(description="Id of the current version of the supernode.")]
@@ -109,7 +109,7 @@ class SupernodeMutation:
         author: Author,
     ) -> Supernode:
         members = checked_list(info.context.limits, "nodes", nodes) or []
-        wanted, who = Group(checked_name("label", label), tuple(members)), checked_name("author", author)
+        wanted, who = NodeGroup(checked_name("label", label), tuple(members)), checked_name("author", author)
         return (await _supernodes(info, lambda database: [group(database, circuit, wanted, who)]))[0]
 
     @strawberry.mutation(
@@ -159,6 +159,6 @@ class SupernodeMutation:
         groups = []
         for part in parts:
             check_length(info.context.limits, "nodes", len(part.nodes))
-            groups.append(Group(checked_name("label", part.label), tuple(part.nodes)))
+            groups.append(NodeGroup(checked_name("label", part.label), tuple(part.nodes)))
         who = checked_name("author", author)
         return await _supernodes(info, lambda database: split(database, id, groups, who))

@@ -11,8 +11,10 @@ from api.request.cursors import Window, window
 from api.request.inputs import checked_text
 from api.request.limits import Limits
 from api.types.feature import Feature, feature_of
-from schema.annotations.vectors import NEAREST_FEATURES, SIMILAR_LABELS, text_vectors
+from schema.annotations.vectors import text_vectors
 from schema.errors import InputError, LimitError, NotFoundError
+from schema.questions.features import NEAREST_FEATURES
+from schema.questions.labels import SIMILAR_LABELS
 from schema.questions.question import words_of
 
 NEAR = 1000

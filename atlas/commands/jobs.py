@@ -36,7 +36,8 @@ def list_(
 ) -> None:
     """List jobs, the newest first. `atlas job show ID` shows one job in full."""
     from atlas.local.login import Login
-    from schema.jobs import JOBS, JobState
+    from schema.jobs import JobState
+    from schema.questions.jobs import JOBS
     from schema.questions.question import ask
 
     if state is not None and state not in list(JobState):
@@ -63,7 +64,7 @@ def show(key: JobId) -> None:
     `atlas job retry ID` queues a failed job again.
     """
     from atlas.local.login import Login
-    from schema.jobs import JOBS_BY_ID
+    from schema.questions.jobs import JOBS_BY_ID
     from schema.questions.question import ask
 
     with Login(Settings.load()).connect() as database:

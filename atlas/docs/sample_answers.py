@@ -24,7 +24,7 @@ from ingest.organism.weights import PROMPTS_PATH, TRANSCODERS_DIR
 from schema.annotations.supernodes import rename
 from schema.database import Database
 from schema.errors import AtlasError
-from schema.jobs import Wanted, request
+from schema.jobs import RequestedPrompt, request
 from schema.questions.question import Question, cypher_files
 from schema.questions.sample_answers import with_answer
 
@@ -84,7 +84,7 @@ def _fill_last(home: Path) -> None:
     """A job, a supernode that people renamed, a short training run."""
     lines = [json.loads(line) for line in PROMPTS_PATH.read_text(encoding="utf-8").splitlines()]
     with Login(Settings.load()).connect() as database:
-        request(database, [Wanted(line["prompt"], line["family"]) for line in lines[:2]], "ada")
+        request(database, [RequestedPrompt(line["prompt"], line["family"]) for line in lines[:2]], "ada")
         if not database.read("MATCH (s:FormerSupernode) RETURN s.id LIMIT 1"):
             rename(database, rename(database, SUPERNODE, "texas", "ada"), "the state is texas", "bob")
     app(["ingest", "--watch", "--once"], standalone_mode=False)

@@ -16,7 +16,6 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from schema.annotations.supernodes import MEMBERS_OF_LABEL, LabelRow
 from schema.circuit.edit_grammar import (
     EditedFeatures,
     EditKind,
@@ -28,6 +27,7 @@ from schema.circuit.edit_grammar import (
 from schema.database import Database
 from schema.errors import InputError, NotFoundError
 from schema.evidence.interventions import ACTIVATION_OF_FEATURES
+from schema.questions.labels import MEMBERS_OF_LABEL, LabelMembersRow
 from schema.questions.question import ask
 
 TIMEOUT_S = 60.0
@@ -115,7 +115,7 @@ class _Supernode(NamedTuple):
 
     name: str
     """With braces and the way of grouping."""
-    row: LabelRow
+    row: LabelMembersRow
 
 
 def _supernode(database: Database, transcoders: str, text: str) -> _Supernode:
@@ -124,7 +124,7 @@ def _supernode(database: Database, transcoders: str, text: str) -> _Supernode:
     Raises NotFoundError, and InputError when the name fits two ways of grouping equally well.
     """
 
-    def rows(label: str, author: str | None = None) -> list[LabelRow]:
+    def rows(label: str, author: str | None = None) -> list[LabelMembersRow]:
         return ask(
             database,
             MEMBERS_OF_LABEL,
@@ -162,22 +162,22 @@ def _supernode(database: Database, transcoders: str, text: str) -> _Supernode:
     return _Supernode(_name(text, found[0], found), found[0])
 
 
-def _rank(row: LabelRow) -> tuple[bool, int]:
+def _rank(row: LabelMembersRow) -> tuple[bool, int]:
     """What decides between ways of grouping."""
     return row.scored, row.n_circuits
 
 
-def _name(label: str, row: LabelRow, others: Sequence[LabelRow]) -> str:
+def _name(label: str, row: LabelMembersRow, others: Sequence[LabelMembersRow]) -> str:
     """Author named where the method alone would not tell it from the others."""
     alone = sum(each.method == row.method for each in others) == 1 or row.author is None
     return f"{{{label}|{row.method}}}" if alone else f"{{{label}|{row.method}|{row.author}}}"
 
 
-def _names(label: str, rows: Sequence[LabelRow]) -> str:
+def _names(label: str, rows: Sequence[LabelMembersRow]) -> str:
     return " or ".join(_name(label, row, rows) for row in rows)
 
 
-def _unclear(label: str, rows: Sequence[LabelRow]) -> InputError:
+def _unclear(label: str, rows: Sequence[LabelMembersRow]) -> InputError:
     return InputError(
         f"{{{label}}} is in {len(rows)} groupings, of which none comes first",
         next_step=f"name one: {_names(label, rows)}",

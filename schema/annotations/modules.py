@@ -26,7 +26,7 @@ class ModuleSettings(NamedTuple):
     """Rewired graphs to compare with."""
 
 
-class Found(NamedTuple):
+class PartitionSummary(NamedTuple):
     """What `compute` did for one transcoder set."""
 
     partition: str
@@ -41,7 +41,9 @@ class Found(NamedTuple):
     """False: the same effects had been partitioned so before, and nothing was written."""
 
 
-def compute(database: Database, settings: ModuleSettings, transcoders: str | None = None) -> list[Found]:
+def compute(
+    database: Database, settings: ModuleSettings, transcoders: str | None = None
+) -> list[PartitionSummary]:
     """Partition the features of one transcoder set, or of each that has such effects.
 
     Raises NotFoundError when no effect of the set, or of any, recurs in `min_circuits` circuits.
@@ -61,7 +63,7 @@ def compute(database: Database, settings: ModuleSettings, transcoders: str | Non
 
 def _partition(
     database: Database, key: str, effects: list[tuple[str, str, float]], settings: ModuleSettings
-) -> Found:
+) -> PartitionSummary:
     names = sorted({end for source, target, _ in effects for end in (source, target)})
     place = {name: number for number, name in enumerate(names)}
     links = [Link(place[source], place[target], weight) for source, target, weight in effects]
@@ -107,7 +109,7 @@ def _partition(
     rows = database.write(
         _WRITE, {"set": key, "partition": partition, "modules": modules, "members": members}
     )
-    return Found(
+    return PartitionSummary(
         str(partition["id"]),
         key,
         len(names),

@@ -13,61 +13,18 @@ from typing import Any, NamedTuple
 from schema.circuit.records import stable_id
 from schema.database import Database, Transaction
 from schema.errors import ConflictError, InputError, NotFoundError
-from schema.questions.question import Question, Record, row_of
 
 PERSON = "person"
 
 
-class Group(NamedTuple):
+class NodeGroup(NamedTuple):
     """Nodes of one circuit, and what they are called together."""
 
     label: str
     nodes: tuple[str, ...]
 
 
-class VersionRow(NamedTuple):
-    key: str
-    id: str
-    label: str
-    author: str
-    made_at: str | None
-    replaced_at: str | None
-    members: list[str]
-    replaces: list[str]
-
-
-class MemberRow(NamedTuple):
-    """A feature, and how active it is where circuits have it."""
-
-    layer: int
-    number: int
-    """In the dictionary of its layer."""
-    n_nodes: int
-    activation: float | None
-    """Mean."""
-
-
-class LabelRow(NamedTuple):
-    """What the supernodes of a label group, in one way of grouping."""
-
-    method: str
-    author: str | None
-    """None: all people."""
-    scored: bool
-    n_circuits: int
-    """That have any of them."""
-    members: list[MemberRow]
-
-
-def _of_label(record: Record) -> LabelRow:
-    return LabelRow(**{**record, "members": [MemberRow(**each) for each in record["members"]]})
-
-
-VERSIONS_OF_SUPERNODE = Question("versions_of_supernode", row_of(VersionRow))
-MEMBERS_OF_LABEL = Question("members_of_label", _of_label)
-
-
-def group(database: Database, circuit: str, wanted: Group, author: str) -> str:
+def group(database: Database, circuit: str, wanted: NodeGroup, author: str) -> str:
     """Group nodes of a circuit; the id of the supernode. Raises NotFoundError, ConflictError."""
 
     def work(transaction: Transaction) -> list[str]:
@@ -88,12 +45,12 @@ def merge(database: Database, supernodes: Sequence[str], label: str, author: str
     def work(transaction: Transaction) -> list[str]:
         circuit, found = _find(transaction, supernodes)
         nodes = sorted({node for each in found for node in each["members"]})
-        return _write(transaction, circuit, found, [Group(label, tuple(nodes))], author)
+        return _write(transaction, circuit, found, [NodeGroup(label, tuple(nodes))], author)
 
     return database.transaction(work)[0]
 
 
-def split(database: Database, supernode: str, parts: Sequence[Group], author: str) -> list[str]:
+def split(database: Database, supernode: str, parts: Sequence[NodeGroup], author: str) -> list[str]:
     """The ids of the parts, in their order.
 
     InputError when a member is in no part or in two, or a node is none of its members; else as `group`.
@@ -140,7 +97,7 @@ def _write(
     transaction: Transaction,
     circuit: str,
     old: list[dict[str, Any]],
-    groups: Sequence[Group],
+    groups: Sequence[NodeGroup],
     author: str,
 ) -> list[str]:
     replaced = sorted(each["id"] for each in old if each["method"] == PERSON)

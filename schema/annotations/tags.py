@@ -26,7 +26,7 @@ def tag_prompts(database: Database, prompts: Sequence[str], tags: Sequence[str])
     database.transaction(work)
 
 
-class Again(NamedTuple):
+class TaggedCircuit(NamedTuple):
     """A prompt that is given once more."""
 
     circuit: str
@@ -36,13 +36,13 @@ class Again(NamedTuple):
     """Tags that it did not have."""
 
 
-def tag_again(database: Database, circuits: Mapping[str, Sequence[str]]) -> list[Again]:
+def tag_again(database: Database, circuits: Mapping[str, Sequence[str]]) -> list[TaggedCircuit]:
     """Give the prompts of circuits that are there the tags that they lack.
 
     circuits: id → tags.
     """
     rows = [{"circuit": circuit, "tags": list(tags)} for circuit, tags in circuits.items()]
-    return [Again(**row) for row in database.write(_TAG_AGAIN, {"p": {"rows": rows}})]
+    return [TaggedCircuit(**row) for row in database.write(_TAG_AGAIN, {"p": {"rows": rows}})]
 
 
 # -- Cypher; every value from outside is a parameter

@@ -8,47 +8,15 @@
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schema.database import Database
 from schema.model.declare import VECTOR_SIZE
-from schema.questions.question import Question, Record
 
 BATCH = 500
 """Vectors of a transaction."""
-
-
-class NearRow(NamedTuple):
-    """One feature near another."""
-
-    feature: str
-    cosine: float
-
-
-class NearLabelRow(NamedTuple):
-    label: str
-    text: str
-    feature: str
-    cosine: float
-
-
-class NearRows(NamedTuple):
-    """A page of what is near."""
-
-    total: int
-    rows: list[NearRow]
-    known: bool
-    """Whether the feature asked about has a direction."""
-
-
-class NearLabelRows(NamedTuple):
-    """A page of labels that are near."""
-
-    total: int
-    rows: list[NearLabelRow]
 
 
 def directions(written: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -104,17 +72,6 @@ def keep_label_vectors(database: Database) -> int:
         database.write(_LABELS, {"p": {"rows": rows}})
     return len(labels)
 
-
-def _near(record: Record) -> NearRows:
-    return NearRows(record["total"], [NearRow(**row) for row in record["rows"]], record["known"])
-
-
-def _near_labels(record: Record) -> NearLabelRows:
-    return NearLabelRows(record["total"], [NearLabelRow(**row) for row in record["rows"]])
-
-
-NEAREST_FEATURES: Question[NearRows] = Question("nearest_features", _near)
-SIMILAR_LABELS: Question[NearLabelRows] = Question("similar_labels", _near_labels)
 
 _DIRECTIONS = """
 UNWIND $p.rows AS row

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from schema.questions.circuits import CIRCUITS_BY_ID
-from schema.questions.question import Question, Reference, ids_of, lookup, page_of, row_of
+from schema.questions.question import Question, Record, Reference, ids_of, lookup, page_of, row_of
 
 
 class FeatureRow(NamedTuple):
@@ -45,6 +45,29 @@ class FamilyOfFeatureRow(NamedTuple):
     considered: int
 
 
+class NearestFeatureRow(NamedTuple):
+    """A feature that writes in nearly the same direction as another."""
+
+    feature: str
+    cosine: float
+    """Cosine of what the two features add to the residual stream."""
+
+
+class NearestFeatureRows(NamedTuple):
+    """A page of the features nearest to one feature."""
+
+    total: int
+    rows: list[NearestFeatureRow]
+    known: bool
+    """Whether the direction of the given feature is stored; without it, there are no rows."""
+
+
+def _nearest(record: Record) -> NearestFeatureRows:
+    return NearestFeatureRows(
+        record["total"], [NearestFeatureRow(**row) for row in record["rows"]], record["known"]
+    )
+
+
 FEATURES_BY_ID = lookup("features_by_id", FeatureRow)
 FEATURES = Question("features", ids_of, refers=Reference(FEATURES_BY_ID))
 FEATURES_BY_COUNT = Question("features_by_count", ids_of, refers=Reference(FEATURES_BY_ID))
@@ -54,3 +77,4 @@ FAMILIES_OF_FEATURE = Question("families_of_feature", row_of(FamilyOfFeatureRow)
 CIRCUITS_OF_FEATURE = Question(
     "circuits_of_feature", page_of(UseRow), refers=Reference(CIRCUITS_BY_ID, ("circuit",))
 )
+NEAREST_FEATURES: Question[NearestFeatureRows] = Question("nearest_features", _nearest)

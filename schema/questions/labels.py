@@ -1,12 +1,15 @@
-"""Questions about the labels of features."""
+"""Questions about labels: those of a feature, their evidence, similar labels, and the features of a label."""
 
 from typing import NamedTuple
 
-from schema.questions.question import Question, row_of
+from schema.questions.question import Question, Record, page_of, row_of
 
 
 class LabelRow(NamedTuple):
+    """A label of a feature."""
+
     key: str
+    """Id of the feature."""
     id: str
     text: str
     method: str
@@ -19,10 +22,57 @@ class EvidenceRow(NamedTuple):
     """What a label was made from."""
 
     key: str
+    """Id of the label."""
     rule: str | None
+    """JSON: the rule that predicts where the feature fires."""
     asked: str | None
+    """The prompt that a language model was given."""
     answered: str | None
+    """The language model's answer."""
+
+
+class GroupedFeatureRow(NamedTuple):
+    """A feature that supernodes of one label group."""
+
+    layer: int
+    number: int
+    """Index of the feature in its layer's dictionary."""
+    n_nodes: int
+    """Grouped nodes of the feature, over all circuits."""
+    activation: float | None
+    """Mean activation over these nodes; None when none is known."""
+
+
+class LabelMembersRow(NamedTuple):
+    """The features that the supernodes of one label group, for one way of grouping."""
+
+    method: str
+    author: str | None
+    """None for supernodes of people, who are taken together."""
+    scored: bool
+    """Whether the method gives its supernodes a score."""
+    n_circuits: int
+    """Circuits that have at least one of these supernodes."""
+    members: list[GroupedFeatureRow]
+
+
+def _label_members(record: Record) -> LabelMembersRow:
+    return LabelMembersRow(**{**record, "members": [GroupedFeatureRow(**each) for each in record["members"]]})
+
+
+class SimilarLabelRow(NamedTuple):
+    """A label whose text is similar to a given text."""
+
+    label: str
+    """Id of the label."""
+    text: str
+    feature: str
+    """Id of the labelled feature."""
+    cosine: float
+    """Cosine of the two texts' vectors."""
 
 
 LABELS_OF_FEATURE = Question("labels_of_feature", row_of(LabelRow))
 EVIDENCE_OF_LABEL = Question("evidence_of_label", row_of(EvidenceRow))
+MEMBERS_OF_LABEL = Question("members_of_label", _label_members)
+SIMILAR_LABELS = Question("similar_labels", page_of(SimilarLabelRow))

@@ -54,6 +54,17 @@ class SupernodesRow(NamedTuple):
     n_grouped: int
 
 
+class VersionRow(NamedTuple):
+    key: str
+    id: str
+    label: str
+    author: str
+    made_at: str | None
+    replaced_at: str | None
+    members: list[str]
+    replaces: list[str]
+
+
 GROUPINGS_OF_CIRCUIT = Question("groupings_of_circuit", row_of(GroupingRow))
 GROUPINGS = Question("groupings", row_of(GroupingAcrossRow))
 GROUPINGS_OF_SET = Question("groupings_of_set", row_of(GroupingAcrossRow))
@@ -61,3 +72,4 @@ SUPERNODES_BY_ID = lookup("supernodes_by_id", SupernodeRow)
 SUPERNODES_OF_CIRCUIT = Question("supernodes_of_circuit", ids_of, refers=Reference(SUPERNODES_BY_ID))
 SUPERNODES = Question("supernodes", row_of(SupernodesRow))
 SUPERNODE_EDGES = Question("supernode_edges", row_of(SupernodeEdgeRow))
+VERSIONS_OF_SUPERNODE = Question("versions_of_supernode", row_of(VersionRow))

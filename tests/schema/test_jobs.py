@@ -22,10 +22,7 @@ from schema.database import Database
 from schema.errors import AtlasError
 from schema.jobs import (
     ATTEMPTS,
-    JOBS,
-    JOBS_BY_ID,
-    JobRow,
-    Wanted,
+    RequestedPrompt,
     fail,
     finish,
     give_back,
@@ -34,6 +31,7 @@ from schema.jobs import (
     retry,
     take,
 )
+from schema.questions.jobs import JOBS, JOBS_BY_ID, JobRow
 from schema.questions.question import ask
 from schema.upkeep.canonical_dump import content
 from tests.support.servers import empty
@@ -42,10 +40,10 @@ PROMPTS = [orjson.loads(line) for line in PROMPTS_PATH.read_text(encoding="utf-8
 SETTINGS = IngestSettings(Path(), MODEL_DIR, TRANSCODERS_DIR)
 
 
-def wanted(lines: list[dict]) -> list[Wanted]:
+def wanted(lines: list[dict]) -> list[RequestedPrompt]:
     known = {"prompt", "family", "expected", "target"}
     return [
-        Wanted(**{key: line[key] for key in line if key in known}, tags=tuple(line.get("tags", ())))
+        RequestedPrompt(**{key: line[key] for key in line if key in known}, tags=tuple(line.get("tags", ())))
         for line in lines
     ]
 
@@ -60,8 +58,11 @@ def connect(server) -> Database:
 
 
 def test_a_job_from_request_to_end(database):
-    job = request(database, [Wanted("a b", "f", ("t",), "c", ["x"]), Wanted("d")], "me")
-    assert request(database, [Wanted("a b", "f", ("t",), "c", ["x"]), Wanted("d")], "me") == job
+    job = request(database, [RequestedPrompt("a b", "f", ("t",), "c", ["x"]), RequestedPrompt("d")], "me")
+    assert (
+        request(database, [RequestedPrompt("a b", "f", ("t",), "c", ["x"]), RequestedPrompt("d")], "me")
+        == job
+    )
     found = row(database, job)
     assert (found.state, found.n_prompts, found.n_done, found.attempts, found.asked_by) == (
         *("queued", 2, 0, 0),
@@ -84,7 +85,7 @@ def test_a_job_from_request_to_end(database):
 
 
 def test_after_three_attempts_it_is_failed_and_can_be_tried_again(database):
-    job = request(database, [Wanted("a")], "me")
+    job = request(database, [RequestedPrompt("a")], "me")
     for attempt in range(1, ATTEMPTS + 1):
         taken = take(database, "w")
         assert taken is not None
@@ -109,7 +110,7 @@ def test_after_three_attempts_it_is_failed_and_can_be_tried_again(database):
 def test_the_commands(database, server, monkeypatch):
     for name, value in (("URI", server.bolt_uri), ("USERNAME", server.user), ("PASSWORD", server.password)):
         monkeypatch.setenv(f"NEO4J_{name}", value)
-    key = request(database, [Wanted("a [b]"), Wanted("c")], "me")
+    key = request(database, [RequestedPrompt("a [b]"), RequestedPrompt("c")], "me")
     assert take(database, "w") is not None
 
     def run(*words: str) -> str:
@@ -134,7 +135,7 @@ def test_the_commands(database, server, monkeypatch):
 
 
 def test_each_job_is_taken_once_by_many_workers(database, server):
-    jobs = [request(database, [Wanted(f"prompt {n}")], "me") for n in range(40)]
+    jobs = [request(database, [RequestedPrompt(f"prompt {n}")], "me") for n in range(40)]
     start = threading.Barrier(8)
 
     def work(name: str) -> list[tuple[str, int]]:
@@ -212,7 +213,7 @@ def circuits(database: Database) -> dict:
 
 
 def test_bad_prompts_are_told_and_a_job_of_bad_ones_only_is_failed(database):
-    good, bad = Wanted(PROMPTS[0]["prompt"]), Wanted("qwertyuiop")
+    good, bad = RequestedPrompt(PROMPTS[0]["prompt"]), RequestedPrompt("qwertyuiop")
     mixed, none = request(database, [bad, good], "me"), request(database, [bad], "me")
     assert take_over(database, Console(file=StringIO())) == 2
     found = row(database, mixed)

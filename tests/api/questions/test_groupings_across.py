@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from api.app import create_app
-from schema.annotations.supernodes import Group, group
+from schema.annotations.supernodes import NodeGroup, group
 from schema.circuit.records import Circuit, NodeKind, Supernode
 from schema.database import AsyncDatabase, Database
 from schema.loading.load import load_circuit
@@ -60,7 +60,7 @@ def grouped(connection: Database) -> None:
         if number in PEOPLE:
             mine = supernodes_of(circuit)[-1]
             nodes = tuple(f"{circuit.id}/{circuit.nodes[place].key}" for place in mine.members)
-            group(connection, circuit.id, Group(mine.label, nodes), mine.author)
+            group(connection, circuit.id, NodeGroup(mine.label, nodes), mine.author)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from api.app import create_app
-from schema.annotations.supernodes import Group, group, rename
+from schema.annotations.supernodes import NodeGroup, group, rename
 from schema.circuit.records import Circuit, NodeKind, Supernode
 from schema.database import AsyncDatabase, Database
 from schema.loading.load import load_circuit
@@ -59,8 +59,8 @@ def grouped(connection: Database) -> Circuit:
     empty(connection)
     load_circuit(connection, CIRCUIT, RUN)
     for made in PEOPLE[:2]:
-        group(connection, CIRCUIT.id, Group(made.label, tuple(map(name_of, made.members))), made.author)
-    first = group(connection, CIRCUIT.id, Group("a name", tuple(map(name_of, PEOPLE[2].members))), "ada")
+        group(connection, CIRCUIT.id, NodeGroup(made.label, tuple(map(name_of, made.members))), made.author)
+    first = group(connection, CIRCUIT.id, NodeGroup("a name", tuple(map(name_of, PEOPLE[2].members))), "ada")
     rename(connection, first, "another name", "bob")
     return CIRCUIT
 

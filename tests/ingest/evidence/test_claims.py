@@ -25,13 +25,14 @@ from ingest.engine.intervention.intervene import intervene
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.evidence.named_edits import plain_edits
 from ingest.jobs import watch
-from schema.annotations.supernodes import Group, group
+from schema.annotations.supernodes import NodeGroup, group
 from schema.circuit.records import Circuit, NodeKind
 from schema.database import AsyncDatabase, Database
 from schema.errors import AtlasError, InputError, NotFoundError
 from schema.evidence.hypotheses import HYPOTHESES
-from schema.jobs import JOBS_BY_ID, Wanted, request, take
+from schema.jobs import RequestedPrompt, request, take
 from schema.loading.read import read_circuit
+from schema.questions.jobs import JOBS_BY_ID
 from schema.questions.question import ask as ask_database
 from tests.support.effects import slow_effect, slow_null, slow_prediction
 from tests.support.engine import Tiny, save
@@ -224,8 +225,8 @@ def test_supernodes_are_edited_by_name_and_features_planted(atlas: Atlas, databa
     (first, circuit), (second, elsewhere) = list(atlas.family("pi").items())
     nodes = [n for n in circuit.nodes if n.kind is NodeKind.FEATURE][:2]
     others = [n for n in elsewhere.nodes if n.kind is NodeKind.FEATURE][-1:]
-    group(database, first, Group("mine", tuple(f"{first}/{n.key}" for n in nodes)), "me")
-    group(database, second, Group("yours", tuple(f"{second}/{n.key}" for n in others)), "me")
+    group(database, first, NodeGroup("mine", tuple(f"{first}/{n.key}" for n in nodes)), "me")
+    group(database, second, NodeGroup("yours", tuple(f"{second}/{n.key}" for n in others)), "me")
     mine = list(
         dict.fromkeys(f"{n.layer}/{n.index}" for n in sorted(nodes, key=lambda n: (n.layer, n.index)))
     )
@@ -289,7 +290,7 @@ def test_a_hypothesis_about_a_supernode_keeps_the_features_of_its_registration(
 ) -> None:
     circuit, records = next(iter(atlas.family("pi").items()))
     first, second = [n for n in records.nodes if n.kind is NodeKind.FEATURE][:2]
-    group(database, circuit, Group("mine", (f"{circuit}/{first.key}",)), "me")
+    group(database, circuit, NodeGroup("mine", (f"{circuit}/{first.key}",)), "me")
     file = tmp_path / "tests.jsonl"
     line = {"prompt": records.prompt.text, "expected": "w5", "split": "held-out"}
     file.write_text(json.dumps(line), encoding="utf-8")
@@ -301,7 +302,7 @@ def test_a_hypothesis_about_a_supernode_keeps_the_features_of_its_registration(
 
     named = add("ablate {mine}@all")
     assert named == add(f"ablate {first.layer}/{first.index}@all")
-    group(database, circuit, Group("mine", (f"{circuit}/{second.key}",)), "me")
+    group(database, circuit, NodeGroup("mine", (f"{circuit}/{second.key}",)), "me")
     assert "n = 1 held-out prompts" in atlas.run("hypothesis", "test", named)
     (row,) = ask_database(database, HYPOTHESES, timeout_s=60, level=0.05)
     assert (row.id, row.edits) == (named, [f"ablate {first.layer}/{first.index}@all"])
@@ -408,7 +409,7 @@ async def test_a_claim_is_asked_for_over_the_api_and_measured_by_a_worker(
     )
     assert by_command["id"] == row.measured
     assert by_command["effect"] == pytest.approx(found[0]["effect"], abs=1e-6)
-    bad = request(database, [Wanted("w1")], "ada", claim=json.dumps(WRONG))
+    bad = request(database, [RequestedPrompt("w1")], "ada", claim=json.dumps(WRONG))
     assert await work() == 0
     (row,) = ask_database(database, JOBS_BY_ID, timeout_s=20, keys=[bad])
     # Once is enough: what was asked for is wrong, and stays so.

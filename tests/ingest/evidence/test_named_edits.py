@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from ingest.evidence.named_edits import grouped_edits, plain_edits
-from schema.annotations.supernodes import Group, group
+from schema.annotations.supernodes import NodeGroup, group
 from schema.circuit.records import Circuit, NodeKind, Supernode
 from schema.database import Database
 from schema.errors import AtlasError
@@ -68,7 +68,7 @@ def database(connection: Database) -> Iterator[Database]:
     for author, label, number, place in PEOPLE:
         circuit = CIRCUITS[number]
         node = f"{circuit.id}/{circuit.nodes[places_of(circuit)[place]].key}"
-        group(connection, circuit.id, Group(label, (node,)), author)
+        group(connection, circuit.id, NodeGroup(label, (node,)), author)
     yield connection
     empty(connection)
 

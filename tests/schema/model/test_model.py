@@ -4,14 +4,14 @@ from collections import defaultdict
 
 import pytest
 
-from schema.annotations.supernodes import Group, rename
+from schema.annotations.supernodes import NodeGroup, rename
 from schema.annotations.supernodes import group as make_group
 from schema.database import Database
 from schema.evidence.claims import Change, Claim, OnCircuit, Outcome, keep_claim, kept_claim
 from schema.evidence.components import Components, keep_components
 from schema.evidence.hypotheses import Hypothesis, Measured, Result, keep, register
 from schema.evidence.interventions import Kept, keep_diagnosis
-from schema.jobs import Wanted, finish, request, take
+from schema.jobs import RequestedPrompt, finish, request, take
 from schema.loading.load import load_circuit
 from schema.loading.pairs import HALF, half, pair_text
 from schema.loading.runs import Entry
@@ -45,7 +45,7 @@ def load(database: Database) -> None:
     tested = OnCircuit(mine, found["circuit"], [found["feature"]], changes)
     keep_claim(database, asked, Outcome(-0.5, -1.0, 0.0, 0.5, 0.1), [tested])
     assert kept_claim(database, asked.id) == asked
-    job = request(database, [Wanted("a b")], "me")
+    job = request(database, [RequestedPrompt("a b")], "me")
     taken = take(database, "worker")
     assert taken is not None
     finish(database, job, "worker", circuits=[found["circuit"]], problems=[])
@@ -53,7 +53,7 @@ def load(database: Database) -> None:
         "MATCH (:Circuit {id: $id})-[:HAS]->(n:FeatureNode) RETURN n.id AS id LIMIT 1",
         {"id": found["circuit"]},
     )
-    group = make_group(database, found["circuit"], Group("mine", (node["id"],)), "me")
+    group = make_group(database, found["circuit"], NodeGroup("mine", (node["id"],)), "me")
     rename(database, rename(database, group, "ours", "me"), "theirs", "me")
 
 
