@@ -17,19 +17,23 @@ Answer = TypeVar("Answer")
 First = Annotated[
     int | None,
     strawberry.argument(
-        description="How many entries: 1 to 100 (or what the server allows); 20 when left out."
+        description="Number of entries: 1 to 100, or another limit that the server sets. The default is 20."
     ),
 ]
 After = Annotated[
     str | None,
-    strawberry.argument(description="Continue after this cursor: `pageInfo.endCursor` of the page before."),
+    strawberry.argument(
+        description="Cursor after which the page begins: `pageInfo.endCursor` of the page before."
+    ),
 ]
 
 
 @strawberry.type(description="An entry of a page.")
 class Edge(Generic[Item]):
-    cursor: str = strawberry.field(description="Give it as `after` to continue behind this entry.")
-    node: Item = strawberry.field(description="The entry itself.")
+    cursor: str = strawberry.field(
+        description="Cursor of the entry. Give it as `after` to continue after this entry."
+    )
+    node: Item = strawberry.field(description="The entry.")
 
 
 class Read(NamedTuple, Generic[Item]):
@@ -55,12 +59,12 @@ class Source(NamedTuple, Generic[Item]):
 class Connection(Generic[Item]):
     source: strawberry.Private[Source[Any]]
 
-    @strawberry.field(description="Length of the whole list, of which this is one page.")
+    @strawberry.field(description="Number of entries in the whole list, of which this is one page.")
     async def total_count(self) -> int:
         total: int = (await self.source.read).page.total
         return total
 
-    @strawberry.field(description="Where this page lies in the list.")
+    @strawberry.field(description="Place of this page in the list.")
     async def page_info(self) -> PageInfo:
         where, (page, items) = self.source.where, await self.source.read
         return PageInfo(
@@ -76,7 +80,7 @@ class Connection(Generic[Item]):
         items = (await self.source.read).items
         return [Edge(cursor=cursor_of(skip + place), node=item) for place, item in enumerate(items)]
 
-    @strawberry.field(description="The entries alone: the short form of `edges { node }`.")
+    @strawberry.field(description="The entries without cursors: the short form of `edges { node }`.")
     async def nodes(self) -> list[Item]:
         items: list[Item] = (await self.source.read).items
         return items

@@ -55,45 +55,57 @@ PAGES: dict[str, Listing[Any]] = {
 @strawberry.type(description="A pruned attribution graph of one prompt and one target.")
 class Circuit:
     id: strawberry.ID = strawberry.field(
-        description="Hash of model, transcoders, tokens, target and thresholds."
+        description="Hash of model, transcoder set, tokens, target and thresholds."
     )
-    target: str | None = strawberry.field(description="What was attributed, for example the salient logits.")
+    target: str | None = strawberry.field(
+        description="The target of the attribution, for example `salient-logits(10, 0.95)`."
+    )
     target_position: int = strawberry.field(description="Position whose next token was attributed, from 0.")
     answer: str | None = strawberry.field(description="The most probable next token.")
-    answer_probability: float | None = strawberry.field(description="Its probability, 0 to 1.")
+    answer_probability: float | None = strawberry.field(description="Probability of the answer, 0 to 1.")
     correct: bool | None = strawberry.field(
-        description="Whether the answer is the expected token; null when none is known."
+        description="Whether the answer is the expected token. Null when no expected token is known."
     )
     replacement_score: float | None = strawberry.field(
-        description="Share of the influence on the logits that runs through features, not errors, 0 to 1."
+        description="Replacement score, 0 to 1: the share of the influence on the logits that runs "
+        "through features and not through error nodes. Null when unknown."
     )
     completeness_score: float | None = strawberry.field(
-        description="Share of the inputs of all nodes that are not errors, weighed by influence, 0 to 1."
+        description="Completeness score, 0 to 1: the share of the nodes' inputs that do not come from "
+        "error nodes, weighted by the nodes' influence. Null when unknown."
     )
     error_share: float | None = strawberry.field(
-        description="Share of the errors in the influence of features and errors before pruning, 0 to 1. "
-        "When it is high, the graph explains little."
+        description="Influence of the error nodes over the influence of features and error nodes before "
+        "pruning, 0 to 1. A graph with a high error share explains little. Null when unknown."
     )
     node_threshold: float | None = strawberry.field(
-        description="Share of influence that pruning kept of the nodes."
+        description="Share of the nodes' influence that pruning was told to keep, 0 to 1. Null when unknown."
     )
     edge_threshold: float | None = strawberry.field(
-        description="Share of influence that pruning kept of the edges."
+        description="Share of the edges' influence that pruning was told to keep, 0 to 1. Null when unknown."
     )
     max_feature_nodes: int | None = strawberry.field(
-        description="Most features attributed from; null: no limit."
+        description="Largest number of features that were attributed from. Null when there was "
+        "no limit or it is unknown."
     )
-    dtype: str | None = strawberry.field(description="Number format of the computation.")
+    dtype: str | None = strawberry.field(
+        description="Number format of the computation, for example `float32`."
+    )
     special_first_token: bool | None = strawberry.field(
-        description="Whether a special token stands first and its features and errors were left out."
+        description="Whether the prompt begins with a special token, whose features and "
+        "error nodes were left out."
     )
-    n_active_features: int | None = strawberry.field(description="Features active anywhere in the prompt.")
-    n_selected_features: int | None = strawberry.field(description="Those that were attributed from.")
+    n_active_features: int | None = strawberry.field(
+        description="Number of features that are active at some position of the prompt."
+    )
+    n_selected_features: int | None = strawberry.field(
+        description="Number of active features that were attributed from."
+    )
     kept_influence: float | None = strawberry.field(
-        description="Share of all node influence that the pruned nodes keep, 0 to 1."
+        description="Share of the influence of all nodes that the nodes left after pruning hold, 0 to 1."
     )
-    n_nodes: int = strawberry.field(description="Nodes after pruning.")
-    n_edges: int = strawberry.field(description="Edges after pruning.")
+    n_nodes: int = strawberry.field(description="Number of nodes after pruning.")
+    n_edges: int = strawberry.field(description="Number of edges after pruning.")
     prompt_id: strawberry.Private[str]
     set_id: strawberry.Private[str]
     run_id: strawberry.Private[str | None]
@@ -108,21 +120,26 @@ class Circuit:
             **columns(row, without=("prompt", "transcoders", "run")),
         )
 
-    @strawberry.field(description="The prompt: text, tokens, family, tags, expected token.")
+    @strawberry.field(description="The prompt: its text, tokens, family, tags and expected token.")
     def prompt(self, info: Info) -> Prompt:
         return info.context.loaders.fact(PROMPTS_BY_ID, self.prompt_id, Prompt.of)
 
-    @strawberry.field(description="The transcoder set it was made with, and through it the model.")
+    @strawberry.field(description="The transcoder set that the circuit was made with. It leads to the model.")
     def transcoders(self, info: Info) -> TranscoderSet:
         return info.context.loaders.fact(TRANSCODERS_BY_ID, self.set_id, TranscoderSet.of)
 
-    @strawberry.field(description="The call of `atlas ingest` that made it, when known.")
+    @strawberry.field(
+        description="The call of `atlas ingest` or `atlas import` that loaded the circuit. Null when unknown."
+    )
     def run(self, info: Info) -> Run | None:
         if self.run_id is None:
             return None
         return info.context.loaders.fact(RUNS_BY_ID, self.run_id, Run.of)
 
-    @strawberry.field(description="Its nodes, highest influence first; nodes without influence come last.")
+    @strawberry.field(
+        description="The nodes of the circuit. The highest influence comes first; nodes of "
+        "unknown influence come last."
+    )
     def nodes(
         self,
         info: Info,
@@ -137,7 +154,7 @@ class Circuit:
         asked = {"kind": node_label(kind), "min_influence": min_influence}
         return connect_keys(info, Listing(NODES_OF_CIRCUIT, asked, self.id), first, after, load_nodes)
 
-    @strawberry.field(description="Its direct effects, greatest |weight| first.")
+    @strawberry.field(description="The direct effects between the nodes. The greatest |weight| comes first.")
     def edges(
         self,
         info: Info,
@@ -149,19 +166,22 @@ class Circuit:
         asked = {"source_kind": node_label(source_kind), "target_kind": node_label(target_kind)}
         return connect(info, Listing(EDGES_OF_CIRCUIT, asked, self.id), first, after, DirectEffect.of)
 
-    @strawberry.field(description="Its features, positions taken together, highest influence first.")
+    @strawberry.field(
+        description="The features of the circuit, each with all its positions taken together. The "
+        "highest influence comes first."
+    )
     def features(self, info: Info, first: First = None, after: After = None) -> Connection[FeatureUse]:
         return connect(info, Listing(FEATURES_OF_CIRCUIT, key=self.id), first, after, FeatureUse.of)
 
     @strawberry.field(
-        description="In which ways its features are grouped: the scored ones first, then by share of "
-        "influence."
+        description="The groupings of the circuit's features. Scored groupings come first, then those "
+        "whose members hold the most influence."
     )
     async def groupings(self, info: Info) -> list[Grouping]:
         rows = await info.context.loaders.many(GROUPINGS_OF_CIRCUIT, self.id)
         return [Grouping(**columns(row)) for row in rows]
 
-    @strawberry.field(description="The supernodes of one grouping, by position and label.")
+    @strawberry.field(description="The supernodes of one grouping, ordered by position and label.")
     async def supernodes(
         self,
         info: Info,
@@ -174,7 +194,8 @@ class Circuit:
         return connect_keys(info, Listing(SUPERNODES_OF_CIRCUIT, key=key), first, after, load_supernodes)
 
     @strawberry.field(
-        description="How the supernodes of one grouping act on each other, greatest |weight| first."
+        description="The effects of the supernodes of one grouping on each other. The "
+        "greatest |weight| comes first."
     )
     async def supernode_edges(
         self, info: Info, method: OfMethod = None, author: OfAuthor = None
@@ -183,16 +204,17 @@ class Circuit:
         return RowList(await info.context.loaders.many(SUPERNODE_EDGES, key), SupernodeEffect.of)
 
     @strawberry.field(
-        description="The attention heads by the influence that runs through them, most first; none when the "
-        "circuit was loaded without heads (`atlas ingest --heads`)."
+        description="The attention heads and the influence that runs through each. The head with the most "
+        "influence comes first. Empty when the circuit was loaded without heads (`atlas ingest --heads`)."
     )
     async def heads(self, info: Info) -> list[HeadUse]:
         rows = await info.context.loaders.many(HEADS_OF_CIRCUIT, self.id)
         return [HeadUse.of(row) for row in rows]
 
     @strawberry.field(
-        description="What each input token gives each output candidate, summed over all paths through the "
-        "features of the pruned graph, and what errors, biases and pruned effects carry beside."
+        description="Contribution of each input token to each output candidate, summed over all "
+        "paths through the features of the pruned graph, and the contributions of error nodes, "
+        "biases and pruned effects."
     )
     async def token_attribution(self, info: Info) -> TokenAttribution:
         (row,) = await info.context.loaders.many(FLOW_OF_CIRCUIT, self.id)
@@ -200,8 +222,8 @@ class Circuit:
         return await asyncio.to_thread(TokenAttribution.of, row)
 
     @strawberry.field(
-        description="The whole pruned graph in one answer; `nodes` and `edges` page through it. Its nodes "
-        "and effects count as rows of the request."
+        description="The whole pruned graph in one answer. `nodes` and `edges` return it in pages. Each "
+        "node and each effect counts as one row of the request."
     )
     async def graph(self, info: Info) -> CircuitGraph:
         info.context.loaders.spend(self.n_nodes + self.n_edges)

@@ -12,18 +12,23 @@ from schema.questions.circuits import SettingsRow
 @strawberry.type(name="Settings", description="A combination of settings under which circuits were made.")
 class CircuitSettings:
     transcoders: strawberry.ID = strawberry.field(description="Id of the transcoder set.")
-    target: str | None = strawberry.field(description="What was attributed, for example the salient logits.")
+    target: str | None = strawberry.field(
+        description="The target of the attribution, for example `salient-logits(10, 0.95)`."
+    )
     node_threshold: float | None = strawberry.field(
-        description="Share of influence that pruning kept of the nodes."
+        description="Share of the nodes' influence that pruning was told to keep, 0 to 1. Null when unknown."
     )
     edge_threshold: float | None = strawberry.field(
-        description="Share of influence that pruning kept of the edges."
+        description="Share of the edges' influence that pruning was told to keep, 0 to 1. Null when unknown."
     )
     max_feature_nodes: int | None = strawberry.field(
-        description="Most features attributed from; null: no limit."
+        description="Largest number of features that were attributed from. Null when there was "
+        "no limit or it is unknown."
     )
-    dtype: str | None = strawberry.field(description="Number format of the computation.")
-    n_circuits: int = strawberry.field(description="Circuits considered that have these settings.")
+    dtype: str | None = strawberry.field(
+        description="Number format of the computation, for example `float32`."
+    )
+    n_circuits: int = strawberry.field(description="Number of circuits considered that have these settings.")
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -32,15 +37,16 @@ class CircuitSettings:
         return (self.transcoders, self.target, *thresholds, self.dtype)
 
 
-@strawberry.type(description="The denominator of an answer: which circuits were looked at.")
+@strawberry.type(description="The denominator of an answer: the circuits that the question looked at.")
 class Considered:
-    n_circuits: int = strawberry.field(description="How many circuits were looked at.")
+    n_circuits: int = strawberry.field(description="Number of circuits that the question looked at.")
     mixed_settings: bool = strawberry.field(
-        description="True when they differ in transcoder set or thresholds: a feature that is absent may "
-        "only have been pruned under stricter settings, or not exist in the other set."
+        description="Whether the circuits differ in transcoder set or thresholds. A feature "
+        "that is absent may then have been pruned under stricter settings, or may not exist "
+        "in the other transcoder set."
     )
     settings: list[CircuitSettings] = strawberry.field(
-        description="Their settings, those of most circuits first."
+        description="The settings of the circuits. Those of the most circuits come first."
     )
     ids: strawberry.Private[list[str]]
     """Empty when they were not asked for."""

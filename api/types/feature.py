@@ -46,11 +46,13 @@ async def load_features(info: Info, ids: list[str]) -> list["Feature"]:
 SOURCE = "from `atlas examples` or a feature file"
 
 
-@strawberry.type(name="Example", description="A context that a feature fires in.")
+@strawberry.type(name="Example", description="A context in which a feature is active.")
 class FeatureExample:
-    id: strawberry.ID = strawberry.field(description="The feature and a hash of the context.")
-    tokens: list[str] = strawberry.field(description="The context's tokens.")
-    activations: list[float] = strawberry.field(description="The feature's activation on each token.")
+    id: strawberry.ID = strawberry.field(description="Id of the feature and a hash of the context.")
+    tokens: list[str] = strawberry.field(description="Tokens of the context.")
+    activations: list[float] = strawberry.field(
+        description="Activation of the feature on each token of the context."
+    )
 
     @classmethod
     def of(cls, row: ExampleRow) -> Self:
@@ -60,37 +62,46 @@ class FeatureExample:
 @strawberry.type(name="FeatureThen", description="A feature at one checkpoint of its training run.")
 class FeatureAtCheckpoint:
     step: int = strawberry.field(description="Step of training, from 0.")
-    checkpoint: strawberry.ID = strawberry.field(description="Id of the checkpoint, see `checkpoints`.")
+    checkpoint: strawberry.ID = strawberry.field(description="Id of the checkpoint (see `checkpoints`).")
     feature: strawberry.ID | None = strawberry.field(
-        description="Id of the feature of this layer and index there; null when no circuit has it."
+        description="Id of the feature with this layer and index in the checkpoint's transcoder set. "
+        "Null when no circuit has it."
     )
-    n_circuits: int = strawberry.field(description="Circuits of the checkpoint that have it.")
-    n_considered: int = strawberry.field(description="Circuits of the checkpoint: the denominator.")
+    n_circuits: int = strawberry.field(
+        description="Number of circuits of the checkpoint that have the feature."
+    )
+    n_considered: int = strawberry.field(
+        description="Number of circuits of the checkpoint: the denominator of nCircuits."
+    )
     influence: float | None = strawberry.field(
-        description="Mean influence over the circuits that have it, 0 or more; null: none, or none known."
+        description="Mean influence over the circuits that have the feature, 0 or more. Null when no "
+        "circuit has it or its influence is unknown."
     )
     next_step: int | None = strawberry.field(
-        description="The next later step at which a circuit has it, with which it is compared; null: none."
+        description="The next later step at which a circuit has the feature. `cosine` and `agreement` "
+        "compare with this step. Null when there is none."
     )
     cosine: float | None = strawberry.field(
-        description="Of what the two write, all layers together, -1 to 1: 1 when it is the same feature."
+        description="Cosine between the decoder vectors of the feature at the two steps, over all layers "
+        "together: -1 to 1. It is 1 when the feature did not change. Null when there is no later step."
     )
     agreement: float | None = strawberry.field(
-        description="Tokens on which both fire, of those on which one of them does: 0 to 1. Null: none."
+        description="Number of tokens on which the feature is active at both steps, over the number on "
+        "which it is active at one of them or both: 0 to 1. Null when there is no later step."
     )
 
 
 @strawberry.type(description="A direct effect of a node on a logit.")
 class LogitEffect:
     weight: float = strawberry.field(
-        description="Signed effect on the logit, the node's activation folded in."
+        description="Signed effect on the logit. It includes the activation of the node."
     )
     share: float | None = strawberry.field(
-        description="|weight| over that of all inputs of the logit, 0 to 1."
+        description="|weight| over the summed |weight| of all inputs of the logit, 0 to 1. Null when unknown."
     )
     node_id: strawberry.Private[str]
 
-    @strawberry.field(description="The logit's node: its token and probability.")
+    @strawberry.field(description="The logit node, with its token and probability.")
     def logit(self, info: Info) -> Annotated["CircuitNode", strawberry.lazy("api.types.node")]:
         node: CircuitNode = reference(info, NODES_BY_ID, self.node_id)
         return node
@@ -100,15 +111,16 @@ class LogitEffect:
 class Occurrence:
     position: int = strawberry.field(description="Position in the prompt, from 0.")
     position_from_end: int = strawberry.field(
-        description="Positions to the end of the prompt; 0 is the last token."
+        description="Distance from the end of the prompt: 0 is the last token."
     )
     token: str | None = strawberry.field(description="The token at this position.")
-    activation: float | None = strawberry.field(description="Activation of the feature here.")
+    activation: float | None = strawberry.field(description="Activation of the feature at this position.")
     influence: float | None = strawberry.field(
-        description="Raw influence on the target logits in the unpruned graph, 0 or more, when known."
+        description="Influence on the target logits in the unpruned graph, 0 or more. Null when unknown."
     )
     logits: list[LogitEffect] = strawberry.field(
-        description="The logits it leads to directly (after pruning), strongest effect first."
+        description="The logits on which the feature acts directly after pruning. The "
+        "strongest effect comes first."
     )
 
     @classmethod
@@ -117,13 +129,16 @@ class Occurrence:
         return cls(logits=logits, **columns(row, without=("node", "logits")))
 
 
-@strawberry.type(description="What a feature does in a circuit, all its positions together.")
+@strawberry.type(description="What a feature does in a circuit, over all its positions.")
 class FeatureUse:
     influence: float | None = strawberry.field(
-        description="Summed raw influence of its nodes on the target logits, 0 or more, when known."
+        description="Influence of the feature's nodes on the target logits, summed over positions: 0 "
+        "or more. Null when unknown."
     )
-    activation: float | None = strawberry.field(description="Highest activation among its nodes.")
-    positions: list[int] = strawberry.field(description="Where it stands in the prompt, from 0.")
+    activation: float | None = strawberry.field(
+        description="Highest activation among the feature's nodes in the circuit."
+    )
+    positions: list[int] = strawberry.field(description="Positions of the feature in the prompt, from 0.")
     circuit_id: strawberry.Private[str]
     feature_id: strawberry.Private[str]
 
@@ -142,35 +157,38 @@ class FeatureUse:
     def feature(self, info: Info) -> "Feature":
         return feature_of(info, self.feature_id)
 
-    @strawberry.field(description="One entry for each position, by position.")
+    @strawberry.field(description="The feature at each of its positions, ordered by position.")
     async def occurrences(self, info: Info) -> list[Occurrence]:
         rows = await info.context.loaders.many(OCCURRENCES, (self.circuit_id, self.feature_id))
         return [Occurrence.of(row) for row in rows]
 
 
 @strawberry.type(
-    description="An effect of one feature on another that recurs over circuits, free of position."
+    description="A recurring effect of one feature on another, over all positions of all circuits."
 )
 class RecurringEffect:
-    n_circuits: int = strawberry.field(description="Circuits that have this effect.")
+    n_circuits: int = strawberry.field(description="Number of circuits that have this effect.")
     mean: float = strawberry.field(description="Mean weight over the circuits that have the effect, signed.")
-    sd: float = strawberry.field(description="Standard deviation of that weight.")
+    sd: float = strawberry.field(
+        description="Standard deviation of the weight over the circuits that have the effect."
+    )
     sign_consistency: float = strawberry.field(
-        description="Share of the circuits in which the weight has the more frequent sign: 0.5 to 1. "
-        "It is below 0.5 only when some weights are exactly 0."
+        description="Share of the circuits in which the weight has the more frequent sign: 0.5 to 1. It "
+        "is below 0.5 only when some weights are exactly 0."
     )
     feature_id: strawberry.Private[str]
     ends: strawberry.Private[tuple[str, str]]
     """Ids of the feature that acts and of the one acted on."""
 
     @strawberry.field(
-        description="Circuits that have both features; in the others the effect could not be seen."
+        description="Number of circuits that have both features: the denominator of nCircuits. Other "
+        "circuits cannot show the effect."
     )
     async def n_considered(self, info: Info) -> int:
         row = await info.context.loaders.one(CIRCUITS_OF_BOTH, self.ends, families=None)
         return 0 if row is None else row.both
 
-    @strawberry.field(description="The feature at the other end.")
+    @strawberry.field(description="The feature at the other end of the effect.")
     def feature(self, info: Info) -> "Feature":
         return feature_of(info, self.feature_id)
 
@@ -185,17 +203,20 @@ PAGES: dict[str, Listing[Any]] = {
 
 
 @looked_up_by(FEATURES_BY_ID)
-@strawberry.type(description="A feature of a transcoder set: one for all prompts.")
+@strawberry.type(
+    description="A feature of a transcoder set. All circuits of the set share one object for each feature."
+)
 class Feature:
     id: strawberry.ID = strawberry.field(
-        description="Transcoder set, layer and index: `set@revision/layer/index`."
+        description="Id: transcoder set, layer and index, written `set@revision/layer/index`."
     )
 
-    layer: int = strawberry.field(description="Layer that it reads, from 0.")
+    layer: int = strawberry.field(description="Layer that the feature reads, from 0.")
     index: str = strawberry.field(
-        description="Its number in its layer's dictionary, as text: those of other tools can pass 2^31."
+        description="Number of the feature in the dictionary of its layer. It is text because numbers of "
+        "other tools can exceed 2^31."
     )
-    n_circuits: int = strawberry.field(description="Circuits that have it.")
+    n_circuits: int = strawberry.field(description="Number of circuits that have the feature.")
     set_id: strawberry.Private[str]
 
     @classmethod
@@ -208,63 +229,81 @@ class Feature:
             set_id=row.transcoders,
         )
 
-    @strawberry.field(description="The transcoder set it belongs to.")
+    @strawberry.field(description="The transcoder set of the feature.")
     def transcoders(self, info: Info) -> TranscoderSet:
         return info.context.loaders.fact(TRANSCODERS_BY_ID, self.set_id, TranscoderSet.of)
 
-    @strawberry.field(description="Circuits made with its transcoder set: the denominator of nCircuits.")
+    @strawberry.field(
+        description="Number of circuits made with the feature's transcoder set: the denominator of nCircuits."
+    )
     def n_considered(self, info: Info) -> int:
         return info.context.loaders.fact(TRANSCODERS_BY_ID, self.set_id, lambda row: row.circuits)
 
-    @strawberry.field(description="What it is said to be: labels of persons first, then by score.")
+    @strawberry.field(
+        description="Labels of the feature. Labels of people come first, then those with the highest score."
+    )
     async def labels(self, info: Info) -> list[Label]:
         rows = await info.context.loaders.many(LABELS_OF_FEATURE, self.id)
         return [Label(**columns(row)) for row in rows]
 
-    @strawberry.field(description="The families it takes part in, highest share first.")
+    @strawberry.field(
+        description="The prompt families whose circuits have the feature. The highest share comes first."
+    )
     async def families(self, info: Info) -> list[FamilyUse]:
         return RowList(await info.context.loaders.many(FAMILIES_OF_FEATURE, self.id), FamilyUse.of)
 
     @strawberry.field(
-        description="Over the checkpoints of its training run, by step: when it appeared, and whether it is "
-        "still the same. Empty when its transcoders belong to no checkpoint (`atlas checkpoints load`)."
+        description="The feature at each checkpoint of its training run, ordered by step: when it "
+        "appeared, and how much it changed. Empty when its transcoder set belongs to no checkpoint "
+        "(`atlas checkpoints load`)."
     )
     async def history(self, info: Info) -> list[FeatureAtCheckpoint]:
         rows = await info.context.loaders.many(HISTORY_OF_FEATURE, self.id)
         return [FeatureAtCheckpoint(**columns(row)) for row in rows]
 
-    @strawberry.field(description=f"Contexts that it fires in, highest activation first, {SOURCE}.")
+    @strawberry.field(
+        description=f"Contexts in which the feature is active, {SOURCE}. The highest activation comes first."
+    )
     def examples(self, info: Info, first: First = None, after: After = None) -> Connection[FeatureExample]:
         return connect(info, Listing(EXAMPLES_OF_FEATURE, key=self.id), first, after, FeatureExample.of)
 
     @strawberry.field(
-        description=f"The share of a corpus's tokens that it fires on, 0 to 1, {SOURCE}; null when unknown."
+        description=f"Share of a corpus's tokens on which the feature is active, {SOURCE}: 0 to 1. "
+        "Null when unknown."
     )
     async def density(self, info: Info) -> float | None:
         row = await info.context.loaders.one(NOTES_OF_FEATURE, self.id)
         return None if row is None else row.density
 
-    @strawberry.field(description=f"The tokens whose logits it raises most, most first, {SOURCE}.")
+    @strawberry.field(
+        description=f"Tokens whose logits the feature raises the most, {SOURCE}. The strongest comes first."
+    )
     async def promotes(self, info: Info) -> list[str]:
         row = await info.context.loaders.one(NOTES_OF_FEATURE, self.id)
         return [] if row is None else row.promotes
 
-    @strawberry.field(description=f"The tokens whose logits it lowers most, most first, {SOURCE}.")
+    @strawberry.field(
+        description=f"Tokens whose logits the feature lowers the most, {SOURCE}. The strongest comes first."
+    )
     async def suppresses(self, info: Info) -> list[str]:
         row = await info.context.loaders.one(NOTES_OF_FEATURE, self.id)
         return [] if row is None else row.suppresses
 
-    @strawberry.field(description="The circuits that have it, highest influence first.")
+    @strawberry.field(description="The circuits that have the feature. The highest influence comes first.")
     def circuits(self, info: Info, first: First = None, after: After = None) -> Connection[FeatureUse]:
         return connect(info, Listing(CIRCUITS_OF_FEATURE, key=self.id), first, after, FeatureUse.of)
 
-    @strawberry.field(description="The features it drives directly, those of most circuits first.")
+    @strawberry.field(
+        description="The features that this feature drives directly. Effects in the most circuits come first."
+    )
     def drives(
         self, info: Info, first: First = None, after: After = None, min_circuits: MinCircuits = 1
     ) -> Connection[RecurringEffect]:
         return self._recurring(info, "out", first, after, min_circuits)
 
-    @strawberry.field(description="The features that drive it directly, those of most circuits first.")
+    @strawberry.field(
+        description="The features that drive this feature directly. Effects in the most circuits come first."
+    )
     def driven_by(
         self, info: Info, first: First = None, after: After = None, min_circuits: MinCircuits = 1
     ) -> Connection[RecurringEffect]:

@@ -13,8 +13,10 @@ NET = "parts against their edge's sign count as negative"
 @strawberry.type(description="The part of an effect that one attention head carries.")
 class HeadPart:
     layer: int = strawberry.field(description="Layer of the head, from 0.")
-    head: int = strawberry.field(description="Its number in the layer, from 0.")
-    weight: float = strawberry.field(description="Its part of the effect's weight, signed.")
+    head: int = strawberry.field(description="Number of the head in its layer, from 0.")
+    weight: float = strawberry.field(
+        description="The part of the effect's weight that runs through the head, signed."
+    )
 
 
 def head_parts(row: EffectRow) -> list[HeadPart]:
@@ -29,9 +31,13 @@ def head_parts(row: EffectRow) -> list[HeadPart]:
 @strawberry.type(description="The influence that runs through one attention head in a circuit.")
 class HeadUse:
     layer: int = strawberry.field(description="Layer of the head, from 0.")
-    head: int = strawberry.field(description="Its number in the layer, from 0.")
-    net: float = strawberry.field(description=f"Over all effects that cross its layer; {NET}.")
-    gross: float = strawberry.field(description="The same, every part counted as positive.")
+    head: int = strawberry.field(description="Number of the head in its layer, from 0.")
+    net: float = strawberry.field(
+        description=f"Influence through the head over all effects that cross its layer: {NET}."
+    )
+    gross: float = strawberry.field(
+        description="Influence through the head, with the absolute value of every part."
+    )
 
     @classmethod
     def of(cls, row: HeadUseRow) -> Self:

@@ -24,29 +24,38 @@ async def load_nodes(info: Info, ids: list[str]) -> list["CircuitNode"]:
     return [CircuitNode.of(row) for row in await info.context.loaders.all_of(NODES_BY_ID, ids)]
 
 
-@strawberry.type(description="What is known of a node by itself.")
+@strawberry.type(description="Properties of a node.")
 class NodeFacts:
-    id: strawberry.ID = strawberry.field(description="Unique in the database.")
-    kind: NodeKind = strawberry.field(description="What it stands for.")
+    id: strawberry.ID = strawberry.field(description="Id of the node, unique in the database.")
+    kind: NodeKind = strawberry.field(description="Kind of the node.")
     layer: int = strawberry.field(
-        description="Tokens: -1. Features and errors: 0 to nLayers - 1. Logits: nLayers."
+        description="Layer of the node: -1 for token nodes, 0 to nLayers - 1 for features and error "
+        "nodes, nLayers for logit nodes."
     )
     position: int = strawberry.field(description="Position in the prompt, from 0.")
     position_from_end: int = strawberry.field(
-        description="Positions to the end of the prompt; 0 is the last token."
+        description="Distance from the end of the prompt: 0 is the last token."
     )
     index: str | None = strawberry.field(
-        description="Number of the feature, or of the token in the vocabulary (as text); null for errors."
+        description="Number of the feature in its layer, or of the token in the vocabulary, as "
+        "text. Null for error nodes."
     )
-    activation: float | None = strawberry.field(description="Features: the activation. Others: null.")
+    activation: float | None = strawberry.field(
+        description="Activation of the feature. Null for other kinds of node."
+    )
     influence: float | None = strawberry.field(
-        description="Raw influence on the target logits before pruning, 0 or more; of logits the probability."
+        description="Influence on the target logits in the unpruned graph, 0 or more. For logit nodes it "
+        "is the probability. Null when unknown."
     )
     cumulative: float | None = strawberry.field(
-        description="Share of all influence that nodes at least as influential hold, 0 to 1."
+        description="Share of all influence that this node and all nodes of higher influence hold, "
+        "0 to 1. Null when unknown."
     )
-    token: str | None = strawberry.field(description="Tokens and logits: the text.")
-    probability: float | None = strawberry.field(description="Logits: the model's probability, 0 to 1.")
+    token: str | None = strawberry.field(description="Text of the token. Null for features and error nodes.")
+    probability: float | None = strawberry.field(
+        description="Probability that the model gives the token of a logit node, 0 to 1. "
+        "Null for other kinds of node."
+    )
 
 
 @looked_up_by(NODES_BY_ID)
@@ -64,7 +73,7 @@ class CircuitNode(NodeFacts):
             **columns(row, without=("kind", "number", "feature")),
         )
 
-    @strawberry.field(description="The feature, when it is the node of one.")
+    @strawberry.field(description="The feature that the node stands for. Null for other kinds of node.")
     def feature(self, info: Info) -> Feature | None:
         return None if self.feature_id is None else feature_of(info, self.feature_id)
 
@@ -72,14 +81,16 @@ class CircuitNode(NodeFacts):
 @strawberry.type(description="A signed direct effect of one node of a circuit on another.")
 class DirectEffect:
     heads: list[HeadPart] = strawberry.field(
-        description="The attention heads that carry most of it, the strongest first; none when the circuit "
-        "was loaded without heads, or nothing of it crosses a position."
+        description="The attention heads that carry the most of the effect, the strongest first. Empty "
+        "when the circuit was loaded without heads, or when the effect stays at one position."
     )
     weight: float = strawberry.field(
-        description="Effect on the target's pre-activation or logit, the source's activation folded in."
+        description="Effect on the pre-activation of a target feature or on a logit, signed. It includes "
+        "the activation of the source."
     )
     share: float | None = strawberry.field(
-        description="|weight| over the sum of |weight| of all inputs of the target before pruning, 0 to 1."
+        description="|weight| over the summed |weight| of all inputs of the target before pruning, "
+        "0 to 1. Null when unknown."
     )
     source_id: strawberry.Private[str]
     target_id: strawberry.Private[str]
@@ -94,32 +105,37 @@ class DirectEffect:
             heads=head_parts(row),
         )
 
-    @strawberry.field(description="Where the effect comes from.")
+    @strawberry.field(description="The node that acts.")
     def source(self, info: Info) -> CircuitNode:
         return node_of(info, self.source_id)
 
-    @strawberry.field(description="What it acts on.")
+    @strawberry.field(description="The node that is acted on.")
     def target(self, info: Info) -> CircuitNode:
         return node_of(info, self.target_id)
 
 
-@strawberry.type(description="A node of a whole graph.")
+@strawberry.type(description="A node of a circuit's graph.")
 class GraphNode(NodeFacts):
     feature: strawberry.ID | None = strawberry.field(
-        description="Features: id of the feature that is active here."
+        description="Id of the feature that the node stands for. Null for other kinds of node."
     )
 
 
 @strawberry.type(
-    description="All nodes and direct effects of a circuit. Effects are three lists of one length, so that "
-    "thousands travel well: effect i goes from nodes[sources[i]] to nodes[targets[i]] and weighs weights[i]."
+    description="All nodes and direct effects of a circuit. The effects are three lists of equal length, "
+    "which keeps thousands of effects small: effect i goes from nodes[sources[i]] to nodes[targets[i]] "
+    "and has the weight weights[i]."
 )
 class CircuitGraph:
-    nodes: list[GraphNode] = strawberry.field(description="By layer, position and id.")
-    sources: list[int] = strawberry.field(description="Of each effect: place in `nodes`, from 0.")
-    targets: list[int] = strawberry.field(description="Of each effect: place in `nodes`, from 0.")
+    nodes: list[GraphNode] = strawberry.field(description="The nodes, ordered by layer, position and id.")
+    sources: list[int] = strawberry.field(
+        description="For each effect: the index of a node in `nodes`, from 0."
+    )
+    targets: list[int] = strawberry.field(
+        description="For each effect: the index of a node in `nodes`, from 0."
+    )
     weights: list[float] = strawberry.field(
-        description="Of each effect: signed, in units of the target: logit or activation."
+        description="For each effect: its signed weight, in units of the target's logit or pre-activation."
     )
 
     @classmethod

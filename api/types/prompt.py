@@ -7,47 +7,58 @@ from schema.questions.circuits import FamilyRow, PromptRow
 from schema.questions.features import FamilyOfFeatureRow
 
 
-@strawberry.type(description="One prompt as one tokenizer sees it.")
+@strawberry.type(description="A prompt, as one tokenizer splits it.")
 class Prompt:
-    id: strawberry.ID = strawberry.field(description="Hash of text and tokens.")
-    text: str = strawberry.field(description="The whole text.")
+    id: strawberry.ID = strawberry.field(description="Id: a hash of text and tokens.")
+    text: str = strawberry.field(description="Text of the prompt.")
     tokens: list[str] = strawberry.field(
-        description="Decoded tokens by position, from 0; a special first token is included when there is one."
+        description="Decoded tokens, ordered by position from 0. A special first token is "
+        "included if there is one."
     )
-    token_ids: list[int] | None = strawberry.field(description="Vocabulary numbers of the tokens.")
-    expected: str | None = strawberry.field(description="The expected next token, when known.")
+    token_ids: list[int] | None = strawberry.field(
+        description="Numbers of the tokens in the vocabulary. Null when unknown."
+    )
+    expected: str | None = strawberry.field(description="The expected next token. Null when unknown.")
     split: str | None = strawberry.field(
-        description="`train` or `held-out` in the model's corpus, when known."
+        description="Part of the model's corpus that the prompt is in: `train` or "
+        "`held-out`. Null when unknown."
     )
-    pair: str | None = strawberry.field(description="Name shared by the members of a minimal pair.")
-    family: str | None = strawberry.field(description="The family of prompts it belongs to.")
-    tags: list[str] = strawberry.field(description="Free tags, sorted.")
+    pair: str | None = strawberry.field(
+        description="Name that the prompts of one minimal pair share. Null for prompts without a pair."
+    )
+    family: str | None = strawberry.field(description="The prompt family. Null for prompts without a family.")
+    tags: list[str] = strawberry.field(description="Tags of the prompt, sorted.")
 
     @classmethod
     def of(cls, row: PromptRow) -> "Prompt":
         return cls(id=strawberry.ID(row.key), **columns(row))
 
 
-@strawberry.type(description="A family of prompts. Means are over the circuits that have the score.")
+@strawberry.type(
+    description="A prompt family. Each mean is over those circuits of the family whose value is known."
+)
 class Family:
     name: str = strawberry.field(description="Name of the family.")
-    n_prompts: int = strawberry.field(description="Prompts of the family.")
-    n_circuits: int = strawberry.field(description="Circuits of these prompts.")
-    tags: list[str] = strawberry.field(description="Tags that occur on its prompts, sorted.")
+    n_prompts: int = strawberry.field(description="Number of prompts of the family.")
+    n_circuits: int = strawberry.field(description="Number of circuits of these prompts.")
+    tags: list[str] = strawberry.field(description="Tags of the family's prompts, sorted.")
     replacement_score: float | None = strawberry.field(
-        description="Mean replacement score, 0 to 1; null when no circuit has one."
+        description="Mean replacement score, 0 to 1. Null when no circuit has one."
     )
     completeness_score: float | None = strawberry.field(
-        description="Mean completeness score, 0 to 1; null when no circuit has one."
+        description="Mean completeness score, 0 to 1. Null when no circuit has one."
     )
     error_share: float | None = strawberry.field(
-        description="Mean share of the errors in the influence of features and errors, 0 to 1."
+        description="Mean error share, 0 to 1. Null when no circuit has one."
     )
-    n_judged: int = strawberry.field(description="Circuits whose expected token is known.")
-    n_correct: int = strawberry.field(description="Circuits among these whose answer is the expected token.")
-    accuracy: float | None = strawberry.field(description="nCorrect / nJudged; null when none is judged.")
+    n_judged: int = strawberry.field(description="Number of circuits whose expected token is known.")
+    n_correct: int = strawberry.field(description="Number of circuits whose answer is the expected token.")
+    accuracy: float | None = strawberry.field(
+        description="nCorrect / nJudged, 0 to 1. Null when nJudged is 0."
+    )
     mixed_settings: bool = strawberry.field(
-        description="True when its circuits differ in transcoder set or thresholds: the means mix them."
+        description="Whether the family's circuits differ in transcoder set or thresholds. The means "
+        "then mix different settings."
     )
 
     @classmethod
@@ -59,16 +70,17 @@ class Family:
         )
 
 
-@strawberry.type(description="How a feature takes part in the circuits of one family.")
+@strawberry.type(description="How often a feature occurs in the circuits of one prompt family.")
 class FamilyUse:
     family: str = strawberry.field(description="Name of the family.")
-    n_circuits: int = strawberry.field(description="Circuits of the family that have the feature.")
+    n_circuits: int = strawberry.field(description="Number of the family's circuits that have the feature.")
     n_considered: int = strawberry.field(
-        description="Circuits of the family made with its transcoder set: others could not have it."
+        description="Number of the family's circuits that were made with the feature's transcoder set: "
+        "the denominator. Other circuits cannot have the feature."
     )
-    share: float = strawberry.field(description="nCircuits / nConsidered.")
+    share: float = strawberry.field(description="nCircuits / nConsidered, 0 to 1.")
     mean_influence: float | None = strawberry.field(
-        description="Mean influence over the circuits that have it."
+        description="Mean influence over the circuits that have the feature, 0 or more. Null when unknown."
     )
 
     @classmethod

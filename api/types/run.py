@@ -6,11 +6,11 @@ from api.types.rows import columns
 from schema.questions.runs import RunRow
 
 
-@strawberry.type(description="One call of `atlas ingest`.")
+@strawberry.type(description="A run: one call of `atlas ingest` or `atlas import`.")
 class Run:
-    id: strawberry.ID = strawberry.field(description="Hash of settings and versions.")
-    settings: str = strawberry.field(description="What was asked, as JSON.")
-    versions: str = strawberry.field(description="With which versions of which packages, as JSON.")
+    id: strawberry.ID = strawberry.field(description="Id: a hash of settings and versions.")
+    settings: str = strawberry.field(description="Arguments of the call, as JSON.")
+    versions: str = strawberry.field(description="Packages and their versions, as JSON.")
 
     @classmethod
     def of(cls, row: RunRow) -> "Run":

@@ -17,42 +17,61 @@ if TYPE_CHECKING:
 
 
 @strawberry.type(
-    description="A way in which a circuit's features are grouped: the supernodes of one method and author. "
-    "People change each other's supernodes, so those of all people (`person`) are one grouping."
+    description="A grouping of a circuit's features: the supernodes of one method and author. People may "
+    "edit each other's supernodes, so the supernodes of all people (method `person`) are one grouping."
 )
 class Grouping:
-    method: str = strawberry.field(description="How its supernodes were made, for example `person`.")
-    authors: list[str] = strawberry.field(description="Who made them, by name; several only of people.")
-    n_supernodes: int = strawberry.field(description="How many supernodes.")
-    n_members: int = strawberry.field(description="Feature nodes that are in any of them.")
+    method: str = strawberry.field(description="Method that made the supernodes, for example `person`.")
+    authors: list[str] = strawberry.field(
+        description="Authors of the supernodes, ordered by name. Only groupings of people have several."
+    )
+    n_supernodes: int = strawberry.field(description="Number of supernodes in the grouping.")
+    n_members: int = strawberry.field(
+        description="Number of feature nodes that are in at least one of the supernodes."
+    )
     share: float | None = strawberry.field(
-        description="Share of the influence of all the circuit's feature nodes that these members hold, 0 to "
-        "1, when known."
+        description="Share of the influence of the circuit's feature nodes that the members "
+        "hold, 0 to 1. Null when unknown."
     )
 
 
 @strawberry.type(
-    description="A way in which features of several circuits are grouped: the supernodes of one method and "
-    "author, those of all people together."
+    description="A grouping of the features of several circuits: the supernodes of one method and author. "
+    "The supernodes of all people are one grouping."
 )
 class GroupingAcross:
-    method: str = strawberry.field(description="How its supernodes were made, for example `person`.")
-    authors: list[str] = strawberry.field(description="Who made them, by name; several only of people.")
-    n_supernodes: int = strawberry.field(description="How many supernodes, of those asked for.")
-    n_circuits: int = strawberry.field(description="Circuits that have any of them.")
+    method: str = strawberry.field(description="Method that made the supernodes, for example `person`.")
+    authors: list[str] = strawberry.field(
+        description="Authors of the supernodes, ordered by name. Only groupings of people have several."
+    )
+    n_supernodes: int = strawberry.field(
+        description="Number of supernodes of the grouping, among the supernodes asked for."
+    )
+    n_circuits: int = strawberry.field(
+        description="Number of circuits that have at least one of these supernodes."
+    )
 
 
 _FIRST = (
-    "Only of groupings of this method, see `groupings`; the first there that fits is taken. Without method "
-    "and author that is the first of all: the scored one, such as that of `atlas supernodes`, that "
+    "Only groupings of this method (see `groupings`). The first grouping that fits is used. "
+    "Without method and author it is the first of all groupings: "
+    "a scored one, such as that of `atlas supernodes`, which "
 )
-_ONE = ", before one without scores. Supernodes of two groupings are never mixed; empty when none fits."
+_ONE = (
+    ", before any grouping without scores. "
+    "Supernodes of two groupings are never mixed. Empty when no grouping fits."
+)
 
-OfMethod = Annotated[str | None, strawberry.argument(description=f"{_FIRST}holds most influence{_ONE}")]
-OfMethodAcross = Annotated[str | None, strawberry.argument(description=f"{_FIRST}most circuits have{_ONE}")]
+OfMethod = Annotated[str | None, strawberry.argument(description=f"{_FIRST}holds the most influence{_ONE}")]
+OfMethodAcross = Annotated[
+    str | None, strawberry.argument(description=f"{_FIRST}the most circuits have{_ONE}")
+]
 OfAuthor = Annotated[
     str | None,
-    strawberry.argument(description="Only of groupings of this author; of people's, only this author's."),
+    strawberry.argument(
+        description="Only groupings that this author contributed to. In the grouping of people, only "
+        "this author's supernodes."
+    ),
 ]
 
 
@@ -101,21 +120,23 @@ async def load_supernodes(info: Info, ids: list[str]) -> list["Supernode"]:
     return [Supernode.of(row) for row in await info.context.loaders.all_of(SUPERNODES_BY_ID, ids)]
 
 
-@strawberry.type(description="Features of one circuit that play one role.")
+@strawberry.type(description="A supernode: features of one circuit that play one role.")
 class Supernode:
-    id: strawberry.ID = strawberry.field(description="Unique in the database.")
-    label: str = strawberry.field(description="The role; supernodes of many circuits can share it.")
-    position: int | None = strawberry.field(
-        description="Position in the prompt, from 0, when it is tied to one."
+    id: strawberry.ID = strawberry.field(description="Id of the supernode, unique in the database.")
+    label: str = strawberry.field(
+        description="Label that names the role. Supernodes of many circuits can have the same label."
     )
-    method: str = strawberry.field(description="How it was made, for example `person`.")
-    author: str = strawberry.field(description="Who made it.")
+    position: int | None = strawberry.field(
+        description="Position in the prompt, from 0. Null when the supernode covers several positions."
+    )
+    method: str = strawberry.field(description="Method that made the supernode, for example `person`.")
+    author: str = strawberry.field(description="Author of the supernode.")
     score: float | None = strawberry.field(
-        description="What its method says of it: of `roles-v2` the share of the circuit's feature influence "
-        "that it holds, 0 to 1. Null when a method gives none."
+        description="Score that the method gives. For `roles-v2` it is the share of the circuit's feature "
+        "influence that the supernode holds, 0 to 1. Null when the method gives no score."
     )
     influence: float | None = strawberry.field(
-        description="Sum of the members' influence; null when none is known."
+        description="Sum of the members' influence, 0 or more. Null when no member's influence is known."
     )
     circuit_id: strawberry.Private[str]
     member_ids: strawberry.Private[list[str]]
@@ -129,23 +150,24 @@ class Supernode:
             **columns(row, without=("circuit", "members")),
         )
 
-    @strawberry.field(description="The circuit it belongs to.")
+    @strawberry.field(description="The circuit of the supernode.")
     def circuit(self, info: Info) -> Annotated["Circuit", strawberry.lazy("api.types.circuit")]:
         circuit: Circuit = reference(info, CIRCUITS_BY_ID, self.circuit_id)
         return circuit
 
-    @strawberry.field(description="Its nodes, highest influence first.")
+    @strawberry.field(description="The nodes of the supernode. The highest influence comes first.")
     async def members(self, info: Info) -> list[CircuitNode]:
         return await load_nodes(info, self.member_ids)
 
 
 @strawberry.type(
-    description="All direct effects of the members of one supernode on those of another of its grouping, "
-    "added up. Where people's supernodes share members, an effect counts in each."
+    description="The direct effects of the members of one supernode on the members of another "
+    "supernode of the same grouping, added up. Supernodes of people may share members; an effect "
+    "then counts in each of them."
 )
 class SupernodeEffect:
     weight: float = strawberry.field(description="Sum of the signed direct effects.")
-    n_effects: int = strawberry.field(description="How many effects were added up.")
+    n_effects: int = strawberry.field(description="Number of direct effects that were added up.")
     source_id: strawberry.Private[str]
     target_id: strawberry.Private[str]
 
@@ -153,10 +175,10 @@ class SupernodeEffect:
     def of(cls, row: SupernodeEdgeRow) -> Self:
         return cls(source_id=row.source, target_id=row.target, **columns(row, without=("source", "target")))
 
-    @strawberry.field(description="Where the effects come from.")
+    @strawberry.field(description="The supernode that acts.")
     def source(self, info: Info) -> Supernode:
         return supernode_of(info, self.source_id)
 
-    @strawberry.field(description="What they act on.")
+    @strawberry.field(description="The supernode that is acted on.")
     def target(self, info: Info) -> Supernode:
         return supernode_of(info, self.target_id)

@@ -8,29 +8,47 @@ from schema.circuit.flow import FlowRow
 from schema.circuit.token_paths import token_parts, tokens_of
 
 
-@strawberry.type(description="What one token of the prompt gives one output candidate.")
+@strawberry.type(description="Contribution of one token of the prompt to one output candidate.")
 class TokenPart:
-    position: int = strawberry.field(description="In the prompt, 0-based, the special first token included.")
-    token: str | None = strawberry.field(description="Its text.")
-    weight: float = strawberry.field(description="Summed over all paths of the pruned graph, signed.")
+    position: int = strawberry.field(
+        description="Position in the prompt, from 0. A special first token counts."
+    )
+    token: str | None = strawberry.field(description="Text of the token.")
+    weight: float = strawberry.field(
+        description="Contribution in units of the logit, signed, summed over all paths of the pruned graph."
+    )
 
 
-@strawberry.type(description="One output candidate, split: the five parts sum to `total`, but for rounding.")
+@strawberry.type(
+    description="One output candidate, split into contributions. Tokens, errors, other nodes, biases and "
+    "pruned effects sum to `total`, apart from rounding."
+)
 class OutputParts:
     logit: str | None = strawberry.field(description="Text of the output candidate.")
-    probability: float | None = strawberry.field(description="The model's probability.")
-    tokens: list[TokenPart] = strawberry.field(description="Tokens that the graph kept, by position.")
-    errors: float = strawberry.field(description="What comes from error nodes, over all paths.")
-    other: float = strawberry.field(description="What comes from other sources that are nodes.")
-    biases_and_pruned: float = strawberry.field(
-        description="What comes from biases of features and from effects on them that were pruned away."
+    probability: float | None = strawberry.field(
+        description="Probability that the model gives the output candidate, 0 to 1."
     )
-    total: float = strawberry.field(description="Sum of the logit's kept inputs.")
+    tokens: list[TokenPart] = strawberry.field(
+        description="Contributions of the tokens that pruning kept, ordered by position."
+    )
+    errors: float = strawberry.field(description="Contribution of the error nodes, over all paths.")
+    other: float = strawberry.field(
+        description="Contribution of nodes of other kinds, such as those that other tools add."
+    )
+    biases_and_pruned: float = strawberry.field(
+        description="Contribution of the features' biases and of effects on features that were pruned away."
+    )
+    total: float = strawberry.field(description="Sum of the logit's inputs that pruning kept.")
 
 
-@strawberry.type(description="Input tokens against output candidates, exact in the pruned graph.")
+@strawberry.type(
+    description="Contributions of the input tokens to the output candidates. They are "
+    "exact for the pruned graph."
+)
 class TokenAttribution:
-    outputs: list[OutputParts] = strawberry.field(description="The most probable candidate first.")
+    outputs: list[OutputParts] = strawberry.field(
+        description="The output candidates. The most probable one comes first."
+    )
 
     @classmethod
     def of(cls, row: FlowRow) -> Self:

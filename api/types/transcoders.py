@@ -7,33 +7,55 @@ from schema.questions.runs import TranscodersRow
 
 
 @strawberry.type(
-    description="A language model at one revision; each checkpoint of a training run is a model."
+    description="A language model at one revision. Each checkpoint of a training run is a model of its own."
 )
 class Model:
-    id: strawberry.ID = strawberry.field(description="Name and revision.")
-    name: str = strawberry.field(description="Name on the hub, or of the folder.")
-    revision: str | None = strawberry.field(description="Commit, or a hash of the weights.")
-    architecture: str | None = strawberry.field(
-        description="Class of the model, for example `LlamaForCausalLM`."
+    id: strawberry.ID = strawberry.field(description="Id: name and revision.")
+    name: str = strawberry.field(description="Name on the model hub, or name of the folder.")
+    revision: str | None = strawberry.field(
+        description="Commit on the hub, or a hash of the weights. Null when unknown."
     )
-    n_layers: int | None = strawberry.field(description="Layers: features are in layers 0 to nLayers - 1.")
-    d_model: int | None = strawberry.field(description="Width of the residual stream.")
-    vocab_size: int | None = strawberry.field(description="Number of tokens it knows.")
-    training_step: int | None = strawberry.field(description="Training step of a checkpoint, when known.")
+    architecture: str | None = strawberry.field(
+        description="Class of the model, for example `LlamaForCausalLM`. Null when unknown."
+    )
+    n_layers: int | None = strawberry.field(
+        description="Number of layers. Features are in layers 0 to nLayers - 1. Null when unknown."
+    )
+    d_model: int | None = strawberry.field(description="Width of the residual stream. Null when unknown.")
+    vocab_size: int | None = strawberry.field(
+        description="Number of tokens in the vocabulary. Null when unknown."
+    )
+    training_step: int | None = strawberry.field(
+        description="Training step of a checkpoint. Null for models that are not checkpoints."
+    )
 
 
-@strawberry.type(description="The transcoders that make a replacement model of one model.")
+@strawberry.type(description="A transcoder set: it turns one model into its replacement model.")
 class TranscoderSet:
-    id: strawberry.ID = strawberry.field(description="Name and revision.")
-    name: str = strawberry.field(description="Name on the hub, or of the folder.")
-    revision: str | None = strawberry.field(description="Commit, or a hash of the files.")
-    kind: str | None = strawberry.field(description="`clt` (cross-layer) or `plt` (per-layer).")
-    activation: str | None = strawberry.field(description="`relu`, `jumprelu` or `topk`.")
-    input_hook: str | None = strawberry.field(description="Where the transcoders read.")
-    output_hook: str | None = strawberry.field(description="Where they write.")
-    n_features: int | None = strawberry.field(description="Width of the dictionary of one layer.")
-    n_circuits: int = strawberry.field(description="Circuits in the database that were made with this set.")
-    model: Model = strawberry.field(description="The model that they replace.")
+    id: strawberry.ID = strawberry.field(description="Id: name and revision.")
+    name: str = strawberry.field(description="Name on the model hub, or name of the folder.")
+    revision: str | None = strawberry.field(
+        description="Commit on the hub, or a hash of the files. Null when unknown."
+    )
+    kind: str | None = strawberry.field(
+        description="Kind of the transcoders: `clt` (cross-layer) or `plt` (per-layer). Null when unknown."
+    )
+    activation: str | None = strawberry.field(
+        description="Activation function: `relu`, `jumprelu` or `topk`. Null when unknown."
+    )
+    input_hook: str | None = strawberry.field(
+        description="Place in the model that the transcoders read. Null when unknown."
+    )
+    output_hook: str | None = strawberry.field(
+        description="Place in the model that the transcoders write. Null when unknown."
+    )
+    n_features: int | None = strawberry.field(
+        description="Number of features in the dictionary of one layer. Null when unknown."
+    )
+    n_circuits: int = strawberry.field(
+        description="Number of circuits in the database that were made with this transcoder set."
+    )
+    model: Model = strawberry.field(description="The model whose MLPs the transcoders replace.")
 
     @classmethod
     def of(cls, row: TranscodersRow) -> "TranscoderSet":
