@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import (
@@ -113,6 +114,15 @@ class IngestSummary:
         )
 
 
+class IngestedJob(NamedTuple):
+    """What became of the prompts of a job."""
+
+    summary: IngestSummary
+    """Counts, and one error for each prompt that failed."""
+    circuits: list[str]
+    """Ids of the circuits of all prompts that could be tokenized, in order."""
+
+
 def ingest(database: Database, settings: IngestSettings, *, console: Console) -> IngestSummary:
     """Ingest a prompts file into a migrated database.
 
@@ -137,7 +147,11 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
                 counting = progress.add_task("counting features", total=len(planned))
                 loading = progress.add_task("circuits", total=len(missing))
                 _ingest_all(
-                    *(database, attributor, planned, missing, summary),
+                    database,
+                    attributor,
+                    planned,
+                    missing,
+                    summary,
                     counted=lambda: progress.advance(counting),
                     done=lambda: progress.advance(loading),
                 )
@@ -154,12 +168,12 @@ def ingest_job(
     name: str,
     check: Callable[[], None],
     step: Callable[[int], None],
-) -> tuple[IngestSummary, list[str]]:
+) -> IngestedJob:
     """Ingest the prompts of a job, as `ingest` does with those of a file. The model is loaded already.
 
     name: what the run records in place of a file name. check: is called often. step: is called, from another
     thread, with the number of finished prompts. An exception from `check` or `step` stops the work and is
-    raised. Returns the summary and the ids of the circuits.
+    raised.
     """
     started, summary = time.monotonic(), IngestSummary()
     planned = attributor.plan(lines, summary.problems)
@@ -173,12 +187,11 @@ def ingest_job(
         step(n_done)
 
     if missing:
-        _ingest_all(
-            *(database, attributor.for_run(name), planned, missing, summary), counted=check, done=done
-        )
+        named = attributor.for_run(name)
+        _ingest_all(database, named, planned, missing, summary, counted=check, done=done)
         database.settle()
     summary.seconds = time.monotonic() - started
-    return summary, [each.circuit_id for each in planned]
+    return IngestedJob(summary, [each.circuit_id for each in planned])
 
 
 def attribute_one(
@@ -201,8 +214,16 @@ def attribute_one(
     positions, each written like 3/1@5 (layer 3, head 1, position 5).
     """
     settings = IngestSettings(
-        *(Path(), model, transcoders, node_threshold, edge_threshold, max_feature_nodes),
-        *(target, first_token, memory, heads),
+        prompts=Path(),
+        model=model,
+        transcoders=transcoders,
+        node_threshold=node_threshold,
+        edge_threshold=edge_threshold,
+        max_feature_nodes=max_feature_nodes,
+        target=target,
+        first_token=first_token,
+        memory=memory,
+        heads=heads,
     )
     attributor = Attributor(ReplacementModel.load(model, transcoders), settings)
     problems: list[Exception] = []

@@ -88,7 +88,9 @@ class BulkImport:
         for circuit in self._repeated:
             add_drawn(database, circuit)
         features = FeatureFiles(
-            *(database, self.reader.settings, self.summary),
+            database,
+            self.reader.settings,
+            self.summary,
             refuse=lambda folder, error: self.reader.refuse(folder, error, self),
         )
         for note in self._notes:

@@ -60,7 +60,9 @@ class _DatabaseWriter:
         self._run = reader.settings.run()
         self._done = set(ledger.done(database, self._run))
         self._features = FeatureFiles(
-            *(database, reader.settings, reader.summary),
+            database,
+            reader.settings,
+            reader.summary,
             refuse=lambda folder, error: reader.refuse(folder, error, self),
         )
         self._folders: list[Path] = []
