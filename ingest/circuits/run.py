@@ -187,8 +187,8 @@ def ingest_job(
         step(n_done)
 
     if missing:
-        named = attributor.for_run(name)
-        _ingest_all(database, named, planned, missing, summary, counted=check, done=done)
+        of_job = attributor.for_run(name)
+        _ingest_all(database, of_job, planned, missing, summary, counted=check, done=done)
         database.settle()
     summary.seconds = time.monotonic() - started
     return IngestedJob(summary, [each.circuit_id for each in planned])
