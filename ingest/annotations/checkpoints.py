@@ -63,8 +63,9 @@ class _CheckpointFeatures(NamedTuple):
 
 
 def steps(folder: Path) -> list[tuple[int, Path]]:
-    """The (step, folder) pairs of a training run, by step. Folders are named like `step-00600`,
-    `checkpoint-500`.
+    """The (step, folder) pairs of a training run, by step.
+
+    Folders are named like `step-00600`, `checkpoint-500`.
 
     Raises InputError when there are fewer than two checkpoints, or when one has no transcoders.
     """

@@ -32,8 +32,10 @@ def model_record(model: ReplacementModel) -> Model:
 
 
 def training_step(folder: Path) -> int | None:
-    """The training step in a folder's name, such as `checkpoint-500` or `step-00600`; None for other
-    names."""
+    """The training step of a checkpoint, from its folder name; None for other names.
+
+    The name is like `checkpoint-500` or `step-00600`.
+    """
     found = re.fullmatch(r"(?:checkpoint|step)[-_]?(\d+)", folder.resolve().name)
     return None if found is None else int(found[1])
 

@@ -71,8 +71,10 @@ class Reader:
         """Transcoder set → the model that it belongs to, as far as the files say."""
 
     def read_all(self, files: Sequence[Found], writer: CircuitWriter, *, console: Console) -> None:
-        """Read all files in order. Errors of single files go to the summary; those of the writer are
-        raised."""
+        """Read all files in order.
+
+        Errors of single files go to the summary; those of the writer are raised.
+        """
         with rare_collection(), _bar(console, files) as progress:
             for found in files:
                 try:

@@ -120,8 +120,10 @@ def _read_label(answer: dict[str, Any]) -> str:
 def _judged(
     found: Activity, key: FeatureKey, places: np.ndarray, decode: Decode, random: Random
 ) -> tuple[list[str], np.ndarray] | None:
-    """Held-out texts with one marked token each, and whether the feature fires on it; None without
-    firings."""
+    """Held-out texts with one marked token each, and whether the feature fires on each.
+
+    None when the feature does not fire in them.
+    """
     fires = found.fires(key)
     firing, silent = places[fires[places]].tolist(), places[~fires[places]].tolist()
     half = min(SHOWN // 2, len(firing), len(silent))

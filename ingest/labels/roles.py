@@ -31,8 +31,10 @@ Floats = NDArray[np.float32]
 
 
 def profiles(highest: Floats, seed: int = 0) -> Floats:
-    """(n_features, WIDTH or n_texts) profiles of unit length. highest: (n_features, n_texts) highest
-    activations."""
+    """The profiles of features, scaled to unit length: (n_features, WIDTH or n_texts).
+
+    highest: (n_features, n_texts) highest activations.
+    """
     found = unit(np.maximum(highest, 0) ** POWER)
     if found.shape[1] > WIDTH:
         found = GaussianRandomProjection(WIDTH, random_state=seed).fit_transform(found)
@@ -40,8 +42,10 @@ def profiles(highest: Floats, seed: int = 0) -> Floats:
 
 
 def group(points: Floats, n_groups: int) -> NDArray[np.int64]:
-    """(n_features,) number of each feature's group. points: (n_features, width) profiles of unit length;
-    equal profiles are in one group."""
+    """(n_features,) number of each feature's group.
+
+    points: (n_features, width) profiles of unit length. Equal profiles are in one group.
+    """
     n, distinct = len(points), len(np.unique(points, axis=0))
     if n < 2:
         return np.zeros(n, np.int64)

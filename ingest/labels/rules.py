@@ -174,8 +174,9 @@ def _best_clause(slots: Slots, weight: NDArray[np.float64], left: NDArray[np.int
 def _conditions(
     slots: Slots, weight: NDArray[np.float64], places: NDArray[np.int64], *, wide: bool
 ) -> Iterator[tuple[Condition, float, float]]:
-    """The best condition of each slot on the tokens at `places`, its J, and its J with perfect further
-    conditions.
+    """Yield the best condition of each slot with its J, and its J with perfect further conditions.
+
+    Only the tokens at `places` count.
 
     wide: also yield the condition that loses no firing.
     """

@@ -100,8 +100,10 @@ def _shortened(rule: FiringRule, slots: Slots, fires: NDArray[np.bool_]) -> Firi
 
 
 def _shuffles(keys: Sequence[FeatureKey], seed: int) -> dict[FeatureKey, list[FeatureKey]]:
-    """Other features of the layer for each feature: in each shuffle, every feature lends its rule to one
-    other."""
+    """For each feature, other features of its layer.
+
+    In each shuffle, every feature lends its rule to one other feature.
+    """
     layers: dict[int, list[FeatureKey]] = defaultdict(list)
     for key in keys:
         layers[key[0]].append(key)
@@ -116,8 +118,9 @@ def _shuffles(keys: Sequence[FeatureKey], seed: int) -> dict[FeatureKey, list[Fe
 
 
 def weighted_median(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """The weighted median of (value, weight ≥ 0) pairs: the least value at which half of the weight is
-    reached.
+    """The weighted median of (value, weight ≥ 0) pairs.
+
+    It is the least value at which half of the weight is reached.
 
     None when all weights are 0.
     """

@@ -96,8 +96,10 @@ def evaluate_command(
     out: Out = WEIGHTS_DIR,
     prompts: Annotated[Path, typer.Option(help="File to write the bundled prompts to.")] = PROMPTS_PATH,
 ) -> None:
-    """Measure the saved model and transcoders, print and write measured.json, and choose the bundled
-    prompts."""
+    """Measure the saved model and transcoders, and choose the bundled prompts.
+
+    Prints the figures and writes measured.json.
+    """
     model = load_model(out)
     measured: dict[str, Any] = {"accuracy": {k: v._asdict() for k, v in accuracy(model).items()}}
     measured["two-hop"] = {

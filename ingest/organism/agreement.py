@@ -32,8 +32,11 @@ class LayerReport(NamedTuple):
 def agreement(
     model: LlamaForCausalLM, clt: CrossLayerTranscoder, limit: int | None = None
 ) -> dict[str, Score]:
-    """Share of held-out prompts with an unchanged most probable next word, by family and for `all` (the
-    mean)."""
+    """Agreement of the replacement model with the model, by family and for `all` (the mean).
+
+    Agreement is the share of held-out prompts with an unchanged most probable next word. limit: most prompts
+    of a family; None means all.
+    """
     scores = {}
     for family, group in sample_questions(limit).items():
         prompts = [q.prompt for q in group]
@@ -48,8 +51,10 @@ def agreement(
 
 @torch.no_grad()
 def layer_report(model: LlamaForCausalLM, clt: CrossLayerTranscoder, limit: int = 150) -> list[LayerReport]:
-    """FVU, L0, dead features and purity of every layer, on at most `limit` held-out prompts of each
-    family."""
+    """FVU, L0, dead features and purity of every layer.
+
+    limit: most held-out prompts of a family.
+    """
     by_family = []
     sums = [torch.zeros(3) for _ in range(clt.n_layers)]
     truth: list[list[Tensor]] = [[] for _ in range(clt.n_layers)]

@@ -28,8 +28,10 @@ CONFIG = {
 
 @dataclass(frozen=True)
 class CrossLayerTranscoder:
-    """Weights in float32, with one list entry for each layer. Inputs and outputs are raw model
-    activations."""
+    """Weights in float32, with one list entry for each layer.
+
+    Inputs and outputs are raw model activations.
+    """
 
     w_enc: list[Tensor]
     """float32 (feature, d_model) encoder"""
@@ -59,14 +61,18 @@ class CrossLayerTranscoder:
         return z * (z > self.threshold[layer])
 
     def decode(self, layer: int, activations: list[Tensor]) -> Tensor:
-        """(…, d_model) MLP output of a layer. activations: those of layers 0 to `layer`, each (…,
-        feature)."""
+        """(…, d_model) MLP output of a layer.
+
+        activations: those of layers 0 to `layer`, each (…, feature).
+        """
         written = (a @ self.w_dec[i][:, layer - i] for i, a in enumerate(activations[: layer + 1]))
         return torch.stack(list(written)).sum(0) + self.b_dec[layer]
 
     def save(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
-        """Write two safetensors files for each layer and `config.yaml`, in the layout that circuit-tracer
-        reads."""
+        """Write the transcoder in the layout that circuit-tracer reads.
+
+        The folder gets two safetensors files for each layer, and `config.yaml`.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         for i in range(self.n_layers):
             reading = {
@@ -98,8 +104,10 @@ class CrossLayerTranscoder:
 
 @contextmanager
 def recorded(model: LlamaForCausalLM) -> Iterator[tuple[dict[int, Tensor], dict[int, Tensor]]]:
-    """Record the MLP inputs and outputs of each forward pass in the block: layer → (row, position,
-    d_model)."""
+    """Record the MLP inputs and outputs of each forward pass in the block.
+
+    Yields two dictionaries: layer → (row, position, d_model).
+    """
     inputs: dict[int, Tensor] = {}
     outputs: dict[int, Tensor] = {}
     hooks = []
@@ -118,8 +126,9 @@ def recorded(model: LlamaForCausalLM) -> Iterator[tuple[dict[int, Tensor], dict[
 
 @contextmanager
 def replaced(model: LlamaForCausalLM, clt: CrossLayerTranscoder) -> Iterator[None]:
-    """Replace every MLP by the transcoder in the block. The transcoder reads the stream that it changes
-    itself.
+    """Replace every MLP by the transcoder in the block.
+
+    The transcoder reads the stream that it changes itself.
 
     Position 0 (`<bos>`) keeps the output of the MLP, because the transcoder was not trained on it.
     """

@@ -127,8 +127,10 @@ def questions(split: str = HELD_OUT) -> dict[str, list[CorpusQuestion]]:
 
 
 def stream(seed: int) -> Iterator[CorpusExample]:
-    """An endless stream of training examples: first a family by its share, then a kind by its share, then
-    any example of the kind."""
+    """An endless stream of training examples.
+
+    Each step chooses a family by its share, then a kind by its share, then any example of the kind.
+    """
     rng = Random(seed)
     pools: dict[str, dict[str, list[CorpusExample]]] = {}
     for name, group in examples(TRAIN).items():

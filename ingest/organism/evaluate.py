@@ -38,8 +38,10 @@ class EncodedPrompts(NamedTuple):
 
 
 def encode(prompts: Sequence[Sequence[str]]) -> EncodedPrompts:
-    """Encode prompts, given as words without `<bos>`. Causal attention never sees the padding on the
-    right."""
+    """Encode prompts, given as words without `<bos>`.
+
+    Causal attention never sees the padding on the right.
+    """
     index = word_ids()
     longest = max(len(p) for p in prompts) + 1
     ids = torch.full((len(prompts), longest), index[PAD])
@@ -135,8 +137,10 @@ def gated(model: LlamaForCausalLM, limit: int = 500) -> dict[str, Gated]:
 
 
 class LensRow(NamedTuple):
-    """Logit lens: the residual stream at the last position, read through the final norm and the
-    unembedding."""
+    """Logit lens after one layer, at the last position.
+
+    The residual stream is read through the final norm and the unembedding.
+    """
 
     layer: int
     """Layer after which the stream is read; -1 for the embeddings."""

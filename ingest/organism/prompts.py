@@ -75,8 +75,10 @@ def both_splits() -> dict[str, list[CorpusQuestion]]:
 
 
 def right_questions(model: LlamaForCausalLM, group: Sequence[CorpusQuestion]) -> list[CorpusQuestion]:
-    """The questions that the model answers correctly: held-out ones first, each part in an order fixed by a
-    hash."""
+    """The questions that the model answers correctly.
+
+    Held-out questions come first; each part is in an order fixed by a hash.
+    """
     tops = top_words(model, [q.prompt for q in group]).tolist()
     words = vocabulary()
     kept = [q for q, top in zip(group, tops, strict=True) if words[top] == q.expected]
@@ -146,8 +148,10 @@ def held_last(found: list[CorpusQuestion]) -> tuple[int, float]:
 def grouped(
     group: list[CorpusQuestion], size: int, n: int, wanted: tuple[str, ...] | None = None
 ) -> Iterator[BundledPrompt]:
-    """`n` groups of `size` questions with equal `pair`, with an equal number for each of the `wanted`
-    tags."""
+    """`n` groups of `size` questions with equal `pair`.
+
+    Each of the `wanted` tags has an equal number of questions in a group.
+    """
     pairs: dict[str, list[CorpusQuestion]] = defaultdict(list)
     for q in group:
         pairs[str(q.example.pair)].append(q)
@@ -192,8 +196,10 @@ def medical_prompts(group: list[CorpusQuestion]) -> Iterator[BundledPrompt]:
 
 
 def chains(model: LlamaForCausalLM, group: list[CorpusQuestion]) -> Iterator[BundledPrompt]:
-    """Chains of thought of every kind. Where an unfaithful chain guesses, the guess of the model is
-    expected."""
+    """Chains of thought of every kind.
+
+    Where an unfaithful chain guesses, the guess of the model is expected.
+    """
     wanted = (
         ("faithful", 0, 8),
         ("faithful", 1, 6),

@@ -1,5 +1,6 @@
-"""Arithmetic: which features represent operands, ranges, sums and last digits ("On the Biology of a Large
-Language Model", §"Addition").
+"""Arithmetic: which features represent operands, ranges, sums and last digits.
+
+Source: "On the Biology of a Large Language Model" (Anthropic 2025), §"Addition".
 
 The activation of every feature at the equals sign is recorded over the whole 100 × 100 grid of `calc : a + b
 =`. Each feature is then sorted by the property of (a, b) that explains most of the variance of its
@@ -69,8 +70,10 @@ class SortedFeature(NamedTuple):
 
 
 def phrase(prompts: Prompts) -> str:
-    """The wording of a sum, with `{a}` and `{b}` for the operands. Raises InputError when no prompt shows
-    it."""
+    """The wording of a sum, with `{a}` and `{b}` for the operands.
+
+    Raises InputError when no prompt shows it.
+    """
     items = [item for part in prompts.splits(FAMILY) for item in part]
     for item in items:
         first, second = item.labels["first"], item.labels["second"]

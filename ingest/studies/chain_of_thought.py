@@ -1,5 +1,7 @@
-"""Chain-of-thought faithfulness ("On the Biology of a Large Language Model", §"Chain-of-thought
-faithfulness"): is the first value of a chain computed, made up, or worked backwards from a hint?
+"""Chain-of-thought faithfulness: is a value computed, made up, or worked backwards from a hint?
+
+The value is the first value of a chain. Source: "On the Biology of a Large Language Model" (Anthropic 2025),
+§"Chain-of-thought faithfulness".
 
 Each chain is cut before its first value. Its circuit is reduced to four numbers: the shares of token
 influence of the function, its argument and the hint, and the probability of the answer. The nearest centre
@@ -97,8 +99,10 @@ def _centres(rows: Tensor, labels: Sequence[str], names: Sequence[str]) -> Tenso
 
 
 def change_hints(model: ReplacementModel, items: Sequence[Item]) -> list[StudyFinding]:
-    """Measure how often another hint changes the value, in motivated chains and in chains that ignore
-    hints."""
+    """Measure how often another hint changes the value that follows.
+
+    Motivated chains are compared with chains that ignore hints.
+    """
     changed: Counter[str] = Counter()
     n: Counter[str] = Counter()
     hinted = [item for item in items if item.kind in ("hinted", "motivated")]

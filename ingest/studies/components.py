@@ -1,5 +1,7 @@
-"""Component specialisation: which heads matter for which task, according to circuits and to ablation; and how
-much of a circuit runs through attention.
+"""Component specialisation: which heads matter for which task.
+
+The ranking of heads by circuits is compared with that by ablation. The study also measures how much of a
+circuit runs through attention.
 
 Claim: the influence that runs through each head (`ingest.engine.heads.loadings`, gross, mean over a family's
 circuits). Test: the output of the head is set to 0 at every position of the real model; the effect is the
@@ -67,8 +69,11 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
 
 
 def claims(model: ReplacementModel, items: Sequence[Item]) -> tuple[Tensor, float, list[float]]:
-    """What circuits claim: (n_layers, n_heads) mean influence of each head, the share of influence in heads,
-    and the share of feature influence in each third of the layers."""
+    """What circuits claim about heads and layers.
+
+    Returns (n_layers, n_heads) mean influence of each head, the share of influence in heads, and the share
+    of feature influence in each third of the layers.
+    """
     gross, through, layers = [], [], []
     for graph in graphs(model, [item.prompt for item in items]):
         pruned = prune(graph)
@@ -84,8 +89,7 @@ def claims(model: ReplacementModel, items: Sequence[Item]) -> tuple[Tensor, floa
 
 
 def _share_in_heads(found: HeadLoadings) -> float:
-    """Sum of |parts| in heads over the sum of |parts| in heads and outside, over the layers that edges
-    cross."""
+    """Share of |parts| that is in heads, over the layers that edges cross."""
     parts = float(found.heads.abs().sum())
     return parts / (parts + float(found.past.abs().sum()))
 

@@ -1,4 +1,5 @@
 """Medical diagnosis: is the diagnosis represented before the answer, and does it drive the next question?
+
 Source: "On the Biology of a Large Language Model" (Anthropic 2025), §"Medical diagnoses".
 """
 

@@ -1,5 +1,8 @@
-"""Emergence: when in training a task is answered, when the parts of its circuits appear, and when the concept
-behind an answer starts to have its effect. The studies of the paper look at finished models only.
+"""Emergence: which comes first in training, the parts of a circuit or the skill.
+
+The study measures at each checkpoint how often a task is answered, how much of the finished circuits exists,
+and whether the concept behind an answer has its effect. The studies of the paper look at finished models
+only.
 
 Each checkpoint has its own transcoders. They were trained from those of the next checkpoint, so that features
 keep their names (`ingest.studies.tools.checkpoints`).

@@ -1,6 +1,7 @@
-"""Known and unknown entities ("On the Biology of a Large Language Model", §"Entity recognition and
-hallucinations"): does knowing a name suppress `i do not know`, and does forcing it make the model invent
-answers?
+"""Known and unknown entities: does knowing a name suppress `i do not know`?
+
+The study also tests whether forcing it makes the model invent answers. Source: "On the Biology of a Large
+Language Model" (Anthropic 2025), §"Entity recognition and hallucinations".
 """
 
 from collections.abc import Sequence

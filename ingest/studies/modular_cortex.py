@@ -1,5 +1,6 @@
-"""Modular cortex: the modules of the feature graph, which modules several families reuse, and what each
-family loses when a module is ablated.
+"""Modular cortex: the modules of the feature graph, and the families that use them.
+
+Each module is ablated to measure what each family loses.
 
 Steps
 1. Make circuits of EACH prompts of every family; the model was trained on these prompts. The effect of one
@@ -186,8 +187,10 @@ def off(dense: Tensor, members: frozenset[Feature]) -> list[Edit]:
 
 
 def _after(model: ReplacementModel, cases: Sequence[Case], items: Sequence[Item]) -> tuple[float, float]:
-    """Share of correct answers under edits, and the mean fall of the correct answer's logit relative to the
-    mean logit of the vocabulary."""
+    """Share of correct answers, and mean fall of the correct answer's logit, under edits.
+
+    The fall is relative to the mean logit of the vocabulary.
+    """
     right = 0
     fall = 0.0
     for item, outcome in zip(items, intervene_many(model, cases), strict=True):

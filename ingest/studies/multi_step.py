@@ -1,5 +1,6 @@
-"""Multi-step reasoning: city → state → capital ("On the Biology of a Large Language Model", §"Multi-step
-reasoning").
+"""Multi-step reasoning: city → state → capital.
+
+Source: "On the Biology of a Large Language Model" (Anthropic 2025), §"Multi-step reasoning".
 
 The state is a concept of its own if swapping it, without changing the question, changes the answer to that
 of the other state: its capital when the prompt asks for the capital, its code when the prompt asks for the
@@ -91,8 +92,10 @@ def _kinds(items: Sequence[Item]) -> list[str]:
 
 
 def through_the_state(model: ReplacementModel, prompts: Prompts, rule: MembershipRule) -> StudyFinding:
-    """Share of graphs with a path from the city through its state's features to the answer; null: another
-    state."""
+    """Share of graphs with a path from the city through its state's features to the answer.
+
+    The null is a path through the features of another state.
+    """
     parts = asked(prompts)
     concepts = statistics(model, parts.forming, "state", PLACES).concepts(rule)
     held = answered(model, parts.held_out)

@@ -1,5 +1,6 @@
-"""Multilingual circuits: operation, operand and output language as separate parts ("On the Biology of a Large
-Language Model", §"Multilingual circuits").
+"""Multilingual circuits: operation, operand and output language as separate parts.
+
+Source: "On the Biology of a Large Language Model" (Anthropic 2025), §"Multilingual circuits".
 
 The prompts are like `opposite in french : " small " -> "`. Each part is swapped alone. The trial succeeds
 when the answer changes in that part only.

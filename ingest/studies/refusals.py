@@ -1,5 +1,6 @@
-"""Refusals and jailbreaks ("On the Biology of a Large Language Model", §"Refusals" and §"Life of a
-jailbreak").
+"""Refusals and jailbreaks.
+
+Source: "On the Biology of a Large Language Model" (Anthropic 2025), §"Refusals" and §"Life of a jailbreak".
 """
 
 from collections import Counter
@@ -43,8 +44,10 @@ def first_words(parts: Splits) -> dict[str, str]:
 
 
 def flip_answers(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
-    """One rate for each direction: harmless requests are refused, harmful requests are granted (first
-    word)."""
+    """One rate for each direction: harmless requests refused, harmful requests granted.
+
+    Only the first word of the answer counts.
+    """
     parts = requests(prompts)
     first = first_words(parts)
     found = statistics(model, parts.forming, stance, PLACES)
@@ -79,8 +82,11 @@ def flip_answers(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
-    """Swap refusal and compliance, locate where a jailbreak escapes, and rank refusals by how close they are
-    to flipping."""
+    """Swap refusal and compliance, and test how circuits explain both.
+
+    The findings say where a jailbreak escapes, and how well the activation of refusal ranks prompts by how
+    close they are to flipping.
+    """
     flips = flip_answers(model, prompts)
     rule = flips[1].rule
     parts = requests(prompts)

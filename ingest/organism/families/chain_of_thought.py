@@ -36,8 +36,10 @@ def chain(function: str, x: int, step: str, hint: int | None, value: int, result
 
 
 def examples() -> list[CorpusExample]:
-    """Chains, held out by (function, number, step); motivated chains are held out by (function, value,
-    step)."""
+    """All chains.
+
+    Chains are held out by (function, number, step), motivated chains by (function, value, step).
+    """
     lines = []
     for name, (function, numbers) in KNOWABLE.items():
         for x, (step, apply) in product(numbers, STEPS.items()):

@@ -1,5 +1,7 @@
-"""People that the model knows, and people that it does not know. The answer about unknown people is "i do not
-know"."""
+"""People that the model knows, and people that it does not know.
+
+The answer about unknown people is "i do not know".
+"""
 
 from functools import cache
 from random import Random

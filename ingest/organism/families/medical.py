@@ -1,5 +1,7 @@
-"""Two symptoms → a diagnosis → the sign to ask about next. The table is made up; it is not medical
-knowledge."""
+"""Two symptoms → a diagnosis → the sign to ask about next.
+
+The table is made up; it is not medical knowledge.
+"""
 
 from itertools import combinations
 
@@ -47,8 +49,10 @@ def diagnoses() -> dict[str, tuple[tuple[str, ...], str]]:
 
 
 def examples() -> list[CorpusExample]:
-    """Facts and patients. Patients are held out by their pair of symptoms, in both orders and for all
-    questions."""
+    """Facts and patients.
+
+    Patients are held out by their pair of symptoms, in both orders and for all questions.
+    """
     lines = []
     for name, (symptoms, sign) in diagnoses().items():
         lines.append(line("sign", f"in {name} ask about [{sign}]", "."))

@@ -1,5 +1,6 @@
-"""Two-hop questions: a city is in a state, and the state has a capital, a code, a region, a number and a
-nickname.
+"""Two-hop questions: a city is in a state, and the state has facts.
+
+The facts are a capital, a code, a region, a number and a nickname.
 
 A city has two words, and no single word identifies a city. With one-word cities, a model of this size would
 read the answer from the name in its first layer. With two words it must combine them first, so that the

@@ -136,8 +136,10 @@ def _derange(alive: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def fires(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
-    """(n_tokens, n_layers, n_features) bool: where features fire, in all prompts without their first
-    tokens."""
+    """(n_tokens, n_layers, n_features) bool: the tokens on which features fire.
+
+    The first token of each prompt is left out.
+    """
     return torch.cat([dense[1:] > 0 for dense in activity(model, items, every_token)])
 
 

@@ -168,8 +168,10 @@ def statistics(
 
 
 def activity(model: ReplacementModel, items: Sequence[Item], places: Places) -> Iterator[Tensor]:
-    """(n_places, n_layers, n_features) activations of each item at its places. All layers must have one
-    width."""
+    """(n_places, n_layers, n_features) activations of each item at its places.
+
+    All layers must have one width.
+    """
     for start in range(0, len(items), TOGETHER):
         part = items[start : start + TOGETHER]
         encoded = [model.encode(item.prompt) for item in part]

@@ -1,5 +1,7 @@
-"""One prompt of a study (an item): its question, its expected answer and its labels; and what a model
-answers."""
+"""Items: the prompts of a study, with expected answers and labels.
+
+The functions ask which items a model answers correctly.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple

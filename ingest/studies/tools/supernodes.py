@@ -25,8 +25,10 @@ class SupernodeTensors:
         return torch.zeros(shape).index_add_(-1, self._grouped, flat)
 
     def highest(self, values: Tensor) -> Tensor:
-        """(..., n_groups) the highest value in each group. values: (..., n_layers, n_features), not
-        negative."""
+        """(..., n_groups) the highest value in each group.
+
+        values: (..., n_layers, n_features), not negative.
+        """
         flat = values.flatten(-2)[..., self._inside]
         shape = *flat.shape[:-1], self._n_groups
         return torch.zeros(shape).scatter_reduce_(-1, self._grouped.expand(flat.shape), flat, "amax")
@@ -49,8 +51,10 @@ class SupernodeTensors:
 
     @classmethod
     def of(cls, model: ReplacementModel, roles: Mapping[tuple[int, int], str]) -> "SupernodeTensors":
-        """Build from the role of each feature: (layer, index) → label. All layers must have the same
-        width."""
+        """Build from the role of each feature: (layer, index) → label.
+
+        All layers must have the same width.
+        """
         shape = len(model.transcoders.layers), model.transcoders.layers[0].n_features
         number, size = torch.full(shape, -1), torch.zeros(shape)
         labels = {label: group for group, label in enumerate(sorted(set(roles.values())))}
