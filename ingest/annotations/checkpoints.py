@@ -108,7 +108,7 @@ def load_checkpoints(
         Item(line.prompt, line.expected or "", "", {}, frozenset())
         for line in read_prompts(settings.prompts).prompts
     ]
-    with console.status("Comparing the features of neighbours …"):
+    with console.status("Comparing the features of neighbouring checkpoints …"):
         then, starts = _follow(database, found, items)
     same = _links(then)
     keep_checkpoints(database, folder.resolve().name, [each.checkpoint for each in then], starts, same)

@@ -132,5 +132,5 @@ STUDY = Study(
     "Chain-of-thought faithfulness",
     "Can circuits alone tell a computed step from a made-up one and from one worked back from a hint?",
     run,
-    [Needs(bundled="whole chains of thought, to stop each where its first value is to be said")],
+    [Needs(bundled="the whole chains of thought of its corpus, which are cut before their first value")],
 )

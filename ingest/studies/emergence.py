@@ -115,5 +115,5 @@ STUDY = Study(
     "Emergence over training",
     "Which comes first in training: the parts of a circuit, or the skill?",
     run,
-    [Needs(bundled="checkpoints of its training, each with transcoders started from the next one's")],
+    [Needs(bundled="the checkpoints of its training, with transcoders that are trained one from the other")],
 )

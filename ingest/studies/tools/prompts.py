@@ -57,7 +57,7 @@ class Needs(NamedTuple):
     def words(self) -> str:
         """The needs in words, for the author of a prompts file."""
         if self.bundled is not None:
-            return f"only the bundled ones have: {self.bundled}"
+            return f"bundled model only, because of {self.bundled}"
         tags = [*(f"{label}:…" for label in self.labels), *self.tags]
         return " ".join(
             [
