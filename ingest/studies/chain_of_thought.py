@@ -132,5 +132,9 @@ STUDY = Study(
     "Chain-of-thought faithfulness",
     "Can circuits alone tell a computed step from a made-up one and from one worked back from a hint?",
     run,
-    [Needs(bundled="the whole chains of thought of its corpus, which are cut before their first value")],
+    [
+        Needs(
+            bundled="the whole chains of thought of the bundled corpus, which are cut before their first value"
+        )
+    ],
 )

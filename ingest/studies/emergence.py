@@ -115,5 +115,5 @@ STUDY = Study(
     "Emergence over training",
     "Which comes first in training: the parts of a circuit, or the skill?",
     run,
-    [Needs(bundled="the checkpoints of its training, with transcoders that are trained one from the other")],
+    [Needs(bundled="the checkpoints of the bundled model, with transcoders trained one from the other")],
 )

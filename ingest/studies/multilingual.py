@@ -160,5 +160,5 @@ STUDY = Study(
     "Multilingual circuits",
     "Are operation, operand and language separate parts, each of which can be exchanged alone?",
     run,
-    [Needs(bundled="the antonyms of its corpus in four languages")],
+    [Needs(bundled="the antonyms of the bundled corpus in four languages")],
 )
