@@ -132,9 +132,5 @@ STUDY = Study(
     "Chain-of-thought faithfulness",
     "Can circuits alone tell a computed step from a made-up one and from one worked back from a hint?",
     run,
-    [
-        Needs(
-            bundled="the whole chains of thought of the bundled corpus, which are cut before their first value"
-        )
-    ],
+    [Needs(bundled="whole chains of thought of the bundled corpus, which are cut before their first value")],
 )
