@@ -62,7 +62,7 @@ from api.request.limits import Limits
 from api.request.metrics import Metrics
 from schema.database import AsyncDatabase, Database
 from schema.errors import InputError, LimitError, QueryTimeoutError
-from schema.questions.question import Lookup, Page, Question, Reference
+from schema.questions.question import KeyReference, Lookup, Page, Question
 
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
@@ -74,7 +74,7 @@ FieldNames = frozenset[str] | None
 # ---- the text of a message -------------------------------------------------------------------------------
 
 
-class Part(NamedTuple):
+class JoinedLookup(NamedTuple):
     """One lookup that travels with a question."""
 
     column: str
@@ -89,20 +89,22 @@ class Part(NamedTuple):
 
 
 @lru_cache(1024)
-def parts_of(question: Question[Any], owner: Lookup[Any] | None, fields: FieldNames) -> tuple[Part, ...]:
+def parts_of(
+    question: Question[Any], owner: Lookup[Any] | None, fields: FieldNames
+) -> tuple[JoinedLookup, ...]:
     """The lookups that travel with `question`: what its rows refer to, and what these records refer to.
 
     owner: the lookup of the `key` of each row, which travels too.
     """
     parts = list(_chain(question.refers, question, "rows", "", fields))
     if owner is not None:
-        parts += _chain(Reference(owner), question, "keys", "owner_", fields)
+        parts += _chain(KeyReference(owner), question, "keys", "owner_", fields)
     return tuple(parts)
 
 
 def _chain(
-    reference: Reference | None, question: Question[Any], of: str, prefix: str, fields: FieldNames
-) -> Iterator[Part]:
+    reference: KeyReference | None, question: Question[Any], of: str, prefix: str, fields: FieldNames
+) -> Iterator[JoinedLookup]:
     while reference is not None:
         lookup, records = reference.to, question if isinstance(question, Lookup) else None
         if records is not None and not _any_named(reference.columns, fields):
@@ -116,7 +118,7 @@ def _chain(
         if short is not None and _any_named(set(lookup.columns) - set(short.columns), fields):
             short = None
         column = prefix + lookup.name
-        yield Part(column, of, f"[{', '.join(values)}]", lookup, short)
+        yield JoinedLookup(column, of, f"[{', '.join(values)}]", lookup, short)
         reference, question, of = lookup.refers, lookup, column
 
 
@@ -129,7 +131,7 @@ _field_name = cache(to_camel_case)
 
 
 @cache
-def message(question: Question[Any], owned: bool, parts: tuple[Part, ...]) -> str:
+def message(question: Question[Any], owned: bool, parts: tuple[JoinedLookup, ...]) -> str:
     """The Cypher that asks `question` together with `parts`; one column more for each part.
 
     Records come as one list of lists: the driver takes time for each record and for each name in a map.

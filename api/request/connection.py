@@ -45,7 +45,7 @@ class Read(NamedTuple, Generic[Item]):
     """The entries, as GraphQL objects."""
 
 
-class Source(NamedTuple, Generic[Item]):
+class PageSource(NamedTuple, Generic[Item]):
     """Where the entries of a connection come from."""
 
     where: Window
@@ -57,7 +57,7 @@ class Source(NamedTuple, Generic[Item]):
 
 @strawberry.type(description="A page of a longer list.")
 class Connection(Generic[Item]):
-    source: strawberry.Private[Source[Any]]
+    source: strawberry.Private[PageSource[Any]]
 
     @strawberry.field(description="Number of entries in the whole list, of which this is one page.")
     async def total_count(self) -> int:
@@ -92,7 +92,7 @@ def source_of(
     first: int | None,
     after: str | None,
     make: Callable[[Answer], list[Item] | Awaitable[list[Item]]],
-) -> Source[Item]:
+) -> PageSource[Item]:
     """A page of a listing, for a type that extends `Connection`.
 
     make: from the answer of the question to the entries, or to an awaitable of them. Raises what `window`
@@ -105,7 +105,7 @@ def source_of(
         made = make(page)
         return Read(page, made if isinstance(made, list) else await made)
 
-    return Source(where, Later(read), listing)
+    return PageSource(where, Later(read), listing)
 
 
 def connect(
@@ -145,7 +145,7 @@ def connect_known(
         items = await load(info, list(keys[where.skip : where.skip + where.limit]))
         return Read(Page(len(keys), items), items)
 
-    return Connection(source=Source(where, Later(read), None))
+    return Connection(source=PageSource(where, Later(read), None))
 
 
 def connect_read(where: Window, total: int, items: list[Item]) -> Connection[Item]:
@@ -154,7 +154,7 @@ def connect_read(where: Window, total: int, items: list[Item]) -> Connection[Ite
     async def read() -> Read[Item]:
         return Read(Page(total, items), items)
 
-    return Connection(source=Source(where, Later(read), None))
+    return Connection(source=PageSource(where, Later(read), None))
 
 
 class RowList(list[Item], Generic[Row, Item]):

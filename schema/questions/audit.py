@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from schema.questions.circuits import CIRCUITS_BY_ID
-from schema.questions.question import Question, Reference, ids_of, row_of
+from schema.questions.question import KeyReference, Question, ids_of, row_of
 
 
 class FamilyErrorRow(NamedTuple):
@@ -27,4 +27,4 @@ class LayerErrorRow(NamedTuple):
 
 ERROR_BY_FAMILY = Question("error_by_family", row_of(FamilyErrorRow))
 ERROR_BY_LAYER = Question("error_by_layer", row_of(LayerErrorRow))
-UNTRUSTED = Question("untrusted", ids_of, refers=Reference(CIRCUITS_BY_ID))
+UNTRUSTED = Question("untrusted", ids_of, refers=KeyReference(CIRCUITS_BY_ID))

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from schema.questions.question import Question, Reference, ids_of, lookup, page_of, row_of
+from schema.questions.question import KeyReference, Question, ids_of, lookup, page_of, row_of
 
 
 class UnknownRow(NamedTuple):
@@ -134,12 +134,12 @@ PROMPT_TEXTS = lookup("prompt_texts", PromptTextRow)
 PROMPTS_BY_ID = lookup("prompts_by_id", PromptRow, summary=PROMPT_TEXTS)
 CIRCUIT_SUMMARIES = lookup("circuit_summaries", CircuitSummaryRow)
 CIRCUITS_BY_ID = lookup(
-    "circuits_by_id", CircuitRow, Reference(PROMPTS_BY_ID, ("prompt",)), summary=CIRCUIT_SUMMARIES
+    "circuits_by_id", CircuitRow, KeyReference(PROMPTS_BY_ID, ("prompt",)), summary=CIRCUIT_SUMMARIES
 )
-CIRCUITS = Question("circuits", ids_of, refers=Reference(CIRCUITS_BY_ID))
+CIRCUITS = Question("circuits", ids_of, refers=KeyReference(CIRCUITS_BY_ID))
 FAMILIES = Question("families", row_of(FamilyRow))
 CIRCUITS_SHARING = Question(
-    "circuits_sharing", page_of(SharingRow), refers=Reference(CIRCUITS_BY_ID, ("circuit",))
+    "circuits_sharing", page_of(SharingRow), refers=KeyReference(CIRCUITS_BY_ID, ("circuit",))
 )
 OCCURRENCES = Question("occurrences", row_of(OccurrenceRow))
 COMPARE_FEATURES = Question("compare_features", page_of(ComparedFeatureRow))

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from schema.questions.circuits import CIRCUITS_BY_ID
-from schema.questions.question import Question, Record, Reference, ids_of, lookup, page_of, row_of
+from schema.questions.question import KeyReference, Question, Record, ids_of, lookup, page_of, row_of
 
 
 class FeatureRow(NamedTuple):
@@ -69,12 +69,12 @@ def _nearest(record: Record) -> NearestFeatureRows:
 
 
 FEATURES_BY_ID = lookup("features_by_id", FeatureRow)
-FEATURES = Question("features", ids_of, refers=Reference(FEATURES_BY_ID))
-FEATURES_BY_COUNT = Question("features_by_count", ids_of, refers=Reference(FEATURES_BY_ID))
+FEATURES = Question("features", ids_of, refers=KeyReference(FEATURES_BY_ID))
+FEATURES_BY_COUNT = Question("features_by_count", ids_of, refers=KeyReference(FEATURES_BY_ID))
 NOTES_OF_FEATURE = Question("notes_of_feature", row_of(NotesRow))
 EXAMPLES_OF_FEATURE = Question("examples_of_feature", page_of(ExampleRow))
 FAMILIES_OF_FEATURE = Question("families_of_feature", row_of(FamilyOfFeatureRow))
 CIRCUITS_OF_FEATURE = Question(
-    "circuits_of_feature", page_of(UseRow), refers=Reference(CIRCUITS_BY_ID, ("circuit",))
+    "circuits_of_feature", page_of(UseRow), refers=KeyReference(CIRCUITS_BY_ID, ("circuit",))
 )
 NEAREST_FEATURES: Question[NearestFeatureRows] = Question("nearest_features", _nearest)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from schema.questions.features import FEATURES_BY_ID, UseRow
-from schema.questions.question import Question, Record, Reference, ids_of, lookup, page_of
+from schema.questions.question import KeyReference, Question, Record, ids_of, lookup, page_of
 
 
 class NodeRow(NamedTuple):
@@ -63,9 +63,9 @@ def _graph(record: Record) -> GraphRow:
 
 
 GRAPH_OF_CIRCUIT = Question("graph_of_circuit", _graph)
-NODES_BY_ID = lookup("nodes_by_id", NodeRow, Reference(FEATURES_BY_ID, ("feature",)))
-NODES_OF_CIRCUIT = Question("nodes_of_circuit", ids_of, refers=Reference(NODES_BY_ID))
+NODES_BY_ID = lookup("nodes_by_id", NodeRow, KeyReference(FEATURES_BY_ID, ("feature",)))
+NODES_OF_CIRCUIT = Question("nodes_of_circuit", ids_of, refers=KeyReference(NODES_BY_ID))
 EDGES_OF_CIRCUIT = Question("edges_of_circuit", page_of(EffectRow))
 FEATURES_OF_CIRCUIT = Question(
-    "features_of_circuit", page_of(UseRow), refers=Reference(FEATURES_BY_ID, ("feature",))
+    "features_of_circuit", page_of(UseRow), refers=KeyReference(FEATURES_BY_ID, ("feature",))
 )

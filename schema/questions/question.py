@@ -52,7 +52,7 @@ class Question(Generic[Row]):
     name: str
     """Name of the file in a folder of `schema/questions/cypher`, without its ending."""
     decode: Callable[[Record], Row]
-    refers: "Reference | None" = None
+    refers: "KeyReference | None" = None
     """The lookup of keys in its rows that nearly every caller wants to follow."""
 
     @cached_property
@@ -72,7 +72,7 @@ class Question(Generic[Row]):
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class KeyReference:
     """Keys in the rows of a question, and the lookup that finds what they name."""
 
     to: "Lookup[Any]"
@@ -111,7 +111,7 @@ class Lookup(Question[Row]):
 def lookup(
     name: str,
     row: Callable[..., Row],
-    refers: Reference | None = None,
+    refers: KeyReference | None = None,
     summary: Lookup[Any] | None = None,
 ) -> Lookup[Row]:
     """The lookup in the file `name` whose records are `row`s."""

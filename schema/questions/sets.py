@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from schema.questions.circuits import CIRCUITS_BY_ID
 from schema.questions.features import FEATURES_BY_ID
-from schema.questions.question import Page, Question, Record, Reference, page_of, row_of
+from schema.questions.question import KeyReference, Page, Question, Record, page_of, row_of
 
 
 class SharedRow(NamedTuple):
@@ -96,22 +96,22 @@ class PresenceRow(NamedTuple):
 
 
 SHARED_FEATURES: Question[SharedRows] = Question(
-    "shared_features", _shared, refers=Reference(FEATURES_BY_ID, ("feature",))
+    "shared_features", _shared, refers=KeyReference(FEATURES_BY_ID, ("feature",))
 )
 CONTRAST_FEATURES: Question[Page[ContrastRow]] = Question(
-    "contrast_features", page_of(ContrastRow), refers=Reference(FEATURES_BY_ID, ("name",))
+    "contrast_features", page_of(ContrastRow), refers=KeyReference(FEATURES_BY_ID, ("name",))
 )
 CONTRAST_EDGES: Question[Page[ContrastRow]] = Question(
-    "contrast_edges", page_of(ContrastRow), refers=Reference(FEATURES_BY_ID, ("name", "target"))
+    "contrast_edges", page_of(ContrastRow), refers=KeyReference(FEATURES_BY_ID, ("name", "target"))
 )
 CONTRAST_SUPERNODES: Question[Page[ContrastRow]] = Question("contrast_supernodes", page_of(ContrastRow))
 SIMILAR_CIRCUITS = Question(
-    "similar_circuits", page_of(SimilarRow), refers=Reference(CIRCUITS_BY_ID, ("circuit",))
+    "similar_circuits", page_of(SimilarRow), refers=KeyReference(CIRCUITS_BY_ID, ("circuit",))
 )
 SIMILAR_FEATURES = Question(
-    "similar_features", page_of(SimilarFeatureRow), refers=Reference(FEATURES_BY_ID, ("feature",))
+    "similar_features", page_of(SimilarFeatureRow), refers=KeyReference(FEATURES_BY_ID, ("feature",))
 )
 SIMILAR_EDGES = Question(
-    "similar_edges", page_of(SimilarEdgeRow), refers=Reference(FEATURES_BY_ID, ("source", "target"))
+    "similar_edges", page_of(SimilarEdgeRow), refers=KeyReference(FEATURES_BY_ID, ("source", "target"))
 )
 PRESENCE = Question("presence", row_of(PresenceRow))

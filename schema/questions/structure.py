@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from schema.questions.features import FEATURES_BY_ID
-from schema.questions.question import Question, Record, Reference, page_of, row_of
+from schema.questions.question import KeyReference, Question, Record, page_of, row_of
 
 
 class RecurringEdgeRow(NamedTuple):
@@ -78,15 +78,15 @@ class SpecificityRow(NamedTuple):
 
 
 RECURRING_EFFECTS = Question(
-    "recurring_effects", page_of(RecurringRow), refers=Reference(FEATURES_BY_ID, ("source", "target"))
+    "recurring_effects", page_of(RecurringRow), refers=KeyReference(FEATURES_BY_ID, ("source", "target"))
 )
 PATHS = Question("paths", page_of(PathRow))
 MOTIFS: Question[MotifRows] = Question(
-    "motifs", _motifs, refers=Reference(FEATURES_BY_ID, ("first", "second", "third"))
+    "motifs", _motifs, refers=KeyReference(FEATURES_BY_ID, ("first", "second", "third"))
 )
-HUBS = Question("hubs", page_of(HubRow), refers=Reference(FEATURES_BY_ID, ("feature",)))
+HUBS = Question("hubs", page_of(HubRow), refers=KeyReference(FEATURES_BY_ID, ("feature",)))
 SPECIFICITY_OF_FEATURE = Question("specificity_of_feature", row_of(SpecificityRow))
 RECURRING_EDGES = Question(
-    "recurring_edges", page_of(RecurringEdgeRow), refers=Reference(FEATURES_BY_ID, ("feature",))
+    "recurring_edges", page_of(RecurringEdgeRow), refers=KeyReference(FEATURES_BY_ID, ("feature",))
 )
 CIRCUITS_OF_BOTH = Question("circuits_of_both", row_of(BothRow))

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from schema.questions.question import Question, Reference, ids_of, lookup, row_of
+from schema.questions.question import KeyReference, Question, ids_of, lookup, row_of
 
 
 class GroupingRow(NamedTuple):
@@ -69,7 +69,7 @@ GROUPINGS_OF_CIRCUIT = Question("groupings_of_circuit", row_of(GroupingRow))
 GROUPINGS = Question("groupings", row_of(GroupingAcrossRow))
 GROUPINGS_OF_SET = Question("groupings_of_set", row_of(GroupingAcrossRow))
 SUPERNODES_BY_ID = lookup("supernodes_by_id", SupernodeRow)
-SUPERNODES_OF_CIRCUIT = Question("supernodes_of_circuit", ids_of, refers=Reference(SUPERNODES_BY_ID))
+SUPERNODES_OF_CIRCUIT = Question("supernodes_of_circuit", ids_of, refers=KeyReference(SUPERNODES_BY_ID))
 SUPERNODES = Question("supernodes", row_of(SupernodesRow))
 SUPERNODE_EDGES = Question("supernode_edges", row_of(SupernodeEdgeRow))
 VERSIONS_OF_SUPERNODE = Question("versions_of_supernode", row_of(VersionRow))
