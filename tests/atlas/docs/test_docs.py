@@ -115,6 +115,11 @@ def test_pages_say_what_the_code_says():
         text = page.read_text(encoding="utf-8")
         assert ":play " not in text, f"{page}: the console's command is :guide"
         assert "the only file that writes" not in text.lower(), page
+    sources = [HOME / "schema" / "errors.py", *(HOME / "api").rglob("*.py")]
+    code = "".join(path.read_text(encoding="utf-8") for path in sources)
+    named = re.findall(r"`([A-Z]+_?[A-Z]+)`", serving.split("## Errors")[1])
+    assert len(named) > 15
+    assert [each for each in named if f'"{each}"' not in code] == []
     questions = (HOME / "docs" / "graphql" / "questions.md").read_text(encoding="utf-8")
     assert f"(at most {Limits().page_size})" in questions
 
