@@ -4,11 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from typer.testing import CliRunner
 
 from api.app import sdl
 from api.changes import changes
-from atlas.cli import app
 from schema.errors import InputError
 from tests.support.paths import HOME
 
@@ -45,10 +43,10 @@ def test_what_only_adds_breaks_nothing():
     )
 
 
-def test_a_pool_that_is_too_small_is_refused():
-    done = CliRunner().invoke(app, ["serve", "--running", "8", "--connections", "8"])
-    assert isinstance(done.exception, InputError)
-    assert "--connections 8 is too few for --running 8" in str(done.exception)
+def test_a_pool_that_is_too_small_is_refused(cli_without_database):
+    done = cli_without_database("serve", "--running", "8", "--connections", "8")
+    assert isinstance(done.error, InputError)
+    assert "--connections 8 is too few for --running 8" in str(done.error)
 
 
 def test_no_schema_is_named():

@@ -2,49 +2,13 @@
 
 import json
 import socket
-import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from atlas.cli import app, main
-from atlas.local.server import Address
-from schema.database import Database
+from atlas.cli import app
 from schema.upkeep.check import check
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Run `atlas …` in an empty folder, without the settings of whoever runs the tests."""
-    for name in ("NEO4J_URI", "NEO4J_USERNAME", "NEO4J_PASSWORD", "NEO4J_PASSWORD_FILE", "ATLAS_API"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ATLAS_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["atlas", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 1
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
-
-
-@pytest.fixture
-def own_database(run: Run, server: Address, database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """The tests' database as a user's own Neo4j, named in the environment."""
-    monkeypatch.setenv("NEO4J_URI", server.bolt_uri)
-    monkeypatch.setenv("NEO4J_PASSWORD", server.password)
-    return database
 
 
 def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -57,7 +21,7 @@ def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> list[tuple[str, .
     return found
 
 
-def test_every_command_and_option_has_help(run):
+def test_every_command_and_option_has_help(cli_without_database):
     found = commands(typer.main.get_group(app))
     assert ("db", "start") in found
     for path in found:
@@ -68,116 +32,114 @@ def test_every_command_and_option_has_help(run):
         assert isinstance(command, TyperCommand | TyperGroup)
         assert command.help, path
         assert all(getattr(option, "help", None) for option in command.params), path
-        code, out, _ = run(*path, "--help")
+        code, out, _, _ = cli_without_database(*path, "--help")
         assert code == 0
         assert " ".join(path) in out
 
 
-def test_a_wrong_command_line_exits_with_2(run):
-    assert run("no-such-command")[0] == 2
-    assert run("ingest", "--node-threshold", "1.5")[0] == 2
+def test_a_wrong_command_line_exits_with_2(cli_without_database):
+    assert cli_without_database("no-such-command").exit_code == 2
+    assert cli_without_database("ingest", "--node-threshold", "1.5").exit_code == 2
 
 
-def test_commands_that_need_the_database_say_how_to_start_it(run):
+def test_commands_that_need_the_database_say_how_to_start_it(cli_without_database):
     for words in (("serve",), ("ingest",)):
-        code, out, err = run(*words)
+        code, out, err, _ = cli_without_database(*words)
         assert (code, out) == (1, "")
         assert "is not running" in err
         assert "atlas db start" in err
-    assert run("db", "stop") == (0, "Neo4j was not running.\n", "")
-    code, out, _ = run("db", "status")
+    assert cli_without_database("db", "stop") == (0, "Neo4j was not running.\n", "", None)
+    code, out, _, _ = cli_without_database("db", "status")
     assert code == 1
     assert "atlas db start" in out
 
 
-def test_doctor_looks_at_everything(run):
-    code, out, _ = run("doctor")
+def test_doctor_looks_at_everything(cli_without_database):
+    code, out, _, _ = cli_without_database("doctor")
     assert code == 0
     for words in ("Python 3", "torch", "own packages", "bundled model", "GB free", "not running"):
         assert words in out
 
 
-def test_doctor_names_a_database_that_does_not_answer(run, monkeypatch):
-    monkeypatch.setenv("NEO4J_URI", "bolt://127.0.0.1:1")
-    monkeypatch.setenv("NEO4J_PASSWORD", "x")
-    code, out, _ = run("doctor")
+def test_doctor_names_a_database_that_does_not_answer(cli_without_database):
+    code, out, _, _ = cli_without_database("doctor", NEO4J_URI="bolt://127.0.0.1:1", NEO4J_PASSWORD="x")
     assert code == 1
     assert "BAD" in out
     assert "127.0.0.1:1" in out
 
 
-def test_a_wrong_password_is_said(run, own_database, monkeypatch):
-    monkeypatch.setenv("NEO4J_PASSWORD", "wrong")
-    code, _, err = run("ingest")
+def test_a_wrong_password_is_said(cli, database):
+    code, _, err, _ = cli("ingest", NEO4J_PASSWORD="wrong")
     assert code == 1
     assert "error:" in err
     assert "password" in err
     assert "Traceback" not in err
 
 
-def test_a_uri_without_a_password_is_said(run, monkeypatch):
-    monkeypatch.setenv("NEO4J_URI", "bolt://127.0.0.1:1")
-    code, _, err = run("serve")
+def test_a_uri_without_a_password_is_said(cli_without_database):
+    code, _, err, _ = cli_without_database("serve", NEO4J_URI="bolt://127.0.0.1:1")
     assert code == 1
     assert "NEO4J_PASSWORD" in err
 
 
-def test_ingest_names_bad_lines_and_says_so_by_its_exit_code(run, own_database, tmp_path):
+def test_ingest_names_bad_lines_and_says_so_by_its_exit_code(cli, database, tmp_path):
     path = tmp_path / "prompts.jsonl"
     path.write_text('{"prompt": "the capital of texas is"}\n{broken\n', encoding="utf-8")
-    code, out, err = run("ingest", str(path))
+    code, out, err, _ = cli("ingest", str(path))
     assert code == 1
     assert out.startswith("1 circuits loaded")
     assert "1 failed" in out
     assert "line 2" in err
-    assert own_database.read("MATCH (c:Circuit) RETURN count(c) AS n") == [{"n": 1}]
+    assert database.read("MATCH (c:Circuit) RETURN count(c) AS n") == [{"n": 1}]
     path.write_text('{"prompt": "the capital of texas is"}\n', encoding="utf-8")
-    code, out, _ = run("ingest", str(path))
+    code, out, _, _ = cli("ingest", str(path))
     assert code == 0
     assert "0 circuits loaded" in out
     assert "1 were there already" in out
 
 
-def test_ingest_again_adds_tags_and_says_which_families_stay(run, own_database, tmp_path):
+def test_ingest_again_adds_tags_and_says_which_families_stay(cli, database, tmp_path):
     path = tmp_path / "prompts.jsonl"
     texts = ("the capital of texas is", "the capital of maine is")
     lines = [{"prompt": texts[0], "family": "capitals", "tags": ["texas"]}, {"prompt": texts[1]}]
     path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    code, out, _ = run("ingest", str(path))
+    code, out, _, _ = cli("ingest", str(path))
     assert (code, "new tags" in out, "stay" in out) == (0, False, False)
     lines = [
         {"prompt": texts[0], "family": "facts", "tags": ["texas", "south"]},
         {"prompt": texts[1], "family": "facts"},
     ]
     path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    code, out, _ = run("ingest", str(path))
+    code, out, _, _ = cli("ingest", str(path))
     assert code == 0
     assert out.strip().endswith(
         "2 were there already. 1 of their prompts got new tags. "
         "Prompts keep their families: line 1 in 'capitals', not 'facts', line 2 in none, not 'facts'."
     )
-    assert own_database.read(
+    assert database.read(
         "MATCH (p:Prompt) RETURN p.text AS text, [(p)-[:IN_FAMILY]->(y) | y.name] AS families, "
         "COLLECT { MATCH (p)-[:TAGGED]->(g) RETURN g.name ORDER BY g.name } AS tags ORDER BY text DESC"
     ) == [
         {"text": texts[0], "families": ["capitals"], "tags": ["south", "texas"]},
         {"text": texts[1], "families": [], "tags": []},
     ]
-    assert list(check(own_database)) == []
+    assert list(check(database)) == []
 
 
-def test_ingest_of_no_file(run, own_database):
-    code, _, err = run("ingest", "nowhere.jsonl")
+def test_ingest_of_no_file(cli, database):
+    code, _, err, _ = cli("ingest", "nowhere.jsonl")
     assert code == 1
     assert "nowhere.jsonl" in err
 
 
-def test_attribute_writes_the_graph_json(run, tmp_path):
-    code, out, err = run("attribute", "--prompt", "the capital of texas is", "--out", "graph.json")
+def test_attribute_writes_the_graph_json(cli_without_database, tmp_path):
+    code, out, err, _ = cli_without_database(
+        "attribute", "--prompt", "the capital of texas is", "--out", "graph.json"
+    )
     assert (code, out) == (0, "")
     assert "graph.json:" in err
     graph = json.loads((tmp_path / "graph.json").read_text())
-    code, out, _ = run("attribute", "--prompt", "the capital of texas is", "--out", "-")
+    code, out, _, _ = cli_without_database("attribute", "--prompt", "the capital of texas is", "--out", "-")
     assert code == 0
     assert json.loads(out)["nodes"] == graph["nodes"]
 
@@ -195,34 +157,34 @@ def test_attribute_writes_the_graph_json(run, tmp_path):
         (("--prompt", "the capital", "--out", "-", "--transcoders", "nowhere"), "nowhere"),
     ],
 )
-def test_attribute_says_what_is_wrong(run, words, said):
-    code, out, err = run("attribute", *words)
+def test_attribute_says_what_is_wrong(cli_without_database, words, said):
+    code, out, err, _ = cli_without_database("attribute", *words)
     assert (code, out) == (1, "")
     assert err.startswith("error:")
     assert said in err
     assert "Traceback" not in err
 
 
-def test_query_says_where_nothing_answers(run, tmp_path):
+def test_query_says_where_nothing_answers(cli_without_database, tmp_path):
     (tmp_path / "q.graphql").write_text("{ families { name } }")
-    code, _, err = run("query", "q.graphql", "--api", "http://127.0.0.1:1/graphql")
+    code, _, err, _ = cli_without_database("query", "q.graphql", "--api", "http://127.0.0.1:1/graphql")
     assert code == 1
     assert "No atlas answers at http://127.0.0.1:1/graphql" in err
     assert "atlas serve" in err
-    code, _, err = run("query", "no.graphql")
+    code, _, err, _ = cli_without_database("query", "no.graphql")
     assert code == 1
     assert "no.graphql" in err
-    code, _, err = run("query", "q.graphql", "--var", "first")
+    code, _, err, _ = cli_without_database("query", "q.graphql", "--var", "first")
     assert code == 1
     assert "NAME=VALUE" in err
 
 
-def test_a_taken_port_is_named_with_another(run, own_database):
+def test_a_taken_port_is_named_with_another(cli, database):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        code, _, err = run("serve", "--port", str(port))
+        code, _, err, _ = cli("serve", "--port", str(port))
     assert code == 1
     assert f"127.0.0.1:{port}" in err
     assert f"--port {port + 1}" in err

@@ -5,31 +5,12 @@ import io
 
 import polars
 import pytest
-from typer.testing import CliRunner
 
-from atlas.cli import app
 from atlas.client import AtlasClient, QueryError
-from atlas.serving.api_server import serving
-from atlas.settings import Settings
 from atlas.token_file import read_token
 from schema.circuit.records import NodeKind
 from schema.errors import InputError
 from tests.support.circuits import drives, feature_id
-from tests.support.servers import free_port
-
-
-@pytest.fixture(scope="module")
-def address(server, circuits, tmp_path_factory):
-    settings = Settings.load(
-        {
-            "ATLAS_HOME": str(tmp_path_factory.mktemp("home")),
-            "NEO4J_URI": server.bolt_uri,
-            "NEO4J_USERNAME": server.user,
-            "NEO4J_PASSWORD": server.password,
-        }
-    )
-    with serving(settings, port=free_port()) as url:
-        yield url
 
 
 @pytest.fixture
@@ -118,21 +99,21 @@ def test_recurring_effects_as_a_graph(atlas, circuits):
     assert {(s, t): data["nCircuits"] for s, t, data in graph.edges(data=True)} == expected
 
 
-def test_a_query_as_csv(address, circuits, tmp_path):
+def test_a_query_as_csv(cli_without_database, address, circuits, tmp_path):
     file = tmp_path / "question.graphql"
     file.write_text(
         "{ circuits(first: 100) { totalCount nodes { id answerProbability prompt { text tags } } } }"
     )
-    result = CliRunner().invoke(app, ["query", str(file), "--csv", "--api", address])
-    assert result.exit_code == 0, result.output
+    result = cli_without_database("query", file, "--csv", "--api", address)
+    assert result.exit_code == 0, result.text
     rows = list(csv.reader(io.StringIO(result.stdout)))
     assert rows[0] == ["id", "answerProbability", "prompt.text", "prompt.tags"]
     assert {(row[0], float(row[1]), row[2]) for row in rows[1:]} == {
         (c.id, c.answer.probability, c.prompt.text) for c in circuits
     }
     file.write_text("{ families { name } circuits { nodes { id } } }")
-    result = CliRunner().invoke(app, ["query", str(file), "--csv", "--api", address])
-    assert isinstance(result.exception, InputError)
+    result = cli_without_database("query", file, "--csv", "--api", address)
+    assert isinstance(result.error, InputError)
 
 
 def test_what_is_a_token(tmp_path):

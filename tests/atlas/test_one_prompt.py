@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
-from atlas.cli import app
 from ingest.circuits.run import IngestSettings, ingest
 from ingest.engine.errors import EngineError
 from schema.database import Database
 from schema.errors import AtlasError, InputError, NotFoundError
 from schema.upkeep.canonical_dump import content
 from schema.upkeep.check import check
+from tests.support.cli import Cli
 from tests.support.engine import Tiny, save
 
 LINE = {"prompt": "w3 w1 w4 w1 w5", "family": "alone", "expected": "w9", "tags": ["n:1"]}
@@ -21,15 +20,12 @@ FAMILY = ["--family", "alone"]
 
 
 @pytest.fixture
-def options(database: Database, server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def options(database: Database, tmp_path: Path) -> list[str]:
     """--model and --transcoders of the one prompt's circuit, which is loaded with heads."""
     folders = save(Tiny(context=32), tmp_path)
     file = tmp_path / "prompts.jsonl"
     file.write_text(json.dumps(LINE) + "\n", encoding="utf-8")
     ingest(database, IngestSettings(file, *folders, heads=True), console=Console(quiet=True))
-    monkeypatch.setenv("NEO4J_URI", server.bolt_uri)
-    monkeypatch.setenv("NEO4J_USERNAME", server.user)
-    monkeypatch.setenv("NEO4J_PASSWORD", server.password)
     return ["--model", str(folders.model), "--transcoders", str(folders.transcoders)]
 
 
@@ -49,18 +45,16 @@ def prompts(tmp_path: Path) -> list[str]:
     ],
     ids=lambda words: words[0],
 )
-def test_works(words: list[str], options: list[str], database: Database, tmp_path: Path) -> None:
+def test_works(words: list[str], options: list[str], cli: Cli, database: Database, tmp_path: Path) -> None:
     (node,) = database.read(
         "MATCH (n:FeatureNode) RETURN n.layer + '/' + n.index AS name ORDER BY n.influence DESC LIMIT 1"
     )
     given = [word.replace("FEATURE", node["name"]) for word in words if word != "CORPUS"]
     if "CORPUS" in words:
         given += prompts(tmp_path)
-    done = CliRunner().invoke(app, [*given, *options])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    assert "nan" not in done.output.lower().split()
+    done = cli(*given, *options)
+    assert done.exit_code == 0, done.text
+    assert "nan" not in done.text.lower().split()
     assert list(check(database)) == []
 
 
@@ -74,30 +68,30 @@ def test_works(words: list[str], options: list[str], database: Database, tmp_pat
     ids=lambda words: words[0],
 )
 def test_what_needs_more_says_so(
-    words: list[str], said: str, options: list[str], database: Database, tmp_path: Path
+    words: list[str], said: str, options: list[str], cli: Cli, database: Database, tmp_path: Path
 ) -> None:
     before = content(database)
     given = [word for word in words if word not in ("CORPUS", "PROMPTS")]
     given += prompts(tmp_path) if "CORPUS" in words else ["--prompts", str(tmp_path / "prompts.jsonl")]
-    done = CliRunner().invoke(app, [*given, *options])
-    assert isinstance(done.exception, InputError), done.output
-    assert said in str(done.exception)
-    assert done.exception.next_step
+    done = cli(*given, *options)
+    assert isinstance(done.error, InputError), done.text
+    assert said in str(done.error)
+    assert done.error.next_step
     assert content(database) == before
 
 
-def test_nothing_recurs_in_one_circuit(options: list[str], database: Database) -> None:
-    done = CliRunner().invoke(app, ["modules", "compute"])
-    assert isinstance(done.exception, NotFoundError), done.output
-    assert "--min-circuits" in str(done.exception.next_step)
+def test_nothing_recurs_in_one_circuit(options: list[str], cli: Cli, database: Database) -> None:
+    done = cli("modules", "compute")
+    assert isinstance(done.error, NotFoundError), done.text
+    assert "--min-circuits" in str(done.error.next_step)
     assert database.read("MATCH (p:Partition) RETURN count(p) AS n") == [{"n": 0}]
 
 
 def test_a_hypothesis_is_not_tested_on_what_formed_it(
-    options: list[str], database: Database, tmp_path: Path
+    options: list[str], cli: Cli, database: Database, tmp_path: Path
 ) -> None:
     file = str(tmp_path / "prompts.jsonl")
     words = ["hypothesis", "add", "why?", "--edit", "ablate 0/1", "--prompts", file]
-    done = CliRunner().invoke(app, [*words, *options])
-    assert isinstance(done.exception, AtlasError | EngineError), done.output
+    done = cli(*words, *options)
+    assert isinstance(done.error, AtlasError | EngineError), done.text
     assert database.read("MATCH (h:Hypothesis) RETURN count(h) AS n") == [{"n": 0}]

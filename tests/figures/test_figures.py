@@ -8,13 +8,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from atlas.cli import app
 from figures.all import CHARTS
 from figures.chart import shown, styled
 from schema.circuit.records import NodeKind
 from schema.errors import InputError, NotFoundError
+from tests.support.cli import Cli
 
 EMPTY = {"claims", "components", "diagnostics", "hypotheses", "modules"}
 """Figures that the made-up circuits have nothing for."""
@@ -102,7 +101,7 @@ async def test_every_figure_answers_or_says_what_to_run(name, api, tmp_path):
     assert (tmp_path / f"{name}.html").read_text(encoding="utf-8").count("<svg") == 1
 
 
-def test_files_and_names_that_cannot_be(tmp_path: Path):
+def test_files_and_names_that_cannot_be(cli_without_database: Cli, tmp_path: Path):
     row = {"family": "a", "model": "m", "layer": 0, "head": 1, "nConsidered": 2, "net": 0.5, "gross": 0.5}
     answer = {"headsByFamily": [row]}
     for path, said in ((tmp_path / "x.bmp", "is no .svg"), (tmp_path / "no" / "x.svg", "cannot be written")):
@@ -110,7 +109,7 @@ def test_files_and_names_that_cannot_be(tmp_path: Path):
             CHARTS["heads"].write(answer, path)
     with pytest.raises(NotFoundError, match="no circuit was loaded with heads"):
         CHARTS["heads"].draw({"headsByFamily": []})
-    listed = CliRunner().invoke(app, ["figure", "list"])
+    listed = cli_without_database("figure", "list")
     assert listed.exit_code == 0
     assert all(name in listed.stdout for name in CHARTS)
     for words, said in (
@@ -118,9 +117,9 @@ def test_files_and_names_that_cannot_be(tmp_path: Path):
         (["heads"], "There is no file to write to"),
         (["heads", "--out", "x.svg", "--var", "colour=red"], "has no variable 'colour'"),
     ):
-        refused = CliRunner().invoke(app, ["figure", *words])
-        assert isinstance(refused.exception, InputError)
-        assert said in str(refused.exception)
+        refused = cli_without_database("figure", *words)
+        assert isinstance(refused.error, InputError)
+        assert said in str(refused.error)
 
 
 def test_diagnostics_are_drawn_as_counted():

@@ -3,9 +3,7 @@
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from atlas.cli import app
 from atlas.local.login import Login
 from atlas.local.server import LocalServer
 from atlas.settings import Settings
@@ -14,6 +12,7 @@ from schema.errors import InputError
 from schema.formats.graph import Given
 from schema.upkeep.canonical_dump import content
 from schema.upkeep.check import check
+from tests.support.cli import Cli
 from tests.support.graph_files import encode, feature, write_every_form
 from tests.support.importing import counts, run
 from tests.support.servers import free_port
@@ -22,8 +21,7 @@ from tests.support.servers import free_port
 def test_a_bulk_import_holds_what_an_import_holds(
     database: Database,
     tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
+    cli_without_database: Cli,
 ) -> None:
     folder = tmp_path
     write_every_form(folder)
@@ -31,20 +29,17 @@ def test_a_bulk_import_holds_what_an_import_holds(
     (folder / "feature.json").write_bytes(encode(feature(1, 7)))
     given = Given(family="greetings", tags=("x",))
     ordinary = run(database, folder, given=given)
-    home = tmp_path_factory.mktemp("bulk")
-    monkeypatch.setenv("ATLAS_HOME", str(home))
-    for name in ("NEO4J_URI", "NEO4J_USERNAME", "NEO4J_PASSWORD"):
-        monkeypatch.delenv(name, raising=False)
+    home = Path(cli_without_database.environment["ATLAS_HOME"])
     words = ["bulk-import", str(folder), "--family", "greetings", "--tag", "x", "--heap", "512"]
     words += ["--bolt-port", str(free_port()), "--http-port", str(free_port())]
     try:
-        done = CliRunner().invoke(app, words)
-        assert done.exit_code == 1, done.output
+        done = cli_without_database(*words)
+        assert done.exit_code == 1, done.text
         refused = len(ordinary.problems)
-        assert f"{ordinary.loaded} circuits imported, 1 were there already, {refused} files" in done.output
-        again = CliRunner().invoke(app, words)
-        assert isinstance(again.exception, InputError)
-        with Login(Settings.load()).connect() as bulk:
+        assert f"{ordinary.loaded} circuits imported, 1 were there already, {refused} files" in done.text
+        again = cli_without_database(*words)
+        assert isinstance(again.error, InputError)
+        with Login(Settings.load(cli_without_database.environment)).connect() as bulk:
             assert list(check(bulk)) == []
             found, expected = content(bulk), content(database)
             for ours, theirs in zip(found.pop("FOUND_IN"), expected.pop("FOUND_IN"), strict=True):

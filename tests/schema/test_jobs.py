@@ -12,9 +12,7 @@ from pathlib import Path
 import orjson
 import torch
 from rich.console import Console
-from typer.testing import CliRunner
 
-from atlas.cli import app
 from ingest.circuits.run import IngestSettings, ingest
 from ingest.jobs import watch
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
@@ -107,16 +105,12 @@ def test_after_three_attempts_it_is_failed_and_can_be_tried_again(database):
     )
 
 
-def test_the_commands(database, server, monkeypatch):
-    for name, value in (("URI", server.bolt_uri), ("USERNAME", server.user), ("PASSWORD", server.password)):
-        monkeypatch.setenv(f"NEO4J_{name}", value)
+def test_the_commands(database, cli):
     key = request(database, [RequestedPrompt("a [b]"), RequestedPrompt("c")], "me")
     assert take(database, "w") is not None
 
     def run(*words: str) -> str:
-        done = CliRunner().invoke(app, ["job", *words], env={"COLUMNS": "80"})
-        assert done.exit_code == 0, done.output
-        return done.output
+        return cli.printed("job", *words)
 
     assert [each["key"] for each in orjson.loads(run("list", "--json", "--state", "running"))] == [key]
     assert orjson.loads(run("list", "--json", "--state", "done")) == []
@@ -129,9 +123,9 @@ def test_the_commands(database, server, monkeypatch):
     assert "queued again" in run("retry", key)
     assert row(database, key).state == "queued"
     for words in (["list", "--state", "lost"], ["show", "nobody"], ["retry", "nobody"]):
-        done = CliRunner().invoke(app, ["job", *words])
-        assert isinstance(done.exception, AtlasError), done.output
-        assert done.exception.next_step
+        done = cli("job", *words)
+        assert isinstance(done.error, AtlasError), done.text
+        assert done.error.next_step
 
 
 def test_each_job_is_taken_once_by_many_workers(database, server):

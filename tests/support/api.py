@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +12,13 @@ import pytest
 from api.app import create_app
 from api.request.limits import Limits
 from atlas.local.server import Address
+from atlas.serving.api_server import serving
+from atlas.settings import Settings
 from schema.circuit.records import Circuit
 from schema.database import AsyncDatabase, Database, Parameters, Rows
 from schema.loading.load import load_circuit
 from tests.support.circuits import RUN, TRANSCODERS, synthetic_circuits
+from tests.support.servers import environment_of, free_port
 
 OTHER_SET = replace(TRANSCODERS, name="made-up-plt", kind="plt")
 
@@ -95,6 +98,16 @@ async def api_with(server: Address, circuits: list[Circuit]) -> AsyncIterator[Ca
     for api in made:
         await api.http.aclose()
     await database.close()
+
+
+@pytest.fixture(scope="module")
+def address(
+    server: Address, circuits: list[Circuit], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The URL of `circuits` served over HTTP."""
+    home = {"ATLAS_HOME": str(tmp_path_factory.mktemp("home"))}
+    with serving(Settings.load(home | environment_of(server)), port=free_port()) as url:
+        yield url
 
 
 class Near(float):

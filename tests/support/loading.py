@@ -2,23 +2,21 @@
 
 import math
 import multiprocessing
-import os
-import sys
 import time
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from atlas.cli import main
 from atlas.local.server import Address
 from bench import synthetic
 from schema.database import Database
 from schema.exports import graph_json
 from schema.upkeep.canonical_dump import Content, content
 from schema.upkeep.check import check
+from tests.support.cli import atlas_into
+from tests.support.servers import environment_of
 
 SMALL = synthetic.Shape(features=60, errors=5, edges=400)
 
@@ -45,14 +43,10 @@ class Loader:
     def __init__(self, folder: Path, address: Address, said: Path, uri: str | None = None) -> None:
         """uri: where the loader finds the database, when not at its own address."""
         self._said = said
-        environment = {
-            "NEO4J_URI": uri or address.bolt_uri,
-            "NEO4J_USERNAME": address.user,
-            "NEO4J_PASSWORD": address.password,
-        }
+        environment = environment_of(address) | ({"NEO4J_URI": uri} if uri else {})
         here, there = _PROCESSES.Pipe(duplex=False)
         self._process = _PROCESSES.Process(
-            target=_atlas, args=(["import", str(folder)], environment, said, there)
+            target=_atlas, args=(said, ["import", str(folder)], environment, there)
         )
         self._process.start()
         here.recv()
@@ -72,12 +66,8 @@ class Loader:
         return self._process.exitcode, self._said.read_text(encoding="utf-8")
 
 
-def _atlas(words: list[str], environment: dict[str, str], said: Path, begun: Connection) -> None:
-    os.environ.update(environment)
-    with said.open("w", encoding="utf-8") as out, redirect_stdout(out), redirect_stderr(out):
-        sys.argv = ["atlas", *words]
-        begun.send(True)
-        main()
+def _atlas(said: Path, words: list[str], environment: dict[str, str], begun: Connection) -> None:
+    atlas_into(said, words, environment, lambda: begun.send(True))
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 120.0) -> None:

@@ -1,7 +1,8 @@
-"""Ports, and a database emptied between tests."""
+"""Free ports, the address of a server, and a database emptied between tests."""
 
 import socket
 
+from atlas.local.server import Address
 from schema.database import Database
 
 
@@ -19,3 +20,8 @@ def empty(database: Database) -> None:
         "MATCH (n) WHERE NOT n:Migration WITH n LIMIT 5000 DETACH DELETE n RETURN count(*) AS n"
     )[0]["n"]:
         pass
+
+
+def environment_of(server: Address) -> dict[str, str]:
+    """The environment variables that name a server to the command, the API and the studies."""
+    return {"NEO4J_URI": server.bolt_uri, "NEO4J_USERNAME": server.user, "NEO4J_PASSWORD": server.password}

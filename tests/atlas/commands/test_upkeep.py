@@ -3,41 +3,29 @@
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from atlas.cli import app
 from atlas.local.server import Address
 from schema.database import Database
 from schema.errors import AtlasError, InputError
 from schema.exports.files import _save
 from schema.exports.graph_json import cantor
+from tests.support.cli import Cli
 from tests.support.graph_files import circuit_tracer, encode, feature, neuronpedia
 
-Call = Callable[..., Any]
-
 
 @pytest.fixture
-def call(server: Address, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Run `atlas …` on the tests' database, 80 columns wide."""
-    monkeypatch.chdir(tmp_path)
-    env = {"NEO4J_URI": server.bolt_uri, "NEO4J_USERNAME": server.user, "NEO4J_PASSWORD": server.password}
-    return lambda *words: CliRunner().invoke(app, list(words), env=env | {"COLUMNS": "80"})
-
-
-@pytest.fixture
-def imported(call: Call, tmp_path: Path) -> dict[str, object]:
+def imported(cli: Cli, database: Database, tmp_path: Path) -> dict[str, object]:
     """Two graphs and one file that is none; what the import said."""
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "a.json").write_bytes(encode(circuit_tracer()))
     (folder / "b.json").write_bytes(encode(neuronpedia()))
     (folder / "c.json").write_text("{}")
-    result = call("import", "in", "--family", "greetings", "--json")
+    result = cli("import", "in", "--family", "greetings", "--json")
     assert result.exit_code == 1
     return dict(json.loads(result.stdout))
 
@@ -67,11 +55,11 @@ def test_an_import_tells_scripts_what_became_of_each_file(imported: dict[str, ob
     }
 
 
-def test_a_run_says_what_it_was_asked_and_what_it_refused(call: Call, imported: dict[str, object]) -> None:
-    (run,) = json.loads(call("runs", "--json").stdout)
+def test_a_run_says_what_it_was_asked_and_what_it_refused(cli: Cli, imported: dict[str, object]) -> None:
+    (run,) = json.loads(cli("runs", "--json").stdout)
     counts = {key: value for key, value in run.items() if key.startswith("n_")}
     assert counts == {"n_circuits": 2, "n_loaded": 2, "n_present": 0, "n_refused": 1}
-    one = json.loads(call("runs", run["id"][:8], "--json").stdout)
+    one = json.loads(cli("runs", run["id"][:8], "--json").stdout)
     reason = "in/c.json: the file: Object missing required field `metadata`\n"
     reason += "  → mend the value, or leave the file out"
     assert one == run | {"refused": [{"input": "in/c.json", "reason": reason}]}
@@ -84,59 +72,59 @@ def test_a_run_says_what_it_was_asked_and_what_it_refused(call: Call, imported: 
         "node_threshold": 0.8,
         "edge_threshold": 0.98,
     }
-    listed = call("runs").stdout
+    listed = cli("runs").stdout
     assert run["id"] in listed  # whole, for `atlas delete --run`
     assert max(map(len, listed.splitlines())) <= 80
-    shown = call("runs", run["id"][:8]).stdout
+    shown = cli("runs", run["id"][:8]).stdout
     assert max(map(len, shown.splitlines())) <= 80
     for text in ("family: greetings", "import: in", "in/c.json", "`metadata`"):
         assert text in shown
     assert "model:" not in shown  # what was not said is left out
 
 
-def test_a_run_that_is_none_or_several(call: Call, imported: dict[str, object]) -> None:
-    call("import", "in/a.json")
+def test_a_run_that_is_none_or_several(cli: Cli, imported: dict[str, object]) -> None:
+    cli("import", "in/a.json")
     for name, said in (("no", "There is no run no"), ("", "There is no run ")):
-        assert str(call("runs", name).exception) == f"{said}\n  → `atlas runs` lists them"
-    ids = [run["id"] for run in json.loads(call("runs", "--json").stdout)]
+        assert str(cli("runs", name).error) == f"{said}\n  → `atlas runs` lists them"
+    ids = [run["id"] for run in json.loads(cli("runs", "--json").stdout)]
     assert len(ids) == 2
     same = [length for length in range(20) if ids[0][:length] == ids[1][:length]]
     if same[-1] > 0:
-        assert isinstance(call("runs", ids[0][: same[-1]]).exception, AtlasError)
+        assert isinstance(cli("runs", ids[0][: same[-1]]).error, AtlasError)
 
 
-def test_deleting_says_how_many(call: Call, database: Database, imported: dict[str, object]) -> None:
-    (run,) = json.loads(call("runs", "--json").stdout)
-    assert call("delete", "--run", run["id"]).stdout == "2 circuits deleted.\n"
+def test_deleting_says_how_many(cli: Cli, database: Database, imported: dict[str, object]) -> None:
+    (run,) = json.loads(cli("runs", "--json").stdout)
+    assert cli("delete", "--run", run["id"]).stdout == "2 circuits deleted.\n"
     assert database.read("MATCH (c:Circuit) RETURN c.id") == []
-    assert str(call("delete", "--circuit", "abcde").exception) == (
+    assert str(cli("delete", "--circuit", "abcde").error) == (
         "There is no circuit abcde\n  → `circuits` in GraphQL (`atlas query`) lists them"
     )
 
 
 def test_deleting_by_the_beginning_of_an_id(
-    call: Call, database: Database, imported: dict[str, object]
+    cli: Cli, database: Database, imported: dict[str, object]
 ) -> None:
-    (run,) = json.loads(call("runs", "--json").stdout)
+    (run,) = json.loads(cli("runs", "--json").stdout)
     first, second = (row["id"] for row in database.read("MATCH (c:Circuit) RETURN c.id AS id ORDER BY id"))
     database.write(
         "MATCH (c:Circuit {id: $id}) CREATE (:Circuit {id: $twin})", {"id": first, "twin": first + "0"}
     )
-    refused = call("delete", "--circuit", first[:8])
-    assert str(refused.exception).startswith(f"2 circuits begin with {first[:8]}:\n  {first}  ")
+    refused = cli("delete", "--circuit", first[:8])
+    assert str(refused.error).startswith(f"2 circuits begin with {first[:8]}:\n  {first}  ")
     database.write("MATCH (c:Circuit {id: $twin}) DELETE c", {"twin": first + "0"})
-    assert call("delete", "--circuit", first[:8]).stdout == "1 circuits deleted.\n"
+    assert cli("delete", "--circuit", first[:8]).stdout == "1 circuits deleted.\n"
     assert database.read("MATCH (c:Circuit) RETURN c.id AS id") == [{"id": second}]
-    assert str(call("delete", "--run", "nothing").exception).startswith("There is no run nothing\n")
-    assert call("delete", "--run", run["id"][:8]).stdout == "1 circuits deleted.\n"
-    assert json.loads(call("runs", "--json").stdout) == []
+    assert str(cli("delete", "--run", "nothing").error).startswith("There is no run nothing\n")
+    assert cli("delete", "--run", run["id"][:8]).stdout == "1 circuits deleted.\n"
+    assert json.loads(cli("runs", "--json").stdout) == []
 
 
 def test_a_check_tells_scripts_each_finding(
-    call: Call, database: Database, imported: dict[str, object]
+    cli: Cli, database: Database, imported: dict[str, object]
 ) -> None:
-    assert call("check").stdout == "The database is consistent.\n"
-    assert call("check", "--json").stdout == ""
+    assert cli("check").stdout == "The database is consistent.\n"
+    assert cli("check", "--json").stdout == ""
     rows = database.write(
         "MATCH (f:Feature) WITH f ORDER BY f.id LIMIT 1 SET f.n_circuits = 7 RETURN f.id AS id"
     )
@@ -146,25 +134,25 @@ def test_a_check_tells_scripts_each_finding(
         "what": "n_circuits is 7, the detail gives 1",
         "mended": False,
     }
-    result = call("check", "--json")
+    result = cli("check", "--json")
     assert (result.exit_code, json.loads(result.stdout)) == (1, finding)
-    result = call("check", "--json", "--repair")
+    result = cli("check", "--json", "--repair")
     assert (result.exit_code, json.loads(result.stdout)) == (0, finding | {"mended": True})
-    assert call("check", "--json").exit_code == 0
+    assert cli("check", "--json").exit_code == 0
 
 
 def test_statistics_fit_into_80_columns_with_their_headings_whole(
-    call: Call, imported: dict[str, object]
+    cli: Cli, imported: dict[str, object]
 ) -> None:
-    shown = call("stats").stdout
+    shown = cli("stats").stdout
     assert max(map(len, shown.splitlines())) <= 80
     for heading in ("node", "share", "features", "circuits", "relationships"[:13]):
         assert heading in shown.lower()
 
 
-def test_features_of_no_circuit_are_said(call: Call, tmp_path: Path) -> None:
+def test_features_of_no_circuit_are_said(cli: Cli, database: Database, tmp_path: Path) -> None:
     (tmp_path / f"{cantor(0, 99)}.json").write_bytes(encode(feature(99)))
-    said = call("import", f"{cantor(0, 99)}.json").stdout
+    said = cli("import", f"{cantor(0, 99)}.json").stdout
     assert said.startswith(
         "0 circuits imported, 0 were there already; 1 feature files left out: no circuit here has their "
         "features; import graphs first ("
@@ -175,12 +163,12 @@ ROWS = "MATCH (c:Circuit)-[:OF_PROMPT]->(p:Prompt) WHERE p.text = $text RETURN c
 
 
 def test_the_screen_takes_one_graph_or_the_rows_of_a_query(
-    call: Call, imported: dict[str, object], tmp_path: Path
+    cli: Cli, imported: dict[str, object], tmp_path: Path
 ) -> None:
     (tmp_path / "q.cypher").write_text(f":param text => 'Hi'\n{ROWS}")
     rows = ("export", "--query", "q.cypher", "--out", "-")
-    assert call(*rows, "--format", "csv").stdout == "slug,one\nhi,1\nhi,1\n"
-    assert call(*rows, "--format", "csv", "--param", "text=none").stdout == "slug,one\n"
+    assert cli(*rows, "--format", "csv").stdout == "slug,one\r\nhi,1\r\nhi,1\r\n"
+    assert cli(*rows, "--format", "csv", "--param", "text=none").stdout == "slug,one\r\n"
     refused = {
         (*rows, "--format", "parquet"): "Parquet cannot be written to the standard output\n"
         "  → name a file with --out, or use --format csv",
@@ -195,12 +183,12 @@ def test_the_screen_takes_one_graph_or_the_rows_of_a_query(
         ): "Tables are several files, but the standard output takes one file\n  → name a folder with --out",
     }
     for words, said in refused.items():
-        assert str(call(*words).exception) == said
+        assert str(cli(*words).error) == said
     assert not (tmp_path / "-").exists()
 
 
 def test_a_place_that_cannot_be_written_and_a_query_that_is_none_are_named(
-    call: Call, imported: dict[str, object], tmp_path: Path
+    cli: Cli, imported: dict[str, object], tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "q.cypher").write_text("RETURN $x AS x")
@@ -208,17 +196,17 @@ def test_a_place_that_cannot_be_written_and_a_query_that_is_none_are_named(
         ("export",): "Not a directory",
         ("export", "--query", "q.cypher", "--param", "x=1"): "File exists",
     }.items():
-        error = call(*words, "--format", "parquet", "--out", "file/out").exception
+        error = cli(*words, "--format", "parquet", "--out", "file/out").error
         assert str(error) == f"file/out cannot be written: {reason}\n  → name another file or folder"
-    assert str(call("export", "--query", "q.cypher", "--out", "x").exception) == (
+    assert str(cli("export", "--query", "q.cypher", "--out", "x").error) == (
         "q.cypher: Neo4j refused: Expected parameter(s): x (Neo.ClientError.Statement.ParameterMissing)\n"
         "  → correct the query; `atlas db status` prints the address of a console to try it in"
     )
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
-def test_a_backup_is_of_the_local_database_only(call: Call, server: Address, command: str) -> None:
-    assert str(call(command, "x.dump").exception) == (
+def test_a_backup_is_of_the_local_database_only(cli: Cli, server: Address, command: str) -> None:
+    assert str(cli(command, "x.dump").error) == (
         f"`atlas {command}` is for the local database, but NEO4J_URI names {server.bolt_uri}\n"
         "  → unset NEO4J_URI, or use `neo4j-admin database` where that Neo4j runs"
     )

@@ -8,8 +8,6 @@ import sys
 
 import pytest
 
-from atlas.serving.api_server import serving
-from atlas.settings import Settings
 from tests.support.paths import HOME
 from tests.support.servers import free_port
 
@@ -21,18 +19,6 @@ OPTIONS = {
     "emergence": [],
     "network": ["--edges", "30"],
 }
-
-
-@pytest.fixture(scope="module")
-def address(server, circuits, tmp_path_factory):
-    environment = {
-        "ATLAS_HOME": str(tmp_path_factory.mktemp("home")),
-        "NEO4J_URI": server.bolt_uri,
-        "NEO4J_USERNAME": server.user,
-        "NEO4J_PASSWORD": server.password,
-    }
-    with serving(Settings.load(environment), port=free_port()) as url:
-        yield url
 
 
 def test_every_example_is_tried_and_listed():

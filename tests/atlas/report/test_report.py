@@ -10,22 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from atlas.cli import app
 from atlas.client import AtlasClient
 from atlas.report.compare import comparison
 from atlas.report.page import html, write_figures
 from atlas.report.parts import Missing, Picture, Report, Section
 from atlas.report.sections import atlas_sections, components_sections, study_sections
-from atlas.serving.api_server import serving
-from atlas.settings import Settings
 from atlas.studies.figures import cortex, drawn
 from atlas.studies.results import keep, read
 from atlas.tables import Rows
 from schema.errors import InputError
+from tests.support.cli import Cli
 from tests.support.paths import HOME
-from tests.support.servers import free_port
 
 HOSTILE = '"><img src=x onerror=alert(1)> $\\alpha$ <script>'
 KEPT = HOME / "docs" / "studies" / "results"
@@ -203,33 +199,16 @@ def test_two_runs_and_two_checkpoints_stand_side_by_side(tmp_path: Path) -> None
             comparison(a, b, tmp_path / "steps", NOBODY)
 
 
-def test_a_report_without_results_or_api_says_what_to_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ATLAS_HOME", str(tmp_path / "home"))
+def test_a_report_without_results_or_api_says_what_to_run(cli_without_database: Cli, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
-    run = CliRunner().invoke(app, ["report", "--out", str(out), "--api", NOBODY])
-    assert run.exception is None, run.output
+    run = cli_without_database("report", "--out", out, "--api", NOBODY)
+    assert run.exit_code == 0, run.text
     text = out.read_text()
     assert needs_nothing(text)
     commands = {unescape(found) for found in re.findall(r"<code>(.*?)</code>", text)}
     assert commands == {"atlas study run", "atlas study run components", "atlas serve"}
-    refused = CliRunner().invoke(app, ["report", "--results", str(tmp_path / "nowhere")])
-    assert isinstance(refused.exception, InputError)
-
-
-@pytest.fixture(scope="module")
-def address(server, circuits, tmp_path_factory):
-    settings = Settings.load(
-        {
-            "ATLAS_HOME": str(tmp_path_factory.mktemp("home")),
-            "NEO4J_URI": server.bolt_uri,
-            "NEO4J_USERNAME": server.user,
-            "NEO4J_PASSWORD": server.password,
-        }
-    )
-    with serving(settings, port=free_port()) as url:
-        yield url
+    refused = cli_without_database("report", "--results", tmp_path / "nowhere")
+    assert isinstance(refused.error, InputError)
 
 
 def test_what_the_atlas_holds_is_in_its_sections(address, circuits) -> None:

@@ -10,9 +10,7 @@ from statistics import fmean
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from typer.testing import CliRunner
 
-from atlas.cli import app
 from ingest.annotations.checkpoints import TRANSCODERS as FOLDER
 from ingest.annotations.checkpoints import steps
 from ingest.engine.replacement.model import ReplacementModel
@@ -276,7 +274,7 @@ def test_a_folder_without_checkpoints_says_so(tmp_path):
         steps(tmp_path)
 
 
-def test_the_command(server, connection, monkeypatch, tmp_path):
+def test_the_command(cli, connection, tmp_path):
     """Two checkpoints that differ in their decoders; the links against a loop over features and tokens."""
     connection.write("MATCH (n) WHERE NOT n:Migration DETACH DELETE n")
     prompts = ["the capital of the state containing north dallas is", "calc : 36 + 59 ="]
@@ -294,15 +292,9 @@ def test_the_command(server, connection, monkeypatch, tmp_path):
                 }
                 save_file(held, path)
         models[step] = ReplacementModel.load(folder, folder / FOLDER)
-    for name, value in (
-        ("ATLAS_HOME", str(tmp_path)),
-        ("NEO4J_URI", server.bolt_uri),
-        ("NEO4J_PASSWORD", server.password),
-    ):
-        monkeypatch.setenv(name, value)
-    arguments = ["checkpoints", "load", str(tmp_path / "prompts.txt"), "--folder", str(tmp_path / "run")]
-    done = CliRunner().invoke(app, arguments)
-    assert done.exit_code == 0, done.output
+    arguments = ("checkpoints", "load", tmp_path / "prompts.txt", "--folder", tmp_path / "run")
+    done = cli(*arguments)
+    assert done.exit_code == 0, done.text
     rows = connection.read(
         """
         MATCH (k:Checkpoint)-[:READ_BY]->()<-[:IN]-(f:Feature)-[s:SAME_AS]->(g)
@@ -319,7 +311,7 @@ def test_the_command(server, connection, monkeypatch, tmp_path):
     )
     assert {tuple(row["at"]) for row in rows} == {(r["layer"], r["index"]) for r in kept if r["n"] == 2}
     assert len(rows) > 50
-    assert f"{len(rows)} features linked" in done.output
+    assert f"{len(rows)} features linked" in done.text
     active: dict[int, list[set[tuple[int, int, int]]]] = {}
     for step, model in models.items():
         active[step] = []
@@ -339,6 +331,6 @@ def test_the_command(server, connection, monkeypatch, tmp_path):
             for step in (5, 30)
         ]
         assert row["agreement"] == pytest.approx(len(on[0] & on[1]) / len(on[0] | on[1]))
-    again = CliRunner().invoke(app, arguments)
-    assert (again.exit_code, "2 checkpoints, 0 new circuits" in again.output) == (0, True), again.output
+    again = cli(*arguments)
+    assert (again.exit_code, "2 checkpoints, 0 new circuits" in again.text) == (0, True), again.text
     connection.write("MATCH (n) WHERE NOT n:Migration DETACH DELETE n")

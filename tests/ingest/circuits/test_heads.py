@@ -1,14 +1,12 @@
 """Attention heads in circuits and their files: from `atlas attribute --heads --qk` to graph JSON."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import pytest
 
-from atlas.cli import main
 from ingest.circuits.heads import lines
 from ingest.circuits.run import attribute_one
 from ingest.engine.attribution.attribute import attribute
@@ -21,6 +19,7 @@ from schema.circuit.canonical import canonical
 from schema.circuit.records import Circuit
 from schema.exports.graph_json import to_json
 from schema.formats.graph import read_graph
+from tests.support.cli import Cli
 from tests.support.engine import PROMPT, Folders, Tiny, save
 
 
@@ -105,28 +104,14 @@ def test_a_file_holds_them_only_when_asked_for(folders: Folders, circuit: Circui
     assert read_graph(orjson.dumps(to_json(circuit)), "graph").circuit.id == circuit.id
 
 
-def test_the_command_writes_and_tells(
-    folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_writes_and_tells(cli_without_database: Cli, folders: Folders, tmp_path: Path) -> None:
     path = tmp_path / "graph.json"
-    words = [
-        "--prompt",
-        PROMPT,
-        "--out",
-        str(path),
-        "--model",
-        str(folders.model),
-        "--heads",
-        "--qk",
-        "2/1@6",
-    ]
-    monkeypatch.setattr(
-        sys, "argv", ["atlas", "attribute", *words, "--transcoders", str(folders.transcoders)]
+    done = cli_without_database(
+        *("attribute", "--prompt", PROMPT, "--out", path, "--heads", "--qk", "2/1@6"),
+        *("--model", folders.model, "--transcoders", folders.transcoders),
     )
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert not stop.value.code
-    told = capsys.readouterr().err
+    assert done.exit_code == 0
+    told = done.stderr
     assert "of influence through it" in told
     assert "head 2/1 at position 6 looks at" in told
     atlas = json.loads(path.read_text())["metadata"]["atlas"]

@@ -3,12 +3,9 @@
 import hashlib
 import json
 import multiprocessing
-import os
 import random
 import signal
-import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -17,13 +14,13 @@ import orjson
 import pytest
 from rich.console import Console
 
-from atlas.cli import main
 from ingest.circuits.run import IngestSettings, ingest
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
 from schema.database import Database
 from schema.errors import InputError
 from schema.upkeep.canonical_dump import content
-from tests.support.servers import empty
+from tests.support.cli import atlas_into
+from tests.support.servers import empty, environment_of
 
 N_PROMPTS = 24
 N_KILLS = 2
@@ -85,27 +82,15 @@ def test_ingesting_twice_changes_nothing(database, prompts, quiet):
     assert fingerprints(database) == before
 
 
-def atlas(words: list[str], environment: dict[str, str], said: Path) -> None:
-    """The command, in a process that has imported torch already; what it prints goes to a file."""
-    os.environ.update(environment)
-    with said.open("w") as out, redirect_stdout(out), redirect_stderr(out):
-        sys.argv = ["atlas", *words]
-        main()
-
-
 def test_killed_twice_it_ends_with_the_same_content(database, server, prompts, tmp_path):
-    environment = {
-        "NEO4J_URI": server.bolt_uri,
-        "NEO4J_USERNAME": server.user,
-        "NEO4J_PASSWORD": server.password,
-    }
+    environment = environment_of(server)
     # Four processes of their own, forked from one that has done the slow imports.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["atlas.cli", "ingest.circuits.run"])
     said = tmp_path / "said.txt"
 
     def start() -> BaseProcess:
-        process = context.Process(target=atlas, args=(["ingest", str(prompts)], environment, said))
+        process = context.Process(target=atlas_into, args=(said, ["ingest", str(prompts)], environment))
         process.start()
         return process
 

@@ -2,14 +2,11 @@
 
 import json
 import re
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from atlas.cli import main
 from ingest.engine.attribution.attribute import attribute
 from ingest.engine.errors import PromptError
 from ingest.engine.intervention.edits import Action, Edit, ablate, scale, swap
@@ -17,6 +14,7 @@ from ingest.engine.intervention.intervene import intervene
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.evidence.interventions import InterventionSettings, engine_edits, intervention, one_token
 from schema.errors import InputError
+from tests.support.cli import Cli, Outcome
 from tests.support.engine import PROMPT, Folders, Tiny, save
 from tests.support.paths import HOME
 
@@ -92,22 +90,13 @@ def test_a_report_says_what_the_engine_says(model: ReplacementModel) -> None:
     assert int(outcome.logits[-1].argmax()) == found.edited.ids[0]
 
 
-def test_the_command(
-    folders: Folders, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    options = ["--model", str(folders.model), "--transcoders", str(folders.transcoders), "--prompt", PROMPT]
+def test_the_command(cli_without_database: Cli, folders: Folders) -> None:
+    options = ("--model", folders.model, "--transcoders", folders.transcoders, "--prompt", PROMPT)
 
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["atlas", "intervene", *options, *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return (code, *capsys.readouterr())
+    def run(*words: str) -> Outcome:
+        return cli_without_database("intervene", *options, *words)
 
-    code, printed, _ = run("--set", "0/3@2=9", "--swap", "1/2:0/4@3-5", "--generate", "2", "--json")
+    code, printed, _, _ = run("--set", "0/3@2=9", "--swap", "1/2:0/4@3-5", "--generate", "2", "--json")
     assert code == 0
     assert set(json.loads(printed)) == {
         "tokens",
@@ -117,7 +106,7 @@ def test_the_command(
         "plain",
         "edited",
     }
-    code, printed, _ = run("--scale", "0/3@all=2", "--freeze", "attention", "--constrained", "0-1")
+    code, printed, _, _ = run("--scale", "0/3@all=2", "--freeze", "attention", "--constrained", "0-1")
     assert code == 0
     assert "features changed" in printed
     for words, message in (
@@ -128,7 +117,7 @@ def test_the_command(
         (["--ablate", "0/3@new"], "there are no new tokens"),
         (["--ablate", "0/3@2", "--constrained", "2-1"], "--constrained '2-1' cannot be read"),
     ):
-        code, printed, complaint = run(*words)
+        code, printed, complaint, _ = run(*words)
         assert (code, printed) == (1, "")
         assert message in complaint
         assert "→" in complaint

@@ -6,10 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from atlas.cli import app
-from atlas.local.server import Address
 from schema.circuit.records import Model, TranscoderSet
 from schema.database import Database
 from schema.errors import DatabaseError, FileError, InputError
@@ -22,6 +19,7 @@ from schema.loading.set_model import settle_model
 from schema.upkeep.canonical_dump import content
 from schema.upkeep.check import check
 from tests.support.circuits import RUN, synthetic_circuits
+from tests.support.cli import Cli
 from tests.support.graph_files import (
     ALL,
     circuit_tracer,
@@ -294,21 +292,18 @@ def test_mutated_files_leave_whole_circuits_only(database: Database, tmp_path: P
 
 
 def test_the_commands(
-    database: Database, server: Address, folder: Path, tmp_path_factory: pytest.TempPathFactory
+    database: Database, cli: Cli, folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    env = {"NEO4J_URI": server.bolt_uri, "NEO4J_USERNAME": server.user, "NEO4J_PASSWORD": server.password}
     out = tmp_path_factory.mktemp("out")
     (folder / "bad.json").write_text("{}")
-    imported = CliRunner().invoke(
-        app, ["import", str(folder), "--family", "greetings", "--tag", "x"], env=env
-    )
+    imported = cli("import", folder, "--family", "greetings", "--tag", "x")
     assert imported.exit_code == 1
     assert f"{len(ALL) + 1} circuits imported, 1 were there already, 1 files refused (" in imported.stdout
     assert "bad.json: the file: Object missing required field `metadata`" in imported.stderr
-    exported = CliRunner().invoke(app, ["export", "greetings", "--out", str(out)], env=env)
+    exported = cli("export", "greetings", "--out", out)
     assert exported.exit_code == 0, exported.stderr
     assert f"{len(ALL) + 1} circuits written" in exported.stderr
     assert len(list(out.iterdir())) == len(ALL) + 1
-    again = CliRunner().invoke(app, ["import", str(out)], env=env)
+    again = cli("import", out)
     assert again.exit_code == 0, again.stderr
     assert f"0 circuits imported, {len(ALL) + 1} were there already" in again.stdout

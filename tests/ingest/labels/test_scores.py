@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 from sklearn.metrics import balanced_accuracy_score
-from typer.testing import CliRunner
 
-from atlas.cli import app
 from ingest.annotations.labels import (
     CorpusPass,
     CorpusSettings,
@@ -271,7 +269,6 @@ def test_no_corpus_is_named(folders: Folders, tmp_path):
         corpus_texts(CorpusSettings(*folders))
     with pytest.raises(InputError, match="no prompts file"):
         corpus_texts(CorpusSettings(*folders, str(tmp_path / "absent.txt")))
-    assert CliRunner().invoke(app, ["label", "--help"]).exit_code == 0
 
 
 ASKED = """query ($id: ID!) { feature(id: $id) {

@@ -6,9 +6,7 @@ from random import Random
 
 import orjson
 import pytest
-from typer.testing import CliRunner
 
-from atlas.cli import app
 from atlas.studies import results as study_results
 from atlas.studies.tables import measured_tables
 from ingest.engine.intervention.edits import ablate
@@ -19,6 +17,7 @@ from ingest.studies.modular_cortex import ablated, form, off
 from ingest.studies.tools.concepts import activity
 from ingest.studies.tools.prompts import Needs, Prompts, bundled, from_file
 from schema.errors import InputError
+from tests.support.cli import Cli
 from tests.support.engine import WORDS, Folders, Tiny, save
 
 
@@ -99,13 +98,14 @@ def test_every_study_finds_what_it_needs_in_the_bundled_corpus() -> None:
         )
 
 
-def test_studies_run_on_another_model_and_are_kept(folders: Folders, file: Path, tmp_path: Path) -> None:
+def test_studies_run_on_another_model_and_are_kept(
+    cli_without_database: Cli, folders: Folders, file: Path, tmp_path: Path
+) -> None:
     names = ("multi-step", "components", "modular-cortex")
-    arguments = ["--model", folders.model, "--transcoders", folders.transcoders, "--prompts", file]
-    run = CliRunner().invoke(
-        app, ["study", "run", *names, *map(str, arguments), "--json", "--results", str(tmp_path / "kept")]
-    )
-    assert run.exception is None, run.output
+    arguments: list[str | Path] = ["--model", folders.model, "--transcoders", folders.transcoders]
+    arguments += ["--prompts", file]
+    run = cli_without_database("study", "run", *names, *arguments, "--json", "--results", tmp_path / "kept")
+    assert run.exit_code == 0, run.text
     kept = study_results.read(tmp_path / "kept")
     assert set(kept) == set(names)
     assert orjson.loads(run.stdout) == {name: kept[name] for name in names}

@@ -26,7 +26,9 @@ from ingest.studies.tools.prompts import bundled
 from ingest.studies.tools.study import auroc
 from ingest.studies.tools.supernodes import SupernodeTensors
 from ingest.studies.tools.trials import Setting, Trial, choose, measure, random_like, rates, succeeded, swap
+from schema.errors import InputError
 from schema.evidence.ranks import rank_correlation
+from tests.support.cli import Cli
 from tests.support.paths import HOME
 
 PLACES = from_end(0, 1)
@@ -298,14 +300,9 @@ def test_every_study_has_its_page_and_the_index_names_it():
         assert f"({name}.md)" in index
 
 
-def test_studies_are_listed_and_an_unknown_one_is_named(capsys: pytest.CaptureFixture[str]):
-    from typer.testing import CliRunner
-
-    from atlas.cli import app
-    from schema.errors import InputError
-
-    listed = CliRunner().invoke(app, ["study", "list"])
-    assert all(name in listed.output for name in STUDIES)
-    refused = CliRunner().invoke(app, ["study", "run", "tarot"])
-    assert isinstance(refused.exception, InputError)
-    assert "tarot" in str(refused.exception)
+def test_studies_are_listed_and_an_unknown_one_is_named(cli_without_database: Cli):
+    listed = cli_without_database("study", "list")
+    assert all(name in listed.stdout for name in STUDIES)
+    refused = cli_without_database("study", "run", "tarot")
+    assert isinstance(refused.error, InputError)
+    assert "tarot" in str(refused.error)

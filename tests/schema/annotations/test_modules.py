@@ -6,9 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from atlas.cli import app
 from schema.annotations.communities import Link, communities
 from schema.annotations.modules import ModuleSettings, compute
 from schema.errors import NotFoundError
@@ -204,17 +202,11 @@ def test_no_recurring_effect_is_named(connection, circuits):
         compute(connection, ModuleSettings(), "nobody")
 
 
-def test_the_command(server, circuits, connection, monkeypatch, tmp_path):
-    for name, value in (
-        ("ATLAS_HOME", str(tmp_path)),
-        ("NEO4J_URI", server.bolt_uri),
-        ("NEO4J_PASSWORD", server.password),
-    ):
-        monkeypatch.setenv(name, value)
-    done = CliRunner().invoke(app, ["modules", "compute", "--null", "2"])
-    assert done.exit_code == 0, done.output
-    assert done.output.count("stored as partition") == 2
-    assert done.output.count("(rewired graphs: ") == 2
+def test_the_command(cli, circuits, connection):
+    done = cli("modules", "compute", "--null", "2")
+    assert done.exit_code == 0, done.text
+    assert done.text.count("stored as partition") == 2
+    assert done.text.count("(rewired graphs: ") == 2
     connection.write("MATCH (n:Partition|Module) DETACH DELETE n")
 
 
