@@ -10,7 +10,12 @@ from schema.database import AsyncDatabase, Database
 from schema.upkeep.migrations import migrate
 from tests.support.servers import empty, free_port
 
-pytest_plugins = ("tests.support.api", "tests.support.cli", "tests.support.tiny_atlas")
+pytest_plugins = (
+    "tests.support.api",
+    "tests.support.cli",
+    "tests.support.tiny_atlas",
+    "tests.support.writing",
+)
 """Fixtures that any test may ask for."""
 
 

@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 import pytest
@@ -42,13 +42,31 @@ class CountingDatabase(AsyncDatabase):
 
 
 class Api:
-    """The API of one test."""
+    """The API of one test, asked over HTTP. `async with` closes it."""
 
-    def __init__(self, database: CountingDatabase, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        database: AsyncDatabase,
+        limits: Limits | None = None,
+        *,
+        token: str | None = None,
+        writer: Database | None = None,
+    ) -> None:
+        """token: the API asks for it, and every request carries it; writer: what mutations write to."""
         self.database = database
         self.http = httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=create_app(database, limits=limits)), base_url="http://atlas"
+            transport=httpx2.ASGITransport(
+                app=create_app(database, limits=limits, token=token, writer=writer)
+            ),
+            base_url="http://atlas",
+            headers={"authorization": f"Bearer {token}"} if token else None,
         )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.http.aclose()
 
     async def answer(self, query: str, **variables: object) -> dict[str, Any]:
         """The whole body of the answer."""

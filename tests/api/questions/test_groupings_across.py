@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import httpx2
 import pytest
 
-from api.app import create_app
 from schema.annotations.supernodes import NodeGroup, group
 from schema.circuit.records import Circuit, NodeKind, Supernode
 from schema.database import AsyncDatabase, Database
 from schema.loading.load import load_circuit
+from tests.support.api import Api
 from tests.support.circuits import RUN, synthetic_circuits
 from tests.support.servers import empty
 
@@ -64,18 +63,11 @@ def grouped(connection: Database) -> None:
 
 
 @pytest.fixture
-async def http(server, grouped):
+async def api(server, grouped):
     database = await AsyncDatabase.connect(server.bolt_uri, server.user, server.password)
-    transport = httpx2.ASGITransport(app=create_app(database))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://atlas") as client:
-        yield client
+    async with Api(database) as api:
+        yield api
     await database.close()
-
-
-async def ask(http: httpx2.AsyncClient, query: str, **variables: object) -> dict[str, Any]:
-    body = (await http.post("/graphql", json={"query": query, "variables": variables})).json()
-    assert "errors" not in body, body
-    return body["data"]
 
 
 def groupings(circuits: Sequence[Circuit], words: Sequence[str] = ()) -> list[dict]:
@@ -118,9 +110,9 @@ BY_NAME = """query ($label: String, $families: [String!], $method: String, $auth
 
 @pytest.mark.parametrize(("given", "wanted"), GIVEN)
 @pytest.mark.parametrize("families", [None, ["capitals", "antonyms"]])
-async def test_supernodes_by_name_are_of_one_grouping(http, given, wanted, families):
+async def test_supernodes_by_name_are_of_one_grouping(api, given, wanted, families):
     method, authors = wanted
-    answer = (await ask(http, BY_NAME, label="say", families=families, **given))["supernodes"]
+    answer = (await api(BY_NAME, label="say", families=families, **given))["supernodes"]
     circuits = [each for each in CIRCUITS if families is None or each.prompt.family in families]
     expected = [
         (circuit.id, each.label, {f"{circuit.id}/{circuit.nodes[place].key}" for place in each.members})
@@ -144,18 +136,18 @@ async def test_supernodes_by_name_are_of_one_grouping(http, given, wanted, famil
     assert answer["grouping"] == (fitting[0] if fitting else None)
 
 
-async def test_a_name_is_looked_for_in_a_grouping_that_has_it(http):
-    answer = (await ask(http, BY_NAME, label="seen"))["supernodes"]
+async def test_a_name_is_looked_for_in_a_grouping_that_has_it(api):
+    answer = (await api(BY_NAME, label="seen"))["supernodes"]
     assert {(node["method"], node["author"]) for node in answer["nodes"]} == {("viewer", "dan")}
     (mine,) = (row for row in groupings(CIRCUITS) if row["authors"] == ["dan"])
     assert (answer["nCircuits"], answer["nConsidered"]) == (mine["nCircuits"], mine["nCircuits"])
-    few = (await ask(http, BY_NAME, label="mine"))["supernodes"]
+    few = (await api(BY_NAME, label="mine"))["supernodes"]
     assert (few["totalCount"], few["nCircuits"], few["nConsidered"]) == (2, 2, len(PEOPLE))
 
 
-async def test_a_name_that_nothing_has_was_looked_for_in_so_many_circuits(http):
+async def test_a_name_that_nothing_has_was_looked_for_in_so_many_circuits(api):
     for given, method in (({}, "scored"), ({"method": "plain"}, "plain")):
-        answer = (await ask(http, BY_NAME, label="no such name", **given))["supernodes"]
+        answer = (await api(BY_NAME, label="no such name", **given))["supernodes"]
         (row,) = (row for row in groupings(CIRCUITS) if row["method"] == method)
         assert answer["grouping"] == row | {"nSupernodes": 0, "nCircuits": 0}
         assert (answer["totalCount"], answer["nCircuits"], answer["nConsidered"], answer["groupings"]) == (
@@ -187,11 +179,11 @@ def values(circuit: Circuit, method: str, authors: set[str]) -> dict[str, float]
 
 
 @pytest.mark.parametrize(("given", "wanted"), GIVEN)
-async def test_a_contrast_of_supernodes_is_of_one_grouping(http, near, given, wanted):
+async def test_a_contrast_of_supernodes_is_of_one_grouping(api, near, given, wanted):
     method, authors = wanted
     sides = [[each for each in CIRCUITS if each.prompt.family == f] for f in ("capitals", "antonyms")]
     positive, negative = ({"families": [side[0].prompt.family]} for side in sides)
-    answer = (await ask(http, CONTRAST, positive=positive, negative=negative, **given))["contrast"]
+    answer = (await api(CONTRAST, positive=positive, negative=negative, **given))["contrast"]
     rows = groupings([*sides[0], *sides[1]])
     assert answer["groupings"] == rows
     fitting = [row for row in rows if row["method"] == method and authors & set(row["authors"])]
@@ -220,15 +212,15 @@ async def test_a_contrast_of_supernodes_is_of_one_grouping(http, near, given, wa
     assert expected or method in ("", PERSON, "viewer")
 
 
-async def test_downloads_are_of_one_grouping_too(http):
+async def test_downloads_are_of_one_grouping_too(api):
     for given, _ in GIVEN:
-        answer = await ask(http, BY_NAME, label="say", **given)
-        rows = await http.get("/export/supernodes.csv", params={"label": "say", **given})
+        answer = await api(BY_NAME, label="say", **given)
+        rows = await api.http.get("/export/supernodes.csv", params={"label": "say", **given})
         assert rows.status_code == 200, rows.text
         assert len(rows.text.strip().splitlines()) - 1 == answer["supernodes"]["totalCount"]
         sets = {"positive.families": "capitals", "negative.families": "antonyms", "minCircuits": "1"}
-        rows = await http.get("/export/contrast.supernodes.csv", params=sets | given)
+        rows = await api.http.get("/export/contrast.supernodes.csv", params=sets | given)
         assert rows.status_code == 200, rows.text
         families = {"positive": {"families": ["capitals"]}, "negative": {"families": ["antonyms"]}}
-        answer = await ask(http, CONTRAST, **families, **given)
+        answer = await api(CONTRAST, **families, **given)
         assert len(rows.text.strip().splitlines()) - 1 == len(answer["contrast"]["supernodes"]["nodes"])

@@ -5,14 +5,13 @@ from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
 
-import httpx2
 import pytest
 
-from api.app import create_app
 from schema.annotations.supernodes import NodeGroup, group, rename
 from schema.circuit.records import Circuit, NodeKind, Supernode
 from schema.database import AsyncDatabase, Database
 from schema.loading.load import load_circuit
+from tests.support.api import Api
 from tests.support.circuits import RUN, synthetic_circuits
 from tests.support.servers import empty
 
@@ -66,20 +65,16 @@ def grouped(connection: Database) -> Circuit:
 
 
 @pytest.fixture
-async def http(server, grouped):
+async def api(server, grouped):
     database = await AsyncDatabase.connect(server.bolt_uri, server.user, server.password)
-    transport = httpx2.ASGITransport(app=create_app(database))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://atlas") as client:
-        yield client
+    async with Api(database) as api:
+        yield api
     await database.close()
 
 
-async def ask(http: httpx2.AsyncClient, **given: str) -> dict:
+async def ask(api: Api, **given: str) -> dict:
     """The circuit's answer to `GRAPH`."""
-    asked = {"query": GRAPH, "variables": {"id": CIRCUIT.id, **given}}
-    body = (await http.post("/graphql", json=asked)).json()
-    assert "errors" not in body, body
-    return body["data"]["circuit"]
+    return (await api(GRAPH, id=CIRCUIT.id, **given))["circuit"]
 
 
 GRAPH = """query ($id: ID!, $method: String, $author: String) { circuit(id: $id) {
@@ -169,21 +164,21 @@ def graph_of(wanted: list[Made]) -> dict:
         ({"author": ""}, ("", set())),
     ],
 )
-async def test_a_supernode_graph_is_of_one_grouping(http, near, given, wanted):
+async def test_a_supernode_graph_is_of_one_grouping(api, near, given, wanted):
     method, authors = wanted
     mine = [made for made in FROM_FILES + PEOPLE if made.method == method and made.author in authors]
-    answer = await ask(http, **given)
+    answer = await ask(api, **given)
     assert answer == near(graph_of(mine))
     assert answer["supernodeEdges"] or len(mine) < 3
 
 
-async def test_downloads_are_of_one_grouping_too(http):
+async def test_downloads_are_of_one_grouping_too(api):
     async def rows(name: str, **given: str) -> list[str]:
-        answer = await http.get(f"/export/{name}.csv", params={"id": CIRCUIT.id, **given})
+        answer = await api.http.get(f"/export/{name}.csv", params={"id": CIRCUIT.id, **given})
         assert answer.status_code == 200, answer.text
         return answer.text.strip().splitlines()[1:]
 
     for given in ({}, {"method": "viewer", "author": "eve"}, {"method": PERSON}, {"method": "no such"}):
-        answer = await ask(http, **given)
+        answer = await ask(api, **given)
         assert len(await rows("circuit.supernodes", **given)) == answer["supernodes"]["totalCount"]
         assert len(await rows("circuit.supernodeEdges", **given)) == len(answer["supernodeEdges"])

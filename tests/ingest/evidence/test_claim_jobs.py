@@ -4,19 +4,17 @@ import asyncio
 import json
 import threading
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
 from rich.console import Console
 
-from api.app import create_app
 from ingest.circuits.run import IngestSettings
 from ingest.jobs import watch
 from schema.database import AsyncDatabase, Database
 from schema.jobs import RequestedPrompt, request, take
 from schema.questions.jobs import JOBS_BY_ID
 from schema.questions.question import ask as ask_database
+from tests.support.api import Api
 from tests.support.tiny_atlas import TinyAtlas
 
 DRAWS = 4
@@ -45,14 +43,6 @@ async def test_a_claim_is_asked_for_over_the_api_and_measured_by_a_worker(
 ) -> None:
     layer, index = tiny_atlas.common_feature("pi")
     edit = f"ablate {layer}/{index}@all"
-    http = httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(app=create_app(async_database, token="t", writer=database)),
-        base_url="http://atlas",
-        headers={"authorization": "Bearer t"},
-    )
-
-    async def ask(query: str, **variables: object) -> Any:
-        return (await http.post("/graphql", json={"query": query, "variables": variables})).json()
 
     settings = IngestSettings(Path(), *tiny_atlas.folders)
     quiet = Console(quiet=True)
@@ -60,8 +50,8 @@ async def test_a_claim_is_asked_for_over_the_api_and_measured_by_a_worker(
     async def work() -> int:
         return await asyncio.to_thread(watch, database, settings, threading.Event(), console=quiet, once=True)
 
-    async with http:
-        job = (await ask(REQUEST, edits=[edit], family="pi", draws=DRAWS))["data"]["requestClaim"]
+    async with Api(async_database, token="t", writer=database) as api:
+        job = (await api(REQUEST, edits=[edit], family="pi", draws=DRAWS))["requestClaim"]
         assert job == {
             "id": job["id"],
             "state": "QUEUED",
@@ -81,14 +71,13 @@ async def test_a_claim_is_asked_for_over_the_api_and_measured_by_a_worker(
             ({"draws": 1000}, "OVER_LIMIT"),
         ):
             asked = {"edits": [edit], "family": "pi", "draws": DRAWS, **wrong}
-            (error,) = (await ask(REQUEST, **asked))["errors"]
-            assert error["extensions"]["code"] == code, wrong
+            assert (await api.error(REQUEST, **asked))[0] == code, wrong
         # A worker with other transcoders leaves it.
         assert take(database, "w", transcoders="another") is None
         assert await work() == 1
         (row,) = ask_database(database, JOBS_BY_ID, timeout_s=20, keys=[job["id"]])
         assert (row.state, row.n_done, row.error) == ("done", 2, None)
-        found = (await ask(CLAIMS))["data"]["claims"]["nodes"]
+        found = (await api(CLAIMS))["claims"]["nodes"]
     assert [each["id"] for each in found] == [row.measured]
     by_command = tiny_atlas.run(
         *("intervene", "--keep", "--draws", str(DRAWS), "--json", "--family", "pi"),

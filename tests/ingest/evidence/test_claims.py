@@ -5,11 +5,9 @@ import re
 from random import Random
 from typing import Any
 
-import httpx2
 import pytest
 import torch
 
-from api.app import create_app
 from figures.claims import CLAIMS as CHART
 from ingest.engine.errors import EngineError
 from ingest.engine.intervention.edits import Edit
@@ -17,6 +15,7 @@ from ingest.engine.intervention.intervene import intervene
 from schema.circuit.records import Circuit, NodeKind
 from schema.database import AsyncDatabase, Database
 from schema.errors import AtlasError, InputError, NotFoundError
+from tests.support.api import Api
 from tests.support.effects import slow_effect, slow_null, slow_prediction
 from tests.support.tiny_atlas import TinyAtlas
 
@@ -108,14 +107,11 @@ async def test_a_claim_is_what_one_by_one_gives(
     one = next(iter(tiny_atlas.family("e")))
     other = next(n for n in tiny_atlas.circuits[one].nodes if n.kind is NodeKind.FEATURE)
     second = tiny_atlas.run(*keep, "--circuit", one[:12], "--set", f"{other.layer}/{other.index}@all=7.5")
-    api = httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(app=create_app(async_database)), base_url="http://atlas"
-    )
-    async with api:
-        answer = (await api.post("/graphql", json={"query": ASKED})).json()["data"]["claims"]
-        only = await api.post("/graphql", json={"query": ASKED, "variables": {"families": ["pi"]}})
-        survivors = await api.post("/graphql", json={"query": ASKED, "variables": {"survived": True}})
-        drawn = (await api.post("/graphql", json={"query": CHART.query})).json()["data"]
+    async with Api(async_database) as api:
+        answer = (await api(ASKED))["claims"]
+        only = (await api(ASKED, families=["pi"]))["claims"]
+        survivors = (await api(ASKED, survived=True))["claims"]
+        drawn = await api(CHART.query)
     assert answer["totalCount"] == 2
     claims = {each["id"]: each for each in answer["nodes"]}
     assert claims.keys() == {printed["id"], second["id"]}
@@ -127,8 +123,8 @@ async def test_a_claim_is_what_one_by_one_gives(
     assert [each["q"] for each in by_p] == pytest.approx([min(2 * by_p[0]["p"], by_p[1]["p"]), by_p[1]["p"]])
     for each in by_p:
         assert each["survived"] == (each["predicted"] * each["effect"] > 0 and each["q"] <= 0.05)
-    assert [each["id"] for each in only.json()["data"]["claims"]["nodes"]] == [printed["id"]]
-    assert survivors.json()["data"]["claims"]["nodes"] == [each for each in by_p if each["survived"]]
+    assert [each["id"] for each in only["nodes"]] == [printed["id"]]
+    assert survivors["nodes"] == [each for each in by_p if each["survived"]]
     assert "<svg" in CHART.svg(drawn)
     # Asked again it changes nothing; measured again it is the same; deleted circuits leave what was measured.
     before = database.read("MATCH (k:Claim) RETURN k {.*} AS k ORDER BY k.id")

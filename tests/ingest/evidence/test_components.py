@@ -8,14 +8,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import httpx2
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
 from torch import Tensor
 
-from api.app import create_app
 from figures.all import CHARTS
 from figures.chart import styled
 from ingest.circuits.run import IngestSettings, ingest
@@ -28,6 +26,7 @@ from schema.errors import InputError
 from schema.evidence.ranks import agreement
 from schema.loading.read import read_circuit
 from schema.upkeep.delete import delete_circuit
+from tests.support.api import Api
 from tests.support.engine import Tiny, save
 from tests.support.models import IDS, MODELS, random_model, random_transcoders
 
@@ -251,13 +250,9 @@ async def compare(async_database: AsyncDatabase, slow: dict[str, Slow], done: se
     for each in slow.values():
         if each.circuit.prompt.family:
             families[each.circuit.prompt.family].append(each)
-    api = httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(app=create_app(async_database)), base_url="http://atlas"
-    )
-    async with api:
+    async with Api(async_database) as api:
         for only in (["e"], None):
-            asked = {"query": ASKED, "variables": {"families": only}}
-            answer: dict[str, Any] = (await api.post("/graphql", json=asked)).json()["data"]
+            answer = await api(ASKED, families=only)
             rows = [family_rows(name, families[name], done) for name in only or sorted(families)]
             expected = {
                 "components": [row for row, _ in rows],

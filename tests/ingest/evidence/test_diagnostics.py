@@ -7,11 +7,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import httpx2
 import pytest
 from rich.console import Console
 
-from api.app import create_app
 from ingest.circuits.run import IngestSettings, ingest
 from ingest.engine.intervention.edits import Edit
 from ingest.engine.intervention.intervene import intervene
@@ -22,6 +20,7 @@ from schema.database import AsyncDatabase, Database
 from schema.errors import InputError
 from schema.evidence.interventions import BANDS
 from schema.loading.read import read_circuit
+from tests.support.api import Api
 from tests.support.effects import slow_effect, slow_null, slow_prediction
 from tests.support.engine import Tiny, save
 
@@ -193,14 +192,9 @@ async def compare(
     edge_share = [edges[row["circuit"]][feature(row)] for row in rows]
     assert [row["i"].get("weight_share") for row in rows] == pytest.approx(edge_share)
     assert len({band(share) for share in edge_share}) > 2
-    api = httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(app=create_app(async_database)), base_url="http://atlas"
-    )
-    asked = {"query": ASKED, "variables": {"share": least - 1e-12, "families": None}}
-    async with api:
-        answer = (await api.post("/graphql", json=asked)).json()["data"]["diagnostics"]
-        asked["variables"]["families"] = ["e"]  # type: ignore[index]
-        only = (await api.post("/graphql", json=asked)).json()["data"]["diagnostics"]
+    async with Api(async_database) as api:
+        answer = (await api(ASKED, share=least - 1e-12))["diagnostics"]
+        only = (await api(ASKED, share=least - 1e-12, families=["e"]))["diagnostics"]
     table = answer["all"]
     assert (table["nCircuits"], table["nTested"]) == (4, len(rows))
     names = ("truePositives", "falsePositives", "falseNegatives", "trueNegatives")

@@ -4,11 +4,9 @@ import json
 from pathlib import Path
 from random import Random
 
-import httpx2
 import pytest
 import torch
 
-from api.app import create_app
 from ingest.engine.intervention.edits import ablate
 from ingest.engine.intervention.intervene import intervene
 from ingest.engine.replacement.model import ReplacementModel
@@ -25,6 +23,7 @@ from schema.evidence.hypotheses import (
     registered,
 )
 from schema.questions.question import ask
+from tests.support.api import Api
 from tests.support.engine import Tiny, save
 
 LINES = [
@@ -108,12 +107,9 @@ async def test_results_are_kept_and_corrected_for_all_that_were_tested(
     assert [(row.prompt, row.token, row.effect, row.null_mean, row.n_null) for row in kept] == [
         (each.prompt, each.token, each.effect, each.null_mean, 5) for each in first.interventions
     ]
-    api = httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(app=create_app(async_database)), base_url="http://atlas"
-    )
     asked = "{ hypotheses { id q survived nTested interventions { prompt effect nNull } } }"
-    async with api:
-        answer = (await api.post("/graphql", json={"query": asked})).json()["data"]["hypotheses"]
+    async with Api(async_database) as api:
+        answer = (await api(asked))["hypotheses"]
     assert {(each["id"], each["q"], each["survived"], each["nTested"]) for each in answer} == {
         (row.id, row.q, row.survived, row.n_tested) for row in rows.values()
     }

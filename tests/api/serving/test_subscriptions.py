@@ -1,0 +1,83 @@
+"""Jobs are watched over a socket: every change is told, sockets are limited and closed with the server."""
+
+import asyncio
+import json
+
+import pytest
+import websockets
+
+from schema.jobs import renew, take
+from tests.support.writing import BEARER, REQUEST, TOKEN
+
+WATCH = "subscription ($id: ID!) { job(id: $id) { state nDone circuits { totalCount } } }"
+
+
+async def watched(
+    uri: str, job: str, payload: dict, headers: dict | None = None, query: str = WATCH
+) -> list[dict]:
+    """What a client of graphql-transport-ws is told of a job, up to the end."""
+    async with websockets.connect(
+        uri, subprotocols=[websockets.Subprotocol("graphql-transport-ws")], additional_headers=headers
+    ) as socket:
+        await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
+        assert json.loads(await socket.recv()) == {"type": "connection_ack"}
+        ask = {"query": query, "variables": {"id": job}}
+        await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": ask}))
+        told = []
+        async for message in socket:
+            told.append(json.loads(message))
+            if told[-1]["type"] != "next":
+                break
+    return told
+
+
+async def test_a_job_is_watched_over_a_socket(writing_api, served, connection):
+    uri, _, _ = served
+    job = (await writing_api(REQUEST, prompts=[{"prompt": "watched"}, {"prompt": "two"}], author="me"))[
+        "requestCircuits"
+    ]["id"]
+    watching = asyncio.create_task(watched(uri, job, {"Authorization": f"Bearer {TOKEN}"}))
+    for step in range(3):
+        await asyncio.sleep(0.8)
+        if step == 0:
+            assert (await asyncio.to_thread(take, connection, "w")) is not None
+        elif step == 1:
+            assert await asyncio.to_thread(renew, connection, job, "w", n_done=1)
+    await asyncio.to_thread(
+        connection.write, "MATCH (j:Job {id: $id}) SET j.state = 'failed', j.n_done = 2", {"id": job}
+    )
+    told = await asyncio.wait_for(watching, 10)
+    assert told[-1] == {"id": "1", "type": "complete"}
+    assert [each["payload"]["data"]["job"] for each in told[:-1]] == [
+        {"state": state, "nDone": n_done, "circuits": {"totalCount": 0}}
+        for state, n_done in (("QUEUED", 0), ("RUNNING", 0), ("RUNNING", 1), ("FAILED", 2))
+    ]
+    # The header does as well; errors are told as in answers; queries do not go this way.
+    error, _ = await watched(uri, "no such job", {}, BEARER)
+    assert error["payload"]["errors"][0]["extensions"]["code"] == "NOT_FOUND"
+    query = WATCH.replace("totalCount", "nodes { nodes(first: 100) { nodes { id } } }")
+    query = query.replace("circuits", "circuits(first: 100)")
+    costly = query.replace("{ id }", "{ id feature { circuits(first: 100) { nodes { circuit { id } } } } }")
+    error, _ = await watched(uri, job, {}, BEARER, costly)
+    assert error["payload"]["errors"][0]["extensions"]["code"] == "OVER_LIMIT"
+    (error,) = await watched(uri, job, {}, BEARER, "query ($id: ID!) { job(id: $id) { state } }")
+    assert error["payload"][0]["extensions"]["code"] == "BAD_QUERY"
+    for payload in ({}, {"authorization": "Bearer wrong"}):
+        with pytest.raises(websockets.ConnectionClosedError, match="4403"):
+            await watched(uri, job, payload)
+
+
+async def test_sockets_are_limited_and_a_server_that_stops_closes_them(writing_api, served):
+    uri, running, task = served
+    job = (await writing_api(REQUEST, prompts=[{"prompt": "left"}], author="me"))["requestCircuits"]["id"]
+    waiting = [asyncio.create_task(watched(uri, job, {"authorization": f"Bearer {TOKEN}"})) for _ in range(2)]
+    await asyncio.sleep(1)
+    with pytest.raises(websockets.InvalidStatus):
+        await watched(uri, job, {}, BEARER)
+    running.should_exit = True
+    await asyncio.wait_for(asyncio.shield(task), 10)
+    for each in waiting:
+        with pytest.raises(websockets.ConnectionClosedError) as closed:
+            await each
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1012
