@@ -1,22 +1,13 @@
-"""Two circuits side by side, supernodes and families, each compared with a loop over the records."""
+"""Two circuits side by side, compared with a loop over the records."""
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
 
 import pytest
 
 from schema.circuit.records import Circuit, Node, NodeKind
-from tests.support.circuits import TRANSCODERS, Use, feature_id
-
-
-def of_set(circuits: Sequence[Circuit], *, plain: bool = True) -> list[Circuit]:
-    return [circuit for circuit in circuits if (circuit.transcoders == TRANSCODERS) == plain]
-
-
-def n_settings(circuits: Sequence[Circuit]) -> int:
-    return len({(circuit.transcoders.id, circuit.node_threshold) for circuit in circuits})
-
+from tests.support.choosing import n_settings, of_set
+from tests.support.circuits import Use, feature_id
 
 COMPARE = """
 query ($a: ID!, $b: ID!, $align: Align) {
@@ -167,67 +158,3 @@ async def test_comparing_different_settings_is_flagged(api, near, circuits):
     apart = (await api(COMPARE, a=plain[0].id, b=other[0].id))["compareCircuits"]
     assert apart["mixedSettings"] is True
     assert apart["featuresInBoth"] == {"totalCount": 0, "nodes": []}
-
-
-async def test_supernodes_by_label(api, near, circuits):
-    query = """query ($label: String, $families: [String!]) {
-      supernodes(label: $label, families: $families, first: 100) {
-        totalCount nCircuits nConsidered
-        nodes { label position method author score circuit { id } members { id } } } }"""
-    data = await api(query, label="SAY ans")
-    expected = [
-        {
-            "label": each.label,
-            "position": each.position,
-            "method": each.method,
-            "author": each.author,
-            "score": each.score,
-            "circuit": {"id": circuit.id},
-            "members": {f"{circuit.id}/{circuit.nodes[place].key}" for place in each.members},
-        }
-        for circuit in circuits
-        for each in circuit.supernodes
-        if each.label == "say the answer"
-    ]
-    answer = data["supernodes"]
-    assert [node["score"] for node in answer["nodes"]] == sorted((e["score"] for e in expected), reverse=True)
-    key = lambda node: (node["circuit"]["id"], node["score"])  # noqa: E731
-    found = [{**node, "members": {each["id"] for each in node["members"]}} for node in answer["nodes"]]
-    assert sorted(found, key=key) == sorted(expected, key=key)
-    grouped = sum(bool(circuit.supernodes) for circuit in circuits)
-    assert {name: answer[name] for name in ("totalCount", "nCircuits", "nConsidered")} == {
-        "totalCount": len(expected),
-        "nCircuits": len({each["circuit"]["id"] for each in expected}),
-        "nConsidered": grouped,
-    }
-    few = (await api(query, label="capitals words", families=["capitals"]))["supernodes"]
-    family = [circuit for circuit in circuits if circuit.prompt.family == "capitals"]
-    assert (few["totalCount"], few["nConsidered"]) == (len(family), len(family))
-
-
-async def test_families(api, near, circuits):
-    data = await api(
-        """{ families { name nPrompts nCircuits tags replacementScore completenessScore errorShare nJudged
-                        nCorrect accuracy mixedSettings } }"""
-    )
-    expected = []
-    for name in sorted({circuit.prompt.family for circuit in circuits}):
-        mine = [circuit for circuit in circuits if circuit.prompt.family == name]
-        judged = [circuit for circuit in mine if circuit.correct is not None]
-        right = [circuit for circuit in judged if circuit.correct]
-        expected.append(
-            {
-                "name": name,
-                "nPrompts": len({circuit.prompt.id for circuit in mine}),
-                "nCircuits": len(mine),
-                "tags": sorted({tag for circuit in mine for tag in circuit.prompt.tags}),
-                "replacementScore": math.fsum(c.replacement_score for c in mine) / len(mine),
-                "completenessScore": math.fsum(c.completeness_score for c in mine) / len(mine),
-                "errorShare": math.fsum(c.error_share for c in mine) / len(mine),
-                "nJudged": len(judged),
-                "nCorrect": len(right),
-                "accuracy": len(right) / len(judged),
-                "mixedSettings": n_settings(mine) > 1,
-            }
-        )
-    assert data["families"] == near(expected)

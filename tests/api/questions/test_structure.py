@@ -1,4 +1,4 @@
-"""What recurs: effects, paths, motifs and hubs, compared with plain loops over the records."""
+"""Recurring effects, paths and motifs, compared with plain loops over the records."""
 
 import math
 from collections import Counter, defaultdict
@@ -7,14 +7,9 @@ from typing import Any
 import pytest
 
 from api.questions import structure
-from api.request.limits import Limits
 from schema.circuit.records import NodeKind
-from tests.support.circuits import drives, effects, feature_id, uses
-
-
-def of_family(circuits, *names):
-    return [circuit for circuit in circuits if circuit.prompt.family in names]
-
+from tests.support.choosing import of_family
+from tests.support.circuits import drives, feature_id, uses
 
 RECURRING = """
 query ($families: [String!], $order: EffectOrder!, $least: Int!, $consistency: Float!) {
@@ -227,86 +222,3 @@ async def test_motifs_say_when_some_may_be_missing(api, circuits, monkeypatch):
     monkeypatch.setattr(structure, "STRONG_EFFECTS", 3)
     assert (await api(MOTIFS, support=2, shape="CHAIN"))["motifs"]["truncated"] is True
     assert (await api.error(MOTIFS, support=1, shape="CHAIN"))[0] == "BAD_INPUT"
-
-
-HUBS = """
-query ($by: HubBy!, $dense: Boolean, $above: Float!) {
-  hubs(by: $by, dense: $dense, denseAbove: $above, minCircuits: 2, first: 100) {
-    totalCount
-    nodes { nCircuits nConsidered frequency dense influence drives drivenBy feature { id }
-            specificity { tau family share } } } }"""
-
-
-def hubs(circuits, above):
-    """Feature → what hubs should say."""
-    table, found = uses(circuits), defaultdict(list)
-    for (circuit, feature), use in table.items():
-        found[feature].append((circuit, use.influence))
-    pairs = list(drives(circuits))
-    out, into = Counter(source for source, _ in pairs), Counter(target for _, target in pairs)
-    answer = {}
-    for feature, each in found.items():
-        of_set = [c for c in circuits if c.transcoders.id == feature.rsplit("/", 2)[0]]
-        shares = []
-        for family in sorted({circuit.prompt.family for circuit in of_set}):
-            ids = {circuit.id for circuit in of_set if circuit.prompt.family == family}
-            shares.append((-sum(circuit in ids for circuit, _ in each) / len(ids), family))
-        greatest, family = min(shares)
-        answer[feature] = {
-            "nCircuits": len(each),
-            "nConsidered": len(of_set),
-            "frequency": len(each) / len(of_set),
-            "dense": len(each) / len(of_set) > above,
-            "influence": math.fsum(influence or 0.0 for _, influence in each),
-            "drives": out[feature],
-            "drivenBy": into[feature],
-            "specificity": {
-                "tau": math.fsum(1 - share / greatest for share, _ in shares) / (len(shares) - 1)
-                if len(shares) > 1
-                else None,
-                "family": family,
-                "share": -greatest,
-            },
-        }
-    return answer
-
-
-@pytest.mark.parametrize("dense", [None, True, False])
-@pytest.mark.parametrize("by", ["INFLUENCE", "DEGREE", "FREQUENCY"])
-async def test_hubs(api, near, circuits, by, dense):
-    above = 0.4
-    everything = {f: row for f, row in hubs(circuits, above).items() if row["nCircuits"] >= 2}
-    expected = {f: row for f, row in everything.items() if dense in (None, row["dense"])}
-    data = (await api(HUBS, by=by, dense=dense, above=above))["hubs"]
-    assert data["totalCount"] == len(expected) > 0
-    place = {
-        "INFLUENCE": lambda row: row["influence"],
-        "DEGREE": lambda row: row["drives"] + row["drivenBy"],
-        "FREQUENCY": lambda row: row["frequency"],
-    }[by]
-    assert [place(row) for row in data["nodes"]] == near(
-        sorted(map(place, expected.values()), reverse=True)[:100]
-    )
-    found = {row.pop("feature")["id"]: row for row in data["nodes"]}
-    assert found == near({feature: expected[feature] for feature in found})
-
-
-async def test_the_number_of_queries_does_not_grow_with_the_page(api_with, circuits):
-    api = api_with(Limits())
-    query = """query ($first: Int!, $circuit: ID!) {
-      hubs(first: $first) { nodes { feature { labels { text } } specificity { tau } } }
-      similarCircuits(circuit: $circuit, first: $first) { nodes {
-        circuit { prompt { text } } features(first: 2) { nodes { feature { id } } }
-        edges(first: 2) { nodes { weight } } } }
-      motifs(minSupport: 2, first: $first) { nodes { first { id } second { id } third { id } } }
-      recurringEdges(first: $first) { nodes { source { id } target { id } } }
-      search(text: "word", first: $first) { nodes {
-        circuits(first: 2) { nodes { circuit { answer } } } } } }"""
-    for first in (2, 20):
-        before = api.database.queries
-        await api(query, first=first, circuit=circuits[0].id)
-        assert api.database.queries - before <= 25
-
-
-def test_effects_are_what_drives_sums(circuits):
-    assert {pair for circuit in circuits for pair in effects(circuit)} == set(drives(circuits))

@@ -1,31 +1,16 @@
 """A feature and lists of features, with everything that belongs to them, compared with the records."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from schema.circuit.records import Circuit
+from tests.support.choosing import by_feature, popular
 from tests.support.circuits import TRANSCODERS, drives, uses
 
 
-def having(circuits: Sequence[Circuit]) -> dict[str, dict[str, Circuit]]:
-    """Feature id → circuit id → circuit."""
-    by_id = {circuit.id: circuit for circuit in circuits}
-    found: dict[str, dict[str, Circuit]] = {}
-    for circuit, feature in uses(circuits):
-        found.setdefault(feature, {})[circuit] = by_id[circuit]
-    return found
-
-
-def commonest(circuits: Sequence[Circuit]) -> str:
-    found = having(circuits)
-    return max(found, key=lambda feature: (len(found[feature]), feature))
-
-
 async def test_feature(api, near, circuits):
-    feature = commonest(circuits)
+    feature = popular(circuits, 1)[0]
     layer, index = feature.split("/")[1:]
     data = await api(
         """query ($id: ID!) { feature(id: $id) {
@@ -105,7 +90,7 @@ async def test_recurring_edges(api, near, circuits, direction):
         "{ totalCount nodes { nCircuits nConsidered mean sd signConsistency feature { id } } }",
         id=feature,
     )
-    found = having(circuits)
+    found = by_feature(circuits)
     expected: list[dict[str, Any]] = [
         {
             "nCircuits": drive.n_circuits,
