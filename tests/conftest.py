@@ -12,6 +12,7 @@ from tests.support.servers import empty, free_port
 
 pytest_plugins = (
     "tests.support.api",
+    "tests.support.checkpoint_history",
     "tests.support.cli",
     "tests.support.tiny_atlas",
     "tests.support.writing",

@@ -1,34 +1,30 @@
-"""Ablated heads, attention and MLPs: measured again by models whose weights are 0, one prompt at a time."""
+"""Ablated heads, attention and MLPs, measured again by models whose weights are 0, one prompt at a time."""
 
 import json
 import math
 from collections import defaultdict
 from copy import deepcopy
 from pathlib import Path
-from random import Random
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from torch import Tensor
 
 from figures.all import CHARTS
 from figures.chart import styled
 from ingest.circuits.run import IngestSettings, ingest
-from ingest.engine.intervention.ablate import Answer, Attention, Component, Head, Mlp, effects, heads, without
+from ingest.engine.intervention.ablate import Attention, Component, Head, Mlp
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.evidence.components import AblateSettings, ablate
 from schema.circuit.records import Circuit, NodeKind
 from schema.database import AsyncDatabase, Database
 from schema.errors import InputError
-from schema.evidence.ranks import agreement
 from schema.loading.read import read_circuit
 from schema.upkeep.delete import delete_circuit
 from tests.support.api import Api
 from tests.support.engine import Tiny, save
-from tests.support.models import IDS, MODELS, random_model, random_transcoders
+from tests.support.slow_ranks import slow_agreement
 
 QUIET = Console(quiet=True)
 LINES = [
@@ -108,17 +104,6 @@ class Slow:
         self.through = [math.fsum(total.net for total in totals if total.layer == n) for n in layers]
         self.crossing = [crossing(circuit, layer) for layer in layers]
         self.gross = {total[:2]: total.gross for total in totals}
-
-
-def slow_ranks(values: list[float]) -> list[float]:
-    return [sum(other < value for other in values) + (values.count(value) + 1) / 2 for value in values]
-
-
-def slow_agreement(first: list[float], second: list[float]) -> list[float]:
-    a, b, random = slow_ranks(first), slow_ranks(second), Random(0)
-    found = float(np.corrcoef(a, b)[0, 1])
-    null = sorted(float(np.corrcoef(random.sample(a, len(a)), b)[0, 1]) for _ in range(1000))
-    return [found, null[950], (1 + sum(each >= found - 1e-9 for each in null)) / 1001]
 
 
 def mean(values: list[float]) -> float:
@@ -286,84 +271,3 @@ def draw(answer: dict[str, Any]) -> None:
         row[field] for field in ("attentionEffect", "mlpEffect") for row in answer["components"]
     ]
     assert chart.svg(answer) == chart.svg(answer)
-
-
-def test_orders_agree_as_one_by_one_gives() -> None:
-    random = Random(3)
-    for first, second in (
-        ([random.random() for _ in range(9)], [random.random() for _ in range(9)]),
-        ([1.0, 1.0, 2.0, 5.0, 5.0, 5.0], [0.1, 0.2, 0.2, 0.4, 0.9, 0.3]),
-        ([3.0, 2.0, 1.0], [1.0, 2.0, 3.0]),
-    ):
-        assert list(agreement(first, second)) == pytest.approx(slow_agreement(first, second))
-    assert all(map(math.isnan, agreement([1.0, 1.0], [1.0, 2.0])))
-    assert all(map(math.isnan, agreement([], [])))
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_a_component_adds_nothing_in_any_architecture(name: str) -> None:
-    """A head: its columns of the projection are what the projection's output loses. Attention and MLP: the
-    stream behind them is the one before."""
-    transcoders = random_transcoders("mlp.hook_in", cross_layer=False)
-    model = ReplacementModel.build(random_model(name), None, transcoders)
-    assert len(heads(model)) == N_LAYERS * N_HEADS
-    parts: list[Component] = [Head(1, 2), Attention(1), Mlp(1)]
-    answers = [Answer(IDS, 8, 3), Answer(IDS[:5], 4, 7)]
-    table = effects(model, answers, parts)
-    assert bool((table.abs() > 1e-6).all())
-    assert torch.allclose(table[1:], effects(model, answers[1:], parts), atol=1e-9)
-    part = model.anatomy.layers[1].attention
-    weight = (part.output if part.own_output is None else part.own_output)[2]
-    size = weight.shape[1]
-    plain, one = at_projection(model, None), at_projection(model, Head(1, 2))
-    assert not one[0][..., 2 * size : 3 * size].any()
-    lost = plain[0][..., 2 * size : 3 * size] @ weight.T
-    assert torch.allclose(plain[1] - one[1], lost, atol=1e-9)
-    for component, place in ((Attention(1), 0), (Mlp(1), 1)):
-        assert not added(model, component)[place].any()
-        assert added(model, None)[place].any()
-
-
-def at_projection(model: ReplacementModel, component: Component | None) -> list[Tensor]:
-    """Input and output of the projection behind the heads of layer 1."""
-    found: list[Tensor] = []
-    hook = model.anatomy.layers[1].attention.mix.register_forward_hook(
-        lambda module, given, output: found.extend([given[0], output])
-    )
-    run(model, component)
-    hook.remove()
-    return found
-
-
-def added(model: ReplacementModel, component: Component | None) -> list[Tensor]:
-    """What attention and MLP of layer 1 give, as hooks behind the ablation see it."""
-    layer, found = model.anatomy.layers[1], dict[int, Tensor]()
-    if component is None:
-        return _seen(model, layer, found)
-    with without(model, component):
-        return _seen(model, layer, found)
-
-
-def _seen(model: ReplacementModel, layer: Any, found: dict[int, Tensor]) -> list[Tensor]:
-    handles = [
-        module.register_forward_hook(
-            lambda module, given, output, place=place: found.update(
-                {place: output[0] if isinstance(output, tuple) else output}
-            )
-        )
-        for place, module in enumerate((layer.attention.module, layer.mlp))
-    ]
-    run(model, None)
-    for handle in handles:
-        handle.remove()
-    return [found[0], found[1]]
-
-
-def run(model: ReplacementModel, component: Component | None) -> None:
-    ids = torch.tensor([IDS])
-    with torch.no_grad():
-        if component is None:
-            model.model(input_ids=ids, use_cache=False)
-        else:
-            with without(model, component):
-                model.model(input_ids=ids, use_cache=False)
