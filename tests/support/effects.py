@@ -27,23 +27,31 @@ def slow_null(
     random: Random,
 ) -> list[float]:
     """The effects of random features whose vectors are as long, one after the other."""
-    found = []
-    for _ in range(draws):
-        taken = {(each.layer, each.position, each.feature) for each in edits}
-        drawn = []
-        for each in edits:
-            part = model.transcoders.layers[each.layer]
-            lengths = [float(row.norm()) for row in part.decoder]
-            while True:
-                other = random.randrange(len(lengths))
-                if (each.layer, each.position, other) not in taken and lengths[other] > 0:
-                    break
-            taken.add((each.layer, each.position, other))
-            mine = dense[each.layer][each.position]
-            change = (each.value - float(mine[each.feature])) * lengths[each.feature] / lengths[other]
-            drawn.append(Edit(each.layer, each.position, other, float(mine[other]) + change))
-        found.append(slow_effect(model, circuit, drawn, token))
-    return found
+    return [
+        slow_effect(model, circuit, slow_random_edits(model, edits, dense, random), token)
+        for _ in range(draws)
+    ]
+
+
+def slow_random_edits(model: ReplacementModel, edits: list[Edit], dense: Any, random: Random) -> list[Edit]:
+    """For each edit, one of a random feature at the same place whose change writes a vector as long.
+
+    dense: activations by layer, position and feature.
+    """
+    taken = {(each.layer, each.position, each.feature) for each in edits}
+    drawn = []
+    for each in edits:
+        part = model.transcoders.layers[each.layer]
+        lengths = [float(row.norm()) for row in part.decoder]
+        while True:
+            other = random.randrange(len(lengths))
+            if (each.layer, each.position, other) not in taken and lengths[other] > 0:
+                break
+        taken.add((each.layer, each.position, other))
+        mine = dense[each.layer][each.position]
+        change = (each.value - float(mine[each.feature])) * lengths[each.feature] / lengths[other]
+        drawn.append(Edit(each.layer, each.position, other, float(mine[other]) + change))
+    return drawn
 
 
 def slow_prediction(circuit: Circuit, values: dict[tuple[int, int, int], float], target: int) -> float:

@@ -91,11 +91,16 @@ def test_what_prompts_lack_is_named_before_anything_runs(model: ReplacementModel
 
 
 def test_every_study_finds_what_it_needs_in_the_bundled_corpus() -> None:
-    prompts = bundled()
+    families = bundled().families
+    prompts = Prompts("the same as a file", families)
     for study in STUDIES.values():
-        Prompts("the same as a file", prompts.families).check(
-            study.name, [need for need in study.needs if need.bundled is None]
-        )
+        needs = [need for need in study.needs if need.bundled is None]
+        prompts.check(study.name, needs)
+        assert {need.family for need in needs} - {None} <= families.keys()
+        lacking = Prompts("without them", {})
+        for need in needs:
+            with pytest.raises(InputError, match=f"The study {study.name} needs"):
+                lacking.check(study.name, [need])
 
 
 def test_studies_run_on_another_model_and_are_kept(

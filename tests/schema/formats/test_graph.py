@@ -59,17 +59,13 @@ def test_given_names_families_and_tags() -> None:
         ("nodes.1.node_id", "0_3_1", "nodes[1]", "pairs layer"),
         ("links.0.weight", None, "links[0].weight", "Expected `float`, got `null`"),
         ("links.1.source", "0_4_1", "links[1].source", "'0_4_1' is the id of no node"),
-        ("links.1.source", "E_7_1", None, None),
         ("metadata.scan", "", "metadata.scan", "is empty"),
         ("metadata.prompt_tokens", "Hi", "metadata.prompt_tokens", "Expected `array`, got `str`"),
         ("links", {}, "links", "Expected `array`, got `object`"),
     ],
 )
-def test_what_is_refused_is_named(path: str, value: Any, key: str | None, reason: str | None) -> None:
+def test_what_is_refused_is_named(path: str, value: Any, key: str, reason: str) -> None:
     graph = changed(path, value)
-    if key is None:
-        circuit_of(graph)
-        return
     if path == "nodes.0.feature" and value == -3:
         graph["nodes"][0]["node_id"] = "x"
         graph["links"] = []
@@ -82,8 +78,13 @@ def test_what_is_refused_is_named(path: str, value: Any, key: str | None, reason
     with pytest.raises(FileError) as caught:
         circuit_of(graph)
     assert (caught.value.file, caught.value.key) == ("hi.json", key)
-    assert reason is not None
     assert reason in caught.value.reason
+
+
+def test_another_source_of_a_link_is_another_edge() -> None:
+    found, plain = circuit_of(changed("links.1.source", "E_7_1")), circuit_of(circuit_tracer())
+    assert found.nodes == plain.nodes
+    assert found.edges == (plain.edges[0], plain.edges[1]._replace(source=4), *plain.edges[2:])
 
 
 def test_duplicates_are_refused() -> None:
