@@ -234,8 +234,8 @@ class Motif:
 
 
 @strawberry.type(
-    description="Motifs. "
-    "Those that the most circuits have come first, then those with the greatest |product|."
+    description="Motifs. Those that the most circuits have come first, "
+    "then those with the greatest |product|."
 )
 class Motifs(Connection[Motif]):
     considered: Considered = strawberry.field(
