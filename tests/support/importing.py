@@ -1,4 +1,4 @@
-"""Run an import, and count what came of it."""
+"""Runs an import and counts its files."""
 
 import io
 from pathlib import Path
@@ -17,4 +17,5 @@ def run(database: Database, *paths: Path, given: Given = Given(), **more: Any) -
 
 
 def counts(summary: ImportSummary) -> tuple[int, int, int]:
+    """Numbers of circuits loaded, of circuits that were there already, and of files refused."""
     return summary.loaded, summary.present, len(summary.problems)

@@ -1,4 +1,4 @@
-"""Mutated graph files: each is broken in one of many ways."""
+"""Mutated graph files: each file is broken in one of many ways, drawn at random from a seed."""
 
 import json
 import random
@@ -130,7 +130,10 @@ N = 1000
 
 
 def files(count: int, seed: int) -> list[tuple[str, bytes]]:
-    """(which mutation, the file), the same for the same seed. Every fiftieth is nested 10^6 deep."""
+    """(name of the mutation, the file). Every fiftieth is nested 10^6 deep.
+
+    The same seed gives the same files.
+    """
     rng = random.Random(seed)
     result = []
     for number in range(count):
@@ -143,7 +146,7 @@ def files(count: int, seed: int) -> list[tuple[str, bytes]]:
 
 
 def read_or_refuse(data: bytes, name: str) -> Circuit | None:
-    """The circuit when everything up to the database takes it; None when it was refused as it should be."""
+    """The circuit, or None when the file was refused with its name, a key and a reason."""
     problem: InputError
     try:
         circuit = read_graph(data, name).circuit

@@ -1,8 +1,8 @@
 """What each Cypher file returns is what its row type declares, read from the text of the file.
 
 1. The columns of the RETURN clause are the fields of the type that the question decodes.
-2. A field that holds records (`rows: list[FeatureRow]`) is filled by a map whose keys are the record's fields,
-   or, where many records travel, by a list of as many values.
+2. A field that holds records (`rows: list[FeatureRow]`) is filled by a map whose keys are the record's
+   fields, or, where many records travel, by a list of as many values.
 
 `tests/api/serving/test_console.py` runs every question and compares the columns of its sample answer, which
 are compared with the text here.
