@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from rich.console import Console
@@ -203,13 +204,21 @@ def write_labels(database: Database, done: CorpusPass, *, console: Console) -> L
     return summary(scored, influence)
 
 
+class ModelLabels(NamedTuple):
+    """What became of features that a language model was to label."""
+
+    n_stored: int
+    """Labels that were stored."""
+    problems: list[EndpointError]
+    """One error for each feature without a usable answer."""
+
+
 def write_model_labels(
     database: Database, done: CorpusPass, endpoint: ModelEndpoint, n: int, *, console: Console
-) -> tuple[int, list[EndpointError]]:
+) -> ModelLabels:
     """Let a language model label the `n` most influential features, and store each label at once.
 
-    Returns the number of stored labels, and one error for each feature without a usable answer. Raises
-    EndpointError when the very first feature fails, because then the endpoint itself does not work.
+    Raises EndpointError when the very first feature fails, because then the endpoint itself does not work.
     """
     features = [(each.layer, each.index) for each in done.features[:n]]
     stored, problems = 0, []
@@ -223,7 +232,7 @@ def write_model_labels(
         label = Label(*each.key, each.text, MODEL_METHOD, endpoint.model, each.score, each.null_score)
         row = Evidence(label, asked=each.answer.asked, answered=each.answer.answered)
         stored += load_labels(database, [row], done.set_id)
-    return stored, problems
+    return ModelLabels(stored, problems)
 
 
 def evidence(model: ReplacementModel, scored: ScoredRule) -> Evidence:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -17,6 +18,15 @@ from ingest.labels.roles import GROUPS, group, profiles
 from ingest.studies.tools.supernodes import SupernodeTensors
 from schema.annotations.roles import read_roles, write_roles
 from schema.database import Database
+
+
+class SupernodeSummary(NamedTuple):
+    """What one call wrote."""
+
+    n_circuits: int
+    """Circuits that have supernodes now."""
+    share: float
+    """Mean share of the circuits' feature influence that is in supernodes, 0 to 1."""
 
 
 def highest(found: Activity, features: Sequence[FeatureKey]) -> np.ndarray:
@@ -55,14 +65,11 @@ def roles(done: CorpusPass, *, n_groups: int = GROUPS, seed: int = 0) -> dict[Fe
     return labels
 
 
-def write_supernodes(database: Database, done: CorpusPass, *, console: Console) -> tuple[int, float]:
-    """Write the supernodes of all circuits of the transcoder set.
-
-    Returns the number of circuits, and the mean share of feature influence that is in supernodes.
-    """
+def write_supernodes(database: Database, done: CorpusPass, *, console: Console) -> SupernodeSummary:
+    """Write the supernodes of all circuits of the transcoder set."""
     found = roles(done)
     shares = list(track(write_roles(database, done.set_id, found), "circuits", console=console, total=None))
-    return len(shares), fmean(shares) if shares else 0.0
+    return SupernodeSummary(len(shares), fmean(shares) if shares else 0.0)
 
 
 def supernodes_of(database: Database, model: ReplacementModel) -> SupernodeTensors | None:

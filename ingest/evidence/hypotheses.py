@@ -3,7 +3,7 @@
 Steps
 1. The effect on a prompt is the change of the expected token's logit, less the mean over the vocabulary.
 2. DRAWS times, every edited activation is replaced by that of a random feature of the same layer and position
-   that writes a vector of the same length (`ingest.studies.tools.trials.random_like`), for all prompts.
+   that writes a vector of the same length (`ingest.studies.tools.trials.random_edits`), for all prompts.
 3. p = (1 + draws whose mean effect is as far in the predicted direction) / (1 + draws).
 
 Attention, norms and MLPs are free to react.
@@ -22,7 +22,7 @@ from ingest.engine.intervention.intervene import Case
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.evidence.effects import Aim, absolute, activations, effects
 from ingest.evidence.interventions import engine_edits, one_token
-from ingest.studies.tools.trials import random_like
+from ingest.studies.tools.trials import random_edits
 from schema.errors import InputError
 from schema.evidence.hypotheses import Hypothesis, Measured, Result
 
@@ -93,7 +93,7 @@ def measured(
     null = []
     for _ in range(draws):
         drawn_edits = [
-            random_like(model, mine, dense, random) for mine, dense in zip(edits, present, strict=True)
+            random_edits(model, mine, dense, random) for mine, dense in zip(edits, present, strict=True)
         ]
         null.append(effects(model, list(map(Case, claim.prompts, drawn_edits)), aims))
         step()

@@ -15,7 +15,7 @@ LEAST_TEXTS = 4
 """Least texts of a tag; rarer tags are ignored."""
 
 
-class Fit(NamedTuple):
+class BestTags(NamedTuple):
     """The best tag of each feature."""
 
     tags: list[str]
@@ -26,7 +26,7 @@ class Fit(NamedTuple):
     """(n_features,) F1 of the best tag, 0 to 1"""
 
 
-def best_tags(highest: NDArray[np.float32], tags: Sequence[Collection[str]]) -> Fit:
+def best_tags(highest: NDArray[np.float32], tags: Sequence[Collection[str]]) -> BestTags:
     """Find the tag that fits each feature best. Among equal tags, the first in sorted order wins.
 
     highest: (n_features, n_texts) highest activations. tags: the tags of each text. Raises ValueError when
@@ -51,4 +51,4 @@ def best_tags(highest: NDArray[np.float32], tags: Sequence[Collection[str]]) -> 
         hits = has[active].cumsum(0)
         fit = (2 * hits / (np.arange(1, len(active) + 1)[:, None] + total)).max(0)
         best[number], f1[number] = fit.argmax(), fit.max()
-    return Fit(names, best, f1)
+    return BestTags(names, best, f1)

@@ -131,16 +131,16 @@ def multilingual_prompts(group: list[CorpusQuestion]) -> Iterator[BundledPrompt]
             native[tag_value(q, "concept")].append(q)
         else:
             crossed[str(q.example.pair)].append(q)
-    for concept, found in sorted(native.items(), key=lambda kv: held_last(kv[1]))[:6]:
+    for concept, found in sorted(native.items(), key=lambda kv: held_out_first(kv[1]))[:6]:
         for q in found:
             yield as_prompt(q, f"antonym {concept}")
     pairs = [found for found in crossed.values() if len(found) == 2]
-    for found in sorted(pairs, key=held_last)[:12]:
+    for found in sorted(pairs, key=held_out_first)[:12]:
         for q in found:
             yield as_prompt(q, q.example.pair)
 
 
-def held_last(found: list[CorpusQuestion]) -> tuple[int, float]:
+def held_out_first(found: list[CorpusQuestion]) -> tuple[int, float]:
     """A sort key: groups with most held-out members come first, then the order is fixed by a hash."""
     return -sum(q.example.split == HELD_OUT for q in found), unit(*found[0].prompt)
 
@@ -161,7 +161,7 @@ def grouped(
         each = size // len(sides)
         if all(len(side) >= each for side in sides):
             ready.append([q for side in sides for q in side[:each]])
-    for found in sorted(ready, key=held_last)[:n]:
+    for found in sorted(ready, key=held_out_first)[:n]:
         for q in found:
             yield as_prompt(q, q.example.pair)
 
@@ -190,7 +190,7 @@ def medical_prompts(group: list[CorpusQuestion]) -> Iterator[BundledPrompt]:
     for q in group:
         patients[q.prompt[:6]].append(q)
     both = [found for found in patients.values() if len({q.example.kind for q in found}) == 2]
-    for i, found in enumerate(sorted(both, key=held_last)[:18]):
+    for i, found in enumerate(sorted(both, key=held_out_first)[:18]):
         for q in found:
             yield as_prompt(q, f"patient {i + 1}")
 

@@ -216,7 +216,7 @@ def reused(
     ]
 
 
-def plots(activations: Tensor, found: Sequence[SortedFeature]) -> list[Grid]:
+def operand_plots(activations: Tensor, found: Sequence[SortedFeature]) -> list[Grid]:
     """Operand plots: the best explained features of each kind, and the `other` features that fire most."""
     chosen: list[SortedFeature] = []
     for kind in (*PROPERTIES, "other"):
@@ -246,7 +246,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
             ),
             *reused(model, prompts, activations, found),
         ],
-        grids=plots(activations, found),
+        grids=operand_plots(activations, found),
     )
 
 

@@ -9,6 +9,7 @@ mean drop of the correct answer's log-probability. Rank correlation compares the
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,9 +37,9 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
         items = answered(model, prompts.splits(family).held_out[:TESTED])
         if not items:
             continue
-        claimed, through, by_thirds = claims(model, items[:EACH])
+        claimed = claims(model, items[:EACH])
         shown = effects(model, items)
-        agreed = agreement(claimed.flatten().tolist(), shown.flatten().tolist())
+        agreed = agreement(claimed.heads.flatten().tolist(), shown.flatten().tolist())
         findings += [
             StudyFinding(
                 f"{family}: rank correlation over {shown.numel()} heads, claimed influence with effect of "
@@ -49,7 +50,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
             ),
             StudyFinding(
                 f"{family}: share of influence that crosses a layer in its heads",
-                through,
+                claimed.through,
                 None,
                 min(EACH, len(items)),
             ),
@@ -61,14 +62,25 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
                     min(EACH, len(items)),
                 )
                 for name, share in zip(
-                    ("the first two", "the middle two", "the last two"), by_thirds, strict=True
+                    ("the first two", "the middle two", "the last two"), claimed.by_thirds, strict=True
                 )
             ),
         ]
     return StudyResult([], findings)
 
 
-def claims(model: ReplacementModel, items: Sequence[Item]) -> tuple[Tensor, float, list[float]]:
+class CircuitClaims(NamedTuple):
+    """What circuits claim about heads and layers; means over circuits."""
+
+    heads: Tensor
+    """(n_layers, n_heads) influence that runs through each head"""
+    through: float
+    """Share of influence that crosses a layer in its heads, 0 to 1."""
+    by_thirds: list[float]
+    """Share of feature influence in the first, middle and last third of the layers; the sum is 1."""
+
+
+def claims(model: ReplacementModel, items: Sequence[Item]) -> CircuitClaims:
     """What circuits claim about heads and layers.
 
     Returns (n_layers, n_heads) mean influence of each head, the share of influence in heads, and the share
@@ -85,7 +97,7 @@ def claims(model: ReplacementModel, items: Sequence[Item]) -> tuple[Tensor, floa
         sums.index_add_(0, graph.features[:, 0], influence)
         layers.append(sums / sums.sum())
     thirds = [float(part.sum()) for part in torch.stack(layers).mean(0).tensor_split(3)]
-    return torch.stack(gross).mean(0), sum(through) / len(through), thirds
+    return CircuitClaims(torch.stack(gross).mean(0), sum(through) / len(through), thirds)
 
 
 def _share_in_heads(found: HeadLoadings) -> float:

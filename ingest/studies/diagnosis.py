@@ -21,14 +21,14 @@ FAMILY = "medical"
 ASKED = {"diagnosis": "the diagnosis said", "sign": "the sign asked for, the diagnosis not being said"}
 
 
-def asked(prompts: Prompts) -> Splits:
+def diagnosis_prompts(prompts: Prompts) -> Splits:
     """The prompts that ask for a diagnosis, or for its sign."""
     return prompts.splits(FAMILY, lambda item: "diagnosis" in item.labels and item.labels.get("ask") in ASKED)
 
 
 def swap_diagnoses(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     """One rate for each question: the diagnosis, and the sign to ask about."""
-    parts = asked(prompts)
+    parts = diagnosis_prompts(prompts)
     found = statistics(model, parts.forming, "diagnosis", PLACES)
 
     signs = {
@@ -72,7 +72,7 @@ def swap_diagnoses(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     """Swap diagnoses, and measure whether the diagnosis is represented when only the sign is asked for."""
     swaps = swap_diagnoses(model, prompts)
-    parts = asked(prompts)
+    parts = diagnosis_prompts(prompts)
     rule = swaps[0].rule
     concepts = statistics(model, parts.forming, "diagnosis", PLACES).concepts(rule)
     held = answered(

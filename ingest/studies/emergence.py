@@ -15,14 +15,14 @@ from ingest.engine.attribution.prune import scores
 from ingest.engine.errors import ModelError
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.weights import CHECKPOINTS_DIR
-from ingest.studies.multi_step import PLACES, answers_of, asked, state_trials
+from ingest.studies.multi_step import PLACES, answers_of, state_prompts, state_trials
 from ingest.studies.tools.checkpoints import CircuitParts, half_way, identity, overlap, parts
 from ingest.studies.tools.concepts import MembershipRule, statistics
 from ingest.studies.tools.graphs import graphs
 from ingest.studies.tools.items import Item, answered
 from ingest.studies.tools.prompts import Needs, Prompts
 from ingest.studies.tools.study import Curve, Study, StudyFinding, StudyResult
-from ingest.studies.tools.trials import Setting, nulls, succeeded
+from ingest.studies.tools.trials import Setting, null_trials, succeeded
 
 ACCURACY = 60
 """Held-out prompts of each family for accuracy and swaps."""
@@ -41,7 +41,7 @@ RIGHT, FEATURES, EDGES, OTHERS = (
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     """Measure each checkpoint, the last one first. The concepts of `model` are swapped at all checkpoints."""
-    split = asked(prompts)
+    split = state_prompts(prompts)
     answers = answers_of(split)
     found = statistics(model, split.forming, "state", PLACES)
     tried = [item for item in split.held_out if item.kind in ("capital", "code")][:ACCURACY]
@@ -72,7 +72,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
             add(family, OTHERS, share.null_features)
         trials = state_trials(then, found, answers)(SETTING, tried)
         add("state swapped", "the other state's answer follows", succeeded(then, trials) / len(trials))
-        null = nulls(then, trials)[0]
+        null = null_trials(then, trials).trials
         add("state swapped", "the same with random features", succeeded(then, null) / len(trials))
         add("transcoders", "share of influence in errors", sum(shares) / len(shares))
         same = identity(then, later, sample)

@@ -11,7 +11,7 @@ Steps
 4. Test: on held-out prompts that the model answers correctly, every active feature of the module is set to 0
    at every position except the special first token. Attention, norms and MLPs react freely. The null edits as
    many random features of the same layers and positions, with outputs of the same length
-   (`ingest.studies.tools.trials.random_like`).
+   (`ingest.studies.tools.trials.random_edits`).
 
 Resolution, counts and thresholds are fixed in this file; nothing is chosen on prompts.
 """
@@ -32,7 +32,7 @@ from ingest.studies.tools.graphs import graphs
 from ingest.studies.tools.items import Item, answered, word
 from ingest.studies.tools.prompts import Prompts
 from ingest.studies.tools.study import AblationEffect, Study, StudyFinding, StudyResult
-from ingest.studies.tools.trials import random_like
+from ingest.studies.tools.trials import random_edits
 from schema.annotations.communities import Communities, Link, communities
 from schema.errors import InputError
 from schema.evidence.ranks import SHUFFLES, agreement
@@ -71,19 +71,19 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     """Find modules and the families that use them, and ablate each module for each family."""
     parts = {family: prompts.splits(family) for family in prompts.families}
     held = {family: answered(model, part.held_out[:TESTED]) for family, part in parts.items()}
-    cortex = form(
+    cortex = form_modules(
         model,
         {family: part.forming[:EACH] for family, part in parts.items() if part.forming and held[family]},
     )
     effects = [
-        ablated(model, f"module {number}", members, family, held[family], cortex.share[family][number])
+        ablate_module(model, f"module {number}", members, family, held[family], cortex.share[family][number])
         for family in cortex.share
         for number, members in enumerate(cortex.modules)
     ]
     return StudyResult([], findings(cortex, effects), effects=effects)
 
 
-def form(model: ReplacementModel, items: dict[str, Sequence[Item]]) -> Cortex:
+def form_modules(model: ReplacementModel, items: dict[str, Sequence[Item]]) -> Cortex:
     """Steps 1 to 3. Raises InputError when no effect recurs."""
     total: dict[tuple[Feature, Feature], float] = defaultdict(float)
     circuits: dict[tuple[Feature, Feature], int] = defaultdict(int)
@@ -137,7 +137,7 @@ def _effects(graph: AttributionGraph) -> dict[tuple[Feature, Feature], float]:
     return effects
 
 
-def ablated(
+def ablate_module(
     model: ReplacementModel,
     part: str,
     members: frozenset[Feature],
@@ -151,14 +151,14 @@ def ablated(
     null: list[Case] = []
     edited = active = 0
     for item, dense in zip(items, activity(model, items, every_token), strict=True):
-        edits = off(dense, members)
+        edits = ablate_members(dense, members)
         cases.append(Case(item.prompt, edits))
-        null.append(Case(item.prompt, random_like(model, edits, dense, random)))
+        null.append(Case(item.prompt, random_edits(model, edits, dense, random)))
         edited += len(edits)
         active += int((dense[1:] > 0).sum())
     n = len(items)
-    accuracy, drop = _after(model, cases, items)
-    null_accuracy, null_drop = _after(model, null, items)
+    accuracy, drop = _accuracy_and_drop(model, cases, items)
+    null_accuracy, null_drop = _accuracy_and_drop(model, null, items)
     return AblationEffect(
         part=part,
         size=len(members),
@@ -174,7 +174,7 @@ def ablated(
     )
 
 
-def off(dense: Tensor, members: frozenset[Feature]) -> list[Edit]:
+def ablate_members(dense: Tensor, members: frozenset[Feature]) -> list[Edit]:
     """Edits that set every active member to 0.
 
     dense: (n_positions, n_layers, n_features) activations, including those of the first token.
@@ -186,7 +186,9 @@ def off(dense: Tensor, members: frozenset[Feature]) -> list[Edit]:
     ]
 
 
-def _after(model: ReplacementModel, cases: Sequence[Case], items: Sequence[Item]) -> tuple[float, float]:
+def _accuracy_and_drop(
+    model: ReplacementModel, cases: Sequence[Case], items: Sequence[Item]
+) -> tuple[float, float]:
     """Share of correct answers, and mean fall of the correct answer's logit, under edits.
 
     The fall is relative to the mean logit of the vocabulary.

@@ -29,7 +29,7 @@ Answers = dict[tuple[str, str], str]
 """(state, kind of question) → answer"""
 
 
-def asked(prompts: Prompts) -> Splits:
+def state_prompts(prompts: Prompts) -> Splits:
     """The prompts with tags for their state and their question."""
     return prompts.splits(FAMILY, lambda item: "state" in item.labels and "ask" in item.labels)
 
@@ -65,7 +65,7 @@ def state_trials(model: ReplacementModel, found: Statistics, answers: Answers) -
 
 def swap_states(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     """Swap states: one rate for each kind of question."""
-    parts = asked(prompts)
+    parts = state_prompts(prompts)
     found = statistics(model, parts.forming, "state", PLACES)
 
     development = answered(model, parts.development)[:DEVELOPMENT]
@@ -96,7 +96,7 @@ def through_the_state(model: ReplacementModel, prompts: Prompts, rule: Membershi
 
     The null is a path through the features of another state.
     """
-    parts = asked(prompts)
+    parts = state_prompts(prompts)
     concepts = statistics(model, parts.forming, "state", PLACES).concepts(rule)
     held = answered(model, parts.held_out)
     held = [item for item in held if item.kind in _kinds(held)[:2] and item.labels["state"] in concepts]

@@ -42,6 +42,15 @@ class Trial(NamedTuple):
     """Vocabulary ids of the next words that count as a success."""
 
 
+class NullTrials(NamedTuple):
+    """The null of some trials."""
+
+    trials: list[Trial]
+    """One trial with random features for each trial."""
+    n_active: float
+    """Mean number of active feature activations in one prompt, over all positions, without edits."""
+
+
 class Setting(NamedTuple):
     """The choices that are made on the development split."""
 
@@ -156,7 +165,7 @@ def swap(
     ]
 
 
-def random_like(model: ReplacementModel, edits: Sequence[Edit], dense: Tensor, random: Random) -> list[Edit]:
+def random_edits(model: ReplacementModel, edits: Sequence[Edit], dense: Tensor, random: Random) -> list[Edit]:
     """As many edits of random features, at the same layers and positions, with outputs of the same length.
 
     dense: (n_positions, n_layers, n_features) activations of the prompt without edits.
@@ -180,14 +189,14 @@ def random_like(model: ReplacementModel, edits: Sequence[Edit], dense: Tensor, r
                 mine.add((edit.layer, edit.position, other))
                 break
         else:
-            other = _off(here, edit, mine, random)
+            other = _random_inactive(here, edit, mine, random)
             mine.add((edit.layer, edit.position, other))
             size = abs(change) * _norm(model, edit.layer, edit.feature) / _norm(model, edit.layer, other)
             found.append(Edit(edit.layer, edit.position, other, size))
     return found
 
 
-def _off(here: Tensor, edit: Edit, taken: set[Any], random: Random) -> int:
+def _random_inactive(here: Tensor, edit: Edit, taken: set[Any], random: Random) -> int:
     while True:
         other = random.randrange(len(here))
         if here[other] == 0 and (edit.layer, edit.position, other) not in taken:
@@ -281,14 +290,14 @@ def measure(
     made = trials(chosen.setting, held_out)
     if not made:
         raise _nothing(claim, "held-out", len(held_out))
-    null, active = nulls(model, made, seed=seed)
+    null = null_trials(model, made, seed=seed)
     return Rate(
         claim=claim,
         n=len(made),
         successes=succeeded(model, made),
-        null_successes=succeeded(model, null),
+        null_successes=succeeded(model, null.trials),
         edited=_edits(made),
-        active=active,
+        active=null.n_active,
         setting={**chosen.setting.rule._asdict(), "strength": chosen.setting.strength},
         development=(chosen.successes, chosen.n),
     )
@@ -301,17 +310,17 @@ def _nothing(claim: str, split: str, n: int) -> InputError:
     )
 
 
-def nulls(model: ReplacementModel, trials: Sequence[Trial], *, seed: int = 0) -> tuple[list[Trial], float]:
-    """The trials with random features, and the mean number of active feature activations of a prompt."""
+def null_trials(model: ReplacementModel, trials: Sequence[Trial], *, seed: int = 0) -> NullTrials:
+    """Make the null of trials: the same prompts and wanted words, with edits of random features."""
     random = Random(seed)
     made = []
     active = 0
     for trial, dense in zip(
         trials, activity(model, [trial.item for trial in trials], every_token), strict=True
     ):
-        made.append(trial._replace(edits=random_like(model, trial.edits, dense, random)))
+        made.append(trial._replace(edits=random_edits(model, trial.edits, dense, random)))
         active += int((dense[1:] > 0).sum())
-    return made, active / max(1, len(trials))
+    return NullTrials(made, active / max(1, len(trials)))
 
 
 def _edits(trials: Sequence[Trial]) -> float:

@@ -13,7 +13,7 @@ from ingest.engine.intervention.edits import ablate
 from ingest.engine.intervention.intervene import intervene
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.all import STUDIES
-from ingest.studies.modular_cortex import ablated, form, off
+from ingest.studies.modular_cortex import ablate_members, ablate_module, form_modules
 from ingest.studies.tools.concepts import activity
 from ingest.studies.tools.prompts import Needs, Prompts, bundled, from_file
 from schema.errors import InputError
@@ -126,11 +126,11 @@ def test_studies_run_on_another_model_and_are_kept(
 
 def test_a_module_is_ablated_feature_by_feature(model: ReplacementModel, file: Path) -> None:
     parts = from_file(file).splits("sorting")
-    cortex = form(model, {"sorting": parts.forming})
+    cortex = form_modules(model, {"sorting": parts.forming})
     assert sorted(map(len, cortex.modules), reverse=True) == list(map(len, cortex.modules))
     assert not set.intersection(*map(set, cortex.modules[:2])) if len(cortex.modules) > 1 else True
     members = cortex.modules[0]
-    found = ablated(model, "module 0", members, "sorting", parts.held_out, 0.5)
+    found = ablate_module(model, "module 0", members, "sorting", parts.held_out, 0.5)
     right = edited = 0
     falls = []
     every = lambda item, n_tokens: range(n_tokens)  # noqa: E731
@@ -141,7 +141,7 @@ def test_a_module_is_ablated_feature_by_feature(model: ReplacementModel, file: P
             for layer, index in sorted(members)
             if dense[position, layer, index] > 0
         ]
-        assert len(edits) == len(off(dense, members))
+        assert len(edits) == len(ablate_members(dense, members))
         outcome = intervene(model, item.prompt, edits)
         change = (outcome.plain_logits - outcome.logits)[-1]
         wanted = model.encode(item.expected).ids[-1]

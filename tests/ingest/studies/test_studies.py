@@ -25,7 +25,7 @@ from ingest.studies.tools.items import Item, answered, word
 from ingest.studies.tools.prompts import bundled
 from ingest.studies.tools.study import auroc
 from ingest.studies.tools.supernodes import SupernodeTensors
-from ingest.studies.tools.trials import Setting, Trial, choose, measure, random_like, rates, succeeded, swap
+from ingest.studies.tools.trials import Setting, Trial, choose, measure, random_edits, rates, succeeded, swap
 from schema.errors import InputError
 from schema.evidence.ranks import rank_correlation
 from tests.support.cli import Cli
@@ -158,7 +158,7 @@ def test_the_null_writes_as_much_at_the_same_places(model: ReplacementModel, few
     item = next(item for item in few if item.labels["state"] == "texas")
     edits = swap(model, item, concepts["texas"], concepts["ohio"], PLACES, 1.5)
     (dense,) = activity(model, [item], lambda item, n_tokens: range(n_tokens))
-    null = random_like(model, edits, dense, random.Random(0))
+    null = random_edits(model, edits, dense, random.Random(0))
     places = [[(edit.layer, edit.position) for edit in some] for some in (edits, null)]
     assert sorted(places[0]) == sorted(places[1])
     assert not {edit[:3] for edit in edits} & {edit[:3] for edit in null}
