@@ -106,7 +106,7 @@ def record_of(question: Question[Any]) -> Any:
         return Page[str]
     row: Any = inspect.getclosurevars(question.decode).nonlocals.get("row")
     if row is not None:
-        return Page[row] if question.decode.__qualname__.startswith(page_of.__name__) else row  # type: ignore[valid-type]
+        return Page[row] if question.decode.__qualname__.startswith(page_of.__name__) else row
     return get_type_hints(question.decode)["return"]
 
 
