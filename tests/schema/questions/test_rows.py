@@ -21,7 +21,7 @@ import pytest
 import schema
 from schema.questions.graph import NodeRow
 from schema.questions.question import Page, Question, cypher_files, ids_of, page_of
-from schema.questions.sample_answers import columns_of
+from schema.questions.sample_answers import ANSWER, columns_of
 from schema.questions.sets import Counts
 
 MODULES = [importlib.import_module(each.name) for each in pkgutil.walk_packages(schema.__path__, "schema.")]
@@ -181,3 +181,11 @@ def test_a_file_is_in_the_folder_named_after_the_module_of_its_question():
     for name, (_, module) in HOMES.items():
         folder = Path(str(cypher_files()[name])).parent.name
         assert folder == (module[2] if module[1] == "questions" else module[1]), name
+
+
+@pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
+def test_a_file_starts_with_a_question_and_explains_its_parameters(question):
+    header = ANSWER.sub("", question.file).split("\n:param", 1)[0].split("\n\n", 1)[0].splitlines()
+    assert header[0].startswith("// ")
+    assert header[0].endswith("?")
+    assert set(re.findall(r"\$(\w+)", "\n".join(header))) == question.samples.keys()

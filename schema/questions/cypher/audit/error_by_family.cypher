@@ -1,6 +1,9 @@
-// How much of what happens is left to error nodes, by family and transcoder set?
-// Over the circuits whose error share (before pruning) is known; a circuit is not to be trusted when it is above
-// $max_error_share. $families null: all, circuits without a family included.
+// What share of the influence do error nodes carry, by family and transcoder set?
+// One row for each family and transcoder set. The mean and the maximum are over the n_known circuits whose error
+// share (before pruning, 0 to 1) is known. n_untrusted counts the circuits whose error share is above
+// $max_error_share.
+// $families: names of families; null means all circuits, including circuits without a family.
+// $max_error_share: between 0 and 1.
 // Sample answer: family | transcoders | n_considered | n_known | mean | greatest | n_untrusted
 //   "multilingual" | "organism-clt@247d388dcdf1" | 48 | 48 | 0.136 | 0.327 | 1
 //   "entities" | "organism-clt@247d388dcdf1" | 32 | 32 | 0.112 | 0.231 | 0

@@ -1,5 +1,7 @@
-// How much of the influence of the nodes that pruning kept is the errors', by layer and transcoder set?
-// Summed over circuits; nodes of unknown influence are left out. $families null: all.
+// What share of the influence of the nodes that pruning kept belongs to error nodes, by layer and transcoder set?
+// `errors` and `features` are influences summed over circuits; `error_share` is errors / (errors + features). Nodes
+// of unknown influence are left out.
+// $families: names of families; null means all families.
 // Sample answer: transcoders | layer | n_circuits | errors | features | error_share
 //   "organism-clt@247d388dcdf1" | 0 | 366 | 15.7 | 206 | 0.0709
 //   "organism-clt@247d388dcdf1" | 1 | 343 | 1.1 | 34.8 | 0.0306

@@ -1,4 +1,8 @@
-// Which circuits are not to be trusted, because error nodes carry much of the influence? The worst first.
+// Which circuits should not be trusted, because error nodes carry much of their influence?
+// Circuits with the highest error share come first.
+// $families: names of families; null means all families.
+// $max_error_share: circuits whose error share (0 to 1) is above this value are listed.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   1 | ["ef3dee98c976fb5dab23"]
 :param families => null;

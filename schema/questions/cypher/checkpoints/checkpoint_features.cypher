@@ -1,7 +1,10 @@
-// Which features came, went or changed between two checkpoints?
-// $a and $b are ids of checkpoints; prompts with a circuit of equal target and thresholds at both count, free of
-// position. $part: a (only circuits of a have it), b, both or any. Those whose number of circuits changed most come
-// first. Influences are means over the circuits that have the feature.
+// Which features appeared, disappeared or changed between two checkpoints?
+// The question compares the prompts that have a circuit with the same target and thresholds at both checkpoints.
+// Positions are ignored. Features whose number of circuits changed most come first. Influences are means over the
+// circuits that have the feature.
+// $a, $b: ids of the checkpoints.
+// $part: a (only circuits of a have the feature), b (only circuits of b), both or any.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   467 | [{circuits_a: 15, number: 453, circuits_b: 2, influence_b: 0.0122, feature_b:
 //     "organism-clt@e64d92025af8/5/453", feature_a: "organism-clt@17b925fd8787/5/453", influence_a: 0.00153, layer:

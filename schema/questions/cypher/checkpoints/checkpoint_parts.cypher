@@ -1,8 +1,11 @@
-// How much of the circuits of one checkpoint is there at another, by family?
-// $a and $b are ids of checkpoints; prompts with a circuit of equal target and thresholds at both are compared. $part:
-// features (at their positions) or edges (those from errors left out). n_a, n_b and n_both are sums; `share` is the mean
-// over prompts of the share of b's parts that a has, `null_share` the same with the circuit of a of the family's next
-// prompt: what any two prompts share. Both are null where nothing can be compared. Right answers are of n_judged prompts.
+// How much of the circuits of one checkpoint is present at another checkpoint, by family?
+// The question compares the prompts that have a circuit with the same target and thresholds at both checkpoints. n_a,
+// n_b and n_both are sums over prompts. `share` is the mean over prompts of the share of b's parts that a has too.
+// `null_share` compares b with a's circuit of the next prompt of the family: it shows what any two prompts share.
+// Both are null where nothing can be compared. correct_a and correct_b count right answers among the n_judged
+// prompts.
+// $a, $b: ids of the checkpoints.
+// $part: features (at their positions) or edges (except those from error nodes).
 // Sample answer: family | n_prompts | n_judged | correct_a | correct_b | n_a | n_b | n_both | share | null_share
 //   "arithmetic" | 3 | 3 | 0 | 0 | 127 | 160 | 53 | 0.331 | 0.251
 //   "chain-of-thought" | 3 | 3 | 0 | 0 | 174 | 146 | 71 | 0.486 | 0.455

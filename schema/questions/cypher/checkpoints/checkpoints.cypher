@@ -1,7 +1,10 @@
-// Which checkpoints of a training run are there, and how good is the model at each?
-// `atlas checkpoints load` writes them. $series: only this training run; $ids: only these; null: all. Scores are means
-// over the circuits of the checkpoint; n_correct of n_judged answers are right. The last columns say how far features
-// are still those of the checkpoint whose transcoders its own were started from (medians; null_: of other features).
+// Which checkpoints does a training run have, and how good is the model at each checkpoint?
+// `atlas checkpoints load` writes checkpoints. Scores are means over the circuits of the checkpoint; n_correct of
+// n_judged answers are right. The last columns say how similar the features are to those of the checkpoint
+// `started_from`, whose transcoders were the starting point: medians over features, and medians for pairs of
+// different features in the columns null_cosine and null_agreement.
+// $series: name of a training run; null means all runs.
+// $ids: ids of checkpoints; null means all checkpoints.
 // Sample answer: key | series | step | transcoders | n_circuits | n_judged | n_correct | replacement_score | error_share | started_from | cosine | agreement | null_cosine | null_agreement | n_features
 //   "8ec153e2e60893e4e388" | "checkpoints" | 30 | "organism-clt@17b925fd8787" | 24 | 24 | 4 | 0.405 | 0.435 |
 //     "451beb5cf30156bb8d03" | 1 | 0.263 | 0.00285 | 0 | 665

@@ -1,7 +1,9 @@
-// What became of a feature over the checkpoints of its training run?
-// One row a checkpoint, by step: the feature of the same layer and index there, in how many of its circuits, and how
-// much it is the same as at `next_step`, the next checkpoint at which a circuit has it. `influence` is the mean over
-// the circuits that have it. No rows for features of transcoders that belong to no checkpoint.
+// How did a feature change over the checkpoints of its training run?
+// One row for each checkpoint, in the order of steps: the feature with the same layer and index, the number of its
+// circuits, and its similarity to the feature at `next_step`, the next checkpoint where a circuit has it. `influence`
+// is the mean over the circuits that have the feature. Features of transcoders that belong to no checkpoint have no
+// rows.
+// $keys: ids of features.
 // Sample answer: key | checkpoint | step | feature | n_circuits | n_considered | influence | cosine | agreement | next_step
 //   "organism-clt@17b925fd8787/5/453" | "8ec153e2e60893e4e388" | 30 | "organism-clt@17b925fd8787/5/453" | 15 | 24 |
 //     0.00153 | 1 | 0.385 | 60

@@ -1,7 +1,10 @@
 // Which circuits have these properties?
-// $filter: what they must be like; what is null (or, for tags, empty) asks nothing. It is one map, so that the plan
-// does not depend on what is given. `text` is a full-text query over the prompts.
-// $order: family (then the prompt's text), replacement, completeness (both best first) or error (lowest share first).
+// $filter: the conditions, combined with AND. An entry that is null or absent sets no condition, and neither does
+//   min_tags = 0. The conditions are one map, so that the plan does not depend on which of them are given. `text` is
+//   a full-text query over the prompts; min_tags is how many of `tags` the prompt must have.
+// $order: family (then the prompt's text), replacement or completeness (highest score first), or error (lowest error
+//   share first).
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   60 | ["9765c922be8a2c6ee457", "fcde0bf2649fe3ed1115", … 18 more]
 :param filter => {families: ["multi-step"], tags: [], min_tags: 0, correct: true, min_replacement: 0.5};

@@ -1,7 +1,14 @@
 // Which circuits share these features?
-// A circuit must use at least $needed of $features (1: any of them; the length of the list: all), each with at least
-// $min_influence when that is given and, when $kind is given, acting directly on a node of that label: FeatureNode or
-// LogitNode. $circuits restricts the answer. Most features first, then by summed influence.
+// Circuits that use the most of the features come first, then those where the features have the highest summed
+// influence.
+// $features: ids of features.
+// $needed: how many of the features a circuit must use. 1 means any of them; the length of $features means all of
+//   them.
+// $min_influence: the least influence that each feature must have in the circuit; null means no limit.
+// $kind: FeatureNode or LogitNode counts a feature only where it has a direct effect on a node of this label; null
+//   means no condition.
+// $circuits: ids of the circuits to choose from; null means all circuits.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   6 | [{circuit: "933408547af809ba96a3", uses: [{circuit: "933408547af809ba96a3", feature:
 //     "organism-clt@247d388dcdf1/1/665", positions: [9], activation: 2.8, influence: 0.0388}], influence: 0.0388},

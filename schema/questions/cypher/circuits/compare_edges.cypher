@@ -1,7 +1,11 @@
-// Which effects of one feature on another do two circuits have, and not have, in common?
-// $align: free (wherever in the prompt the features stand), position (both ends at the same positions) or from_end (both
-// ends at the same distances from the end of the prompt). Effects that align are added up. $part: a (only in circuit a),
-// b (only in b), both, or flipped (in both, with opposite signs). `difference` is the weight in a minus that in b.
+// Which direct effects between features do two circuits have in common, and which does only one have?
+// The weights of effects that align are added up. `difference` is the weight in circuit a minus the weight in circuit
+// b.
+// $a, $b: ids of the circuits.
+// $align: free (anywhere in the prompt), position (both features at the same positions) or from_end (both features at
+//   the same distances from the end of the prompt).
+// $part: a (only in circuit a), b (only in circuit b), both, or flipped (in both circuits, with opposite signs).
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   47 | [{weight_a: 0.639, source_place: null, weight_b: 0.364, difference: 0.276, source:
 //     "organism-clt@247d388dcdf1/1/1339", target_place: null, target: "organism-clt@247d388dcdf1/5/1235"}, {weight_a:

@@ -1,7 +1,11 @@
-// Which features do two circuits have, and not have, in common?
-// $align: free (wherever in the prompt they stand), position (at the same position) or from_end (at the same distance
-// from the end of the prompt). Occurrences of a feature that align count as one. $part: a (only in circuit a), b (only
-// in b) or both. `difference` is the influence in a minus that in b.
+// Which features do two circuits have in common, and which does only one have?
+// Occurrences of a feature that align count as one. `difference` is the influence in circuit a minus the influence in
+// circuit b.
+// $a, $b: ids of the circuits.
+// $align: free (anywhere in the prompt), position (at the same position) or from_end (at the same distance from the
+//   end of the prompt).
+// $part: a (only in circuit a), b (only in circuit b) or both.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   16 | [{positions_b: [9], positions_a: [9], feature: "organism-clt@247d388dcdf1/3/1244", activation_a: 6.87,
 //     influence_b: 0.0281, activation_b: 3.37, influence_a: 0.0687, difference: 0.0406, place: null}, {positions_b:

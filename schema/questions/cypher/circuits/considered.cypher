@@ -1,8 +1,11 @@
-// Which circuits are meant, and under which settings were they made?
-// What is given combines with AND: a circuit is one of $circuits (when given), of one of $families (when given), made
-// with one of $transcoders (when given), and its prompt has at least $min_tags of $tags: 1 means any of them, the length
-// of the list means all of them. One row for each combination of settings, with the ids of its circuits when $ids is
-// true: without them it is faster by half when there are ten thousand.
+// Which circuits does a selection contain, and with which settings were they made?
+// One row for each combination of settings. Conditions combine with AND.
+// $circuits, $families: ids of circuits, names of families; null means no condition.
+// $transcoders: ids or names of transcoder sets; null means no condition.
+// $tags, $min_tags: the prompt must have at least $min_tags of $tags. 0 means no condition, 1 any of them, the length
+//   of $tags all of them.
+// $ids: true lists the ids of the circuits. Without the ids, the question takes half the time for ten thousand
+//   circuits.
 // Sample answer: transcoders | target | node_threshold | edge_threshold | max_feature_nodes | dtype | n_circuits | circuits
 //   "organism-clt@247d388dcdf1" | "salient-logits(10, 0.95)" | 0.8 | 0.98 | null | "float32" | 60 |
 //     ["4012db4770d4d6bcd9c2", "7eef85391eb2c310b963", … 58 more]
@@ -14,7 +17,7 @@
 :param ids => true;
 
 CALL () {
-  // From the narrowest that is given, by its index; all circuits from their sets, past no filter.
+  // Start from the narrowest condition that is given, by its index. Without conditions, start from the sets.
   UNWIND $circuits AS id
   MATCH (p:Prompt)<-[:OF_PROMPT]-(c:Circuit {id: id})-[:BY]->(t:TranscoderSet)
   WHERE ($families IS NULL OR EXISTS { (p)-[:IN_FAMILY]->(f:Family) WHERE f.name IN $families })

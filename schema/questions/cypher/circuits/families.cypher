@@ -1,6 +1,8 @@
-// Which families of prompts are there, and how well are they explained?
-// Means are over the circuits that have the score; accuracy is n_correct over n_judged (circuits whose expected token is
-// known). `n_settings` above 1 means that the scores mix circuits of different transcoder sets or thresholds.
+// Which families of prompts exist, and how well are their circuits explained?
+// Scores are means over the circuits that have the score. The accuracy is n_correct / n_judged; n_judged counts the
+// circuits whose expected token is known. If `n_settings` is above 1, the scores mix circuits of different transcoder
+// sets or thresholds.
+// $names: names of families; null means all families.
 // Sample answer: name | n_prompts | n_circuits | replacement_score | completeness_score | error_share | n_judged | n_correct | n_settings | tags
 //   "arithmetic" | 40 | 40 | 0.933 | 0.982 | 0.0374 | 40 | 40 | 1 | ["first:0", "first:10", … 106 more]
 //   "chain-of-thought" | 48 | 48 | 0.895 | 0.969 | 0.0712 | 48 | 48 | 1 | ["faithful", "function:cosine", … 31 more]

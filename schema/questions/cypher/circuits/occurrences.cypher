@@ -1,6 +1,7 @@
-// Where in a circuit does a feature stand, and to which logits does it lead directly?
-// Each key is a circuit and a feature. One row for each position. Both ends are looked up before the hop between them,
-// because a common feature is in far more circuits than a circuit has features.
+// At which positions of a circuit does a feature occur, and on which logits does it act directly?
+// One row for each position. The query looks up both ends before the relationship between them, because a common
+// feature is in far more circuits than a circuit has features.
+// $keys: pairs of the id of a circuit and the id of a feature.
 // Sample answer: key | node | position | position_from_end | token | activation | influence | logits
 //   ["f8d98257b1a3c1872ea8", "organism-clt@247d388dcdf1/1/665"] | "f8d98257b1a3c1872ea8/feature:1:9:665" | 9 | 0 |
 //     "is" | 2.24 | 0.0273 | [{node: "f8d98257b1a3c1872ea8/logit:6:9:259", weight: 0.708, share: 0.0219}]

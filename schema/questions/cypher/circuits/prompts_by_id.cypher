@@ -1,4 +1,6 @@
-// What is known of these prompts?
+// What are the properties of these prompts?
+// One row for each prompt that exists.
+// $keys: ids of prompts.
 // Sample answer: key | text | tokens | token_ids | expected | split | pair | family | tags
 //   "df67c3dfb7af4bd9dceb" | "the capital of the state containing north dallas is" | ["<bos>", "the", … 8 more] | [0,
 //     1084, … 8 more] | "austin" | "train" | "capital texas/california 1" | "multi-step" | ["answer:austin",

@@ -1,5 +1,7 @@
-// Which of these names does the database not know?
+// Which of these names does the database not contain?
 // One row for each unknown name: its kind (circuit, feature, family or tag) and the name as given.
+// $circuits, $features: ids.
+// $families, $tags: names.
 // Sample answer: kind | name
 //   "family" | "no such family"
 :param circuits => ["f8d98257b1a3c1872ea8"];

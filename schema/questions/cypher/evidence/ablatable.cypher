@@ -1,6 +1,8 @@
-// What does ablating the components of a circuit take: its prompt, its answer, and what its graph claims of layers?
-// An edge's influence is its share of its target's inputs times the influence of the target.
-// `through`: what heads carry by layer, net. `crossings`: influence of edges by the layers of their ends.
+// Which data of a circuit does ablating its heads and layers need?
+// The columns give the prompt, the answer and what the attribution graph claims about layers. The influence of an
+// edge is its share of the inputs of its target times the influence of the target. `through`: net influence that
+// heads carry, by layer. `crossings`: influence of edges by the layers of their two ends.
+// $keys: ids of circuits.
 // Sample answer: key | token_ids | position | token | text | through | crossings
 //   "f8d98257b1a3c1872ea8" | [0, 1084, … 8 more] | 9 | 259 | "austin" | [0.51, 0.00313, … 4 more] | [{source: -1,
 //     target: 0, influence: 0.604}, {source: -1, target: 1, influence: 0.00541}, … 17 more]

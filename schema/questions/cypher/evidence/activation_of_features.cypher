@@ -1,4 +1,5 @@
-// How active are features on average, where circuits kept them?
+// What is the mean activation of these features over the nodes that circuits kept?
+// $keys: ids of features.
 // Sample answer: key | layer | number | n_nodes | activation
 //   "organism-clt@247d388dcdf1/3/330" | 3 | 330 | 30 | 3.09
 :param keys => ["organism-clt@247d388dcdf1/3/330"];

@@ -1,5 +1,8 @@
-// Which circuits are meant: these, those of a family, those of a prompt, of one transcoder set or any?
-// $circuits, $family, $prompt, $transcoders: null does not choose. At most $limit, by id; null: all.
+// Which circuits does a selection of circuits, a family, a prompt or a transcoder set contain?
+// Conditions combine with AND.
+// $circuits: ids of circuits; $family: name of a family; $prompt: text of a prompt; $transcoders: id of a transcoder
+//   set. null means no condition.
+// $limit: the greatest number of circuits, in the order of their ids; null means no limit.
 // Sample answer: circuit | prompt | transcoders
 //   "09c723f9aa9367bd4312" | "the capital of the state containing south jordan is" | "organism-clt@247d388dcdf1"
 //   "0c7582ddf7342997bb92" | "the code of the state containing west springs is" | "organism-clt@247d388dcdf1"

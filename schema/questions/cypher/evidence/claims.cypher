@@ -1,6 +1,11 @@
-// Which claims about interventions were measured, and which survive?
-// A claim survives when the graphs predict a change, it goes the predicted way, and q is at most $level. q:
-// Benjamini-Hochberg over all claims, whatever came out. $ids, $families null: all; $survived null: both.
+// Which claims about interventions were measured, and which of them survive the correction for multiple tests?
+// q is the Benjamini-Hochberg q-value over all claims, whatever their result. A claim survives when the graphs
+// predict a change, the measured change has the predicted sign, and q is at most $level.
+// $ids: ids of claims; null means all claims.
+// $families: names of families; null means all families.
+// $survived: true or false selects claims that survive or do not; null means both.
+// $level: the false discovery rate, between 0 and 1.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   1 | [{measured_at: "2026-11-26T16:10:04.142Z", seed: 0, survived: true, n_measured: 1, constrained: null, p:
 //     0.01, q: 0.01, null_sd: 0.0535, freeze: "nothing", n_circuits: 20, null_mean: -0.255, effect: -4.05, edits:

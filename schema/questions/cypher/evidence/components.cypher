@@ -1,7 +1,9 @@
-// Do the heads that circuits run through matter, and how does attention compare with MLPs?
-// `considered`: circuits loaded with heads; all else over the `measured` of these that were ablated. Of heads: mean
-// influence, every part positive, and mean absolute effect. Of layers: mean absolute effects without attention and without
-// the MLP, and the mean influence that heads carry (net) and that crosses the layer. $families: only these; null: all.
+// How much do the attention heads of circuits matter, and how do attention and MLPs compare by layer?
+// `considered` counts the circuits with heads; every other number is over the `measured` circuits that were ablated.
+// For heads: mean influence (the absolute value of each part) and mean absolute effect of ablating the head. For
+// layers: mean absolute effects of ablating the attention and of ablating the MLP, the mean net influence that heads
+// carry, and the mean influence of edges that cross the layer.
+// $families: names of families; null means all families.
 // Sample answer: family | model | considered | measured | heads | layers
 //   "arithmetic" | "circuit-atlas/organism@0e36652b03e0" | 40 | 40 | [{head: 0, gross: 0.156, size: 3.38, layer: 0},
 //     {head: 1, gross: 0.0891, size: 0.384, layer: 0}, … 22 more] | [{through: 0.493, mlp: 17.8, attention: 14.1,

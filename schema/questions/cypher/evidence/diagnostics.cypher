@@ -1,8 +1,12 @@
-// What do circuits claim of their features, and what does ablating them show?
-// A feature is important when it has at least $min_share of its circuit's feature influence, and has an effect when p is
-// at most $level. Bands: by that share, and by the feature's share of the |weights| of all effects that go out of features
-// of the circuit (null: not kept with the test). $edges: least shares of both. One row for each family, pair of bands and
-// cell; $families null: all.
+// Which features do circuits claim to be important, and which have an effect when they are ablated?
+// A feature is important when it has at least $min_share of the feature influence of its circuit. It has an effect
+// when p is at most $level. Two bands divide the features: by that share, and by the feature's share of the summed
+// |weights| of all effects that leave features of the circuit (null when the test did not keep it). One row for each
+// family, pair of bands and cell.
+// $families: names of families; null means all families.
+// $min_share: between 0 and 1.
+// $level: greatest p-value.
+// $edges: lower limits of the bands, highest first.
 // Sample answer: family | n_circuits | band | weight_band | important | effective | n | stands_for | size
 //   "multi-step" | 2 | 0 | 0 | true | false | 1 | 1 | 0.779
 //   "multi-step" | 2 | 1 | 1 | true | false | 4 | 31 | 0.764

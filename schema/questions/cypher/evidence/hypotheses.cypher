@@ -1,5 +1,7 @@
-// Which hypotheses were registered, what came of their tests, and which survive the correction?
-// q: Benjamini-Hochberg over all that were tested, whatever came out. survived: q is at most $level.
+// Which hypotheses were registered, what did their tests find, and which of them survive the correction?
+// q is the Benjamini-Hochberg q-value over all hypotheses that were tested, whatever their result. A hypothesis
+// survives when q is at most $level.
+// $level: the false discovery rate, between 0 and 1.
 // Sample answer: id | question | edits | prediction | n_prompts | n_formed_on | registered_at | tested_at | mean_effect | null_mean | draws | p | q | n_tested | survived
 //   "c2b42b23763dd50b71bd" | "does what says a capital's first letters also say the capit…" | ["ablate 3/330@all"] |
 //     "lowers" | 12 | 18 | "2026-11-26T16:10:04.301Z" | "2026-11-26T16:10:09.973Z" | -0.408 | -0.124 | 199 | 0.005 |

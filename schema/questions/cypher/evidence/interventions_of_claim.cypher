@@ -1,5 +1,7 @@
-// What did a claim's edits do in each of its circuits, beside what the graph predicts and random features?
-// changes: of the circuit's logits and of features downstream, predicted and measured; features by pre-activation.
+// What did the edits of a claim do in each circuit, compared with the graph's prediction and with random features?
+// `changes`: predicted and measured changes of the circuit's logits and of downstream features. The changes of
+// features are changes of their pre-activations.
+// $keys: ids of claims.
 // Sample answer: key | circuit | prompt | token | edits | predicted | effect | null_mean | null_sd | n_null | p | n_edited | changes
 //   "30c96eaad074927047be" | "09c723f9aa9367bd4312" | "the capital of the state containing south jordan is" |
 //     "salt-lake-city" | ["ablate 0/207@all", "ablate 0/453@all", … 5 more] | -8.21 | -8.72 | -0.715 | 0.438 | 99 |

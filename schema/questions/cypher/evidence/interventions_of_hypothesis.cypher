@@ -1,4 +1,5 @@
-// What did each intervention of a hypothesis do, beside random features?
+// What did each intervention of a hypothesis do, compared with random features?
+// $keys: ids of hypotheses.
 // Sample answer: key | prompt | token | edits | effect | null_mean | null_sd | n_null | n_edited
 //   "c2b42b23763dd50b71bd" | "the capital of the state containing port arthur is" | "austin" | ["ablate 3/330@all"] |
 //     0.803 | -0.36 | 0.608 | 199 | 1

@@ -1,4 +1,6 @@
-// What does measuring interventions on a circuit take: its prompt, its answer, and the features it kept and pruned?
+// Which data of a circuit does measuring interventions need?
+// The columns give the prompt, the answer, and the features that pruning kept and removed.
+// $keys: ids of circuits.
 // Sample answer: key | text | token_ids | special_first_token | target_position | logit | token_id | token | uses | pruned
 //   "f8d98257b1a3c1872ea8" | "the capital of the state containing north dallas is" | [0, 1084, … 8 more] | true | 9 |
 //     "f8d98257b1a3c1872ea8/logit:6:9:259" | 259 | "austin" | [{number: 207, layer: 0, influence: 0.0375}, {number:

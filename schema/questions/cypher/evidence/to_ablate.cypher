@@ -1,5 +1,7 @@
-// Which circuits of a transcoder set were loaded with heads, and which of them were ablated already?
-// $limit: at most so many of each family, the first by id; null: all. $families null: all.
+// Which circuits of a transcoder set have heads, and which of these circuits were ablated already?
+// $transcoders: id of the transcoder set.
+// $families: names of families; null means all families.
+// $limit: the greatest number of circuits of each family, in the order of their ids; null means no limit.
 // Sample answer: circuit | done
 //   "003026d88f5d969d5fd1" | true
 //   "08a6e3cd3b2edb3d19d3" | true

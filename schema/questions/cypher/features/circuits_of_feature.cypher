@@ -1,4 +1,7 @@
-// In which circuits does a feature take part, the most influential first?
+// In which circuits does a feature occur?
+// Circuits where the feature has the most influence come first.
+// $keys: ids of features.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: key | total | rows
 //   "organism-clt@247d388dcdf1/1/665" | 6 | [{circuit: "933408547af809ba96a3", feature:
 //     "organism-clt@247d388dcdf1/1/665", positions: [9], activation: 2.8, influence: 0.0388}, {circuit:

@@ -1,4 +1,7 @@
 // In which contexts does a feature fire most?
+// Contexts with the highest activation come first. `atlas examples` or a feature file writes them.
+// $keys: ids of features.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: key | total | rows
 //   "organism-clt@247d388dcdf1/1/665" | 20 | [{activations: [0, 0, … 4 more], tokens: ["the", "region", … 4 more],
 //     id: "organism-clt@247d388dcdf1/1/665/a98cf5d029c2f86fb80e"}, {activations: [0, 0, … 8 more], tokens: ["the",

@@ -1,6 +1,7 @@
-// In which families does a feature take part, and in how many of their circuits?
-// Only circuits made with the feature's own transcoder set are considered. `influence` is the mean over the circuits
-// that have the feature.
+// In which families does a feature occur, and in how many of their circuits?
+// `considered` counts the circuits of the family that were made with the feature's transcoder set. `influence` is the
+// mean over the circuits that have the feature.
+// $keys: ids of features.
 // Sample answer: key | family | circuits | influence | considered
 //   "organism-clt@247d388dcdf1/1/665" | "multi-step" | 6 | 0.03 | 60
 :param keys => ["organism-clt@247d388dcdf1/1/665"];

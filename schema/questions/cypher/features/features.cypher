@@ -1,6 +1,10 @@
-// Which features are there, by label, layer and family, and in how many circuits do they take part?
-// $search is a full-text query over the labels. With $family, only circuits of that family are counted.
-// $order: circuits (most first), influence (highest mean first) or layer (then by index).
+// Which features have this label, layer and family, and in how many circuits do they occur?
+// $search: a full-text query over the labels; null means no condition.
+// $layer: null means all layers.
+// $family: name of a family. Only circuits of this family are counted; null means all circuits.
+// $min_circuits: least number of circuits that have the feature.
+// $order: circuits (most circuits first), influence (highest mean influence first) or layer (then index).
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   1633 | ["organism-clt@247d388dcdf1/0/463", "organism-clt@247d388dcdf1/0/866", … 18 more]
 :param search => null;
@@ -12,7 +16,7 @@
 :param limit => 20;
 
 CALL () {
-  // A search: from the labels found.
+  // With a search, start from the labels that match.
   WITH $search AS words WHERE words IS NOT NULL
   CALL db.index.fulltext.queryNodes("label_text", words) YIELD node
   MATCH (node)-[:LABELS]->(f:Feature)
@@ -21,20 +25,20 @@ CALL () {
   WHERE $family IS NULL OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(:Family {name: $family}) }
   RETURN f, count(u) AS n, avg(u.influence) AS influence
 UNION ALL
-  // Everything, with influence.
+  // Without conditions, sorted by influence.
   WITH $order AS order WHERE $search IS NULL AND $family IS NULL AND order = "influence"
   MATCH (f:Feature)
   WHERE f.n_circuits >= $min_circuits
   OPTIONAL MATCH (f)<-[u:USES]-()
   RETURN f, count(u) AS n, avg(u.influence) AS influence
 UNION ALL
-  // Everything: how many circuits have a feature is kept up to date by every load.
+  // Without conditions: every load keeps the number of circuits of a feature up to date.
   WITH $order AS order WHERE $search IS NULL AND $family IS NULL AND order <> "influence"
   MATCH (f:Feature)
   WHERE f.n_circuits >= $min_circuits
   RETURN f, f.n_circuits AS n, null AS influence
 UNION ALL
-  // A family: so are its counts.
+  // With a family: every load keeps its counts up to date, too.
   WITH $family AS family WHERE $search IS NULL AND family IS NOT NULL
   MATCH (:Family {name: family})<-[i:FOUND_IN]-(f)
   RETURN f, i.n_circuits AS n,

@@ -1,4 +1,6 @@
-// Which features are in most circuits?
+// Which features occur in the most circuits?
+// $min_circuits: least number of circuits that have the feature.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   1633 | ["organism-clt@247d388dcdf1/0/463", "organism-clt@247d388dcdf1/0/866", … 18 more]
 :param min_circuits => 2;
@@ -11,7 +13,7 @@ CALL () {
   RETURN count(f) AS total
 }
 CALL () {
-  // The index holds them in this order, so only ties with the last one of the page are looked at beyond it.
+  // The index holds the features in this order, so beyond the page the query reads only ties with its last feature.
   MATCH (f:Feature)
   WHERE f.n_circuits >= $min_circuits
   WITH f

@@ -1,4 +1,6 @@
-// What is known of these features, and in how many circuits do they take part?
+// What are the properties of these features, and in how many circuits do they occur?
+// One row for each feature that exists.
+// $keys: ids of features.
 // Sample answer: key | layer | number | transcoders | circuits
 //   "organism-clt@247d388dcdf1/1/665" | 1 | 665 | "organism-clt@247d388dcdf1" | 6
 :param keys => ["organism-clt@247d388dcdf1/1/665"];

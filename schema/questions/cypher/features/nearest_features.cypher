@@ -1,7 +1,10 @@
-// Which features of the same transcoders write in nearly the same direction as this one?
-// Neo4j's vector index finds the $near nearest, which holds the page asked for; it is approximate. `cosine` is of what the
-// two add to the residual stream, summed over the layers they write to. `total` counts the set's other features that
-// have a direction; without one ($feature is not `known`) run `atlas label`.
+// Which features of the same transcoder set write in nearly the same direction as this feature?
+// `cosine` compares what the two features add to the residual stream, summed over the layers that they write to. The
+// search in Neo4j's vector index is approximate. `total` counts the other features of the set that have a direction.
+// If `known` is false, the direction of $feature is not stored: run `atlas label`.
+// $feature: id of the feature.
+// $near: how many neighbours the index returns; at least $skip + $limit + 1.
+// $skip, $limit: the page, as numbers of rows.
 // Sample answer: total | rows | known
 //   2162 | [{feature: "organism-clt@247d388dcdf1/1/1339", cosine: 0.402}, {feature:
 //     "organism-clt@247d388dcdf1/1/962", cosine: 0.402}, … 18 more] | true

@@ -1,4 +1,6 @@
-// Which nodes and direct effects does a circuit have, whole, so that sums over paths can be taken?
+// Which nodes and direct effects does a circuit consist of?
+// The answer holds the whole graph, so that sums over paths can be computed from it.
+// $keys: ids of circuits.
 // Sample answer: key | nodes | sources | targets | weights
 //   "f8d98257b1a3c1872ea8" | [{kind: "TokenNode", probability: null, id: "f8d98257b1a3c1872ea8/token:-1:0:0",
 //     position: 0, activation: null, token: "<bos>"}, {kind: "TokenNode", probability: null, id:

@@ -1,7 +1,9 @@
-// How much influence does each stage of circuits carry, where does it come from, and how much was pruned away?
-// Stages are thirds of the model's layers (early, middle, late), then the logits. What a feature or logit carries is
-// split over its inputs by their share in the unpruned graph; what is missing to 1 came from inputs that were pruned away.
-// Means over the n_considered of n_circuits whose influences, shares and layers are all known. $families null: all.
+// How much influence does each stage of the model carry, where does it come from, and how much was pruned away?
+// The stages are thirds of the model's layers (early, middle, late), then the logits. The influence of a feature or
+// logit is split over its inputs by their share in the unpruned graph; the rest up to 1 came from inputs that were
+// pruned away. Values are means over the n_considered of n_circuits circuits whose influences, shares and layers are
+// all known.
+// $families: names of families; null means all families.
 // Sample answer: n_circuits | n_considered | flows
 //   366 | 366 | [{stage: "early", source: "early", influence: 0.0551}, {stage: "early", source: "errors", influence:
 //     0.00704}, … 19 more]

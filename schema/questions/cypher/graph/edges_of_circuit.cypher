@@ -1,5 +1,8 @@
-// Which direct effects does a circuit have, the strongest first?
-// $source_kind and $target_kind: FeatureNode, ErrorNode, TokenNode, LogitNode, or null for all four.
+// Which direct effects does a circuit have?
+// The strongest effects come first.
+// $keys: ids of circuits.
+// $source_kind, $target_kind: FeatureNode, ErrorNode, TokenNode or LogitNode; null means all four.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: key | total | rows
 //   "f8d98257b1a3c1872ea8" | 175 | [{head_weights: [1.41, 0.894, … 1 more], weight: 4.16, share: 0.959, source:
 //     "f8d98257b1a3c1872ea8/token:-1:2:347", heads: ["0/3", "0/2", … 1 more], target:

@@ -1,4 +1,7 @@
-// Which features does a circuit use, free of position, the most influential first?
+// Which features does a circuit use?
+// One row for each feature, whatever its positions. The features with the most influence come first.
+// $keys: ids of circuits.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: key | total | rows
 //   "f8d98257b1a3c1872ea8" | 23 | [{circuit: "f8d98257b1a3c1872ea8", feature: "organism-clt@247d388dcdf1/0/1066",
 //     positions: [9], activation: 2.81, influence: 0.101}, {circuit: "f8d98257b1a3c1872ea8", feature:

@@ -1,4 +1,6 @@
-// What is the whole graph of a circuit: every node, and every direct effect as parallel lists of ids and numbers?
+// What is the whole graph of a circuit?
+// The answer holds every node, and every direct effect as parallel lists of ids and weights.
+// $keys: ids of circuits.
 // Sample answer: key | nodes | sources | targets | weights
 //   "f8d98257b1a3c1872ea8" | [["f8d98257b1a3c1872ea8/token:-1:0:0", "token", … 10 more],
 //     ["f8d98257b1a3c1872ea8/token:-1:1:1084", "token", … 10 more], … 33 more] |

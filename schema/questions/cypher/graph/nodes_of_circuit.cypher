@@ -1,5 +1,9 @@
-// Which nodes does a circuit have, the most influential first?
-// $kind: FeatureNode, ErrorNode, TokenNode, LogitNode, or null for all four.
+// Which nodes does a circuit have?
+// The nodes with the most influence come first.
+// $keys: ids of circuits.
+// $kind: FeatureNode, ErrorNode, TokenNode or LogitNode; null means all four.
+// $min_influence: least influence of a node; null means no limit.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: key | total | rows
 //   "f8d98257b1a3c1872ea8" | 23 | ["f8d98257b1a3c1872ea8/feature:0:9:1066", "f8d98257b1a3c1872ea8/feature:3:9:1262",
 //     … 18 more]

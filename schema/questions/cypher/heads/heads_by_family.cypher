@@ -1,7 +1,8 @@
 // Through which attention heads do the circuits of each family run?
-// Means over the circuits that were loaded with heads: `considered` of each family and model. Effects of ablating the
-// head, and their absolute values, are means over the `measured` of these.
-// $families: only these; null: all.
+// Influences are means over the `considered` circuits with heads of each family and model. `effect` and `effect_size`
+// are the mean effect of ablating the head and the mean of its absolute value, over the `measured` circuits; null
+// when none was measured.
+// $families: names of families; null means all families.
 // Sample answer: family | model | layer | head | considered | net | gross | measured | effect | effect_size
 //   "arithmetic" | "circuit-atlas/organism@0e36652b03e0" | 0 | 2 | 40 | 0.161 | 0.172 | 40 | -3.93 | 3.95
 //   "arithmetic" | "circuit-atlas/organism@0e36652b03e0" | 0 | 0 | 40 | 0.143 | 0.156 | 40 | -3.28 | 3.38

@@ -1,5 +1,6 @@
-// Through which attention heads does a circuit run, and how much of its influence?
-// No rows: it was loaded without heads.
+// Through which attention heads does a circuit run, and how much of its influence does each head carry?
+// A circuit that was loaded without heads has no rows.
+// $keys: ids of circuits.
 // Sample answer: key | layer | head | net | gross
 //   "f8d98257b1a3c1872ea8" | 0 | 1 | 0.177 | 0.177
 //   "f8d98257b1a3c1872ea8" | 3 | 2 | 0.134 | 0.134

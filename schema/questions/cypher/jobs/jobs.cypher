@@ -1,4 +1,7 @@
-// Which jobs are in one state (null: any), the newest first?
+// Which jobs are in this state?
+// The newest jobs come first.
+// $state: queued, running, done or failed; null means any state.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   1 | [{measured: null, asked_at: "2026-11-26T16:13:31.880164978Z", error: null, asked_by: "ada", n_done: 2,
 //     taken_by: null, taken_until: null, n_prompts: 2, transcoders: null, state: "done", ended_at:

@@ -1,4 +1,6 @@
-// How far are these jobs, and which circuits did they give?
+// What is the progress of these jobs, and which circuits did they give?
+// One row for each job that exists.
+// $keys: ids of jobs.
 // Sample answer: key | state | prompts | n_prompts | n_done | problems | error | asked_by | asked_at | attempts | taken_by | taken_until | ended_at | transcoders | measured | circuits
 //   "d99679a88ba77cc76e8c" | "done" | ["{"family":"multi-step","prompt":"the capital of the state c…",
 //     "{"family":"multi-step","prompt":"the code of the state cont…"] | 2 | 2 | [] | null | "ada" |

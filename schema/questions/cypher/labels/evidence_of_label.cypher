@@ -1,5 +1,7 @@
-// What was a label made from: the rule that was scored, or what a language model was asked and answered?
-// All are null for labels of people and of `atlas ingest`.
+// Which evidence does a label rest on?
+// `rule` is the rule that was scored; `asked` and `answered` are what a language model was asked and what it
+// answered. All three are null for labels of people and labels from `atlas ingest`.
+// $keys: ids of labels.
 // Sample answer: key | rule | asked | answered
 //   "83f0bd08cb6771b7de10" | null | null | null
 :param keys => ["83f0bd08cb6771b7de10"];

@@ -1,4 +1,6 @@
-// What do people and programs say that a feature is? A person's word first, then by score.
+// Which labels did people and programs give to a feature?
+// Labels of people come first, then labels with the highest score.
+// $keys: ids of features.
 // Sample answer: key | id | text | method | author | score | null_score
 //   "organism-clt@247d388dcdf1/1/665" | "01d90e60e7519eac9bde" | "fires on a / lay / oven / colorful … (24), after
 //     him / the …" | "token-rules-v2" | "atlas" | 0.872 | 0.54

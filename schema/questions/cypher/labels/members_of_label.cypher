@@ -1,7 +1,9 @@
-// Which features do the supernodes of a label group, over all circuits of a transcoder set?
-// One row for each way of grouping, that of all people together; the best comes first, as in groupings.cypher. $author: only
-// supernodes of this author; null: of all.
-// activation: mean over the places where they were grouped; null when no file says it.
+// Which features do the supernodes with one label group, over all circuits of a transcoder set?
+// One row for each way of grouping; all people together are one way. The best way comes first, as in
+// groupings.cypher. `activation` is the mean over the nodes that were grouped; null when no file gives it.
+// $label: the label.
+// $author: only supernodes of this author; null means all authors.
+// $transcoders: id of the transcoder set.
 // Sample answer: method | author | scored | n_circuits | members
 //   "label-and-position-v1" | "atlas" | false | 30 | [{number: 207, n_nodes: 30, activation: 2.16, layer: 0},
 //     {number: 453, n_nodes: 30, activation: 2.16, layer: 0}, … 5 more]

@@ -1,7 +1,10 @@
 // Which labels are spelt most like this text?
-// $vector is made of the text's groups of letters as each label's is; the sample is the first label's. Neo4j's vector
-// index finds the $near nearest, which holds the page asked for; it is approximate. `total` counts the labels that have a
-// vector (`atlas label` makes them).
+// The search in Neo4j's vector index is approximate. `total` counts the labels that have a vector; `atlas label`
+// writes the vectors.
+// $vector: the vector of the text, made from its groups of letters like the vector of each label. The sample is the
+//   vector of the first label.
+// $near: how many neighbours the index returns; at least $skip + $limit.
+// $skip, $limit: the page, as numbers of rows.
 // Sample answer: total | rows
 //   4278 | [{feature: "organism-clt@247d388dcdf1/0/932", cosine: 1, label: "deafce532b7b97e28536", text: "": fires on
 //     " 85%, in 4%, opposite 3%; promotes boise, from…"}, {feature: "organism-clt@247d388dcdf1/1/1275", cosine:

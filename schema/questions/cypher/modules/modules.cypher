@@ -1,7 +1,10 @@
-// Which communities does the graph of features fall into, and in which families do they carry influence?
-// `atlas modules compute` finds them. $partition: one such computation; $transcoders: the newest of this set; both null:
-// the newest of all. The share in a family is of the influence that all features of the set carry there. $strongest: how
-// many members of each module, those with most weight inside it first.
+// Into which communities does the graph of features divide, and in which families do they carry influence?
+// `atlas modules compute` finds the communities. The share of a module in a family is its part of the influence that
+// all features of the transcoder set carry there.
+// $partition: id of one computation; null means the newest one.
+// $transcoders: id of a transcoder set, whose newest computation is read; null means any set.
+// $strongest: how many members of each module are listed. Members with the most weight inside the module come first.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows | partition
 //   14 | [{number: 0, within: 0.845, strongest: [{feature: "organism-clt@247d388dcdf1/0/1515", strength: 131},
 //     {feature: "organism-clt@247d388dcdf1/0/747", strength: 100}, … 8 more], id: "7d059a08de2a4047675f/0", families:

@@ -1,4 +1,6 @@
-// Which calls of `atlas ingest` made circuits, those of most circuits first?
+// Which runs of `atlas ingest` and `atlas import` made circuits?
+// Runs with the most circuits come first. Settings and versions are JSON.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   1 | [{settings: "{"edge_threshold":0.98,"first_token":"left-out","max_featur…", n_circuits: 366, versions:
 //     "{"circuit-atlas":"0.1.0","torch":"2.15.0","transformers":"5…", key: "911a95def0b099d0c121"}]

@@ -1,4 +1,6 @@
-// With which settings and versions was this made?
+// Which settings and versions did these runs have?
+// One row for each run that exists. Settings and versions are JSON.
+// $keys: ids of runs.
 // Sample answer: key | settings | versions
 //   "911a95def0b099d0c121" | "{"edge_threshold":0.98,"first_token":"left-out","max_featur…" |
 //     "{"circuit-atlas":"0.1.0","torch":"2.15.0","transformers":"5…"

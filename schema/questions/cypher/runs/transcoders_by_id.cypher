@@ -1,4 +1,6 @@
-// What is known of these transcoder sets, and how many circuits were made with each?
+// What are the properties of these transcoder sets, and how many circuits were made with each?
+// One row for each transcoder set that exists.
+// $keys: ids of transcoder sets.
 // Sample answer: key | name | revision | kind | activation | input_hook | output_hook | n_features | circuits | model_id | model_name | model_revision | model_architecture | model_n_layers | model_d_model | model_vocab_size | model_training_step
 //   "organism-clt@247d388dcdf1" | "organism-clt" | "247d388dcdf1842864b23434f4342bab7d002235197a00b588033452251…" |
 //     "clt" | "jumprelu" | "mlp.hook_in" | "mlp.hook_out" | 1536 | 366 | "circuit-atlas/organism@0e36652b03e0" |

@@ -1,6 +1,9 @@
-// In which circuits does a text that `search` found occur, those where it carries most influence first?
-// Each key is a kind (prompt, label, supernode or token) and a text. Influence: of a label that of its features, of a
-// supernode that of its members, of a token that of its embeddings (null where it is only the answer); of a prompt unknown.
+// In which circuits does a text that a search found occur?
+// Circuits where the text carries the most influence come first. The influence of a label is that of its features, of
+// a supernode that of its members, and of a token that of its token nodes (null where the token is only the answer).
+// The influence of a prompt is null.
+// $keys: pairs of a kind (prompt, label, supernode or token) and a text.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: key | total | rows
 //   ["supernode", "say texas"] | 5 | [{circuit: "73b3327de94dd0b63096", influence: 0.167}, {circuit:
 //     "933408547af809ba96a3", influence: 0.163}, … 3 more]
@@ -36,7 +39,7 @@ CALL (key) {
     WHERE trim(n.token) = key[1]
     RETURN c, CASE WHEN count(n.influence) > 0 THEN sum(n.influence) END AS influence
   }
-  // Rounded, so that sums which differ only by the order of adding tie, and pages follow one another.
+  // Rounded, so that sums that differ only by the order of addition are equal, and pages do not overlap.
   WITH c, round(influence, 9) AS influence
   ORDER BY coalesce(influence, -1.0) DESC, c.id
   RETURN collect({circuit: c.id, influence: influence}) AS found

@@ -1,7 +1,11 @@
-// What contains these words: prompts, labels of features, names of supernodes, tokens?
-// $text is a full-text query; $words are its lower-case words, which a token must begin with, one of them. $kinds: prompt,
-// label, supernode, token. One row for each text: in how many circuits it occurs and, for labels, of how many features it
-// is one. Texts that are $exact (in lower case) come first, then those in most circuits.
+// Which prompts, labels, supernodes and tokens contain these words?
+// One row for each text: the number of circuits where it occurs and, for a label, the number of its features. The
+// text that equals $exact comes first, then texts that occur in the most circuits.
+// $text: a full-text query.
+// $words: the words of the query in lower case. A token must begin with one of them.
+// $exact: the whole search text in lower case.
+// $kinds: any of prompt, label, supernode and token.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   8 | [{n_circuits: 17, kind: "label", text: "say angina: fires on : 33%, / 12%, tangent 8%; promotes ang…",
 //     n_features: 1}, {n_circuits: 14, kind: "label", text: "say texas: fires on capital 37%, is 17%, : 16%; promotes

@@ -1,10 +1,13 @@
-// Which effects of one feature on another tell two sets of circuits apart?
-// The effects between all occurrences of two features in a circuit are added up; a circuit without the effect counts
-// as 0, between those that excite and those that inhibit. AUROC: the chance that the effect is greater in a random
-// circuit of $positive than in one of $negative, ties counted half. Only circuits made with the features' own
-// transcoder set count. An effect must be in at least $min_circuits of both sets together. $order: auroc (highest
-// first), separation (furthest from 0.5 first) or lift (share of the positive over share of the negative circuits,
-// effects that no negative circuit has first).
+// Which direct effects between features distinguish two sets of circuits?
+// The effects between all occurrences of two features in a circuit are added up. A circuit without the effect counts
+// as 0, which lies between excitation and inhibition. AUROC is the probability that the effect is greater in a random
+// circuit of $positive than in a random circuit of $negative; ties count half. Only circuits made with the features'
+// own transcoder set count.
+// $positive, $negative: ids of the circuits of the two sets.
+// $min_circuits: least number of circuits of both sets together that have it.
+// $order: auroc (highest first), separation (furthest from 0.5 first) or lift (share of the positive circuits / share
+//   of the negative circuits; effects that no negative circuit has come first).
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   92 | [{with_positive: 2, with_negative: 0, name: "organism-clt@247d388dcdf1/0/1000", lift: null, n_negative: 2,
 //     n_positive: 2, mean_negative: null, mean_positive: 0.516, target: "organism-clt@247d388dcdf1/3/1244", auroc:
@@ -30,7 +33,7 @@ CALL () {
   WHERE c.id IN $positive OR c.id IN $negative
   WITH c, CASE WHEN c.id IN $positive THEN 1 ELSE 0 END AS side
   CALL (c) {
-    // The feature of a node is looked up once for each node, not for each of its effects.
+    // Look up the feature once for each node, not once for each effect of the node.
     MATCH (c)-[:HAS]->(m:FeatureNode)-[:INSTANCE_OF]->(g:Feature)
     MATCH (n:FeatureNode)-[e:ATTRIBUTES]->(m)
     WITH n, g, sum(e.weight) AS weight
@@ -39,7 +42,7 @@ CALL () {
     UNWIND effects AS effect
     RETURN f, effect[0] AS g, sum(effect[1]) AS weight
   }
-  // One feature's effects after the other: grouping and sorting all together takes twice as long, and more memory.
+  // One feature after the other. Grouping and sorting all effects together takes twice as long and more memory.
   WITH f, collect([g, weight, side]) AS effects
   CALL (effects) {
     UNWIND effects AS effect
@@ -55,7 +58,7 @@ CALL () {
 MATCH (f)-[:IN]->(t:TranscoderSet)
 WITH f, g, steps, with_positive, with_negative, head([s IN sets WHERE s.set = t]) AS counts
 WITH f, g, with_positive, with_negative, counts.positive AS n_positive, counts.negative AS n_negative,
-     // The circuits without the effect take their place at 0.
+     // Circuits without the effect are placed at 0.
      [step IN steps WHERE step[0] < 0]
        + [[0.0, counts.positive - reduce(n = 0, step IN steps | n + CASE WHEN step[0] <> 0 THEN step[1] ELSE 0 END),
            counts.negative - reduce(n = 0, step IN steps | n + CASE WHEN step[0] <> 0 THEN step[2] ELSE 0 END)]]
@@ -63,7 +66,7 @@ WITH f, g, with_positive, with_negative, counts.positive AS n_positive, counts.n
 WITH f, g, with_positive, with_negative, n_positive, n_negative,
      reduce(sum = 0.0, step IN ranks | sum + step[0] * step[1]) AS sum_positive,
      reduce(sum = 0.0, step IN ranks | sum + step[0] * step[2]) AS sum_negative,
-     // Walking up the ranks: [negative circuits so far, pairs that the positive circuit won].
+     // Go up the ranks with [negative circuits so far, pairs that the positive circuit won].
      reduce(state = [0.0, 0.0], step IN ranks |
        [state[0] + step[2], state[1] + step[1] * (state[0] + step[2] / 2.0)])[1] AS won
 WITH f, g, with_positive, with_negative, n_positive, n_negative,

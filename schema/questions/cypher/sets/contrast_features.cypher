@@ -1,9 +1,12 @@
-// Which features tell two sets of circuits apart?
-// AUROC: the chance that the feature has more influence in a random circuit of $positive than in one of $negative, ties
-// counted half. Circuits without the feature rank below all that have it, circuits that have it without known influence
-// next. Only circuits made with the feature's own transcoder set count. A feature must be in at least $min_circuits of
-// both sets together. $order: auroc (highest first), separation (furthest from 0.5 first) or lift (share of the
-// positive over share of the negative circuits, features that no negative circuit has first).
+// Which features distinguish two sets of circuits?
+// AUROC is the probability that the feature has more influence in a random circuit of $positive than in a random
+// circuit of $negative; ties count half. Circuits without the feature rank lowest, and circuits where its influence
+// is unknown rank next. Only circuits made with the feature's own transcoder set count.
+// $positive, $negative: ids of the circuits of the two sets.
+// $min_circuits: least number of circuits of both sets together that have it.
+// $order: auroc (highest first), separation (furthest from 0.5 first) or lift (share of the positive circuits / share
+//   of the negative circuits; features that no negative circuit has come first).
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   29 | [{with_positive: 2, with_negative: 0, name: "organism-clt@247d388dcdf1/1/1339", lift: null, n_negative: 2,
 //     n_positive: 2, mean_negative: null, mean_positive: 0.033, auroc: 1}, {with_positive: 2, with_negative: 0, name:
@@ -36,8 +39,8 @@ CALL (sets) {
   WITH *, CASE WHEN q > 0 AND n_positive > 0 THEN toFloat(p) * n_negative / (n_positive * q) END AS lift,
        p * (n_negative - q) + (n_positive - p) * (n_negative - q) / 2.0 AS won,
        CASE WHEN n_positive > 0 AND n_negative > 0 THEN n_positive * n_negative END AS pairs
-  // How high the AUROC of these features can be, and how low: their counts leave open only whether a positive circuit
-  // that has one beats a negative one that has it.
+  // The highest and lowest AUROC that these features can have. Their counts leave only one thing open: how the
+  // positive circuits that have a feature compare with the negative circuits that have it.
   WITH *, won / pairs AS low, (won + p * q) / pairs AS high
   WITH *, CASE $order
          WHEN "auroc" THEN [coalesce(low, -1.0), coalesce(high, -1.0)]
@@ -53,7 +56,7 @@ CALL (sets) {
                   worst: head(reach), best: last(reach)}) AS groups
 }
 WITH groups, reduce(n = 0, g IN groups | n + size(g.members)) AS total,
-     // The place that fills the page when everything stands as low as it can.
+     // The rank that fills the page when every feature has its lowest AUROC.
      reduce(state = [0, null], g IN groups | CASE WHEN state[0] < $skip + $limit
        THEN [state[0] + size(g.members), g.worst] ELSE state END)[1] AS least
 CALL (groups, least) {
@@ -73,7 +76,7 @@ CALL (groups, least) {
        reduce(sum = 0.0, step IN known | sum + step[0] * step[2]) AS sum_negative,
        reduce(n = 0, step IN known | n + step[1]) AS known_positive,
        reduce(n = 0, step IN known | n + step[2]) AS known_negative,
-       // Walking up the ranks: [negative circuits so far, pairs that the positive circuit won].
+       // Go up the ranks with [negative circuits so far, pairs that the positive circuit won].
        reduce(state = [g.n_negative - g.q, (g.n_positive - g.p) * (g.n_negative - g.q) / 2.0], step IN steps |
          [state[0] + step[2], state[1] + step[1] * (state[0] + step[2] / 2.0)])[1] AS won
   WITH g, f,

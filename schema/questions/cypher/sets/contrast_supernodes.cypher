@@ -1,7 +1,11 @@
-// Which groups of features, by their name, tell two sets of circuits apart?
-// Of one way of grouping, $method and $author (null: all authors); groupings_of_set.cypher lists what there is.
-// A group's influence in a circuit is that of all members of the supernodes of its name. Only circuits that are grouped in
-// this way count. Otherwise as in contrast_features.cypher.
+// Which supernodes, by their label, distinguish two sets of circuits?
+// The influence of a label in a circuit is that of all members of its supernodes. Only circuits that are grouped in
+// this way count. AUROC, lift and order are those of contrast_features.cypher.
+// $positive, $negative: ids of the circuits of the two sets.
+// $min_circuits: least number of circuits of both sets together that have it.
+// $method, $author: the way of grouping; a null author means all authors. groupings_of_set.cypher lists the ways.
+// $order: auroc, separation or lift.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   4 | [{with_positive: 2, with_negative: 0, name: "say =", lift: null, n_negative: 2, n_positive: 2, mean_negative:
 //     null, mean_positive: 0.0464, auroc: 1}, {with_positive: 2, with_negative: 0, name: "say us-tx", lift: null,
@@ -45,7 +49,7 @@ WITH label, with_positive, with_negative, n_positive, n_negative,
      reduce(sum = 0.0, step IN known | sum + step[0] * step[2]) AS sum_negative,
      reduce(n = 0, step IN known | n + step[1]) AS known_positive,
      reduce(n = 0, step IN known | n + step[2]) AS known_negative,
-     // Walking up the ranks: [negative circuits so far, pairs that the positive circuit won].
+     // Go up the ranks with [negative circuits so far, pairs that the positive circuit won].
      reduce(state = [n_negative - with_negative, (n_positive - with_positive) * (n_negative - with_negative) / 2.0],
             step IN steps |
        [state[0] + step[2], state[1] + step[1] * (state[0] + step[2] / 2.0)])[1] AS won

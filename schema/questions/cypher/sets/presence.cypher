@@ -1,7 +1,10 @@
-// What are features in circuits: kept, pruned away, never selected for attribution, inactive, or is it unknown?
-// Absent is not zero. Each feature comes with its transcoder set and with $number: index x 1024 + layer, as circuits list
-// what they pruned and left unselected; number null: of a component that no such list holds. One row for each feature and
-// state, the circuits by id.
+// What is the state of these features in these circuits: kept, pruned, unselected, inactive or unknown?
+// An absent feature does not have the value zero. One row for each feature and state, with the circuits in the order
+// of their ids.
+// $circuits: ids of circuits.
+// $features: for each feature its id, the id of its transcoder set, and `number`: index x 1024 + layer, the number
+//   under which circuits list the features that were pruned or not selected. It is null for a feature of a component
+//   that such lists do not cover.
 // Sample answer: feature | state | circuits
 //   "organism-clt@247d388dcdf1/1/665" | "kept" | ["f8d98257b1a3c1872ea8"]
 //   "organism-clt@247d388dcdf1/1/665" | "inactive" | ["fd72be67a9e40556d5aa"]

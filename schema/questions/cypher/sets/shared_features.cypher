@@ -1,12 +1,17 @@
-// Which features do these circuits share, and how common are the same features outside?
-// $inside: the circuits asked about. $outside: the circuits to compare with; null means all others.
-// A feature counts when at least $min_circuits of the inside use it, and (unless $max_outside is null) at most
-// $max_outside of the outside do. The denominators n_inside and n_outside are, for each feature, the circuits made with
-// its transcoder set: in others it could not occur. $order: support, influence (highest mean first), lift (share inside
-// over share outside, features never seen outside first) or p (smallest first; $p maps
-// "support/n_inside/support_outside/n_outside" to the p-value, which Cypher has no function for).
-// `tested` counts the features of the inside by these four numbers, before any of the filters; n_tested counts all
-// features of the inside and the outside: how many tests a correction of the p-values has to reckon with.
+// Which features do these circuits share, and how common are these features in other circuits?
+// n_inside and n_outside are the denominators: the circuits made with the feature's transcoder set, because the
+// feature cannot occur in other circuits. `tested` counts the features of the inside by (support, n_inside,
+// support_outside, n_outside), before any filter. n_tested counts all features of the inside and the outside: the
+// number of tests that a correction of the p-values must assume.
+// $inside: ids of the circuits.
+// $outside: ids of the circuits to compare with; null means all other circuits.
+// $min_circuits: least number of inside circuits that use the feature.
+// $max_outside: greatest number of outside circuits that use the feature; null means no limit.
+// $order: support (most circuits first), influence (highest mean first), lift (share inside / share outside; features
+//   never seen outside come first) or p (smallest first).
+// $p: for the order p, a map from "support/n_inside/support_outside/n_outside" to the p-value. Cypher has no function
+//   for it.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows | tested | n_tested
 //   16 | [{feature: "organism-clt@247d388dcdf1/3/1262", lift: 36.4, support_outside: 10, support: 2, n_outside: 364,
 //     influence: 0.0648, n_inside: 2}, {feature: "organism-clt@247d388dcdf1/0/742", lift: 12.6, support_outside: 29,
@@ -24,7 +29,7 @@
 CALL () {
   MATCH (c:Circuit)-[:BY]->(t:TranscoderSet)
   WHERE c.id IN $inside
-  // In one order, so that means are equal to the last bit however the question is asked.
+  // In one fixed order, so that means do not depend on how the question is asked, not even in the last bit.
   WITH t, c ORDER BY c.id
   WITH t, collect(c) AS circuits
   RETURN collect({
@@ -52,7 +57,7 @@ CALL (sets) {
     }
     RETURN f, sum(inside) AS support, sum(outside) AS named_outside, max(influence) AS influence
   }
-  // What has the same counts has the same lift and p-value; a group is cheaper than its features one by one.
+  // Features with the same counts have the same lift and p-value, so grouping them saves work.
   WITH support, n_inside, n_outside,
        CASE WHEN $outside IS NULL THEN f.n_circuits - support ELSE named_outside END AS support_outside,
        collect([f, influence]) AS members

@@ -1,10 +1,16 @@
-// Which circuits are made of the same features as this one?
-// A feature weighs log(circuits of its set / circuits that have it): what is everywhere says nothing, so hubs weigh
-// little. $metric: jaccard (weight of the features that both have over that of the features that one of them has),
-// overlap (over that of the features of this circuit) or cosine (of the vectors influence x weight; features of
-// unknown influence do not count). Looked at are the $candidates circuits that share most weight with this one, by its
-// rarest features: as many as are together used $budget times, and at least one. $among restricts the answer to these
-// circuits.
+// Which circuits consist of the same features as this circuit?
+// A feature weighs log(circuits of its transcoder set / circuits that have it), so that features that occur
+// everywhere weigh little. The question compares the $candidates circuits that share the most weight with this
+// circuit in its rarest features.
+// $circuit: id of the circuit.
+// $metric: jaccard (weight of the features in both circuits / weight of the features in either), overlap (weight of
+//   the features in both circuits / weight of the features of this circuit) or cosine (of the vectors influence x
+//   weight; features of unknown influence do not count).
+// $among: ids of circuits to choose from; null means all circuits.
+// $candidates: greatest number of circuits to compare.
+// $budget: the rarest features are taken while they are used at most this many times in all; at least one feature is
+//   taken.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   106 | [{circuit: "73b3327de94dd0b63096", similarity: 0.762, n_common: 20}, {circuit: "583d85d501bdd53e6f0e",
 //     similarity: 0.415, n_common: 13}, … 18 more]
@@ -27,7 +33,7 @@ CALL (a, n) {
          collect(CASE WHEN idf > 0 THEN f END) AS known, sum(idf) AS all_a, sqrt(sum((influence * idf) ^ 2)) AS norm_a
 }
 CALL (a, mine) {
-  // From the rarest on, while they are few: the common ones would bring in every circuit, and say little.
+  // Take features from the rarest on, within the budget. Common features would add every circuit and weigh little.
   WITH a, mine, reduce(state = [0, 0], use IN mine |
     CASE WHEN state[0] < $budget THEN [state[0] + use.n_circuits, state[1] + 1] ELSE state END)[1] AS n_rare
   UNWIND mine[..n_rare] AS use

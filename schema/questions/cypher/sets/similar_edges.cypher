@@ -1,6 +1,9 @@
-// Which effects of one feature on another do two similar circuits share, those that say most first?
-// Each key names two circuits. An effect weighs log(circuits of the set / circuits that have it) times the smaller of
-// its two |weights|, each the sum over positions; effects with opposite signs are left out.
+// Which direct effects between features do two similar circuits share?
+// The effects that contribute most come first. An effect weighs log(circuits of the transcoder set / circuits that
+// have the effect) times the smaller of its two |weights|, each summed over positions. Effects with opposite signs
+// are left out.
+// $keys: pairs of ids of circuits.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: key | total | rows
 //   ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"] | 47 | [{weight_a: 1.11, weight_b: 0.871, weight: 3.58, source:
 //     "organism-clt@247d388dcdf1/0/742", target: "organism-clt@247d388dcdf1/3/1244"}, {weight_a: 0.972, weight_b:

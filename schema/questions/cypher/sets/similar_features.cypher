@@ -1,6 +1,8 @@
-// Which features make two circuits similar, those that say most first?
-// Each key names two circuits. A feature weighs log(circuits of its set / circuits that have it), as in
-// similar_circuits.cypher; features that all circuits have are left out.
+// Which features make two circuits similar?
+// The features that contribute most come first. A feature weighs log(circuits of its transcoder set / circuits that
+// have it), as in similar_circuits.cypher. Features that all circuits have are left out.
+// $keys: pairs of ids of circuits.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: key | total | rows
 //   ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"] | 16 | [{feature: "organism-clt@247d388dcdf1/5/1235",
 //     influence_b: 0.0141, weight: 4.8, influence_a: 0.0317}, {feature: "organism-clt@247d388dcdf1/3/1244",

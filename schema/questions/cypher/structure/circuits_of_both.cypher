@@ -1,5 +1,7 @@
-// How many circuits have both of two features: where the effect of one on the other could be seen?
-// $families: only circuits of these; null: all.
+// How many circuits have both of two features?
+// This is the denominator of a recurring effect: only in these circuits could the effect occur.
+// $keys: pairs of ids of features.
+// $families: names of families; null means all families.
 // Sample answer: key | both
 //   ["organism-clt@247d388dcdf1/1/665", "organism-clt@247d388dcdf1/4/1191"] | 6
 :param keys => [["organism-clt@247d388dcdf1/1/665", "organism-clt@247d388dcdf1/4/1191"]];

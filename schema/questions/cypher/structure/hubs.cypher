@@ -1,7 +1,11 @@
 // Which features are hubs?
-// $by: frequency (share of the circuits of its set that have it), influence (summed over circuits) or degree (how many
-// features it drives or is driven by). A feature is dense when more than $dense_above of the circuits have it; $dense:
-// true only these, false none of them, null both. At least $min_circuits circuits must have it.
+// A feature is dense when more than $dense_above of the circuits of its transcoder set have it.
+// $by: frequency (share of the circuits of the set that have the feature), influence (summed over circuits) or degree
+//   (number of features that it drives or that drive it).
+// $dense: true lists only dense features, false only the others; null means both.
+// $dense_above: between 0 and 1.
+// $min_circuits: least number of circuits that have the feature.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   2163 | [{n_circuits: 53, feature: "organism-clt@247d388dcdf1/0/463", drives: 120, n_considered: 366, driven_by:
 //     0, dense: false, influence: 1.62, frequency: 0.145}, {n_circuits: 53, feature:
@@ -15,7 +19,7 @@
 :param limit => 20;
 
 CALL () {
-  // Sums that every load keeps up to date are sorted by their indexes.
+  // Every load keeps these sums up to date, and their indexes sort them.
   WITH * WHERE $by = "influence" AND $dense IS NULL
   CALL () { MATCH (f:Feature) WHERE f.n_circuits >= $min_circuits RETURN count(*) AS total }
   CALL () {
@@ -106,7 +110,7 @@ UNION ALL
                     END]) AS hubs
   }
   CALL (hubs) {
-    // By size alone first: what decides between equals is only looked up for those near the page.
+    // Sort by size alone first. The query looks up what decides between equals only for features near the page.
     UNWIND hubs AS hub
     WITH hub[1] AS size
     ORDER BY size DESC

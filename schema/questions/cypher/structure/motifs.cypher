@@ -1,10 +1,16 @@
-// Which small sub-circuits of three recur?
-// $shape: chain (a feature drives a second, which drives a third), triangle (a chain whose first feature drives the third
-// directly, too) or output (a feature drives a second, which drives a logit, told by its token). The three must be
-// joined in the same circuit and at the same nodes. Each row counts the circuits of $circuits (null: of all) that have
-// the motif; at least $min_support must. `product` is the product of the two signed weights of the chain, `direct` the
-// weight of the direct effect, both summed within a circuit and averaged over circuits. Looked at are the $strong effects
-// that recur in most circuits (of all); `truncated` says that more than these recur in $min_support circuits.
+// Which sub-circuits of three nodes recur?
+// The three nodes must be connected in the same circuit. n_circuits counts the circuits that have the motif.
+// `product` is the product of the two signed weights of the chain, `direct` the weight of the direct effect of the
+// first on the third; both are summed within a circuit and averaged over circuits. The question considers the $strong
+// effects that recur in the most circuits of the database. If `truncated` is true, more effects than these recur in
+// $min_support circuits.
+// $shape: chain (a feature drives a second feature, which drives a third), triangle (a chain whose first feature also
+//   drives the third directly) or output (a feature drives a second feature, which drives a logit, given by its
+//   token).
+// $circuits: ids of circuits; null means all circuits.
+// $min_support: least number of circuits that have the motif.
+// $strong: greatest number of effects to combine.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows | truncated
 //   139 | [{product: 0.0512, n_circuits: 20, third: "organism-clt@247d388dcdf1/2/1435", sign_consistency: 1, direct:
 //     0.541, first: "organism-clt@247d388dcdf1/0/1303", second: "organism-clt@247d388dcdf1/1/1182", token: null},
@@ -56,8 +62,8 @@ CALL (middles) {
     WHERE middle IS NOT NULL
     RETURN c, y, middle
   }
-  // From the middle outwards: each node of a feature in the middle is looked at once. Most neighbours are not meant,
-  // which their numbers say sooner than the way to their features.
+  // Start at the middle, so that each node of a middle feature is visited once. Most neighbours belong to other
+  // features; comparing their index excludes them faster than following the relationship to their feature.
   WITH c, y, middle.b AS b, middle.sources AS sources, middle.source_indices AS source_indices,
        middle.targets AS targets, middle.target_indices AS target_indices
   MATCH (y)<-[e:ATTRIBUTES]-(x:FeatureNode)

@@ -1,9 +1,15 @@
-// Along which chains of direct effects does one thing act on another, in each of these circuits?
-// Each end is a feature (by id), the tokens or logits of a text (blanks around it left out), or the members of the
-// supernodes of a label: $source_kind and $target_kind are feature, token, logit or supernode. A chain has at most
-// $max_length effects, each of at least $min_weight in size. `product` multiplies their signed weights; `flow`
-// multiplies their shares of the input of what they act on, with the sign of the product: what part of the target comes
-// this way. At most $bound chains are looked at; total is $bound + 1 when there are more.
+// Along which chains of direct effects does a source act on a target, in each of these circuits?
+// `product` is the product of the signed weights. `flow` is the product of the effects' shares of the inputs of their
+// targets, with the sign of `product`: the part of the target that comes along this chain. If `total` is $bound + 1,
+// there are more chains than the question looks at.
+// $circuits: ids of circuits.
+// $source_kind, $target_kind: feature, token, logit or supernode.
+// $source, $target: the id of a feature, the text of a token or logit (spaces around it are ignored), or the label of
+//   a supernode, which stands for its members.
+// $max_length: greatest number of effects in a chain.
+// $min_weight: least |weight| of each effect.
+// $bound: greatest number of chains.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   70 | [{product: 5.69, nodes: ["f8d98257b1a3c1872ea8/token:-1:8:414", "f8d98257b1a3c1872ea8/feature:0:9:1066", … 2
 //     more], circuit: "f8d98257b1a3c1872ea8", weights: [1.82, 1.43, … 1 more], flow: 0.00333}, {product: 3.36, nodes:

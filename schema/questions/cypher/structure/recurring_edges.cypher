@@ -1,5 +1,9 @@
-// Which features does a feature drive ($direction "out"), or is it driven by ($direction "in"), in how many circuits?
-// The denominator of n_circuits, the circuits that have both features, is what circuits_of_both.cypher counts.
+// Which features does a feature drive, or which features drive it, and in how many circuits?
+// circuits_of_both.cypher counts the circuits that have both features: the denominator of n_circuits.
+// $keys: ids of features.
+// $direction: out (features that the feature drives) or in (features that drive the feature).
+// $min_circuits: least number of circuits that have the effect.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: key | total | rows
 //   "organism-clt@247d388dcdf1/1/665" | 7 | [{sd: 0.0196, n_circuits: 6, feature: "organism-clt@247d388dcdf1/4/1191",
 //     sign_consistency: 1, mean: 0.161}, {sd: 0.0186, n_circuits: 6, feature: "organism-clt@247d388dcdf1/3/1262",

@@ -1,8 +1,12 @@
-// Which effects of one feature on another recur, over all circuits or those of some families?
-// An effect must be in at least $min_circuits circuits, and have its commoner sign in at least $sign_consistency of
-// them. `both` counts the circuits (of the families, when given) that have both features: the denominator of
-// n_circuits, which takes longer than all else; null unless $denominators. $order: circuits (most first), weight
-// (greatest |mean| first) or share (greatest n_circuits / both first).
+// Which direct effects between features recur, over all circuits or the circuits of some families?
+// `both` counts the circuits that have both features: the denominator of n_circuits. It is null unless $denominators
+// is true.
+// $families: names of families; null means all families.
+// $min_circuits: least number of circuits that have the effect.
+// $sign_consistency: least share of these circuits where the effect has its more common sign, between 0.5 and 1.
+// $order: circuits (most circuits first), weight (greatest |mean| first) or share (greatest n_circuits / both first).
+// $denominators: true counts `both`, which takes longer than the rest of the question.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   15748 | [{sd: 0.0482, n_circuits: 28, sign_consistency: 1, mean: 0.676, source:
 //     "organism-clt@247d388dcdf1/0/742", both: 28, target: "organism-clt@247d388dcdf1/3/330"}, {sd: 0.0248,
@@ -17,7 +21,7 @@
 :param limit => 20;
 
 CALL () {
-  // What every load keeps up to date, for all circuits and for each family, is sorted by an index.
+  // Every load keeps the effects up to date, for all circuits and for each family, and an index sorts them.
   WITH * WHERE $families IS NULL AND $order = "circuits"
   CALL () {
     MATCH ()-[d:DRIVES]->()
@@ -78,7 +82,7 @@ UNION ALL
   UNION ALL
     WITH $families AS families WHERE size(families) <> 1
     MATCH (f)-[d:DRIVES_IN]->(g)
-    // An index is used when the query says something of each of its properties.
+    // Neo4j uses an index only when the query has a condition on each of its properties.
     WHERE d.family IN families AND d.n_circuits >= 1 AND d.sign_consistency >= 0
     WITH f, g, collect(d) AS parts, sum(d.n_circuits) AS n_circuits, sum(d.n_circuits * d.mean) AS total,
          sum(d.n_positive) AS positive, sum(d.n_negative) AS negative
@@ -102,14 +106,15 @@ UNION ALL
              WHEN "share" THEN -toFloat(n_circuits) / both
            END, n_circuits DESC, abs(mean) DESC, f.id, g.id
   WITH collect([f, g, n_circuits, mean, sd, sign_consistency]) AS found
-  // Nothing collected is a row, too.
+  // An empty list must give a row, too.
   WHERE size($families) <> 1 OR $order <> "circuits"
   RETURN size(found) AS total, found[$skip .. $skip + $limit] AS page
 }
 CALL (page) {
   UNWIND page AS row
   CALL (row) {
-    // Circuits of either feature that come twice: faster than looking, in each of one, for the other.
+    // Circuits that occur twice in the lists of the two features. This is faster than searching each circuit of one
+    // feature for the other.
     UNWIND CASE WHEN $denominators THEN row[..2] ELSE [] END AS h
     MATCH (h)<-[:USES]-(c)
     WHERE $families IS NULL

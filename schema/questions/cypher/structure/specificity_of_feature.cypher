@@ -1,7 +1,9 @@
 // How specific is a feature for one family of prompts?
-// `shares`: for each family with circuits of the feature's transcoder set, the share of these that have the feature.
-// `tau` is 0 when all shares are equal and 1 when one family alone has it: the mean of 1 - share / greatest share over
-// the other families (the tissue-specificity index of Yanai et al. 2005). Null when there are fewer than two families.
+// `family` is the family where the greatest share of the circuits of the feature's transcoder set has the feature;
+// `share` is that share. `tau` is the tissue-specificity index of Yanai et al. 2005: the mean of 1 - share / greatest
+// share over the other families. It is 0 when all shares are equal, 1 when only one family has the feature, and null
+// when there are fewer than two families.
+// $keys: ids of features.
 // Sample answer: key | family | share | tau
 //   "organism-clt@247d388dcdf1/1/665" | "multi-step" | 0.1 | 1
 :param keys => ["organism-clt@247d388dcdf1/1/665"];

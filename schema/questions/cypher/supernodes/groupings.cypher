@@ -1,7 +1,9 @@
-// In which ways are features grouped into supernodes whose labels have these words, over all circuits?
-// One row for each method and author; people change each other's supernodes, so all of theirs are one row. The best comes
-// first: those that their method gave scores, then those that most circuits have. $words: as in supernodes.cypher.
-// n_supernodes and n_circuits count what has the words.
+// In which ways are features grouped into supernodes whose labels contain these words, over all circuits?
+// One row for each method and author. People may change each other's supernodes, so the supernodes of all people are
+// one row. Groupings whose method gives scores come first, then those that the most circuits have. n_supernodes and
+// n_circuits count only supernodes whose label contains the words.
+// $words: lower-case words, as in supernodes.cypher; an empty list means all labels.
+// $families: names of families; null means all families.
 // Sample answer: method | authors | n_supernodes | n_circuits
 //   "label-and-position-v1" | ["atlas"] | 1711 | 364
 :param words => [];

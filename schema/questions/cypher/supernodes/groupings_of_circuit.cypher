@@ -1,7 +1,8 @@
-// In which ways are a circuit's features grouped into supernodes, and how much of its influence does each way hold?
-// One row for each method and author; people change each other's supernodes, so all of theirs are one row. The best comes
-// first: those that their method gave scores, then those whose members hold the largest share of the influence of the
-// circuit's feature nodes; a node in two supernodes of a row counts once.
+// How are a circuit's features grouped into supernodes, and what share of its influence does each grouping hold?
+// One row for each method and author. People may change each other's supernodes, so the supernodes of all people are
+// one row. Groupings whose method gives scores come first, then those whose members hold the largest share (0 to 1)
+// of the influence of the circuit's feature nodes. A node in two supernodes of a row counts once.
+// $keys: ids of circuits.
 // Sample answer: key | method | authors | n_supernodes | n_members | share
 //   "f8d98257b1a3c1872ea8" | "label-and-position-v1" | ["atlas"] | 4 | 13 | 0.557
 :param keys => ["f8d98257b1a3c1872ea8"];

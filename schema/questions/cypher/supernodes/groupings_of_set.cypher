@@ -1,5 +1,6 @@
 // In which ways are the features of these circuits grouped into supernodes?
-// Rows and their order as in groupings.cypher.
+// The rows and their order are those of groupings.cypher.
+// $circuits: ids of circuits.
 // Sample answer: method | authors | n_supernodes | n_circuits
 //   "label-and-position-v1" | ["atlas"] | 8 | 2
 :param circuits => ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"];

@@ -1,6 +1,7 @@
-// How do the supernodes of a circuit drive each other, of one way of grouping its features?
-// Each key is a circuit, a method and an author; null: all authors. groupings_of_circuit.cypher lists what there is.
-// Each row merges the direct effects of all members of one supernode on all members of another.
+// How do the supernodes of one grouping of a circuit drive each other?
+// Each row adds up the direct effects of all members of one supernode on all members of another.
+// $keys: lists of the id of a circuit, a method and an author; a null author means all authors.
+//   groupings_of_circuit.cypher lists the ways of grouping.
 // Sample answer: key | source | target | weight | n_effects
 //   ["4012db4770d4d6bcd9c2", "label-and-position-v1", … 1 more] | "0af7bef611a2ff0d7237" | "54725cc7d20c7d975d16" |
 //     2.44 | 7

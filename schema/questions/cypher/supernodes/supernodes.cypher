@@ -1,8 +1,11 @@
-// Which supernodes are called this, in all circuits, of one way of grouping features?
-// $method and $author (null: all authors) say which way; groupings.cypher lists what there is.
-// $words: lower-case words that must all occur in the label, each whole or as the beginning of a word; none: all labels.
-// The labels are looked up among the concepts, of which there are few. Sorted by label, then by score.
-// n_circuits of the n_grouped circuits that are grouped in this way have one of these.
+// Which supernodes of one way of grouping have this label, over all circuits?
+// Supernodes are sorted by label, then by score. n_circuits of the n_grouped circuits that are grouped in this way
+// have one of these supernodes. The query looks up labels among the concepts, because there are few concepts.
+// $words: lower-case words that must all occur in the label, each as a whole word or as the beginning of a word. An
+//   empty list means all labels.
+// $method, $author: the way of grouping; a null author means all authors. groupings.cypher lists the ways.
+// $families: names of families; null means all families.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows | n_circuits | n_grouped
 //   5 | ["21aab69f790a868a1b89", "35e047f27f6b04d876c4", … 3 more] | 5 | 364
 :param words => ["say", "texas"];

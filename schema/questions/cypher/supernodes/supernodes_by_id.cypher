@@ -1,5 +1,6 @@
-// What is known of these supernodes, and which nodes do they group?
-// `influence` is the sum of the members' influences, null when none is known.
+// What are the properties of these supernodes, and which nodes do they group?
+// `influence` is the sum of the members' influences; null when none of them is known.
+// $keys: ids of supernodes.
 // Sample answer: key | circuit | label | position | method | author | score | members | influence
 //   "f9627cfdcb622b02dfe0" | "f8d98257b1a3c1872ea8" | "say texas" | 9 | "label-and-position-v1" | "atlas" | null |
 //     ["f8d98257b1a3c1872ea8/feature:0:9:1066", "f8d98257b1a3c1872ea8/feature:1:9:665"] | 0.128

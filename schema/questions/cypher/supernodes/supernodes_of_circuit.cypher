@@ -1,5 +1,7 @@
-// Which supernodes does a circuit have, of one way of grouping its features?
-// Each key is a circuit, a method and an author; null: all authors. groupings_of_circuit.cypher lists what there is.
+// Which supernodes does one grouping of a circuit have?
+// $keys: lists of the id of a circuit, a method and an author; a null author means all authors.
+//   groupings_of_circuit.cypher lists the ways of grouping.
+// $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: key | total | rows
 //   ["f8d98257b1a3c1872ea8", "label-and-position-v1", … 1 more] | 4 | ["271f1e02a7ee6934e73b",
 //     "fe33732971a29128b560", … 2 more]

@@ -1,4 +1,6 @@
-// What was a person's supernode before, and which versions was it made from? The newest first.
+// Which earlier versions does a person's supernode have, and which versions did each version replace?
+// The newest version comes first.
+// $keys: ids of supernodes.
 // Sample answer: key | id | label | author | made_at | replaced_at | members | replaces
 //   "59b5d2523ea9c250e944" | "59b5d2523ea9c250e944" | "the state is texas" | "bob" | "2026-11-26T16:13:32.718237105Z"
 //     | null | ["f8d98257b1a3c1872ea8/feature:0:9:1066", "f8d98257b1a3c1872ea8/feature:1:9:665"] |
