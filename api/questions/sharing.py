@@ -14,8 +14,7 @@ from api.types.considered import Considered
 from api.types.feature import FeatureUse, load_features
 from schema.circuit.records import NodeKind
 from schema.errors import InputError
-from schema.questions.circuits import CIRCUITS_SHARING, SharingRow
-from schema.questions.features import UseRow
+from schema.questions.features import CIRCUITS_SHARING, SharingRow
 from schema.questions.question import Page
 
 
@@ -38,7 +37,7 @@ class CircuitSharing:
             circuit_id=row.circuit,
             n_features=len(row.uses),
             influence=row.influence,
-            uses=[FeatureUse.of(UseRow(**use)) for use in row.uses],
+            uses=[FeatureUse.of(use) for use in row.uses],
         )
 
     @strawberry.field(description="The circuit.")

@@ -13,15 +13,17 @@ from api.types.prompt import FamilyUse
 from api.types.rows import columns
 from api.types.transcoders import TranscoderSet
 from schema.questions.checkpoints import HISTORY_OF_FEATURE
-from schema.questions.circuits import CIRCUITS_BY_ID, OCCURRENCES, OccurrenceRow
+from schema.questions.circuits import CIRCUITS_BY_ID
 from schema.questions.features import (
     CIRCUITS_OF_FEATURE,
     EXAMPLES_OF_FEATURE,
     FAMILIES_OF_FEATURE,
     FEATURES_BY_ID,
     NOTES_OF_FEATURE,
+    OCCURRENCES,
     ExampleRow,
     FeatureRow,
+    OccurrenceRow,
     UseRow,
 )
 from schema.questions.graph import NODES_BY_ID
@@ -125,7 +127,7 @@ class Occurrence:
 
     @classmethod
     def of(cls, row: OccurrenceRow) -> "Occurrence":
-        logits = [LogitEffect(node_id=each.pop("node"), **each) for each in map(dict, row.logits)]
+        logits = [LogitEffect(node_id=each.node, weight=each.weight, share=each.share) for each in row.logits]
         return cls(logits=logits, **columns(row, without=("node", "logits")))
 
 

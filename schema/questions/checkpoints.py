@@ -1,4 +1,4 @@
-"""Questions about a training run's checkpoints: how good each is, two compared, a feature's history."""
+"""Questions about the checkpoints of a training run: quality, two compared, the history of a feature."""
 
 from typing import NamedTuple
 
@@ -6,21 +6,32 @@ from schema.questions.question import Question, page_of, row_of
 
 
 class CheckpointRow(NamedTuple):
+    """A checkpoint of a training run."""
+
     key: str
+    """Id of the checkpoint."""
     series: str
+    """Name of the training run."""
     step: int
     transcoders: str
+    """Id of the transcoder set that reads it."""
     n_circuits: int
     n_judged: int
     n_correct: int
     replacement_score: float | None
     error_share: float | None
     started_from: str | None
+    """Id of the checkpoint whose transcoders were the starting point; None for the first."""
     cosine: float | None
+    """Median cosine of the features' decoder vectors with those at `started_from`."""
     agreement: float | None
+    """Median agreement of activity, 0 to 1."""
     null_cosine: float | None
+    """As `cosine`, for pairs of different features."""
     null_agreement: float | None
+    """As `agreement`, for pairs of different features."""
     n_features: int | None
+    """Features that were compared."""
 
 
 class HistoryRow(NamedTuple):
@@ -39,7 +50,7 @@ class HistoryRow(NamedTuple):
 
 
 class PartsRow(NamedTuple):
-    """Parts of the circuits of one family's prompts at two checkpoints, at the same places."""
+    """Parts that the circuits of one family have in common at two checkpoints, at the same positions."""
 
     family: str | None
     n_prompts: int
@@ -54,7 +65,7 @@ class PartsRow(NamedTuple):
 
 
 class AtBothRow(NamedTuple):
-    """A feature at two checkpoints, free of position."""
+    """A feature at two checkpoints, over all positions."""
 
     layer: int
     number: int

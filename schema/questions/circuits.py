@@ -1,19 +1,24 @@
-"""Questions about circuits: lists, prompts, families, two circuits compared, circuits that share features."""
+"""Questions about circuits: lists, prompts, families, and two circuits compared."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from schema.questions.question import KeyReference, Question, ids_of, lookup, page_of, row_of
 
 
 class UnknownRow(NamedTuple):
+    """A name that the database does not contain."""
+
     kind: str
+    """circuit, feature, family or tag."""
     name: str
+    """The name as it was given."""
 
 
 class SettingsRow(NamedTuple):
-    """One combination of settings, and the circuits made under it; their ids when these are asked for."""
+    """One combination of settings, and the circuits that were made with it."""
 
     transcoders: str
+    """Id of the transcoder set."""
     target: str | None
     node_threshold: float | None
     edge_threshold: float | None
@@ -21,13 +26,20 @@ class SettingsRow(NamedTuple):
     dtype: str | None
     n_circuits: int
     circuits: list[str]
+    """Ids of the circuits; empty unless they were asked for."""
 
 
 class CircuitRow(NamedTuple):
+    """The properties of a circuit."""
+
     key: str
+    """Id of the circuit."""
     prompt: str
+    """Id of the prompt."""
     transcoders: str
+    """Id of the transcoder set."""
     run: str | None
+    """Id of the run; None when none is recorded."""
     target: str | None
     target_position: int
     node_threshold: float | None
@@ -41,6 +53,7 @@ class CircuitRow(NamedTuple):
     n_active_features: int | None
     n_selected_features: int | None
     kept_influence: float | None
+    """Share of the influence that pruning kept, 0 to 1."""
     n_nodes: int
     n_edges: int
     answer: str | None
@@ -49,7 +62,7 @@ class CircuitRow(NamedTuple):
 
 
 class CircuitSummaryRow(NamedTuple):
-    """What lists of circuits show most often."""
+    """The properties of a circuit that lists show most often."""
 
     key: str
     prompt: str
@@ -60,12 +73,18 @@ class CircuitSummaryRow(NamedTuple):
 
 
 class PromptTextRow(NamedTuple):
+    """The text of a prompt."""
+
     key: str
+    """Id of the prompt."""
     text: str
 
 
 class PromptRow(NamedTuple):
+    """The properties of a prompt."""
+
     key: str
+    """Id of the prompt."""
     text: str
     tokens: list[str]
     token_ids: list[int] | None
@@ -77,6 +96,8 @@ class PromptRow(NamedTuple):
 
 
 class FamilyRow(NamedTuple):
+    """A family of prompts, with means over its circuits."""
+
     name: str
     n_prompts: int
     n_circuits: int
@@ -84,34 +105,25 @@ class FamilyRow(NamedTuple):
     completeness_score: float | None
     error_share: float | None
     n_judged: int
+    """Circuits whose expected token is known."""
     n_correct: int
+    """Circuits whose answer is right."""
     n_settings: int
+    """Combinations of transcoder set and thresholds; above 1 the means mix them."""
     tags: list[str]
 
 
-class SharingRow(NamedTuple):
-    circuit: str
-    influence: float
-    uses: list[dict[str, Any]]
-
-
-class OccurrenceRow(NamedTuple):
-    key: list[str]
-    node: str
-    position: int
-    position_from_end: int
-    token: str | None
-    activation: float | None
-    influence: float | None
-    logits: list[dict[str, Any]]
-
-
 class ComparedFeatureRow(NamedTuple):
+    """A feature in one or both of two circuits."""
+
     feature: str
+    """Id of the feature."""
     place: int | None
+    """Position, or distance from the end, where occurrences align; None when any position counts."""
     influence_a: float | None
     influence_b: float | None
     difference: float | None
+    """influence_a - influence_b; None unless both are known."""
     activation_a: float | None
     activation_b: float | None
     positions_a: list[int]
@@ -119,13 +131,18 @@ class ComparedFeatureRow(NamedTuple):
 
 
 class ComparedEdgeRow(NamedTuple):
+    """A direct effect between features in one or both of two circuits."""
+
     source: str
+    """Id of the feature that acts."""
     target: str
+    """Id of the feature that it acts on."""
     source_place: int | None
     target_place: int | None
     weight_a: float | None
     weight_b: float | None
     difference: float | None
+    """weight_a - weight_b; None unless both circuits have the effect."""
 
 
 UNKNOWN = Question("unknown", row_of(UnknownRow))
@@ -138,9 +155,5 @@ CIRCUITS_BY_ID = lookup(
 )
 CIRCUITS = Question("circuits", ids_of, refers=KeyReference(CIRCUITS_BY_ID))
 FAMILIES = Question("families", row_of(FamilyRow))
-CIRCUITS_SHARING = Question(
-    "circuits_sharing", page_of(SharingRow), refers=KeyReference(CIRCUITS_BY_ID, ("circuit",))
-)
-OCCURRENCES = Question("occurrences", row_of(OccurrenceRow))
 COMPARE_FEATURES = Question("compare_features", page_of(ComparedFeatureRow))
 COMPARE_EDGES = Question("compare_edges", page_of(ComparedEdgeRow))

@@ -1,21 +1,27 @@
-"""Questions about features: lists of them, their circuits, families, examples and density."""
+"""Questions about features: lists, circuits, positions, families, examples and nearest features."""
 
 from typing import NamedTuple
 
 from schema.questions.circuits import CIRCUITS_BY_ID
-from schema.questions.question import KeyReference, Question, Record, ids_of, lookup, page_of, row_of
+from schema.questions.question import KeyReference, Page, Question, Record, ids_of, lookup, page_of, row_of
 
 
 class FeatureRow(NamedTuple):
+    """The properties of a feature."""
+
     key: str
+    """Id of the feature."""
     layer: int
     number: int
+    """Index in the dictionary of its layer."""
     transcoders: str
+    """Id of the transcoder set."""
     circuits: int
+    """Number of circuits that have the feature."""
 
 
 class UseRow(NamedTuple):
-    """What one feature does in one circuit, free of position."""
+    """One feature in one circuit, over all its positions."""
 
     circuit: str
     feature: str
@@ -24,25 +30,84 @@ class UseRow(NamedTuple):
     positions: list[int]
 
 
+class SharingRow(NamedTuple):
+    """A circuit that uses some of the features asked about."""
+
+    circuit: str
+    """Id of the circuit."""
+    influence: float
+    """Summed influence of the features in the circuit."""
+    uses: list[UseRow]
+    """The feature with the most influence comes first."""
+
+
+def _sharing(record: Record) -> Page[SharingRow]:
+    rows = [SharingRow(**{**row, "uses": [UseRow(**use) for use in row["uses"]]}) for row in record["rows"]]
+    return Page(record["total"], rows)
+
+
+class LogitEffectRow(NamedTuple):
+    """A direct effect of a feature on a logit."""
+
+    node: str
+    """Id of the logit node."""
+    weight: float
+    share: float | None
+    """|weight| over the summed |weights| of all inputs of the logit, 0 to 1; None when unknown."""
+
+
+class OccurrenceRow(NamedTuple):
+    """A feature at one position of a circuit."""
+
+    key: list[str]
+    """Ids of the circuit and of the feature."""
+    node: str
+    """Id of the feature node."""
+    position: int
+    position_from_end: int
+    token: str | None
+    activation: float | None
+    influence: float | None
+    logits: list[LogitEffectRow]
+    """The strongest effect comes first."""
+
+
+def _occurrence(record: Record) -> OccurrenceRow:
+    return OccurrenceRow(**{**record, "logits": [LogitEffectRow(**each) for each in record["logits"]]})
+
+
 class NotesRow(NamedTuple):
+    """What is known of a feature from feature files or a corpus."""
+
     key: str
+    """Id of the feature."""
     density: float | None
+    """Share of the corpus's tokens on which it fires, 0 to 1; None when unknown."""
     promotes: list[str]
     suppresses: list[str]
 
 
 class ExampleRow(NamedTuple):
+    """A context in which a feature fires."""
+
     id: str
     tokens: list[str]
     activations: list[float]
+    """Activation of the feature at each token."""
 
 
 class FamilyOfFeatureRow(NamedTuple):
+    """A feature in one family of prompts."""
+
     key: str
+    """Id of the feature."""
     family: str
     circuits: int
+    """Circuits of the family that have the feature."""
     influence: float | None
+    """Mean over these circuits; None when unknown."""
     considered: int
+    """Circuits of the family that were made with the feature's transcoder set."""
 
 
 class NearestFeatureRow(NamedTuple):
@@ -78,3 +143,7 @@ CIRCUITS_OF_FEATURE = Question(
     "circuits_of_feature", page_of(UseRow), refers=KeyReference(CIRCUITS_BY_ID, ("circuit",))
 )
 NEAREST_FEATURES: Question[NearestFeatureRows] = Question("nearest_features", _nearest)
+CIRCUITS_SHARING: Question[Page[SharingRow]] = Question(
+    "circuits_sharing", _sharing, refers=KeyReference(CIRCUITS_BY_ID, ("circuit",))
+)
+OCCURRENCES = Question("occurrences", _occurrence)

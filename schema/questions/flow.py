@@ -1,4 +1,4 @@
-"""Questions that are answered from a circuit's whole graph."""
+"""Questions about the flow of influence: between stages of the model, and along the paths of a circuit."""
 
 from typing import NamedTuple
 
@@ -7,12 +7,15 @@ from schema.questions.question import Question, Record, page_of
 
 
 class FamilyCircuitRow(NamedTuple):
+    """A circuit of a family."""
+
     circuit: str
+    """Id of the circuit."""
     tokens: list[str]
 
 
 class StageFlow(NamedTuple):
-    """What one stage gets from one source."""
+    """Influence that one stage receives from one source."""
 
     stage: str
     """early, middle, late or logits."""
@@ -22,10 +25,12 @@ class StageFlow(NamedTuple):
 
 
 class FlowStagesRow(NamedTuple):
+    """Where the influence of each stage comes from."""
+
     n_circuits: int
     n_considered: int
     flows: list[StageFlow]
-    """Mean over the circuits considered; what never occurs is left out."""
+    """Means over the circuits considered. Pairs that never occur are left out."""
 
 
 def _stages(record: Record) -> FlowStagesRow:

@@ -1,4 +1,4 @@
-"""The whole graph of a circuit in one answer."""
+"""Questions about the graph of one circuit: its nodes, direct effects and features, and the whole graph."""
 
 from typing import NamedTuple
 
@@ -7,18 +7,25 @@ from schema.questions.question import KeyReference, Question, Record, ids_of, lo
 
 
 class NodeRow(NamedTuple):
+    """The properties of a node of a circuit."""
+
     key: str
+    """Id of the node."""
     kind: str
     layer: int
     position: int
     position_from_end: int
     number: int | None
+    """Index of the feature in its layer; None for other nodes."""
     activation: float | None
     influence: float | None
     cumulative: float | None
+    """Share of the influence of this node and of all nodes with more influence, 0 to 1."""
     token: str | None
     probability: float | None
+    """Probability of the token; logit nodes only."""
     feature: str | None
+    """Id of the feature; None for other nodes."""
 
 
 class EffectRow(NamedTuple):
@@ -39,7 +46,7 @@ class GraphRow(NamedTuple):
     nodes: list[NodeRow]
     """By layer, position and id."""
     sources: list[int]
-    """Places in `nodes`, aligned with `targets` and `weights`; by target and source."""
+    """Indices into `nodes`. The three lists are aligned and sorted by target, then source."""
     targets: list[int]
     weights: list[float]
 

@@ -6,7 +6,7 @@ from schema.questions.question import Question, row_of
 
 
 class HeadUseRow(NamedTuple):
-    """What runs through one head in one circuit."""
+    """Influence that runs through one head in one circuit."""
 
     key: str
     layer: int
@@ -16,7 +16,7 @@ class HeadUseRow(NamedTuple):
 
 
 class FamilyHeadRow(NamedTuple):
-    """What runs through one head of one model in the circuits of one family."""
+    """Influence that runs through one head of a model in the circuits of one family."""
 
     family: str
     model: str
@@ -26,7 +26,7 @@ class FamilyHeadRow(NamedTuple):
     net: float
     gross: float
     measured: int
-    """Circuits in which it was ablated."""
+    """Circuits in which the head was ablated."""
     effect: float | None
     effect_size: float | None
 

@@ -1,4 +1,4 @@
-"""Questions about modules: communities of features that a command found before."""
+"""Questions about modules: communities of features that `atlas modules compute` found."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ from schema.questions.question import Question, Record
 
 
 class PartitionRow(NamedTuple):
-    """How and when modules were found."""
+    """One computation of modules: its settings, its result and its time."""
 
     id: str
     transcoders: str
@@ -26,7 +26,7 @@ class PartitionRow(NamedTuple):
 
 
 class ModuleFamilyRow(NamedTuple):
-    """What a module carries in one family."""
+    """Influence that a module carries in one family."""
 
     family: str
     n_features: int
@@ -36,15 +36,22 @@ class ModuleFamilyRow(NamedTuple):
 
 
 class MemberRow(NamedTuple):
+    """A feature of a module."""
+
     feature: str
+    """Id of the feature."""
     strength: float
+    """Summed weight of its effects inside the module."""
 
 
 class ModuleRow(NamedTuple):
+    """A community of features."""
+
     id: str
     number: int
     n_features: int
     within: float
+    """Share of the weight of the members' effects that stays inside the module, 0 to 1."""
     families: list[ModuleFamilyRow]
     strongest: list[MemberRow]
 
@@ -55,7 +62,7 @@ class ModuleRows(NamedTuple):
     total: int
     rows: list[ModuleRow]
     partition: PartitionRow | None
-    """None when there is none such."""
+    """None when the database has no such computation."""
 
 
 def _modules(record: Record) -> ModuleRows:

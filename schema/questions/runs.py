@@ -1,4 +1,4 @@
-"""Questions about where circuits come from: runs, transcoder sets, and whether the database answers."""
+"""Questions about the origin of circuits (runs, transcoder sets), and whether the database answers."""
 
 from typing import NamedTuple
 
@@ -6,17 +6,25 @@ from schema.questions.question import Question, page_of, row_of
 
 
 class HealthRow(NamedTuple):
+    """The answer of a database that works."""
+
     circuits: int
+    """Number of circuits."""
 
 
 class RunRow(NamedTuple):
+    """One call of `atlas ingest` or `atlas import`."""
+
     key: str
+    """Id of the run."""
     settings: str
+    """JSON."""
     versions: str
+    """JSON: version of each package."""
 
 
 class MadeRow(NamedTuple):
-    """A run, and how many circuits it made."""
+    """A run, and the number of circuits that it made."""
 
     key: str
     settings: str
@@ -25,15 +33,21 @@ class MadeRow(NamedTuple):
 
 
 class TranscodersRow(NamedTuple):
+    """The properties of a transcoder set and of its model."""
+
     key: str
+    """Id of the transcoder set."""
     name: str
     revision: str | None
     kind: str | None
+    """plt or clt."""
     activation: str | None
     input_hook: str | None
     output_hook: str | None
     n_features: int | None
+    """Features per layer."""
     circuits: int
+    """Number of circuits that were made with the set."""
     model_id: str
     model_name: str
     model_revision: str | None

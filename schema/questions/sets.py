@@ -1,4 +1,4 @@
-"""Questions about sets of circuits: what they share, what tells two apart, which circuits are similar."""
+"""Questions about sets of circuits: shared features, contrasts of two sets, similar circuits, presence."""
 
 from typing import NamedTuple
 
@@ -8,17 +8,24 @@ from schema.questions.question import KeyReference, Page, Question, Record, page
 
 
 class SharedRow(NamedTuple):
+    """A feature that circuits share."""
+
     feature: str
+    """Id of the feature."""
     support: int
+    """Inside circuits that have the feature."""
     n_inside: int
     influence: float | None
+    """Mean over these circuits; None when unknown."""
     support_outside: int
+    """Outside circuits that have the feature."""
     n_outside: int
     lift: float | None
+    """Share inside / share outside; None when no outside circuit has the feature."""
 
 
 class Counts(NamedTuple):
-    """In how many circuits inside and outside a feature occurs, of how many."""
+    """The numbers of circuits, inside and outside, that have a feature, and the numbers considered."""
 
     support: int
     n_inside: int
@@ -27,7 +34,7 @@ class Counts(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The same for the same counts; `shared_features.cypher` looks p-values up by it."""
+        """The key of these counts in the map of p-values that `shared_features.cypher` reads."""
         return "/".join(map(str, self))
 
 
@@ -37,9 +44,9 @@ class SharedRows(NamedTuple):
     total: int
     rows: list[SharedRow]
     tested: dict[Counts, int]
-    """How many features have these counts; those that no circuit inside has are left out."""
+    """Number of features with these counts, without the features that no inside circuit has."""
     n_tested: int
-    """How many features there are inside or outside."""
+    """Number of features of the inside and the outside."""
 
 
 def _shared(record: Record) -> SharedRows:
@@ -52,7 +59,7 @@ def _shared(record: Record) -> SharedRows:
 
 
 class ContrastRow(NamedTuple):
-    """What tells two sets of circuits apart: a feature, an effect (with target), or a name of supernodes."""
+    """A feature, an effect (with target) or a label of supernodes that distinguishes two sets of circuits."""
 
     name: str
     with_positive: int
@@ -67,22 +74,32 @@ class ContrastRow(NamedTuple):
 
 
 class SimilarRow(NamedTuple):
+    """A circuit that is similar to another."""
+
     circuit: str
     similarity: float
+    """0 to 1."""
     n_common: int
+    """Number of features in both circuits."""
 
 
 class SimilarFeatureRow(NamedTuple):
+    """A feature that two circuits share."""
+
     feature: str
     weight: float
+    """log(circuits of its transcoder set / circuits that have it)."""
     influence_a: float | None
     influence_b: float | None
 
 
 class SimilarEdgeRow(NamedTuple):
+    """A direct effect that two circuits share."""
+
     source: str
     target: str
     weight: float
+    """Contribution to the similarity."""
     weight_a: float
     weight_b: float
 

@@ -1,4 +1,4 @@
-"""Questions about what recurs in circuits: effects, chains, small sub-circuits, hubs."""
+"""Questions about recurring structure: effects, paths, motifs, hubs, and how specific features are."""
 
 from typing import NamedTuple
 
@@ -7,52 +7,85 @@ from schema.questions.question import KeyReference, Question, Record, page_of, r
 
 
 class RecurringEdgeRow(NamedTuple):
+    """A direct effect of, or on, one feature, over circuits."""
+
     feature: str
+    """Id of the other feature."""
     n_circuits: int
+    """Circuits that have the effect."""
     mean: float
+    """Mean weight over these circuits."""
     sd: float
+    """Standard deviation of the weight."""
     sign_consistency: float
+    """Share of these circuits with the more common sign, 0.5 to 1."""
 
 
 class BothRow(NamedTuple):
+    """The number of circuits that have both of two features."""
+
     key: list[str]
+    """Ids of the features."""
     both: int
 
 
 class RecurringRow(NamedTuple):
+    """A direct effect between two features, over circuits."""
+
     source: str
+    """Id of the feature that acts."""
     target: str
+    """Id of the feature that it acts on."""
     n_circuits: int
-    both: int
-    """Not there, and not to be read, when no denominators were asked for."""
+    both: int | None
+    """Circuits that have both features: the denominator of `n_circuits`, when it was asked for."""
     mean: float
+    """Mean weight over these circuits."""
     sd: float
+    """Standard deviation of the weight."""
     sign_consistency: float
+    """Share of these circuits with the more common sign, 0.5 to 1."""
 
 
 class PathRow(NamedTuple):
+    """A chain of direct effects in one circuit."""
+
     circuit: str
     nodes: list[str]
+    """Ids of nodes, from source to target."""
     weights: list[float]
+    """Signed weights of the effects."""
     product: float
+    """Product of the weights."""
     flow: float | None
+    """Share of the target's input that comes this way, with the sign of `product`; None when unknown."""
 
 
 class MotifRow(NamedTuple):
+    """A sub-circuit of three nodes that recurs."""
+
     first: str
     second: str
     third: str | None
+    """Id of the third feature; None when it is a logit."""
     token: str | None
+    """Token of the logit; None when the third node is a feature."""
     n_circuits: int
     product: float
+    """Product of the chain's signed weights, averaged over circuits."""
     direct: float | None
+    """Weight of the effect of the first on the third node, averaged over circuits; None without one."""
     sign_consistency: float
+    """Share of the circuits where `product` has its more common sign, 0 to 1."""
 
 
 class MotifRows(NamedTuple):
+    """A page of motifs."""
+
     total: int
     rows: list[MotifRow]
     truncated: bool
+    """Whether more effects recur than the question combines."""
 
 
 def _motifs(record: Record) -> MotifRows:
@@ -60,21 +93,34 @@ def _motifs(record: Record) -> MotifRows:
 
 
 class HubRow(NamedTuple):
+    """A feature that is a hub."""
+
     feature: str
     n_circuits: int
     n_considered: int
+    """Circuits of the feature's transcoder set."""
     frequency: float
+    """n_circuits / n_considered."""
     dense: bool
     influence: float | None
+    """Summed over circuits; None when unknown."""
     drives: int
+    """Number of features that it drives."""
     driven_by: int
+    """Number of features that drive it."""
 
 
 class SpecificityRow(NamedTuple):
+    """How specific a feature is for one family."""
+
     key: str
+    """Id of the feature."""
     family: str | None
+    """The family with the greatest share of circuits that have the feature."""
     share: float | None
+    """That share, 0 to 1."""
     tau: float | None
+    """0: equal in all families, 1: in one family only; None with fewer than two families."""
 
 
 RECURRING_EFFECTS = Question(

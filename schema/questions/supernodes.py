@@ -1,4 +1,4 @@
-"""Questions about supernodes and groupings."""
+"""Questions about supernodes, their versions, and the ways in which features are grouped into them."""
 
 from typing import NamedTuple
 
@@ -26,27 +26,37 @@ class GroupingAcrossRow(NamedTuple):
 
 
 class SupernodeRow(NamedTuple):
+    """The properties of a supernode."""
+
     key: str
+    """Id of the supernode."""
     circuit: str
     label: str
     position: int | None
+    """Position of all members; None when they are at several positions."""
     method: str
     author: str
+    """Name of the person, or of the program that made it."""
     score: float | None
     members: list[str]
+    """Ids of nodes."""
     influence: float | None
+    """Sum of the members' influences; None when none is known."""
 
 
 class SupernodeEdgeRow(NamedTuple):
+    """The direct effects of the members of one supernode on those of another, added up."""
+
     key: str
     source: str
     target: str
     weight: float
     n_effects: int
+    """Number of these effects."""
 
 
 class SupernodesRow(NamedTuple):
-    """A page of supernode ids, with what the labels are spread over."""
+    """A page of supernode ids, and how many circuits have them."""
 
     total: int
     rows: list[str]
@@ -55,14 +65,22 @@ class SupernodesRow(NamedTuple):
 
 
 class VersionRow(NamedTuple):
+    """A version of a person's supernode."""
+
     key: str
+    """Id of the supernode that was asked about."""
     id: str
+    """Id of this version."""
     label: str
     author: str
     made_at: str | None
+    """ISO 8601; None when it is not recorded."""
     replaced_at: str | None
+    """ISO 8601; None for the current version."""
     members: list[str]
+    """Ids of nodes."""
     replaces: list[str]
+    """Ids of the versions that this one replaced."""
 
 
 GROUPINGS_OF_CIRCUIT = Question("groupings_of_circuit", row_of(GroupingRow))
