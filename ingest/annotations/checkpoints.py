@@ -27,7 +27,7 @@ from ingest.circuits.run import IngestSettings, ingest
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.checkpoints import fires, identity
 from ingest.studies.tools.items import Item
-from schema.annotations.checkpoints import Checkpoint, Same, Start, features_of, keep_checkpoints
+from schema.annotations.checkpoints import Checkpoint, SameFeature, StartedFrom, features_of, keep_checkpoints
 from schema.database import Database
 from schema.errors import InputError
 
@@ -40,7 +40,7 @@ class LoadedCheckpoints(NamedTuple):
 
     checkpoints: list[Checkpoint]
     """All checkpoints, by step."""
-    starts: list[Start]
+    starts: list[StartedFrom]
     """How similar equally named features are, for each pair of neighbouring checkpoints."""
     n_same: int
     """Links between features."""
@@ -117,7 +117,7 @@ def load_checkpoints(
 
 def _follow(
     database: Database, found: Sequence[tuple[int, Path]], items: Sequence[Item]
-) -> tuple[list[_CheckpointFeatures], list[Start]]:
+) -> tuple[list[_CheckpointFeatures], list[StartedFrom]]:
     models = [(step, ReplacementModel.load(path, path / TRANSCODERS)) for step, path in found]
     checkpoints = [Checkpoint(step, transcoders_record(model).id) for step, model in models]
     kept = [set(features_of(database, each.transcoders)) for each in checkpoints]
@@ -138,12 +138,14 @@ def _follow(
     ):
         same = identity(earlier, later, items)
         starts.append(
-            Start(a.id, b.id, same.cosine, same.agreement, same.null_cosine, same.null_agreement, same.n)
+            StartedFrom(
+                a.id, b.id, same.cosine, same.agreement, same.null_cosine, same.null_agreement, same.n
+            )
         )
     return then, starts
 
 
-def _links(then: Sequence[_CheckpointFeatures]) -> list[Same]:
+def _links(then: Sequence[_CheckpointFeatures]) -> list[SameFeature]:
     """Link each feature of a circuit with itself at the next checkpoint where a circuit has it."""
     wanted = sorted(set.union(*(each.kept for each in then)))
     has: dict[int, list[_CheckpointFeatures]] = defaultdict(list)
@@ -159,5 +161,5 @@ def _links(then: Sequence[_CheckpointFeatures]) -> list[Same]:
             one_id, other_id = (f"{each.checkpoint.transcoders}/{layer}/{index}" for each in (earlier, later))
             cosine = float(cosine_similarity(earlier.writes[place], later.writes[place], dim=0))
             agreement = int((one & other).sum()) / either if either else None
-            links.append(Same(one_id, other_id, cosine, agreement))
+            links.append(SameFeature(one_id, other_id, cosine, agreement))
     return links

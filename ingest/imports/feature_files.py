@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ingest.imports.settings import ImportSettings, ImportSummary
-from schema.annotations.notes import load_notes, wanted
+from schema.annotations.notes import features_in_circuits, load_notes
 from schema.circuit.records import FeatureNotes
 from schema.database import Database
 from schema.errors import FileError
@@ -40,7 +40,7 @@ class FeatureFiles:
     def add_folder(self, folder: Path) -> None:
         """Load what an indexed folder says about the features that circuits have. Raises DatabaseError."""
         try:
-            for note in from_index(folder, wanted(self._database, self._transcoders)):
+            for note in from_index(folder, features_in_circuits(self._database, self._transcoders)):
                 if isinstance(note, FileError):
                     self._refuse(folder, note)
                 else:

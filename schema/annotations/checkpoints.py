@@ -1,6 +1,6 @@
-"""Write checkpoints of a training run, and which of their features are the same.
+"""Writes the checkpoints of a training run, and which of their features are the same.
 
-The same again changes nothing.
+Repeating a call changes nothing.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from schema.circuit.records import stable_id
 from schema.database import Database
 
 BATCH = 2000
-"""Links of a transaction."""
+"""Number of links that one transaction writes."""
 
 
 class Checkpoint(NamedTuple):
@@ -18,47 +18,55 @@ class Checkpoint(NamedTuple):
 
     step: int
     transcoders: str
-    """Id of the set that reads it; circuits of it are in the database."""
+    """Id of the transcoder set that reads the checkpoint. The database has circuits of this set."""
 
     @property
     def id(self) -> str:
         return stable_id("checkpoint", self.transcoders)
 
 
-class Start(NamedTuple):
-    """Medians over features of two neighbours that fire at both."""
+class StartedFrom(NamedTuple):
+    """Similarity of the features of two neighbouring checkpoints: medians over features that fire at both."""
 
     earlier: str
-    """Id of the checkpoint."""
+    """Id of the checkpoint whose transcoders were trained from those of `later`."""
     later: str
-    """Id of the one whose transcoders its own were started from."""
+    """Id of the checkpoint whose transcoders were the starting point."""
     cosine: float
+    """Cosine of the decoder vectors of a feature at the two checkpoints."""
     agreement: float
+    """Share of the tokens where a feature fires at either checkpoint that it fires on at both, 0 to 1."""
     null_cosine: float
+    """As `cosine`, for pairs of different features."""
     null_agreement: float
+    """As `agreement`, for pairs of different features."""
     n_features: int
+    """Number of features that were compared."""
 
 
-class Same(NamedTuple):
-    """Two features of one layer and index."""
+class SameFeature(NamedTuple):
+    """The features with one layer and index at two checkpoints."""
 
     earlier: str
+    """Id of the feature at the earlier checkpoint."""
     later: str
+    """Id of the feature at the later checkpoint."""
     cosine: float
     agreement: float | None
-    """None when neither fires on any token."""
+    """None when neither feature fires on any token."""
 
 
 def keep_checkpoints(
     database: Database,
     series: str,
     checkpoints: Sequence[Checkpoint],
-    starts: Sequence[Start],
-    same: Sequence[Same],
+    starts: Sequence[StartedFrom],
+    same: Sequence[SameFeature],
 ) -> None:
-    """Write the checkpoints of a series in one transaction, then the links of their features.
+    """Write the checkpoints of a training run in one transaction, then the links between their features.
 
-    What another call said of the same checkpoints and features is replaced.
+    The call replaces what earlier calls wrote for the same checkpoints and features.
+    series: name of the training run.
     """
     rows = [{**each._asdict(), "id": each.id} for each in checkpoints]
     database.write(
@@ -70,7 +78,7 @@ def keep_checkpoints(
 
 
 def features_of(database: Database, transcoders: str) -> list[tuple[int, int]]:
-    """(layer, index) of the features of a set that circuits have, in order."""
+    """(layer, index) of the features of a set that circuits have, sorted. transcoders: id of the set."""
     rows = database.read(_FEATURES, {"set": transcoders})
     return [(row["layer"], row["index"]) for row in rows]
 

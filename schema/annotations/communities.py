@@ -1,10 +1,10 @@
-"""Communities of a weighted graph, with what a graph without any would give; pure.
+"""Finds communities in a weighted graph, and compares them with rewired graphs, which have none.
 
 1. Leiden (Traag, Waltman, van Eck 2019, doi:10.1038/s41598-019-41695-z) for modularity
-   Q = 1/2m Σ_ij (w_ij − γ k_i k_j / 2m) [i and j in one module], until an iteration changes nothing.
-2. The null: the ends of all edges swapped at random so that every node keeps its number of edges, the
-   weights dealt out again, and the same search. Sparse random graphs have a high modularity, too: only the
-   difference says anything (Guimerà, Sales-Pardo, Amaral 2004, doi:10.1103/PhysRevE.70.025101).
+   Q = 1/2m Σ_ij (w_ij − γ k_i k_j / 2m) [i and j in one module], repeated until nothing changes.
+2. Null: swap the ends of edges at random, so that every node keeps its number of edges, distribute the
+   weights anew, and search again. Sparse random graphs have a high modularity, too, so only the difference
+   is evidence (Guimerà, Sales-Pardo, Amaral 2004, doi:10.1103/PhysRevE.70.025101).
 """
 
 import random
@@ -15,11 +15,11 @@ from typing import NamedTuple
 import igraph
 
 SWAPS = 10
-"""Tries to swap ends, per edge."""
+"""Attempted swaps per edge."""
 
 
 class Link(NamedTuple):
-    """An edge without direction."""
+    """An undirected edge."""
 
     source: int
     target: int
@@ -28,18 +28,21 @@ class Link(NamedTuple):
 
 
 class Communities(NamedTuple):
-    """What was found."""
+    """The modules of a graph."""
 
     membership: list[int]
-    """Module of each node; modules are numbered from 0, the largest first, ties by their first node."""
+    """Module of each node. Modules are numbered from 0 by size, the largest first, then by first node."""
     modularity: float
     null_mean: float | None
-    """Over the rewired graphs; None when none was asked for."""
+    """Mean modularity over the rewired graphs; None when n_null is 0."""
     null_sd: float | None
 
 
 def communities(n: int, links: Sequence[Link], *, seed: int, resolution: float, n_null: int) -> Communities:
-    """Modules of the nodes 0 … n-1; the same for the same arguments. No pair may be linked twice."""
+    """Modules of the nodes 0 … n-1. Equal arguments give equal modules.
+
+    links: no pair may occur twice; seed: of the random numbers; resolution: γ; n_null: rewired graphs.
+    """
     rng = random.Random(seed)
     igraph.set_random_number_generator(rng)
     try:

@@ -1,4 +1,4 @@
-"""Features that labels are made for, and labels with what they were scored by."""
+"""Reads the features that need labels, and writes labels with their scores and evidence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,41 +9,47 @@ from schema.database import Database
 from schema.errors import NotFoundError
 
 PERSON = "person"
-"""The method of people's labels."""
+"""Method of the labels that people write."""
 BATCH = 500
-"""Labels of a transaction."""
+"""Number of labels that one transaction writes."""
 
 
 @dataclass(frozen=True)
 class LabelledFeature:
-    """A feature that circuits have."""
+    """A feature that occurs in circuits."""
 
     layer: int
     index: int
     influence: float
-    """Its influence summed over all circuits that know it."""
+    """Summed over all circuits where the influence is known."""
 
 
 class Evidence(NamedTuple):
-    """A label and what it rests on."""
+    """A label and the evidence for it."""
 
     label: Label
     rule: str | None = None
-    """JSON: where it says that the feature fires."""
+    """JSON: the rule that predicts where the feature fires."""
     asked: str | None = None
-    """What a language model was asked."""
+    """The prompt that a language model was given."""
     answered: str | None = None
-    """What it answered."""
+    """The language model's answer."""
 
 
 def features_of_set(database: Database, transcoders: str) -> list[LabelledFeature]:
-    """The MLP features of a set that circuits have, most influence first. transcoders: id of the set."""
+    """The MLP features of a set that occur in circuits. Features with the most influence come first.
+
+    transcoders: id of the set.
+    """
     rows = database.read(_FEATURES, {"set": transcoders})
     return [LabelledFeature(**row) for row in rows]
 
 
 def load_labels(database: Database, found: Sequence[Evidence], transcoders: str) -> int:
-    """Write labels; how many found their feature. The same label again only renews its scores."""
+    """Write labels, and return how many found their feature. Writing a label again renews its scores.
+
+    transcoders: id of the set.
+    """
     written = 0
     for start in range(0, len(found), BATCH):
         rows = []
@@ -71,14 +77,16 @@ def load_labels(database: Database, found: Sequence[Evidence], transcoders: str)
 
 
 def label_feature(database: Database, feature: str, text: str, author: str) -> None:
-    """Write a person's label; the same again changes nothing. Raises NotFoundError.
+    """Write a person's label. Repeating the call changes nothing, and all other labels stay.
 
-    feature: its id. Others' labels, and other labels of the same person, stay.
+    feature: id of the feature. Raises NotFoundError when the database does not have it.
     """
     key = stable_id(feature, text, PERSON, author)
     label = {"id": key, "text": text, "method": PERSON, "author": author}
     if not database.write(_WRITE, {"p": {"rows": [{"feature": feature, "label": label}]}})[0]["n"]:
-        raise NotFoundError(f"The database has no feature {feature!r}", next_step="see `features`")
+        raise NotFoundError(
+            f"The database has no feature {feature!r}", next_step="list the ids with `features` in GraphQL"
+        )
 
 
 _FEATURES = """

@@ -1,6 +1,6 @@
-"""Find and keep modules: communities of the graph of features and their recurring effects.
+"""Computes and writes modules: communities of the graph of features and their recurring effects.
 
-The weight of an effect is |mean| × circuits (of DRIVES): what it adds up to over the circuits that have it.
+The weight of an effect (DRIVES) is |mean weight| × number of circuits that have it.
 """
 
 from collections import defaultdict
@@ -15,22 +15,24 @@ from schema.errors import NotFoundError
 
 
 class ModuleSettings(NamedTuple):
-    """How modules are sought."""
+    """Settings of a computation of modules."""
 
     seed: int = 0
     resolution: float = 1.0
-    """1: plain modularity; more: smaller modules."""
+    """Greater values give smaller modules; 1 is plain modularity."""
     min_circuits: int = 2
-    """Effects of at least so many circuits count."""
+    """Least number of circuits that must have an effect."""
     n_null: int = 20
-    """Rewired graphs to compare with."""
+    """Number of rewired graphs to compare with."""
 
 
 class PartitionSummary(NamedTuple):
-    """What `compute` did for one transcoder set."""
+    """What `compute` found for one transcoder set."""
 
     partition: str
+    """Id of the partition."""
     transcoders: str
+    """Id of the set."""
     n_features: int
     n_effects: int
     n_modules: int
@@ -38,15 +40,16 @@ class PartitionSummary(NamedTuple):
     null_mean: float | None
     null_sd: float | None
     new: bool
-    """False: the same effects had been partitioned so before, and nothing was written."""
+    """False when the database already had this partition of these effects; then nothing was written."""
 
 
 def compute(
     database: Database, settings: ModuleSettings, transcoders: str | None = None
 ) -> list[PartitionSummary]:
-    """Partition the features of one transcoder set, or of each that has such effects.
+    """Divide the features of one transcoder set into modules, or those of each set.
 
-    Raises NotFoundError when no effect of the set, or of any, recurs in `min_circuits` circuits.
+    transcoders: id of the set; None means every set with recurring effects.
+    Raises NotFoundError when no effect recurs in `min_circuits` circuits.
     """
     effects: dict[str, list[tuple[str, str, float]]] = defaultdict(list)
     asked = {"set": transcoders, "least": settings.min_circuits}

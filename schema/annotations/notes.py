@@ -1,4 +1,4 @@
-"""Labels and examples of features from feature files or a corpus, for features that circuits have."""
+"""Writes labels, examples and promoted tokens from feature files or a corpus, for features in circuits."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,13 @@ from schema.database import Database
 from schema.formats.features import Wanted
 
 METHOD = "feature-file"
-"""`Label.method` of labels from such files."""
+"""Method of the labels that feature files give."""
 TEXT_LIMIT = 10_000
-"""Characters of a label."""
+"""Greatest number of characters of a label; the rest is cut off."""
 
 
-def wanted(database: Database, transcoders: str | None) -> list[Wanted]:
-    """The features that circuits have. transcoders: id or name of a set; None: of all sets."""
+def features_in_circuits(database: Database, transcoders: str | None) -> list[Wanted]:
+    """(layer, index) of the features in circuits. transcoders: id or name of a set; None: all sets."""
     rows = database.read(
         "MATCH (f:Feature)-[:IN]->(t:TranscoderSet) "
         "WHERE f.component IS NULL AND ($set IS NULL OR t.id = $set OR t.name = $set) "
@@ -24,10 +24,10 @@ def wanted(database: Database, transcoders: str | None) -> list[Wanted]:
 
 
 def load_notes(database: Database, notes: Sequence[FeatureNotes], transcoders: str | None) -> int:
-    """Write labels and examples in one transaction; how many of the features are in the database.
+    """Write labels and examples in one transaction, and return how many of the features the database has.
 
-    A file that names its transcoders speaks of those; else the set that was given, or all sets. The same
-    notes again change nothing.
+    transcoders: id or name of the set that the notes describe. None: the set that each note names, or all
+    sets for a note that names none. Repeating a call changes nothing.
     """
     rows = [
         {

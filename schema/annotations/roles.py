@@ -1,8 +1,8 @@
-"""Supernodes of one method over a whole atlas; people's supernodes are other nodes and are never touched."""
+"""Writes the supernodes that group each circuit's features by role. Supernodes of people stay as they are."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypedDict, cast
 
 from schema.circuit.records import stable_id
 from schema.database import Database, Transaction
@@ -10,23 +10,43 @@ from schema.database import Database, Transaction
 METHOD = "roles-v2"
 AUTHOR = "atlas"
 MOST = 20
-"""Supernodes of a circuit, those with most influence."""
+"""Greatest number of supernodes of a circuit. The supernodes with the most influence are kept."""
+
+
+class FeatureNode(TypedDict):
+    """A feature node of a circuit."""
+
+    id: str
+    layer: int
+    index: int
+    position: int
+    influence: float
+    """0 when it is unknown."""
+
+
+class RoleGroup(TypedDict):
+    """A supernode to write."""
+
+    supernode: dict[str, object]
+    """Its properties."""
+    members: list[str]
+    """Ids of the nodes."""
 
 
 def write_roles(
     database: Database, transcoders: str, roles: Mapping[tuple[int, int], str]
 ) -> Iterator[float]:
-    """Group each circuit's feature nodes by role, in one transaction a circuit, in place of what this method
-    grouped before. Yields the share of the circuit's feature influence that its supernodes hold.
+    """Group the feature nodes of each circuit by role, and replace the earlier supernodes of this method.
 
-    transcoders: id of the set; roles: (layer, index) → the role's label.
+    One transaction writes one circuit. Yields, for each circuit, the share (0 to 1) of its feature influence
+    that the supernodes hold. transcoders: id of the set; roles: (layer, index) → label of the role.
     """
     for row in database.read(_CIRCUITS, {"set": transcoders}):
         circuit = row["id"]
-        nodes = database.read(_NODES, {"id": circuit})
+        nodes = cast(list[FeatureNode], database.read(_NODES, {"id": circuit}))
         groups, share = group_nodes(circuit, nodes, roles)
 
-        def work(transaction: Transaction, circuit: str = circuit, groups: Any = groups) -> None:
+        def work(transaction: Transaction, circuit: str = circuit, groups: list[RoleGroup] = groups) -> None:
             transaction.run(_CLEAR, {"id": circuit, "method": METHOD, "set": transcoders})
             transaction.run(_WRITE, {"p": {"id": circuit, "groups": groups}})
 
@@ -35,19 +55,19 @@ def write_roles(
 
 
 def read_roles(database: Database, transcoders: str) -> dict[tuple[int, int], str]:
-    """(layer, index) → the role's label, of the features that the supernodes of a set's circuits group."""
+    """(layer, index) → label of the role, for the features that the supernodes of a set's circuits group."""
     rows = database.read(_ROLES, {"set": transcoders, "method": METHOD})
     return {(row["layer"], row["index"]): row["label"] for row in rows}
 
 
 def group_nodes(
-    circuit: str, nodes: list[dict[str, Any]], roles: Mapping[tuple[int, int], str]
-) -> tuple[list[dict[str, Any]], float]:
-    """The supernodes of one circuit as rows, most influence first, and the share that they hold in all.
+    circuit: str, nodes: Sequence[FeatureNode], roles: Mapping[tuple[int, int], str]
+) -> tuple[list[RoleGroup], float]:
+    """The supernodes of one circuit, and the share of its feature influence (0 to 1) that they hold together.
 
-    nodes: id, layer, index, position and influence of each feature node.
+    Supernodes with the most influence come first.
     """
-    members: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    members: dict[str, list[FeatureNode]] = defaultdict(list)
     for node in nodes:
         role = roles.get((node["layer"], node["index"]))
         if role is not None:
@@ -58,7 +78,7 @@ def group_nodes(
         for label, group in members.items()
     }
     kept = sorted(shares, key=lambda label: (-shares[label], label))[:MOST]
-    rows = []
+    rows: list[RoleGroup] = []
     for label in kept:
         ids = [node["id"] for node in members[label]]
         places = {node["position"] for node in members[label]}
@@ -95,7 +115,7 @@ RETURN n.id AS id, n.layer AS layer, n.index AS index, n.position AS position,
 ORDER BY id
 """
 
-# Writing the set's id locks it, as every loader does, so that two never write the same at once.
+# Setting the id of the set locks it, as every loader does, so that two writers never write at the same time.
 _CLEAR = """
 MATCH (t:TranscoderSet {id: $set})
 SET t.id = t.id

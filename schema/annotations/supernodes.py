@@ -1,9 +1,9 @@
-"""Supernodes of people: versions that are never overwritten, apart from those of methods.
+"""Writes supernodes of people. Each change makes a new version, and the earlier version is kept.
 
-1. lock     the circuit's set, as every loader does
-2. find     what is to be replaced, earlier versions too
-3. name     each new version by its content and what it replaces: the same call again changes nothing
-4. replace  a person's supernode becomes a FormerSupernode, with all it said; a method's stays as it is
+1. lock     the transcoder set of the circuit, as every loader does
+2. find     the supernodes to replace, also among earlier versions
+3. name     each new version by its content and what it replaces, so that repeating a call changes nothing
+4. replace  a person's supernode becomes a FormerSupernode with its properties; a method's supernode stays
 5. write    the new versions
 """
 
@@ -18,14 +18,18 @@ PERSON = "person"
 
 
 class NodeGroup(NamedTuple):
-    """Nodes of one circuit, and what they are called together."""
+    """Nodes of one circuit under one label."""
 
     label: str
     nodes: tuple[str, ...]
 
 
 def group(database: Database, circuit: str, wanted: NodeGroup, author: str) -> str:
-    """Group nodes of a circuit; the id of the supernode. Raises NotFoundError, ConflictError."""
+    """Group nodes of a circuit, and return the id of the supernode.
+
+    Raises NotFoundError for a circuit or node that does not exist, and ConflictError when the supernode was
+    replaced meanwhile.
+    """
 
     def work(transaction: Transaction) -> list[str]:
         _lock(transaction, circuit)
@@ -35,12 +39,18 @@ def group(database: Database, circuit: str, wanted: NodeGroup, author: str) -> s
 
 
 def rename(database: Database, supernode: str, label: str, author: str) -> str:
-    """The id of the new version, or of the person's own one when a method made it. Raises as `group`."""
+    """Give a supernode another label, and return the id of the new version.
+
+    A supernode of a method stays, and the person gets a copy. Raises as `group`.
+    """
     return merge(database, [supernode], label, author)
 
 
 def merge(database: Database, supernodes: Sequence[str], label: str, author: str) -> str:
-    """One supernode of all members; its id. Raises InputError for those of two circuits, else as `group`."""
+    """Merge supernodes into one of all their members, and return its id.
+
+    Raises InputError when they belong to several circuits, and otherwise as `group`.
+    """
 
     def work(transaction: Transaction) -> list[str]:
         circuit, found = _find(transaction, supernodes)
@@ -51,9 +61,9 @@ def merge(database: Database, supernodes: Sequence[str], label: str, author: str
 
 
 def split(database: Database, supernode: str, parts: Sequence[NodeGroup], author: str) -> list[str]:
-    """The ids of the parts, in their order.
+    """Split a supernode into parts, and return their ids in the same order.
 
-    InputError when a member is in no part or in two, or a node is none of its members; else as `group`.
+    Raises InputError unless each member, and no other node, is in exactly one part, and otherwise as `group`.
     """
 
     def work(transaction: Transaction) -> list[str]:
@@ -62,8 +72,8 @@ def split(database: Database, supernode: str, parts: Sequence[NodeGroup], author
         if sorted(members) != sorted(named):
             wrong = sorted(set(members) ^ set(named)) or sorted(n for n in set(named) if named.count(n) > 1)
             raise InputError(
-                f"The parts are not the members of {supernode}: see {wrong[0]}",
-                next_step="put each of its members, and nothing else, into exactly one part",
+                f"The parts do not divide the members of {supernode}: see {wrong[0]}",
+                next_step="put each of its members, and no other node, into exactly one part",
             )
         return _write(transaction, circuit, found, parts, author)
 
@@ -72,7 +82,9 @@ def split(database: Database, supernode: str, parts: Sequence[NodeGroup], author
 
 def _lock(transaction: Transaction, circuit: str) -> None:
     if not transaction.run(_LOCK, {"id": circuit}):
-        raise NotFoundError(f"The database has no circuit {circuit!r}", next_step="see `circuits`")
+        raise NotFoundError(
+            f"The database has no circuit {circuit!r}", next_step="list the ids with `circuits` in GraphQL"
+        )
 
 
 def _find(transaction: Transaction, supernodes: Sequence[str]) -> tuple[str, list[dict[str, Any]]]:
@@ -81,15 +93,15 @@ def _find(transaction: Transaction, supernodes: Sequence[str]) -> tuple[str, lis
     if missing:
         raise NotFoundError(
             f"The database has no supernode {missing[0]!r}",
-            next_step="see `supernodes`; `atlas supernodes` makes those of methods anew",
+            next_step="list the ids with `supernodes` in GraphQL; `atlas supernodes` replaces its own",
         )
     circuits = sorted({row["circuit"] for row in rows.values()})
     if len(circuits) > 1:
         raise InputError(
-            f"The supernodes are of {len(circuits)} circuits", next_step="name those of one circuit"
+            f"The supernodes belong to {len(circuits)} circuits", next_step="name supernodes of one circuit"
         )
     _lock(transaction, circuits[0])
-    # Again, now that nobody else can change them.
+    # Read again: the lock now keeps others from changing them.
     return circuits[0], transaction.run(_FIND, {"ids": sorted(rows)})
 
 
@@ -111,7 +123,7 @@ def _write(
         if missing:
             raise NotFoundError(
                 f"The circuit {circuit} has no node {missing[0]!r}",
-                next_step="see `nodes` of the circuit",
+                next_step="list the ids with `nodes` of the circuit in GraphQL",
             )
         at = set(places.values())
         key = stable_id(circuit, each.label, nodes, PERSON, author, replaced)
@@ -125,7 +137,7 @@ def _write(
     if gone:
         raise ConflictError(
             f"The supernode {gone[0]} was replaced meanwhile",
-            next_step="read the circuit's supernodes again, and change the version that is there now",
+            next_step="read the circuit's supernodes again, and change the current version",
         )
     transaction.run(_REPLACE, {"id": circuit, "ids": replaced})
     transaction.run(_MAKE, {"p": {"id": circuit, "rows": rows}})

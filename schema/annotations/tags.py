@@ -1,4 +1,4 @@
-"""Tags that people give to prompts."""
+"""Writes the tags that people give to prompts."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -8,9 +8,9 @@ from schema.errors import NotFoundError
 
 
 def tag_prompts(database: Database, prompts: Sequence[str], tags: Sequence[str]) -> None:
-    """Give every prompt every tag; those that they have stay. Raises NotFoundError for prompts not there.
+    """Give every prompt every tag. Their other tags stay.
 
-    prompts: their ids.
+    prompts: ids of prompts. Raises NotFoundError when the database does not have one of them.
     """
 
     def work(transaction: Transaction) -> None:
@@ -19,7 +19,7 @@ def tag_prompts(database: Database, prompts: Sequence[str], tags: Sequence[str])
         if missing:
             raise NotFoundError(
                 f"The database has no prompt {missing[0]!r}",
-                next_step="`circuits { nodes { prompt { id text } } }` lists them",
+                next_step="list the ids with `circuits { nodes { prompt { id text } } }` in GraphQL",
             )
         transaction.run(_TAG, {"p": {"prompts": list(prompts), "tags": list(tags)}})
 
@@ -27,20 +27,17 @@ def tag_prompts(database: Database, prompts: Sequence[str], tags: Sequence[str])
 
 
 class TaggedCircuit(NamedTuple):
-    """A prompt that is given once more."""
+    """A stored circuit whose prompt was given again, with tags."""
 
     circuit: str
     family: str | None
-    """The one that it has, and keeps."""
+    """Family of the prompt, which stays; None without one."""
     n_new: int
-    """Tags that it did not have."""
+    """Number of tags that the prompt did not have before."""
 
 
 def tag_again(database: Database, circuits: Mapping[str, Sequence[str]]) -> list[TaggedCircuit]:
-    """Give the prompts of circuits that are there the tags that they lack.
-
-    circuits: id → tags.
-    """
+    """Give the prompts of stored circuits the tags that they lack. circuits: id of the circuit → tags."""
     rows = [{"circuit": circuit, "tags": list(tags)} for circuit, tags in circuits.items()]
     return [TaggedCircuit(**row) for row in database.write(_TAG_AGAIN, {"p": {"rows": rows}})]
 

@@ -1,10 +1,12 @@
-"""Vectors to search by: what features write, and how labels are spelt; all of one length, for one index.
+"""Writes the vectors that the search for neighbours compares: directions of features, spellings of labels.
 
-1. A feature's direction is what it writes to the residual stream, summed over the layers it writes to. Longer
-   directions are projected by a fixed Gaussian matrix (Johnson and Lindenstrauss 1984): a cosine is then
-   off by about 1/sqrt(VECTOR_SIZE); shorter ones are filled up with zeros, which changes no cosine.
-2. A label's vector counts its letter groups, hashed: labels that share words or stems are near. It knows no
-   meaning: no model is needed, and the same text gives the same vector anywhere.
+All vectors have length VECTOR_SIZE, because one index holds vectors of one length.
+
+1. The direction of a feature is what it writes to the residual stream, summed over the layers that it writes
+   to. A fixed Gaussian matrix projects longer directions (Johnson and Lindenstrauss 1984), which changes a
+   cosine by about 1/sqrt(VECTOR_SIZE). Shorter directions are padded with zeros, which changes no cosine.
+2. The vector of a label counts its hashed groups of letters, so that labels with common words or stems are
+   near. It does not represent meaning. It needs no model; equal texts have equal vectors on every machine.
 """
 
 from collections.abc import Sequence
@@ -16,14 +18,14 @@ from schema.database import Database
 from schema.model.declare import VECTOR_SIZE
 
 BATCH = 500
-"""Vectors of a transaction."""
+"""Number of vectors that one transaction writes."""
 
 
 def directions(written: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, VECTOR_SIZE) of unit length, from (n, d_model) of what features write; a row of zeros stays one."""
+    """Unit vectors (n, VECTOR_SIZE) of what features write (n, d_model). A row of zeros stays zero."""
     width = written.shape[1]
     if width > VECTOR_SIZE:
-        # The width is the seed: sets of one width can be compared with each other.
+        # The width is the seed, so that vectors of sets of equal width can be compared.
         matrix = np.random.default_rng(width).standard_normal((width, VECTOR_SIZE), np.float32)
         written = written @ matrix
     else:
@@ -34,8 +36,8 @@ def directions(written: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def text_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
-    """(n, VECTOR_SIZE) of unit length: hashed groups of 2 to 4 letters of each word, in lower case."""
-    # Imported here: it takes a second that only this question needs.
+    """Unit vectors (n, VECTOR_SIZE): hashed groups of 2 to 4 letters of each word, in lower case."""
+    # Imported here, because the import takes a second and only this function needs it.
     from sklearn.feature_extraction.text import HashingVectorizer
 
     hashing = HashingVectorizer(analyzer="char_wb", ngram_range=(2, 4), n_features=VECTOR_SIZE, norm="l2")
@@ -46,7 +48,10 @@ def text_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
 def keep_directions(
     database: Database, transcoders: str, features: Sequence[tuple[int, int]], written: NDArray[np.float32]
 ) -> int:
-    """Store the direction of each (layer, index) of a set; how many have one. written: (n, d_model)."""
+    """Store the direction of each feature, and return how many features have one.
+
+    transcoders: id of the set; features: (layer, index); written: (n, d_model), what each feature writes.
+    """
     found = directions(written)
     rows = [
         {"id": f"{transcoders}/{layer}/{index}", "vector": vector.tolist()}
@@ -59,7 +64,7 @@ def keep_directions(
 
 
 def keep_label_vectors(database: Database) -> int:
-    """Store the vector of every label that has none; how many were stored."""
+    """Store the vector of every label that has none, and return the number of these labels."""
     labels = database.read("MATCH (l:Label) WHERE l.vector IS NULL RETURN l.id AS id, l.text AS text")
     for start in range(0, len(labels), BATCH):
         part = labels[start : start + BATCH]

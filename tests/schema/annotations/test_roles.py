@@ -11,7 +11,7 @@ from ingest.annotations.supernodes import highest, keys_of, roles, write_superno
 from ingest.circuits.run import IngestSettings, ingest
 from ingest.labels.roles import group, profiles, unit
 from ingest.labels.truth import best_tags
-from schema.annotations.roles import MOST, group_nodes
+from schema.annotations.roles import MOST, FeatureNode, group_nodes
 from schema.database import Database
 from schema.errors import InputError
 from tests.support.engine import Tiny, save
@@ -68,7 +68,7 @@ def test_agreement_of_groups():
 
 
 def test_nodes_are_grouped_by_role_and_the_strongest_kept():
-    nodes = [
+    nodes: list[FeatureNode] = [
         {"id": f"n{i}", "layer": 0, "index": i, "position": i % 2, "influence": float(i)} for i in range(30)
     ]
     by_role = {(0, i): f"role {i // 1:02}" for i in range(29)}
