@@ -126,8 +126,8 @@ class CheckpointParts:
         description="Name of the family. Null for prompts without a family."
     )
     n_prompts: int = strawberry.field(
-        description="Number of prompts that have a circuit with "
-        "equal target and thresholds at both checkpoints."
+        description="Number of prompts that have a circuit "
+        "with equal target and thresholds at both checkpoints."
     )
     n_judged: int = strawberry.field(description="Number of these prompts whose expected token is known.")
     correct_a: int = strawberry.field(
@@ -146,8 +146,8 @@ class CheckpointParts:
         "Null when the circuits at `b` have no parts."
     )
     null_share: float | None = strawberry.field(
-        description="Baseline for `share`: the share with the circuit at `a` of the family's "
-        "next prompt instead, which is what any two prompts have in common. "
+        description="Baseline for `share`: the share with the circuit at `a` "
+        "of the family's next prompt instead, which is what any two prompts have in common. "
         "Null when the family has only one prompt."
     )
 

@@ -63,16 +63,16 @@ class Contrast:
         "Null when no negative circuit has it, or its influence is unknown."
     )
     auroc: float | None = strawberry.field(
-        description="Probability that a random positive circuit has more of it than a random "
-        "negative circuit, 0 to 1; ties count half, and 0.5 means no difference. "
+        description="Probability that a random positive circuit has more of it "
+        "than a random negative circuit, 0 to 1; ties count half, and 0.5 means no difference. "
         "Features and supernodes are compared by influence, "
         "and circuits without it rank below all others. "
         "Effects are compared by signed weight, and circuits without it count as 0. "
         "Null when one side has no circuit that could have it."
     )
     lift: float | None = strawberry.field(
-        description="Share of the positive circuits that have it / share "
-        "of the negative circuits that have it, 0 or more. "
+        description="Share of the positive circuits that have it / "
+        "share of the negative circuits that have it, 0 or more. "
         "Null when no negative circuit has it."
     )
 

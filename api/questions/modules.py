@@ -125,8 +125,8 @@ class Modules(Connection[Module]):
 @strawberry.type
 class ModuleQuery:
     @strawberry.field(
-        description="Modules: communities of features that act on each other more "
-        "than chance would explain, as `atlas modules compute` found them. "
+        description="Modules: communities of features that act on each other "
+        "more than chance would explain, as `atlas modules compute` found them. "
         "The newest computation is used unless `partition` names another."
     )
     def modules(

@@ -93,16 +93,16 @@ class SharedFeature:
 
     @strawberry.field(
         description="One-sided p-value, 0 to 1: "
-        "the probability of at least nCircuits when the labels inside and "
-        "outside are shuffled over the circuits that could have the feature. "
+        "the probability of at least nCircuits "
+        "when the labels inside and outside are shuffled over the circuits that could have the feature. "
         "It is the exact result of a permutation test."
     )
     def p_value(self) -> float:
         return self.tests.p[self.counts]
 
     @strawberry.field(
-        description="The p-value corrected for the number of "
-        "features tested (Benjamini and Hochberg), 0 to 1. "
+        description="The p-value corrected "
+        "for the number of features tested (Benjamini and Hochberg), 0 to 1. "
         "Among the features with a q-value of at most 0.05, about 5 % are expected to be false."
     )
     def q_value(self) -> float:

@@ -37,13 +37,13 @@ BUDGET = 10_000
 class Similarity(Enum):
     JACCARD = strawberry.enum_value(
         "jaccard",
-        description="Weight of the features that both circuits "
-        "have / weight of those that either has, 0 to 1.",
+        description="Weight of the features that both circuits have / "
+        "weight of those that either has, 0 to 1.",
     )
     OVERLAP = strawberry.enum_value(
         "overlap",
-        description="Weight of the features that both circuits have / weight "
-        "of the features of the circuit asked about, 0 to 1.",
+        description="Weight of the features that both circuits have / "
+        "weight of the features of the circuit asked about, 0 to 1.",
     )
     COSINE = strawberry.enum_value(
         "cosine", description="Cosine between the circuits' vectors of influence times weight, 0 to 1."
@@ -148,8 +148,8 @@ class SimilarCircuits(Connection[SimilarCircuit]):
     @strawberry.field(
         description="The circuits made with the same transcoder set, "
         "including the circuit asked about, and of `among` if it is given: the denominator. "
-        f"Only the {CANDIDATES} circuits that share the "
-        "most weight among the rarest features are ranked."
+        f"Only the {CANDIDATES} circuits "
+        "that share the most weight among the rarest features are ranked."
     )
     async def considered(self) -> Considered:
         return await self.counted

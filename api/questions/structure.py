@@ -74,8 +74,8 @@ class RecurringEdge:
         description="Standard deviation of the weight over the nCircuits circuits, 0 or more."
     )
     sign_consistency: float = strawberry.field(
-        description="Share of the nCircuits circuits in which the "
-        "weight has the more frequent sign: 0.5 to 1. "
+        description="Share of the nCircuits circuits "
+        "in which the weight has the more frequent sign: 0.5 to 1. "
         "It is below 0.5 only when some weights are exactly 0."
     )
     source_id: strawberry.Private[str]
@@ -200,8 +200,8 @@ class Motif:
         "Null for outputs, and for chains that have no direct effect in any circuit."
     )
     sign_consistency: float = strawberry.field(
-        description="Share of the nCircuits circuits in which the "
-        "product has the more frequent sign: 0.5 to 1. "
+        description="Share of the nCircuits circuits "
+        "in which the product has the more frequent sign: 0.5 to 1. "
         "It is below 0.5 only when some products are exactly 0."
     )
     token: str | None = strawberry.field(
@@ -266,8 +266,8 @@ class StructureQuery:
         sign_consistency: Annotated[
             float,
             argument(
-                description="Only effects whose more frequent sign occurs in "
-                "at least this share of their circuits: 0 to 1."
+                description="Only effects whose more frequent sign "
+                "occurs in at least this share of their circuits: 0 to 1."
             ),
         ] = 0.9,
         families: Annotated[

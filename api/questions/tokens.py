@@ -92,8 +92,8 @@ class FamilyTokens:
 @strawberry.type
 class TokenQuery:
     @strawberry.field(
-        description="What the token at each position of a family's template contributes to "
-        "the most probable output, summed over all paths of each pruned graph."
+        description="What the token at each position of a family's template "
+        "contributes to the most probable output, summed over all paths of each pruned graph."
     )
     async def tokens_of_family(
         self,
