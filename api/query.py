@@ -20,12 +20,15 @@ from api.questions.heads import HeadQuery
 from api.questions.hubs import HubQuery
 from api.questions.hypotheses import HypothesisQuery
 from api.questions.modules import ModuleQuery
+from api.questions.motifs import MotifQuery
+from api.questions.paths import PathQuery
 from api.questions.presence import PresenceQuery
+from api.questions.recurring_edges import RecurringEdgeQuery
+from api.questions.runs import RunQuery
 from api.questions.search import SearchQuery
 from api.questions.shared import SharedQuery
 from api.questions.sharing import SharingQuery
 from api.questions.similar import SimilarQuery
-from api.questions.structure import StructureQuery
 from api.questions.supernodes import SupernodesQuery
 from api.questions.tokens import TokenQuery
 from api.questions.vectors import VectorQuery
@@ -37,10 +40,13 @@ Query = strawberry.type(
             SharedQuery,
             ContrastQuery,
             SimilarQuery,
-            StructureQuery,
+            RecurringEdgeQuery,
+            PathQuery,
+            MotifQuery,
             HubQuery,
             SearchQuery,
             AuditQuery,
+            RunQuery,
             HeadQuery,
             ComponentQuery,
             TokenQuery,

@@ -1,4 +1,4 @@
-"""`errorAudit`: how far circuits can be trusted. `runs`: the calls that loaded them."""
+"""`errorAudit`: how far circuits can be trusted."""
 
 from typing import Annotated
 
@@ -7,13 +7,11 @@ from strawberry import argument
 
 from api.questions.considered import require_known
 from api.request.batching import Info, Listing
-from api.request.connection import After, Connection, First, RowList, connect, connect_keys
+from api.request.connection import After, Connection, First, RowList, connect_keys
 from api.request.inputs import checked_list
 from api.types.circuit import Circuit, load_circuits
 from api.types.rows import columns
-from api.types.run import Run
 from schema.questions.audit import ERROR_BY_FAMILY, ERROR_BY_LAYER, UNTRUSTED
-from schema.questions.runs import RUNS, MadeRow
 
 
 @strawberry.type(description="Error shares of the circuits of one family and transcoder set, before pruning.")
@@ -90,17 +88,6 @@ class ErrorAudit:
         return connect_keys(info, Listing(UNTRUSTED, asked), first, after, load_circuits)
 
 
-@strawberry.type(description="One call of `atlas ingest` or `atlas import`, and the number of its circuits.")
-class RunMade(Run):
-    n_circuits: int = strawberry.field(
-        description="Number of circuits in the database that come from this run."
-    )
-
-    @classmethod
-    def made_of(cls, row: MadeRow) -> "RunMade":
-        return cls(id=strawberry.ID(row.key), **columns(row))
-
-
 @strawberry.type
 class AuditQuery:
     @strawberry.field(
@@ -122,9 +109,3 @@ class AuditQuery:
         families = checked_list(info.context.limits, "families", families)
         await require_known(info, families=families)
         return ErrorAudit(families=families, max_error_share=max_error_share)
-
-    @strawberry.field(
-        description="The calls of `atlas ingest` and `atlas import`. Those with the most circuits come first."
-    )
-    def runs(self, info: Info, first: First = None, after: After = None) -> Connection[RunMade]:
-        return connect(info, Listing(RUNS), first, after, RunMade.made_of)

@@ -1,0 +1,115 @@
+"""`recurringEdges`: effects of one feature on another that recur in circuits."""
+
+from enum import Enum
+from typing import Annotated
+
+import strawberry
+from strawberry import argument
+
+from api.questions.considered import require_known
+from api.request.batching import Info, Listing
+from api.request.connection import After, Connection, First, connect
+from api.request.inputs import MinCircuits, checked_count, checked_list
+from api.types.feature import Feature, feature_of
+from api.types.rows import columns
+from schema.questions.structure import RECURRING_EFFECTS, RecurringRow
+
+
+@strawberry.enum(
+    description="Order of recurring effects. "
+    "Ties are broken by number of circuits, then |mean weight|, then ids."
+)
+class EffectOrder(Enum):
+    CIRCUITS = strawberry.enum_value(
+        "circuits", description="Effects that the most circuits have come first."
+    )
+    WEIGHT = strawberry.enum_value(
+        "weight", description="Effects with the greatest |mean weight| come first."
+    )
+    SHARE = strawberry.enum_value(
+        "share", description="Effects with the greatest nCircuits / nConsidered come first."
+    )
+
+
+@strawberry.type(
+    description="A recurring effect: a direct effect of one feature on another in several circuits, "
+    "summed over positions."
+)
+class RecurringEdge:
+    n_circuits: int = strawberry.field(
+        description="Number of circuits that have the effect: 1 or more. "
+        "With `families`, only their circuits count."
+    )
+    n_considered: int = strawberry.field(
+        description="Number of circuits that have both features: the denominator of nCircuits. "
+        "A circuit without one of the features cannot show the effect."
+    )
+    mean: float = strawberry.field(
+        description="Mean signed weight over the nCircuits circuits that have the effect. "
+        "A weight is in units of the target's pre-activation."
+    )
+    sd: float = strawberry.field(
+        description="Standard deviation of the weight over the nCircuits circuits, 0 or more."
+    )
+    sign_consistency: float = strawberry.field(
+        description="Share of the nCircuits circuits "
+        "in which the weight has the more frequent sign: 0.5 to 1. "
+        "It is below 0.5 only when some weights are exactly 0."
+    )
+    source_id: strawberry.Private[str]
+    target_id: strawberry.Private[str]
+
+    @classmethod
+    def of(cls, row: RecurringRow) -> "RecurringEdge":
+        return cls(
+            source_id=row.source,
+            target_id=row.target,
+            n_considered=row.both,
+            **columns(row, without=("source", "target", "both")),
+        )
+
+    @strawberry.field(description="The feature that acts.")
+    def source(self, info: Info) -> Feature:
+        return feature_of(info, self.source_id)
+
+    @strawberry.field(description="The feature that is acted on.")
+    def target(self, info: Info) -> Feature:
+        return feature_of(info, self.target_id)
+
+
+@strawberry.type
+class RecurringEdgeQuery:
+    @strawberry.field(
+        description="Recurring effects: which effects of one feature on another occur in several circuits."
+    )
+    async def recurring_edges(
+        self,
+        info: Info,
+        min_circuits: MinCircuits = 2,
+        sign_consistency: Annotated[
+            float,
+            argument(
+                description="Only effects whose more frequent sign "
+                "occurs in at least this share of their circuits: 0 to 1."
+            ),
+        ] = 0.9,
+        families: Annotated[
+            list[str] | None,
+            argument(description="Only circuits of these families. An unknown name is an error (NOT_FOUND)."),
+        ] = None,
+        order_by: Annotated[
+            EffectOrder, argument(description="Which effects come first.")
+        ] = EffectOrder.CIRCUITS,
+        first: First = None,
+        after: After = None,
+    ) -> Connection[RecurringEdge]:
+        families = checked_list(info.context.limits, "families", families)
+        await require_known(info, families=families)
+        asked = {
+            "families": families,
+            "min_circuits": checked_count("minCircuits", min_circuits, 1),
+            "sign_consistency": sign_consistency,
+            "order": order_by.value,
+            "denominators": info.context.loaders.may_read("nConsidered"),
+        }
+        return connect(info, Listing(RECURRING_EFFECTS, asked), first, after, RecurringEdge.of)
