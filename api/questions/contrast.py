@@ -2,7 +2,7 @@
 
 import asyncio
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Self
 
 import strawberry
 from strawberry import argument
@@ -76,18 +76,20 @@ class Contrast:
         "Null when no negative circuit has it."
     )
 
-
-def _facts(row: ContrastRow) -> dict[str, Any]:
-    return {
-        "n_positive": row.with_positive,
-        "n_considered_positive": row.n_positive,
-        "n_negative": row.with_negative,
-        "n_considered_negative": row.n_negative,
-        "mean_positive": row.mean_positive,
-        "mean_negative": row.mean_negative,
-        "auroc": row.auroc,
-        "lift": row.lift,
-    }
+    @classmethod
+    def of(cls, row: ContrastRow, **named: str) -> Self:
+        """named: the fields of a subclass."""
+        return cls(
+            n_positive=row.with_positive,
+            n_considered_positive=row.n_positive,
+            n_negative=row.with_negative,
+            n_considered_negative=row.n_negative,
+            mean_positive=row.mean_positive,
+            mean_negative=row.mean_negative,
+            auroc=row.auroc,
+            lift=row.lift,
+            **named,
+        )
 
 
 @strawberry.type(description="How differently a feature occurs in two sets of circuits.")
@@ -147,9 +149,7 @@ class CircuitContrast:
         after: After = None,
     ) -> Connection[ContrastFeature]:
         listing = Listing(CONTRAST_FEATURES, self._asked(order_by, min_circuits))
-        return connect(
-            info, listing, first, after, lambda row: ContrastFeature(feature_id=row.name, **_facts(row))
-        )
+        return connect(info, listing, first, after, lambda row: ContrastFeature.of(row, feature_id=row.name))
 
     @strawberry.field(
         description="Effects of one feature on another, summed over positions and compared by signed weight."
@@ -163,7 +163,7 @@ class CircuitContrast:
         after: After = None,
     ) -> Connection[ContrastEffect]:
         def effect(row: ContrastRow) -> ContrastEffect:
-            return ContrastEffect(source_id=row.name, target_id=str(row.target), **_facts(row))
+            return ContrastEffect.of(row, source_id=row.name, target_id=str(row.target))
 
         return connect(
             info, Listing(CONTRAST_EDGES, self._asked(order_by, min_circuits)), first, after, effect
@@ -197,7 +197,7 @@ class CircuitContrast:
         }
 
         def entries(page: Page[ContrastRow]) -> list[ContrastSupernode]:
-            return [ContrastSupernode(label=row.name, **_facts(row)) for row in page.rows]
+            return [ContrastSupernode.of(row, label=row.name) for row in page.rows]
 
         return ContrastSupernodes(
             grouping=None if mine is None else GroupingAcross(**columns(mine)),
@@ -208,7 +208,7 @@ class CircuitContrast:
         circuits = [*self.positive.ids, *self.negative.ids]
         return await info.context.loaders.ask(GROUPINGS_OF_SET, circuits=circuits)
 
-    def _asked(self, order: ContrastOrder, min_circuits: int) -> dict[str, Any]:
+    def _asked(self, order: ContrastOrder, min_circuits: int) -> dict[str, object]:
         return {
             "positive": self.positive.ids,
             "negative": self.negative.ids,

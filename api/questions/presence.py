@@ -1,7 +1,7 @@
 """`presence`: whether circuits kept a feature, pruned it, never selected it, or never had it active."""
 
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import strawberry
 from strawberry import argument
@@ -99,10 +99,12 @@ class PresenceQuery:
     ) -> PresenceAnswer:
         wanted = checked_list(info.context.limits, "features", features) or []
         asked = [_parsed(each) for each in wanted]
-        await _require_sets(info, {str(each["set"]) for each in asked})
+        await _require_sets(info, {each.set for each in asked})
         considered = await consider(info, among)
         found: dict[str, dict[str, list[str]]] = {each: {} for each in wanted}
-        for row in await info.context.loaders.ask(PRESENCE, features=asked, circuits=considered.ids):
+        for row in await info.context.loaders.ask(
+            PRESENCE, features=[each._asdict() for each in asked], circuits=considered.ids
+        ):
             found[row.feature][row.state] = row.circuits
         return PresenceAnswer(
             considered=considered,
@@ -113,8 +115,18 @@ class PresenceQuery:
         )
 
 
-def _parsed(feature: str) -> dict[str, str | int | None]:
-    """Transcoder set and number of a feature, from its id. Raises InputError when the id is malformed."""
+class _FeatureId(NamedTuple):
+    """A feature, as `presence.cypher` takes it."""
+
+    id: str
+    set: str
+    """Id of the transcoder set."""
+    number: int | None
+    """Index and layer as one number; None when no list of pruned features can hold the feature."""
+
+
+def _parsed(feature: str) -> _FeatureId:
+    """The parts of a feature's id. Raises InputError when the id is malformed."""
     set_, _, rest = feature.partition("@")
     revision, *parts = rest.split("/")
     layer, index = parts[-2:] if len(parts) in (2, 3) else ("", "")
@@ -125,7 +137,7 @@ def _parsed(feature: str) -> dict[str, str | int | None]:
         )
     # The lists of pruned features hold no components.
     number = int(index) * LAYERS + int(layer) if len(parts) == 2 and int(index) < 2**53 else None
-    return {"id": feature, "set": f"{set_}@{revision}", "number": number}
+    return _FeatureId(feature, f"{set_}@{revision}", number)
 
 
 async def _require_sets(info: Info, sets: set[str]) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from api.questions import structure
 from schema.circuit.records import NodeKind
 from tests.support.choosing import of_family
 from tests.support.circuits import drives, feature_id, uses
@@ -137,10 +136,10 @@ async def test_paths_are_bounded(api, circuits, monkeypatch):
     ask = {"from": {"supernode": "capitals words"}, "to": {"logit": "something else"}, "weight": 0.0}
     among = {"circuits": {"families": ["capitals"]}}
     assert (await api.error(PATHS, **ask, **among, length=6))[0] == "BAD_INPUT"
-    monkeypatch.setattr(structure, "PATH_BOUND", 10)
+    monkeypatch.setattr("api.questions.paths.PATH_BOUND", 10)
     code, message, _ = await api.error(PATHS, **ask, **among, length=3)
     assert (code, message) == ("OVER_LIMIT", "There are more than 10 such paths")
-    monkeypatch.setattr(structure, "PATH_CIRCUITS", 3)
+    monkeypatch.setattr("api.questions.paths.PATH_CIRCUITS", 3)
     assert (await api.error(PATHS, **ask, **among, length=3))[0] == "OVER_LIMIT"
     both = {"feature": "f", "token": "t"}
     assert (await api.error(PATHS, **{**ask, "from": both}, **among, length=3))[0] == "BAD_QUERY"
@@ -200,7 +199,7 @@ def motifs(circuits, considered, support, shape):
 @pytest.mark.parametrize("shape", ["CHAIN", "TRIANGLE", "OUTPUT"])
 @pytest.mark.parametrize("families", [None, ["capitals", "antonyms"]])
 async def test_motifs(api, near, circuits, shape, families, monkeypatch):
-    monkeypatch.setattr(structure, "STRONG_EFFECTS", 5000)
+    monkeypatch.setattr("api.questions.motifs.STRONG_EFFECTS", 5000)
     among = None if families is None else {"families": families}
     considered = circuits if families is None else of_family(circuits, *families)
     expected = motifs(circuits, considered, 2, shape)
@@ -219,6 +218,6 @@ async def test_motifs(api, near, circuits, shape, families, monkeypatch):
 
 
 async def test_motifs_say_when_some_may_be_missing(api, circuits, monkeypatch):
-    monkeypatch.setattr(structure, "STRONG_EFFECTS", 3)
+    monkeypatch.setattr("api.questions.motifs.STRONG_EFFECTS", 3)
     assert (await api(MOTIFS, support=2, shape="CHAIN"))["motifs"]["truncated"] is True
     assert (await api.error(MOTIFS, support=1, shape="CHAIN"))[0] == "BAD_INPUT"
