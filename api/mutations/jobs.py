@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import orjson
 import strawberry
@@ -14,6 +14,7 @@ from api.questions.considered import require_known
 from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, connect, connect_known
 from api.request.inputs import checked_count, checked_list, checked_text
+from api.request.limits import Limits
 from api.types.circuit import Circuit, load_circuits
 from api.types.rows import columns
 from schema.circuit.edit_grammar import parse_edit
@@ -121,6 +122,21 @@ class PromptInput:
         'or JSON such as `{"difference": ["a", "b"]}`, in the form of `atlas ingest --target`.',
     )
 
+    def checked(self, limits: Limits, name: str) -> RequestedPrompt:
+        """The prompt as a job holds it. Raises InputError or LimitError.
+
+        name: of the argument, for messages.
+        """
+        if not self.prompt.strip():
+            raise InputError(f"{name}: the text is empty", next_step="give it at least one character")
+        for text in (self.prompt, self.target):
+            checked_text(limits, name, text)
+        for each in (self.family, self.expected, *(self.tags or ())):
+            if each is not None:
+                checked_name(name, each)
+        tags = tuple(dict.fromkeys(self.tags or ()))
+        return RequestedPrompt(self.prompt, self.family, tags, self.expected, self.target)
+
 
 async def _job(info: Info, key: str) -> JobRow | None:
     rows = await info.context.loaders.ask(JOBS_BY_ID, keys=[key])
@@ -171,20 +187,7 @@ class JobMutation:
         check_length(limits, "prompts", len(prompts))
         checked_text(limits, "transcoders", transcoders)
         author = checked_name("author", author)
-        wanted = []
-        for number, each in enumerate(prompts):
-            if not each.prompt.strip():
-                raise InputError(
-                    f"prompts[{number}]: the text is empty", next_step="give it at least one character"
-                )
-            for value in (each.prompt, each.target):
-                checked_text(limits, f"prompts[{number}]", value)
-            given = (each.family, each.expected, *(each.tags or ()))
-            for name in given:
-                if name is not None:
-                    checked_name(f"prompts[{number}]", name)
-            tags = tuple(dict.fromkeys(each.tags or ()))
-            wanted.append(RequestedPrompt(each.prompt, each.family, tags, each.expected, each.target))
+        wanted = [each.checked(limits, f"prompts[{number}]") for number, each in enumerate(prompts)]
         return await _requested(
             info, lambda database: request(database, wanted, author, transcoders=transcoders)
         )
@@ -216,7 +219,7 @@ class JobMutation:
         family: Annotated[
             str | None,
             argument(
-                description="All circuits of this family, at most 500. "
+                description="The circuits of this family; of a larger family, the first 500. "
                 "Give either `circuits` or `family`. "
                 "An unknown name is an error (NOT_FOUND)."
             ),
@@ -253,34 +256,10 @@ class JobMutation:
         author = checked_name("author", author)
         if checked_count("draws", draws, 1) > MOST_DRAWS:
             raise LimitError(f"draws: {draws} are over the limit of {MOST_DRAWS}", next_step="request fewer")
-        if (circuits is None) == (family is None):
-            raise InputError(
-                "circuits, family: exactly one of the two is needed", next_step="give circuits or a family"
-            )
-        ids = checked_list(limits, "circuits", circuits)
-        await require_known(info, families=None if family is None else [family])
-        found = await info.context.loaders.ask(
-            CIRCUITS_TO_TEST,
-            transcoders=transcoders,
-            circuits=ids,
-            family=family,
-            prompt=None,
-            limit=MOST_CIRCUITS,
-        )
-        missing = sorted(set(ids or ()) - {row.circuit for row in found})
-        if missing or not found:
-            what = f"the circuit {missing[0]!r}" if missing else "such a circuit"
-            raise NotFoundError(
-                f"The database does not have {what}", next_step="take ids that `circuits` lists"
-            )
-        if len(sets := sorted({row.transcoders for row in found})) > 1:
-            raise InputError(
-                f"The circuits belong to {len(sets)} transcoder sets, such as {sets[0]} and {sets[1]}",
-                next_step="choose one with transcoders",
-            )
+        chosen = await _circuits_to_test(info, circuits, family, transcoders)
         claim = {
             "edits": edits,
-            "circuits": [row.circuit for row in found],
+            "circuits": chosen.ids,
             "family": family,
             "freeze": freeze.value,
             "constrained": constrained,
@@ -289,10 +268,57 @@ class JobMutation:
             "seed": seed,
         }
         text = orjson.dumps(claim).decode()
-        wanted = [RequestedPrompt(row.prompt) for row in found]
         return await _requested(
-            info, lambda database: request(database, wanted, author, transcoders=sets[0], claim=text)
+            info,
+            lambda database: request(
+                database, chosen.prompts, author, transcoders=chosen.transcoders, claim=text
+            ),
         )
+
+
+class _CircuitsToTest(NamedTuple):
+    """The circuits that a claim is measured on."""
+
+    ids: list[str]
+    prompts: list[RequestedPrompt]
+    """The prompt of each circuit."""
+    transcoders: str
+    """Id of their transcoder set."""
+
+
+async def _circuits_to_test(
+    info: Info, circuits: list[strawberry.ID] | None, family: str | None, transcoders: str | None
+) -> _CircuitsToTest:
+    """At least one circuit; all have the same transcoder set.
+
+    Raises InputError when the arguments do not name such circuits, NotFoundError when one does not exist.
+    """
+    if (circuits is None) == (family is None):
+        raise InputError(
+            "circuits, family: exactly one of the two is needed", next_step="give circuits or a family"
+        )
+    ids = checked_list(info.context.limits, "circuits", circuits)
+    await require_known(info, families=None if family is None else [family])
+    found = await info.context.loaders.ask(
+        CIRCUITS_TO_TEST,
+        transcoders=transcoders,
+        circuits=ids,
+        family=family,
+        prompt=None,
+        limit=MOST_CIRCUITS,
+    )
+    missing = sorted(set(ids or ()) - {row.circuit for row in found})
+    if missing or not found:
+        what = f"the circuit {missing[0]!r}" if missing else "such a circuit"
+        raise NotFoundError(f"The database does not have {what}", next_step="take ids that `circuits` lists")
+    if len(sets := sorted({row.transcoders for row in found})) > 1:
+        raise InputError(
+            f"The circuits belong to {len(sets)} transcoder sets, such as {sets[0]} and {sets[1]}",
+            next_step="choose one with transcoders",
+        )
+    return _CircuitsToTest(
+        [row.circuit for row in found], [RequestedPrompt(row.prompt) for row in found], sets[0]
+    )
 
 
 async def _requested(info: Info, ask: Callable[[Database], str]) -> Job:

@@ -35,7 +35,8 @@ A new question
 
          return connect(info, Listing(HUBS, asked), first, after, HubFeature.of)
 
-   Page sizes, cursors, limits, errors, batching and downloads then come from `api.request` and `api.downloads`.
+   Page sizes, cursors, limits, errors and batching then come from `api.request`, downloads from
+   `api.downloads`.
 4. Add `XQuery` to the list in `api/query.py`, and run `make docs`.
 5. Test: copy `tests/api/questions/test_flow.py`, which computes the answer again in plain Python.
 
