@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2 as httpx
 
-from schema.atomic_file import whole_file
+from schema.atomic_file import atomic_write
 from schema.errors import AtlasError, InputError, LimitError, UnreachableError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class AtlasClient:
             if answer.status_code != 200:
                 answer.read()
                 self._checked(answer)
-            with whole_file(file) as part, part.open("wb") as out:
+            with atomic_write(file) as part, part.open("wb") as out:
                 for piece in answer.iter_bytes():
                     out.write(piece)
 

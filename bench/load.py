@@ -123,12 +123,12 @@ def steps(database: Database, n: int, rounds: int, shape: synthetic.Shape) -> No
     source = synthetic.circuits(n * (rounds + 1), shape, start=circuits_there(database))
     prepare(database)
     names = {
-        loading._STEPS["whole"]: "nodes, edges, USES",
+        loading.STEPS["everything"]: "nodes, edges, USES",
         loading._DRIVES: "DRIVES",
         loading._DRIVES_IN: "DRIVES_IN",
         loading._COUNT: "frequencies",
         loading._ENTRY: "ledger",
-        loading._THERE: "there already?",
+        loading._PRESENT: "there already?",
     }
     took: Counter[str] = Counter()
     run = Transaction.run

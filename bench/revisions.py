@@ -83,7 +83,7 @@ def fill(database: Database, count: int) -> None:
     prepare(database)
     for circuit in islice(synthetic.circuits(count, SHAPES["small"]), count):
         load_circuit(database, circuit, synthetic.RUN, Entry(circuit.id, circuit.prompt.text))
-    database.settle()
+    database.wait_for_full_text()
 
 
 def environment(folder: Path, address: Address) -> dict[str, str]:
@@ -170,7 +170,7 @@ def imported(folder: Path, address: Address, files: Path) -> float:
             "MATCH (n) WHERE NOT n:Migration WITH n LIMIT 5000 DETACH DELETE n RETURN count(*) AS n"
         )[0]["n"]:
             pass
-        database.settle()
+        database.wait_for_full_text()
     command = [sys.executable, "-m", "atlas", "import", str(files)]
     return timed(
         lambda: subprocess.run(

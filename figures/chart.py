@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from schema.atomic_file import whole_file
+from schema.atomic_file import atomic_write
 from schema.errors import InputError, NotFoundError
 
 Answer = Mapping[str, Any]
@@ -81,7 +81,7 @@ class Chart:
         else:
             made = (self.svg(answer) if ending == "svg" else self.html(answer)).encode()
         try:
-            with whole_file(path) as part:
+            with atomic_write(path) as part:
                 part.write_bytes(made)
         except OSError as error:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Files that appear under their name only when they are whole."""
+"""Files that get their name only when they are complete."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,10 +6,11 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Where to write instead: a file beside it, moved to `path` when the block ends well and else removed.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield the path of a temporary file, which is renamed to `path` when the block ends without an error.
 
-    A process that is killed leaves at most `NAME.part`. A device or a pipe is written to as it is.
+    The temporary file is beside `path`. After an error the file is removed. A process that is killed leaves
+    at most `NAME.part`. A device or a pipe is written to directly.
     """
     if path.exists() and not path.is_file():
         yield path

@@ -1,7 +1,7 @@
-"""Connections to Neo4j: the only file that touches the driver. Its errors leave here as `schema.errors`.
+"""Connections to Neo4j. Only this file uses the driver; it turns the driver's errors into `schema.errors`.
 
-`Database` is for commands and ingest, `AsyncDatabase` for the API (it reads only). Values travel as
-parameters; query text is always a literal of ours.
+`Database` is for commands and the ingest. `AsyncDatabase` is for the API and only reads. Values from outside
+are always parameters; the text of a query is always our own.
 """
 
 import asyncio
@@ -31,41 +31,41 @@ Rows = list[dict[str, Any]]
 
 CONNECT_S = 5.0
 LATE_S = 10.0
-"""How long past its limit an answer is waited for: then the server is taken to be gone."""
+"""Seconds after the time limit of a query until the server counts as unreachable."""
 STREAMED_ROWS = 8
-"""Rows that the driver asks for at a time when a query is streamed."""
+"""Number of rows that the driver requests at a time for a streamed query."""
 _ADDRESS = re.compile(r"(bolt|neo4j)(\+s|\+ssc)?://.")
 _ADDRESS_NEXT = "write it as bolt://host:7687 or neo4j+s://host"
-# The driver tells its logger of every retry; who wants to read that adds a handler.
+# The driver logs every retry. To read the log, add a handler.
 logging.getLogger("neo4j").addHandler(logging.NullHandler())
 CONNECTIONS = 100
-"""Connections of one pool, at most. A download holds one while its details are asked for over another, so a
-pool must be larger than the number of queries that run at a time."""
+"""Largest number of connections in one pool. A download holds one connection while it asks for details over
+another, so a pool must be larger than the number of queries that run at a time."""
 _DRIVER_SETTINGS: dict[str, Any] = {
     "connection_timeout": CONNECT_S,
     "connection_acquisition_timeout": 60.0,
-    # The driver waits 1, 2, 4, 8, 16, 32 seconds, each a fifth more or less, and gives up once this has
-    # passed: after half a minute or a minute. On a busy machine Neo4j takes that long to start again.
+    # The driver waits about 1, 2, 4, 8, 16 and 32 seconds and gives up when this time has passed, which takes
+    # half a minute to a minute. On a busy machine Neo4j takes that long to restart.
     "max_transaction_retry_time": 30.0,
-    # Asking for a label that no circuit has yet is no reason to warn anybody.
+    # A query for a label that no node has yet needs no warning.
     "notifications_min_severity": neo4j.NotificationMinimumSeverity.OFF,
     "telemetry_disabled": True,
 }
 
 
 class Transaction:
-    """One transaction: what `run` wrote is kept when the work returns, and undone when it raises."""
+    """One transaction. Its writes are committed when the work returns and undone when the work raises."""
 
     def __init__(self, transaction: neo4j.ManagedTransaction) -> None:
         self._transaction = transaction
 
     def run(self, text: str, parameters: Parameters = None) -> Rows:
-        """The rows of one query, each a dict."""
+        """The rows of one query; each row is a dict."""
         return [dict(record.items()) for record in self._transaction.run(text, _plain(parameters))]
 
 
 class Database:
-    """A pool of connections to one Neo4j; use it as a context manager, or close it. Threads may share it."""
+    """A pool of connections to one Neo4j. Use it as a context manager or close it. Threads can share it."""
 
     def __init__(self, driver: Driver, uri: str) -> None:
         self._driver = driver
@@ -76,7 +76,8 @@ class Database:
     def connect(cls, uri: str, user: str, password: str) -> "Database":
         """Connect and check that the database answers.
 
-        Raises InputError (the address is no address), UnreachableError, CredentialsError, DatabaseError.
+        Raises InputError when the address is malformed, and UnreachableError, CredentialsError or
+        DatabaseError.
         """
         with _translated(uri):
             driver = GraphDatabase.driver(uri, auth=(user, password), **_DRIVER_SETTINGS)
@@ -90,7 +91,8 @@ class Database:
     def read(self, text: str, parameters: Parameters = None, *, timeout_s: float | None = None) -> Rows:
         """The rows of a query that only reads.
 
-        `timeout_s`: seconds after which the database stops it, then QueryTimeoutError. Raises DatabaseError.
+        timeout_s: seconds after which the database stops the query; None means no limit. Raises
+        QueryTimeoutError when the limit is exceeded, and DatabaseError.
         """
 
         @unit_of_work(timeout=timeout_s)
@@ -103,9 +105,10 @@ class Database:
     def stream(
         self, text: str, parameters: Parameters = None, *, columns: list[str] | None = None
     ) -> Iterator[dict[str, Any]]:
-        """The rows of a query that only reads, as they come, so that their number does not matter.
+        """Yield the rows of a query that only reads. Few rows are in memory at a time.
 
-        columns: a list that gets the names of the columns before the first row, also when no row comes.
+        columns: a list that receives the names of the columns before the first row, also when there is no
+        row.
         """
         with _translated(self.uri), self._session(neo4j.READ_ACCESS) as session:
             result = session.run(text, _plain(parameters))
@@ -115,25 +118,25 @@ class Database:
                 yield dict(record.items())
 
     def write(self, text: str, parameters: Parameters = None) -> Rows:
-        """Run one query in a transaction of its own; its rows."""
+        """Run one query in its own transaction, and return its rows."""
         return self.transaction(lambda transaction: transaction.run(text, parameters))
 
     def write_in_batches(self, text: str) -> None:
-        """Run one query that may commit piece by piece (CALL … IN TRANSACTIONS); nothing runs it again."""
+        """Run one query that can commit in pieces (CALL … IN TRANSACTIONS). Errors are not retried."""
         with _translated(self.uri), self._session(neo4j.WRITE_ACCESS) as session:
             session.run(text).consume()
 
     def transaction(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in one write transaction and return what it returns.
 
-        The driver runs it again after a deadlock or a lost connection, so `work` must not do anything else
-        that lasts. What `work` raises undoes the transaction and is raised here.
+        The driver runs `work` again after a deadlock or a lost connection, so `work` must not have other
+        lasting effects. An error that `work` raises undoes the transaction and is raised here.
         """
         with _translated(self.uri), self._session(neo4j.WRITE_ACCESS) as session:
             return session.execute_write(lambda transaction: work(Transaction(transaction)))
 
-    def settle(self) -> None:
-        """Wait until full-text search finds all that was written: its indexes follow commits by a moment."""
+    def wait_for_full_text(self) -> None:
+        """Wait until full-text search finds everything that was committed; its indexes lag behind."""
         self.read("CALL db.index.fulltext.awaitEventuallyConsistentIndexRefresh()")
 
     def close(self) -> None:
@@ -152,7 +155,7 @@ class Database:
 
 
 class AsyncDatabase:
-    """`Database` for asyncio, reading only."""
+    """`Database` for asyncio. It only reads."""
 
     def __init__(self, driver: AsyncDriver, uri: str) -> None:
         self._driver = driver
@@ -162,9 +165,9 @@ class AsyncDatabase:
     async def connect(
         cls, uri: str, user: str, password: str, *, connections: int = CONNECTIONS
     ) -> "AsyncDatabase":
-        """Connect and check that the database answers; raises what `Database.connect` raises.
+        """Connect and check that the database answers. Raises the errors of `Database.connect`.
 
-        connections: the most to be open at once; who wants another one waits.
+        connections: largest number of open connections. A query waits for a free connection.
         """
         with _translated(uri):
             driver = AsyncGraphDatabase.driver(
@@ -178,9 +181,9 @@ class AsyncDatabase:
         return cls(driver, uri)
 
     async def read(self, text: str, parameters: Parameters = None, *, timeout_s: float | None = None) -> Rows:
-        """The rows of a query that only reads; raises what `Database.read` raises.
+        """The rows of a query that only reads. Raises the errors of `Database.read`.
 
-        Cancelling the task drops its connection, and with it Neo4j drops the query.
+        Cancelling the task closes its connection, and then Neo4j stops the query.
         """
         late = None if timeout_s is None else timeout_s + LATE_S
         with _translated(self.uri, timeout_s):
@@ -189,13 +192,13 @@ class AsyncDatabase:
                     try:
                         return await self._run(text, parameters, timeout_s)
                     except (ServiceUnavailable, SessionExpired):
-                        # The server was started anew and this connection was to the one before.
+                        # The server was restarted, and this connection belonged to the old process.
                         return await self._run(text, parameters, timeout_s)
             except TimeoutError as error:
-                raise ServiceUnavailable("it fell silent") from error
+                raise ServiceUnavailable("it no longer answers") from error
 
     async def _run(self, text: str, parameters: Parameters, timeout_s: float | None) -> Rows:
-        """One message there and one back: a transaction that the driver opens by itself takes two more."""
+        """Send one message and receive one; a transaction of the driver would take two more messages."""
         async with self._driver.session(default_access_mode=neo4j.READ_ACCESS) as session:
             result = await session.run(neo4j.Query(text, timeout=timeout_s), _plain(parameters))
             return [dict(record.items()) async for record in result]
@@ -203,9 +206,9 @@ class AsyncDatabase:
     async def stream(
         self, text: str, parameters: Parameters = None, *, timeout_s: float | None = None
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """The rows of a query that only reads, as they come; raises what `read` raises.
+        """Yield the rows of a query that only reads. Raises the errors of `read`.
 
-        Few are in memory at a time, so rows may be large. Closing the generator ends the query.
+        Few rows are in memory at a time, so rows can be large. Closing the generator stops the query.
         """
         with _translated(self.uri, timeout_s):
             async with self._driver.session(
@@ -233,14 +236,14 @@ def _plain(parameters: Parameters) -> dict[str, Any]:
 
 @contextmanager
 def _translated(uri: str, timeout_s: float | None = None) -> Iterator[None]:
-    """The border: the driver's errors in, ours out."""
+    """Turn the driver's errors into ours."""
     if not _ADDRESS.match(uri):
-        raise InputError(f"{uri!r} is no address of a Neo4j", next_step=_ADDRESS_NEXT)
+        raise InputError(f"{uri!r} is not an address of a Neo4j", next_step=_ADDRESS_NEXT)
     try:
         yield
     except ConfigurationError as error:
         raise InputError(
-            f"{uri!r} is no address of a Neo4j: {error}",
+            f"{uri!r} is not an address of a Neo4j: {error}",
             next_step=_ADDRESS_NEXT,
         ) from error
     except (ServiceUnavailable, SessionExpired) as error:
@@ -258,25 +261,25 @@ def _translated(uri: str, timeout_s: float | None = None) -> Iterator[None]:
         if "TransactionTimedOut" in code:
             limit = "its time limit" if timeout_s is None else f"its limit of {timeout_s:g} s"
             raise QueryTimeoutError(
-                f"The query ran past {limit} and was stopped", next_step="ask for less at once"
+                f"The query exceeded {limit} and was stopped", next_step="ask for less at once"
             ) from error
         if "MemoryPoolOutOfMemory" in code:
             raise QueryMemoryError(
                 "Neo4j has too little memory for this query",
-                next_step="ask about fewer circuits at once, or give it more (here: `atlas db stop`, then "
-                "`atlas db start --heap MB`)",
+                next_step="ask about fewer circuits at once, or give Neo4j more memory (here: "
+                "`atlas db stop`, then `atlas db start --heap MB`)",
             ) from error
         if code.startswith("Neo.DatabaseError."):
             raise DatabaseError(
                 f"Neo4j failed: {error.message} ({code})",
-                next_step="see whether its disk is full, and what its logs say; start it again (here: "
-                "`atlas db stop`, `atlas db start`), then give the same command again: nothing is lost",
+                next_step="check whether its disk is full, and read its logs; restart it (here: "
+                "`atlas db stop`, `atlas db start`), then repeat the command: nothing is lost",
             ) from error
         raise DatabaseError(f"Neo4j refused: {error.message} ({code})") from error
     except (OverflowError, UnicodeEncodeError) as error:
         raise InputError(
             f"A value cannot be stored in Neo4j: {error}",
-            next_step="integers go to 2^63, and text must be valid Unicode",
+            next_step="integers must be below 2^63, and text must be valid Unicode",
         ) from error
     except DriverError as error:
         raise DatabaseError(f"The connection to {uri} failed: {error}") from error

@@ -1,28 +1,28 @@
-"""Every error the atlas raises on purpose.
+"""Every error that the atlas raises on purpose.
 
-AtlasError                  the root: what was wrong, where, and what to do next
-├── InputError              something the user gave is wrong (file, line, value)
-│   └── FileError           a file of another tool cannot be read: names file, key and reason
-├── LimitError              a request is over a stated limit
-├── NotFoundError           no such circuit, feature, file …
-├── ConflictError           somebody else changed meanwhile what was to be changed
-├── TokenError              what is asked needs a token, and the server has none
-├── EndpointError           a language model that was asked gave no usable answer
-├── DownloadError           a published file could not be fetched, or is not what was expected
+AtlasError                  the root: what is wrong, where, and what to do next
+├── InputError              an input of the user is wrong (file, line, value)
+│   └── FileError           a file of another tool cannot be read; names file, key and reason
+├── LimitError              a request exceeds a limit
+├── NotFoundError           a circuit, feature or other object does not exist
+├── ConflictError           somebody else changed the object since it was read
+├── TokenError              the request needs a token, and the server has none
+├── EndpointError           a language model gave no usable answer
+├── DownloadError           a published file could not be fetched or has a wrong hash
 ├── ServerError             the local Neo4j could not be started or stopped
-└── DatabaseError           Neo4j said no
-    ├── UnreachableError    nothing answers at the address
-    ├── CredentialsError    wrong user or password
-    ├── QueryTimeoutError   the transaction ran past its limit
-    ├── QueryMemoryError    the transaction needs more memory than Neo4j gives it
-    └── MigrationError      the database is not at the version this code needs
+└── DatabaseError           Neo4j refused or failed
+    ├── UnreachableError    no database answers at the address
+    ├── CredentialsError    the user name or password is wrong
+    ├── QueryTimeoutError   the transaction exceeded its time limit
+    ├── QueryMemoryError    the transaction needs more memory than Neo4j has for it
+    └── MigrationError      this code cannot use the version of the database
 
-The engine has a tree of its own (`ingest.engine.errors`), because it knows nothing of the database.
+The engine has its own tree (`ingest.engine.errors`), because it must not depend on the database.
 """
 
 
 class AtlasError(Exception):
-    """The root of the tree. `str(error)` is the whole message, next step included."""
+    """The root of the tree. `str(error)` is the message with the next step."""
 
     code = "ATLAS_ERROR"
 
@@ -33,7 +33,7 @@ class AtlasError(Exception):
 
 
 class InputError(AtlasError):
-    """Something the user gave is wrong: names the file, line or argument, and the mend."""
+    """An input of the user is wrong. The message names the file, line or argument, and the correction."""
 
     code = "BAD_INPUT"
 
@@ -44,7 +44,7 @@ class FileError(InputError):
     code = "BAD_FILE"
 
     def __init__(self, file: str, key: str, reason: str, *, next_step: str | None) -> None:
-        """key: where in the file, such as `nodes[3].feature`; reason: what is wrong there."""
+        """key: the place in the file, such as `nodes[3].feature`. reason: what is wrong there."""
         self.file = file
         self.key = key
         self.reason = reason
@@ -52,55 +52,55 @@ class FileError(InputError):
 
 
 class LimitError(AtlasError):
-    """A request is over a stated limit; the message says which limit and its value."""
+    """A request exceeds a limit. The message names the limit and its value."""
 
     code = "OVER_LIMIT"
 
 
 class NotFoundError(AtlasError):
-    """What was asked for is not there."""
+    """A requested object does not exist."""
 
     code = "NOT_FOUND"
 
 
 class ConflictError(AtlasError):
-    """What was to be changed is not what it was when it was read."""
+    """An object cannot be changed, because somebody else changed it since it was read."""
 
     code = "CONFLICT"
 
 
 class TokenError(AtlasError):
-    """What is asked needs a token, and the server was started without one."""
+    """The request needs a token, and the server was started without a token."""
 
     code = "TOKEN_NEEDED"
 
 
 class EndpointError(AtlasError):
-    """A language model that was asked for labels could not be reached, or gave no usable answer."""
+    """A language model that was asked for labels did not answer or gave no usable answer."""
 
     code = "LABEL_ENDPOINT"
 
 
 class DownloadError(AtlasError):
-    """A published file could not be fetched, or its hash is not the expected one."""
+    """A published file could not be fetched, or its hash is wrong."""
 
     code = "DOWNLOAD"
 
 
 class ServerError(AtlasError):
-    """The local Neo4j could not be started or stopped; the message quotes its own last words."""
+    """The local Neo4j could not be started or stopped. The message quotes the end of its log."""
 
     code = "LOCAL_SERVER"
 
 
 class DatabaseError(AtlasError):
-    """Neo4j refused or failed; raised by `schema.database` only, from the driver's own errors."""
+    """Neo4j refused or failed. `schema.database` makes this error from an error of the driver."""
 
     code = "DATABASE_ERROR"
 
 
 class UnreachableError(DatabaseError):
-    """Nothing answers at the database's address."""
+    """No database answers at the address."""
 
     code = "DATABASE_UNREACHABLE"
 
@@ -112,18 +112,18 @@ class CredentialsError(DatabaseError):
 
 
 class QueryTimeoutError(DatabaseError):
-    """The database stopped a transaction that ran past its time limit."""
+    """The database stopped a transaction that exceeded its time limit."""
 
     code = "QUERY_TIMEOUT"
 
 
 class QueryMemoryError(DatabaseError):
-    """The database stopped a transaction that needs more memory than it has for transactions."""
+    """The database stopped a transaction that needs more memory than Neo4j has for transactions."""
 
     code = "QUERY_MEMORY"
 
 
 class MigrationError(DatabaseError):
-    """The database's recorded version is not one this code can use."""
+    """This code cannot use the recorded version of the database."""
 
     code = "DATABASE_VERSION"

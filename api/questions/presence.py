@@ -13,7 +13,7 @@ from api.request.inputs import CircuitSet, checked_list
 from api.types.circuit import Circuit, load_circuits
 from api.types.considered import Considered
 from schema.errors import InputError, NotFoundError
-from schema.loading.rows import LAYERS
+from schema.loading.properties import LAYERS
 from schema.questions.runs import TRANSCODERS_BY_ID
 from schema.questions.sets import PRESENCE
 

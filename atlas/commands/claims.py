@@ -56,7 +56,7 @@ def claim_circuits(asked: Claimed, *, as_json: bool) -> None:
     from ingest.evidence.claims import path_name
     from ingest.evidence.named_edits import grouped_edits, plain_edits
     from schema.evidence.claims import CIRCUITS_TO_TEST, Claim, keep_claim
-    from schema.loading.read import the_circuit
+    from schema.loading.read import find_circuit
     from schema.questions.question import ask
 
     if not asked.edits:
@@ -68,7 +68,7 @@ def claim_circuits(asked: Claimed, *, as_json: bool) -> None:
     model = ReplacementModel.load(asked.model, asked.transcoders)
     set_id = transcoders_record(model).id
     with Login(Settings.load()).connect() as database:
-        circuits = asked.circuits and [the_circuit(database, name) for name in asked.circuits]
+        circuits = asked.circuits and [find_circuit(database, name) for name in asked.circuits]
         found = ask(
             database,
             CIRCUITS_TO_TEST,

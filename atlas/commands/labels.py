@@ -94,7 +94,7 @@ def label(
                 "answer."
             )
         write_vectors(database, done)
-        database.settle()
+        database.wait_for_full_text()
     out.print(sentence, soft_wrap=True)
     if problems:
         raise typer.Exit(1)

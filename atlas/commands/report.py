@@ -10,7 +10,7 @@ from atlas.client import AtlasClient
 from atlas.commands.options import ApiAddress
 from atlas.commands.options import out as console
 from atlas.settings import Settings
-from schema.atomic_file import whole_file
+from schema.atomic_file import atomic_write
 from schema.errors import InputError, UnreachableError
 
 
@@ -70,7 +70,7 @@ def report(
     made = Report("Circuit atlas: report", datetime.now(UTC).isoformat(timespec="seconds"), sources, sections)
     try:
         page = html(made)
-        with whole_file(out) as part:
+        with atomic_write(out) as part:
             part.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(

@@ -50,7 +50,7 @@ def supernodes(
                 _print_scores(scores)
             return
         n_circuits, share = write_supernodes(database, done, console=err)
-        database.settle()
+        database.wait_for_full_text()
     out.print(f"{n_circuits} circuits grouped; supernodes hold {share:.1%} of feature influence on average.")
 
 

@@ -131,7 +131,7 @@ def delete(
     Each circuit is deleted in one transaction. A command that was stopped continues when it is repeated.
     """
     from atlas.local.login import Login
-    from schema.loading.read import the_circuit
+    from schema.loading.read import find_circuit
     from schema.loading.runs import runs as all_runs
     from schema.upkeep.delete import delete_circuit, delete_model, delete_run
 
@@ -143,7 +143,7 @@ def delete(
         task = progress.add_task("circuits", total=None)
         n = 0
         if circuit is not None:
-            n = int(delete_circuit(database, the_circuit(database, circuit)))
+            n = int(delete_circuit(database, find_circuit(database, circuit)))
         else:
             gone = (
                 delete_model(database, str(model))

@@ -108,7 +108,7 @@ def _fill_last(home: Path) -> None:
 
 def _write(names: Callable[[str], bool]) -> None:
     with Login(Settings.load()).connect() as database:
-        database.settle()
+        database.wait_for_full_text()
         for name in filter(names, cypher_files()):
             question = Question[object](name, lambda record: record)
             Path(str(cypher_files()[name])).write_text(answered(database, question), encoding="utf-8")

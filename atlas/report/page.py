@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from atlas.report.parts import Missing, Picture, Report
 from atlas.tables import show
-from schema.atomic_file import whole_file
+from schema.atomic_file import atomic_write
 from schema.errors import InputError
 
 LONG = 20
@@ -44,7 +44,7 @@ def write_figures(report: Report, folder: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for picture in report.pictures():
             for ending in ("svg", "png"):
-                with whole_file(folder / f"{picture.name}.{ending}") as part:
+                with atomic_write(folder / f"{picture.name}.{ending}") as part:
                     part.write_bytes(picture.draw(ending))
     except OSError as error:
         raise InputError(

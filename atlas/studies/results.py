@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from schema.atomic_file import whole_file
+from schema.atomic_file import atomic_write
 from schema.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def keep(folder: Path, measured: dict[str, Any]) -> Path:
     """Write one result into `folder`, in place of an earlier one of the same study."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{measured['study']}.json"
-    with whole_file(file) as part:
+    with atomic_write(file) as part:
         part.write_bytes(orjson.dumps(measured, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return file
 

@@ -52,7 +52,7 @@ from schema.circuit.records import Circuit, Model, NodeKind, Prompt, Run, Transc
 from schema.database import Database
 from schema.errors import InputError
 from schema.loading.load import load_circuit, prepare, present
-from schema.loading.set_model import settle_model
+from schema.loading.model_of_set import assign_model
 
 VERSIONS = ("circuit-atlas", "torch", "transformers")
 """Packages whose versions a run records."""
@@ -155,7 +155,7 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
                     counted=lambda: progress.advance(counting),
                     done=lambda: progress.advance(loading),
                 )
-            database.settle()
+            database.wait_for_full_text()
     summary.seconds = time.monotonic() - started
     return summary
 
@@ -189,7 +189,7 @@ def ingest_job(
     if missing:
         of_job = attributor.for_run(name)
         _ingest_all(database, of_job, planned, missing, summary, counted=check, done=done)
-        database.settle()
+        database.wait_for_full_text()
     summary.seconds = time.monotonic() - started
     return IngestedJob(summary, [each.circuit_id for each in planned])
 
@@ -400,7 +400,7 @@ def _ingest_all(
     # All prompts of the file are counted, not only the missing ones: a resumed run gives the same labels.
     namer = Namer.over(attributor.model, [each.encoded for each in planned], advance=counted)
     run = attributor.run()
-    settle_model(database, attributor.transcoders_record, attributor.model_record)
+    assign_model(database, attributor.transcoders_record, attributor.model_record)
 
     def load(circuit: Circuit) -> None:
         summary.loaded += load_circuit(database, circuit, run)

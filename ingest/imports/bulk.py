@@ -18,7 +18,7 @@ from schema.database import Database
 from schema.errors import InputError
 from schema.formats.files import find
 from schema.loading import runs as ledger
-from schema.loading.additions import add_drawn
+from schema.loading.additions import add_groupings
 from schema.loading.bulk import BulkWriter
 
 LEDGER_ROWS = 1000
@@ -86,7 +86,7 @@ class BulkImport:
         self.writer.amend(database)
         ledger.begin(database, self._run)
         for circuit in self._repeated:
-            add_drawn(database, circuit)
+            add_groupings(database, circuit)
         features = FeatureFiles(
             database,
             self.reader.settings,
@@ -101,5 +101,5 @@ class BulkImport:
         for start in range(0, len(self._given), LEDGER_ROWS):
             ledger.give(database, self._run, self._given[start : start + LEDGER_ROWS])
         ledger.refuse(database, self._run, self._refused)
-        database.settle()
+        database.wait_for_full_text()
         ledger.end(database, self._run)

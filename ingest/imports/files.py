@@ -22,9 +22,9 @@ from schema.database import Database
 from schema.errors import InputError
 from schema.formats.files import find
 from schema.loading import runs as ledger
-from schema.loading.additions import add_drawn
+from schema.loading.additions import add_groupings
 from schema.loading.load import load_circuit
-from schema.loading.set_model import settle_model
+from schema.loading.model_of_set import assign_model
 
 THREADS = 2
 """Threads that load circuits."""
@@ -74,7 +74,7 @@ class _DatabaseWriter:
     def model_of(self, transcoders: TranscoderSet, model: Model, *, asked: bool) -> Model:
         # No circuit of the set may be loading while its model changes.
         self.threads.drain()
-        return settle_model(self._database, transcoders, model, asked=asked)
+        return assign_model(self._database, transcoders, model, asked=asked)
 
     def write(self, circuit: Circuit, entry: ledger.Entry) -> None:
         self.threads.put(circuit, entry)
@@ -93,14 +93,14 @@ class _DatabaseWriter:
         self._features.flush()
         for folder in self._folders:
             self._features.add_folder(folder)
-        self._database.settle()
+        self._database.wait_for_full_text()
         ledger.end(self._database, self._run)
 
     def _load(self, circuit: Circuit, entry: ledger.Entry) -> None:
         try:
             new = load_circuit(self._database, circuit, self._run, entry)
             if not new:
-                add_drawn(self._database, circuit)
+                add_groupings(self._database, circuit)
         except InputError as error:
             self._reader.refuse(Path(entry.name), refused_graph(entry.name, error), self)
             return

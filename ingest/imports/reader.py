@@ -25,10 +25,10 @@ from ingest.imports.settings import ImportSettings, ImportSummary
 from schema.circuit.records import Circuit, FeatureNotes, Model, TranscoderSet
 from schema.errors import FileError, InputError
 from schema.formats.features import from_file
-from schema.formats.files import Found, Kind, is_feature, read
+from schema.formats.files import FileKind, FoundFile, is_feature, read
 from schema.formats.graph import read_graph
+from schema.loading.model_of_set import says_more
 from schema.loading.runs import Entry
-from schema.loading.set_model import says_more
 
 
 class CircuitWriter(Protocol):
@@ -70,7 +70,7 @@ class Reader:
         self._models: dict[str, Model] = {}
         """Transcoder set → the model that it belongs to, as far as the files say."""
 
-    def read_all(self, files: Sequence[Found], writer: CircuitWriter, *, console: Console) -> None:
+    def read_all(self, files: Sequence[FoundFile], writer: CircuitWriter, *, console: Console) -> None:
         """Read all files in order.
 
         Errors of single files go to the summary; those of the writer are raised.
@@ -95,14 +95,14 @@ class Reader:
             self.summary.problems.append(error)
         writer.refuse(refusal(path, error))
 
-    def _read(self, found: Found, writer: CircuitWriter) -> None:
+    def _read(self, found: FoundFile, writer: CircuitWriter) -> None:
         """Read one file and hand its content over. Raises FileError, EngineError."""
-        if found.kind is Kind.FEATURES:
+        if found.kind is FileKind.FEATURES:
             writer.add_folder(found.path)
             return
         data = read(found.path)
         self.summary.megabytes += len(data) / 1e6
-        if found.kind is Kind.JSON and is_feature(data):
+        if found.kind is FileKind.JSON and is_feature(data):
             writer.add_note(from_file(found.path, data))
             return
         key = hashlib.sha256(data).hexdigest()
@@ -112,9 +112,9 @@ class Reader:
         circuit = self._with_model(self._circuit(found, data), str(found.path), writer)
         writer.write(circuit, Entry(key, str(found.path)))
 
-    def _circuit(self, found: Found, data: bytes) -> Circuit:
+    def _circuit(self, found: FoundFile, data: bytes) -> Circuit:
         settings = self.settings
-        if found.kind is Kind.PT:
+        if found.kind is FileKind.PT:
             from ingest.imports.unpruned import read_circuit  # needs torch, which JSON files do not
 
             return read_circuit(
@@ -175,7 +175,7 @@ def rare_collection() -> Iterator[None]:
 
 
 @contextmanager
-def _bar(console: Console, files: Sequence[Found]) -> Iterator[Progress]:
+def _bar(console: Console, files: Sequence[FoundFile]) -> Iterator[Progress]:
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),

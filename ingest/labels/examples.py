@@ -7,7 +7,7 @@ import torch
 
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.labels.contexts import Activity, FeatureKey
-from schema.circuit.records import Example, FeatureNotes
+from schema.circuit.records import FeatureExample, FeatureNotes
 
 EXAMPLES = 20
 """Contexts stored for each feature."""
@@ -39,12 +39,12 @@ def notes(
 
 def top_contexts(
     found: Activity, key: FeatureKey, decode: Callable[[int], str], n: int = EXAMPLES
-) -> Sequence[Example]:
+) -> Sequence[FeatureExample]:
     """The contexts with the highest activations: at most `n`, each context once."""
     where = found.slices.get(key, slice(0))
     place, activation = found.place[where], found.activation[where]
     context = np.searchsorted(found.contexts.starts, place, side="right") - 1
-    examples: list[Example] = []
+    examples: list[FeatureExample] = []
     for number in dict.fromkeys(context[np.argsort(-activation, kind="stable")].tolist()):
         if len(examples) == n:
             break
@@ -53,7 +53,7 @@ def top_contexts(
         mine = context == number
         values[place[mine] - start] = activation[mine]
         tokens = tuple(decode(token) for token in found.contexts.ids[start:stop].tolist())
-        examples.append(Example(tokens, tuple(values.tolist())))
+        examples.append(FeatureExample(tokens, tuple(values.tolist())))
     return examples
 
 

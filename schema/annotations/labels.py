@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from schema.circuit.records import Label, stable_id
+from schema.circuit.records import Label, label_id
 from schema.database import Database
 from schema.errors import NotFoundError
+from schema.loading.fragments import ATTACH_LABEL, MERGE_LABEL
 
 PERSON = "person"
 """Method of the labels that people write."""
@@ -60,7 +61,7 @@ def load_labels(database: Database, found: Sequence[Evidence], transcoders: str)
                 {
                     "feature": feature,
                     "label": {
-                        "id": stable_id(feature, label.text, label.method, label.author),
+                        "id": label_id(feature, label.text, label.method, label.author),
                         "text": label.text,
                         "method": label.method,
                         "author": label.author,
@@ -81,7 +82,7 @@ def label_feature(database: Database, feature: str, text: str, author: str) -> N
 
     feature: id of the feature. Raises NotFoundError when the database does not have it.
     """
-    key = stable_id(feature, text, PERSON, author)
+    key = label_id(feature, text, PERSON, author)
     label = {"id": key, "text": text, "method": PERSON, "author": author}
     if not database.write(_WRITE, {"p": {"rows": [{"feature": feature, "label": label}]}})[0]["n"]:
         raise NotFoundError(
@@ -98,11 +99,11 @@ RETURN f.layer AS layer, f.index AS index, 1.0 * influence AS influence
 ORDER BY influence DESC, layer, index
 """
 
-_WRITE = """
+_WRITE = f"""
 UNWIND $p.rows AS row
-MATCH (f:Feature {id: row.feature})
-MERGE (l:Label {id: row.label.id})
+MATCH (f:Feature {{id: row.feature}})
+{MERGE_LABEL}
 SET l += row.label
-MERGE (l)-[:LABELS]->(f)
+{ATTACH_LABEL}
 RETURN count(*) AS n
 """

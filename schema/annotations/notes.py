@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from schema.circuit.records import FeatureNotes, stable_id
+from schema.circuit.records import FeatureNotes, label_id, stable_id
 from schema.database import Database
-from schema.formats.features import Wanted
+from schema.formats.features import WantedFeature
+from schema.loading.fragments import ATTACH_LABEL, MERGE_LABEL
 
 METHOD = "feature-file"
 """Method of the labels that feature files give."""
@@ -12,7 +13,7 @@ TEXT_LIMIT = 10_000
 """Greatest number of characters of a label; the rest is cut off."""
 
 
-def features_in_circuits(database: Database, transcoders: str | None) -> list[Wanted]:
+def features_in_circuits(database: Database, transcoders: str | None) -> list[WantedFeature]:
     """(layer, index) of the features in circuits. transcoders: id or name of a set; None: all sets."""
     rows = database.read(
         "MATCH (f:Feature)-[:IN]->(t:TranscoderSet) "
@@ -34,7 +35,6 @@ def load_notes(database: Database, notes: Sequence[FeatureNotes], transcoders: s
             "layer": note.layer,
             "index": note.index,
             "set": note.transcoders if transcoders is None else transcoders,
-            "label": None if note.label is None else note.label[:TEXT_LIMIT],
             "promotes": list(note.promotes) or None,
             "suppresses": list(note.suppresses) or None,
             "density": note.density,
@@ -51,18 +51,19 @@ def load_notes(database: Database, notes: Sequence[FeatureNotes], transcoders: s
         for note in notes
     ]
     places = database.write(_FIND, {"rows": rows})
+    texts = [None if note.label is None else note.label[:TEXT_LIMIT] for note in notes]
     labels = [
         {
             "feature": place["id"],
             "label": {
-                "id": stable_id(place["id"], rows[place["row"]]["label"], METHOD, place["set"]),
-                "text": rows[place["row"]]["label"],
+                "id": label_id(place["id"], text, METHOD, place["set"]),
+                "text": text,
                 "method": METHOD,
                 "author": place["set"],
             },
         }
         for place in places
-        if rows[place["row"]]["label"] is not None
+        if (text := texts[place["row"]]) is not None
     ]
     database.write(_WRITE, {"rows": rows, "places": places, "labels": labels})
     return len({place["row"] for place in places})
@@ -76,22 +77,22 @@ WHERE f.component IS NULL AND (note.set IS NULL OR t.id = note.set OR t.name = n
 RETURN row, f.id AS id, t.id AS set ORDER BY row, id
 """
 
-_WRITE = """
-CALL () {
+_WRITE = f"""
+CALL () {{
   UNWIND $places AS place
-  MATCH (f:Feature {id: place.id})
+  MATCH (f:Feature {{id: place.id}})
   WITH f, $rows[place.row] AS note
   SET f.promotes = coalesce(note.promotes, f.promotes),
       f.suppresses = coalesce(note.suppresses, f.suppresses),
       f.density = coalesce(note.density, f.density)
   WITH f, note
   UNWIND note.examples AS example
-  MERGE (e:Example {id: f.id + "/" + example.key})
+  MERGE (e:Example {{id: f.id + "/" + example.key}})
   ON CREATE SET e.tokens = example.tokens, e.activations = example.activations, e.maximum = example.maximum
   MERGE (e)-[:EXAMPLE_OF]->(f)
-}
+}}
 UNWIND $labels AS row
-MATCH (f:Feature {id: row.feature})
-MERGE (l:Label {id: row.label.id}) ON CREATE SET l = row.label
-MERGE (l)-[:LABELS]->(f)
+MATCH (f:Feature {{id: row.feature}})
+{MERGE_LABEL}
+{ATTACH_LABEL}
 """

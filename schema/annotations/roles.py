@@ -6,6 +6,7 @@ from typing import TypedDict, cast
 
 from schema.circuit.records import stable_id
 from schema.database import Database, Transaction
+from schema.loading.fragments import CREATE_SUPERNODE, GROUP_MEMBERS, LOCK_SET
 
 METHOD = "roles-v2"
 AUTHOR = "atlas"
@@ -115,27 +116,18 @@ RETURN n.id AS id, n.layer AS layer, n.index AS index, n.position AS position,
 ORDER BY id
 """
 
-# Setting the id of the set locks it, as every loader does, so that two writers never write at the same time.
-_CLEAR = """
-MATCH (t:TranscoderSet {id: $set})
-SET t.id = t.id
+_CLEAR = f"""
+MATCH (t:TranscoderSet {{id: $set}})
+{LOCK_SET}
 WITH t
-MATCH (:Circuit {id: $id})-[:HAS]->(s:Supernode {method: $method})-[:MEANS]->(k:Concept)
+MATCH (:Circuit {{id: $id}})-[:HAS]->(s:Supernode {{method: $method}})-[:MEANS]->(k:Concept)
 DETACH DELETE s
 WITH DISTINCT k
-WHERE NOT EXISTS { (k)<-[:MEANS]-() }
+WHERE NOT EXISTS {{ (k)<-[:MEANS]-() }}
 DELETE k
 """
 
-_WRITE = """
-MATCH (c:Circuit {id: $p.id})
+_WRITE = f"""
+MATCH (c:Circuit {{id: $p.id}})
 UNWIND $p.groups AS row
-CREATE (c)-[:HAS]->(s:Supernode)
-SET s = row.supernode
-MERGE (k:Concept {label: row.supernode.label})
-CREATE (s)-[:MEANS]->(k)
-WITH s, row
-UNWIND row.members AS member
-MATCH (n:Node {id: member})
-CREATE (s)-[:GROUPS]->(n)
-"""
+{CREATE_SUPERNODE}{GROUP_MEMBERS}"""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from schema.circuit.records import stable_id
 from schema.database import Database, Transaction
 from schema.errors import ConflictError, InputError, NotFoundError
+from schema.loading.fragments import CREATE_SUPERNODE, GROUP_MEMBERS, LOCK_SET_OF_CIRCUIT
 
 PERSON = "person"
 
@@ -147,7 +148,7 @@ def _write(
 
 # -- Cypher; every value from outside is a parameter
 
-_LOCK = "MATCH (c:Circuit {id: $id})-[:BY]->(t:TranscoderSet) SET t.id = t.id RETURN c.id AS id"
+_LOCK = f"{LOCK_SET_OF_CIRCUIT} RETURN c.id AS id"
 
 _FIND = """
 UNWIND $ids AS id
@@ -178,18 +179,11 @@ WHERE k IS NOT NULL AND NOT EXISTS { (k)<-[:MEANS]-() }
 DELETE k
 """
 
-_MAKE = """
-MATCH (c:Circuit {id: $p.id})
+_MAKE = f"""
+MATCH (c:Circuit {{id: $p.id}})
 UNWIND $p.rows AS row
-CREATE (c)-[:HAS]->(s:Supernode)
-SET s = row.supernode, s.made_at = datetime.realtime()
-MERGE (k:Concept {label: row.supernode.label})
-CREATE (s)-[:MEANS]->(k)
-WITH s, row
-UNWIND row.members AS member
-MATCH (n:Node {id: member})
-CREATE (s)-[:GROUPS]->(n)
-"""
+{CREATE_SUPERNODE}SET s.made_at = datetime.realtime()
+{GROUP_MEMBERS}"""
 
 _FOLLOW = """
 MATCH (s:Supernode) WHERE s.id IN $ids

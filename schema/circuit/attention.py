@@ -1,18 +1,20 @@
-"""Records of attention heads in a circuit."""
+"""Records of what attention heads do in a circuit."""
 
 from typing import NamedTuple
 
 
 class HeadPart(NamedTuple):
-    """What one attention head carries of an edge."""
+    """The part of an edge that one attention head carries."""
 
     source: str
-    """`Node.key` of the edge's source: places change when parts are put in order."""
+    """`Node.key` of the source. Keys are used because the places of nodes change when a circuit is sorted."""
     target: str
+    """`Node.key` of the target."""
     layer: int
     head: int
+    """Number of the head in its layer, from 0."""
     weight: float
-    """Its part of the edge's weight."""
+    """The head's part of the weight of the edge."""
 
 
 class HeadTotal(NamedTuple):
@@ -20,33 +22,35 @@ class HeadTotal(NamedTuple):
 
     layer: int
     head: int
+    """Number of the head in its layer, from 0."""
     net: float
-    """Parts against their edge's sign count as negative."""
+    """Sum in which a part counts as negative when its sign is opposite to that of its edge."""
     gross: float
-    """Every part counts as positive."""
+    """Sum in which every part counts as positive."""
 
 
 class QkPair(NamedTuple):
-    """What two sources add to an attention score."""
+    """The contribution of two sources to an attention score."""
 
     query: str
-    """Node of the query's side, as graph JSON names it; `rest` for biases."""
+    """Node id in graph JSON of the source on the query side; `rest` for biases."""
     key: str
-    """Node of the key's side."""
+    """Node id in graph JSON of the source on the key side; `rest` for biases."""
     score: float
 
 
 class QkScore(NamedTuple):
-    """One head's score of a key for a query, before the softmax, by pairs of sources."""
+    """The attention score of one head for one query and key, before the softmax, by pairs of sources."""
 
     layer: int
     head: int
     position: int
-    """The query's."""
+    """Position of the query, from 0."""
     key_position: int
+    """Position of the key, from 0."""
     score: float
     """The sum over all pairs."""
     pattern: float
-    """The attention paid, 0 … 1."""
+    """Attention weight after the softmax, 0 to 1."""
     pairs: tuple[QkPair, ...]
-    """Those that add or take most, the largest first."""
+    """The pairs with the largest absolute contributions, the largest first."""

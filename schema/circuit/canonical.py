@@ -1,7 +1,8 @@
-"""One order for a circuit's parts, and a hash of what it says: equal graphs are equal however they came.
+"""The canonical order of a circuit's parts, and a hash of its graph.
 
-Nodes go by kind, layer, position, index and component; edges by target and source. This is the order of our
-own graphs and of circuit-tracer's files; the database keeps none.
+Equal graphs become equal records, wherever they came from. Nodes are sorted by kind, layer, position, index
+and component; edges are sorted by target and source. Our own graphs and circuit-tracer's files have this
+order. The database keeps no order.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ _KINDS = {kind: place for place, kind in enumerate(NodeKind)}
 
 
 def canonical(circuit: Circuit) -> Circuit:
-    """The same circuit with all its parts in the canonical order."""
+    """The circuit with all its parts in the canonical order."""
     order = sorted(range(len(circuit.nodes)), key=lambda place: _node_order(circuit.nodes[place]))
     place = [0] * len(order)
     for new, old in enumerate(order):
@@ -24,7 +25,7 @@ def canonical(circuit: Circuit) -> Circuit:
     edges = circuit.edges
     if order != list(range(len(order))):
         edges = tuple(Edge(place[s], place[t], weight, share) for s, t, weight, share in edges)
-    # One number for both ends: most files are in order already, and sorting tuples takes longest of all.
+    # One number stands for both ends, because sorting tuples is the slowest step. Most files are sorted.
     count = len(order)
     keys = [target * count + source for source, target, _, _ in edges]
     if any(map(gt, keys, keys[1:])):
@@ -51,13 +52,13 @@ def canonical(circuit: Circuit) -> Circuit:
 
 
 def digest(circuit: Circuit) -> str:
-    """Hash of the prompt, the nodes and the edges of a canonical circuit; labels and supernodes do not count.
+    """Hash of the prompt, the nodes and the edges of a canonical circuit, as 64 hexadecimal digits.
 
-    A graph that somebody grouped or labelled anew is the same graph.
+    Labels, supernodes and pins do not count, so a graph that somebody labels or groups stays the same graph.
     """
     nodes = [replace(node, pinned=False) if node.pinned else node for node in circuit.nodes]
-    said = (circuit.prompt.text, circuit.prompt.tokens, circuit.weights, nodes, circuit.edges)
-    return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
+    hashed = (circuit.prompt.text, circuit.prompt.tokens, circuit.weights, nodes, circuit.edges)
+    return hashlib.sha256(msgspec.json.encode(hashed)).hexdigest()
 
 
 def _node_order(node: Node) -> tuple[int, int, int, int, str, str]:

@@ -1,29 +1,32 @@
-"""A circuit's pruned graph, as far as sums over its paths need it."""
+"""The pruned graph of a circuit, with only the facts that sums over its paths need."""
 
 from typing import NamedTuple
 
 
 class FlowNode(NamedTuple):
-    """A node, as far as sums over paths need it."""
+    """A node with the facts that sums over paths need."""
 
     id: str
     kind: str
-    """Its label in the database, such as `TokenNode`."""
+    """Label of the node in the database, such as `TokenNode`."""
     position: int
     token: str | None
     activation: float | None
-    """Of features."""
+    """Activation of a feature node; None for other nodes."""
     probability: float | None
-    """Of logits."""
+    """Probability of a logit node, 0 to 1; None for other nodes."""
 
 
 class FlowRow(NamedTuple):
-    """One circuit's pruned graph."""
+    """The pruned graph of one circuit."""
 
     key: str
+    """Id of the circuit."""
     nodes: list[FlowNode]
-    """By position and id."""
+    """Nodes, sorted by position and id."""
     sources: list[str]
-    """Node ids, aligned with `targets` and `weights`."""
+    """Node id of the source of each edge; aligned with `targets` and `weights`."""
     targets: list[str]
+    """Node id of the target of each edge."""
     weights: list[float]
+    """Signed direct effect of each edge."""

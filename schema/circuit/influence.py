@@ -1,8 +1,12 @@
-"""What a circuit's influence adds up to by layer and by stage, kept with it: questions over thousands of
-circuits do not go through their nodes.
+"""The influence of a circuit, summed by layer and by stage.
 
-Stages are thirds of the model's layers (early, middle, late), then the logits. What a feature or logit
-carries is split over its inputs by their share in the unpruned graph; what is missing to 1 was pruned away.
+The sums are stored with the circuit, so that questions about thousands of circuits need not read their nodes.
+The stages are the early, middle and late thirds of the model's layers, and the logits. The influence of a
+feature or logit is split over its inputs by their share in the unpruned graph. The difference of these shares
+to 1 was pruned.
+
+The sums are computed twice: by `influence_sums` from a record, and by `STAGE_FLOW_ROWS` in Cypher from stored
+nodes.
 """
 
 from math import fsum
@@ -15,12 +19,13 @@ SOURCES = ("tokens", "early", "middle", "late", "errors", "other", "pruned")
 _SOURCE = {NodeKind.TOKEN: "tokens", NodeKind.ERROR: "errors"}
 
 
-def circuit_sums(circuit: Circuit) -> dict[str, list[float] | None]:
+def influence_sums(circuit: Circuit) -> dict[str, list[float] | None]:
     """The properties `layer_features`, `layer_errors` and `stage_flows` of a circuit.
 
-    The first two: (layers,) influence of the kept nodes of known influence; None when none is known.
-    `stage_flows`: (stages * sources,), stage by stage; None unless every influence and share and the model's
-    layers are known.
+    `layer_features` and `layer_errors` have one element for each layer: the summed influence of the kept
+    nodes. Nodes of unknown influence do not count; when no influence is known, both are None. `stage_flows`
+    has len(STAGES) * len(SOURCES) elements, stage by stage. It is None unless every influence, every share
+    and the number of the model's layers are known.
     """
     return {**_layers(circuit), "stage_flows": _flows(circuit)}
 
@@ -71,7 +76,7 @@ def _flows(circuit: Circuit) -> list[float] | None:
     return [fsum(part) for part in parts]
 
 
-EACH_FLOW = f"""
+STAGE_FLOW_ROWS = f"""
 CALL (c) {{
   MATCH (c)-[:BY]->(:TranscoderSet)-[:FOR]->(m:Model)
   WHERE m.n_layers > 0
@@ -91,6 +96,8 @@ CALL (c) {{
   RETURN i, sum(influence) AS influence
 }}
 """
-"""`stage_flows` in Cypher, for a circuit c: its places i, and the influence there, if it is known."""
+"""`stage_flows` of a circuit `c` in Cypher. Rows: place `i` in the list, and its `influence`. It gives no
+rows unless everything that `stage_flows` needs is known."""
 
 N_FLOWS = len(STAGES) * len(SOURCES)
+"""Number of elements of `stage_flows`."""

@@ -1,9 +1,11 @@
-"""What a circuit's pruned graph predicts when features get other activations; pure.
+"""Predicts from a circuit's pruned graph what changes when features get other activations.
 
-The graph is linear: a feature whose activation a becomes r · a gives (r - 1) times as much more of everything
-that it gives. Edited features end at the activation asked for, so paths end at them:
+The graph is linear. When the activation a of a feature becomes r · a, every effect of the feature grows by
+(r - 1) times its size. An edited feature keeps the activation that the edit sets, so no path continues
+through an edited feature:
 
-    change(target) = sum over edited nodes e of (r_e - 1) · (what e gives it over paths without others)
+    change(target) = sum over edited nodes e of
+                     (r_e - 1) · (effect of e on the target over the paths without other edited nodes)
 
 Source: "Circuit Tracing" (Anthropic 2025), linear attribution through active features.
 """
@@ -16,11 +18,11 @@ from schema.circuit.token_paths import downward
 
 
 def predicted_change(row: FlowRow, target: str, factors: Mapping[str, float]) -> float:
-    """The change of a logit, or of a feature's pre-activation, as the graph has it.
+    """The predicted change of a logit or of a feature's pre-activation.
 
-    target: id of its node; factors: id of an edited feature node → new activation over the old one. A feature
-    without an activation gives nothing on, as in `schema.circuit.token_paths`. Raises DatabaseError when the
-    effects run in a circle.
+    target: id of the node. factors: id of an edited feature node → its new activation divided by its old
+    activation. A feature without a stored activation passes nothing on, as in `schema.circuit.token_paths`.
+    Raises DatabaseError when the effects form a cycle.
     """
     nodes = {node.id: node for node in row.nodes}
     order, outgoing = downward(row)

@@ -1,8 +1,8 @@
-"""What a circuit is, in memory: plain frozen values, no torch, no database.
+"""The records of a circuit in memory: plain frozen values, without torch and without the database.
 
-Our own graphs (`ingest.circuits.convert`) and other tools' files (`schema.exports.graph_json`) meet here;
-`schema.loading.load` writes these records to Neo4j. The terms are those of "Circuit Tracing" (Anthropic
-2025).
+Our own graphs (`ingest.circuits.convert`) and the files of other tools (`schema.formats.graph`) become these
+records. `schema.loading.load` writes records to Neo4j, and `schema.loading.read` reads them back. The terms
+are those of "Circuit Tracing" (Anthropic 2025).
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from schema.circuit.attention import HeadPart, HeadTotal, QkScore
 
 
 def stable_id(*parts: object) -> str:
-    """A 20-hex-digit id, the same in every process: SHA-256 of the parts as canonical JSON."""
+    """An id of 20 hexadecimal digits that is the same in every process: SHA-256 of the parts as JSON."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
@@ -29,29 +29,36 @@ class NodeKind(StrEnum):
     TOKEN = "token"
     LOGIT = "logit"
     OTHER = "other"
-    """A source that is none of these, such as a bias; `Node.component` says what it is."""
+    """A source of another kind, such as a bias; `Node.component` says what it is."""
 
 
 DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of what follows, also where a label is only a part of a line."""
+"""Characters that change the writing direction of the text after them. They are not allowed in texts that
+people write, because they also turn the text around a label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model at one revision; every checkpoint of a training run is a model of its own."""
+    """A language model at one revision. Every checkpoint of a training run is a separate model."""
 
     name: str
     revision: str | None
-    """Commit of the hub repository, or a hash of the weights for a local folder. This and what follows is
-    None when an imported file does not say it."""
+    """Commit of the hub repository, or a hash of the weights for a local folder. This field and the fields
+    below are None when an imported file does not give them."""
     architecture: str | None
+    """Class name in transformers, such as `LlamaForCausalLM`."""
     n_layers: int | None
+    """Number of transformer blocks."""
     d_model: int | None
+    """Width of the residual stream."""
     vocab_size: int | None
+    """Number of tokens in the vocabulary."""
     training_step: int | None = None
+    """Step of the training run; only checkpoints have one."""
 
     @property
     def id(self) -> str:
+        """`name@revision`, with the first 12 characters of the revision."""
         return self.name if self.revision is None else f"{self.name}@{self.revision[:12]}"
 
 
@@ -61,24 +68,28 @@ class TranscoderSet:
 
     name: str
     revision: str | None
-    """Commit of the hub repository, or a hash of the files for a local folder. This and what follows is None
-    when an imported file does not say it."""
+    """Commit of the hub repository, or a hash of the files for a local folder. This field and the fields
+    below are None when an imported file does not give them."""
     kind: str | None
     """`clt` (cross-layer) or `plt` (per-layer)."""
     activation: str | None
     """`relu`, `jumprelu` or `topk`."""
     input_hook: str | None
+    """Place in the model that the encoders read."""
     output_hook: str | None
+    """Place in the model that the decoders write to."""
     n_features: int | None
-    """Dictionary width of one layer."""
+    """Number of features of one layer."""
     model_id: str
+    """`Model.id` of the model that the transcoders replace."""
 
     @property
     def id(self) -> str:
+        """`name@revision`, with the first 12 characters of the revision."""
         return self.name if self.revision is None else f"{self.name}@{self.revision[:12]}"
 
     def feature_id(self, layer: int, index: int, component: str | None = None) -> str:
-        """component: as in `Node`."""
+        """The id of one feature of the set. component: as in `Node`."""
         return f"{self.id}/{'' if component is None else f'{component}/'}{layer}/{index}"
 
 
@@ -88,11 +99,13 @@ class Prompt:
 
     text: str
     tokens: tuple[str, ...]
-    """Decoded tokens, the special first token included when there is one."""
+    """Decoded tokens. They include the special first token when there is one."""
     token_ids: tuple[int, ...] | None
-    """None when an imported file does not say them."""
+    """Vocabulary ids of the tokens; None when an imported file does not give them."""
     family: str | None = None
+    """Name of the prompt family, such as `arithmetic`."""
     tags: tuple[str, ...] = ()
+    """Free tags."""
     expected: str | None = None
     """The expected next token, when known."""
     pair: str | None = None
@@ -102,55 +115,81 @@ class Prompt:
 
     @property
     def id(self) -> str:
+        """Hash of the text and the token ids, or of the text and the tokens when the ids are unknown."""
         return stable_id(self.text, self.tokens if self.token_ids is None else self.token_ids)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One call of `atlas ingest`: what was asked, with which versions."""
+    """Arguments and versions of one call of `atlas ingest` or `atlas import`.
+
+    The same arguments and versions have the same id, so repeating a command resumes its run.
+    """
 
     settings: Mapping[str, object]
+    """Arguments of the command. The values must be JSON."""
     versions: Mapping[str, str]
+    """Name of a package → its version."""
 
     @property
     def id(self) -> str:
+        """Hash of the settings and the versions."""
         return stable_id(dict(self.settings), dict(self.versions))
+
+
+class FeatureKey(NamedTuple):
+    """What identifies a feature inside its transcoder set."""
+
+    layer: int
+    number: int
+    """Index of the feature in its layer. (Tuples have a method `index`.)"""
+    component: str | None
+    """As in `Node`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node of a circuit. Its place in `Circuit.nodes` is what edges and supernodes refer to."""
+    """One node of a circuit. Edges and supernodes refer to it by its place in `Circuit.nodes`."""
 
     kind: NodeKind
     layer: int
-    """Token nodes: -1. Features and errors: 0 … n_layers-1. Logit nodes: n_layers."""
+    """-1 for token nodes, 0 … n_layers-1 for feature and error nodes, n_layers for logit nodes."""
     position: int
-    """Position in the prompt, 0-based, the special first token included."""
+    """Position in the prompt, from 0. The special first token counts."""
     index: int | None
-    """Feature index, vocabulary id (token and logit nodes), None for error nodes."""
+    """Feature nodes: index of the feature in its layer. Token and logit nodes: vocabulary id, None when it is
+    unknown. Error nodes: None."""
     activation: float | None = None
-    """Feature nodes: the activation. Others: None."""
+    """Feature nodes: the activation. Other nodes: None."""
     influence: float | None = None
-    """Raw influence on the target logits in the unpruned graph, ≥ 0; None when a file lacks it. For logit
-    nodes: the probability that weighs them."""
+    """Raw influence on the target logits in the unpruned graph, 0 or more; None when a file lacks it. Logit
+    nodes: the probability that weighs the logit in the influence of all other nodes."""
     cumulative: float | None = None
-    """Share of all influence held by nodes at least as influential (small = important); what files carry."""
+    """Share of all influence, 0 to 1, that is held by the nodes that are at least as influential. A small
+    value means an important node. Graph files call this value `influence`."""
     token: str | None = None
-    """Token and logit nodes: the token's text."""
+    """Token and logit nodes: the text of the token."""
     probability: float | None = None
-    """Logit nodes: the model's probability."""
+    """Logit nodes: the probability that the model gives the token, 0 to 1."""
     component: str | None = None
-    """What the node replaces when that is not an MLP: `attention`; other nodes: what they are."""
+    """Feature and error nodes: `attention` when they replace attention; None when they replace an MLP. Nodes
+    of kind `other`: what they are."""
     pinned: bool = False
-    """Whether somebody pinned it in a viewer."""
+    """Whether somebody pinned the node in a viewer."""
+
+    @property
+    def feature_key(self) -> FeatureKey:
+        """The key of the feature that a feature node is an instance of."""
+        assert self.index is not None
+        return FeatureKey(self.layer, self.index, self.component)
 
     @property
     def key(self) -> str:
-        """Unique inside a circuit."""
+        """A key that is unique inside the circuit."""
         key = f"{self.kind}:{self.layer}:{self.position}:{'-' if self.index is None else self.index}"
         if self.component is not None:
             key += f":{self.component}"
-        if self.kind is NodeKind.LOGIT and self.index is None:  # only its text tells it from others
+        if self.kind is NodeKind.LOGIT and self.index is None:  # only its text distinguishes it
             key += f":{stable_id(self.token)}"
         return key
 
@@ -163,140 +202,168 @@ class Edge(NamedTuple):
     target: int
     """Place of the target in `Circuit.nodes`."""
     weight: float
-    """Direct effect on the target's pre-activation or logit, the source's activation folded in."""
+    """Direct effect on the target's pre-activation or logit. It includes the activation of the source."""
     share: float | None
-    """|weight| over the sum of |weight| of all inputs of the target in the unpruned graph, 0 … 1; None when
-    an imported file lacks it."""
+    """|weight| divided by the sum of |weight| over all inputs of the target in the unpruned graph, 0 to 1;
+    None when an imported file lacks it."""
 
 
-class Example(NamedTuple):
-    """A context that a feature fires in."""
+class FeatureExample(NamedTuple):
+    """A text on which a feature is active."""
 
     tokens: tuple[str, ...]
     activations: tuple[float, ...]
-    """One for each token."""
+    """Activation of the feature at each token."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureNotes:
-    """What a feature file, or a pass over a corpus, says of one feature."""
+    """Facts about one feature from a feature file or from a pass over a corpus."""
 
     layer: int
     index: int
+    """Index of the feature in its layer."""
     label: str | None
-    examples: tuple[Example, ...]
-    """The strongest first."""
+    """Description of the feature; None when there is none."""
+    examples: tuple[FeatureExample, ...]
+    """Examples, those with the largest activation first."""
     promotes: tuple[str, ...]
-    """Tokens whose logits it raises most."""
+    """Tokens whose logits the feature raises most."""
     suppresses: tuple[str, ...]
-    """Tokens whose logits it lowers most."""
+    """Tokens whose logits the feature lowers most."""
     transcoders: str | None
-    """The transcoders that the file names."""
+    """Name of the transcoders as the file gives it; None when the file names no transcoders."""
     density: float | None = None
-    """Share of tokens that it fires on, 0 … 1."""
+    """Share of tokens on which the feature is active, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What somebody or something says a feature is. Versioned: a new text is a new label."""
+    """A description of a feature by a person or a program. A new text is a new label; the old label stays."""
 
     layer: int
+    """Layer of the feature."""
     index: int
+    """Index of the feature in its layer."""
     text: str
     method: str
-    """How it was made, e.g. `token-statistics-v1`, `person`."""
+    """How the label was made, such as `token-statistics-v1` or `person`."""
     author: str
+    """Name of the person or program that wrote the label."""
     score: float | None = None
+    """How well the label predicts the activations, 0 to 1; None when it was not scored."""
     null_score: float | None = None
+    """Score that labels of other features of the layer reach on this feature, 0 to 1."""
     component: str | None = None
-    """The feature's, as in `Node`."""
+    """Component of the feature, as in `Node`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Supernode:
-    """Nodes of one circuit that play one role."""
+    """A group of nodes of one circuit that play one role."""
 
     label: str
-    """Shared by supernodes of many circuits: becomes the Concept that they mean."""
+    """Name of the group. Supernodes of many circuits with the same label share one Concept."""
     position: int | None
+    """Position of the members when all members have the same position; None otherwise."""
     members: tuple[int, ...]
-    """Places in `Circuit.nodes`: features, and in files of viewers tokens and logits, too."""
+    """Places in `Circuit.nodes` of features. Supernodes from viewers can also hold tokens and logits."""
     method: str
+    """How the group was made, such as `person`."""
     author: str
+    """Name of the person or program that made the group."""
     score: float | None = None
+    """Score that the method gave the group; None when it gave none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The file that an imported circuit came from."""
+    """The file from which a circuit was imported."""
 
     tool: str
-    """Which tool's format it is in, such as `circuit-tracer`."""
+    """Tool in whose format the file is written, such as `circuit-tracer`."""
     slug: str
-    """The graph's name in it."""
+    """Name of the graph in the file."""
     scan: str
-    """As in the file: the transcoders for circuit-tracer, the model for Neuronpedia."""
+    """`scan` as the file has it: the transcoders in circuit-tracer's files, the model in Neuronpedia's."""
     source_set: str | None = None
-    """Neuronpedia's name of the transcoders."""
+    """Neuronpedia's name for the transcoders."""
     attention_source_set: str | None = None
-    """Neuronpedia's name of the dictionaries of attention features."""
+    """Neuronpedia's name for the dictionaries of attention features."""
     creator: str | None = None
-    """Who made it, as the file says."""
+    """Name of the graph's creator as the file gives it."""
     description: str | None = None
+    """Description of the graph as the file gives it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """A pruned attribution graph of one prompt and one target, with everything needed to load it."""
+    """A pruned attribution graph of one prompt and one target, with everything that loading needs.
+
+    Fields that have the name of a property of `Circuit` in `schema.model.core` are stored under that name.
+    """
 
     prompt: Prompt
     model: Model
     transcoders: TranscoderSet
     target: str | None
-    """What was attributed, e.g. `salient-logits(10, 0.95)`. This and what follows is None when an imported
-    file does not say it."""
+    """What was attributed, such as `salient-logits(10, 0.95)`. This field and the fields below, up to
+    `kept_influence`, are None when an imported file does not give them."""
     target_position: int
+    """Position of the target, from 0. Always known."""
     node_threshold: float | None
+    """Share of the influence, 0 to 1, that pruning had to keep with the nodes."""
     edge_threshold: float | None
+    """Share of the influence, 0 to 1, that pruning had to keep with the edges."""
     max_feature_nodes: int | None
-    """None: no limit, or a file does not say it."""
+    """Largest number of feature nodes that are attributed. None also means no limit."""
     dtype: str | None
+    """Number format of the computation, such as `float32`."""
     special_first_token: bool | None
-    """Whether a special token stands first and its features and errors were left out."""
+    """Whether the prompt begins with a special token, whose features and errors were left out."""
     replacement_score: float | None
+    """Share of the end-to-end influence that runs through features and not through errors, 0 to 1."""
     completeness_score: float | None
+    """Share of the nodes' inputs that does not come from errors, weighted by influence, 0 to 1."""
     error_share: float | None
-    """Share of the influence of all feature and error nodes (unpruned) that is the errors'."""
+    """Share of the errors in the influence of all feature and error nodes before pruning, 0 to 1."""
     n_active_features: int | None
+    """Number of feature nodes that were active, before any selection."""
     n_selected_features: int | None
+    """Number of active feature nodes that were attributed."""
     kept_influence: float | None
-    """Share of all node influence that the pruned nodes keep."""
+    """Share of the influence of all nodes that the kept nodes hold, 0 to 1."""
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     labels: tuple[Label, ...] = ()
     supernodes: tuple[Supernode, ...] = field(default=())
     weights: str | None = None
-    """What the edges' weights are when they are not direct effects, such as `gradient`."""
+    """What the weights of the edges are when they are not direct effects, such as `gradient`."""
     source: Source | None = None
-    """Imported circuits: where from."""
+    """Imported circuits: the file. Other circuits: None."""
     content: str | None = None
-    """Imported circuits: hash of nodes and edges, from which the id follows because a file does not say all
-    the settings that our own circuits go by."""
+    """Imported circuits: hash of nodes and edges. The id of an imported circuit follows from this hash,
+    because a file does not give all the settings from which the id of our own circuits follows."""
     head_parts: tuple[HeadPart, ...] = ()
-    """The strongest heads of each edge; empty when heads were not asked for, as in what follows."""
+    """The attention heads that carry most of each edge. This field and the next two are empty when no
+    attention heads were computed."""
     head_totals: tuple[HeadTotal, ...] = ()
+    """The influence that runs through each attention head."""
     qk_scores: tuple[QkScore, ...] = ()
+    """Attention scores that were split by pairs of sources."""
     qk_tracing: str | None = None
-    """What another tool traced of attention scores, as JSON: see `schema.formats.qk_tracing`."""
+    """Attention scores that another tool traced, as JSON; see `schema.formats.qk_tracing`."""
 
     pruned_features: tuple[tuple[int, int], ...] | None = None
-    """(layer, index) of the features that were attributed and kept at no position. None, here and in what
-    follows: not known, so that a feature that is not kept may be anything."""
+    """(layer, index) of each feature that was attributed but kept at no position. None in this field or the
+    next means unknown: then a feature that is not in the circuit may have been pruned, not selected or
+    inactive."""
     unselected_features: tuple[tuple[int, int], ...] | None = None
-    """(layer, index) of the features that were active and attributed at no position."""
+    """(layer, index) of each feature that was active but attributed at no position."""
 
     @property
     def id(self) -> str:
+        """Hash of everything that determines the circuit; for an imported circuit, hash of `content`."""
         if self.content is not None:
             return stable_id("imported", self.transcoders.id, self.content)
         return circuit_id(
@@ -314,10 +381,11 @@ class Circuit:
 
     @property
     def answer(self) -> Node | None:
-        """The model's next token: the most probable logit node.
+        """The most probable logit node, when it is known to be the model's next token; None otherwise.
 
-        None when that is not known: targets that somebody chose, such as given tokens, a difference of two or
-        another position's tokens, need not hold it; unless its probability is above ½.
+        A target that somebody chose (given tokens, a difference of two tokens, or tokens at another position)
+        need not include the next token. Then the most probable logit node counts only when its probability is
+        above ½.
         """
         logits = [node for node in self.nodes if node.kind is NodeKind.LOGIT and node.probability is not None]
         if self.target is not None:
@@ -329,7 +397,7 @@ class Circuit:
         return None
 
     def _salient_at(self, position: int) -> bool:
-        """Whether the most probable next tokens at a position are among the targets; so it is in files."""
+        """Whether the targets include the most probable next tokens at a position; true for graph files."""
         if self.target is None:
             return True
         parts = [part.partition(" @ ") for part in self.target.split(" + ")]
@@ -341,7 +409,7 @@ class Circuit:
 
     @property
     def correct(self) -> bool | None:
-        """Whether the answer is the expected token; None when no expectation is known."""
+        """Whether the answer is the expected token; None when the expected token or the answer is unknown."""
         if self.prompt.expected is None or self.answer is None or self.answer.token is None:
             return None
         return self.answer.token.strip() == self.prompt.expected.strip()
@@ -360,10 +428,10 @@ def circuit_id(
     max_feature_nodes: int | None,
     special_first_token: bool | None,
 ) -> str:
-    """The id of the circuit that these inputs give, known before it is computed.
+    """The id of the circuit that these inputs give. It is known before the circuit is computed.
 
-    The same for the same model, transcoders, tokens, target and thresholds, so that loading is idempotent and
-    circuits of two settings never mix unnoticed.
+    Equal inputs give equal ids, so loading a circuit again changes nothing, and circuits with different
+    settings never share an id.
     """
     return stable_id(
         model_id,
@@ -377,3 +445,8 @@ def circuit_id(
         max_feature_nodes,
         special_first_token,
     )
+
+
+def label_id(feature_id: str, text: str, method: str, author: str) -> str:
+    """The id of a label. The same text by the same method and author on one feature is the same label."""
+    return stable_id(feature_id, text, method, author)

@@ -1,18 +1,21 @@
-"""What each token of a prompt gives each output candidate, over every path of a circuit's pruned graph; pure.
+"""The contribution of each prompt token to each output candidate, over all paths of a circuit's pruned graph.
 
-Effects are linear: of feature f's activation a_f, the source s gives w(s→f), so of what f gives on, s gives
-w(s→f) / a_f. The part of token t in logit l is the sum over all paths from t to l of
+Effects are linear. The source s contributes w(s→f) to the activation a_f of the feature f, and so it
+contributes the share w(s→f) / a_f of every effect of f. The contribution of token t to logit l is the sum
+over all paths from t to l of
 
     w(t→f1) · w(f1→f2) / a_f1 · … · w(fn→l) / a_fn
 
 Steps
-1. From the logit back, each node once: gain(l) = 1, gain(f) = sum over f's effects of w(f→x) · gain(x) / a_f.
-2. A source's part is the sum over its effects of w · gain of the target. Tokens keep theirs apart; errors and
-   other sources are summed; a feature's activation less its kept inputs, times its gain, is what biases and
-   pruned effects carry.
+1. Visit each node once, from the logit back: gain(l) = 1, and gain(f) = the sum over the effects of f of
+   w(f→x) · gain(x) / a_f.
+2. The contribution of a source is the sum over its effects of w times the gain of the target. Each token has
+   its own contribution; the contributions of errors and of other sources are summed. The contribution of
+   biases and pruned effects is the activation of each feature minus its kept inputs, times its gain.
 
-So tokens + errors + other + biases and pruned = the sum of the logit's kept inputs, but for rounding.
-A feature without an activation cannot be split among its inputs: all it gives counts as biases and pruned.
+Apart from rounding, tokens + errors + other + biases and pruned = the sum of the logit's kept inputs. A
+feature without a stored activation cannot be split among its inputs, so all its effects count as biases and
+pruned.
 
 Source: "Circuit Tracing" (Anthropic 2025), linear attribution through active features.
 """
@@ -27,30 +30,30 @@ from schema.errors import DatabaseError
 
 
 class LogitParts(NamedTuple):
-    """One output candidate, split."""
+    """The contributions to one output candidate. They are signed, in units of the logit."""
 
     logit: FlowNode
     tokens: list[float]
-    """Aligned with `tokens_of`: signed."""
+    """Contribution of each token; aligned with `tokens_of`."""
     errors: float
-    """Through error nodes."""
+    """Contribution of all error nodes."""
     other: float
-    """From other sources, such as biases that are nodes."""
+    """Contribution of other sources, such as biases that are nodes."""
     biases_and_pruned: float
-    """From features' biases, and from what was pruned away above them."""
+    """Contribution of the features' biases and of the pruned inputs of features."""
     total: float
     """The sum of the logit's kept inputs."""
 
 
 def tokens_of(row: FlowRow) -> list[FlowNode]:
-    """The kept token nodes, by position."""
+    """The kept token nodes, sorted by position."""
     return [node for node in row.nodes if node.kind == "TokenNode"]
 
 
 def downward(row: FlowRow) -> tuple[list[str], dict[str, list[tuple[str, float]]]]:
-    """Node ids, each after all that it acts on, and what each acts on, with weights.
+    """Node ids in an order in which each node follows all its targets, and the effects of each node.
 
-    Raises DatabaseError when the effects run in a circle.
+    The effects are lists of (target, weight). Raises DatabaseError when the effects form a cycle.
     """
     outgoing: dict[str, list[tuple[str, float]]] = defaultdict(list)
     for source, target, weight in zip(row.sources, row.targets, row.weights, strict=True):
@@ -60,13 +63,16 @@ def downward(row: FlowRow) -> tuple[list[str], dict[str, list[tuple[str, float]]
         order = list(TopologicalSorter({s: [t for t, _ in to] for s, to in outgoing.items()}).static_order())
     except CycleError as error:
         raise DatabaseError(
-            f"The effects of circuit {row.key} run in a circle", next_step="load the circuit again"
+            f"The effects of circuit {row.key} form a cycle", next_step="load the circuit again"
         ) from error
     return order, outgoing
 
 
 def token_parts(row: FlowRow) -> list[LogitParts]:
-    """Each logit, the most probable first. Raises DatabaseError when the effects run in a circle."""
+    """The contributions to each logit, the most probable logit first.
+
+    Raises DatabaseError when the effects form a cycle.
+    """
     nodes = {node.id: node for node in row.nodes}
     order, outgoing = downward(row)
     incoming: dict[str, list[float]] = defaultdict(list)

@@ -12,14 +12,14 @@ from typing import Any, BinaryIO
 import orjson
 import pyarrow as pa
 
-from schema.atomic_file import whole_file
+from schema.atomic_file import atomic_write
 from schema.circuit.records import Circuit
 from schema.database import Database
 from schema.errors import InputError
 from schema.exports.graph_json import default_slug, to_json
 from schema.exports.graphml import graphml
 from schema.exports.node_link import node_link
-from schema.exports.tables import RowWriter, Tables, chunks
+from schema.exports.tables import RowWriter, TableFiles, chunks
 from schema.loading.read import circuit_ids, read_circuit
 
 
@@ -96,7 +96,7 @@ def _write(database: Database, ids: list[str], format_: Format, out: Path, step:
             f"{what}, but the standard output takes one file", next_step="name a folder with --out"
         )
     if format_ in TABLES:
-        with _named(out), Tables(out, format_) as tables:
+        with _named(out), TableFiles(out, format_) as tables:
             for circuit_id in ids:
                 tables.write(read_circuit(database, circuit_id))
                 step()
@@ -118,7 +118,7 @@ def _write(database: Database, ids: list[str], format_: Format, out: Path, step:
 def _save(pieces: Iterable[bytes], path: Path) -> None:
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as part, part.open("wb") as file:
+        with atomic_write(path) as part, part.open("wb") as file:
             _put(pieces, file)
 
 
@@ -160,7 +160,7 @@ def _write_rows(rows: Iterator[dict[str, Any]], columns: list[str], format_: For
     with _named(out):
         if out != STANDARD_OUTPUT:
             out.parent.mkdir(parents=True, exist_ok=True)
-        with nullcontext(out) if out == STANDARD_OUTPUT else whole_file(out) as path:
+        with nullcontext(out) if out == STANDARD_OUTPUT else atomic_write(out) as path:
             return _append_rows(rows, columns, format_, path)
 
 

@@ -1,31 +1,32 @@
-"""A circuit as circuit-tracer's graph JSON, which its viewer, Neuronpedia and others open.
+"""A circuit as circuit-tracer's graph JSON, which circuit-tracer's viewer, Neuronpedia and other tools open.
 
-Top level: metadata, qParams, nodes, links. A link's weight is the signed direct effect, the source's
-activation folded in. A node's `influence` is the *cumulative* share (small = important). What the format has
-no key for goes where readers look past it: `metadata.atlas`, `raw_influence`, `token` and `component` on
-nodes, `share` and `heads` on links. `schema.formats` reads it back, scores of heads (`qk`) excepted: the
-same circuit, under the same id.
+Top level: metadata, qParams, nodes, links. The weight of a link is the signed direct effect, which includes
+the activation of the source. `influence` of a node is the *cumulative* share (a small value means important).
+Facts for which the format has no key are in keys that other readers ignore: `metadata.atlas`;
+`raw_influence`, `token` and `component` of nodes; `share` and `heads` of links. `schema.formats` reads the
+file back as the same circuit with the same id; only attention scores (`qk`) are not read back.
 
 node_id     feature {layer}_{index}_{position}, of attention {layer}_lor_{index}_{position}
             error {layer}_-1_{position}, of attention {layer}_error_attn_{position}
             token E_{vocabulary id}_{position}; logit {n_layers + 1}_{vocabulary id}_{position}
-feature     Cantor pairing of layer and index; -1 errors; the position for tokens; the vocabulary id for
-            logits; null when there is none
+feature     features: Cantor pairing of layer and index; errors: -1; tokens: the position; logits: the
+            vocabulary id, or null when it is unknown; other nodes: null
 """
 
 import re
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from schema.atomic_file import whole_file
+from schema.atomic_file import atomic_write
 from schema.circuit.canonical import canonical, digest
-from schema.circuit.records import Circuit, Label, Node, NodeKind, stable_id
+from schema.circuit.records import Circuit, FeatureKey, Label, Node, NodeKind, Prompt, stable_id
 from schema.errors import InputError
+from schema.loading.properties import CIRCUIT_FIELDS
 
 GENERATOR = "circuit-atlas"
 
@@ -36,20 +37,21 @@ FEATURE_TYPES = {
     NodeKind.LOGIT: "logit",
     NodeKind.OTHER: "unknown",
 }
-"""What readers tell the kinds by; features of per-layer transcoders are called the same."""
+"""Kind of a node → `feature_type`, by which readers recognise the kind. Features of per-layer transcoders
+have the same type as features of cross-layer transcoders."""
 ATTENTION_TYPES = {NodeKind.FEATURE: "lorsa", NodeKind.ERROR: "lorsa error"}
-"""The same for nodes whose component is attention."""
+"""Kind → `feature_type` of nodes whose component is attention."""
 ATTENTION = "attention"
 QK_RESULTS, QK_ONLY = "qk_tracing_results", "qk_only_nodes"
-"""Keys of what Neuronpedia's second engine traces of attention scores, of a node and of the file."""
+"""Keys, in a node and in the file, of the attention scores that Neuronpedia's second engine traces."""
 BIAS = "bias:"
-"""How the component of a bias begins."""
+"""Beginning of the component of a bias."""
 VERSION = 1
-"""Of `metadata.atlas`."""
+"""Version of `metadata.atlas`."""
 
 
 def to_json(circuit: Circuit, *, slug: str | None = None) -> dict[str, Any]:
-    """The whole file as plain values. slug: the graph's name in viewers; by default from prompt and id."""
+    """The file as plain values. slug: name of the graph in viewers; the default is `default_slug`."""
     ids = [node_id(node) for node in circuit.nodes]
     keys = [node.key for node in circuit.nodes] if circuit.head_parts else ids
     heads: dict[tuple[str, str], dict[str, list[Any]]] = {}
@@ -72,9 +74,9 @@ def to_json(circuit: Circuit, *, slug: str | None = None) -> dict[str, Any]:
 
 
 def write(circuit: Circuit, path: Path, *, slug: str | None = None) -> None:
-    """Write the file. Raises InputError when it cannot be written."""
+    """Write the file. Raises InputError when the path cannot be written."""
     try:
-        with whole_file(path) as part:
+        with atomic_write(path) as part:
             part.write_bytes(orjson.dumps(to_json(circuit, slug=slug)))
     except OSError as error:
         raise InputError(
@@ -83,9 +85,9 @@ def write(circuit: Circuit, path: Path, *, slug: str | None = None) -> None:
 
 
 def default_slug(circuit: Circuit) -> str:
-    """A name for viewers' menus and addresses: the prompt's words and the start of the circuit's id.
+    """A name for menus and addresses of viewers: words of the prompt and the beginning of the circuit's id.
 
-    Imported circuits keep theirs.
+    An imported circuit keeps its slug.
     """
     if circuit.source is not None:
         return circuit.source.slug
@@ -94,7 +96,7 @@ def default_slug(circuit: Circuit) -> str:
 
 
 def node_id(node: Node) -> str:
-    """The node's id in the file, unique in its graph."""
+    """The id of a node in the file. It is unique in the graph."""
     attention = node.component == ATTENTION
     match node.kind:
         case NodeKind.FEATURE:
@@ -112,7 +114,7 @@ def node_id(node: Node) -> str:
 
 
 def feature_type(node: Node) -> str:
-    """What readers tell the node's kind by."""
+    """`feature_type` of a node, by which readers recognise its kind."""
     if node.kind is NodeKind.OTHER and (node.component or "").startswith(BIAS):
         return "bias"
     kinds = ATTENTION_TYPES if node.component == ATTENTION else FEATURE_TYPES
@@ -120,19 +122,21 @@ def feature_type(node: Node) -> str:
 
 
 def cantor(layer: int, index: int) -> int:
-    """One number for a layer and a feature index; soon beyond 2^31."""
+    """The Cantor pairing of a layer and a feature index: one number, often larger than 2^31."""
     return (layer + index) * (layer + index + 1) // 2 + index
 
 
 def _metadata(circuit: Circuit, slug: str, ids: list[str]) -> dict[str, Any]:
     prompt, transcoders, source = circuit.prompt, circuit.transcoders, circuit.source
     generator = {"name": GENERATOR}
-    with suppress(PackageNotFoundError):  # run from a folder without an installation
+    with suppress(PackageNotFoundError):  # the package is not installed but runs from its folder
         generator["version"] = version(GENERATOR)
     info: dict[str, Any] = {"generator": generator, "transcoder_set": transcoders.name}
     if source is not None:
-        info |= _known(creator_name=source.creator, description=source.description)
-    settings: dict[str, Any] = _known(target=circuit.target, max_feature_nodes=circuit.max_feature_nodes)
+        info |= _without_none(creator_name=source.creator, description=source.description)
+    settings: dict[str, Any] = _without_none(
+        target=circuit.target, max_feature_nodes=circuit.max_feature_nodes
+    )
     if found := re.fullmatch(r"salient-logits\((\d+), ([\d.]+)\)", circuit.target or ""):
         settings |= {"max_n_logits": int(found[1]), "desired_logit_prob": float(found[2])}
     metadata = {
@@ -145,21 +149,21 @@ def _metadata(circuit: Circuit, slug: str, ids: list[str]) -> dict[str, Any]:
         "title_prefix": prompt.family or "",
         "info": info,
         "generation_settings": settings,
-        "pruning_settings": _known(
+        "pruning_settings": _without_none(
             node_threshold=circuit.node_threshold, edge_threshold=circuit.edge_threshold
         ),
-        "atlas": _ours(circuit, ids),
+        "atlas": _atlas_block(circuit, ids),
     }
     if source is not None and (source.source_set or source.attention_source_set):
-        metadata["feature_details"] = _known(
+        metadata["feature_details"] = _without_none(
             neuronpedia_source_set=source.source_set,
             neuronpedia_lorsa_source_set=source.attention_source_set,
         )
-    return metadata | _known(node_threshold=circuit.node_threshold)
+    return metadata | _without_none(node_threshold=circuit.node_threshold)
 
 
-def _ours(circuit: Circuit, ids: list[str]) -> dict[str, Any]:
-    """What the format has no key for."""
+def _atlas_block(circuit: Circuit, ids: list[str]) -> dict[str, Any]:
+    """`metadata.atlas`: the facts for which the format has no key."""
     prompt = circuit.prompt
     return {
         "version": VERSION,
@@ -169,12 +173,7 @@ def _ours(circuit: Circuit, ids: list[str]) -> dict[str, Any]:
         "model": asdict(circuit.model),
         "transcoders": asdict(circuit.transcoders),
         "prompt": {
-            "token_ids": prompt.token_ids,
-            "family": prompt.family,
-            "tags": prompt.tags,
-            "expected": prompt.expected,
-            "pair": prompt.pair,
-            "split": prompt.split,
+            each.name: getattr(prompt, each.name) for each in fields(Prompt) if each.name not in OWN_KEYS
         },
         "settings": {name: getattr(circuit, name) for name in SETTINGS},
         "source": None if circuit.source is None else asdict(circuit.source),
@@ -189,7 +188,7 @@ def _ours(circuit: Circuit, ids: list[str]) -> dict[str, Any]:
 
 
 def _attention(circuit: Circuit) -> dict[str, Any]:
-    """What is known of attention heads, if anything."""
+    """The keys about attention heads; no keys when nothing is known about them."""
     scores = [
         score._asdict() | {"pairs": [pair._asdict() for pair in score.pairs]} for score in circuit.qk_scores
     ]
@@ -197,33 +196,19 @@ def _attention(circuit: Circuit) -> dict[str, Any]:
     return ({"heads": totals} if totals else {}) | ({"qk": scores} if scores else {})
 
 
-SETTINGS = (
-    "target",
-    "target_position",
-    "node_threshold",
-    "edge_threshold",
-    "max_feature_nodes",
-    "dtype",
-    "special_first_token",
-    "replacement_score",
-    "completeness_score",
-    "error_share",
-    "n_active_features",
-    "n_selected_features",
-    "kept_influence",
-    "weights",
-    "pruned_features",
-    "unselected_features",
-)
-"""Fields of `Circuit` that `metadata.atlas` holds as they are."""
+SETTINGS = tuple(name for name in CIRCUIT_FIELDS if name not in ("content", "qk_tracing"))
+"""Fields of `Circuit` that `metadata.atlas` holds unchanged."""
+
+OWN_KEYS = ("text", "tokens")
+"""Fields of `Prompt` that have keys in `metadata`, so `metadata.atlas` leaves them out."""
 
 
-def _known(**values: Any) -> dict[str, Any]:
+def _without_none(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _view(circuit: Circuit, ids: list[str]) -> dict[str, Any]:
-    """What a viewer shows first: viewers draw supernodes of pinned nodes only."""
+    """`qParams`: what a viewer shows first. Viewers draw only supernodes whose members are pinned."""
     groups = [[ids[member] for member in supernode.members] for supernode in circuit.supernodes]
     pinned = [name for node, name in zip(circuit.nodes, ids, strict=True) if node.pinned]
     return {
@@ -237,9 +222,9 @@ def _view(circuit: Circuit, ids: list[str]) -> dict[str, Any]:
     }
 
 
-def newest_labels(labels: tuple[Label, ...]) -> dict[tuple[int, int, str | None], str]:
-    """One text for each feature: it may have several labels; the last one given is the newest."""
-    return {(label.layer, label.index, label.component): label.text for label in labels}
+def newest_labels(labels: tuple[Label, ...]) -> dict[FeatureKey, str]:
+    """Key of each feature → the text of its newest label, which is the last one in `labels`."""
+    return {FeatureKey(label.layer, label.index, label.component): label.text for label in labels}
 
 
 def _nodes(circuit: Circuit, ids: list[str], traced: dict[str, Any]) -> list[dict[str, Any]]:
@@ -250,14 +235,14 @@ def _nodes(circuit: Circuit, ids: list[str], traced: dict[str, Any]) -> list[dic
         clerp, layer, js_id = "", str(node.layer), name
         feature: int | None = -1
         if node.kind is NodeKind.FEATURE and node.index is not None:
-            clerp = labels.get((node.layer, node.index, node.component), "")
+            clerp = labels.get(node.feature_key, "")
             feature, js_id = cantor(node.layer, node.index), f"{name.rsplit('_', 1)[0]}-0"
         elif node.kind is NodeKind.ERROR:
             js_id = f"{name.rsplit('_', 1)[0]}-{node.position}"
         elif node.kind is NodeKind.TOKEN:
             feature, layer, js_id = node.position, "E", f"{name.rsplit('_', 1)[0]}-{node.position}"
         elif node.kind is NodeKind.LOGIT:
-            # Viewers read the number after "(p=".
+            # Viewers read the probability after "(p=".
             share = "?" if node.probability is None else f"{node.probability:.3f}"
             clerp = f'Output "{node.token or ""}" (p={share})'
             feature, layer = node.index, str(node.layer + 1)
@@ -280,7 +265,7 @@ def _nodes(circuit: Circuit, ids: list[str], traced: dict[str, Any]) -> list[dic
                 "influence": None if node.kind is NodeKind.LOGIT else node.cumulative,
                 "activation": node.activation,
                 "raw_influence": None if node.kind is NodeKind.LOGIT else node.influence,
-                **_known(token=node.token, component=node.component),
+                **_without_none(token=node.token, component=node.component),
                 **({QK_RESULTS: traced[name]} if name in traced else {}),
             }
         )

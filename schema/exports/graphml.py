@@ -1,13 +1,13 @@
 """A circuit as GraphML, which Gephi, Cytoscape, yEd and NetworkX open.
 
-XML cannot hold most control characters: in texts the replacement character stands for them.
+XML cannot hold most control characters. In texts they become the replacement character U+FFFD.
 """
 
 import re
 from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
 
-from schema.circuit.records import Circuit, Node, NodeKind
+from schema.circuit.records import Circuit, FeatureKey, Node, NodeKind
 from schema.exports.graph_json import newest_labels, node_id
 
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -30,7 +30,7 @@ GRAPH_KEYS = {"circuit": "string", "prompt": "string", "model": "string", "trans
 
 
 def graphml(circuit: Circuit) -> Iterator[str]:
-    """The file, line by line. An unknown value has no `data`."""
+    """The file in pieces. An unknown value has no `data` element."""
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<graphml xmlns="http://graphml.graphdrawing.org/xmlns">\n'
     for target, keys in (("graph", GRAPH_KEYS), ("node", NODE_KEYS), ("edge", EDGE_KEYS)):
         for name, kind in keys.items():
@@ -50,14 +50,12 @@ def graphml(circuit: Circuit) -> Iterator[str]:
     yield "</graph>\n</graphml>\n"
 
 
-def attributes(
-    node: Node, labels: dict[tuple[int, int, str | None], str]
-) -> dict[str, str | int | float | bool]:
-    """What is known of a node."""
+def attributes(node: Node, labels: dict[FeatureKey, str]) -> dict[str, str | int | float | bool]:
+    """The known attributes of a node, by the names of NODE_KEYS. labels: key of a feature → its label."""
     values = {key: getattr(node, key) for key in NODE_KEYS if key != "label"}
     values["kind"] = str(node.kind)
     if node.kind is NodeKind.FEATURE and node.index is not None:
-        values["label"] = labels.get((node.layer, node.index, node.component))
+        values["label"] = labels.get(node.feature_key)
     return {key: value for key, value in values.items() if value is not None}
 
 

@@ -11,7 +11,7 @@ from schema.exports.graphml import attributes
 
 
 def node_link(circuit: Circuit) -> Iterator[bytes]:
-    """The file, in pieces."""
+    """The file in pieces."""
     facts: dict[str, Any] = {
         "circuit": circuit.id,
         "prompt": circuit.prompt.text,

@@ -1,7 +1,7 @@
-"""Circuits as flat tables, Parquet or CSV: circuits, nodes, edges, labels and supernodes.
+"""Circuits as flat tables in Parquet or CSV: circuits, nodes, edges, labels and supernodes.
 
-Columns are the properties that `schema.model.core` declares, after the ids that tie the tables together; an
-unknown value is null. One circuit at a time is in memory.
+The columns are the ids that connect the tables, and the properties that `schema.model.core` declares. An
+unknown value is null. Only one circuit is in memory at a time.
 """
 
 import csv
@@ -16,8 +16,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schema.atomic_file import whole_file
-from schema.circuit.records import Circuit, Run
+from schema.atomic_file import atomic_write
+from schema.circuit.records import Circuit, NodeKind, Run
+from schema.loading.properties import Properties
 from schema.loading.rows import KINDS, body, frame
 from schema.model.core import (
     CIRCUIT,
@@ -88,33 +89,32 @@ SCHEMAS: dict[str, pa.Schema] = {
         skip=("made_at",),
     ),
 }
-"""Table → its columns."""
+"""Name of a table → its columns."""
 
 
-def rows_of(circuit: Circuit) -> dict[str, list[dict[str, Any]]]:
-    """Table → the circuit's rows."""
-    framed, inner = frame(circuit, Run({}, {})), body(circuit)
-    prompt, circuit_id = framed["prompt"], circuit.id
-    features = [row[0] for row in inner["features"]]
+def rows_of(circuit: Circuit) -> dict[str, list[Properties]]:
+    """Name of a table → the rows of the circuit."""
+    framed, parts = frame(circuit, Run({}, {})), body(circuit)
+    prompt, circuit_id, edges = framed.prompt, circuit.id, parts.edges
+    features = [row["id"] for row in parts.features]
     nodes = []
-    for kind in KINDS:
-        for place, row in enumerate(inner[kind]):
-            feature = features[inner["instance_of"][place]] if kind == "feature_nodes" else None
-            kind_name = kind.removesuffix("_nodes")
-            nodes.append({**row, "circuit": circuit_id, "kind": kind_name, "feature": feature})
-    ids = [row["id"] for row in nodes]
-    columns = zip(inner["sources"], inner["targets"], inner["weights"], inner["shares"], strict=True)
+    for kind, rows in zip(KINDS, parts.nodes, strict=True):
+        for place, row in enumerate(rows):
+            feature = features[parts.instance_of[place]] if kind is NodeKind.FEATURE else None
+            nodes.append({**row, "circuit": circuit_id, "kind": str(kind), "feature": feature})
+    ids = parts.nodes.ids()
+    columns = zip(edges.sources, edges.targets, edges.weights, edges.shares, strict=True)
     return {
         "circuits": [
             {
-                **framed["circuit"],
+                **framed.circuit,
                 "model": circuit.model.id,
                 "transcoders": circuit.transcoders.id,
                 "prompt": prompt["id"],
                 "text": prompt["text"],
                 "tokens": prompt["tokens"],
                 "family": circuit.prompt.family,
-                "tags": framed["tags"],
+                "tags": framed.tags,
             }
         ],
         "nodes": nodes,
@@ -122,22 +122,23 @@ def rows_of(circuit: Circuit) -> dict[str, list[dict[str, Any]]]:
             {"circuit": circuit_id, "source": ids[s], "target": ids[t], "weight": w, "share": share}
             for s, t, w, share in columns
         ],
-        "labels": [{**row["label"], "feature": features[row["feature"]]} for row in inner["labels"]],
+        "labels": [{**row["label"], "feature": features[row["feature"]]} for row in parts.labels],
         "supernodes": [
             {**row["supernode"], "circuit": circuit_id, "members": [ids[i] for i in row["members"]]}
-            for row in inner["supernodes"]
+            for row in parts.supernodes
         ],
     }
 
 
-class Tables:
-    """Files that grow by a circuit at a time; use it as a context manager.
+class TableFiles:
+    """Writes the tables of one circuit after the other to files; use it as a context manager.
 
-    They get their names together when the block ends well; an export that failed leaves what was there.
+    All files get their final names when the block ends without an error. When an export fails, files of an
+    earlier export stay as they are.
     """
 
     def __init__(self, folder: Path, format_: str) -> None:
-        """folder: made when it is not there. format_: one of FORMATS."""
+        """folder: created when it does not exist. format_: one of FORMATS."""
         self.folder, self.format = folder, format_
         self._writers: dict[str, RowWriter] = {}
 
@@ -145,14 +146,16 @@ class Tables:
         self.folder.mkdir(parents=True, exist_ok=True)
         paths = {name: self.folder / f"{name}.{self.format}" for name in SCHEMAS}
         with ExitStack() as stack:
-            # Left in the other order: every file is closed before the first is moved.
-            parts = {name: stack.enter_context(whole_file(path)) for name, path in paths.items()}
+            # Contexts are left in the opposite order, so every file is closed before the first one is
+            # renamed.
+            parts = {name: stack.enter_context(atomic_write(path)) for name, path in paths.items()}
             for name, columns in SCHEMAS.items():
                 self._writers[name] = stack.enter_context(RowWriter(parts[name], self.format, columns))
             self._stack = stack.pop_all()
         return self
 
     def write(self, circuit: Circuit) -> None:
+        """Append the rows of a circuit to every table."""
         for name, rows in rows_of(circuit).items():
             self._writers[name].write(rows)
 
@@ -163,7 +166,7 @@ class Tables:
 
 
 class RowWriter:
-    """One table's file; the path `-` is the screen, for CSV."""
+    """Writes one table to a file. The path `-` means standard output, for CSV only."""
 
     def __init__(self, path: Path, format_: str, columns: pa.Schema) -> None:
         self.path, self.format, self.columns = path, format_, columns
@@ -180,8 +183,8 @@ class RowWriter:
             self._csv.writerow(self.columns.names)
         return self
 
-    def write(self, rows: list[dict[str, Any]]) -> None:
-        """Append rows; keys that are no column are left out, absent ones are null."""
+    def write(self, rows: list[Properties]) -> None:
+        """Append rows. Keys without a column are left out; absent keys are null."""
         if self._parquet is not None:
             if rows:
                 self._parquet.write_table(pa.Table.from_pylist(rows, schema=self.columns))
@@ -199,12 +202,12 @@ class RowWriter:
 
 
 def _cell(value: Any) -> Any:
-    """CSV has no lists: JSON stands for them."""
+    """The value as a cell of CSV, in which a list is written as JSON."""
     return orjson.dumps(value).decode() if isinstance(value, list | tuple | dict) else value
 
 
 def chunks(rows: Iterator[dict[str, Any]], size: int = 10_000) -> Iterator[list[dict[str, Any]]]:
-    """Lists of at most `size` rows."""
+    """The rows in lists of at most `size` rows."""
     chunk: list[dict[str, Any]] = []
     for row in rows:
         chunk.append(row)

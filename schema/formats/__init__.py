@@ -1,10 +1,14 @@
-"""Other tools' files, read into `schema.circuit.records`; one small file for each form, holding only what
-differs.
+"""Reads files of other tools into `schema.circuit.records`. A small file for each format has its differences.
 
-raw              the graph JSON that they share, typed
-variant          what differs; circuit_tracer · neuronpedia · crm · anthropic · eleuther · atlas are its cases
-graph            raw and variant to a Circuit;   view   pins, supernodes and labels of a viewer
-circuit_tracer_pt   its `.pt` graphs, as arrays;   pickled   their pickle, read without running it
-features         feature files: labels and examples
-files            which of all these a path is
+files              find files, recognise their formats, read and unpack them
+raw                the typed form of the graph JSON that all tools share
+variant            what differs between tools
+                   variants: circuit_tracer, neuronpedia, crm, anthropic, eleuther, atlas (our own exports)
+numbers            how graph files number features
+graph              graph JSON of any variant to a circuit
+view               pins, supernodes and labels from a viewer
+qk_tracing         attention scores that other tools traced
+circuit_tracer_pt  circuit-tracer's `.pt` graphs as arrays
+pickled            files of torch.save, read without executing anything
+features           feature files: labels and examples
 """

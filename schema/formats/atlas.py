@@ -1,12 +1,13 @@
-"""Our own exports (`schema.exports.graph_json`): with `metadata.atlas`, the whole circuit comes back.
+"""Our own exports (`schema.exports.graph_json`), whose `metadata.atlas` restores the complete circuit.
 
-The block is checked like everything from outside. When nodes or edges are not those of its `content` hash,
-somebody edited the file: the circuit then gets an id of its own, as any imported one.
+The block is checked like all data from outside. When the nodes and edges do not have the hash `content` of
+the block, somebody edited the file. The circuit then gets a new id, like any imported circuit.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import MISSING, fields, is_dataclass, replace
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -14,47 +15,38 @@ from schema.circuit.attention import HeadPart, HeadTotal
 from schema.circuit.canonical import digest
 from schema.circuit.records import Circuit, Label, Model, NodeKind, Prompt, Source, Supernode, TranscoderSet
 from schema.errors import FileError
-from schema.exports.graph_json import ATTENTION, VERSION
+from schema.exports.graph_json import ATTENTION, OWN_KEYS, SETTINGS, VERSION
 from schema.formats.circuit_tracer import plain_place
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
-from schema.formats.variant import Names, Place, Variant, kind, layer_number
+from schema.formats.variant import NodePlace, SourceNames, Variant, kind, layer_number
 
 
-class PromptFacts(msgspec.Struct):
-    """Fields of `Prompt` that the common form lacks."""
+def _struct_of(record: type, names: Iterable[str]) -> type[msgspec.Struct]:
+    """A msgspec type with these fields of a record.
 
-    token_ids: tuple[int, ...] | None = None
-    family: str | None = None
-    tags: tuple[str, ...] = ()
-    expected: str | None = None
-    pair: str | None = None
-    split: str | None = None
-
-
-class Settings(msgspec.Struct):
-    """Fields of `Circuit`, as in `schema.exports.graph_json.SETTINGS`."""
-
-    target_position: int
-    target: str | None = None
-    node_threshold: float | None = None
-    edge_threshold: float | None = None
-    max_feature_nodes: int | None = None
-    dtype: str | None = None
-    special_first_token: bool | None = None
-    replacement_score: float | None = None
-    completeness_score: float | None = None
-    error_share: float | None = None
-    n_active_features: int | None = None
-    n_selected_features: int | None = None
-    kept_influence: float | None = None
-    weights: str | None = None
-    pruned_features: tuple[tuple[int, int], ...] | None = None
-    unselected_features: tuple[tuple[int, int], ...] | None = None
+    A field is optional when the record has a default for it or when it can be None.
+    """
+    types = get_type_hints(record)
+    defaults = {name: None for name in names if NoneType in get_args(types[name])}
+    if is_dataclass(record):
+        defaults |= {each.name: each.default for each in fields(record) if each.default is not MISSING}
+    required = [(name, types[name]) for name in names if name not in defaults]
+    optional = [(name, types[name], defaults[name]) for name in names if name in defaults]
+    return msgspec.defstruct(f"{record.__name__}InFile", [*required, *optional])
 
 
-class Group(msgspec.Struct):
-    """A supernode, its members by node id."""
+_PROMPT = _struct_of(Prompt, [each.name for each in fields(Prompt) if each.name not in OWN_KEYS])
+"""The fields of `Prompt` for which the common format has no key."""
+_CIRCUIT = _struct_of(Circuit, SETTINGS)
+"""The fields of `Circuit` for which the common format has no key."""
+_HEAD_TOTAL = _struct_of(HeadTotal, HeadTotal._fields)
+_HEAD_PART = _struct_of(HeadPart, [name for name in HeadPart._fields if name not in ("source", "target")])
+"""The part of a link that one attention head carries."""
+
+
+class SupernodeInFile(msgspec.Struct):
+    """A supernode with its members by node id."""
 
     label: str
     members: list[str]
@@ -64,46 +56,32 @@ class Group(msgspec.Struct):
     score: float | None = None
 
 
-class Total(msgspec.Struct):
-    """Fields of `HeadTotal`."""
-
-    layer: int
-    head: int
-    net: float
-    gross: float
-
-
-class Part(msgspec.Struct):
-    """What one head carries of a link."""
-
-    layer: int
-    head: int
-    weight: float
-
-
-class Block(msgspec.Struct):
+class AtlasBlock(msgspec.Struct):
     """`metadata.atlas`."""
 
     imported: bool
+    """Whether the exported circuit was imported from another tool's file."""
     content: str
+    """`digest` of the exported circuit."""
     model: Model
     transcoders: TranscoderSet
-    prompt: PromptFacts
-    settings: Settings
+    prompt: _PROMPT  # type: ignore[valid-type]  # made from the record
+    settings: _CIRCUIT  # type: ignore[valid-type]  # made from the record
     source: Source | None = None
     labels: tuple[Label, ...] = ()
     pinned: tuple[str, ...] = ()
-    supernodes: tuple[Group, ...] = ()
-    heads: tuple[Total, ...] = ()
+    """Node ids of the pinned nodes."""
+    supernodes: tuple[SupernodeInFile, ...] = ()
+    heads: tuple[_HEAD_TOTAL, ...] = ()  # type: ignore[valid-type]  # made from the record
 
 
-def block(graph: RawGraph, file: str) -> Block | None:
-    """The checked block, None when the file has none of this version. Raises FileError."""
+def block(graph: RawGraph, file: str) -> AtlasBlock | None:
+    """The checked block; None when the file has no block of this version. Raises FileError."""
     found = graph.metadata.atlas
     if found is None or found.get("version") != VERSION:
         return None
     try:
-        return msgspec.convert(found, Block)
+        return msgspec.convert(found, AtlasBlock)
     except msgspec.ValidationError as error:
         raise FileError(
             file, "metadata.atlas", str(error), next_step="remove the key to import the graph without it"
@@ -114,27 +92,31 @@ def applies(graph: RawGraph) -> bool:
     return graph.metadata.atlas is not None and graph.metadata.atlas.get("version") == VERSION
 
 
-def place(node: RawNode, graph: RawGraph) -> Place:
+def place(node: RawNode, graph: RawGraph) -> NodePlace:
     what = kind(node)
     allowed = (None, ATTENTION) if what in (NodeKind.FEATURE, NodeKind.ERROR) else (None,)
     if what is not NodeKind.OTHER and node.component not in allowed:
-        raise ValueError(f"component {str(node.component)[:60]!r} is none of a {what} node")
+        raise ValueError(f"a {what} node cannot have the component {str(node.component)[:60]!r}")
     if what is NodeKind.FEATURE:
         layer = layer_number(node)
         index = feature_index(node, layer, paired=True)
-        return Place(what, layer, node.ctx_idx, index, node.component)
+        return NodePlace(what, layer, node.ctx_idx, index, node.component)
     if what is NodeKind.OTHER:
-        return Place(what, layer_number(node), node.ctx_idx, None, node.component)
+        return NodePlace(what, layer_number(node), node.ctx_idx, None, node.component)
     return replace(plain_place(node, what), component=node.component)
 
 
-def names(graph: RawGraph) -> Names:
-    return Names("", "", None)  # the block names them
+def names(graph: RawGraph) -> SourceNames:
+    return SourceNames("", "", None)  # the block gives the names
 
 
-def restore(circuit: Circuit, found: Block, places: dict[str, int], graph: RawGraph, file: str) -> Circuit:
-    """The circuit with what the block and the links' heads say of it. places: node id → place in
-    `circuit.nodes`. Raises FileError."""
+def restore(
+    circuit: Circuit, found: AtlasBlock, places: dict[str, int], graph: RawGraph, file: str
+) -> Circuit:
+    """The circuit with the facts from the block and from the heads of the links.
+
+    places: node id → place in `circuit.nodes`. Raises FileError.
+    """
     prompt = Prompt(circuit.prompt.text, circuit.prompt.tokens, **_fields(found.prompt))
     members = {name for group in found.supernodes for name in group.members}
     kept = set(found.pinned)
@@ -144,7 +126,7 @@ def restore(circuit: Circuit, found: Block, places: dict[str, int], graph: RawGr
         for place, node in enumerate(circuit.nodes)
     )
     groups = _groups(circuit.supernodes, found.supernodes, places)
-    whole = replace(
+    restored = replace(
         circuit,
         prompt=prompt,
         model=found.model,
@@ -157,8 +139,9 @@ def restore(circuit: Circuit, found: Block, places: dict[str, int], graph: RawGr
         head_totals=tuple(HeadTotal(**_fields(total)) for total in found.heads),
         **_fields(found.settings),
     )
-    content = digest(whole)
-    return replace(whole, content=content if found.imported or content != found.content else None)
+    content = digest(restored)
+    edited = content != found.content
+    return replace(restored, content=content if found.imported or edited else None)
 
 
 def _head_parts(circuit: Circuit, graph: RawGraph, places: dict[str, int], file: str) -> Iterator[HeadPart]:
@@ -167,7 +150,7 @@ def _head_parts(circuit: Circuit, graph: RawGraph, places: dict[str, int], file:
         if link.heads is None:
             continue
         try:
-            parts = msgspec.convert(link.heads, list[Part])
+            parts = msgspec.convert(link.heads, list[_HEAD_PART])  # type: ignore[valid-type]  # made from the record
         except msgspec.ValidationError as error:
             raise FileError(
                 file, f"links[{number}].heads", str(error), next_step="remove the key to import without it"
@@ -180,30 +163,30 @@ def _fields(struct: msgspec.Struct) -> dict[str, Any]:
     return {name: getattr(struct, name) for name in struct.__struct_fields__}
 
 
-def _labels(seen: tuple[Label, ...], stored: tuple[Label, ...]) -> tuple[Label, ...]:
-    """The stored labels, and those that somebody changed in the file since."""
-    known = {(label.layer, label.index, label.component, label.text) for label in stored}
+def _labels(in_view: tuple[Label, ...], exported: tuple[Label, ...]) -> tuple[Label, ...]:
+    """The exported labels, and the labels that somebody changed or added in the file."""
+    known = {(label.layer, label.index, label.component, label.text) for label in exported}
     return (
-        *stored,
-        *(label for label in seen if (label.layer, label.index, label.component, label.text) not in known),
+        *exported,
+        *(label for label in in_view if (label.layer, label.index, label.component, label.text) not in known),
     )
 
 
 def _groups(
-    seen: tuple[Supernode, ...], stored: tuple[Group, ...], places: dict[str, int]
+    in_view: tuple[Supernode, ...], exported: tuple[SupernodeInFile, ...], places: dict[str, int]
 ) -> tuple[Supernode, ...]:
-    """Of the stored groups, those that the file still has; and those that somebody drew in it since."""
-    drawn = {(group.label, group.members): group for group in seen}
+    """The exported supernodes that the file still shows, and the supernodes that somebody added."""
+    shown = {(group.label, group.members): group for group in in_view}
     result = []
     known = set()
-    for group in stored:
+    for group in exported:
         members = tuple(sorted(places[name] for name in group.members if name in places))
-        if (group.label, members) in drawn:
+        if (group.label, members) in shown:
             known.add((group.label, members))
             result.append(
                 Supernode(group.label, group.position, members, group.method, group.author, group.score)
             )
-    return (*result, *(group for said, group in drawn.items() if said not in known))
+    return (*result, *(group for key, group in shown.items() if key not in known))
 
 
 ATLAS = Variant("circuit-atlas", applies, place, names, author="unknown")

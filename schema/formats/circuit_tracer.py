@@ -1,6 +1,7 @@
-"""circuit-tracer's graph JSON, of every version: the three forms of error ids do not matter, kinds do.
+"""circuit-tracer's graph JSON of every version.
 
-Logits stand in layer n_layers + 1. The file names the transcoders, never the model.
+The versions write ids of errors in three forms, so nodes are recognised by `feature_type` and not by id.
+Logits are in layer n_layers + 1. The file names the transcoders but never the model.
 """
 
 import re
@@ -8,7 +9,7 @@ import re
 from schema.circuit.records import NodeKind, stable_id
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
-from schema.formats.variant import Names, Place, Variant, kind, layer_number, vocabulary_id
+from schema.formats.variant import NodePlace, SourceNames, Variant, kind, layer_number, vocabulary_id
 
 _TOKEN = re.compile(r"E_(-?\d{1,9})_(\d{1,9})", re.ASCII)
 _REVISION = re.compile(r"(.+)@([^@/]+)", re.DOTALL)
@@ -18,44 +19,44 @@ def applies(graph: RawGraph) -> bool:
     return graph.metadata.transcoder_list is not None
 
 
-def place(node: RawNode, graph: RawGraph) -> Place:
+def place(node: RawNode, graph: RawGraph) -> NodePlace:
     what = kind(node)
     if what is NodeKind.FEATURE:
         layer = layer_number(node)
         paired = graph.metadata.schema_version is not None
-        return Place(what, layer, node.ctx_idx, feature_index(node, layer, paired=paired))
+        return NodePlace(what, layer, node.ctx_idx, feature_index(node, layer, paired=paired))
     return plain_place(node, what)
 
 
-def plain_place(node: RawNode, what: NodeKind) -> Place:
-    """Errors, tokens and logits, which circuit-tracer and Neuronpedia write alike."""
+def plain_place(node: RawNode, what: NodeKind) -> NodePlace:
+    """The place of an error, token or logit, which circuit-tracer and Neuronpedia write in the same way."""
     if what is NodeKind.ERROR:
-        return Place(what, layer_number(node), node.ctx_idx, None)
+        return NodePlace(what, layer_number(node), node.ctx_idx, None)
     if what is NodeKind.TOKEN:
         found = _TOKEN.fullmatch(node.node_id)
-        return Place(what, -1, node.ctx_idx, vocabulary_id(found[1]) if found else None)
+        return NodePlace(what, -1, node.ctx_idx, vocabulary_id(found[1]) if found else None)
     if what is NodeKind.LOGIT:
-        return Place(what, layer_number(node) - 1, node.ctx_idx, vocabulary_id(node.feature))
-    return Place(what, layer_number(node), node.ctx_idx, None, f"{node.feature_type}:{node.node_id}")
+        return NodePlace(what, layer_number(node) - 1, node.ctx_idx, vocabulary_id(node.feature))
+    return NodePlace(what, layer_number(node), node.ctx_idx, None, f"{node.feature_type}:{node.node_id}")
 
 
 def logit_layer(graph: RawGraph) -> int | None:
-    """n_layers, when the logits say it."""
+    """The number of layers, from the layer of the logits; None when the logits do not agree."""
     layers = {node.layer for node in graph.nodes if node.feature_type == "logit"}
     if len(layers) != 1 or not re.fullmatch(r"\d{1,4}", only := str(layers.pop()), re.ASCII):
         return None
     return max(int(only) - 1, 0)
 
 
-def names(graph: RawGraph) -> Names:
+def names(graph: RawGraph) -> SourceNames:
     metadata = graph.metadata
     name, revision = metadata.scan, None
     if metadata.transcoder_list:
-        # Their own name for a list is salted anew in every process.
+        # circuit-tracer's own name for a list of transcoders differs in every process.
         name = f"custom-{stable_id(metadata.transcoder_list)}"
     elif found := _REVISION.fullmatch(name):
         name, revision = found[1], found[2]
-    return Names(f"model of {name}" if name else "", name, logit_layer(graph), revision)
+    return SourceNames(f"model of {name}" if name else "", name, logit_layer(graph), revision)
 
 
 CIRCUIT_TRACER = Variant("circuit-tracer", applies, place, names, author="circuit-tracer")

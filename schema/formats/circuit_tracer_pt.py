@@ -1,7 +1,8 @@
-"""circuit-tracer's `.pt` graphs: the whole adjacency matrix, not pruned, as arrays.
+"""circuit-tracer's `.pt` graphs: the complete adjacency matrix before pruning, as arrays.
 
-Node order [selected features | errors, layer by layer | tokens | logits]; `activation_values` goes with
-`active_features`, of which `selected_features` are rows. The file has token ids, not the tokens' texts.
+The nodes have the order [selected features | errors, layer by layer | tokens | logits]. `activation_values`
+has one value for each row of `active_features`, and `selected_features` are numbers of these rows. The file
+has the ids of the tokens but not their texts.
 """
 
 from dataclasses import dataclass
@@ -10,27 +11,27 @@ from typing import Any
 import numpy as np
 
 from schema.errors import FileError
-from schema.formats.pickled import Name, Record, read_torch_file
+from schema.formats.pickled import PickledName, PickledRecord, read_torch_file
 
 
 @dataclass(frozen=True, eq=False)
 class UnprunedGraph:
-    """One prompt, all selected nodes."""
+    """The graph of one prompt with all selected nodes."""
 
     text: str
     token_ids: tuple[int, ...]
     active: np.ndarray
-    """(n_active, 3) int64 layer, position, index"""
+    """(n_active, 3) int64: layer, position and index of each active feature"""
     activations: np.ndarray
-    """(n_active,) float32"""
+    """(n_active,) float32: activation of each active feature"""
     selected: np.ndarray
-    """(n_features,) int64 rows of `active`, ascending"""
+    """(n_features,) int64: row in `active` of each selected feature, ascending"""
     adjacency: np.ndarray
-    """(n_nodes, n_nodes) float32 [target, source]"""
+    """(n_nodes, n_nodes) float32: direct effects, indexed [target, source]"""
     logits: tuple[tuple[str | None, int | None], ...]
-    """Text and vocabulary id of each; no id for directions that are no token."""
+    """Text and vocabulary id of each logit. The id is None for a direction that is not a token."""
     probabilities: np.ndarray
-    """(n_logits,) float32"""
+    """(n_logits,) float32: probability of each logit, 0 to 1"""
     n_layers: int
     vocab_size: int
     scan: str
@@ -41,10 +42,13 @@ class UnprunedGraph:
 
 
 def read_pt(path: str, data: bytes | None = None) -> UnprunedGraph:
-    """data: the file's content, when it has been read already. Raises FileError; nothing in it is run."""
+    """The graph of a file. Nothing in the file is executed.
+
+    data: content of the file, when it has been read already. Raises FileError.
+    """
     values = read_torch_file(path, data)
     if not isinstance(values, dict):
-        raise FileError(path, "the file", "is no graph of circuit-tracer", next_step="leave it out")
+        raise FileError(path, "the file", "is not a graph of circuit-tracer", next_step="leave it out")
     adjacency = _array(path, values, "adjacency_matrix", 2, "f").astype(np.float32)
     active = _array(path, values, "active_features", 2, "iu").astype(np.int64)
     activations = _array(path, values, "activation_values", 1, "f").astype(np.float32)
@@ -52,7 +56,7 @@ def read_pt(path: str, data: bytes | None = None) -> UnprunedGraph:
     tokens = _array(path, values, "input_tokens", 1, "iu")
     probabilities = _array(path, values, "logit_probabilities", 1, "f").astype(np.float32)
     config = values.get("cfg")
-    facts = config.state if isinstance(config, Record) else {}
+    facts = config.state if isinstance(config, PickledRecord) else {}
     n_layers, vocab_size = _number(path, facts, "n_layers"), _vocabulary(path, values, facts)
     logits = _logits(path, values.get("logit_targets"), vocab_size)
     text = values.get("input_string")
@@ -65,11 +69,13 @@ def read_pt(path: str, data: bytes | None = None) -> UnprunedGraph:
     need("adjacency_matrix", adjacency.shape == (n_nodes, n_nodes), f"is not {n_nodes} × {n_nodes}")
     need("adjacency_matrix", bool(np.isfinite(adjacency).all()), "holds NaN or infinity")
     need("active_features", active.ndim == 2 and active.shape[1] == 3, "does not have three columns")
-    need("activation_values", len(activations) == len(active), "does not go with active_features")
+    need("activation_values", len(activations) == len(active), "does not have the length of active_features")
     need("activation_values", bool(np.isfinite(activations).all()), "holds NaN or infinity")
-    need("logit_probabilities", len(probabilities) == len(logits), "does not go with logit_targets")
+    need(
+        "logit_probabilities", len(probabilities) == len(logits), "does not have the length of logit_targets"
+    )
     need("logit_probabilities", bool(np.isfinite(probabilities).all()), "holds NaN or infinity")
-    need("input_string", isinstance(text, str), "is no text")
+    need("input_string", isinstance(text, str), "is not a text")
     need("input_tokens", len(tokens) > 0, "is empty")
     need("logit_targets", len(logits) > 0, "is empty")
     if len(selected):
@@ -80,7 +86,7 @@ def read_pt(path: str, data: bytes | None = None) -> UnprunedGraph:
         need("selected_features", len(np.unique(selected)) == len(selected), "names a feature twice")
     name = facts.get("model_name")
     dtype = facts.get("dtype")
-    # The engine takes features in the order of layer, position and index.
+    # The engine needs features sorted by layer, position and index.
     order = np.lexsort((active[:, 2], active[:, 1], active[:, 0]))
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
@@ -101,7 +107,7 @@ def read_pt(path: str, data: bytes | None = None) -> UnprunedGraph:
         model_name=name if isinstance(name, str) and name else None,
         architecture=_text(facts.get("original_architecture")),
         d_model=facts["d_model"] if isinstance(facts.get("d_model"), int) else None,
-        dtype=dtype.text.removeprefix("torch ") if isinstance(dtype, Name) else None,
+        dtype=dtype.text.removeprefix("torch ") if isinstance(dtype, PickledName) else None,
     )
 
 
@@ -109,7 +115,10 @@ def _array(path: str, values: dict[str, Any], key: str, dimensions: int, kinds: 
     value = values.get(key)
     if not isinstance(value, np.ndarray) or value.ndim != dimensions or value.dtype.kind not in kinds:
         raise FileError(
-            path, key, f"is no tensor of {dimensions} dimensions of the right kind", next_step="leave it out"
+            path,
+            key,
+            f"is not a tensor of the right type with {dimensions} dimensions",
+            next_step="leave it out",
         )
     return value
 
@@ -117,7 +126,7 @@ def _array(path: str, values: dict[str, Any], key: str, dimensions: int, kinds: 
 def _number(path: str, facts: dict[str, Any], key: str) -> int:
     value = facts.get(key)
     if not isinstance(value, int) or not 0 < value < 10_000:
-        raise FileError(path, f"cfg.{key}", "is no number of layers", next_step="write the graph again")
+        raise FileError(path, f"cfg.{key}", "is not a number of layers", next_step="write the graph again")
     return value
 
 
@@ -125,29 +134,34 @@ def _vocabulary(path: str, values: dict[str, Any], facts: dict[str, Any]) -> int
     value = values.get("vocab_size")
     value = value if isinstance(value, int) and value > 0 else facts.get("d_vocab")
     if not isinstance(value, int) or value <= 0:
-        raise FileError(path, "vocab_size", "is no size of a vocabulary", next_step="write the graph again")
+        raise FileError(
+            path, "vocab_size", "is not the size of a vocabulary", next_step="write the graph again"
+        )
     return value
 
 
 def _logits(path: str, value: Any, vocab_size: int) -> tuple[tuple[str | None, int | None], ...]:
-    """Older files have a tensor of ids; numbers from the vocabulary's size on are no tokens."""
+    """Text and vocabulary id of each target. Older files have a tensor of ids.
+
+    Ids that are not smaller than the size of the vocabulary do not stand for tokens.
+    """
     found: list[tuple[str | None, int | None]] = []
     items = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else value
     if not isinstance(items, list):
-        raise FileError(path, "logit_targets", "is no list", next_step="write the graph again")
+        raise FileError(path, "logit_targets", "is not a list", next_step="write the graph again")
     for place, item in enumerate(items):
-        pair = item.arguments if isinstance(item, Record) else (None, item)
+        pair = item.arguments if isinstance(item, PickledRecord) else (None, item)
         if len(pair) != 2 or not isinstance(pair[1], int) or not isinstance(pair[0], str | None):
-            raise FileError(path, f"logit_targets[{place}]", "is no target", next_step="write it again")
+            raise FileError(path, f"logit_targets[{place}]", "is not a target", next_step="write it again")
         found.append((pair[0] or None, pair[1] if 0 <= pair[1] < vocab_size else None))
     return tuple(found)
 
 
 def _scan(path: str, value: Any) -> str:
-    """The transcoders' name, or names; empty when the file has none."""
+    """The name of the transcoders, or several names joined by +; empty when the file has no name."""
     if isinstance(value, list):
         if not all(isinstance(item, str) for item in value):
-            raise FileError(path, "scan", "is no list of names", next_step="write the graph again")
+            raise FileError(path, "scan", "is not a list of names", next_step="write the graph again")
         return "+".join(value)
     return value if isinstance(value, str) else ""
 

@@ -1,5 +1,6 @@
-"""Graphs of Neuronpedia's second engine, the complete replacement model: transcoders for MLPs, Lorsa for
-attention. `layer` is a number, logits stand in layer n_layers, and biases can be sources.
+"""Graphs of Neuronpedia's second engine, which replaces MLPs by transcoders and attention by Lorsa.
+
+`layer` is a number, logits are in layer n_layers, and biases can be sources.
 """
 
 import re
@@ -10,7 +11,7 @@ from schema.formats.circuit_tracer import plain_place
 from schema.formats.neuronpedia import names as neuronpedia_names
 from schema.formats.numbers import uncantor
 from schema.formats.raw import RawGraph, RawNode
-from schema.formats.variant import Names, Place, Variant, kind, layer_number, section, vocabulary_id
+from schema.formats.variant import NodePlace, SourceNames, Variant, kind, layer_number, section, vocabulary_id
 
 _FEATURE = re.compile(r"(\d{1,4})_(cro|lor)_(\d{1,18})_(\d{1,9})", re.ASCII)
 _OTHER = re.compile(r"\d{1,4}_(?:bias|unknown)_(.*)_\d{1,9}", re.ASCII | re.DOTALL)
@@ -21,7 +22,7 @@ def applies(graph: RawGraph) -> bool:
     return any(node.feature_type in _TYPES or _FEATURE.fullmatch(node.node_id) for node in graph.nodes)
 
 
-def place(node: RawNode, graph: RawGraph) -> Place:
+def place(node: RawNode, graph: RawGraph) -> NodePlace:
     what = kind(node)
     component = ATTENTION if node.feature_type in ("lorsa", "lorsa error") else None
     if what is NodeKind.FEATURE:
@@ -31,24 +32,24 @@ def place(node: RawNode, graph: RawGraph) -> Place:
         elif node.feature is not None and 0 <= node.feature < 2**63:
             at, index = uncantor(node.feature)
         else:
-            raise ValueError(f"feature {node.feature} is no number of a feature")
+            raise ValueError(f"feature {node.feature} is not the number of a feature")
         if at != layer:
             raise ValueError(f"the node is of layer {at}, but layer is {layer}")
-        return Place(what, layer, node.ctx_idx, index, component)
+        return NodePlace(what, layer, node.ctx_idx, index, component)
     if what is NodeKind.ERROR:
-        return Place(what, layer_number(node), node.ctx_idx, None, component)
+        return NodePlace(what, layer_number(node), node.ctx_idx, None, component)
     if what is NodeKind.LOGIT:
-        return Place(what, layer_number(node), node.ctx_idx, vocabulary_id(node.feature))
+        return NodePlace(what, layer_number(node), node.ctx_idx, vocabulary_id(node.feature))
     if what is NodeKind.OTHER:
         found = _OTHER.fullmatch(node.node_id)
         prefix = BIAS if node.feature_type == "bias" else ""
-        return Place(
+        return NodePlace(
             what, layer_number(node), node.ctx_idx, None, prefix + (found[1] if found else node.node_id)
         )
     return plain_place(node, what)
 
 
-def names(graph: RawGraph) -> Names:
+def names(graph: RawGraph) -> SourceNames:
     layers = {node.layer for node in graph.nodes if node.feature_type == "logit"}
     only = layers.pop() if len(layers) == 1 else None
     return neuronpedia_names(graph)._replace(

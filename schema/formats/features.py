@@ -1,8 +1,9 @@
-"""Feature files: what a feature fires on, and its label where the file has one.
+"""Feature files: texts on which features are active, and labels.
 
-Two layouts. One JSON a feature, named after its number in graph files. Or for each layer one `.bin` of
-records (length in four bytes, then zlib), with `index.json.gz`: for each layer a file name and the offsets
-of its features' records; so single features are read without the rest.
+There are two layouts. In the first, each feature has a JSON file whose name is the number of the feature in
+graph files. In the second, each layer has a `.bin` file of records (four bytes of length, then zlib data),
+and `index.json.gz` gives for each layer the name of the file and the offsets of the records. Single features
+are read without the rest of the file.
 """
 
 import gzip
@@ -14,39 +15,39 @@ from typing import Any
 
 import msgspec
 
-from schema.circuit.records import Example, FeatureNotes
+from schema.circuit.records import FeatureExample, FeatureNotes
 from schema.errors import FileError
 from schema.formats.numbers import uncantor
 from schema.formats.raw import parse
 
 INDEX = "index.json.gz"
 RECORD_LIMIT = 64 << 20
-"""Bytes of one feature, unpacked."""
+"""Largest size in bytes of one feature, unpacked."""
 INDEX_LIMIT = 1 << 30
-"""Bytes of an index, unpacked."""
+"""Largest size in bytes of an index, unpacked."""
 AGAIN = "write or download it again"
 LEAVE_OUT = "leave the folder out"
 EXAMPLES = 20
-"""Examples kept of a feature, the strongest first."""
+"""Largest number of examples that are kept for a feature, those with the largest activation first."""
 _NAME = re.compile(r"(\d{1,18})\.json(?:\.gz)?", re.ASCII)
 
 
 class RawExample(msgspec.Struct, gc=False):
-    """One context."""
+    """One text and the activation at each token."""
 
     tokens: list[str]
     tokens_acts_list: list[float]
 
 
 class RawQuantile(msgspec.Struct, gc=False):
-    """Contexts of one range of activations."""
+    """Texts whose activations are in one range."""
 
     quantile_name: str
     examples: list[RawExample]
 
 
 class RawFeature(msgspec.Struct, gc=False):
-    """A feature file; its `index` is not used: files disagree on what it counts."""
+    """A feature file. Its `index` is not read, because files disagree on what it counts."""
 
     examples_quantiles: list[RawQuantile]
     top_logits: list[str] = []
@@ -59,24 +60,25 @@ class RawFeature(msgspec.Struct, gc=False):
 
 
 class LayerIndex(msgspec.Struct, gc=False):
-    """Where a layer's features are."""
+    """Where the features of a layer are."""
 
     filename: str
     offsets: list[int]
+    """Offset in bytes of each feature's record, and the offset after the last record."""
 
 
 _FEATURE = msgspec.json.Decoder(RawFeature)
 _INDEX = msgspec.json.Decoder(list[LayerIndex] | dict[str, LayerIndex])
 
 
-Wanted = tuple[int, int]
+WantedFeature = tuple[int, int]
 """Layer and index of a feature that a circuit of the database has."""
 
 
-def from_index(folder: Path, wanted: Iterable[Wanted]) -> Iterator[FeatureNotes | FileError]:
-    """Those of the wanted features that the folder has; a FileError in place of a damaged one.
+def from_index(folder: Path, wanted: Iterable[WantedFeature]) -> Iterator[FeatureNotes | FileError]:
+    """Yield the wanted features that the folder has. A damaged feature gives a FileError in its place.
 
-    Raises FileError when the index itself cannot be read.
+    Raises FileError when the index cannot be read.
     """
     path = folder / INDEX
     try:
@@ -95,7 +97,7 @@ def from_index(folder: Path, wanted: Iterable[Wanted]) -> Iterator[FeatureNotes 
         if entry is None or not 0 <= index < len(entry.offsets) - 1:
             continue
         if Path(entry.filename).name != entry.filename:
-            raise FileError(str(path), f"[{layer}].filename", "is no plain file name", next_step=LEAVE_OUT)
+            raise FileError(str(path), f"[{layer}].filename", "is not a plain file name", next_step=LEAVE_OUT)
         start, stop = entry.offsets[index : index + 2]
         if stop <= start:
             continue  # a feature without a record
@@ -113,14 +115,14 @@ def from_index(folder: Path, wanted: Iterable[Wanted]) -> Iterator[FeatureNotes 
 
 
 def from_file(path: Path, data: bytes) -> FeatureNotes:
-    """The feature of a JSON file, layer and index from its name. Raises FileError."""
+    """The feature of a JSON file. The name of the file gives layer and index. Raises FileError."""
     found = _NAME.fullmatch(path.name)
     if found is None:
         raise FileError(
             str(path),
             "the file's name",
-            "is not the number of a feature, so nothing says whose it is",
-            next_step="name it as the graph's `feature` says",
+            "is not the number of a feature, so it is unknown which feature the file describes",
+            next_step="rename it to the value of `feature` in the graph file",
         )
     return _notes(data, *uncantor(int(found[1])), str(path))
 
@@ -130,7 +132,7 @@ def _inflate(data: bytes, name: str) -> bytes:
     try:
         whole = unpacker.decompress(data, RECORD_LIMIT)
     except zlib.error as error:
-        raise FileError(name, "the record", f"is no zlib data: {error}", next_step=AGAIN) from error
+        raise FileError(name, "the record", f"is not zlib data: {error}", next_step=AGAIN) from error
     if not unpacker.eof:
         raise FileError(name, "the record", "ends too early, or is too large", next_step=AGAIN)
     return whole
@@ -144,9 +146,9 @@ def _notes(data: bytes, layer: int, index: int, name: str) -> FeatureNotes:
             if len(each.tokens) != len(each.tokens_acts_list):
                 key = f"examples_quantiles[{place}].examples[{number}]"
                 raise FileError(
-                    name, key, "has more activations than tokens, or fewer", next_step="write the file again"
+                    name, key, "does not have one activation for each token", next_step="write the file again"
                 )
-            examples.append(Example(tuple(each.tokens), tuple(each.tokens_acts_list)))
+            examples.append(FeatureExample(tuple(each.tokens), tuple(each.tokens_acts_list)))
     examples = list(dict.fromkeys(examples))
     examples.sort(key=lambda example: -max(example.activations, default=0.0))
     texts: list[Any] = [raw.clerp, raw.label, raw.description]

@@ -1,4 +1,4 @@
-"""Which files a path stands for, and what each of them is; they are read unpacked, one at a time."""
+"""Finds the files below a path, recognises what each file is, and reads and unpacks a file."""
 
 import gzip
 import zlib
@@ -11,45 +11,46 @@ from schema.errors import FileError, InputError
 from schema.formats.features import INDEX
 
 SIZE_LIMIT = 1 << 30
-"""Bytes of one file, unpacked; a graph of 2 000 nodes and 300 000 links has 50 MB."""
+"""Largest size in bytes of one file, unpacked. A graph of 2 000 nodes and 300 000 links has 50 MB."""
 SMALLER = "write the graph with fewer nodes, or a lower threshold"
 _LISTS = ("graph-metadata.json",)
-"""Files that lie among graphs and are none."""
+"""Names of files that are beside graph files but are not graphs."""
 
 
-class Kind(StrEnum):
-    """What to read a file as."""
+class FileKind(StrEnum):
+    """The format of a file."""
 
     JSON = "json"
     PT = "pt"
     FEATURES = "features"
-    """The folder of an `index.json.gz`."""
+    """A folder of feature files with an `index.json.gz`."""
 
 
-class Found(NamedTuple):
+class FoundFile(NamedTuple):
     """One file to import."""
 
     path: Path
-    kind: Kind
+    kind: FileKind
     size: int
+    """Size on disk in bytes."""
 
 
-def find(paths: Iterable[Path]) -> list[Found]:
-    """The files at the paths, folders searched through, each once, by name.
+def find(paths: Iterable[Path]) -> list[FoundFile]:
+    """The files at the paths and in the folders, each file once, sorted by name.
 
-    Raises InputError when a path is not there or nothing in it can be imported.
+    Raises InputError when a path does not exist or contains nothing that can be imported.
     """
-    found: dict[Path, Found] = {}
+    found: dict[Path, FoundFile] = {}
     for path in paths:
         if not path.exists():
-            raise InputError(f"{path} is not there", next_step="name graph files, or folders of them")
+            raise InputError(f"{path} does not exist", next_step="name graph files, or folders of them")
         some = False
         for each in sorted(_walk(path)):
             kind = _kind(each)
             if kind is not None or each == path:
-                place = each.parent if kind is Kind.FEATURES else each
+                place = each.parent if kind is FileKind.FEATURES else each
                 some = True
-                found.setdefault(place, Found(place, kind or Kind.JSON, each.stat().st_size))
+                found.setdefault(place, FoundFile(place, kind or FileKind.JSON, each.stat().st_size))
         if not some:
             raise InputError(
                 f"{path} holds no .json, .json.gz or .pt file",
@@ -59,7 +60,7 @@ def find(paths: Iterable[Path]) -> list[Found]:
 
 
 def read(path: Path) -> bytes:
-    """The file's bytes, unpacked when it is gzip. Raises FileError."""
+    """The content of a file; a gzip file is unpacked. Raises FileError."""
     try:
         if path.stat().st_size > SIZE_LIMIT:
             raise FileError(str(path), "the file", f"has more than {SIZE_LIMIT >> 20} MB", next_step=SMALLER)
@@ -80,7 +81,7 @@ def read(path: Path) -> bytes:
 
 
 def is_feature(data: bytes) -> bool:
-    """Whether a JSON file is one of a feature, not of a graph."""
+    """Whether a JSON file describes a feature and not a graph."""
     return b'"examples_quantiles"' in data[:200_000] and b'"links"' not in data
 
 
@@ -91,12 +92,12 @@ def _walk(path: Path) -> Iterator[Path]:
         yield path
 
 
-def _kind(path: Path) -> Kind | None:
+def _kind(path: Path) -> FileKind | None:
     name = path.name
     if name == INDEX:
-        return Kind.FEATURES
+        return FileKind.FEATURES
     if name in _LISTS:
         return None
     if name.endswith((".json", ".json.gz")):
-        return Kind.JSON
-    return Kind.PT if name.endswith((".pt", ".pt.gz")) else None
+        return FileKind.JSON
+    return FileKind.PT if name.endswith((".pt", ".pt.gz")) else None

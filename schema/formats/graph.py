@@ -1,13 +1,14 @@
-"""Graph JSON to a circuit, whichever tool wrote it.
+"""Converts graph JSON of any tool to a circuit.
 
-1. decode   bytes to typed values; a wrong type is refused with its key
-2. variant  which tool's way to number nodes
-3. nodes    each to its kind, layer, position and index; duplicates and impossible places are refused
-4. links    both ends looked up; where an old file gives a feature and an error one id, their order decides
-5. view     pins, supernodes, labels; what was traced of attention scores, as it is
-6. order    canonical, and its hash: what was imported before is found again
+1. decode   bytes to typed values; a value of a wrong type is refused with its key
+2. variant  recognise the tool, which determines how nodes are numbered
+3. nodes    find kind, layer, position and index of each node; refuse duplicates and impossible places
+4. links    find both ends; when an old file gives a feature and an error the same id, the order of links
+            decides
+5. view     pins, supernodes and labels; traced attention scores are kept unchanged
+6. order    sort canonically and hash, so that a graph that was imported before is recognised
 
-What a file lacks stays None. A pruned file cannot give raw influence, shares or scores, so they stay unknown.
+Facts that a file lacks are None. A pruned file cannot give raw influence, shares or scores.
 """
 
 import re
@@ -28,20 +29,20 @@ from schema.formats.eleuther import ELEUTHER
 from schema.formats.neuronpedia import NEURONPEDIA
 from schema.formats.qk_tracing import qk_tracing
 from schema.formats.raw import TEXT_LIMIT, RawGraph, RawLink, RawNode, decode
-from schema.formats.variant import Names, Variant, section
+from schema.formats.variant import SourceNames, Variant, section
 from schema.formats.view import view
 
 VARIANTS = (ATLAS, ELEUTHER, CRM, ANTHROPIC, CIRCUIT_TRACER, NEURONPEDIA)
-"""The first that applies counts; the last always does."""
+"""The first variant that applies is used. The last one always applies."""
 
 _LOGIT = re.compile(r'(?:Output|Logit|output:) "(.*)" \(p=([\d.]+|\?)\)', re.DOTALL)
 _POSITION_LIMIT = 2**31
 _EDGE: Callable[[tuple[int, int, float, float | None]], Edge] = partial(tuple.__new__, Edge)
-"""An edge from a tuple of its fields, several times as fast as from the fields."""
+"""Makes an edge from a tuple of its fields, several times as fast as from the single fields."""
 
 
 class Given(NamedTuple):
-    """What the person who imports says, where files do not or otherwise."""
+    """Names from the command line, which replace the names in the files. None keeps the name in the file."""
 
     model: str | None = None
     transcoders: str | None = None
@@ -50,15 +51,18 @@ class Given(NamedTuple):
 
 
 class Imported(NamedTuple):
-    """One file, read."""
+    """The content of one file."""
 
     circuit: Circuit
     notes: tuple[str, ...] = ()
-    """What of the file the records have no place for."""
+    """Remarks about the parts of the file that were left out."""
 
 
 def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # noqa: B008  immutable
-    """The circuit of a graph JSON file. file: its name in messages. Raises FileError."""
+    """The circuit of a graph JSON file.
+
+    file: name of the file in messages. given: names that replace those in the file. Raises FileError.
+    """
     raw = decode(data, file)
     variant = next(each for each in VARIANTS if each.applies(raw))
     if not raw.nodes:
@@ -71,7 +75,7 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
     for place in left.pinned:
         nodes[place] = replace(nodes[place], pinned=True)
     ours = atlas.block(raw, file) if variant is ATLAS else None
-    names = _named(variant.names(raw), given, file) if ours is None else Names("-", "-", None)
+    names = _named(variant.names(raw), given, file) if ours is None else SourceNames("-", "-", None)
     circuit = Circuit(
         prompt=_prompt(raw, nodes),
         model=Model(names.model, None, None, names.n_layers, None, None),
@@ -82,7 +86,7 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
         target_position=max((n.position for n in nodes if n.kind is NodeKind.LOGIT), default=0),
         node_threshold=_share(raw, "node_threshold"),
         edge_threshold=_share(raw, "edge_threshold"),
-        max_feature_nodes=_whole(raw, "max_feature_nodes"),
+        max_feature_nodes=_positive_integer(raw, "max_feature_nodes"),
         dtype=None,
         special_first_token=None,
         replacement_score=None,
@@ -124,21 +128,21 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
     return Imported(replace(circuit, prompt=prompt), left.notes + notes)
 
 
-def _named(found: Names, given: Given, file: str) -> Names:
+def _named(found: SourceNames, given: Given, file: str) -> SourceNames:
     transcoders = given.transcoders or found.transcoders
     model = given.model or found.model
     if not transcoders.strip() or not model.strip():
         raise FileError(
             file,
             "metadata.scan",
-            "is empty, so nothing says what made the graph",
+            "is empty, so the transcoders or the model have no name",
             next_step="name them with --transcoders and --model",
         )
     return found._replace(model=model, transcoders=transcoders)
 
 
 def _nodes(raw: RawGraph, variant: Variant, file: str) -> list[Node]:
-    """The nodes in the file's order."""
+    """The nodes in the order of the file."""
     tokens = raw.metadata.prompt_tokens
     nodes = [_node(raw, variant, node, place, tokens, file) for place, node in enumerate(raw.nodes)]
     above = 1 + max((node.layer for node in nodes if node.kind is not NodeKind.LOGIT), default=-1)
@@ -163,17 +167,19 @@ def _node(raw: RawGraph, variant: Variant, node: RawNode, place: int, tokens: li
         found = variant.place(node, raw)
     except ValueError as error:
         raise FileError(
-            file, f"nodes[{place}]", str(error), next_step="mend the node, or leave the file out"
+            file, f"nodes[{place}]", str(error), next_step="correct the node, or leave the file out"
         ) from error
     if not 0 <= found.position < min(len(tokens), _POSITION_LIMIT):
         raise FileError(
             file,
             f"nodes[{place}].ctx_idx",
             f"is {found.position}, but there are {len(tokens)} prompt_tokens",
-            next_step="mend the node, or leave the file out",
+            next_step="correct the node, or leave the file out",
         )
     if len(found.component or "") > 200 or (found.index or 0) >= 2**63:
-        raise FileError(file, f"nodes[{place}]", "its number or id is too large", next_step="mend the node")
+        raise FileError(
+            file, f"nodes[{place}]", "its number or id is too large", next_step="correct the node"
+        )
     token, probability, influence = None, None, node.raw_influence
     if found.kind is NodeKind.TOKEN:
         token = tokens[found.position] if node.token is None else node.token
@@ -185,7 +191,7 @@ def _node(raw: RawGraph, variant: Variant, node: RawNode, place: int, tokens: li
                 file,
                 f"nodes[{place}].token_prob",
                 f"is {probability}, outside 0 … 1",
-                next_step="mend the node, or leave the file out",
+                next_step="correct the node, or leave the file out",
             )
     if token is not None and len(token) > TEXT_LIMIT:
         raise FileError(
@@ -206,7 +212,7 @@ def _node(raw: RawGraph, variant: Variant, node: RawNode, place: int, tokens: li
 
 
 def _output(node: RawNode, variant: Variant) -> tuple[str | None, float | None]:
-    """Text and probability of a logit: keys of their own, or what other tools write in its clerp."""
+    """Text and probability of a logit, from their own keys or from the clerp that other tools write."""
     token, probability = node.token, node.token_prob or None
     if variant is not ATLAS and (found := _LOGIT.fullmatch(node.clerp or "")):
         token = found[1] if token is None else token
@@ -216,7 +222,7 @@ def _output(node: RawNode, variant: Variant) -> tuple[str | None, float | None]:
 
 
 def _places(raw: RawGraph, nodes: list[Node], file: str) -> dict[str, int]:
-    """Node id → place. An id that a feature and an error share is the feature's here."""
+    """Node id → place. An id that a feature and an error share gives the place of the feature."""
     places: dict[str, int] = {}
     for place, node in enumerate(raw.nodes):
         first = places.setdefault(node.node_id, place)
@@ -227,8 +233,8 @@ def _places(raw: RawGraph, nodes: list[Node], file: str) -> dict[str, int]:
             raise FileError(
                 file,
                 f"nodes[{place}].node_id",
-                f"{node.node_id[:60]!r} is that of nodes[{first}] too",
-                next_step="give every node an id of its own",
+                f"{node.node_id[:60]!r} is also the id of nodes[{first}]",
+                next_step="give every node a different id",
             )
         if nodes[place].kind is NodeKind.FEATURE:
             places[node.node_id] = place
@@ -237,7 +243,7 @@ def _places(raw: RawGraph, nodes: list[Node], file: str) -> dict[str, int]:
 
 def _edges(raw: RawGraph, places: dict[str, int], nodes: list[Node], file: str) -> list[Edge]:
     shared = _shared(raw, places)
-    # Columns, because a file has tens of thousands of links and a statement for each would be half the time.
+    # Links are read by column, because a file has tens of thousands of them and a loop would double the time.
     try:
         sources = [places[link.source] for link in raw.links]
         targets = [places[link.target] for link in raw.links]
@@ -258,7 +264,7 @@ def _edges(raw: RawGraph, places: dict[str, int], nodes: list[Node], file: str) 
                 raise FileError(
                     file,
                     f"links[{number}]",
-                    f"has source and target of links[{first}]",
+                    f"has the same source and target as links[{first}]",
                     next_step="keep one of the two",
                 )
     weights, shares = [link.weight for link in raw.links], [link.share for link in raw.links]
@@ -272,14 +278,14 @@ def _no_such_end(links: list[RawLink], places: dict[str, int], file: str) -> Fil
                 return FileError(
                     file,
                     f"links[{number}].{end}",
-                    f"{name[:60]!r} is the id of no node",
+                    f"{name[:60]!r} is not the id of a node",
                     next_step="add the node, or remove the link",
                 )
     raise AssertionError("both ends of every link are nodes")
 
 
 def _shared(raw: RawGraph, places: dict[str, int]) -> dict[str, int]:
-    """Ids that a feature and an error share → place of the error."""
+    """Id that a feature and an error share → place of the error."""
     if len(places) == len(raw.nodes):
         return {}
     return {node.node_id: place for place, node in enumerate(raw.nodes) if places[node.node_id] != place}
@@ -288,10 +294,10 @@ def _shared(raw: RawGraph, places: dict[str, int]) -> dict[str, int]:
 def _which(
     links: list[RawLink], number: int, places: dict[str, int], feature: int, error: int, file: str
 ) -> int:
-    """The source of a link whose source id is that of a feature and of an error.
+    """The source of a link whose source id belongs to a feature and to an error.
 
-    circuit-tracer writes the links of one target in the order of their sources, features before errors: so
-    the neighbours decide. An error is never a target.
+    circuit-tracer writes the links of one target in the order of their sources, and features before errors.
+    So the neighbouring links decide. An error is never a target.
     """
     link = links[number]
     before = links[number - 1] if number and links[number - 1].target == link.target else None
@@ -308,17 +314,17 @@ def _which(
     raise FileError(
         file,
         f"links[{number}].source",
-        f"{link.source[:60]!r} is the id of a feature and of an error, and nothing says which is meant",
+        f"{link.source[:60]!r} is the id of a feature and of an error, and the links do not tell which",
         next_step="write the graph again with a circuit-tracer newer than July 2026",
     )
 
 
 def _prompt(raw: RawGraph, nodes: list[Node]) -> Prompt:
-    """Token ids are known when every token has a node with its id."""
+    """The prompt. Its token ids are known when every token has a node with an id."""
     tokens = raw.metadata.prompt_tokens
     ids = {n.position: n.index for n in nodes if n.kind is NodeKind.TOKEN and n.index is not None}
-    whole = tuple(ids[place] for place in range(len(tokens))) if len(ids) == len(tokens) else None
-    return Prompt(raw.metadata.prompt, tuple(tokens), whole or None)
+    token_ids = tuple(ids[place] for place in range(len(tokens))) if len(ids) == len(tokens) else None
+    return Prompt(raw.metadata.prompt, tuple(tokens), token_ids or None)
 
 
 def _target(raw: RawGraph) -> str | None:
@@ -336,6 +342,6 @@ def _share(raw: RawGraph, key: str) -> float | None:
     return raw.metadata.node_threshold if key == "node_threshold" else None
 
 
-def _whole(raw: RawGraph, key: str) -> int | None:
+def _positive_integer(raw: RawGraph, key: str) -> int | None:
     value = (raw.metadata.generation_settings or {}).get(key)
     return value if type(value) is int and 0 < value < 2**63 else None

@@ -1,44 +1,44 @@
-"""Neuronpedia's graph JSON, and what others upload to it. `scan` is the model.
+"""Neuronpedia's graph JSON, and graphs that others upload to Neuronpedia. `scan` names the model.
 
-Feature numbers are Cantor pairings when there is a `schema_version` or a source set; before that
-layer and five digits for gemma-2-2b, and the bare index for qwen3-4b.
+Numbers of features are Cantor pairings when the file has a `schema_version` or a source set. In older files
+they are the layer and five digits for gemma-2-2b, and the index alone for qwen3-4b.
 """
 
 from schema.circuit.records import NodeKind
 from schema.formats.circuit_tracer import logit_layer, plain_place
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
-from schema.formats.variant import Names, Place, Variant, kind, layer_number, section
+from schema.formats.variant import NodePlace, SourceNames, Variant, kind, layer_number, section
 
 _FIVE_DIGITS = "gemma-2-2b"
 _FIRST_SETS = {"gemma-2-2b": "gemmascope-transcoder-16k"}
-"""The set of the graphs from before files named one."""
+"""Model → the source set of the graphs that were made before files named a source set."""
 
 
 def source_set(graph: RawGraph) -> str | None:
-    """The documented place of the source set, then the one that is read."""
+    """The name of the source set, from the documented key or from the key that Neuronpedia reads."""
     metadata = graph.metadata
     return section(metadata.feature_details, "neuronpedia_source_set") or section(
         metadata.info, "neuronpedia_source_set"
     )
 
 
-def place(node: RawNode, graph: RawGraph) -> Place:
+def place(node: RawNode, graph: RawGraph) -> NodePlace:
     what = kind(node)
     if what is not NodeKind.FEATURE:
         return plain_place(node, what)
     metadata, layer = graph.metadata, layer_number(node)
     paired = metadata.schema_version is not None or source_set(graph) is not None
     digits = 5 if metadata.scan == _FIVE_DIGITS else None
-    return Place(what, layer, node.ctx_idx, feature_index(node, layer, paired=paired, digits=digits))
+    return NodePlace(what, layer, node.ctx_idx, feature_index(node, layer, paired=paired, digits=digits))
 
 
-def names(graph: RawGraph) -> Names:
+def names(graph: RawGraph) -> SourceNames:
     metadata, found = graph.metadata, source_set(graph)
     transcoders = found or section(metadata.info, "transcoder_set")
     if transcoders is None and metadata.schema_version is None:
         transcoders = _FIRST_SETS.get(metadata.scan)
-    return Names(
+    return SourceNames(
         model=metadata.scan,
         transcoders=f"{metadata.scan}/{transcoders}" if transcoders else f"transcoders of {metadata.scan}",
         n_layers=logit_layer(graph),

@@ -1,4 +1,4 @@
-"""The three ways in which graph files number features, and how to tell them apart."""
+"""The three ways in which graph files number features, and how they are distinguished."""
 
 import math
 import re
@@ -11,7 +11,7 @@ _ID = re.compile(r"(\d{1,6})_(\d{1,18})_(\d{1,9})", re.ASCII)
 
 
 def uncantor(number: int) -> tuple[int, int]:
-    """Layer and index whose Cantor pairing is the number, exactly: floating point fails from 2^52 on."""
+    """The layer and index whose Cantor pairing is the number. It is exact; floats fail from 2^52 on."""
     diagonal = (math.isqrt(8 * number + 1) - 1) // 2
     index = number - diagonal * (diagonal + 1) // 2
     return diagonal - index, index
@@ -20,9 +20,10 @@ def uncantor(number: int) -> tuple[int, int]:
 def feature_index(node: RawNode, layer: int, *, paired: bool, digits: int | None = None) -> int:
     """The index of a feature node in its layer.
 
-    A node id `{layer}_{index}_{position}` settles it when `feature` agrees in any of the three ways: the
-    index itself, its Cantor pairing with the layer, or layer and five digits. Else `paired` says whether
-    `feature` is a Cantor pairing, `digits` how many digits of it are the index. Raises ValueError.
+    A node id `{layer}_{index}_{position}` decides when `feature` agrees with it in one of the three ways: as
+    the index, as the Cantor pairing of layer and index, or as the layer and five digits. Otherwise `paired`
+    says whether `feature` is a Cantor pairing, and `digits` how many of its digits are the index. Raises
+    ValueError.
     """
     number = node.feature
     if found := _ID.fullmatch(node.node_id):
@@ -31,7 +32,7 @@ def feature_index(node: RawNode, layer: int, *, paired: bool, digits: int | None
         if (at, position) == (layer, node.ctx_idx) and number in known:
             return index
     if number is None or not 0 <= number < LIMIT:
-        raise ValueError(f"feature {number} is no number of a feature")
+        raise ValueError(f"feature {number} is not the number of a feature")
     if paired:
         at, index = uncantor(number)
         if at != layer:

@@ -1,9 +1,9 @@
-"""Values from a file of `torch.save`, read without running anything in it.
+"""Reads a file of `torch.save` without executing anything in it.
 
-A pickle is a program for a stack machine, and two of its instructions call what the file names. This reader
-walks the instructions itself and knows a handful of names, for tensors and for the plain records of
-circuit-tracer; none of them is ever imported or called: tensors become arrays, records become `Record`. Any
-other name is refused before anything else of the file is looked at.
+A pickle is a program for a stack machine, and two of its instructions call functions that the file names.
+This reader interprets the instructions itself. It knows a few names, for tensors and for the plain records of
+circuit-tracer, and never imports or calls them: tensors become arrays, and records become `PickledRecord`.
+Any other name is refused.
 """
 
 import io
@@ -19,9 +19,9 @@ import numpy as np
 from schema.errors import FileError
 
 SIZE_LIMIT = 1 << 30
-"""Bytes of the whole file, unpacked: a small file can claim to hold terabytes."""
+"""Largest size in bytes of the complete file, unpacked, because a small file can unpack to terabytes."""
 PROGRAM_LIMIT = 64 << 20
-"""Bytes of the pickle itself, which holds no numbers of tensors."""
+"""Largest size in bytes of the pickle itself, which does not hold the numbers of tensors."""
 
 STORAGES = {
     "FloatStorage": "<f4",
@@ -35,7 +35,7 @@ STORAGES = {
     "BoolStorage": "?",
     "BFloat16Storage": "<u2",
 }
-"""Of `torch`; numpy has no bfloat16, so its bits are widened."""
+"""Storage class of `torch` → numpy type. numpy has no bfloat16, so bfloat16 is converted to float32."""
 RECORDS = {
     "circuit_tracer.attribution.targets LogitTarget",
     "circuit_tracer.utils.tl_nnsight_mapping UnifiedConfig",
@@ -58,23 +58,26 @@ PLAIN = {
 
 
 @dataclass
-class Name:
-    """A name of the file's, never looked up."""
+class PickledName:
+    """A name in the file. It is never looked up."""
 
     text: str
 
 
 @dataclass
-class Record:
-    """An object of a plain class: what it was made from, and what it was given."""
+class PickledRecord:
+    """An object of a plain class."""
 
     name: str
+    """Module and class."""
     arguments: tuple[Any, ...] = ()
+    """Arguments of the constructor."""
     state: dict[str, Any] = field(default_factory=dict)
+    """Attributes that were set afterwards."""
 
 
 class _Storage:
-    """The numbers of a tensor, read when asked for."""
+    """The numbers of a tensor. They are read when they are needed."""
 
     def __init__(self, kind: str, read: Callable[[], bytes]) -> None:
         self.kind = kind
@@ -90,10 +93,10 @@ class _Storage:
 
 
 def read_torch_file(path: str, data: bytes | None = None) -> Any:
-    """What `torch.save` wrote to the file: lists, dicts, numbers, texts, arrays and `Record`.
+    """The value that `torch.save` wrote: lists, dicts, numbers, texts, arrays and `PickledRecord`.
 
-    data: its content, when it has been read already. Raises FileError, for any file that would need more
-    than that.
+    data: content of the file, when it has been read already. Raises FileError, also for every file that holds
+    other values.
     """
     try:
         with zipfile.ZipFile(path if data is None else io.BytesIO(data)) as archive:
@@ -127,22 +130,22 @@ def read_torch_file(path: str, data: bytes | None = None) -> Any:
     except RecursionError as error:
         raise FileError(path, "data.pkl", "is nested too deeply", next_step="leave the file out") from error
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
-        # RuntimeError: what is packed in a way, or with a password, that zipfile does not know.
+        # RuntimeError: zipfile does not know the compression, or the file has a password.
         raise FileError(
             path,
             "the file",
-            f"is no file of torch.save: {error}",
-            next_step="write or download it again; files from before PyTorch 1.6 have to be saved anew",
+            f"is not a file of torch.save: {error}",
+            next_step="write or download it again; save files from before PyTorch 1.6 again",
         ) from error
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        # Whatever a damaged program does to the stack.
+        # A damaged program can cause any of these errors on the stack.
         raise FileError(
-            path, "data.pkl", f"does not hold together: {error}", next_step="write or download the file again"
+            path, "data.pkl", f"is damaged: {error}", next_step="write or download the file again"
         ) from error
 
 
 class _Machine:
-    """The stack machine of protocol 2, but for its calls."""
+    """The stack machine of pickle protocols 2 to 5, without calls."""
 
     def __init__(self, path: str, storage: Callable[[str, str], _Storage]) -> None:
         self.path = path
@@ -157,7 +160,7 @@ class _Machine:
                 return self.stack[-1]
             if opcode.name in _VALUES:
                 if isinstance(argument, str):
-                    argument.encode()  # half a character, which a pickle can hold and nothing else
+                    argument.encode()  # fails for half of a surrogate pair, which only a pickle can hold
                 self.stack.append(argument)
             elif opcode.name in _CONSTANTS:
                 self.stack.append(_CONSTANTS[opcode.name]())
@@ -172,8 +175,8 @@ class _Machine:
         return FileError(
             self.path,
             "data.pkl",
-            f"asks for {what}, which no attribution graph needs; nothing of it was run",
-            next_step="do not open this file with torch.load either: it may run programs",
+            f"asks for {what}, which no attribution graph needs; nothing was executed",
+            next_step="do not open this file with torch.load either, because it may execute programs",
         )
 
     def _items(self) -> list[Any]:
@@ -198,7 +201,7 @@ class _Machine:
     def _global(self, name: str) -> None:
         if name not in PLAIN and name not in RECORDS:
             raise self._refusal(f"the name {name.replace(' ', '.')[:120]}")
-        self.stack.append(Name(name))
+        self.stack.append(PickledName(name))
 
     def _stack_global(self, _: object) -> None:
         name, module = self.stack.pop(), self.stack.pop()
@@ -254,12 +257,12 @@ class _Machine:
 
     def _binpersid(self, _: object) -> None:
         what, kind, key, *_rest = self.stack.pop()
-        if what != "storage" or not isinstance(kind, Name) or not isinstance(key, str):
-            raise self._refusal("a thing outside the file")
+        if what != "storage" or not isinstance(kind, PickledName) or not isinstance(key, str):
+            raise self._refusal("an object outside the file")
         self.stack.append(self.storage(key, kind.text.removeprefix("torch ")))
 
     def _reduce(self, _: object) -> None:
-        arguments, made = self.stack.pop(), _checked(self.stack.pop(), Name).text
+        arguments, made = self.stack.pop(), _checked(self.stack.pop(), PickledName).text
         if made == "torch._utils _rebuild_tensor_v2":
             self.stack.append(_tensor(*arguments[:4]))
         elif made == "torch._utils _rebuild_parameter":
@@ -267,27 +270,27 @@ class _Machine:
         elif made == "collections OrderedDict":
             self.stack.append(dict(*arguments))
         elif made == "copyreg _reconstructor":
-            self.stack.append(Record(_checked(arguments[0], Name).text))
+            self.stack.append(PickledRecord(_checked(arguments[0], PickledName).text))
         elif made in RECORDS or made == "torch device":
-            self.stack.append(Record(made, tuple(arguments)))
+            self.stack.append(PickledRecord(made, tuple(arguments)))
         else:
             raise self._refusal(f"a call of {made}")
 
     def _newobj(self, _: object) -> None:
-        arguments, made = self.stack.pop(), _checked(self.stack.pop(), Name).text
+        arguments, made = self.stack.pop(), _checked(self.stack.pop(), PickledName).text
         if made not in RECORDS:
             raise self._refusal(f"an object of {made}")
-        self.stack.append(Record(made, tuple(arguments)))
+        self.stack.append(PickledRecord(made, tuple(arguments)))
 
     def _build(self, _: object) -> None:
         state = self.stack.pop()
         if isinstance(state, tuple) and len(state) == 2:  # (state, slots)
             state = {**(state[0] or {}), **(state[1] or {})}
         target = self.stack[-1]
-        if isinstance(target, Record):
+        if isinstance(target, PickledRecord):
             target.state.update(_checked(state, dict))
-        elif not isinstance(target, dict):  # an OrderedDict's attributes do not matter
-            raise self._refusal("a change of something that is no record")
+        elif not isinstance(target, dict):  # attributes of an OrderedDict are ignored
+            raise self._refusal("a change of an object that is not a record")
 
 
 _VALUES = {
@@ -313,7 +316,7 @@ def _checked(value: Any, kind: type) -> Any:
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any) -> np.ndarray:
-    """A copy of the tensor, of no more than its storage holds."""
+    """A copy of a tensor. Raises ValueError when it would be larger than its storage."""
     values = _checked(storage, _Storage).array()
     sizes, steps = tuple(map(int, shape)), tuple(map(int, strides))
     if offset < 0 or len(sizes) != len(steps) or min((*sizes, *steps), default=0) < 0:

@@ -1,8 +1,8 @@
-"""What other tools traced of attention scores: kept as JSON, as it came, and given back on export.
+"""Attention scores that other tools traced. They are kept as JSON and exported again.
 
-`qk_tracing_results` of nodes list the pairs of nodes behind a score, by node id; `qk_only_nodes` are nodes of
-such pairs that the graph lacks. The atlas asks nothing of them: one text of a bounded size, in which the
-graph's own nodes go by the ids that we export.
+`qk_tracing_results` of a node lists the pairs of nodes that contribute to a score, by node id.
+`qk_only_nodes` are nodes of such pairs that the graph lacks. The atlas has no question about them: it keeps
+one text of limited size, in which the nodes of the graph have the ids that we export.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,18 +16,18 @@ from schema.exports.graph_json import QK_ONLY, QK_RESULTS, node_id
 from schema.formats.raw import RawGraph
 
 LIMIT = 4_000_000
-"""Bytes of the text."""
+"""Largest size of the text in bytes."""
 DEPTH = 20
-"""Lists and objects inside each other."""
+"""Largest depth of lists and objects inside each other."""
 _NOTHING = b"null"
 
 
 def qk_tracing(
     raw: RawGraph, nodes: Sequence[Node], places: Mapping[str, int], file: str
 ) -> tuple[str | None, tuple[str, ...]]:
-    """The text, None when the file traces nothing, and what there is to note. Raises FileError.
+    """The text, or None when the file has no traces; and remarks. Raises FileError.
 
-    places: node id of the file → place in `nodes`, which stand in the file's order.
+    nodes: the nodes in the order of the file. places: node id in the file → place in `nodes`.
     """
     names = {name: node_id(nodes[place]) for name, place in places.items()}
     found: dict[str, Any] = {}
@@ -59,7 +59,7 @@ def _parsed(value: Any, names: Mapping[str, str], file: str, key: str) -> Any:
 
 
 def _renamed(value: Any, names: Mapping[str, str], depth: int) -> Any:
-    """The value with the graph's nodes under our ids."""
+    """The value with the ids of the graph's nodes replaced by our ids."""
     if depth < 0:
         raise ValueError(f"has more than {DEPTH} lists and objects inside each other")
     match value:

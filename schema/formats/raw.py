@@ -1,6 +1,6 @@
-"""The graph JSON that all tools share, typed: keys of a wrong type are refused with their path.
+"""The typed form of the graph JSON that all tools share. A value of a wrong type is refused with its key.
 
-Keys that are not here are ignored, whatever they hold.
+Keys that are not declared here are ignored.
 """
 
 import codecs
@@ -14,7 +14,7 @@ import msgspec
 from schema.errors import FileError
 
 TEXT_LIMIT = 100_000
-"""Characters of any text but the prompt's."""
+"""Largest number of characters of a text, except that of the prompt."""
 _AT = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 _BYTE = re.compile(r"(.*) \(byte (\d+)\)", re.DOTALL)
 
@@ -54,7 +54,7 @@ class RawNode(msgspec.Struct, gc=False):
     raw_influence: float | None = None
     component: str | None = None
     qk_tracing_results: msgspec.Raw = msgspec.Raw(b"null")
-    """Kept as it is: `schema.formats.qk_tracing`."""
+    """Kept unparsed for `schema.formats.qk_tracing`."""
 
 
 class RawLink(msgspec.Struct, gc=False):
@@ -65,7 +65,7 @@ class RawLink(msgspec.Struct, gc=False):
     weight: float
     share: float | None = None
     heads: Any = None
-    """In our own files what attention heads carry; checked by `schema.formats.atlas`."""
+    """In our own files the parts that attention heads carry. `schema.formats.atlas` checks them."""
 
 
 class RawView(msgspec.Struct, gc=False):
@@ -77,7 +77,7 @@ class RawView(msgspec.Struct, gc=False):
 
 
 class RawGraph(msgspec.Struct, gc=False):
-    """A whole file."""
+    """A complete file."""
 
     metadata: RawMetadata
     nodes: list[RawNode]
@@ -90,7 +90,7 @@ _DECODER = msgspec.json.Decoder(RawGraph)
 
 
 def decode(data: bytes, file: str) -> RawGraph:
-    """The parsed file. Raises FileError."""
+    """The parsed content of a file. file: its name in messages. Raises FileError."""
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
         return parse(_DECODER, data, file)
@@ -99,7 +99,7 @@ def decode(data: bytes, file: str) -> RawGraph:
 
 
 def _not_finite(error: FileError, data: bytes) -> FileError | None:
-    """JSON has no NaN and no infinity, but Python writes them: where the first one is."""
+    """The place of the first NaN or infinity, which JSON does not have but Python writes."""
     if not error.key.startswith("byte ") or (b"NaN" not in data and b"Infinity" not in data):
         return None
     try:
@@ -113,8 +113,8 @@ def _not_finite(error: FileError, data: bytes) -> FileError | None:
             return FileError(
                 error.file,
                 key,
-                f"is {value}, which is no number of JSON",
-                next_step="mend the value, or leave the file out",
+                f"is {value}, which JSON does not have",
+                next_step="correct the value, or leave the file out",
             )
         if isinstance(value, dict):
             todo += [(f"{key}.{name}" if key else str(name), each) for name, each in reversed(value.items())]
@@ -124,14 +124,14 @@ def _not_finite(error: FileError, data: bytes) -> FileError | None:
 
 
 class _Loose(msgspec.Struct):
-    """The lists, their items not looked at."""
+    """The lists of a file with unparsed items."""
 
     nodes: list[msgspec.Raw] = []
     links: list[msgspec.Raw] = []
 
 
 def _numbered(error: FileError, data: bytes) -> FileError:
-    """The parser does not say which item of a list is wrong; a second, slower look does."""
+    """The error with the number of the wrong item, which is found by parsing item by item."""
     name, elsewhere, _ = error.key.partition("[...]")
     kinds: dict[str, Any] = {"nodes": RawNode, "links": RawLink}
     kind = kinds.get(name)
@@ -139,7 +139,7 @@ def _numbered(error: FileError, data: bytes) -> FileError:
         return error
     try:
         items = getattr(msgspec.json.decode(data, type=_Loose), name)
-    except (msgspec.DecodeError, RecursionError):  # something else is wrong, further on
+    except (msgspec.DecodeError, RecursionError):  # the file has another error further on
         return error
     for place, item in enumerate(items):
         try:
@@ -151,14 +151,14 @@ def _numbered(error: FileError, data: bytes) -> FileError:
 
 
 def parse(decoder: "msgspec.json.Decoder[Any]", data: bytes, file: str) -> Any:
-    """`decoder.decode(data)`, its errors as FileError with the key at fault."""
+    """`decoder.decode(data)`. Raises FileError with the key of the wrong value."""
     try:
         return decoder.decode(data)
     except msgspec.ValidationError as error:
         reason, key = str(error), "the file"
         if found := _AT.fullmatch(reason):
             reason, key = found[1], found[2] or "the file"
-        raise FileError(file, key, reason, next_step="mend the value, or leave the file out") from error
+        raise FileError(file, key, reason, next_step="correct the value, or leave the file out") from error
     except msgspec.DecodeError as error:
         reason, key = str(error), "the end of the file"
         if found := _BYTE.fullmatch(reason):
@@ -172,5 +172,5 @@ def parse(decoder: "msgspec.json.Decoder[Any]", data: bytes, file: str) -> Any:
         ) from error
     except UnicodeDecodeError as error:
         raise FileError(
-            file, f"byte {error.start}", "is no UTF-8 text", next_step="write the file again as UTF-8"
+            file, f"byte {error.start}", "is not UTF-8 text", next_step="write the file again as UTF-8"
         ) from error

@@ -1,4 +1,4 @@
-"""What differs between the tools that write graph JSON: how nodes are numbered, and who made them of what."""
+"""The differences between the tools that write graph JSON: numbers of nodes, and names of models."""
 
 import re
 from collections.abc import Callable
@@ -10,19 +10,19 @@ from schema.formats.raw import RawGraph, RawNode
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Which node of a circuit a node of a file is."""
+class NodePlace:
+    """The place in a circuit of a node of a file."""
 
     kind: NodeKind
     layer: int
-    """Logits: -1 stands for one above the highest layer of the file."""
+    """As in `Node.layer`. For a logit, -1 stands for the layer above the highest layer of the file."""
     position: int
     index: int | None
     component: str | None = None
 
 
-class Names(NamedTuple):
-    """What a file says of the model and the transcoders, as far as it does."""
+class SourceNames(NamedTuple):
+    """The names that a file gives to the model and the transcoders."""
 
     model: str
     transcoders: str
@@ -36,17 +36,20 @@ class Names(NamedTuple):
 
 @dataclass(frozen=True)
 class Variant:
-    """One tool's way to write graph JSON."""
+    """The way in which one tool writes graph JSON."""
 
     tool: str
+    """Name of the tool, which becomes `Source.tool`."""
     applies: Callable[[RawGraph], bool]
-    place: Callable[[RawNode, RawGraph], Place]
-    """Raises ValueError when the node's numbers contradict each other: its text is the reason."""
-    names: Callable[[RawGraph], Names]
+    """Whether a file was written by the tool."""
+    place: Callable[[RawNode, RawGraph], NodePlace]
+    """Gives the place of a node. Raises ValueError with the reason when the node's numbers contradict each
+    other."""
+    names: Callable[[RawGraph], SourceNames]
     author: str
-    """Who wrote the labels, when the file does not name anybody."""
+    """Author of the labels when the file names nobody."""
     no_label: re.Pattern[str] | None = None
-    """Texts that a tool writes where a label would stand."""
+    """Matches texts that the tool writes in place of a label."""
 
 
 KINDS = {
@@ -60,23 +63,23 @@ KINDS = {
     "bias": NodeKind.OTHER,
     "unknown": NodeKind.OTHER,
 }
-"""`feature_type` → kind; viewers, too, go by it, not by `node_id`."""
+"""`feature_type` → kind of the node. Viewers also use `feature_type` and not `node_id`."""
 
 
 def kind(node: RawNode) -> NodeKind:
-    """Raises ValueError."""
+    """The kind of a node. Raises ValueError when it is unknown."""
     try:
         return KINDS[node.feature_type]
     except KeyError:
-        raise ValueError(f"feature_type {node.feature_type[:60]!r} is none that is known") from None
+        raise ValueError(f"feature_type {node.feature_type[:60]!r} is unknown") from None
 
 
 def layer_number(node: RawNode) -> int:
-    """`layer` of a feature or an error as a number. Raises ValueError."""
+    """The layer of a feature or an error. Raises ValueError when it is not a number in range."""
     layer = node.layer
     if isinstance(layer, str):
         if not re.fullmatch(r"\d{1,4}", layer, re.ASCII):
-            raise ValueError(f"layer {layer[:60]!r} is no number")
+            raise ValueError(f"layer {layer[:60]!r} is not a number")
         layer = int(layer)
     if not 0 <= layer < 10_000:
         raise ValueError(f"layer {layer} is outside 0 … 9999")
@@ -84,7 +87,7 @@ def layer_number(node: RawNode) -> int:
 
 
 def vocabulary_id(number: int | str | None) -> int | None:
-    """A token's number, None when the file has none."""
+    """The vocabulary id of a token; None when the file has none."""
     if number is None:
         return None
     number = int(number)
@@ -92,6 +95,6 @@ def vocabulary_id(number: int | str | None) -> int | None:
 
 
 def section(values: dict[str, object] | None, key: str) -> str | None:
-    """A text that a file may hold in an unchecked section of its metadata."""
+    """A text in a section of the metadata whose types are not checked; None when it is missing or empty."""
     value = (values or {}).get(key)
     return value if isinstance(value, str) and value else None

@@ -1,6 +1,6 @@
-"""What people left in a graph file: pins, supernodes and labels.
+"""Pins, supernodes and labels that people added to a graph file in a viewer.
 
-A supernode or pin names nodes by `node_id`, in Anthropic's files by `jsNodeId`.
+A supernode or pin names nodes by `node_id`; in Anthropic's files by `jsNodeId`.
 """
 
 from typing import NamedTuple
@@ -13,30 +13,34 @@ from schema.formats.raw import RawGraph
 from schema.formats.variant import Variant, section
 
 METHOD = "viewer"
-"""`Label.method` and `Supernode.method` of what was made in another tool's viewer."""
+"""`Label.method` and `Supernode.method` of labels and supernodes from another tool's viewer."""
 LABEL_LIMIT = 4000
-"""Bytes of a supernode's label: it becomes a key of the database."""
+"""Largest size in bytes of a supernode's label, because the label becomes a key of the database."""
 
 
 class View(NamedTuple):
-    """What was left."""
+    """What people added."""
 
     pinned: frozenset[int]
-    """Places of nodes."""
+    """Places of the pinned nodes."""
     supernodes: tuple[Supernode, ...]
     labels: tuple[Label, ...]
     notes: tuple[str, ...]
-    """What the records have no place for."""
+    """Remarks about pins and members that the graph lacks."""
 
 
 def view(graph: RawGraph, nodes: list[Node], places: dict[str, int], variant: Variant, file: str) -> View:
-    """places: node id → place in `nodes`, which stand in the file's order. Raises FileError."""
+    """The pins, supernodes and labels of a file.
+
+    nodes: the nodes in the order of the file. places: node id → place in `nodes`. Raises FileError.
+    """
     author = section(graph.metadata.info, "creator_name") or variant.author
     names = dict(places)
     by_script: dict[str, int | None] = {}
     for place, raw in enumerate(graph.nodes):
         if raw.jsNodeId is not None and raw.jsNodeId not in places:
-            # A feature at several positions shares one in some files: then it names none of them.
+            # In some files the nodes of a feature share one id. Such an id is ignored, because it is
+            # ambiguous.
             by_script[raw.jsNodeId] = None if raw.jsNodeId in by_script else place
     names |= {name: place for name, place in by_script.items() if place is not None}
     notes: list[str] = []
@@ -88,14 +92,14 @@ def _labels(
 
 
 def _strings(value: list[str] | str | None) -> list[str]:
-    """Addresses hold lists as text with commas."""
+    """The list, which web addresses hold as a text with commas."""
     if isinstance(value, str):
         return [part for part in value.split(",") if part]
     return value or []
 
 
 def _lists(value: list[list[str]] | str | None) -> list[list[str]]:
-    """Addresses hold lists of lists as JSON in text."""
+    """The list of lists, which web addresses hold as a JSON text."""
     if not isinstance(value, str):
         return value or []
     try:

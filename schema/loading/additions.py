@@ -1,50 +1,48 @@
-"""What a file says of a graph that is in the database already: its supernodes and labels, added, and what was
-traced of its attention scores.
+"""Adds the supernodes, labels and attention traces of a file to a circuit that is already stored.
 
-The graph itself stays as it is: a circuit goes by its nodes and edges.
+The nodes and edges of the circuit stay as they are, because they determine its id.
 """
 
 from schema.circuit.records import Circuit
 from schema.database import Database
-from schema.loading.rows import KINDS, body
+from schema.loading.fragments import ATTACH_LABEL, CREATE_SUPERNODE, GROUP_MEMBERS, LOCK_SET, MERGE_LABEL
+from schema.loading.rows import body
 
 
-def add_drawn(database: Database, circuit: Circuit) -> None:
-    """Add what the database lacks of the circuit's supernodes, labels and traces, in one transaction."""
+def add_groupings(database: Database, circuit: Circuit) -> None:
+    """Add the supernodes, labels and traces that the stored circuit lacks, in one transaction."""
     if not (circuit.labels or circuit.supernodes or circuit.qk_tracing):
         return
-    rows = body(circuit)
-    ids = [row["id"] for kind in KINDS for row in rows[kind]]
-    features = [row[0] for row in rows["features"]]
-    groups = [
-        {"supernode": row["supernode"], "members": [ids[member] for member in row["members"]]}
-        for row in rows["supernodes"]
-    ]
-    labels = [{"label": row["label"], "feature": features[row["feature"]]} for row in rows["labels"]]
-    parameters = {"id": circuit.id, "groups": groups, "labels": labels, "traced": circuit.qk_tracing}
+    parts = body(circuit)
+    ids = parts.nodes.ids()
+    groups = {
+        row["supernode"]["id"]: {**row, "members": [ids[member] for member in row["members"]]}
+        for row in parts.supernodes
+    }
+    labels = [{**row, "feature": parts.features[row["feature"]]["id"]} for row in parts.labels]
+    parameters = {
+        "id": circuit.id,
+        "groups": list(groups.values()),
+        "labels": labels,
+        "traced": circuit.qk_tracing,
+    }
     database.write(_ADD, parameters)
 
 
-# Writing the set's id locks it, as every loader does, so that two never write the same at once.
-_ADD = """
-MATCH (c:Circuit {id: $id})-[:BY]->(t:TranscoderSet)
-SET t.id = t.id, c.qk_tracing = coalesce(c.qk_tracing, $traced)
+_ADD = f"""
+MATCH (c:Circuit {{id: $id}})-[:BY]->(t:TranscoderSet)
+{LOCK_SET}
+SET c.qk_tracing = coalesce(c.qk_tracing, $traced)
 WITH c
-CALL (c) {
+CALL (c) {{
   UNWIND $groups AS row
-  MERGE (s:Supernode {id: row.supernode.id}) ON CREATE SET s = row.supernode
-  MERGE (c)-[:HAS]->(s)
-  MERGE (k:Concept {label: row.supernode.label})
-  MERGE (s)-[:MEANS]->(k)
-  WITH s, row
-  UNWIND row.members AS member
-  MATCH (n:Node {id: member})
-  MERGE (s)-[:GROUPS]->(n)
-}
-CALL () {
+  WITH c, row WHERE NOT EXISTS {{ (:Supernode {{id: row.supernode.id}}) }}
+  {CREATE_SUPERNODE}{GROUP_MEMBERS}
+}}
+CALL () {{
   UNWIND $labels AS row
-  MATCH (f:Feature {id: row.feature})
-  MERGE (l:Label {id: row.label.id}) ON CREATE SET l = row.label
-  MERGE (l)-[:LABELS]->(f)
-}
+  MATCH (f:Feature {{id: row.feature}})
+  {MERGE_LABEL}
+  {ATTACH_LABEL}
+}}
 """

@@ -1,65 +1,77 @@
-"""Tables for Neo4j's own importer, from the same records as the ordinary load: many circuits, a new database.
+"""Writes many circuits as tables for Neo4j's own importer, which fills a new database.
 
-1. add      each circuit's rows go to CSV files of one kind each; nodes are numbered as they come
-2. finish   what circuits share, and the aggregates: DRIVES, DRIVES_IN by Welford's steps in the order of the
-            circuits, so that every number is the one that loading them one by one would have stored
-3. amend    over Bolt, after the import: lists that CSV cannot hold, and the migrations' indexes
+1. add      appends the rows of one circuit to CSV files, one file for each label and relationship type;
+            numbers the nodes in order
+2. finish   writes the nodes that circuits share, and the aggregates. Effects are added in the order of the
+            circuits, so every value equals the one that loading the circuits one by one would have stored
+3. amend    after the import, writes the lists that CSV cannot hold, over Bolt
 
-The columns and their types are those of `schema.model.core`. CSV says nothing for an absent value and "" for
-an empty text; a list with no elements, or with the separator in an element, cannot be written and is amended.
+The columns and their types are those of `schema.model.core`. In CSV an absent value is empty, and an empty
+text is "". A list that is empty, or that has an element with the separator in it, cannot be written and is
+amended.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from schema.circuit.records import Circuit, Run
 from schema.database import Database
-from schema.loading.bulk_table import SEPARATOR, Table, drives_of, unwritable
-from schema.loading.pairs import HALF, half
-from schema.loading.rows import KINDS, body, check, drives, frame
+from schema.loading.aggregates import NO_USES, add_use_to, effect_columns
+from schema.loading.bulk_table import SEPARATOR, Table, unwritable
+from schema.loading.effects import HALF, effects_of_record, half
+from schema.loading.properties import Properties
+from schema.loading.rows import FeatureRow, Frame, HeadRow, NodeLists, SupernodeMembers, UseRow, body, frame
+from schema.loading.validate import check_record
 from schema.model.core import NODES, RELATIONSHIPS
 from schema.model.declare import NodeType, Property
 
 _LABELS = {node.label: node for node in NODES}
-_KINDS = dict(zip(KINDS, ("FeatureNode", "ErrorNode", "TokenNode", "LogitNode", "OtherNode"), strict=True))
+_LABEL_OF = dict(
+    zip(NodeLists._fields, ("FeatureNode", "ErrorNode", "TokenNode", "LogitNode", "OtherNode"), strict=True)
+)
 
 
 def _properties(node: NodeType) -> tuple[Property, ...]:
     found = node.properties + (_LABELS[node.refines].properties if node.refines else ())
-    # Only the ledger dates anything, and a bulk import is no run of it.
+    # Only the ledger writes dates, and it is written after the import.
     return tuple(each for each in found if each.type != "datetime")
 
 
+class _WaitingCircuit(NamedTuple):
+    """A circuit whose prompt has no family yet."""
+
+    place: int
+    """Place of its effects in `_Effects`."""
+    transcoders: int
+    """Number of its set."""
+    uses: list[tuple[int, float | None]]
+    """Number of each of its features, and the influence of the feature."""
+
+
 @dataclass
-class _Frequency:
-    """FOUND_IN of one feature and family."""
-
-    n_circuits: int = 0
-    n_measured: int = 0
-    influence: float = 0.0
-
-
-@dataclass
-class _Pairs:
-    """The effects of all circuits so far, in order: one array a circuit."""
+class _Effects:
+    """The effects of all circuits so far, in the order of the circuits: one array for each circuit."""
 
     sources: list[np.ndarray[Any, Any]] = field(default_factory=list)
     targets: list[np.ndarray[Any, Any]] = field(default_factory=list)
     weights: list[np.ndarray[Any, Any]] = field(default_factory=list)
 
     def of(self, places: Sequence[int]) -> tuple["np.ndarray[Any, Any]", ...]:
-        """Sources, targets and weights of the circuits at these places."""
+        """The sources, targets and weights of the circuits at these places, as three arrays."""
         columns = (self.sources, self.targets, self.weights)
         return tuple(np.concatenate([column[place] for place in places]) for column in columns)
 
 
 class BulkWriter:
-    """Writes the tables of many circuits into a folder; `finish`, then import, then `amend`."""
+    """Writes the tables of many circuits into a folder.
+
+    Call `add` for each circuit, then `finish`; run the importer; then call `amend`.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,82 +80,89 @@ class BulkWriter:
         self._relationships: dict[str, Table] = {}
         self._next = 0
         self._ids: dict[tuple[str, str], int] = {}
-        """(label, key) → number, of what circuits share."""
-        self._shared: dict[int, tuple[str, dict[str, Any]]] = {}
-        """Number → label and properties, of what is written at the end."""
+        """(label, key) of a node that circuits share → its number."""
+        self._shared: dict[int, tuple[str, Properties]] = {}
+        """Number of a node that circuits share → its label and properties. These nodes are written at the
+        end."""
         self._linked: set[tuple[str, int, int]] = set()
+        """(type, source, target) of the relationships that are written only once."""
         self._models: dict[int, int] = {}
-        """Set → model, the last that was said: files name it one after the other."""
+        """Number of a set → number of its model. The last circuit decides."""
         self._families: dict[int, int] = {}
-        """Prompt → family."""
-        self._frequencies: dict[tuple[int, int], _Frequency] = {}
+        """Number of a prompt → number of its family."""
+        self._found_in: dict[tuple[int, int], Properties] = {}
+        """(feature, family) → the properties of FOUND_IN."""
         self._covers: dict[tuple[int, int], int] = {}
-        self._uses_of_prompt: dict[int, list[tuple[int, int, list[tuple[int, float | None]]]]] = {}
-        """Prompts without a family yet → place, set and uses of each of their circuits."""
-        self._effects = _Pairs()
+        """(set, family) → the number of circuits."""
+        self._waiting: dict[int, list[_WaitingCircuit]] = {}
+        """Number of a prompt without a family → its circuits so far."""
+        self._effects = _Effects()
         self._in_family: dict[int, list[int]] = {}
-        """Family → places of its circuits in `_effects`."""
+        """Number of a family → places of its circuits in `_effects`."""
         self._amend: list[tuple[str, str, str, Any]] = []
-        self._there: set[str] = set()
+        """(label, key, property, value) of the lists that CSV cannot hold."""
+        self._added: set[str] = set()
+        """Ids of the circuits that were added."""
 
     def add(self, circuit: Circuit, run: Run) -> bool:
-        """Write one circuit's tables; False when it is there already. Raises InputError as loading does."""
-        check(circuit)
-        if circuit.id in self._there:
+        """Write the tables of one circuit. Returns False when it was added before.
+
+        Raises InputError when the parts of the record do not fit together.
+        """
+        check_record(circuit)
+        if circuit.id in self._added:
             return False
-        self._there.add(circuit.id)
-        rows, shared = body(circuit), frame(circuit, run)
-        first = self._number(sum(len(rows[kind]) for kind in KINDS) + 1)
-        circuit_number = first
-        self._node("Circuit", circuit_number, shared["circuit"])
-        nodes_at = first + 1
+        self._added.add(circuit.id)
+        parts, framed = body(circuit), frame(circuit, run)
+        edges = parts.edges
+        circuit_number = self._number(sum(map(len, parts.nodes)) + 1)
+        self._node("Circuit", circuit_number, framed.circuit)
+        nodes_at = circuit_number + 1
         number = nodes_at
-        for kind in KINDS:
-            for row in rows[kind]:
-                self._node(_KINDS[kind], number, row)
+        for kind, rows in parts.nodes._asdict().items():
+            for row in rows:
+                self._node(_LABEL_OF[kind], number, row)
                 number += 1
         n_nodes = number - nodes_at
         self._columns("HAS", [[circuit_number] * n_nodes, range(nodes_at, number)])
         self._columns(
             "ATTRIBUTES",
             [
-                [nodes_at + place for place in rows["sources"]],
-                [nodes_at + place for place in rows["targets"]],
-                rows["weights"],
-                rows["shares"],
-                rows["heads"] or [None] * len(rows["weights"]),
-                rows["head_weights"] or [None] * len(rows["weights"]),
+                [nodes_at + place for place in edges.sources],
+                [nodes_at + place for place in edges.targets],
+                edges.weights,
+                edges.shares,
+                edges.heads or [None] * len(edges.weights),
+                edges.head_weights or [None] * len(edges.weights),
             ],
         )
-        set_number = self._frame(circuit_number, shared)
-        for row in rows["head_totals"]:
-            self._head(circuit_number, shared["model"]["id"], row)
-        features = self._features(rows, set_number)
+        set_number = self._frame(circuit_number, framed)
+        for head in parts.head_totals:
+            self._head(circuit_number, framed.model["id"], head)
+        features = self._features(parts.features, set_number)
         self._columns(
             "INSTANCE_OF",
             [
-                range(nodes_at, nodes_at + len(rows["instance_of"])),
-                [features[place] for place in rows["instance_of"]],
+                range(nodes_at, nodes_at + len(parts.instance_of)),
+                [features[place] for place in parts.instance_of],
             ],
         )
-        self._uses(rows["uses"], features, circuit_number)
-        self._count(
-            shared, set_number, [(features[use["feature"]], use["influence"]) for use in rows["uses"]]
-        )
-        for row in rows["labels"]:
-            label = self._share("Label", row["label"]["id"], row["label"])
-            self._link("LABELS", label, features[row["feature"]])
-        for row in rows["supernodes"]:
-            self._supernode(circuit_number, nodes_at, row)
-        effects = drives(circuit)
-        ids = np.array([self._ids["Feature", key] for key in effects["features"]], dtype=np.int64)
-        self._effects.sources.append(ids[np.array(effects["sources"], dtype=np.int64)])
-        self._effects.targets.append(ids[np.array(effects["targets"], dtype=np.int64)])
-        self._effects.weights.append(np.array(effects["weights"], dtype=np.float64))
+        self._uses(parts.uses, features, circuit_number)
+        self._count(framed, set_number, [(features[use["feature"]], use["influence"]) for use in parts.uses])
+        for labelled in parts.labels:
+            label = self._share("Label", labelled["label"]["id"], labelled["label"])
+            self._link("LABELS", label, features[labelled["feature"]])
+        for group in parts.supernodes:
+            self._supernode(circuit_number, nodes_at, group)
+        effects = effects_of_record(circuit)
+        ids = np.array([self._ids["Feature", key] for key in effects.features], dtype=np.int64)
+        self._effects.sources.append(ids[np.array(effects.sources, dtype=np.int64)])
+        self._effects.targets.append(ids[np.array(effects.targets, dtype=np.int64)])
+        self._effects.weights.append(np.array(effects.weights, dtype=np.float64))
         return True
 
     def finish(self) -> list[str]:
-        """Write the rest and close the files; the importer's arguments."""
+        """Write shared nodes and aggregates, and close the files. Returns the importer's arguments."""
         for transcoders, model in self._models.items():
             self._link("FOR", transcoders, model)
         self._drives()
@@ -151,8 +170,8 @@ class BulkWriter:
         for number, (label, properties) in self._shared.items():
             if label != "Model" or number in models:
                 self._node(label, number, properties)
-        for (feature, family), found in self._frequencies.items():
-            self._relationship("FOUND_IN", feature, family, vars(found))
+        for (feature, family), sums in self._found_in.items():
+            self._relationship("FOUND_IN", feature, family, sums)
         for (set_, family), n in self._covers.items():
             self._relationship("COVERS", set_, family, {"n_circuits": n})
         arguments = [
@@ -172,20 +191,20 @@ class BulkWriter:
         return arguments
 
     def amend(self, database: Database) -> None:
-        """Over Bolt, once the tables are imported and the database is migrated: what they could not hold."""
+        """Write the lists that CSV cannot hold. Call this after the import and the migrations."""
         for label, key, name, value in self._amend:
-            # Label, key and property are our own declarations; values travel as parameters.
+            # Label, key and property are declared names, so they can be part of the text.
             text = f"MATCH (n:{label} {{{_LABELS[label].key}: $key}}) SET n.{name} = $value"
             database.write(text, {"key": key, "value": value})
 
-    # -- one kind of thing each
+    # -- each method writes one kind of node or relationship
 
     def _number(self, count: int = 1) -> int:
         first = self._next
         self._next += count
         return first
 
-    def _node(self, label: str, number: int, properties: dict[str, Any]) -> None:
+    def _node(self, label: str, number: int, properties: Properties) -> None:
         node = _LABELS[label]
         table = self._nodes.get(label)
         if table is None:
@@ -206,7 +225,7 @@ class BulkWriter:
             self._relationships[kind] = table
         return table
 
-    def _relationship(self, kind: str, source: int, target: int, properties: dict[str, Any]) -> None:
+    def _relationship(self, kind: str, source: int, target: int, properties: Properties) -> None:
         self._table(kind).add((source, target), properties)
 
     def _columns(self, kind: str, columns: list[Any]) -> None:
@@ -218,81 +237,78 @@ class BulkWriter:
             self._linked.add((kind, source, target))
             self._relationship(kind, source, target, {})
 
-    def _share(self, label: str, key: str, properties: dict[str, Any]) -> int:
-        """The number of a node that circuits share; what the first circuit says of it stays."""
+    def _share(self, label: str, key: str, properties: Properties) -> int:
+        """The number of a node that circuits share. The node keeps the properties of the first circuit."""
         number = self._ids.get((label, key))
         if number is None:
             number = self._ids[label, key] = self._number()
             self._shared[number] = (label, properties)
         return number
 
-    def _frame(self, circuit: int, shared: dict[str, Any]) -> int:
-        model = self._share("Model", shared["model"]["id"], shared["model"])
-        transcoders = self._share("TranscoderSet", shared["set"]["id"], shared["set"])
-        run = self._share("Run", shared["run"]["id"], shared["run"])
-        prompt = self._share("Prompt", shared["prompt"]["id"], shared["prompt"])
+    def _frame(self, circuit: int, framed: Frame) -> int:
+        """Write what surrounds a circuit. Returns the number of its set."""
+        model = self._share("Model", framed.model["id"], framed.model)
+        transcoders = self._share("TranscoderSet", framed.transcoders["id"], framed.transcoders)
+        run = self._share("Run", framed.run["id"], framed.run)
+        prompt = self._share("Prompt", framed.prompt["id"], framed.prompt)
         if self._models.setdefault(transcoders, model) != model:
             self._models[transcoders] = model
-            said = self._shared[transcoders][1]
-            said |= {name: value for name, value in shared["set"].items() if said.get(name) is None}
-        for name in shared["tags"]:
+            stored = self._shared[transcoders][1]
+            stored |= {name: value for name, value in framed.transcoders.items() if stored.get(name) is None}
+        for name in framed.tags:
             self._link("TAGGED", prompt, self._share("Tag", name, {"name": name}))
         for kind, target in (("OF_PROMPT", prompt), ("BY", transcoders), ("FROM_RUN", run)):
             self._relationship(kind, circuit, target, {})
         return transcoders
 
-    def _features(self, rows: dict[str, Any], transcoders: int) -> list[int]:
+    def _features(self, rows: list[FeatureRow], transcoders: int) -> list[int]:
+        """The numbers of the features, by place."""
         numbers = []
-        for key, layer, index, component in rows["features"]:
-            known = ("Feature", key) in self._ids
-            properties = {"id": key, "layer": layer, "index": index, "component": component}
-            properties |= {"n_circuits": 0, "n_measured": 0, "influence": 0.0, "degree": 0}
-            number = self._share("Feature", key, properties)
+        for row in rows:
+            known = ("Feature", row["id"]) in self._ids
+            number = self._share("Feature", row["id"], {**row, **NO_USES, "degree": 0})
             if not known:
                 self._relationship("IN", number, transcoders, {})
             numbers.append(number)
         return numbers
 
-    def _uses(self, uses: list[dict[str, Any]], features: list[int], circuit: int) -> None:
+    def _uses(self, uses: list[UseRow], features: list[int], circuit: int) -> None:
         for use in uses:
             feature = features[use["feature"]]
-            self._relationship("USES", circuit, feature, use)
-            sums = self._shared[feature][1]
-            sums["n_circuits"] += 1
-            if use["influence"] is not None:
-                sums["n_measured"] += 1
-                sums["influence"] += use["influence"]
+            self._relationship("USES", circuit, feature, {**use})
+            add_use_to(self._shared[feature][1], use["influence"])
 
-    def _count(self, shared: dict[str, Any], set_: int, uses: list[tuple[int, float | None]]) -> None:
-        """What a family counts: this circuit, and earlier ones when it gives the prompt its family."""
-        prompt = self._ids["Prompt", shared["prompt"]["id"]]
-        waiting = self._uses_of_prompt.setdefault(prompt, [])
-        waiting.append((len(self._effects.weights), set_, uses))
+    def _count(self, framed: Frame, set_: int, uses: list[tuple[int, float | None]]) -> None:
+        """Add the circuit to the counts of its family.
+
+        When the circuit gives its prompt a family, the earlier circuits of the prompt are added too.
+        """
+        prompt = self._ids["Prompt", framed.prompt["id"]]
+        waiting = self._waiting.setdefault(prompt, [])
+        waiting.append(_WaitingCircuit(len(self._effects.weights), set_, uses))
         if prompt not in self._families:
-            if not shared["families"]:
+            if not framed.families:
                 return
-            name = shared["families"][0]
+            name = framed.families[0]
             self._families[prompt] = self._share("Family", name, {"name": name})
             self._link("IN_FAMILY", prompt, self._families[prompt])
         family = self._families[prompt]
-        for place, each_set, each_uses in waiting:
-            self._in_family.setdefault(family, []).append(place)
-            self._covers[each_set, family] = self._covers.get((each_set, family), 0) + 1
-            for feature, influence in each_uses:
-                found = self._frequencies.setdefault((feature, family), _Frequency())
-                found.n_circuits += 1
-                if influence is not None:
-                    found.n_measured += 1
-                    found.influence += influence
+        for each in waiting:
+            self._in_family.setdefault(family, []).append(each.place)
+            self._covers[each.transcoders, family] = self._covers.get((each.transcoders, family), 0) + 1
+            for feature, influence in each.uses:
+                if (feature, family) not in self._found_in:
+                    self._found_in[feature, family] = dict(NO_USES)
+                add_use_to(self._found_in[feature, family], influence)
         waiting.clear()
 
-    def _head(self, circuit: int, model: str, row: dict[str, Any]) -> None:
+    def _head(self, circuit: int, model: str, row: HeadRow) -> None:
         properties = {"id": row["id"], "layer": row["layer"], "number": row["head"]}
         head = self._share("Head", row["id"], properties)
         self._link("OF_MODEL", head, self._ids["Model", model])
         self._relationship("RUNS_THROUGH", circuit, head, {"net": row["net"], "gross": row["gross"]})
 
-    def _supernode(self, circuit: int, nodes_at: int, row: dict[str, Any]) -> None:
+    def _supernode(self, circuit: int, nodes_at: int, row: SupernodeMembers) -> None:
         number = self._number()
         self._node("Supernode", number, row["supernode"])
         self._relationship("HAS", circuit, number, {})
@@ -308,13 +324,13 @@ class BulkWriter:
         for number, (label, properties) in self._shared.items():
             if label == "Feature":
                 halves[number] = half(properties["layer"], properties["index"])
-        for columns in drives_of(*self._effects.of(range(len(self._effects.weights)))):
+        for columns in effect_columns(*self._effects.of(range(len(self._effects.weights)))):
             ends = np.concatenate(columns[:2])
             for number, degree in zip(*np.unique(ends, return_counts=True), strict=True):
                 self._shared[int(number)][1]["degree"] = int(degree)
             self._effect_table("DRIVES", columns, halves)
         for family, places in self._in_family.items():
-            for columns in drives_of(*self._effects.of(places)):
+            for columns in effect_columns(*self._effects.of(places)):
                 name = pa.array([self._shared[family][1]["name"]] * len(columns[0]), pa.string())
                 self._effect_table("DRIVES_IN", columns, halves, name)
 

@@ -1,31 +1,40 @@
-"""Write circuits to Neo4j: one transaction a circuit, so nothing is ever half there.
+"""Writes circuits to Neo4j, each in one transaction, so that no circuit is ever stored in part.
 
-1. check    the record: places of edges and members, finite numbers, storable text; before any writing
-2. ask      whether the circuit is there: then nothing changes
-3. detail   the circuit, its nodes, and its edges by their place in the list: nobody else's nodes are touched
-4. share    lock the set; model, run, prompt, features, USES, labels, supernodes, the ledger's entry
-5. count    DRIVES and DRIVES_IN of every pair of features by Welford's running mean and variance, FOUND_IN
-            and COVERS
+1. check    the record: places of edges and members, finite numbers, valid texts. Nothing is written yet
+2. present  when the circuit is stored already, nothing changes
+3. detail   the circuit, its nodes, and its edges by place in the list. No other circuit is touched
+4. shared   lock the set; write model, run, prompt, features, USES, labels and supernodes
+5. count    add the circuit to DRIVES, DRIVES_IN, FOUND_IN and COVERS (`schema.loading.aggregates`)
+6. ledger   write the entry of the input
 
-A circuit too large for one message goes in several, sized by bytes, of the same transaction. Several writers
-work on step 3 side by side and take turns from step 4 on; when two meet anywhere else, the driver runs one of
-them again. Nodes that circuits share (models, prompts, labels, …) keep what the first load said of them. All
-lists are in the record's order and all sums are exact before rounding, so the same loads in the same order
-give the same content.
+A circuit that is too large for one message is sent in several messages of one transaction. Several writers
+can work on step 3 at the same time. From step 4 on, the lock of the set lets one continue at a time; after
+any other conflict the driver runs one of the transactions again. Nodes that circuits share (models, prompts,
+labels, …) keep the properties that the first load gave them. All lists have the record's order, and all sums
+are exact before they are rounded, so the same loads in the same order give the same content.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 from schema.circuit.records import Circuit, Run
 from schema.database import Database, Transaction
 from schema.errors import DatabaseError
-from schema.loading.pairs import EACH_DRIVES, EACH_DRIVES_IN, EFFECTS, effects_of
-from schema.loading.rows import batches, body, check, drives, frame
+from schema.loading.aggregates import ADD_EFFECT, FIRST_EFFECT, add_use
+from schema.loading.effects import (
+    EACH_DRIVES,
+    EACH_DRIVES_IN,
+    STORED_EFFECTS,
+    FeatureEffects,
+    effects_of_record,
+    effects_of_rows,
+)
+from schema.loading.fragments import ATTACH_LABEL, CREATE_SUPERNODE, LOCK_SET, MERGE_LABEL, merge_run
+from schema.loading.rows import Message, body, frame, messages
 from schema.loading.runs import Entry
+from schema.loading.validate import check_record
 
 BATCH_BYTES = 4 << 20
-"""A message to the database holds about this much; Neo4j keeps a multiple of it in memory meanwhile."""
+"""Approximate size in bytes of the largest message. Neo4j keeps several times as much in memory for it."""
 
 
 def load_circuit(
@@ -38,73 +47,79 @@ def load_circuit(
 ) -> bool:
     """Load one circuit with everything it refers to, and update the aggregates, in one transaction.
 
-    entry: what the run's ledger will say of it: it becomes `loaded`, or `present` when the circuit is there
-    already. False in that case; then nothing else changes. Raises InputError when the record does not
-    fit together (nothing is written), DatabaseError when Neo4j fails (nothing is kept).
+    Returns False when the circuit is stored already; then only the ledger changes. entry: the input in the
+    run's ledger; its outcome becomes `loaded`, or `present` when the circuit is stored already. Raises
+    InputError when the parts of the record do not fit together; then nothing is written. Raises DatabaseError
+    when Neo4j fails; then nothing is kept.
     """
-    check(circuit)
+    check_record(circuit)
     circuit_id = circuit.id
-    frame_rows, body_rows, drives_rows = frame(circuit, run), body(circuit), drives(circuit)
-    steps = batches(circuit_id, frame_rows, body_rows, batch_bytes)
+    framed, effects = frame(circuit, run), effects_of_record(circuit)
+    to_send = messages(framed, body(circuit), batch_bytes)
 
     def work(transaction: Transaction) -> bool:
-        there = bool(transaction.run(_THERE, {"p": {"ids": [circuit_id]}}))
-        if not there:
-            _write(transaction, steps, drives_rows)
+        stored = bool(transaction.run(_PRESENT, {"p": {"ids": [circuit_id]}}))
+        if not stored:
+            _write(transaction, circuit_id, to_send, effects)
         if entry is not None:
-            outcome = "present" if there else "loaded"
-            said = {"run": frame_rows["run"], "circuit": circuit_id, "entry": entry.row(run.id, outcome)}
-            transaction.run(_ENTRY, {"p": said})
-        return not there
+            row = entry.row(run.id, "present" if stored else "loaded")
+            transaction.run(_ENTRY, {"p": {"run": framed.run, "circuit": circuit_id, "entry": row}})
+        return not stored
 
     try:
         return database.transaction(work)
     except DatabaseError:
-        # Another process may have loaded it at the same moment; the unique id let only one of the two win. Or
-        # the connection broke amid the commit, which the driver does not try again: this waits and looks.
+        # Another process may have loaded the circuit at the same moment: its unique id lets only one succeed.
+        # Or the connection broke during the commit, which the driver does not repeat. Asking waits for its
+        # end.
         if present(database, [circuit_id]):
             return database.transaction(work)
         raise
 
 
 def prepare(database: Database) -> None:
-    """Have the database plan what loading asks, without loading anything.
+    """Let the database plan the queries of loading, without loading anything.
 
-    It takes a cold server seconds; called beside other work, the first circuit need not wait for it.
+    Planning takes seconds on a server that has just started. Call this beside other work, so that the first
+    circuit does not wait.
     """
-    for text in (*(_KEEP_PLAN + each for each in (_STEPS["whole"], _DRIVES, _DRIVES_IN, _COUNT)), _THERE):
-        # A plan is found again by the text and the types of the parameters, so a map will do.
+    for text in (
+        *(_KEEP_PLAN + each for each in (STEPS["everything"], _DRIVES, _DRIVES_IN, _COUNT)),
+        _PRESENT,
+    ):
+        # Neo4j finds a plan by the text and the types of the parameters, so an empty map is enough.
         database.write("EXPLAIN " + text, {"p": {}})
 
 
 def _write(
-    transaction: Transaction, steps: list[tuple[str, dict[str, Any]]], drives_rows: dict[str, Any]
+    transaction: Transaction, circuit_id: str, to_send: list[Message], effects: FeatureEffects
 ) -> None:
-    shared: dict[str, Any] = {}
-    for step, parameters in steps:
-        for row in transaction.run(_KEEP_PLAN + _STEPS[step], {"p": parameters}):
-            shared = row
-    circuit_id, family = shared["id"], shared["family"]
-    transaction.run(_KEEP_PLAN + _DRIVES, {"p": drives_rows})
+    family: str | None = None
+    new_family = False
+    for message in to_send:
+        for row in transaction.run(_KEEP_PLAN + STEPS[message.step], {"p": message.parameters}):
+            family, new_family = row["family"], row["new_family"]
+    transaction.run(_KEEP_PLAN + _DRIVES, {"p": effects._asdict()})
     if family is not None:
-        transaction.run(_KEEP_PLAN + _DRIVES_IN, {"p": {**drives_rows, "family": family}})
-    # When this load gives the prompt its family, circuits of the prompt that were there before count too.
-    if shared["new_family"]:
+        transaction.run(_KEEP_PLAN + _DRIVES_IN, {"p": {**effects._asdict(), "family": family}})
+    # When this load gives the prompt its family, the stored circuits of the prompt now belong to the family.
+    if new_family:
         for other in transaction.run(_OTHERS, {"id": circuit_id}):
-            effects = effects_of(transaction.run(EFFECTS, {"id": other["id"]}))
-            transaction.run(_KEEP_PLAN + _DRIVES_IN, {"p": {**effects, "family": family}})
-    transaction.run(_KEEP_PLAN + _COUNT, {"p": {"id": circuit_id, "all": shared["new_family"]}})
+            earlier = effects_of_rows(transaction.run(STORED_EFFECTS, {"id": other["id"]}))
+            transaction.run(_KEEP_PLAN + _DRIVES_IN, {"p": {**earlier._asdict(), "family": family}})
+    transaction.run(_KEEP_PLAN + _COUNT, {"p": {"id": circuit_id, "all": new_family}})
 
 
 def present(database: Database, circuit_ids: Iterable[str]) -> set[str]:
-    """The ids, of those asked for, whose circuits are in the database."""
-    return {row["id"] for row in database.read(_THERE, {"p": {"ids": list(circuit_ids)}})}
+    """The given ids whose circuits are stored."""
+    return {row["id"] for row in database.read(_PRESENT, {"p": {"ids": list(circuit_ids)}})}
 
 
-# -- Cypher; every value from outside is a parameter. All are in one map, `p`: of a map Neo4j keeps no sizes,
-# while it plans a query again (a second or two for the large ones) for every new order of size of each list.
+# -- Cypher. Every value from outside is a parameter. All parameters are in one map, `p`, because Neo4j plans
+# a query again (1 to 2 s for the large ones) for each new order of magnitude of the size of a list parameter,
+# but does not look at the sizes of lists inside a map.
 
-_THERE = "UNWIND $p.ids AS id MATCH (c:Circuit {id: id}) RETURN c.id AS id"
+_PRESENT = "UNWIND $p.ids AS id MATCH (c:Circuit {id: id}) RETURN c.id AS id"
 
 _CIRCUIT = """
 CREATE (c:Circuit)
@@ -144,79 +159,72 @@ CALL (nodes) {
 }
 """
 
-# Writing the set's id locks the set until the end of the transaction. Without that, two loaders could read
-# the same aggregates and the second would overwrite what the first added. Features are the first of `nodes`.
-_SHARE = """
-CALL () {
-  MERGE (t:TranscoderSet {id: $p.set.id}) ON CREATE SET t = $p.set
-  SET t.id = $p.set.id
-  // A set is of one model, whatever two loaders say of it at the same time.
-  WITH t, EXISTS { (t)-[:FOR]->() } AS known
+# Feature nodes are the first of `nodes`.
+_SHARED = f"""
+CALL () {{
+  MERGE (t:TranscoderSet {{id: $p.transcoders.id}}) ON CREATE SET t = $p.transcoders
+  {LOCK_SET}
+  // A set belongs to one model, even when two loaders name different models at the same time.
+  WITH t, EXISTS {{ (t)-[:FOR]->() }} AS known
   FOREACH (new IN CASE WHEN known THEN [] ELSE [$p.model] END |
-    MERGE (m:Model {id: new.id}) ON CREATE SET m = new
+    MERGE (m:Model {{id: new.id}}) ON CREATE SET m = new
     CREATE (t)-[:FOR]->(m))
   WITH t
-  CALL (t) { MATCH (t)-[:FOR]->(m:Model) RETURN m ORDER BY m.id LIMIT 1 }
-  MERGE (r:Run {id: $p.run.id}) ON CREATE SET r = $p.run
-  MERGE (p:Prompt {id: $p.prompt.id}) ON CREATE SET p = $p.prompt
-  FOREACH (name IN $p.tags | MERGE (g:Tag {name: name}) MERGE (p)-[:TAGGED]->(g))
-  WITH t, m, r, p, size($p.families) > 0 AND NOT EXISTS { (p)-[:IN_FAMILY]->() } AS new_family
+  CALL (t) {{ MATCH (t)-[:FOR]->(m:Model) RETURN m ORDER BY m.id LIMIT 1 }}
+  {merge_run("$p.run")}
+  MERGE (p:Prompt {{id: $p.prompt.id}}) ON CREATE SET p = $p.prompt
+  FOREACH (name IN $p.tags | MERGE (g:Tag {{name: name}}) MERGE (p)-[:TAGGED]->(g))
+  WITH t, m, r, p, size($p.families) > 0 AND NOT EXISTS {{ (p)-[:IN_FAMILY]->() }} AS new_family
   FOREACH (name IN CASE WHEN new_family THEN $p.families ELSE [] END |
-    MERGE (y:Family {name: name}) CREATE (p)-[:IN_FAMILY]->(y))
+    MERGE (y:Family {{name: name}}) CREATE (p)-[:IN_FAMILY]->(y))
   RETURN t, m, r, p, new_family
-}
-CALL (c, m) {
+}}
+CALL (c, m) {{
   UNWIND $p.head_totals AS row
-  MERGE (h:Head {id: row.id}) ON CREATE SET h.layer = row.layer, h.number = row.head
+  MERGE (h:Head {{id: row.id}}) ON CREATE SET h.layer = row.layer, h.number = row.head
   MERGE (h)-[:OF_MODEL]->(m)
-  CREATE (c)-[:RUNS_THROUGH {net: row.net, gross: row.gross}]->(h)
-}
+  CREATE (c)-[:RUNS_THROUGH {{net: row.net, gross: row.gross}}]->(h)
+}}
 CREATE (c)-[:OF_PROMPT]->(p), (c)-[:BY]->(t), (c)-[:FROM_RUN]->(r)
 WITH c, t, new_family, nodes
-CALL () {
+CALL () {{
   UNWIND $p.features AS row
-  MERGE (f:Feature {id: row[0]})
-  ON CREATE SET f.layer = row[1], f.index = row[2], f.component = row[3], f.n_circuits = 0,
-                f.n_measured = 0, f.influence = 0.0, f.degree = 0
+  MERGE (f:Feature {{id: row.id}})
+  ON CREATE SET f = row, f.n_circuits = 0, f.n_measured = 0, f.influence = 0.0, f.degree = 0
   RETURN collect(f) AS features
-}
-CALL (features, t) {
+}}
+CALL (features, t) {{
   UNWIND features AS f
-  WITH f, t WHERE NOT EXISTS { (f)-[:IN]->() }
+  WITH f, t WHERE NOT EXISTS {{ (f)-[:IN]->() }}
   CREATE (f)-[:IN]->(t)
-}
-CALL (nodes, features) {
+}}
+CALL (nodes, features) {{
   UNWIND range(0, size($p.instance_of) - 1) AS i
   WITH nodes[i] AS n, features[$p.instance_of[i]] AS f
   CREATE (n)-[:INSTANCE_OF]->(f)
-}
-CALL (c, features) {
+}}
+CALL (c, features) {{
   UNWIND $p.uses AS use
   WITH c, use, features[use.feature] AS f
-  CREATE (c)-[:USES {influence: use.influence, activation: use.activation, positions: use.positions}]->(f)
-  SET f.n_circuits = f.n_circuits + 1,
-      f.n_measured = f.n_measured + CASE WHEN use.influence IS NULL THEN 0 ELSE 1 END,
-      f.influence = f.influence + coalesce(use.influence, 0.0)
-}
-CALL (features) {
+  CREATE (c)-[:USES {{influence: use.influence, activation: use.activation, positions: use.positions}}]->(f)
+  {add_use("f", "use.influence")}
+}}
+CALL (features) {{
   UNWIND $p.labels AS row
-  MERGE (l:Label {id: row.label.id}) ON CREATE SET l = row.label
+  {MERGE_LABEL}
   WITH l, features[row.feature] AS f
-  MERGE (l)-[:LABELS]->(f)
-}
-CALL (c, nodes) {
+  {ATTACH_LABEL}
+}}
+CALL (c, nodes) {{
   UNWIND $p.supernodes AS row
-  CREATE (c)-[:HAS]->(s:Supernode)
-  SET s = row.supernode
-  MERGE (k:Concept {label: row.supernode.label})
-  CREATE (s)-[:MEANS]->(k)
+  {CREATE_SUPERNODE}
   WITH s, row, nodes
   UNWIND row.members AS member
   WITH s, nodes[member] AS n
   CREATE (s)-[:GROUPS]->(n)
-}
-RETURN c.id AS id, new_family,
-       head(COLLECT { MATCH (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y) RETURN y.name }) AS family
+}}
+RETURN new_family,
+       head(COLLECT {{ MATCH (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y) RETURN y.name }}) AS family
 """
 
 _ALL_NODES = """
@@ -227,47 +235,31 @@ _FIND_CIRCUIT = "MATCH (c:Circuit {id: $p.id})\n"
 
 _FIND_NODES = "CALL () { UNWIND $p.ids AS id MATCH (n:Node {id: id}) RETURN collect(n) AS nodes }\n"
 
-# Planning these takes longer than running them; what is in the database does not change the best plan.
+# Planning these queries takes longer than running them, and the best plan does not depend on the stored data.
 _KEEP_PLAN = "CYPHER replan=skip\n"
 
-_STEPS = {
-    "whole": _CIRCUIT + _NODES + _ALL_NODES + _EDGES + "WITH c, nodes" + _SHARE,
+STEPS = {
+    "everything": _CIRCUIT + _NODES + _ALL_NODES + _EDGES + "WITH c, nodes" + _SHARED,
     "circuit": _CIRCUIT + "FINISH",
     "nodes": _FIND_CIRCUIT + _NODES + "FINISH",
     "edges": _FIND_NODES + _EDGES + "FINISH",
-    "share": _FIND_CIRCUIT + _FIND_NODES + "WITH c, nodes" + _SHARE,
+    "shared": _FIND_CIRCUIT + _FIND_NODES + "WITH c, nodes" + _SHARED,
 }
-"""What one message does; `schema.loading.rows.batches` says which are needed."""
+"""Name of a step → its query. `schema.loading.rows.messages` decides which steps a circuit needs."""
 
-_FIRST = """n_circuits: 1, n_positive: CASE WHEN w > 0 THEN 1 ELSE 0 END,
-                       n_negative: CASE WHEN w < 0 THEN 1 ELSE 0 END, mean: w, m2: 0.0, sd: 0.0,
-                       sign_consistency: CASE WHEN w = 0 THEN 0.0 ELSE 1.0 END, pair: pair"""
-
-_NEXT = """
-WITH d, w WHERE d IS NOT NULL
-WITH d, w, d.n_circuits + 1 AS n, d.mean AS before,
-     d.n_positive + CASE WHEN w > 0 THEN 1 ELSE 0 END AS positive,
-     d.n_negative + CASE WHEN w < 0 THEN 1 ELSE 0 END AS negative
-WITH *, before + (w - before) / n AS mean
-WITH *, d.m2 + (w - before) * (w - mean) AS m2
-SET d.n_circuits = n, d.n_positive = positive, d.n_negative = negative, d.mean = mean, d.m2 = m2,
-    d.sd = sqrt(m2 / n),
-    d.sign_consistency = CASE WHEN positive > negative THEN 1.0 * positive / n ELSE 1.0 * negative / n END
-"""
-
-# What is not there is created without MERGE: the set's lock keeps others from creating the same.
+# New relationships are created without MERGE, because the lock of the set keeps others from creating them.
 _DRIVES = f"""{EACH_DRIVES}
 CALL (f, g, w, pair, d) {{
   WITH f, g, w, pair, d WHERE d IS NULL
-  CREATE (f)-[:DRIVES {{{_FIRST}}}]->(g)
+  CREATE (f)-[:DRIVES {{{FIRST_EFFECT}}}]->(g)
   SET f.degree = f.degree + 1, g.degree = g.degree + 1
-}}{_NEXT}"""
+}}{ADD_EFFECT}"""
 
 _DRIVES_IN = f"""{EACH_DRIVES_IN}
 CALL (f, g, w, pair, d) {{
   WITH f, g, w, pair, d WHERE d IS NULL
-  CREATE (f)-[:DRIVES_IN {{{_FIRST}, family: $p.family}}]->(g)
-}}{_NEXT}"""
+  CREATE (f)-[:DRIVES_IN {{{FIRST_EFFECT}, family: $p.family}}]->(g)
+}}{ADD_EFFECT}"""
 
 _OTHERS = """
 MATCH (c:Circuit {id: $id})-[:OF_PROMPT]->(:Prompt)<-[:OF_PROMPT]-(o:Circuit)
@@ -275,30 +267,27 @@ WHERE o <> c
 RETURN o.id AS id ORDER BY id
 """
 
-_COUNT = """
-MATCH (c:Circuit {id: $p.id})-[:BY]->(t:TranscoderSet), (c)-[:OF_PROMPT]->(p:Prompt)-[:IN_FAMILY]->(y:Family)
-MATCH (p)<-[:OF_PROMPT]-(o:Circuit)-[:BY]->(s:TranscoderSet)
-WHERE o = c OR $p.all
+_COUNT = f"""
+MATCH (c:Circuit {{id: $p.id}})-[:BY]->(t:TranscoderSet),
+(c)-[:OF_PROMPT]->(p:Prompt)-[:IN_FAMILY]->(y:Family) MATCH
+(p)<-[:OF_PROMPT]-(o:Circuit)-[:BY]->(s:TranscoderSet) WHERE o = c OR $p.all
 WITH y, o, s ORDER BY o.id
 MERGE (s)-[v:COVERS]->(y)
 SET v.n_circuits = coalesce(v.n_circuits, 0) + 1
 WITH y, o
 MATCH (o)-[u:USES]->(f:Feature)
 MERGE (f)-[i:FOUND_IN]->(y)
-SET i.n_circuits = coalesce(i.n_circuits, 0) + 1,
-    i.n_measured = coalesce(i.n_measured, 0) + CASE WHEN u.influence IS NULL THEN 0 ELSE 1 END,
-    i.influence = coalesce(i.influence, 0.0) + coalesce(u.influence, 0.0)
-"""
+{add_use("i", "u.influence")}"""
 
-_ENTRY = """
-MERGE (r:Run {id: $p.run.id}) ON CREATE SET r = $p.run
-MERGE (e:Entry {id: $p.entry.id})
-// Run again because the answer to its commit was lost, a load finds its own circuit: it stays loaded.
+_ENTRY = f"""
+{merge_run("$p.run")}
+MERGE (e:Entry {{id: $p.entry.id}})
+// When the answer to a commit was lost, the load runs again and finds its own circuit: it stays `loaded`.
 WITH r, e, coalesce(e.outcome = "loaded", false) AS ours
 SET e = $p.entry
 SET e.outcome = CASE WHEN ours THEN "loaded" ELSE $p.entry.outcome END
 MERGE (r)-[:LISTS]->(e)
 WITH e
-MATCH (c:Circuit {id: $p.circuit})
+MATCH (c:Circuit {{id: $p.circuit}})
 MERGE (e)-[:GAVE]->(c)
 """

@@ -1,7 +1,10 @@
-"""Whole circuits out of the database: the inverse of `schema.loading.load`, in the canonical order."""
+"""Reads complete circuits out of the database, and finds circuits by name.
+
+A circuit that is read has the canonical order; it equals the record that was loaded.
+"""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from schema.circuit.attention import HeadPart, HeadTotal
 from schema.circuit.canonical import canonical
@@ -19,31 +22,53 @@ from schema.circuit.records import (
 )
 from schema.database import Database
 from schema.errors import InputError, NotFoundError
-from schema.loading.rows import LAYERS
-
-_SOURCE = ("tool", "slug", "scan", "source_set", "attention_source_set", "creator", "description")
-_SETTINGS = (
-    *("target", "target_position", "node_threshold", "edge_threshold", "max_feature_nodes", "dtype"),
-    *("special_first_token", "replacement_score", "completeness_score", "error_share"),
-    *("n_active_features", "n_selected_features", "kept_influence", "weights", "content", "qk_tracing"),
+from schema.loading.properties import (
+    CIRCUIT_FIELDS,
+    FEATURE_LISTS,
+    LABEL_FIELDS,
+    MODEL_FIELDS,
+    NODE_FIELDS,
+    PROMPT_FIELDS,
+    SET_FIELDS,
+    SOURCE_FIELDS,
+    SUPERNODE_FIELDS,
+    Properties,
+    known,
+    unnumbered,
 )
 
 LEAST = 4
-"""Characters that the beginning of an id must have to stand for it."""
+"""Smallest number of characters with which the beginning of an id can stand for the id."""
 CANDIDATES = 5
-"""Circuits that are named when a beginning fits several."""
+"""Number of circuits that an error names when several ids have the same beginning."""
+
+
+class _StoredFrame(NamedTuple):
+    """A row of `_FRAME`: a circuit's own properties, and the nodes around it."""
+
+    circuit: Properties
+    prompt: Properties
+    transcoders: Properties
+    model: Properties
+    family: str | None
+    tags: list[str]
 
 
 def read_circuit(database: Database, circuit_id: str) -> Circuit:
-    """The circuit, with all labels of its features, whoever wrote them. Raises NotFoundError."""
+    """The circuit, with all labels of its features by all authors.
+
+    Raises NotFoundError when there is no such circuit.
+    """
     parameters = {"id": circuit_id}
     frames = database.read(_FRAME, parameters)
     if not frames:
         raise NotFoundError(
-            f"There is no circuit {circuit_id}", next_step="`atlas stats` says what the database holds"
+            f"There is no circuit {circuit_id}", next_step="`atlas stats` shows what the database holds"
         )
-    frame = frames[0]
-    stored, model = frame["circuit"], Model(**_known(frame["model"], Model))
+    frame = _StoredFrame(**frames[0])
+    stored, model = frame.circuit, Model(**known(frame.model, MODEL_FIELDS))
+    values = known(stored, CIRCUIT_FIELDS)
+    values |= {name: unnumbered(values[name]) for name in FEATURE_LISTS}
     nodes: list[Node] = []
     places: dict[str, int] = {}
     for row in database.read(_NODES, parameters):
@@ -58,25 +83,23 @@ def read_circuit(database: Database, circuit_id: str) -> Circuit:
         Circuit(
             prompt=_prompt(frame),
             model=model,
-            transcoders=TranscoderSet(**_known(frame["set"], TranscoderSet) | {"model_id": model.id}),
+            transcoders=TranscoderSet(**known(frame.transcoders, SET_FIELDS), model_id=model.id),
             nodes=tuple(nodes),
             edges=tuple(edges),
             labels=tuple(_label(row) for row in database.read(_LABELS, parameters)),
             supernodes=tuple(_supernode(row, places) for row in database.read(_SUPERNODES, parameters)),
-            source=Source(**{name: stored.get(name) for name in _SOURCE}) if "tool" in stored else None,
-            pruned_features=_unnumbered(stored.get("pruned_features")),
-            unselected_features=_unnumbered(stored.get("unselected_features")),
+            source=Source(**known(stored, SOURCE_FIELDS)) if "tool" in stored else None,
             head_parts=tuple(_head_parts(nodes, edges, stored_edges)),
             head_totals=tuple(HeadTotal(**row) for row in database.read(_HEADS, parameters)),
-            **{name: stored.get(name) for name in _SETTINGS},
+            **values,
         )
     )
 
 
-def the_circuit(database: Database, name: str) -> str:
-    """The id of the circuit that goes by an id or its beginning.
+def find_circuit(database: Database, name: str) -> str:
+    """The id of the circuit that has the given id, or an id that begins with it.
 
-    Raises NotFoundError when there is none, InputError when several begin like that.
+    Raises NotFoundError when there is no such circuit, InputError when several ids begin with it.
     """
     rows = database.read(_BEGINNING, {"name": name, "least": LEAST, "limit": CANDIDATES})
     if rows and (len(rows) == 1 or rows[0]["id"] == name):
@@ -88,7 +111,7 @@ def the_circuit(database: Database, name: str) -> str:
         raise InputError(
             f"{n} circuits begin with {name}:{listed}{more}", next_step="give more characters of the id"
         )
-    short = f"the beginning of an id stands for it from {LEAST} characters on; "
+    short = f"give at least {LEAST} characters of the id; "
     raise NotFoundError(
         f"There is no circuit {name[:80]}",
         next_step=f"{short if len(name) < LEAST else ''}`circuits` in GraphQL (`atlas query`) lists them",
@@ -96,9 +119,10 @@ def the_circuit(database: Database, name: str) -> str:
 
 
 def circuit_ids(database: Database, wanted: Sequence[str]) -> list[str]:
-    """The ids of circuits by slug, family, tag, id or its beginning; of all circuits for none.
+    """The ids of the circuits that the names mean; the ids of all circuits when no names are given.
 
-    Raises NotFoundError for a name that means none of them, InputError for the beginning of several ids.
+    A name is a slug, family, tag, id or the beginning of an id. Raises NotFoundError when a name means no
+    circuit, InputError when several ids begin with it.
     """
     if not wanted:
         return [row["id"] for row in database.read("MATCH (c:Circuit) RETURN c.id AS id ORDER BY id")]
@@ -106,19 +130,13 @@ def circuit_ids(database: Database, wanted: Sequence[str]) -> list[str]:
     for name in wanted:
         rows = database.read(_BY_NAME, {"name": name})
         try:
-            found |= dict.fromkeys([row["id"] for row in rows] or [the_circuit(database, name)])
+            found |= dict.fromkeys([row["id"] for row in rows] or [find_circuit(database, name)])
         except NotFoundError as error:
             raise NotFoundError(
-                f"{name[:80]!r} is no circuit, slug, family or tag",
+                f"{name[:80]!r} is not a circuit, slug, family or tag",
                 next_step="leave it out to export all circuits",
             ) from error
     return list(found)
-
-
-def _known(values: dict[str, Any], kind: type) -> dict[str, Any]:
-    """The fields of a record that are properties; absent ones are None."""
-    names = (name for name in kind.__dataclass_fields__ if name != "model_id")  # type: ignore[attr-defined]
-    return {name: values.get(name) for name in names}
 
 
 def _head_parts(nodes: list[Node], edges: list[Edge], rows: list[dict[str, Any]]) -> Iterator[HeadPart]:
@@ -129,55 +147,31 @@ def _head_parts(nodes: list[Node], edges: list[Edge], rows: list[dict[str, Any]]
             yield HeadPart(*ends, layer, head, weight)
 
 
-def _prompt(frame: dict[str, Any]) -> Prompt:
-    stored = frame["prompt"]
-    ids = stored.get("token_ids")
-    return Prompt(
-        text=stored["text"],
-        tokens=tuple(stored["tokens"]),
-        token_ids=None if ids is None else tuple(ids),
-        family=frame["family"],
-        tags=tuple(frame["tags"]),
-        expected=stored.get("expected"),
-        pair=stored.get("pair"),
-        split=stored.get("split"),
-    )
+def _prompt(frame: _StoredFrame) -> Prompt:
+    values = known(frame.prompt, PROMPT_FIELDS)
+    values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return Prompt(**values, family=frame.family, tags=tuple(frame.tags))
 
 
-def _node(labels: list[str], row: dict[str, Any]) -> Node:
+def _node(labels: list[str], row: Properties) -> Node:
     kind = next(kind for kind in NodeKind if f"{kind.capitalize()}Node" in labels)
-    names = ("index", "activation", "influence", "cumulative", "token", "probability", "component")
-    values = {name: row.get(name) for name in names}
-    return Node(kind, row["layer"], row["position"], pinned=row.get("pinned", False), **values)
+    return Node(kind, **known(row, NODE_FIELDS) | {"pinned": row.get("pinned", False)})
 
 
 def _label(row: dict[str, Any]) -> Label:
-    names = ("text", "method", "author", "score", "null_score")
-    values = {name: row["label"].get(name) for name in names}
-    return Label(row["layer"], row["index"], component=row["component"], **values)
+    feature = {name: row[name] for name in ("layer", "index", "component")}
+    return Label(**feature, **known(row["label"], LABEL_FIELDS))
 
 
 def _supernode(row: dict[str, Any], places: dict[str, int]) -> Supernode:
-    group = row["supernode"]
-    return Supernode(
-        group["label"],
-        group.get("position"),
-        tuple(sorted(places[member] for member in row["members"])),
-        group["method"],
-        group["author"],
-        group.get("score"),
-    )
-
-
-def _unnumbered(numbers: list[int] | None) -> tuple[tuple[int, int], ...] | None:
-    if numbers is None:
-        return None
-    return tuple(sorted((number % LAYERS, number // LAYERS) for number in numbers))
+    members = tuple(sorted(places[member] for member in row["members"]))
+    return Supernode(members=members, **known(row["supernode"], SUPERNODE_FIELDS))
 
 
 _FRAME = """
 MATCH (c:Circuit {id: $id})-[:OF_PROMPT]->(p:Prompt), (c)-[:BY]->(t:TranscoderSet)-[:FOR]->(m:Model)
-RETURN properties(c) AS circuit, properties(p) AS prompt, properties(t) AS set, properties(m) AS model,
+RETURN properties(c) AS circuit, properties(p) AS prompt, properties(t) AS transcoders,
+       properties(m) AS model,
        head([(p)-[:IN_FAMILY]->(f) | f.name]) AS family, [(p)-[:TAGGED]->(g) | g.name] AS tags
 LIMIT 1
 """

@@ -1,8 +1,7 @@
-"""The ledger of runs: what `atlas ingest` or `atlas import` was asked, and what became of each input.
+"""The ledger of runs: the arguments of each `atlas ingest` or `atlas import`, and the outcome of each input.
 
 The entry of a loaded input is written in the transaction that loads its circuit (`schema.loading.load`), so
-the ledger never says more, or less, than what is there. The same call again goes on where the run was
-stopped.
+the ledger always agrees with the stored circuits. Repeating a command resumes its run where it stopped.
 """
 
 from collections.abc import Iterable
@@ -12,6 +11,8 @@ from typing import Any, NamedTuple
 
 from schema.circuit.records import Run, stable_id
 from schema.database import Database
+from schema.loading.fragments import merge_run, write_entry
+from schema.loading.properties import Properties
 from schema.loading.rows import run_row
 
 
@@ -20,14 +21,14 @@ class Entry:
     """One input of a run."""
 
     key: str
-    """What it is told by when the run is called again, such as a hash of the file."""
+    """Identifies the input when the command is repeated, such as a hash of the file."""
     name: str
-    """For people: the file's path, or the line."""
+    """Name for people: the path of the file, or the line."""
     reason: str | None = None
-    """Why it was refused."""
+    """Why the input was refused; None when it was not refused."""
 
-    def row(self, run_id: str, outcome: str) -> dict[str, str | None]:
-        """The node's properties."""
+    def row(self, run_id: str, outcome: str) -> Properties:
+        """The properties of the entry's node. outcome: `loaded`, `present` or `refused`."""
         return {
             "id": stable_id(run_id, self.key),
             "key": self.key,
@@ -42,41 +43,45 @@ class RunSummary(NamedTuple):
 
     id: str
     settings: str
-    """JSON."""
+    """Arguments of the command, as JSON."""
     started_at: datetime | None
-    """None when the database is older than the ledger."""
+    """When the run first began; None when an older version of the atlas wrote the run."""
     ended_at: datetime | None
-    """None when the run was stopped, or goes on."""
+    """When the run last ended; None when it was stopped or is not finished."""
     n_circuits: int
+    """Number of circuits that the run loaded and that are still stored."""
     n_loaded: int
+    """Number of inputs whose circuit was loaded."""
     n_present: int
+    """Number of inputs whose circuit was stored already."""
     n_refused: int
+    """Number of inputs that gave no circuit."""
 
 
 def begin(database: Database, run: Run) -> None:
-    """Say that a run begins, or goes on."""
+    """Record that a run begins or is resumed."""
     database.write(_BEGIN, {"run": run_row(run)})
 
 
 def end(database: Database, run: Run) -> None:
-    """Say that a run came to its end."""
+    """Record that a run reached its end."""
     database.write("MATCH (r:Run {id: $id}) SET r.ended_at = datetime()", {"id": run.id})
 
 
 def done(database: Database, run: Run) -> dict[str, str]:
-    """The keys of inputs that need no second look, each with the id of its circuit."""
+    """Key of each input that needs no further work → the id of its circuit."""
     rows = database.read(_DONE, {"id": run.id})
     return {row["key"]: row["circuit"] for row in rows}
 
 
 def refuse(database: Database, run: Run, entries: Iterable[Entry]) -> None:
-    """Write down inputs that gave no circuit, each with its reason."""
+    """Record inputs that gave no circuit, each with its reason."""
     rows = [entry.row(run.id, "refused") for entry in entries]
     database.write(_REFUSE, {"run": run_row(run), "entries": rows})
 
 
 def give(database: Database, run: Run, entries: Iterable[tuple[Entry, str, bool]]) -> None:
-    """Write down inputs whose circuits came in a bulk import: (entry, circuit's id, whether it was new)."""
+    """Record inputs of a bulk import. entries: (entry, id of the circuit, whether the circuit was new)."""
     rows = [
         {"entry": entry.row(run.id, "loaded" if new else "present"), "circuit": circuit}
         for entry, circuit, new in entries
@@ -85,12 +90,12 @@ def give(database: Database, run: Run, entries: Iterable[tuple[Entry, str, bool]
 
 
 def runs(database: Database) -> list[RunSummary]:
-    """All runs, the newest first; those without a date last."""
+    """All runs, the newest first. Runs without a date come last."""
     return [RunSummary(**_native(row)) for row in database.read(_RUNS)]
 
 
 def refusals(database: Database, run_id: str) -> list[tuple[str, str]]:
-    """(name, reason) of the inputs that a run refused, by name."""
+    """(name, reason) of each input that a run refused, sorted by name."""
     rows = database.read(_REFUSALS, {"id": run_id})
     return [(row["name"], row["reason"]) for row in rows]
 
@@ -99,8 +104,8 @@ def _native(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value.to_native() if hasattr(value, "to_native") else value for key, value in row.items()}
 
 
-_BEGIN = """
-MERGE (r:Run {id: $run.id}) ON CREATE SET r = $run
+_BEGIN = f"""
+{merge_run("$run")}
 SET r.started_at = coalesce(r.started_at, datetime())
 REMOVE r.ended_at
 """
@@ -110,23 +115,19 @@ MATCH (:Run {id: $id})-[:LISTS]->(e:Entry)-[:GAVE]->(c:Circuit)
 RETURN e.key AS key, c.id AS circuit
 """
 
-_REFUSE = """
-MERGE (r:Run {id: $run.id}) ON CREATE SET r = $run
+_REFUSE = f"""
+{merge_run("$run")}
 WITH r
 UNWIND $entries AS row
-MERGE (e:Entry {id: row.id})
-SET e = row
-MERGE (r)-[:LISTS]->(e)
+{write_entry("row")}
 """
 
-_GIVE = """
-MATCH (r:Run {id: $id})
+_GIVE = f"""
+MATCH (r:Run {{id: $id}})
 UNWIND $rows AS row
-MERGE (e:Entry {id: row.entry.id})
-SET e = row.entry
-MERGE (r)-[:LISTS]->(e)
+{write_entry("row.entry")}
 WITH e, row
-MATCH (c:Circuit {id: row.circuit})
+MATCH (c:Circuit {{id: row.circuit}})
 MERGE (e)-[:GAVE]->(c)
 """
 

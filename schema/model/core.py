@@ -1,7 +1,8 @@
 """The graph model, declared once: every node label and relationship with its key, properties and indexes.
 
-Constraints, indexes, the columns of a bulk import and `docs/graph-model.md` derive from these declarations;
-the tests compare them with what a loaded database holds. Names are what people type in the Neo4j console.
+Constraints, indexes, the properties that loading writes and reads, the settings in exported graph JSON, the
+columns of tables and of a bulk import, and `docs/graph-model.md` derive from these declarations. The tests
+compare them with the content of a loaded database. People type these names in the Neo4j console.
 """
 
 from schema.model.aggregates import AGGREGATE_RELATIONSHIPS
@@ -15,16 +16,24 @@ from schema.model.people import PEOPLE_NODES, PEOPLE_RELATIONSHIPS
 
 MODEL = NodeType(
     "Model",
-    "A language model at one revision; every checkpoint of a training run is a model of its own.",
+    "A language model at one revision. Every checkpoint of a training run is a separate model.",
     (
-        P("id", "string", "name@revision"),
-        P("name", "string", "as on the hub, or the folder's name"),
-        P("revision", "string?", "commit of the hub repository, or a hash of the weights"),
-        P("architecture", "string?", "such as LlamaForCausalLM"),
-        P("n_layers", "integer?", "transformer blocks"),
-        P("d_model", "integer?", "width of the residual stream"),
-        P("vocab_size", "integer?", "tokens of the vocabulary"),
-        P("training_step", "integer?", "of a checkpoint"),
+        P("id", "string", "The name, and after an @ the first 12 characters of the revision if it is known."),
+        P("name", "string", "Name of the model on the hub, or name of its folder."),
+        P(
+            "revision",
+            "string?",
+            "Commit of the hub repository, or a hash of the weights. Absent if unknown.",
+        ),
+        P("architecture", "string?", "Class of the model, such as LlamaForCausalLM. Absent if unknown."),
+        P("n_layers", "integer?", "Number of transformer blocks, 1 or more. Absent if unknown."),
+        P("d_model", "integer?", "Width of the residual stream, 1 or more. Absent if unknown."),
+        P("vocab_size", "integer?", "Number of tokens in the vocabulary, 1 or more. Absent if unknown."),
+        P(
+            "training_step",
+            "integer?",
+            "Training step of the checkpoint, 0 or more. Absent unless it is a checkpoint.",
+        ),
     ),
 )
 
@@ -32,43 +41,77 @@ TRANSCODER_SET = NodeType(
     "TranscoderSet",
     "The transcoders that make a replacement model of one model.",
     (
-        P("id", "string", "name@revision"),
-        P("name", "string", "as on the hub, or the folder's name"),
-        P("revision", "string?", "commit of the hub repository, or a hash of the files"),
-        P("kind", "string?", "clt (cross-layer) or plt (per-layer)"),
-        P("activation", "string?", "relu, jumprelu or topk"),
-        P("input_hook", "string?", "what the encoders read"),
-        P("output_hook", "string?", "what the decoders write"),
-        P("n_features", "integer?", "dictionary width of one layer"),
+        P("id", "string", "The name, and after an @ the first 12 characters of the revision if it is known."),
+        P("name", "string", "Name of the transcoders on the hub, or name of their folder."),
+        P("revision", "string?", "Commit of the hub repository, or a hash of the files. Absent if unknown."),
+        P("kind", "string?", "clt (cross-layer) or plt (per-layer). Absent if unknown."),
+        P("activation", "string?", "Activation function: relu, jumprelu or topk. Absent if unknown."),
+        P("input_hook", "string?", "Place in the model that the encoders read. Absent if unknown."),
+        P("output_hook", "string?", "Place in the model that the decoders write to. Absent if unknown."),
+        P("n_features", "integer?", "Number of features of one layer, 1 or more. Absent if unknown."),
     ),
 )
 
 FEATURE = NodeType(
     "Feature",
-    "A feature of a transcoder set: one node for all prompts. It is here because a circuit has it; "
-    "a feature that is not here was never seen in a loaded circuit, which is not the same as inactive.",
+    "A feature of a transcoder set: one node for all prompts. It is stored because a circuit has it. A "
+    "feature that is not stored was in no loaded circuit, which does not mean that it was inactive.",
     (
-        P("id", "string", "set/layer/index"),
-        P("layer", "integer", "0 … n_layers-1"),
-        P("index", "integer", "in the dictionary of its layer; other tools' numbers can pass 2^31"),
-        P("component", "string?", "attention, for features of attention; absent: of an MLP"),
-        P("n_circuits", "integer", "aggregate: circuits that use it"),
-        P("n_measured", "integer", "aggregate: of these, circuits in which its influence is known"),
-        P("influence", "float", "aggregate: its influence summed over these"),
-        P("degree", "integer", "aggregate: features that it drives, and those that it is driven by"),
+        P("id", "string", "The id of the set, the layer and the index, separated by slashes."),
+        P("layer", "integer", "Layer of the feature, 0 to n_layers - 1."),
+        P(
+            "index",
+            "integer",
+            "Index of the feature in its layer, 0 or more. In files of other tools it can exceed 2^31.",
+        ),
+        P("component", "string?", "attention for a feature of attention. Absent for a feature of an MLP."),
+        P("n_circuits", "integer", "Number of circuits that have the feature, 0 or more."),
+        P(
+            "n_measured",
+            "integer",
+            "Number of these circuits in which the influence of the feature is known, 0 to n_circuits.",
+        ),
+        P(
+            "influence",
+            "float",
+            "Sum of the feature's influence over these n_measured circuits, 0 or more. In one circuit the "
+            "influence is the sum over positions (see USES).",
+        ),
+        P(
+            "degree",
+            "integer",
+            "Number of DRIVES relationships that begin or end at the feature, 0 or more.",
+        ),
         P(
             "promotes",
             "list of strings?",
-            "tokens whose logits it raises most, from `atlas examples` or a file",
+            "Tokens whose logits the feature raises most, the strongest first. Absent unless `atlas "
+            "examples` or a feature file gave them.",
         ),
-        P("suppresses", "list of strings?", "tokens whose logits it lowers most, from the same"),
-        P("density", "float?", "share of a corpus's tokens that it fires on, from the same"),
+        P(
+            "suppresses",
+            "list of strings?",
+            "Tokens whose logits the feature lowers most, the strongest first. Absent unless `atlas "
+            "examples` or a feature file gave them.",
+        ),
+        P(
+            "density",
+            "float?",
+            "Share of a corpus's tokens on which the feature is active, 0 to 1. Absent unless `atlas "
+            "examples` or a feature file gave it.",
+        ),
         P(
             "direction",
             "list of floats?",
-            "what it writes, all layers summed, as a unit vector: `atlas label`",
+            "Unit vector of what the feature writes to the residual stream, summed over all layers and "
+            "compressed to 256 numbers. Absent unless `atlas label` wrote it.",
         ),
-        P("direction_of", "string?", "id of its set, where it has a direction"),
+        P(
+            "direction_of",
+            "string?",
+            "Id of the feature's set, by which a search over directions is limited. Absent without a "
+            "direction.",
+        ),
     ),
     indexes=(("layer", "index"), ("n_circuits",), ("influence",), ("degree",)),
     vectors=(Vector("feature_direction", "direction", "direction_of"),),
@@ -76,153 +119,315 @@ FEATURE = NodeType(
 
 PROMPT = NodeType(
     "Prompt",
-    "A prompt as one tokenizer sees it. What the first load said of it stays; later loads only add tags.",
+    "A prompt as one tokenizer sees it. The properties come from the first load of the prompt; later loads "
+    "only add tags.",
     (
-        P("id", "string", "hash of text and token ids"),
-        P("text", "string", "as given"),
-        P("tokens", "list of strings", "decoded tokens, the special first token included"),
-        P("token_ids", "list of integers?", "vocabulary ids"),
-        P("expected", "string?", "the expected next token"),
-        P("pair", "string?", "shared by the members of a minimal pair"),
-        P("split", "string?", "train or held-out, with respect to the model's corpus"),
+        P(
+            "id",
+            "string",
+            "Hash of the text and the token ids, or of the text and the tokens if the ids are unknown.",
+        ),
+        P("text", "string", "Text of the prompt as it was given."),
+        P("tokens", "list of strings", "Decoded tokens, including the special first token if there is one."),
+        P(
+            "token_ids",
+            "list of integers?",
+            "Vocabulary id of each token, 0 or more. Absent if a file does not give them.",
+        ),
+        P("expected", "string?", "The expected next token. Absent if none was given."),
+        P(
+            "pair",
+            "string?",
+            "Name that the two members of a minimal pair share. Absent for a prompt without a pair.",
+        ),
+        P(
+            "split",
+            "string?",
+            "train if the prompt is in the model's training corpus, held-out if it is not. Absent if "
+            "unknown.",
+        ),
     ),
     indexes=(("pair",),),
     full_text=(("prompt_text", "text"),),
 )
 
 FAMILY = NodeType(
-    "Family", "A kind of task, such as arithmetic.", (P("name", "string", "of the family"),), "name"
+    "Family",
+    "A prompt family: prompts with one kind of task, such as arithmetic.",
+    (P("name", "string", "Name of the family."),),
+    "name",
 )
-TAG = NodeType("Tag", "A free tag of prompts.", (P("name", "string", "the tag"),), "name")
+TAG = NodeType("Tag", "A free tag of prompts.", (P("name", "string", "Text of the tag."),), "name")
 
 RUN = NodeType(
     "Run",
-    "What `atlas ingest` or `atlas import` was asked, with which versions; the same again goes on with it.",
+    "Arguments and versions of one call of `atlas ingest` or `atlas import`. Repeating the command resumes "
+    "the run.",
     (
-        P("id", "string", "hash of settings and versions"),
-        P("settings", "string", "JSON"),
-        P("versions", "string", "JSON"),
-        P("started_at", "datetime?", "when it first began; absent in databases older than the ledger"),
-        P("ended_at", "datetime?", "when it last came to its end; absent: it was stopped, or goes on"),
+        P("id", "string", "Hash of settings and versions."),
+        P("settings", "string", "Arguments of the command, as a JSON object."),
+        P("versions", "string", "Version of each package that computes, as a JSON object."),
+        P(
+            "started_at",
+            "datetime?",
+            "Time in UTC when the run first began. Absent if a version of the atlas without a ledger wrote "
+            "it.",
+        ),
+        P(
+            "ended_at",
+            "datetime?",
+            "Time in UTC when the run last reached its end. Absent while it works, and after it was stopped.",
+        ),
     ),
 )
 
 ENTRY = NodeType(
     "Entry",
-    "A line of a run's ledger: what became of one input, written in the transaction that loads it.",
+    "A line of a run's ledger: the outcome of one input. It is written in the transaction that loads the "
+    "input.",
     (
-        P("id", "string", "run/key"),
-        P("key", "string", "hash of the input's content, or another name that stays with it"),
-        P("name", "string", "of the file or line, for people"),
-        P("outcome", "string", "loaded, present (the circuit was there already) or refused"),
-        P("reason", "string?", "why it was refused"),
+        P("id", "string", "Hash of the run's id and the key."),
+        P("key", "string", "Hash of the input's content, or another text that identifies it in every call."),
+        P("name", "string", "Name of the file or line for people."),
+        P("outcome", "string", "loaded, present (the circuit was stored already) or refused."),
+        P("reason", "string?", "Why the input was refused. Absent unless the outcome is refused."),
     ),
 )
 
 CIRCUIT = NodeType(
     "Circuit",
-    "A pruned attribution graph of one prompt and one target. The denominators of every cross-prompt count "
-    "are here: a feature can be absent because it was inactive, not selected (see n_active_features and "
-    "n_selected_features), or pruned (see the thresholds and kept_influence).",
+    "A pruned attribution graph of one prompt and one target. It holds the denominators of every count over "
+    "prompts: a feature that a circuit lacks was inactive, not selected (see n_active_features and "
+    "n_selected_features) or pruned (see the thresholds and kept_influence).",
     (
-        P("id", "string", "hash of model, set, dtype, tokens, target and thresholds"),
-        P("target", "string?", "what was attributed"),
-        P("target_position", "integer", "position of the target, 0-based"),
-        P("node_threshold", "float?", "share of influence that the kept nodes were to hold"),
-        P("edge_threshold", "float?", "the same for edges"),
-        P("max_feature_nodes", "integer?", "limit on features that were attributed; absent: no limit"),
-        P("dtype", "string?", "of the computation"),
-        P("special_first_token", "boolean?", "whether features and errors at the first token were left out"),
-        P("replacement_score", "float?", "share of end-to-end influence through features, not errors"),
-        P("completeness_score", "float?", "share of each node's input through features and tokens"),
-        P("error_share", "float?", "share of feature and error influence that is the errors'"),
-        P("n_active_features", "integer?", "features that were active, before any selection"),
-        P("n_selected_features", "integer?", "of these, the ones that were attributed"),
-        P("kept_influence", "float?", "share of all node influence that the kept nodes hold"),
+        P(
+            "id",
+            "string",
+            "Hash of model, set, dtype, tokens, target, limits and thresholds. For an imported circuit, "
+            "hash of set and content.",
+        ),
+        P(
+            "target",
+            "string?",
+            "What was attributed, such as salient-logits(10, 0.95). Absent if a file does not say it.",
+        ),
+        P("target_position", "integer", "Position of the target in the prompt, from 0."),
+        P(
+            "node_threshold",
+            "float?",
+            "Share of the influence that the kept nodes had to hold, 0 to 1. Absent if unknown.",
+        ),
+        P(
+            "edge_threshold",
+            "float?",
+            "Share of the influence that the kept edges had to hold, 0 to 1. Absent if unknown.",
+        ),
+        P(
+            "max_feature_nodes",
+            "integer?",
+            "Largest number of feature nodes to attribute, 1 or more. Absent if there was no limit or it is "
+            "unknown.",
+        ),
+        P("dtype", "string?", "Number format of the computation, such as float32. Absent if unknown."),
+        P(
+            "special_first_token",
+            "boolean?",
+            "Whether the prompt begins with a special token, whose features and errors were left out. "
+            "Absent if unknown.",
+        ),
+        P(
+            "replacement_score",
+            "float?",
+            "Share of the end-to-end influence that runs through features and not through errors, 0 to 1. "
+            "Absent if unknown.",
+        ),
+        P(
+            "completeness_score",
+            "float?",
+            "Share of the nodes' inputs that does not come from errors, weighted by influence, 0 to 1. "
+            "Absent if unknown.",
+        ),
+        P(
+            "error_share",
+            "float?",
+            "Share of the errors in the influence of all features and errors before pruning, 0 to 1. Absent "
+            "if unknown.",
+        ),
+        P(
+            "n_active_features",
+            "integer?",
+            "Number of features that were active, counted at each position, before any selection. Absent if "
+            "unknown.",
+        ),
+        P(
+            "n_selected_features",
+            "integer?",
+            "Number of these features that were attributed, 0 to n_active_features. Absent if unknown.",
+        ),
+        P(
+            "kept_influence",
+            "float?",
+            "Share of the influence of all nodes that the kept nodes hold, 0 to 1. Absent if unknown.",
+        ),
         P(
             "pruned_features",
             "list of integers?",
-            "features that were attributed and kept at no position, each as index * 1024 + layer, ascending",
+            "Features that were attributed but kept at no position, each as index * 1024 + layer, "
+            "ascending. Absent if unknown.",
         ),
         P(
             "unselected_features",
             "list of integers?",
-            "features that were active and attributed at no position, numbered in the same way. When both "
-            "lists are there, a feature in neither and without USES was inactive",
+            "Features that were active but attributed at no position, each as index * 1024 + layer, "
+            "ascending. Absent if unknown. If both lists are present, a feature that is in neither list and "
+            "that the circuit does not use was inactive.",
         ),
         P(
             "layer_features",
             "list of floats?",
-            "influence of its feature nodes, summed by layer from 0; nodes of unknown influence left out",
+            "Influence of the feature nodes, summed by layer from layer 0, each 0 or more. Nodes of unknown "
+            "influence do not count. Absent if no influence is known.",
         ),
-        P("layer_errors", "list of floats?", "the same of its error nodes"),
+        P(
+            "layer_errors",
+            "list of floats?",
+            "Influence of the error nodes, summed by layer from layer 0, each 0 or more. Nodes of unknown "
+            "influence do not count. Absent if no influence is known.",
+        ),
         P(
             "stage_flows",
             "list of floats?",
-            "what each stage of it (early, middle and late thirds of the layers, logits) gets from each "
-            "source (tokens, early, middle, late, errors, other, pruned), stage by stage: the influence of "
-            "the stage's nodes split by the shares of their inputs. Absent unless all of these are known",
+            "Influence that each stage (early, middle and late third of the layers, logits) gets from each "
+            "source (tokens, early, middle, late, errors, other, pruned), as 28 numbers, stage by stage. "
+            "The influence of each node is split by the shares of its inputs. Absent unless every "
+            "influence, every share and the number of layers are known.",
         ),
-        P("n_nodes", "integer", "nodes kept"),
-        P("n_edges", "integer", "edges kept"),
-        P("answer", "string?", "the most probable logit's token"),
-        P("answer_probability", "float?", "its probability"),
-        P("correct", "boolean?", "whether it is the expected token; absent when none is known"),
-        P("weights", "string?", "what the edges' weights are when not direct effects, such as gradient"),
-        P("content", "string?", "imported: hash of nodes and edges"),
+        P("n_nodes", "integer", "Number of kept nodes, 0 or more."),
+        P("n_edges", "integer", "Number of kept edges, 0 or more."),
+        P(
+            "answer",
+            "string?",
+            "The model's next token: the token of the most probable logit node. Absent if the targets need "
+            "not include the next token.",
+        ),
+        P("answer_probability", "float?", "Probability of the answer, 0 to 1. Absent if unknown."),
+        P(
+            "correct",
+            "boolean?",
+            "Whether the answer is the expected token, apart from spaces. Absent if no token is expected or "
+            "the answer is unknown.",
+        ),
+        P(
+            "weights",
+            "string?",
+            "What the weights of the edges are, such as gradient. Absent if they are direct effects.",
+        ),
+        P(
+            "content",
+            "string?",
+            "Imported circuits: SHA-256 of prompt, nodes and edges, as 64 hexadecimal digits. Absent for "
+            "circuits that the atlas computed.",
+        ),
         P(
             "qk_tracing",
             "string?",
-            "imported: what the other tool traced of attention scores, as it came: JSON with "
-            "`qk_tracing_results` by node and `qk_only_nodes`",
+            "Imported circuits: attention scores that the other tool traced, as a JSON object with "
+            "`qk_tracing_results` by node and `qk_only_nodes`. Absent if the file has none.",
         ),
-        P("tool", "string?", "imported: whose format the file had"),
-        P("slug", "string?", "imported: the graph's name in its file"),
-        P("scan", "string?", "imported: as in its file"),
-        P("source_set", "string?", "imported: Neuronpedia's name of the transcoders"),
-        P("attention_source_set", "string?", "imported: the same for features of attention"),
-        P("creator", "string?", "imported: by whom, as the file says"),
-        P("description", "string?", "imported: as the file says"),
+        P(
+            "tool",
+            "string?",
+            "Imported circuits: tool in whose format the file was, such as neuronpedia. Absent for other "
+            "circuits, like the properties below.",
+        ),
+        P("slug", "string?", "Imported circuits: name of the graph in its file."),
+        P(
+            "scan",
+            "string?",
+            "Imported circuits: `scan` of the file, which names the transcoders or the model.",
+        ),
+        P(
+            "source_set",
+            "string?",
+            "Imported circuits: Neuronpedia's name for the transcoders. Absent if the file does not give it.",
+        ),
+        P(
+            "attention_source_set",
+            "string?",
+            "Imported circuits: Neuronpedia's name for the features of attention. Absent if the file does "
+            "not give it.",
+        ),
+        P(
+            "creator",
+            "string?",
+            "Imported circuits: name of the graph's creator. Absent if the file does not give it.",
+        ),
+        P(
+            "description",
+            "string?",
+            "Imported circuits: description of the graph. Absent if the file does not give it.",
+        ),
     ),
 )
 
 NODE = NodeType(
     "Node",
-    "A node of a circuit; carries one of the labels FeatureNode, ErrorNode, TokenNode, LogitNode and "
-    "OtherNode too.",
+    "A node of a circuit. It also has exactly one of the labels FeatureNode, ErrorNode, TokenNode, "
+    "LogitNode and OtherNode.",
     (
-        P("id", "string", "circuit/kind:layer:position:index"),
-        P("layer", "integer", "tokens -1; features and errors 0 … n_layers-1; logits n_layers"),
-        P("position", "integer", "in the prompt, 0-based, the special first token included"),
-        P("position_from_end", "integer", "0 for the last token"),
+        P("id", "string", "The id of the circuit, a slash, and kind:layer:position:index."),
+        P(
+            "layer",
+            "integer",
+            "Layer: -1 for tokens, 0 to n_layers - 1 for features and errors, n_layers for logits.",
+        ),
+        P("position", "integer", "Position in the prompt, from 0. The special first token counts."),
+        P("position_from_end", "integer", "Number of tokens after this position, 0 for the last token."),
         P(
             "influence",
             "float?",
-            "raw influence on the target in the unpruned graph; absent when a file lacks it",
+            "Raw influence on the target logits in the unpruned graph, 0 or more. For a logit: its "
+            "probability. Absent if a file does not give it.",
         ),
         P(
             "cumulative",
             "float?",
-            "share of all influence held by nodes at least as influential (small: important)",
+            "Share of all influence that is held by the nodes that are at least as influential, 0 to 1. A "
+            "small value means an important node. Absent for logits and if unknown.",
         ),
-        P("component", "string?", "attention; of other nodes: what they are; absent: an MLP"),
-        P("pinned", "boolean?", "true when somebody pinned it in a viewer"),
+        P(
+            "component",
+            "string?",
+            "attention for features and errors of attention; for an OtherNode, what it is. Absent for an "
+            "MLP, tokens and logits.",
+        ),
+        P("pinned", "boolean?", "true if somebody pinned the node in a viewer. Absent otherwise."),
     ),
 )
 FEATURE_NODE = NodeType(
     "FeatureNode",
-    "One feature, active at one position.",
-    (P("index", "integer", "of the feature"), P("activation", "float?", "its activation")),
+    "A feature that is active at one position.",
+    (
+        P("index", "integer", "Index of the feature in its layer, 0 or more."),
+        P("activation", "float?", "Activation of the feature at this position. Absent if unknown."),
+    ),
     None,
     "Node",
 )
 ERROR_NODE = NodeType(
-    "ErrorNode", "What the transcoders of one layer miss at one position.", (), None, "Node"
+    "ErrorNode",
+    "The part of one layer's output at one position that the transcoders do not reconstruct.",
+    (),
+    None,
+    "Node",
 )
 TOKEN_NODE = NodeType(
     "TokenNode",
     "The embedding of one token of the prompt.",
-    (P("index", "integer?", "vocabulary id"), P("token", "string?", "its text")),
+    (
+        P("index", "integer?", "Vocabulary id of the token, 0 or more. Absent if unknown."),
+        P("token", "string?", "Text of the token. Absent if unknown."),
+    ),
     None,
     "Node",
 )
@@ -230,16 +435,16 @@ LOGIT_NODE = NodeType(
     "LogitNode",
     "An output token, or another target.",
     (
-        P("index", "integer?", "vocabulary id"),
-        P("token", "string?", "its text"),
-        P("probability", "float?", "the model's probability"),
+        P("index", "integer?", "Vocabulary id of the token, 0 or more. Absent for other targets."),
+        P("token", "string?", "Text of the token or target. Absent if unknown."),
+        P("probability", "float?", "Probability that the model gives the token, 0 to 1. Absent if unknown."),
     ),
     None,
     "Node",
 )
 OTHER_NODE = NodeType(
     "OtherNode",
-    "A source in another tool's graph that is none of these, such as a bias; its component says what.",
+    "A source of another kind in another tool's graph, such as a bias. Its component says what it is.",
     (),
     None,
     "Node",
@@ -247,39 +452,47 @@ OTHER_NODE = NodeType(
 
 SUPERNODE = NodeType(
     "Supernode",
-    "Nodes of one circuit that play one role: features; people and viewers group tokens and logits, too.",
+    "A group of nodes of one circuit that play one role. Methods group features; people and viewers can "
+    "also group tokens and logits.",
     (
-        P("id", "string", "hash of circuit, label, members, method, author and what it replaces"),
-        P("label", "string", "what it is called"),
-        P("position", "integer?", "when all members stand at one"),
-        P("method", "string", "how it was made"),
-        P("author", "string", "by whom"),
-        P("score", "float?", "of the method"),
-        P("made_at", "datetime?", "when a person made it over the API"),
+        P("id", "string", "Hash of circuit, label, members, method, author and the supernodes it replaces."),
+        P("label", "string", "Name of the group."),
+        P("position", "integer?", "Position of the members, from 0. Absent if they have several positions."),
+        P("method", "string", "How the group was made, such as person or viewer."),
+        P("author", "string", "Name of the person or program that made the group."),
+        P("score", "float?", "Score that the method gave the group. Absent if the method gives no score."),
+        P(
+            "made_at",
+            "datetime?",
+            "Time in UTC when a person made the group over the API. Absent for other groups.",
+        ),
     ),
 )
 CONCEPT = NodeType(
-    "Concept", "What supernodes of many circuits mean.", (P("label", "string", "their label"),), "label"
+    "Concept",
+    "The common meaning of supernodes with the same label in many circuits.",
+    (P("label", "string", "The label of the supernodes."),),
+    "label",
 )
 
 HEAD = NodeType(
     "Head",
     "An attention head of a model.",
     (
-        P("id", "string", "model/layer/number"),
-        P("layer", "integer", "its layer, from 0"),
-        P("number", "integer", "its number in the layer, from 0"),
+        P("id", "string", "The id of the model, the layer and the number, separated by slashes."),
+        P("layer", "integer", "Layer of the head, from 0."),
+        P("number", "integer", "Number of the head in its layer, from 0."),
     ),
     indexes=(("layer", "number"),),
 )
 
 MIGRATION = NodeType(
     "Migration",
-    "A change of the schema or the data that this database has seen.",
+    "A change of the schema or the data that was applied to this database.",
     (
-        P("version", "integer", "1, 2, 3 …"),
-        P("name", "string", "what it did"),
-        P("applied_at", "datetime", "when"),
+        P("version", "integer", "Number of the migration, from 1."),
+        P("name", "string", "What the migration did."),
+        P("applied_at", "datetime", "Time in UTC when the migration was applied."),
     ),
     "version",
 )
@@ -316,32 +529,51 @@ NODES = (
 RELATIONSHIPS = (
     RelationshipType("FOR", "TranscoderSet", "Model", "The model that the transcoders replace."),
     RelationshipType("IN", "Feature", "TranscoderSet", "The set that a feature belongs to."),
-    RelationshipType("LABELS", "Label", "Feature", "The feature that a label is about."),
-    RelationshipType("EXAMPLE_OF", "Example", "Feature", "The feature that fires in it."),
-    RelationshipType("IN_FAMILY", "Prompt", "Family", "At most one."),
-    RelationshipType("TAGGED", "Prompt", "Tag", "Any number."),
+    RelationshipType("LABELS", "Label", "Feature", "The feature that a label describes."),
+    RelationshipType("EXAMPLE_OF", "Example", "Feature", "The feature that is active in an example."),
+    RelationshipType("IN_FAMILY", "Prompt", "Family", "The family of a prompt. A prompt has at most one."),
+    RelationshipType("TAGGED", "Prompt", "Tag", "A tag of a prompt. A prompt can have any number."),
     RelationshipType("OF_PROMPT", "Circuit", "Prompt", "The prompt of a circuit."),
-    RelationshipType("BY", "Circuit", "TranscoderSet", "The transcoders that a circuit was made with."),
-    RelationshipType("FROM_RUN", "Circuit", "Run", "The run that loaded it."),
-    RelationshipType("LISTS", "Run", "Entry", "Its ledger."),
-    RelationshipType("GAVE", "Entry", "Circuit", "What the input became; absent for refused inputs."),
-    RelationshipType("HAS", "Circuit", "Node", "Its nodes."),
-    RelationshipType("HAS", "Circuit", "Supernode", "Its supernodes."),
-    RelationshipType("INSTANCE_OF", "FeatureNode", "Feature", "The feature that is active."),
+    RelationshipType("BY", "Circuit", "TranscoderSet", "The transcoders with which a circuit was made."),
+    RelationshipType("FROM_RUN", "Circuit", "Run", "The run that loaded a circuit."),
+    RelationshipType("LISTS", "Run", "Entry", "The ledger of a run: one entry for each input."),
+    RelationshipType(
+        "GAVE", "Entry", "Circuit", "The circuit that an input gave. A refused input gave none."
+    ),
+    RelationshipType("HAS", "Circuit", "Node", "A node of a circuit."),
+    RelationshipType("HAS", "Circuit", "Supernode", "A supernode of a circuit."),
+    RelationshipType(
+        "INSTANCE_OF", "FeatureNode", "Feature", "The feature that is active at the position of the node."
+    ),
     RelationshipType(
         "ATTRIBUTES",
         "Node",
         "Node",
-        "A signed direct effect.",
+        "An edge: the signed direct effect of one node on another.",
         (
-            P("weight", "float", "effect on the target's pre-activation or logit, the activation folded in"),
-            P("share", "float?", "|weight| over the sum of |weight| of all inputs in the unpruned graph"),
+            P(
+                "weight",
+                "float",
+                "Signed effect on the target's pre-activation or logit. It includes the activation of the "
+                "source.",
+            ),
+            P(
+                "share",
+                "float?",
+                "|weight| divided by the sum of |weight| over all inputs of the target in the unpruned "
+                "graph, 0 to 1. Absent if a file does not give it.",
+            ),
             P(
                 "heads",
                 "list of strings?",
-                "layer/number of the heads that carry most of it, the strongest first",
+                "The attention heads that carry most of the effect, each as layer/number, the strongest "
+                "first. Absent if no heads were computed.",
             ),
-            P("head_weights", "list of floats?", "the parts of the weight that they carry"),
+            P(
+                "head_weights",
+                "list of floats?",
+                "The signed part of the weight that each of these heads carries. Absent if heads is absent.",
+            ),
         ),
     ),
     RelationshipType("OF_MODEL", "Head", "Model", "The model that a head belongs to."),
@@ -349,15 +581,25 @@ RELATIONSHIPS = (
         "RUNS_THROUGH",
         "Circuit",
         "Head",
-        "The influence that runs through a head, over all edges that cross its layer.",
+        "The influence that runs through an attention head, summed over all edges that cross its layer.",
         (
-            P("net", "float", "parts against their edge's sign count as negative"),
-            P("gross", "float", "every part counts as positive"),
-            P("effect", "float?", "of the head giving 0, on the answer's centred logit: `atlas ablate`"),
+            P(
+                "net",
+                "float",
+                "Sum of the influence in which a part counts as negative if its sign is opposite to its "
+                "edge's.",
+            ),
+            P("gross", "float", "Sum of the influence in which every part counts as positive, 0 or more."),
+            P(
+                "effect",
+                "float?",
+                "Change of the answer's logit minus the mean logit of the vocabulary when the output of the "
+                "head is set to 0. Absent unless `atlas ablate` measured it.",
+            ),
         ),
     ),
-    RelationshipType("GROUPS", "Supernode", "Node", "Its members."),
-    RelationshipType("MEANS", "Supernode", "Concept", "What it stands for."),
+    RelationshipType("GROUPS", "Supernode", "Node", "A member of a supernode."),
+    RelationshipType("MEANS", "Supernode", "Concept", "The meaning of a supernode."),
     *AGGREGATE_RELATIONSHIPS,
     *CHECKPOINT_RELATIONSHIPS,
     *PARTITION_RELATIONSHIPS,
@@ -368,5 +610,5 @@ RELATIONSHIPS = (
 
 
 def schema_statements() -> list[str]:
-    """The Cypher that creates every constraint and index, one statement each; may run again."""
+    """The Cypher that creates every constraint and index: one statement each, which can run again."""
     return [statement for each in (*NODES, *RELATIONSHIPS) for statement in each.schema()]

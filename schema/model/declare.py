@@ -1,11 +1,11 @@
-"""The pieces that the graph model is declared with: properties, labels and relationship types."""
+"""The types with which the graph model is declared: properties, labels and relationship types."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 VECTOR_SIZE = 256
-"""Numbers of every vector that is searched by."""
+"""Number of elements of every vector that a vector index holds."""
 
 
 @dataclass(frozen=True)
@@ -14,22 +14,27 @@ class Property:
 
     name: str
     type: str
+    """string, integer, float, boolean, datetime, or a list such as `list of strings`."""
     about: str
+    """Sentences that state meaning, unit and range, and when the property is absent."""
     always: bool = True
-    """Whether every node or relationship of the kind has it."""
+    """Whether every node or relationship of this kind has the property."""
 
 
 def P(name: str, type_: str, about: str) -> Property:
+    """A property. A type that ends with `?` means that the property can be absent."""
     return Property(name, type_.rstrip("?"), about, always=not type_.endswith("?"))
 
 
 class Vector(NamedTuple):
-    """An index over vectors, by cosine."""
+    """A vector index, which compares by cosine."""
 
     name: str
+    """Name of the index."""
     property: str
+    """Name of the property that holds the vector."""
     within: str | None = None
-    """The property that a search can be held to."""
+    """Name of a property by whose value a search can be limited; None when searches are not limited."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,9 @@ class NodeType:
     about: str
     properties: tuple[Property, ...]
     key: str | None = "id"
-    """The property that is unique; None for labels that refine another (`refines`)."""
+    """Name of the unique property; None for labels that refine another label (`refines`)."""
     refines: str | None = None
-    """The label that nodes of this one carry too."""
+    """The more general label that nodes with this label also have."""
     indexes: tuple[tuple[str, ...], ...] = ()
     """Properties with a range index; each entry is one index."""
     full_text: tuple[tuple[str, str], ...] = ()
@@ -50,7 +55,7 @@ class NodeType:
     vectors: tuple[Vector, ...] = ()
 
     def schema(self) -> Iterator[str]:
-        """The Cypher that creates the constraint and indexes; may run again."""
+        """The Cypher statements that create the constraint and the indexes. They can run again."""
         name = self.label.lower()
         if self.key is not None:
             yield (
@@ -58,20 +63,21 @@ class NodeType:
                 f"FOR (n:{self.label}) REQUIRE n.{self.key} IS UNIQUE"
             )
         for names in self.indexes:
-            # The suffix keeps its name off those of full-text indexes: IF NOT EXISTS goes by name, too.
+            # IF NOT EXISTS also compares names, so the suffix keeps the name different from full-text
+            # indexes.
             index, fields = "_".join((name, *names, "range")), ", ".join(f"n.{field}" for field in names)
             yield f"CREATE INDEX {index} IF NOT EXISTS FOR (n:{self.label}) ON ({fields})"
         for index, field in self.full_text:
-            # A consistent one is brought up to date inside every commit, which took half of a load's time;
-            # `Database.settle` waits for an eventually consistent one.
+            # A consistent index is updated in every commit, which took half of the time of a load.
+            # `Database.wait_for_full_text` waits for an eventually consistent index.
             yield (
                 f"CREATE FULLTEXT INDEX {index} IF NOT EXISTS FOR (n:{self.label}) ON EACH [n.{field}] "
                 "OPTIONS {indexConfig: {`fulltext.eventually_consistent`: true}}"
             )
         for each in self.vectors:
             held = f" WITH [n.{each.within}]" if each.within else ""
-            # A search held to one property is of Cypher 25. Quantized vectors would take less memory and find
-            # less.
+            # Limiting a search by a property needs Cypher 25. Quantized vectors would take less memory but
+            # find fewer neighbours.
             yield (
                 f"CYPHER 25 CREATE VECTOR INDEX {each.name} IF NOT EXISTS FOR (n:{self.label}) "
                 f"ON n.{each.property}{held} OPTIONS {{indexConfig: {{`vector.dimensions`: {VECTOR_SIZE}, "
@@ -89,12 +95,12 @@ class RelationshipType:
     about: str
     properties: tuple[Property, ...] = ()
     aggregate: bool = False
-    """Whether it follows from the rest and is kept up to date with it."""
+    """Whether it follows from other nodes and relationships, with which it is kept up to date."""
     indexes: tuple[tuple[str, ...], ...] = ()
     """Properties with a range index; each entry is one index."""
 
     def schema(self) -> Iterator[str]:
-        """The Cypher that creates the indexes; may run again."""
+        """The Cypher statements that create the indexes. They can run again."""
         for names in self.indexes:
             index = "_".join((self.type.lower(), *names, "range"))
             fields = ", ".join(f"r.{field}" for field in names)

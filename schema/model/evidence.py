@@ -1,125 +1,246 @@
-"""Nodes of causal evidence: hypotheses, the interventions that tested them, and ablated components."""
+"""Declarations of causal evidence: hypotheses, claims, the interventions that tested them, and ablations."""
 
 from schema.model.declare import NodeType, P, RelationshipType
 
+_P_VALUE = (
+    "p-value, above 0 and at most 1: (1 + the number of draws of random features whose effect is at least "
+    "as large in the predicted direction) / (1 + the number of draws)."
+)
+_CENTRED = "the logit of the token minus the mean logit of the vocabulary"
+
 HYPOTHESIS = NodeType(
     "Hypothesis",
-    "What somebody expects an intervention to do, written down before its test. Tested once, kept whatever "
-    "comes out.",
+    "What somebody expects from an intervention, registered before the test. It is tested once, and the "
+    "result is kept whatever it is.",
     (
-        P("id", "string", "hash of everything that was registered"),
-        P("question", "string", "in words"),
-        P("edits", "list of strings", "kind and edit, such as `ablate 3/17@5`"),
-        P("prediction", "string", "lowers or raises: the logit of each prompt's expected token"),
-        P("prompts", "list of strings", "held-out prompts that test it"),
-        P("tokens", "list of strings", "the expected token of each"),
-        P("formed_on", "list of strings", "prompts it was formed on; none of them tests it"),
-        P("model", "string", "folder or hub name"),
-        P("transcoders", "string", "folder or hub name"),
-        P("registered_at", "datetime", "when; its test came later"),
-        P("tested_at", "datetime?", "absent: not tested yet, as in what follows"),
-        P("mean_effect", "float?", "mean change of the centred logits"),
-        P("null_mean", "float?", "the same of random features"),
-        P("draws", "integer?", "how often random features were drawn"),
-        P("p", "float?", "share of draws that do as much in the predicted direction, itself counted"),
+        P("id", "string", "Hash of everything that was registered."),
+        P("question", "string", "The question in words."),
+        P("edits", "list of strings", "The edits of features, such as `ablate 3/17@5`."),
+        P(
+            "prediction",
+            "string",
+            "lowers or raises: the predicted change of the logit of each prompt's expected token.",
+        ),
+        P("prompts", "list of strings", "Texts of the held-out prompts that test the hypothesis."),
+        P("tokens", "list of strings", "The expected token of each of these prompts."),
+        P(
+            "formed_on",
+            "list of strings",
+            "Texts of the prompts on which the hypothesis was formed. None of them tests it.",
+        ),
+        P("model", "string", "Folder or hub name of the model."),
+        P("transcoders", "string", "Folder or hub name of the transcoders."),
+        P("registered_at", "datetime", "Time in UTC when the hypothesis was registered, before its test."),
+        P("tested_at", "datetime?", "Time in UTC when the hypothesis was tested. Absent before the test."),
+        P(
+            "mean_effect",
+            "float?",
+            f"Mean over prompts of the measured change of {_CENTRED}. Absent before the test.",
+        ),
+        P(
+            "null_mean",
+            "float?",
+            "Mean change for random features, averaged over draws. Absent before the test.",
+        ),
+        P("draws", "integer?", "Number of draws of random features, 1 or more. Absent before the test."),
+        P("p", "float?", f"{_P_VALUE} Absent before the test."),
     ),
 )
 
 CLAIM = NodeType(
     "Claim",
-    "What edits do to the answers of circuits, as the graphs predict it and as it was measured: one call of "
-    "`atlas intervene --keep`, with everything needed to run it again.",
+    "The effect of edits on the answers of circuits, as the graphs predict it and as it was measured: one "
+    "call of `atlas intervene --keep`, with everything that is needed to repeat it.",
     (
-        P("id", "string", "hash of everything that was asked"),
+        P("id", "string", "Hash of everything that was asked."),
         P(
             "edits",
             "list of strings",
-            "kind and edit as asked; {LABEL|METHOD} stands for the features of supernodes",
+            "The edits as they were asked. {LABEL|METHOD} stands for the features of supernodes.",
         ),
-        P("transcoders", "string", "id of the set"),
-        P("model_path", "string", "folder or hub name of the model, or bundled"),
-        P("transcoders_path", "string", "the same of the transcoders"),
-        P("circuits", "list of strings", "ids of the circuits"),
-        P("family", "string?", "when all circuits of a family were asked for"),
-        P("freeze", "string", "what was held: nothing, attention or everything"),
-        P("constrained", "string?", "layers whose MLPs were held, such as 0-3"),
-        P("writes", "string?", "layers that the edits wrote to; absent: all"),
-        P("draws", "integer", "how often random features were drawn"),
-        P("seed", "integer", "of the draws"),
+        P("transcoders", "string", "Id of the transcoder set."),
+        P("model_path", "string", "Folder or hub name of the model, or bundled."),
+        P("transcoders_path", "string", "Folder or hub name of the transcoders, or bundled."),
+        P("circuits", "list of strings", "Ids of the circuits that were measured."),
+        P(
+            "family",
+            "string?",
+            "Name of the family of which all circuits were asked. Absent if single circuits were named.",
+        ),
+        P(
+            "freeze",
+            "string",
+            "What kept its values during the intervention: nothing, attention or everything.",
+        ),
+        P(
+            "constrained",
+            "string?",
+            "Layers whose MLPs kept their outputs, such as 0-3. Absent if no MLP was constrained.",
+        ),
+        P(
+            "writes",
+            "string?",
+            "Layers to which the edits wrote, such as 4-7. Absent if they wrote to all layers.",
+        ),
+        P("draws", "integer", "Number of draws of random features, 1 or more."),
+        P("seed", "integer", "Seed of the draws."),
         P(
             "predicted",
             "float?",
-            "mean change that the graphs predict; absent: they do not have the features",
+            "Mean over circuits of the change that the graphs predict, in logits. Absent if no graph has "
+            "the edited features.",
         ),
-        P("effect", "float", "mean measured change of the answers' centred logits"),
-        P("null_mean", "float", "the same of random features"),
-        P("null_sd", "float", "its standard deviation over draws"),
-        P("p", "float", "share of draws that do as much in the predicted direction, itself counted"),
-        P("measured_at", "datetime", "when"),
+        P(
+            "effect",
+            "float",
+            "Mean over circuits of the measured change of the answer's logit minus the mean logit.",
+        ),
+        P("null_mean", "float", "Mean change for random features, averaged over draws."),
+        P(
+            "null_sd",
+            "float",
+            "Standard deviation over draws of the mean change for random features, 0 or more.",
+        ),
+        P("p", "float", _P_VALUE),
+        P("measured_at", "datetime", "Time in UTC when the claim was measured."),
     ),
 )
 
 INTERVENTION = NodeType(
     "Intervention",
-    "One prompt under edits, measured: for a hypothesis, a claim, or the diagnosis of a circuit. The ledger "
-    "of all that was measured.",
+    "The measured effect of edits on one prompt: for a hypothesis, for a claim, or for the diagnosis of a "
+    "circuit. These nodes are the ledger of all measurements.",
     (
-        P("id", "string", "hypothesis, claim or circuit, and what tells it from their others"),
-        P("prompt", "string", "its text"),
-        P("token", "string", "whose logit was measured"),
-        P("edits", "list of strings", "kind and edit"),
-        P("effect", "float", "measured change of the token's logit, less the mean over the vocabulary"),
-        P("null_mean", "float", "mean effect of random features of the same layers, writing as much"),
-        P("null_sd", "float", "its standard deviation over draws"),
-        P("n_null", "integer", "draws"),
-        P("n_edited", "integer", "activations that the edits changed; 0: the features were silent"),
-        P("seed", "integer", "of the draws"),
-        P("predicted", "float?", "the change that the pruned graph predicts; absent: it lacks the features"),
-        P("p", "float?", "share of draws with as large an effect, either way, itself counted"),
-        P("share", "float?", "diagnosis: of the circuit's feature influence; absent: the graph lacks it"),
-        P("weight", "float?", "diagnosis: sum of |weight| of the feature's effects on others in the circuit"),
-        P("weight_share", "float?", "diagnosis: of that sum over all features; absent: the graph lacks it"),
-        P("stands_for", "float?", "diagnosis: features of the circuit's band, over those of them measured"),
+        P(
+            "id",
+            "string",
+            "The id of the hypothesis, claim or circuit, a slash, and what distinguishes the intervention "
+            "from the others.",
+        ),
+        P("prompt", "string", "Text of the prompt."),
+        P("token", "string", "The token whose logit was measured."),
+        P("edits", "list of strings", "The edits of features, such as `ablate 3/17@5`."),
+        P("effect", "float", f"Measured change of {_CENTRED}."),
+        P(
+            "null_mean",
+            "float",
+            "Mean effect of random features of the same layers that write vectors of the same size.",
+        ),
+        P("null_sd", "float", "Standard deviation of the effect of random features over draws, 0 or more."),
+        P("n_null", "integer", "Number of draws of random features, 0 or more."),
+        P(
+            "n_edited",
+            "integer",
+            "Number of activations that the edits changed. 0 means that the features were inactive.",
+        ),
+        P("seed", "integer", "Seed of the draws."),
+        P(
+            "predicted",
+            "float?",
+            "Change that the pruned graph predicts, in logits. Absent if the graph does not have the "
+            "features.",
+        ),
+        P(
+            "p",
+            "float?",
+            "p-value, above 0 and at most 1: (1 + the number of draws with at least as large an absolute "
+            "effect) / (1 + the number of draws). Absent for interventions of a hypothesis.",
+        ),
+        P(
+            "share",
+            "float?",
+            "Diagnoses: share of the feature in the influence of all features of the circuit, 0 to 1. "
+            "Absent for other interventions and if the graph does not have the feature.",
+        ),
+        P(
+            "weight",
+            "float?",
+            "Diagnoses: sum of |weight| over the feature's effects on other nodes of the circuit, 0 or "
+            "more. Absent for other interventions.",
+        ),
+        P(
+            "weight_share",
+            "float?",
+            "Diagnoses: weight divided by its sum over all features of the circuit, 0 to 1. Absent for "
+            "other interventions and if the graph does not have the feature.",
+        ),
+        P(
+            "stands_for",
+            "float?",
+            "Diagnoses: number of the circuit's features in the same band of influence, divided by the "
+            "number of them that were measured; 1 or more. Absent for other interventions.",
+        ),
     ),
 )
 
 COMPONENT_EFFECTS = NodeType(
     "ComponentEffects",
-    "What setting the attention or the MLP of each layer to 0 does to the answer of one circuit, by "
-    "`atlas ablate`; the effects of single heads are at RUNS_THROUGH. Lists go by layer, from 0.",
+    "What happens to the answer of one circuit when the attention or the MLP of a layer is set to 0, "
+    "measured by `atlas ablate`. The effects of single heads are properties of RUNS_THROUGH. The lists have "
+    "one element for each layer, from layer 0.",
     (
-        P("id", "string", "circuit/components"),
-        P("token", "string", "whose logit was measured: the circuit's most probable target"),
+        P("id", "string", "The id of the circuit, a slash, and components."),
+        P("token", "string", "The token whose logit was measured: the most probable target of the circuit."),
         P(
             "attention",
             "list of floats",
-            "change of the token's logit, less the mean over the vocabulary, without the layer's attention",
+            f"Change of {_CENTRED}, when the output of the layer's attention is set to 0.",
         ),
-        P("mlp", "list of floats", "the same without its MLP"),
-        P("through_heads", "list of floats", "influence that the layer's heads carry, net, all together"),
-        P("crossing", "list of floats", "influence of all kept edges that cross the layer's attention"),
+        P("mlp", "list of floats", f"Change of {_CENTRED}, when the output of the layer's MLP is set to 0."),
+        P(
+            "through_heads",
+            "list of floats",
+            "Influence that all heads of the layer carry together. A part counts as negative if its sign is "
+            "opposite to its edge's.",
+        ),
+        P(
+            "crossing",
+            "list of floats",
+            "Influence of all kept edges that cross the attention of the layer, 0 or more.",
+        ),
     ),
 )
 
 CAUSAL_NODES = (HYPOTHESIS, CLAIM, INTERVENTION, COMPONENT_EFFECTS)
 CAUSAL_RELATIONSHIPS = (
-    RelationshipType("TESTED_BY", "Hypothesis", "Intervention", "One for each held-out prompt."),
-    RelationshipType("MEASURED_BY", "Claim", "Intervention", "One for each circuit."),
-    RelationshipType("DIAGNOSED_BY", "Circuit", "Intervention", "One feature of it ablated."),
+    RelationshipType(
+        "TESTED_BY", "Hypothesis", "Intervention", "A test of a hypothesis: one for each held-out prompt."
+    ),
+    RelationshipType(
+        "MEASURED_BY", "Claim", "Intervention", "A measurement of a claim: one for each circuit."
+    ),
+    RelationshipType(
+        "DIAGNOSED_BY", "Circuit", "Intervention", "The ablation of one feature of a diagnosed circuit."
+    ),
     RelationshipType("ON", "Intervention", "Circuit", "The circuit that predicted the effect."),
     RelationshipType(
-        "ABLATED", "Circuit", "ComponentEffects", "What its layers' components do to its answer."
+        "ABLATED",
+        "Circuit",
+        "ComponentEffects",
+        "The effects of the layers' components on the answer of a circuit.",
     ),
-    RelationshipType("EDITS", "Intervention", "Feature", "A feature that it edits, if any circuit has it."),
+    RelationshipType(
+        "EDITS", "Intervention", "Feature", "An edited feature, if a circuit of the database has it."
+    ),
     RelationshipType(
         "CHANGED",
         "Intervention",
         "Node",
-        "What a claim's edits did to a node of the circuit: its logits, and the features with the largest "
-        "predicted changes.",
+        "The effect of a claim's edits on a node of the circuit. It is stored for the logits, and for the "
+        "features with the largest predicted changes.",
         (
-            P("predicted", "float?", "by the pruned graph; absent: it lacks the edited features"),
-            P("measured", "float", "of logits less the vocabulary's mean, of features' pre-activations"),
+            P(
+                "predicted",
+                "float?",
+                "Change that the pruned graph predicts. Absent if the graph does not have the edited "
+                "features.",
+            ),
+            P(
+                "measured",
+                "float",
+                "Measured change: of a logit minus the mean logit of the vocabulary, or of a feature's "
+                "pre-activation.",
+            ),
         ),
     ),
 )

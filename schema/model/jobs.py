@@ -1,37 +1,62 @@
-"""Declarations of jobs: circuits that somebody asked for, which the ingest service computes."""
+"""Declarations of jobs: requests for circuits or claims, which the ingest service computes."""
 
 from schema.model.declare import NodeType, P, RelationshipType
 
 JOB = NodeType(
     "Job",
-    "Circuits, or a claim about them, that were asked for. `atlas ingest --watch` takes it, one worker at a "
-    "time; one that falls silent past `taken_until` loses it to the next one.",
+    "A request for circuits, or for a claim about circuits. One worker of `atlas ingest --watch` at a time "
+    "takes it. A worker that does not renew its lease before taken_until loses the job to another worker.",
     (
-        P("id", "string", "hash of what is wanted and by whom: the same request again is the same job"),
-        P("prompts", "list of strings", "JSON, each a line as a prompts file has it"),
+        P(
+            "id",
+            "string",
+            "Hash of the request and of the person who asked. Repeating a request gives the same job.",
+        ),
+        P("prompts", "list of strings", "The prompts, each as JSON in the form of a line of a prompts file."),
         P(
             "claim",
             "string?",
-            "JSON: what to measure on circuits; absent: circuits are wanted",
+            "What to measure on circuits, as JSON. Absent if circuits are requested.",
         ),
-        P("transcoders", "string?", "id of the set it is for; absent: whatever its worker has"),
-        P("asked_by", "string", "who wants them"),
-        P("asked_at", "datetime", "when; the oldest job is taken first"),
-        P("state", "string", "queued, running, done or failed"),
-        P("n_prompts", "integer", "how many"),
-        P("n_done", "integer", "of these, finished: loaded, there already, or refused"),
-        P("attempts", "integer", "how often it was taken, and not handed back in good order"),
-        P("problems", "list of strings", "what was wrong with single prompts"),
-        P("error", "string?", "why the last attempt failed"),
-        P("taken_by", "string?", "the worker that has it; absent: none, as in what follows"),
-        P("taken_until", "datetime?", "when its lease ends, unless it renews it"),
-        P("ended_at", "datetime?", "when it was done or failed"),
-        P("measured", "string?", "id of the claim that it gave"),
+        P(
+            "transcoders",
+            "string?",
+            "Id of the transcoder set to use. Absent if the worker uses the set that it has.",
+        ),
+        P("asked_by", "string", "Name of the person who asked."),
+        P("asked_at", "datetime", "Time in UTC of the request. The oldest job is taken first."),
+        P("state", "string", "queued, running, done or failed."),
+        P("n_prompts", "integer", "Number of prompts, 0 or more."),
+        P(
+            "n_done",
+            "integer",
+            "Number of prompts that are finished: loaded, stored already, or refused; 0 to n_prompts.",
+        ),
+        P(
+            "attempts",
+            "integer",
+            "Number of times that a worker took the job and did not hand it back properly, 0 or more.",
+        ),
+        P(
+            "problems",
+            "list of strings",
+            "What was wrong with single prompts: one text for each refused prompt.",
+        ),
+        P("error", "string?", "Why the last attempt failed. Absent if no attempt failed."),
+        P("taken_by", "string?", "Name of the worker that has the job. Absent while no worker has it."),
+        P(
+            "taken_until",
+            "datetime?",
+            "Time in UTC when the worker's lease ends unless the worker renews it. Absent while no worker "
+            "has it.",
+        ),
+        P("ended_at", "datetime?", "Time in UTC when the job was done or failed. Absent before."),
+        P("measured", "string?", "Id of the claim that was measured. Absent unless a claim was requested."),
     ),
     indexes=(("state", "asked_at"),),
 )
 
 JOB_NODES = (JOB,)
 JOB_RELATIONSHIPS = (
-    RelationshipType("GAVE", "Job", "Circuit", "A circuit that was asked for, or measured, and is there."),
+    RelationshipType("GAVE", "Job", "Circuit", "A stored circuit that a job requested or measured."),
 )

@@ -1,21 +1,41 @@
-"""The part of the graph model that says what features are: labels and examples."""
+"""Declarations of what is known about features: labels and examples."""
 
 from schema.model.declare import NodeType, P, Vector
 
 LABEL = NodeType(
     "Label",
-    "What somebody or something says a feature is. Never overwritten: a new text is a new label.",
+    "A description of a feature by a person or a program. A label is never overwritten: a new text is a new "
+    "label.",
     (
-        P("id", "string", "hash of feature, text, method and author"),
-        P("text", "string", "the label"),
-        P("method", "string", "how it was made, such as token-statistics-v1 or person"),
-        P("author", "string", "by whom"),
-        P("score", "float?", "how well it predicts activations, 0 … 1"),
-        P("null_score", "float?", "what labels of other features of its layer score on this one"),
-        P("rule", "string?", "JSON: where it says that the feature fires; what was scored"),
-        P("asked", "string?", "what a language model was asked"),
-        P("answered", "string?", "what it answered, whole"),
-        P("vector", "list of floats?", "counts of its groups of letters, hashed: `atlas label`"),
+        P("id", "string", "Hash of feature, text, method and author."),
+        P("text", "string", "Text of the label."),
+        P("method", "string", "How the label was made, such as token-statistics-v1, person or viewer."),
+        P("author", "string", "Name of the person or program that wrote the label."),
+        P(
+            "score",
+            "float?",
+            "How well the label predicts where the feature is active, 0 to 1. Absent if it was not scored.",
+        ),
+        P(
+            "null_score",
+            "float?",
+            "Mean score on this feature of the labels of other features of its layer, 0 to 1. Absent if it "
+            "was not scored.",
+        ),
+        P(
+            "rule",
+            "string?",
+            "Where the label says that the feature is active, as JSON. The score is the score of this rule. "
+            "Absent for labels without a rule.",
+        ),
+        P("asked", "string?", "What a language model was asked. Absent for labels of other methods."),
+        P("answered", "string?", "The complete answer of the language model. Absent for other methods."),
+        P(
+            "vector",
+            "list of floats?",
+            "Hashed counts of the groups of letters in the text, as a unit vector of 256 numbers. Absent "
+            "unless `atlas label` wrote it.",
+        ),
     ),
     full_text=(("label_text", "text"),),
     vectors=(Vector("label_vector", "vector"),),
@@ -23,11 +43,11 @@ LABEL = NodeType(
 
 EXAMPLE = NodeType(
     "Example",
-    "A context that a feature fires in, from `atlas examples` or a feature file.",
+    "A text on which a feature is active, from `atlas examples` or a feature file.",
     (
-        P("id", "string", "feature/hash of tokens and activations"),
-        P("tokens", "list of strings", "of the context"),
-        P("activations", "list of floats", "one for each token"),
-        P("maximum", "float?", "the largest of them"),
+        P("id", "string", "The id of the feature, a slash, and a hash of tokens and activations."),
+        P("tokens", "list of strings", "The tokens of the text."),
+        P("activations", "list of floats", "Activation of the feature at each token."),
+        P("maximum", "float?", "The largest of these activations. Absent if there are no tokens."),
     ),
 )

@@ -1,27 +1,29 @@
-"""Declarations of what people say of circuits: earlier versions of their supernodes."""
+"""Declarations of what people add to circuits: the earlier versions of their supernodes."""
 
 from schema.model.declare import NodeType, P, RelationshipType
 
 FORMER_SUPERNODE = NodeType(
     "FormerSupernode",
-    "A supernode of a person that another version replaced: kept as it was, and part of no answer but the "
-    "history of those that followed it.",
+    "A person's supernode that a newer version replaced. It is kept unchanged, and only the history of the "
+    "newer versions shows it.",
     (
-        P("id", "string", "as it was"),
-        P("label", "string", "what it was called"),
-        P("position", "integer?", "when all members stand at one"),
-        P("method", "string", "person"),
-        P("author", "string", "by whom"),
-        P("score", "float?", "when it came from a file that had one"),
-        P("made_at", "datetime?", "when; absent: it came from a file"),
-        P("replaced_at", "datetime", "when it was replaced"),
+        P("id", "string", "The id that the supernode had."),
+        P("label", "string", "Name of the group."),
+        P("position", "integer?", "Position of the members, from 0. Absent if they have several positions."),
+        P("method", "string", "How the group was made: person."),
+        P("author", "string", "Name of the person who made the group."),
+        P("score", "float?", "Score from the file that the group came from. Absent if there is none."),
+        P("made_at", "datetime?", "Time in UTC when the group was made. Absent if it came from a file."),
+        P("replaced_at", "datetime", "Time in UTC when a newer version replaced the group."),
     ),
 )
 
 PEOPLE_NODES = (FORMER_SUPERNODE,)
 PEOPLE_RELATIONSHIPS = (
-    RelationshipType("HAD", "Circuit", "FormerSupernode", "Its supernodes that were replaced."),
-    RelationshipType("GROUPS", "FormerSupernode", "Node", "Its members."),
-    RelationshipType("REPLACES", "Supernode", "FormerSupernode", "What it was made from."),
-    RelationshipType("REPLACES", "FormerSupernode", "FormerSupernode", "What it was made from."),
+    RelationshipType("HAD", "Circuit", "FormerSupernode", "A supernode of a circuit that was replaced."),
+    RelationshipType("GROUPS", "FormerSupernode", "Node", "A member of a former supernode."),
+    RelationshipType("REPLACES", "Supernode", "FormerSupernode", "The version that a supernode replaced."),
+    RelationshipType(
+        "REPLACES", "FormerSupernode", "FormerSupernode", "The version that a former supernode replaced."
+    ),
 )

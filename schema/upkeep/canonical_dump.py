@@ -1,6 +1,6 @@
-"""A canonical dump of all circuits in a database: what two databases must agree on to hold the same.
+"""A canonical dump of a database. Two databases hold the same circuits when their dumps are equal.
 
-Nodes go by their keys, never by the database's internal ids; migrations and all dates are left out.
+Nodes are named by their keys, never by the database's internal ids. Migrations and all dates are left out.
 """
 
 import hashlib
@@ -11,19 +11,21 @@ import orjson
 from schema.database import Database
 from schema.model.core import MIGRATION, NODES
 
-Content = dict[str, list[list[Any]]]
+Dump = dict[str, list[list[Any]]]
 
 _KEYS = {node.label: node.key for node in NODES if node.key is not None and node is not MIGRATION}
 
 _DATES = {each.name for node in NODES for each in node.properties if each.type == "datetime"}
 
 
-def content(database: Database) -> Content:
-    """Everything stored: label → [[labels, properties], …], type → [[from, to, properties], …], sorted.
+def dump(database: Database) -> Dump:
+    """Everything that is stored, sorted.
 
-    `from` and `to` are [label, key]. Holds it all in memory: for tests and for comparing two ingests.
+    Nodes: label → [[labels, properties], …]. Relationships: type → [[from, to, properties], …], where `from`
+    and `to` are [label, key]. The whole database is held in memory: this is for tests and for comparing two
+    ingests.
     """
-    found: Content = {}
+    found: Dump = {}
     for label, key in _KEYS.items():
         rows = database.read(
             f"MATCH (n:{label}) RETURN labels(n) AS labels, properties(n) AS properties ORDER BY n.{key}"
@@ -35,8 +37,8 @@ def content(database: Database) -> Content:
 
 
 def digest(database: Database) -> str:
-    """SHA-256 of `content`: the same for databases that hold the same."""
-    return hashlib.sha256(orjson.dumps(content(database), option=orjson.OPT_SORT_KEYS)).hexdigest()
+    """SHA-256 of the dump. Databases that hold the same circuits have the same digest."""
+    return hashlib.sha256(orjson.dumps(dump(database), option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _relationships(database: Database, type_: str) -> list[list[Any]]:
@@ -52,7 +54,7 @@ def _relationships(database: Database, type_: str) -> list[list[Any]]:
         [_name(row["from_labels"], row["a"]), _name(row["to_labels"], row["b"]), row["properties"]]
         for row in rows
     ]
-    # A pair can have several of one type; in what order a map's names come is nobody's to say.
+    # A pair can have several relationships of one type, and the names in a map have no fixed order.
     return sorted(pairs, key=lambda pair: orjson.dumps(pair, option=orjson.OPT_SORT_KEYS))
 
 

@@ -1,13 +1,13 @@
-"""Whether a database holds together: `check` names every difference and can mend most.
+"""Checks that the content of a database is consistent; can repair most inconsistencies.
 
-1. whole       every circuit has the nodes, edges, prompt, set and run that it should have
-2. orphans     nothing is there that no circuit refers to
-3. schema      every declared constraint and index is there and online; with them no key can be doubled
-4. aggregates  USES, DRIVES, DRIVES_IN, FOUND_IN, COVERS and the sums that features and circuits keep follow
-               from the detail
+1. circuits    every circuit has the nodes, edges, prompt, set and run that it must have
+2. orphans     every node belongs to something (`schema.upkeep.rules`)
+3. schema      every declared constraint and index exists and is online, so that no two nodes share a key
+4. aggregates  USES, DRIVES, DRIVES_IN, FOUND_IN, COVERS and the sums of features and circuits equal what the
+               stored nodes and edges give (`schema.upkeep.recompute`)
 
-Aggregates are compared in Python, a few hundred features at a time, with what a plain query recomputes from
-the detail; sums may differ by rounding. Check while nothing loads: a load meanwhile looks like a difference.
+Aggregates are compared in Python, a few hundred features at a time; sums may differ by rounding. Run the
+check while nothing is loaded, because a circuit that is being loaded looks like an inconsistency.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,45 +15,48 @@ from typing import Any, NamedTuple
 
 from schema.database import Database, Rows
 from schema.errors import DatabaseError
+from schema.loading.fragments import LOCK_ALL_SETS
 from schema.model.core import NODES, RELATIONSHIPS, schema_statements
 from schema.model.declare import NodeType
 from schema.upkeep.recompute import AGGREGATES, Aggregate, Amount
-from schema.upkeep.rules import RULES, Rule
+from schema.upkeep.rules import RULES, ForbiddenState
 
 Read = Callable[[str, dict[str, Any]], Rows]
 
 PAGE = 200
-"""Features, circuits or families that are compared at a time."""
+"""Number of features, circuits or sets that are compared at a time."""
 
-_ONE = "keep one: `DETACH DELETE` the others in the console, then `atlas check --repair`"
+_KEEP_ONE = "`DETACH DELETE` all but one in the console, then run `atlas check --repair`"
 
 LISTED = 1000
-"""Findings of one kind that are named; the rest is counted."""
+"""Largest number of findings that one query gives."""
 
 
-class Finding(NamedTuple):
-    """One thing that is not as it should be."""
+class Inconsistency(NamedTuple):
+    """One inconsistency in the database."""
 
     kind: str
-    """Such as `missing index`, `orphan`, `DRIVES`."""
+    """Kind, such as `missing index`, `orphan` or `DRIVES`."""
     where: str
-    """The key of the node or relationship."""
+    """Key of the node or relationship."""
     what: str
-    """Stored and recomputed value, or what is missing."""
+    """What is wrong: the stored and the recomputed value, or what is missing."""
     mended: bool = False
-    """Whether `repair` has put it right."""
+    """Whether `repair` corrected it."""
 
     def sentence(self) -> str:
+        """The inconsistency as one line of text."""
         return f"{self.kind}: {self.where}: {self.what}{' (mended)' if self.mended else ''}"
 
 
 def check(
     database: Database, *, repair: bool = False, page: int = PAGE, step: Callable[[str], object] = str
-) -> Iterator[Finding]:
-    """Everything that is wrong, as it is found. step: told what is looked at, now and then.
+) -> Iterator[Inconsistency]:
+    """Yield every inconsistency when it is found.
 
-    repair: delete orphans, create missing indexes and write recomputed aggregates. A circuit that is not
-    whole and a doubled key stay as they are, and so does the constraint that the doubled key forbids.
+    repair: delete orphans, create missing indexes and write recomputed aggregates. An incomplete circuit, a
+    doubled key and the constraint that a doubled key prevents are reported but not changed. page: number of
+    features, circuits or sets that are compared at a time. step: called with a text about the progress.
     """
     for rule in RULES:
         step(f"each {rule.kind}")
@@ -69,8 +72,8 @@ def check(
             yield from differences
 
 
-def _schema(database: Database, repair: bool) -> Iterator[Finding]:
-    """After the orphans: of two nodes with one key, one may have been an orphan."""
+def _schema(database: Database, repair: bool) -> Iterator[Inconsistency]:
+    """Call this after orphans are deleted, because one of two nodes with the same key may be an orphan."""
     constraints = _constraints(database)
     for node in NODES:
         if node.key is not None and (node.label, node.key) not in constraints:
@@ -97,8 +100,8 @@ def _constraints(database: Database) -> set[tuple[str, str]]:
     }
 
 
-def _absent(database: Database) -> list[Finding]:
-    """Declared constraints and indexes that are not there, or do not work."""
+def _absent(database: Database) -> list[Inconsistency]:
+    """The declared constraints and indexes that do not exist or are not online."""
     constraints = _constraints(database)
     indexes = {
         (row["type"], row["labelsOrTypes"][0], *row["properties"]): row["state"]
@@ -108,7 +111,9 @@ def _absent(database: Database) -> list[Finding]:
     for node in NODES:
         if node.key is not None and (node.label, node.key) not in constraints:
             found.append(
-                Finding("missing constraint", f"{node.label}.{node.key}", "not unique by constraint")
+                Inconsistency(
+                    "missing constraint", f"{node.label}.{node.key}", "the constraint does not exist"
+                )
             )
         wanted = [("RANGE", node.label, *names) for names in node.indexes]
         wanted += [("FULLTEXT", node.label, name) for _, name in node.full_text]
@@ -125,34 +130,36 @@ def _absent(database: Database) -> list[Finding]:
     return found
 
 
-def _missing(label: str, names: tuple[str, ...], state: str | None) -> Finding:
-    what = "there is none" if state is None else f"its state is {state}"
-    return Finding("missing index", f"{label}({', '.join(names)})", what)
+def _missing(label: str, names: tuple[str, ...], state: str | None) -> Inconsistency:
+    what = "the index does not exist" if state is None else f"its state is {state}"
+    return Inconsistency("missing index", f"{label}({', '.join(names)})", what)
 
 
-def _doubled(database: Database, node: NodeType) -> Iterator[Finding]:
-    # Label and property are our own declarations; values from outside travel as parameters.
+def _doubled(database: Database, node: NodeType) -> Iterator[Inconsistency]:
+    # Label and property are declared names, so they can be part of the text.
     text = (
         f"MATCH (n:{node.label}) WITH n.{node.key} AS key, count(*) AS n "
         "WHERE n > 1 OR key IS NULL RETURN key, n ORDER BY key LIMIT $limit"
     )
     for row in database.read(text, {"limit": LISTED}):
-        yield Finding("doubled key", f"{node.label} {row['key']}", f"{row['n']} nodes have it; {_ONE}")
+        yield Inconsistency(
+            "doubled key", f"{node.label} {row['key']}", f"{row['n']} nodes have it; {_KEEP_ONE}"
+        )
 
 
-def _broken(database: Database, rule: Rule, repair: bool) -> Iterator[Finding]:
+def _broken(database: Database, rule: ForbiddenState, repair: bool) -> Iterator[Inconsistency]:
     while True:
         rows = database.read(rule.find + "\nRETURN key, eid LIMIT $limit", {"limit": LISTED})
         if rows and repair and rule.mend:
             database.write(_DELETE, {"eids": [row["eid"] for row in rows]})
         for row in rows:
-            yield Finding(rule.kind, str(row["key"]), rule.what, mended=repair and rule.mend)
+            yield Inconsistency(rule.kind, str(row["key"]), rule.what, mended=repair and rule.mend)
         if len(rows) < LISTED or not (repair and rule.mend):
             return
 
 
 def _pages(database: Database, aggregate: Aggregate, size: int) -> Iterator[list[str]]:
-    """Keys of what the aggregate is compared by, in order."""
+    """The keys of an aggregate in ascending order, `size` at a time."""
     after = ""
     while rows := database.read(aggregate.keys, {"after": after, "limit": size}):
         keys = [row["key"] for row in rows]
@@ -160,20 +167,22 @@ def _pages(database: Database, aggregate: Aggregate, size: int) -> Iterator[list
         after = keys[-1]
 
 
-def _differences(read: Read, aggregate: Aggregate, keys: list[str]) -> Iterator[Finding]:
+def _differences(read: Read, aggregate: Aggregate, keys: list[str]) -> Iterator[Inconsistency]:
     stored = {tuple(row["key"]): row for row in read(aggregate.stored, {"keys": keys})}
     wanted = {tuple(row["key"]): row for row in read(aggregate.recomputed, {"keys": keys})}
     for key in sorted({*stored, *wanted}):
         where = " → ".join(key)
         if key not in wanted:
-            yield Finding(aggregate.name, where, "stored, but the detail has nothing of it")
+            yield Inconsistency(aggregate.name, where, "stored, but no stored node or edge gives it")
         elif key not in stored:
-            yield Finding(aggregate.name, where, "the detail has it, but it is not stored")
+            yield Inconsistency(aggregate.name, where, "missing, but stored nodes and edges give it")
         else:
             for amount in aggregate.amounts:
                 have, want = stored[key][amount.name], wanted[key][amount.name]
                 if not _same(amount, have, want, wanted[key]):
-                    yield Finding(aggregate.name, where, f"{amount.name} is {have}, the detail gives {want}")
+                    yield Inconsistency(
+                        aggregate.name, where, f"{amount.name} is {have}, the nodes and edges give {want}"
+                    )
 
 
 def _same(amount: Amount, have: Any, want: Any, row: dict[str, Any]) -> bool:
@@ -182,11 +191,11 @@ def _same(amount: Amount, have: Any, want: Any, row: dict[str, Any]) -> bool:
     return abs(have - want) <= amount.tolerance(row)
 
 
-def _mend(database: Database, aggregate: Aggregate, keys: list[str]) -> list[Finding]:
-    """Compare again with all sets locked, as loading locks them, and write what the detail gives."""
+def _mend(database: Database, aggregate: Aggregate, keys: list[str]) -> list[Inconsistency]:
+    """Compare again with all sets locked, as loading locks them, and write the recomputed values."""
 
-    def work(transaction: Any) -> list[Finding]:
-        transaction.run("MATCH (t:TranscoderSet) WITH t ORDER BY t.id SET t.id = t.id")
+    def work(transaction: Any) -> list[Inconsistency]:
+        transaction.run(LOCK_ALL_SETS)
         found = list(_differences(transaction.run, aggregate, keys))
         if found:
             rows = transaction.run(aggregate.recomputed, {"keys": keys})

@@ -1,33 +1,35 @@
-"""Bring a database to the version that this code needs: ordered, idempotent, recorded in the database.
+"""Brings a database to the version that this code needs.
 
-A migration changes the schema (constraints, indexes) or the data, never both: Neo4j refuses to mix them in
-one transaction, and a half-done mix could not be repeated. To change the model, change `schema.model.core`
-and add a `schema` migration at the end; to move data, add a `data` migration. Numbers are never used twice.
+Migrations run in order, can run again without harm, and are recorded in the database. A migration changes the
+schema (constraints, indexes) or the data, never both: Neo4j does not allow both in one transaction, and a
+mixture that fails halfway could not be repeated. To change the model, change `schema.model.core` and add a
+`schema` migration at the end; to change data, add a `data` migration. A number is never used twice.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from schema.circuit.influence import EACH_FLOW, N_FLOWS
+from schema.circuit.influence import N_FLOWS, STAGE_FLOW_ROWS
 from schema.database import Database
 from schema.errors import MigrationError
-from schema.loading.pairs import pair_text
+from schema.loading.effects import pair_text
 from schema.model.core import MIGRATION, schema_statements
 from schema.upkeep.recompute import EFFECTS_BY_FAMILY
 
 
 @dataclass(frozen=True)
 class Migration:
-    """One step."""
+    """One change of the schema or the data."""
 
     version: int
     """1, 2, 3 …"""
     name: str
-    """What it does, a few words."""
+    """What the migration does, in a few words."""
     kind: Literal["schema", "data"]
     statements: Callable[[], list[str]]
-    """Cypher that may run again without harm: one transaction each, or those of its own batches."""
+    """Gives Cypher statements that can run again without harm. Each is one transaction, or commits in
+    batches."""
 
 
 _FREQUENCIES = [
@@ -55,7 +57,7 @@ _FREQUENCIES = [
 _PAIRS = f"""
 MATCH (f:Feature)
 CALL (f) {{
-  // A bulk import has written them.
+  // A bulk import writes them itself.
   MATCH (f)-[d:DRIVES]->(g) WHERE d.pair IS NULL
   SET d.pair = {pair_text("f", "g")}
 }} IN TRANSACTIONS OF 500 ROWS
@@ -77,7 +79,7 @@ _SUMS = [
     f"""
     MATCH (c:Circuit) WHERE c.stage_flows IS NULL
     CALL (c) {{
-      {EACH_FLOW}
+      {STAGE_FLOW_ROWS}
       WITH c, collect([i, influence]) AS flows
       WHERE size(flows) > 0
       SET c.stage_flows = [i IN range(0, {N_FLOWS - 1}) |
@@ -97,7 +99,7 @@ _EFFECTS = [
     } IN TRANSACTIONS OF 1000 ROWS
     """,
     f"""
-    // A bulk import has written them.
+    // A bulk import writes them itself.
     MATCH (f:Feature) WHERE EXISTS {{ (f)-[:DRIVES]->() }} AND NOT EXISTS {{ (f)-[:DRIVES_IN]->() }}
     CALL (f) {{
       {EFFECTS_BY_FAMILY}
@@ -144,10 +146,11 @@ def migrate(
     *,
     step: Callable[[str], object] = str,
 ) -> list[str]:
-    """Apply what is missing, in order; the names of what was applied.
+    """Apply the missing migrations in order. Returns the names of the applied migrations.
 
-    step: told each name before it is applied to a database that an older atlas made, which can take minutes.
-    Raises MigrationError when the database was written by a newer version of the atlas.
+    step: called with the name of each migration before it is applied to a database that an older version
+    made; a migration can take minutes. Raises MigrationError when a newer version of the atlas wrote the
+    database.
     """
     applied = {
         row["version"]: row["name"]
@@ -158,7 +161,7 @@ def migrate(
     if unknown:
         raise MigrationError(
             f"The database is at version {unknown[-1]} ({applied[unknown[-1]]}); this atlas knows {newest}",
-            next_step="update the atlas, or use a database of its own (another ATLAS_HOME)",
+            next_step="update the atlas, or use another database (another ATLAS_HOME)",
         )
     missing = sorted(
         (migration for migration in migrations if migration.version not in applied),

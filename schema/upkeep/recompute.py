@@ -1,46 +1,52 @@
-"""What the aggregates should be, recomputed from the detail: for checks and repairs.
+"""The aggregates recomputed from the stored nodes and edges, for `atlas check` and its repairs.
 
-Every aggregate is a value: how to list what it is compared by, what is stored, what the detail gives, and how
-to write that. Both sides give rows with `key`, a list of keys, and the amounts by name.
+Each `Aggregate` is a value that holds the Cypher to list its keys, to read what is stored, to recompute it,
+and to write it. Both the stored and the recomputed rows have a `key`, which is a list of keys, and the
+amounts by name.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from schema.circuit.influence import EACH_FLOW, N_FLOWS
-from schema.loading.pairs import pair_text
+from schema.circuit.influence import N_FLOWS, STAGE_FLOW_ROWS
+from schema.loading.aggregates import RECOMPUTED_EFFECT, RECOMPUTED_USES
+from schema.loading.effects import pair_text
 
 
 class Amount(NamedTuple):
-    """One property of an aggregate."""
+    """One property of an aggregate, and how far rounding may change it."""
 
     name: str
     scale: Callable[[dict[str, Any]], float] = lambda row: 0.0
-    """Size of what was summed, by which rounding is judged."""
+    """Size of the numbers that were summed, from the recomputed row. Rounding errors are proportional to
+    it."""
 
     def tolerance(self, row: dict[str, Any]) -> float:
+        """The largest difference that rounding explains, for a recomputed row."""
         return 1e-7 * (abs(row[self.name]) + self.scale(row)) + 1e-12
 
 
 class Aggregate(NamedTuple):
-    """One aggregate."""
+    """The Cypher that compares and repairs one aggregate."""
 
     name: str
+    """Name in findings."""
     keys: str
-    """Cypher: the next $limit keys after $after, of what it is compared by."""
+    """Gives the next $limit keys after $after. Keys are ids of features, circuits or sets."""
     stored: str
-    """Cypher: what is there, for $keys."""
+    """Gives the stored rows of $keys."""
     recomputed: str
-    """Cypher: what the detail gives, for $keys."""
+    """Gives the rows of $keys as the nodes and edges determine them."""
     clear: str
-    """Cypher: forget what is there, for $keys."""
+    """Removes the stored values of $keys."""
     write: str
-    """Cypher: write $rows, which `recomputed` gave."""
+    """Writes $rows, which `recomputed` gave."""
     amounts: tuple[Amount, ...]
+    """The properties that are compared."""
 
 
 def _spread(row: dict[str, Any]) -> float:
-    """The root mean square of the effects that a DRIVES sums up."""
+    """The root mean square of the effects of a DRIVES."""
     return float((row["m2"] / row["n_circuits"] + row["mean"] ** 2) ** 0.5)
 
 
@@ -82,12 +88,11 @@ FEATURE_SUMS = Aggregate(
     MATCH (f:Feature {id: key})
     RETURN [key] AS key, f.n_circuits AS n_circuits, f.n_measured AS n_measured, f.influence AS influence
     """,
-    recomputed="""
+    recomputed=f"""
     UNWIND $keys AS key
-    MATCH (f:Feature {id: key})
+    MATCH (f:Feature {{id: key}})
     OPTIONAL MATCH (f)<-[u:USES]-()
-    RETURN [key] AS key, count(u) AS n_circuits, count(u.influence) AS n_measured,
-           sum(1.0 * u.influence) AS influence
+    RETURN [key] AS key, {RECOMPUTED_USES}
     """,
     clear="UNWIND $keys AS key MATCH (f:Feature {id: key}) REMOVE f.n_circuits, f.n_measured, f.influence",
     write="""
@@ -107,11 +112,11 @@ FOUND_IN = Aggregate(
     RETURN [key, y.name] AS key, i.n_circuits AS n_circuits, i.n_measured AS n_measured,
            i.influence AS influence
     """,
-    recomputed="""
+    recomputed=f"""
     UNWIND $keys AS key
-    MATCH (f:Feature {id: key})<-[u:USES]-(:Circuit)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family)
-    WITH key, y, count(u) AS n_circuits, count(u.influence) AS n_measured, sum(u.influence) AS influence
-    RETURN [key, y.name] AS key, n_circuits, n_measured, 1.0 * influence AS influence
+    MATCH (f:Feature {{id: key}})<-[u:USES]-(:Circuit)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family)
+    WITH key, y, {RECOMPUTED_USES}
+    RETURN [key, y.name] AS key, n_circuits, n_measured, influence
     """,
     clear="UNWIND $keys AS key MATCH (:Feature {id: key})-[i:FOUND_IN]->() DELETE i",
     write="""
@@ -152,7 +157,7 @@ _EFFECT = (
     Amount("n_negative"),
     Amount("mean", _spread),
     Amount("m2", lambda row: row["n_circuits"] * _spread(row) ** 2),
-    # The root of a sum of squares that has lost half of its digits has lost half of them, too.
+    # When m2 is nearly 0, its rounding error is large compared with it, and the root makes the error larger.
     Amount("sd", lambda row: 1e3 * _spread(row)),
     Amount("sign_consistency"),
     Amount("pair"),
@@ -163,12 +168,9 @@ _STORED_EFFECT = ", ".join(f"d.{each.name} AS {each.name}" for each in _EFFECT)
 _SET_EFFECT = "SET " + ", ".join(f"d.{each.name} = row.{each.name}" for each in _EFFECT)
 
 _RECOMPUTED_EFFECT = f"""
-    WITH *, size(ws) AS n, reduce(s = 0.0, w IN ws | s + w) / size(ws) AS mean,
-         size([w IN ws WHERE w > 0]) AS positive, size([w IN ws WHERE w < 0]) AS negative
-    WITH *, reduce(s = 0.0, w IN ws | s + (w - mean) * (w - mean)) AS m2
-    RETURN key, n AS n_circuits, positive AS n_positive, negative AS n_negative, mean, m2,
-           sqrt(m2 / n) AS sd, 1.0 * CASE WHEN positive > negative THEN positive ELSE negative END / n
-             AS sign_consistency, {pair_text("f", "g")} AS pair"""
+    {RECOMPUTED_EFFECT}
+    RETURN key, n AS n_circuits, positive AS n_positive, negative AS n_negative, mean, m2, sd,
+           sign_consistency, {pair_text("f", "g")} AS pair"""
 
 EFFECTS_BY_FAMILY = f"""
     CALL (f) {{
@@ -182,7 +184,7 @@ EFFECTS_BY_FAMILY = f"""
       {_RECOMPUTED_EFFECT}, g
     }}
 """
-"""Of a feature f in Cypher: key and properties of each of its DRIVES_IN, and the feature g at its end."""
+"""Key and properties of each DRIVES_IN of a feature `f` in Cypher, and the feature `g` at its end."""
 
 DRIVES = Aggregate(
     name="DRIVES",
@@ -287,7 +289,8 @@ LAYER_SUMS = Aggregate(
     amounts=(Amount("influence"),),
 )
 
-# A circuit whose record did not say the model's layers has none, also when another one's did.
+# Only circuits that have the property are compared. A circuit whose record lacked the number of layers has no
+# flows, even when another circuit gave the model its number of layers later.
 STAGE_FLOWS = Aggregate(
     name="Circuit.stage_flows",
     keys=_CIRCUITS,
@@ -305,7 +308,7 @@ STAGE_FLOWS = Aggregate(
     UNWIND $keys AS key
     MATCH (c:Circuit {{id: key}})
     WHERE c.stage_flows IS NOT NULL
-    {EACH_FLOW}
+    {STAGE_FLOW_ROWS}
     WITH key, i, influence
     WHERE abs(influence) > 1e-9
     RETURN [key, toString(i)] AS key, influence
@@ -332,4 +335,4 @@ AGGREGATES = (
     LAYER_SUMS,
     STAGE_FLOWS,
 )
-"""In the order in which they follow from each other."""
+"""The aggregates in an order in which each one depends only on earlier ones."""

@@ -1,4 +1,4 @@
-"""What a database holds, counted: nodes and relationships by kind, circuits by set, settings and family."""
+"""Counts what a database holds: nodes and relationships by kind, circuits by set, settings and family."""
 
 from typing import Any, NamedTuple
 
@@ -7,23 +7,24 @@ from schema.model.core import NODES, RELATIONSHIPS
 
 
 class Stats(NamedTuple):
-    """What `atlas stats` shows."""
+    """The counts that `atlas stats` shows."""
 
     nodes: dict[str, int]
-    """By label."""
+    """Label → number of nodes."""
     relationships: dict[str, int]
-    """By type."""
+    """Type → number of relationships."""
     sets: list[dict[str, Any]]
-    """model, set, circuits, features."""
+    """One row for each set: model, set, circuits, features."""
     settings: list[dict[str, Any]]
-    """set, target, node_threshold, edge_threshold, max_feature_nodes, dtype, circuits: circuits of two rows
-    should not be compared as if they were made alike."""
+    """One row for each combination of settings: set, target, node_threshold, edge_threshold,
+    max_feature_nodes, dtype, circuits. Circuits of two rows were made in different ways, so their numbers are
+    not comparable."""
     families: list[dict[str, Any]]
-    """family, prompts, circuits."""
+    """One row for each family: family, prompts, circuits."""
 
 
 def stats(database: Database) -> Stats:
-    """Count. Labels and types come from Neo4j's own counters, so this takes no longer as the atlas grows."""
+    """The counts. Neo4j itself counts labels and types, so a larger atlas does not take longer."""
     return Stats(
         nodes={node.label: _one(database, f"MATCH (n:{node.label}) RETURN count(n) AS n") for node in NODES},
         relationships={

@@ -10,7 +10,7 @@ from ingest.circuits.run import IngestSettings, ingest
 from ingest.engine.errors import EngineError
 from schema.database import Database
 from schema.errors import AtlasError, InputError, NotFoundError
-from schema.upkeep.canonical_dump import content
+from schema.upkeep.canonical_dump import dump
 from schema.upkeep.check import check
 from tests.support.cli import Cli
 from tests.support.engine import Tiny, save
@@ -70,14 +70,14 @@ def test_works(words: list[str], options: list[str], cli: Cli, database: Databas
 def test_what_needs_more_says_so(
     words: list[str], said: str, options: list[str], cli: Cli, database: Database, tmp_path: Path
 ) -> None:
-    before = content(database)
+    before = dump(database)
     given = [word for word in words if word not in ("CORPUS", "PROMPTS")]
     given += prompts(tmp_path) if "CORPUS" in words else ["--prompts", str(tmp_path / "prompts.jsonl")]
     done = cli(*given, *options)
     assert isinstance(done.error, InputError), done.text
     assert said in str(done.error)
     assert done.error.next_step
-    assert content(database) == before
+    assert dump(database) == before
 
 
 def test_nothing_recurs_in_one_circuit(options: list[str], cli: Cli, database: Database) -> None:

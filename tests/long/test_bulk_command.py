@@ -10,7 +10,7 @@ from atlas.settings import Settings
 from schema.database import Database
 from schema.errors import InputError
 from schema.formats.graph import Given
-from schema.upkeep.canonical_dump import content
+from schema.upkeep.canonical_dump import dump
 from schema.upkeep.check import check
 from tests.support.cli import Cli
 from tests.support.graph_files import encode, feature, write_every_form
@@ -41,7 +41,7 @@ def test_a_bulk_import_holds_what_an_import_holds(
         assert isinstance(again.error, InputError)
         with Login(Settings.load(cli_without_database.environment)).connect() as bulk:
             assert list(check(bulk)) == []
-            found, expected = content(bulk), content(database)
+            found, expected = dump(bulk), dump(database)
             for ours, theirs in zip(found.pop("FOUND_IN"), expected.pop("FOUND_IN"), strict=True):
                 assert ours[:2] == theirs[:2]
                 assert ours[2] == pytest.approx(theirs[2], rel=1e-12)

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from schema.upkeep.canonical_dump import content
+from schema.upkeep.canonical_dump import dump
 from tests.support.loading import Loader, assert_sound, count, wait_until, write_graphs
 from tests.support.servers import empty
 
@@ -95,7 +95,7 @@ def test_the_connection_is_cut_for_thirty_seconds(database, server, tmp_path):
     graphs = write_graphs(tmp_path / "graphs", N_CIRCUITS)
     status, said = Loader(graphs, server, tmp_path / "clean.txt").end()
     assert status == 0, said
-    clean = content(database)
+    clean = dump(database)
     empty(database)
 
     address = urlsplit(server.bolt_uri)

@@ -10,7 +10,7 @@ import pytest
 
 from atlas.local.server import LocalServer
 from schema.database import Database
-from schema.upkeep.canonical_dump import content
+from schema.upkeep.canonical_dump import dump
 from schema.upkeep.migrations import migrate
 from tests.support.loading import Loader, assert_sound, count, write_graphs
 from tests.support.servers import empty, free_port
@@ -50,7 +50,7 @@ def test_a_full_disk_is_named_and_the_load_goes_on_later(database, server, volum
     graphs = write_graphs(tmp_path / "graphs", N_CIRCUITS)
     status, said = Loader(graphs, server, tmp_path / "clean.txt").end()
     assert status == 0, said
-    clean = content(database)
+    clean = dump(database)
     empty(database)
 
     local = LocalServer(volume / "home")

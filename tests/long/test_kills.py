@@ -10,7 +10,7 @@ import pytest
 
 from atlas.local.server import LocalServer
 from schema.database import Database
-from schema.upkeep.canonical_dump import content
+from schema.upkeep.canonical_dump import dump
 from schema.upkeep.migrations import migrate
 from tests.support.loading import Loader, assert_sound, count, wait_until, write_graphs
 from tests.support.servers import empty, free_port
@@ -89,6 +89,6 @@ def content_of_a_clean_load(database, server, graphs, tmp_path):
     """Load once undisturbed; the database is empty again afterwards."""
     status, said = Loader(graphs, server, tmp_path / "clean.txt").end()
     assert status == 0, said
-    found = content(database)
+    found = dump(database)
     empty(database)
     return found

@@ -31,7 +31,7 @@ from schema.jobs import (
 )
 from schema.questions.jobs import JOBS, JOBS_BY_ID, JobRow
 from schema.questions.question import ask
-from schema.upkeep.canonical_dump import content
+from schema.upkeep.canonical_dump import dump
 from tests.support.servers import empty
 
 PROMPTS = [orjson.loads(line) for line in PROMPTS_PATH.read_text(encoding="utf-8").splitlines()[:8]]
@@ -202,7 +202,7 @@ def count(database: Database) -> int:
 
 def circuits(database: Database) -> dict:
     """All that is there but for the run, which bears another name, and the job itself."""
-    found = content(database)
+    found = dump(database)
     return {kind: found[kind] for kind in found if kind not in ("Run", "FROM_RUN", "Job", "GAVE")}
 
 

@@ -97,7 +97,7 @@ def circuits(connection: Database) -> list[Circuit]:
         connection.write("MATCH (n) WHERE NOT n:Migration DETACH DELETE n")
         for circuit in random.Random(0).sample(made, len(made)):
             load_circuit(connection, circuit, RUN)
-        connection.settle()
+        connection.wait_for_full_text()
     return made
 
 

@@ -19,7 +19,7 @@ from schema.circuit.records import (
     Supernode,
     TranscoderSet,
 )
-from schema.upkeep.canonical_dump import Content
+from schema.upkeep.canonical_dump import Dump
 
 N_LAYERS = 4
 N_FEATURES = 200
@@ -135,7 +135,7 @@ def feature_id(circuit: Circuit, node: Node) -> str:
     return circuit.transcoders.feature_id(node.layer, node.index)
 
 
-def without_sums(held: Content) -> Content:
+def without_sums(held: Dump) -> Dump:
     """Without what deleting rounds: effects over circuits, and sums of influence."""
     rounded = ("DRIVES", "DRIVES_IN", "FOUND_IN")
     assert all(held[kind] for kind in rounded)

@@ -13,7 +13,7 @@ from atlas.local.server import Address
 from bench import synthetic
 from schema.database import Database
 from schema.exports import graph_json
-from schema.upkeep.canonical_dump import Content, content
+from schema.upkeep.canonical_dump import Dump, dump
 from schema.upkeep.check import check
 from tests.support.cli import atlas_into
 from tests.support.servers import environment_of
@@ -83,10 +83,10 @@ def count(database: Database) -> int:
     return int(database.read("MATCH (c:Circuit) RETURN count(c) AS n")[0]["n"])
 
 
-def assert_sound(database: Database, clean: Content) -> None:
+def assert_sound(database: Database, clean: Dump) -> None:
     """`atlas check` finds nothing, and the content is that of an undisturbed load."""
     assert list(check(database)) == []
-    found = content(database)
+    found = dump(database)
     assert found.keys() == clean.keys()
     for kind, rows in clean.items():
         equal = _close if kind in SUMS else _equal

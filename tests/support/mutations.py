@@ -9,7 +9,7 @@ from schema.circuit.records import Circuit
 from schema.errors import FileError, InputError
 from schema.exports.graph_json import to_json
 from schema.formats.graph import read_graph
-from schema.loading.rows import check
+from schema.loading.validate import check_record
 from tests.support.graph_files import ALL, Graph, encode
 
 HOSTILE = (
@@ -150,7 +150,7 @@ def read_or_refuse(data: bytes, name: str) -> Circuit | None:
     problem: InputError
     try:
         circuit = read_graph(data, name).circuit
-        check(circuit)
+        check_record(circuit)
     except FileError as error:
         problem = error
     except InputError as error:  # from check, which the loader turns to one with the file's name

@@ -7,7 +7,7 @@ import pytest
 from schema.circuit.records import Circuit
 from schema.database import Database
 from schema.loading.load import load_circuit, present
-from schema.upkeep.canonical_dump import content
+from schema.upkeep.canonical_dump import dump
 from tests.support.circuits import RUN, Drive, Use, drives
 
 
@@ -78,4 +78,4 @@ def close(expected: dict[tuple[str, str], Drive]) -> dict[tuple[str, str], Any]:
 
 
 def nothing_left(database: Database) -> bool:
-    return not any(content(database).values())
+    return not any(dump(database).values())

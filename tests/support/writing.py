@@ -36,7 +36,7 @@ def held(connection: Database) -> Iterator[None]:
     empty(connection)
     for circuit in CIRCUITS:
         load_circuit(connection, circuit, RUN)
-    connection.settle()
+    connection.wait_for_full_text()
     yield
     empty(connection)
 

@@ -49,7 +49,7 @@ def sampled(connection: Database, tmp_path_factory: pytest.TempPathFactory) -> D
     claim = Hypothesis("why?", ("ablate 0/1",), "lowers", ("a",), ("b",), ("c",), "bundled", "bundled")
     register(connection, claim)
     keep(connection, claim, Result(-0.5, 0.0, 9, 0.1, [Measured("a", "b", -0.5, 0.0, 0.1, 9, 1, 0)]))
-    connection.settle()
+    connection.wait_for_full_text()
     return connection
 
 

@@ -11,7 +11,7 @@ import networkx
 import polars
 import pytest
 
-from schema.atomic_file import whole_file
+from schema.atomic_file import atomic_write
 from schema.circuit.canonical import canonical
 from schema.circuit.records import Circuit
 from schema.database import Database
@@ -20,10 +20,10 @@ from schema.exports.files import Format, export_circuits, export_query
 from schema.exports.graph_json import node_id, to_json
 from schema.exports.graphml import graphml
 from schema.exports.node_link import node_link
-from schema.exports.tables import SCHEMAS, Tables, rows_of
+from schema.exports.tables import SCHEMAS, TableFiles, rows_of
 from schema.formats.graph import read_graph
 from schema.loading.load import load_circuit
-from schema.loading.read import CANDIDATES, LEAST, circuit_ids, read_circuit, the_circuit
+from schema.loading.read import CANDIDATES, LEAST, circuit_ids, find_circuit, read_circuit
 from tests.support.circuits import RUN, synthetic_circuits
 from tests.support.graph_files import ALL, Graph, encode
 from tests.support.paths import DATA
@@ -92,7 +92,7 @@ def test_graphml_holds_any_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format_", ["parquet", "csv"])
 def test_tables_hold_every_row(format_: str, tmp_path: Path) -> None:
     every = list(circuits().values())
-    with Tables(tmp_path, format_) as tables:
+    with TableFiles(tmp_path, format_) as tables:
         for circuit in every:
             tables.write(circuit)
     for name, schema in SCHEMAS.items():
@@ -113,13 +113,13 @@ def test_tables_hold_every_row(format_: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("format_", ["parquet", "csv"])
 def test_tables_get_their_names_when_all_are_whole(format_: str, tmp_path: Path) -> None:
     first, second = circuits()["ours 0"], circuits()["ours 1"]
-    with Tables(tmp_path, format_) as tables:
+    with TableFiles(tmp_path, format_) as tables:
         tables.write(first)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert set(before) == {f"{name}.{format_}" for name in SCHEMAS}
 
     def break_off() -> None:
-        with Tables(tmp_path, format_) as tables:
+        with TableFiles(tmp_path, format_) as tables:
             tables.write(second)
             assert {path.name: path.read_bytes() for path in tmp_path.glob(f"*.{format_}")} == before
             raise ZeroDivisionError
@@ -133,19 +133,19 @@ def test_a_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "file"
 
     def break_off() -> None:
-        with whole_file(path) as part:
+        with atomic_write(path) as part:
             part.write_text("half")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         break_off()
     assert list(tmp_path.iterdir()) == []
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         part.write_text("all")
         assert not path.exists()
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
     assert path.read_text() == "all"
-    with whole_file(Path("/dev/null")) as part:
+    with atomic_write(Path("/dev/null")) as part:
         assert part == Path("/dev/null")
 
 
@@ -202,7 +202,7 @@ def test_circuits_by_name(database: Database, tmp_path: Path) -> None:
     assert circuit_ids(database, [every[0].id[:8]]) == [every[0].id]
     assert set(circuit_ids(database, [every[0].id, "arithmetic"])) == {every[0].id} | arithmetic
     assert set(circuit_ids(database, ["easy"])) == {c.id for c in every if "easy" in c.prompt.tags}
-    with pytest.raises(NotFoundError, match="is no circuit, slug, family or tag"):
+    with pytest.raises(NotFoundError, match="is not a circuit, slug, family or tag"):
         export_circuits(database, ["nothing"], Format.JSON, tmp_path, step=nothing)
 
 
@@ -216,10 +216,10 @@ def test_a_circuit_by_the_beginning_of_its_id(database: Database) -> None:
     for name in {each[:length] for each in there for length in range(len(each) + 1)} | {"abcde?", "zzzz"}:
         fits = [each for each in there if each.startswith(name)] if len(name) >= LEAST else []
         if name in there or len(fits) == 1:
-            assert the_circuit(database, name) == (name if name in there else fits[0])
+            assert find_circuit(database, name) == (name if name in there else fits[0])
         elif fits:
             with pytest.raises(InputError, match=f"^{len(fits)} circuits begin with {name}:") as refused:
-                the_circuit(database, name)
+                find_circuit(database, name)
             named = [line.split()[0] for line in str(refused.value).splitlines()[1:]]
             shown = sorted(fits)[:CANDIDATES]
             assert named == [*shown, *(["and"] if len(fits) > CANDIDATES else []), "→"]
@@ -227,8 +227,8 @@ def test_a_circuit_by_the_beginning_of_its_id(database: Database) -> None:
                 circuit_ids(database, [name])
         else:
             with pytest.raises(NotFoundError, match=r"^There is no circuit ") as nothing_found:
-                the_circuit(database, name)
-            assert ("from 4 characters on" in str(nothing_found.value)) == (len(name) < LEAST)
+                find_circuit(database, name)
+            assert ("at least 4 characters" in str(nothing_found.value)) == (len(name) < LEAST)
 
 
 def test_a_hostile_slug_stays_in_its_folder(database: Database, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_an_import_tells_scripts_what_became_of_each_file(imported: dict[str, ob
                 "file": "in/c.json",
                 "key": "the file",
                 "reason": "Object missing required field `metadata`",
-                "next_step": "mend the value, or leave the file out",
+                "next_step": "correct the value, or leave the file out",
             }
         ],
         "notes": [
@@ -61,7 +61,7 @@ def test_a_run_says_what_it_was_asked_and_what_it_refused(cli: Cli, imported: di
     assert counts == {"n_circuits": 2, "n_loaded": 2, "n_present": 0, "n_refused": 1}
     one = json.loads(cli("runs", run["id"][:8], "--json").stdout)
     reason = "in/c.json: the file: Object missing required field `metadata`\n"
-    reason += "  → mend the value, or leave the file out"
+    reason += "  → correct the value, or leave the file out"
     assert one == run | {"refused": [{"input": "in/c.json", "reason": reason}]}
     assert one["settings"] == {
         "import": ["in"],
@@ -131,7 +131,7 @@ def test_a_check_tells_scripts_each_finding(
     finding = {
         "kind": "Feature.n_circuits, n_measured, influence",
         "where": rows[0]["id"],
-        "what": "n_circuits is 7, the detail gives 1",
+        "what": "n_circuits is 7, the nodes and edges give 1",
         "mended": False,
     }
     result = cli("check", "--json")

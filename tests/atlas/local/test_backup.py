@@ -9,7 +9,7 @@ from atlas.local.server import LocalServer
 from schema.database import Database
 from schema.errors import InputError, ServerError
 from schema.loading.load import load_circuit
-from schema.upkeep.canonical_dump import content
+from schema.upkeep.canonical_dump import dump
 from schema.upkeep.migrations import migrate
 from tests.support.circuits import RUN, synthetic_circuits
 from tests.support.servers import free_port
@@ -29,7 +29,7 @@ def test_backup_and_restore(tmp_path: Path):
             migrate(database)
             for circuit in synthetic_circuits(4):
                 load_circuit(database, circuit, RUN)
-            before = content(database)
+            before = dump(database)
         with pytest.raises(InputError, match="cannot be written"):
             admin.backup(first, tmp_path / "no" / "such" / "folder.dump")
         first.stop()
@@ -47,7 +47,7 @@ def test_backup_and_restore(tmp_path: Path):
             admin.restore(second, nonsense, replace=True)
         with connect(second) as database:
             assert migrate(database) == []
-            assert content(database) == before
+            assert dump(database) == before
         running = second.status()
         with pytest.raises(ServerError, match="failed"):
             admin.restore(second, nonsense, replace=True)
@@ -55,7 +55,7 @@ def test_backup_and_restore(tmp_path: Path):
         assert (again.running, again.address) == (True, running.address), "it runs again, as it did"
         admin.restore(second, file, replace=True)
         with connect(second) as database:
-            assert content(database) == before
+            assert dump(database) == before
     finally:
         first.stop()
         second.stop()

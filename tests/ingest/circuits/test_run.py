@@ -18,7 +18,7 @@ from ingest.circuits.run import IngestSettings, ingest
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
 from schema.database import Database
 from schema.errors import InputError
-from schema.upkeep.canonical_dump import content
+from schema.upkeep.canonical_dump import dump
 from tests.support.cli import atlas_into
 from tests.support.servers import empty, environment_of
 
@@ -124,5 +124,5 @@ def fingerprints(database: Database) -> dict[str, str]:
     """A hash of everything of each kind: unlike the content itself, quick to compare when it differs."""
     return {
         kind: hashlib.sha256(orjson.dumps(rows, option=orjson.OPT_SORT_KEYS)).hexdigest()
-        for kind, rows in content(database).items()
+        for kind, rows in dump(database).items()
     }

@@ -14,9 +14,9 @@ from schema.exports.graph_json import cantor, to_json
 from schema.formats.graph import Given, read_graph
 from schema.loading import runs as ledger
 from schema.loading.load import load_circuit
+from schema.loading.model_of_set import assign_model
 from schema.loading.read import circuit_ids, read_circuit
-from schema.loading.set_model import settle_model
-from schema.upkeep.canonical_dump import content
+from schema.upkeep.canonical_dump import dump
 from schema.upkeep.check import check
 from tests.support.circuits import RUN, synthetic_circuits
 from tests.support.cli import Cli
@@ -70,9 +70,9 @@ def test_every_form_is_loaded_and_comes_back(database: Database, folder: Path) -
 
 def test_again_changes_nothing(database: Database, folder: Path) -> None:
     run(database, folder)
-    before = content(database)
+    before = dump(database)
     assert counts(run(database, folder)) == (0, len(ALL) + 2, 0)
-    assert content(database) == before
+    assert dump(database) == before
     (folder / "copy.json").write_bytes(encode(circuit_tracer("0_{layer}_{position}")) + b"\n")
     assert counts(run(database, folder / "copy.json")) == (0, 1, 0)
 
@@ -145,7 +145,7 @@ def test_what_a_model_says_itself_is_not_changed_by_files(database: Database, tm
     run(database, path)
     own = Model("gemma-2-2b", "c0ffee", "Gemma2ForCausalLM", 26, 2304, 256000)
     transcoders = TranscoderSet("org/clt", "0123456789ab", "clt", "relu", "in", "out", 9, own.id)
-    assert settle_model(database, transcoders, own) == own
+    assert assign_model(database, transcoders, own) == own
     assert models(database) == [(SET, "gemma-2-2b@c0ffee")]
     facts = database.read("MATCH (t:TranscoderSet) RETURN properties(t) AS said")[0]["said"]
     assert facts == {
@@ -216,7 +216,7 @@ def test_our_own_exports_are_there_already(database: Database, tmp_path: Path) -
 
 
 def test_a_wrong_path_says_so(database: Database, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not there"):
+    with pytest.raises(InputError, match="does not exist"):
         run(database, tmp_path / "nowhere")
     with pytest.raises(InputError, match="holds no"):
         run(database, tmp_path)
@@ -247,9 +247,9 @@ def test_feature_files_bring_labels_and_examples(database: Database, tmp_path: P
             (index, ["up"], f"feature {index}", sorted(max(c["tokens_acts_list"]) for c in contexts))
         )
     assert [(r["index"], r["promotes"], r["label"], sorted(r["examples"])) for r in rows] == wanted
-    before = content(database)
+    before = dump(database)
     run(database, graphs, features, single)
-    assert content(database) == before
+    assert dump(database) == before
 
 
 def test_a_damaged_feature_index_does_not_stop_the_rest(database: Database, tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_a_damaged_feature_index_does_not_stop_the_rest(database: Database, tmp_
     (tmp_path / "features" / "index.json.gz").write_bytes(
         gzip.compress(b'[{"filename": "../x", "offsets": [0, 0, 0, 0, 9]}]')
     )
-    assert "is no plain file name" in str(run(database, tmp_path, given=Given(tags=("x",))).problems)
+    assert "is not a plain file name" in str(run(database, tmp_path, given=Given(tags=("x",))).problems)
 
 
 def test_mutated_files_leave_whole_circuits_only(database: Database, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from ingest.labels.rules import NOTHING, Condition, FiringRule, Slots, balanced_
 from ingest.labels.score import label_features, phrases, split, weighted_median
 from schema.annotations.labels import Evidence, load_labels
 from schema.annotations.notes import load_notes
-from schema.circuit.records import Example, FeatureNotes
+from schema.circuit.records import FeatureExample, FeatureNotes
 from schema.database import Database
 from schema.errors import InputError
 from schema.questions.features import EXAMPLES_OF_FEATURE, NOTES_OF_FEATURE
@@ -282,7 +282,11 @@ async def test_examples_and_scores_over_graphql(api, connection, circuits):
     feature, text = circuit.labels[0], circuit.labels[0].text
     set_id = circuit.transcoders.id
     key = f"{set_id}/{feature.layer}/{feature.index}"
-    examples = [Example(("a", "b"), (0.0, 1.5)), Example(("c",), (3.0,)), Example(("d",), (2.0,))]
+    examples = [
+        FeatureExample(("a", "b"), (0.0, 1.5)),
+        FeatureExample(("c",), (3.0,)),
+        FeatureExample(("d",), (2.0,)),
+    ]
     note = FeatureNotes(feature.layer, feature.index, None, tuple(examples), ("x",), ("y", "z"), set_id, 0.25)
     load_notes(connection, [note], None)
     labels = [

@@ -221,4 +221,4 @@ def test_partitions_go_with_their_set(connection, circuits):
     connection.write("MATCH (n:Partition|Module) DETACH DELETE n")
     for circuit in of_set:
         load_circuit(connection, circuit, RUN)
-    connection.settle()
+    connection.wait_for_full_text()

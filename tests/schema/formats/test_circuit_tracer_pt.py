@@ -14,7 +14,7 @@ from schema.circuit.records import NodeKind
 from schema.errors import FileError
 from schema.exports.graph_json import to_json
 from schema.formats.circuit_tracer_pt import read_pt
-from schema.formats.files import Kind, find, read
+from schema.formats.files import FileKind, find, read
 from schema.formats.graph import Given, read_graph
 from tests.support.graph_files import encode, pt_values, save_pt
 
@@ -114,19 +114,19 @@ def test_names_that_are_given(graph: Path) -> None:
     [
         ("adjacency_matrix", torch.zeros(3, 3), "is not 43 × 43"),
         ("adjacency_matrix", torch.full((43, 43), float("nan")), "holds NaN"),
-        ("adjacency_matrix", None, "is no tensor of 2 dimensions"),
+        ("adjacency_matrix", None, "is not a tensor of the right type with 2 dimensions"),
         ("active_features", torch.full((30, 3), 99), "has a layer, position or index out of range"),
-        ("activation_values", torch.zeros(7), "does not go with active_features"),
+        ("activation_values", torch.zeros(7), "does not have the length of active_features"),
         ("selected_features", torch.full((25,), 3), "names a feature twice"),
         ("selected_features", torch.full((25,), 300), "is out of range"),
-        ("logit_probabilities", torch.zeros(9), "does not go with logit_targets"),
-        ("logit_targets", 5, "is no list"),
-        ("input_string", 5, "is no text"),
-        ("cfg", None, "is no number of layers"),
+        ("logit_probabilities", torch.zeros(9), "does not have the length of logit_targets"),
+        ("logit_targets", 5, "is not a list"),
+        ("input_string", 5, "is not a text"),
+        ("cfg", None, "is not a number of layers"),
         ("scan", None, "is empty"),
-        ("scan", ["org/clt", 3], "scan: is no list of names"),
+        ("scan", ["org/clt", 3], "scan: is not a list of names"),
         ("vocab_size", torch.zeros(4), None),
-        ("input_string", "\ud800", "data.pkl: does not hold together"),
+        ("input_string", "\ud800", "data.pkl: is damaged"),
     ],
 )
 def test_a_graph_that_does_not_hold_together_is_refused(
@@ -193,7 +193,7 @@ def test_a_file_with_a_password_is_refused(tmp_path: Path, graph: Path) -> None:
     data[data.find(b"PK\x01\x02") + 8] |= 1  # the flag in the list of contents
     path = tmp_path / "locked.pt"
     path.write_bytes(bytes(data))
-    with pytest.raises(FileError, match=r"the file: is no file of torch\.save: .* is encrypted"):
+    with pytest.raises(FileError, match=r"the file: is not a file of torch\.save: .* is encrypted"):
         read_pt(str(path))
 
 
@@ -212,5 +212,5 @@ def test_gzip_does_not_matter(tmp_path: Path, graph: Path) -> None:
     path = tmp_path / "graph.pt.gz"
     path.write_bytes(gzip.compress(graph.read_bytes()))
     (found,) = find([path])
-    assert (found.path, found.kind) == (path, Kind.PT)
+    assert (found.path, found.kind) == (path, FileKind.PT)
     assert read_circuit(path, data=read(path)) == read_circuit(graph)

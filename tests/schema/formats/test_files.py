@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from schema.errors import FileError
-from schema.formats.files import Kind, find, read
+from schema.formats.files import FileKind, find, read
 from tests.support.graph_files import circuit_tracer, encode
 
 
@@ -18,7 +18,7 @@ def test_files_and_folders_are_found_once_and_unpacked(tmp_path: Path) -> None:
     (tmp_path / "graph-metadata.json").write_text("{}")
     (tmp_path / "notes.txt").write_text("")
     found = find([tmp_path, plain])
-    assert [(each.path, each.kind) for each in found] == [(plain, Kind.JSON), (packed, Kind.JSON)]
+    assert [(each.path, each.kind) for each in found] == [(plain, FileKind.JSON), (packed, FileKind.JSON)]
     assert read(plain) == read(packed)
     packed.write_bytes(gzip.compress(encode(circuit_tracer()))[:-9])
     with pytest.raises(FileError, match=r"b.json.gz: the file: cannot be read"):

@@ -51,14 +51,14 @@ def test_given_names_families_and_tags() -> None:
     ("path", "value", "key", "reason"),
     [
         ("nodes.0.feature", "x", "nodes[0].feature", "Expected `int | null`, got `str`"),
-        ("nodes.0.feature", -3, "nodes[0]", "feature -3 is no number of a feature"),
+        ("nodes.0.feature", -3, "nodes[0]", "feature -3 is not the number of a feature"),
         ("nodes.0.feature", cantor(5, 5), "nodes[0]", "pairs layer 5 and index 5, but layer is 0"),
-        ("nodes.0.feature_type", "transcoder", "nodes[0]", "feature_type 'transcoder' is none that is known"),
-        ("nodes.0.layer", "zero", "nodes[0]", "layer 'zero' is no number"),
+        ("nodes.0.feature_type", "transcoder", "nodes[0]", "feature_type 'transcoder' is unknown"),
+        ("nodes.0.layer", "zero", "nodes[0]", "layer 'zero' is not a number"),
         ("nodes.0.ctx_idx", 2, "nodes[0].ctx_idx", "is 2, but there are 2 prompt_tokens"),
         ("nodes.1.node_id", "0_3_1", "nodes[1]", "pairs layer"),
         ("links.0.weight", None, "links[0].weight", "Expected `float`, got `null`"),
-        ("links.1.source", "0_4_1", "links[1].source", "'0_4_1' is the id of no node"),
+        ("links.1.source", "0_4_1", "links[1].source", "'0_4_1' is not the id of a node"),
         ("metadata.scan", "", "metadata.scan", "is empty"),
         ("metadata.prompt_tokens", "Hi", "metadata.prompt_tokens", "Expected `array`, got `str`"),
         ("links", {}, "links", "Expected `array`, got `object`"),
@@ -94,7 +94,7 @@ def test_duplicates_are_refused() -> None:
         circuit_of(graph)
     graph = circuit_tracer()
     graph["links"].append(graph["links"][1] | {"weight": 9.0})
-    with pytest.raises(FileError, match=r"links\[4\]: has source and target of links\[1\]"):
+    with pytest.raises(FileError, match=r"links\[4\]: has the same source and target as links\[1\]"):
         circuit_of(graph)
 
 
@@ -105,11 +105,11 @@ def test_duplicates_are_refused() -> None:
         (encode(circuit_tracer())[:-20], "truncated"),
         (
             encode(circuit_tracer()).replace(b"0.125", b"NaN"),
-            r"links\[3\]\.weight: is nan, which is no number",
+            r"links\[3\]\.weight: is nan, which JSON does not have",
         ),
         (
             encode(circuit_tracer()).replace(b"0.75", b"-Infinity"),
-            r"nodes\[2\]\.influence: is -inf, which is no number",
+            r"nodes\[2\]\.influence: is -inf, which JSON does not have",
         ),
         (encode(circuit_tracer()).replace(b"0.75", b"NaN")[:-9], "byte .*: JSON is malformed"),
         (encode(circuit_tracer() | {"nodes": [], "links": []}), "nodes: is empty"),

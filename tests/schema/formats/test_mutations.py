@@ -7,7 +7,8 @@ from schema.circuit.canonical import canonical
 from schema.circuit.records import Run
 from schema.exports.graph_json import to_json
 from schema.formats.graph import read_graph
-from schema.loading.rows import body, drives, frame
+from schema.loading.effects import effects_of_record
+from schema.loading.rows import body, frame
 from tests.support.graph_files import encode
 from tests.support.mutations import N, files, read_or_refuse
 
@@ -19,7 +20,7 @@ def test_a_thousand_mutated_files_import_or_are_refused() -> None:
         outcomes[mutation, circuit is not None] += 1
         if circuit is not None:
             assert circuit == canonical(circuit)
-            rows = frame(circuit, Run({}, {})), body(circuit), drives(circuit)
+            rows = frame(circuit, Run({}, {})), body(circuit), effects_of_record(circuit)
             json.dumps(rows, allow_nan=False)
             assert read_graph(encode(to_json(circuit)), "again").circuit == circuit
     assert sum(outcomes.values()) == N

@@ -12,7 +12,7 @@ import torch
 
 from schema.errors import FileError
 from schema.formats.circuit_tracer_pt import read_pt
-from schema.formats.pickled import Record, _Storage, _tensor, read_torch_file
+from schema.formats.pickled import PickledRecord, _Storage, _tensor, read_torch_file
 from tests.support.graph_files import Graph, LogitTarget, pt_values, save_pt
 
 
@@ -82,7 +82,7 @@ def test_a_payload_is_refused_and_does_not_run(tmp_path: Path, place: str, call:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("evil/data.pkl", program)
             archive.writestr("evil/data/0", b"")
-    with pytest.raises(FileError, match=r"data\.pkl: asks for the name (.|\n)*nothing of it was run"):
+    with pytest.raises(FileError, match=r"data\.pkl: asks for the name (.|\n)*nothing was executed"):
         read_pt(str(path))
     assert not ran.exists()
 
@@ -90,14 +90,14 @@ def test_a_payload_is_refused_and_does_not_run(tmp_path: Path, place: str, call:
 def test_allowed_names_cannot_be_called_with_anything(tmp_path: Path) -> None:
     path = tmp_path / "odd.pt"
     programs = {
-        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(NK\x00))tR.": "does not hold together",
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(NK\x00))tR.": "is damaged",
         b"\x80\x02ctorch\nFloatStorage\n)R.": "a call of torch FloatStorage",
         b"\x80\x02ccollections\nOrderedDict\n)\x81.": "an object of collections OrderedDict",
-        b"\x80\x02]q\x00h\x00b.": "a change of something that is no record",
+        b"\x80\x02]q\x00h\x00b.": "a change of an object that is not a record",
         b"\x80\x02(i__builtin__\nobject\n.": "the instruction INST",
         b"\x80\x02\x82\x01.": "the instruction EXT1",
-        b"\x80\x02}": "does not hold together",
-        b"\x80\x02" + b"(" * 100 + b".": "does not hold together",
+        b"\x80\x02}": "is damaged",
+        b"\x80\x02" + b"(" * 100 + b".": "is damaged",
     }
     for program, reason in programs.items():
         with zipfile.ZipFile(path, "w") as archive:
@@ -130,4 +130,4 @@ def test_records_hold_what_they_were_saved_with(tmp_path: Path) -> None:
     path = tmp_path / "record.pt"
     save_pt(path, {"targets": [LogitTarget("a", 1)]})
     found = read_torch_file(str(path))["targets"][0]
-    assert found == Record("circuit_tracer.attribution.targets LogitTarget", ("a", 1))
+    assert found == PickledRecord("circuit_tracer.attribution.targets LogitTarget", ("a", 1))

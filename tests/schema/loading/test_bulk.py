@@ -17,10 +17,10 @@ from ingest.imports.files import import_files
 from ingest.imports.settings import ImportSettings
 from schema.circuit.records import Circuit
 from schema.database import Database
+from schema.loading.aggregates import effect_columns
 from schema.loading.bulk import BulkWriter
-from schema.loading.bulk_table import drives_of
 from schema.loading.load import load_circuit
-from schema.upkeep.canonical_dump import content
+from schema.upkeep.canonical_dump import dump
 from schema.upkeep.check import check
 from schema.upkeep.migrations import migrate
 from tests.support.circuits import RUN, synthetic_circuits
@@ -68,7 +68,7 @@ def test_a_bulk_import_holds_what_loading_holds(database: Database, home: LocalS
     with connect(home) as imported:
         migrate(imported)
         writer.amend(imported)
-        ordinary, bulk = content(database), content(imported)
+        ordinary, bulk = dump(database), dump(imported)
         assert set(bulk) == set(ordinary)
         # Sums of influence may differ in their last digit; everything else is the same to the bit.
         for ours, theirs in zip(bulk.pop("FOUND_IN"), ordinary.pop("FOUND_IN"), strict=True):
@@ -93,7 +93,7 @@ def test_a_model_that_a_later_file_names_is_the_same_in_bulk(
     with connect(home) as imported:
         migrate(imported)
         tables.finish(imported)
-        ordinary, bulk = content(database), content(imported)
+        ordinary, bulk = dump(database), dump(imported)
         assert [properties["id"] for _, properties in bulk["Model"]] == ["model"]
         assert bulk == ordinary
         assert list(check(imported)) == []
@@ -108,7 +108,7 @@ def test_drives_in_steps_are_those_one_by_one():
         new = mean + (weight - mean) / (n + 1)
         found[source, target] = n + 1, new, m2 + (weight - mean) * (weight - new)
     sources, targets, weights = (np.array(column) for column in zip(*effects, strict=True))
-    (columns,) = drives_of(sources, targets, weights)
+    (columns,) = effect_columns(sources, targets, weights)
     got = {
         (int(s), int(t)): (int(n), float(mean), float(m2))
         for s, t, n, _, _, mean, m2, *_ in zip(*columns, strict=True)

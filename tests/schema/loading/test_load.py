@@ -9,7 +9,7 @@ import pytest
 from schema.circuit.records import Label, Prompt, Run, Supernode
 from schema.database import Database
 from schema.loading.load import load_circuit, prepare, present
-from schema.upkeep.canonical_dump import content, digest
+from schema.upkeep.canonical_dump import digest, dump
 from schema.upkeep.check import check
 from schema.upkeep.delete import delete_circuit
 from tests.support.circuits import MODEL, RUN, TRANSCODERS, synthetic_circuits, uses
@@ -23,7 +23,7 @@ HOSTILE = "'); MATCH (n) DETACH DELETE n //\0\"`\\ $id {x} \u202e é 漢 🙂 \n
 def test_everything_of_one_circuit_is_stored(database: Database):
     circuit = tiny()
     assert load_circuit(database, circuit, RUN) is True
-    stored = content(database)
+    stored = dump(database)
     key = circuit.id
     first, second = TRANSCODERS.feature_id(0, 5), TRANSCODERS.feature_id(1, 2**40)
     at = [f"{key}/{node.key}" for node in circuit.nodes]
@@ -272,7 +272,7 @@ def test_hostile_text_comes_back_as_it_was(database: Database):
         supernodes=(Supernode(HOSTILE, None, (2,), HOSTILE, HOSTILE),),
     )
     assert load_circuit(database, circuit, Run(settings={HOSTILE: HOSTILE}, versions={HOSTILE: HOSTILE}))
-    stored = content(database)
+    stored = dump(database)
     assert stored["Prompt"][0][1] == {
         "id": prompt.id,
         "text": HOSTILE,
@@ -294,4 +294,4 @@ def test_hostile_text_comes_back_as_it_was(database: Database):
 
 def test_preparing_writes_nothing(database: Database):
     prepare(database)
-    assert not any(content(database).values())
+    assert not any(dump(database).values())

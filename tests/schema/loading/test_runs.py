@@ -9,7 +9,7 @@ from schema.database import Database
 from schema.errors import NotFoundError
 from schema.loading.load import load_circuit
 from schema.loading.runs import Entry, begin, done, end, refusals, refuse, runs
-from schema.upkeep.canonical_dump import content
+from schema.upkeep.canonical_dump import dump
 from schema.upkeep.check import check
 from schema.upkeep.delete import delete_model, delete_run
 from tests.support.circuits import MODEL, RUN, TRANSCODERS, synthetic_circuits, without_sums
@@ -61,13 +61,13 @@ def test_deleting_a_run_leaves_the_other(database: Database):
     for circuit in circuits[:4]:
         load_circuit(database, circuit, RUN, Entry(circuit.id, circuit.prompt.text))
     refuse(database, OTHER, [Entry("bad", "line 7", "too long")])
-    before = content(database)
+    before = dump(database)
     for circuit in circuits[4:]:
         load_circuit(database, circuit, OTHER, Entry(circuit.id, circuit.prompt.text))
     assert set(delete_run(database, OTHER.id)) == {circuit.id for circuit in circuits[4:]}
     assert list(check(database)) == []
     assert [each.id for each in runs(database)] == [RUN.id]
-    after = content(database)
+    after = dump(database)
     for kind in ("Run", "Entry", "LISTS"):
         before.pop(kind)
         after.pop(kind)
@@ -82,12 +82,12 @@ def test_deleting_a_model_leaves_the_other(database: Database):
     circuits = synthetic_circuits(4)
     for circuit in circuits:
         load_circuit(database, circuit, RUN)
-    before = content(database)
+    before = dump(database)
     for circuit in circuits:
         load_circuit(database, replace(circuit, model=model, transcoders=transcoders), OTHER)
     assert list(check(database)) == []
     assert len(list(delete_model(database, model.id))) == 4
-    assert without_sums(content(database)) == without_sums(before)
+    assert without_sums(dump(database)) == without_sums(before)
     assert list(check(database)) == []
     with pytest.raises(NotFoundError, match="There is no model"):
         list(delete_model(database, model.id))

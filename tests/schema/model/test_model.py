@@ -12,8 +12,8 @@ from schema.evidence.components import Components, keep_components
 from schema.evidence.hypotheses import Hypothesis, Measured, Result, keep, register
 from schema.evidence.interventions import Kept, keep_diagnosis
 from schema.jobs import RequestedPrompt, finish, request, take
+from schema.loading.effects import HALF, half, pair_text
 from schema.loading.load import load_circuit
-from schema.loading.pairs import HALF, half, pair_text
 from schema.loading.runs import Entry
 from schema.model.checkpoints import CHECKPOINT_RELATIONSHIPS
 from schema.model.core import NODES, RELATIONSHIPS, schema_statements

@@ -8,8 +8,8 @@ import pytest
 from schema.database import Database
 from schema.loading.load import load_circuit
 from schema.model.core import schema_statements
-from schema.upkeep.canonical_dump import content
-from schema.upkeep.check import Finding, check
+from schema.upkeep.canonical_dump import dump
+from schema.upkeep.check import Inconsistency, check
 from schema.upkeep.delete import delete_circuit
 from tests.support.circuits import RUN, synthetic_circuits
 from tests.support.servers import empty
@@ -126,7 +126,7 @@ def test_broken_circuits_are_named(loaded: Database):
     assert all("load it again" in each.what for each in found)
 
 
-DOUBLED = "2 nodes have it; keep one: `DETACH DELETE` the others in the console, then `atlas check --repair`"
+DOUBLED = "2 nodes have it; `DETACH DELETE` all but one in the console, then run `atlas check --repair`"
 
 
 def _first_feature(database: Database) -> str:
@@ -140,10 +140,10 @@ def test_missing_indexes_and_doubled_keys_are_named(loaded: Database, schema_bac
     loaded.write("DROP INDEX drives_pair_range")
     loaded.write("MATCH (p:Prompt) WITH p LIMIT 1 CREATE (p)-[:TAGGED]->(:Tag {name: 'easy'})")
     assert list(check(loaded)) == [
-        Finding("doubled key", "Tag easy", DOUBLED),
-        Finding("missing index", "Feature(layer, index)", "there is none"),
-        Finding("missing constraint", "Tag.name", "not unique by constraint"),
-        Finding("missing index", "DRIVES(pair)", "there is none"),
+        Inconsistency("doubled key", "Tag easy", DOUBLED),
+        Inconsistency("missing index", "Feature(layer, index)", "the index does not exist"),
+        Inconsistency("missing constraint", "Tag.name", "the constraint does not exist"),
+        Inconsistency("missing index", "DRIVES(pair)", "the index does not exist"),
     ]
     loaded.write("MATCH (f:Feature) WITH f ORDER BY f.id LIMIT 1 SET f.n_circuits = 77")
     mended = [(each.kind, each.where, each.mended) for each in check(loaded, repair=True)]
@@ -155,8 +155,8 @@ def test_missing_indexes_and_doubled_keys_are_named(loaded: Database, schema_bac
         (SUMS, _first_feature(loaded), True),
     ]
     assert list(check(loaded)) == [
-        Finding("doubled key", "Tag easy", DOUBLED),
-        Finding("missing constraint", "Tag.name", "not unique by constraint"),
+        Inconsistency("doubled key", "Tag easy", DOUBLED),
+        Inconsistency("missing constraint", "Tag.name", "the constraint does not exist"),
     ]
     loaded.write("MATCH (g:Tag {name: 'easy'}) WITH g ORDER BY elementId(g) DESC LIMIT 1 DETACH DELETE g")
     assert all(each.mended for each in check(loaded, repair=True))
@@ -189,12 +189,12 @@ def test_deleting_what_is_huge_leaves_no_rounding_behind(database: Database):
         load_circuit(database, circuit, RUN)
     delete_circuit(database, huge.id)
     assert list(check(database)) == []
-    cleaned = content(database)
+    cleaned = dump(database)
     delete_circuit(database, small.id)
     delete_circuit(database, first.id)
     for circuit in (first, small):
         load_circuit(database, circuit, RUN)
-    again = content(database)
+    again = dump(database)
     for kind in ("DRIVES", "DRIVES_IN", "FOUND_IN", "Feature"):
         for ours, theirs in zip(cleaned.pop(kind), again[kind], strict=True):
             assert ours[:-1] == theirs[:-1]

@@ -2,7 +2,7 @@
 
 from schema.database import Database
 from schema.loading.load import load_circuit
-from schema.upkeep.canonical_dump import content
+from schema.upkeep.canonical_dump import dump
 from schema.upkeep.check import check
 from schema.upkeep.delete import delete_circuit
 from tests.support.circuits import RUN, synthetic_circuits, without_sums
@@ -14,10 +14,10 @@ def test_deleting_restores_what_was_before(database: Database):
     circuits = synthetic_circuits(12)
     kept, gone = circuits[:7], circuits[7:]
     load_all(database, kept)
-    before = content(database)
+    before = dump(database)
     load_all(database, gone)
     assert [delete_circuit(database, circuit.id) for circuit in gone] == [True] * 5
-    assert without_sums(content(database)) == without_sums(before)
+    assert without_sums(dump(database)) == without_sums(before)
     assert_effects(database, kept)
     assert list(check(database)) == []
     for circuit in kept:

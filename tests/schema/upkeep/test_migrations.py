@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from schema.circuit.influence import circuit_sums
+from schema.circuit.influence import influence_sums
 from schema.circuit.records import NodeKind
 from schema.database import Database
 from schema.errors import MigrationError
@@ -116,7 +116,7 @@ def test_a_database_of_the_first_version_becomes_one_of_today(version_1: Databas
     assert len(ids) == 4
     circuits = [read_circuit(version_1, each) for each in ids]
     for row in version_1.read("MATCH (c:Circuit) RETURN c ORDER BY c.id"):
-        sums = circuit_sums(next(circuit for circuit in circuits if circuit.id == row["c"]["id"]))
+        sums = influence_sums(next(circuit for circuit in circuits if circuit.id == row["c"]["id"]))
         assert {name: row["c"].get(name) for name in sums} == {
             name: None if values is None else pytest.approx(values) for name, values in sums.items()
         }

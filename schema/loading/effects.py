@@ -1,0 +1,114 @@
+"""The effects of features on features in one circuit, and a number for each pair by which DRIVES is found.
+
+The number keeps 31 bits of each feature. Features of two sets, and a few other pairs, therefore share a
+number, so a query that finds a relationship by its number must compare both ends.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from schema.circuit.records import Circuit, NodeKind
+
+HALF = 2**31
+"""One more than the largest half of a `pair`. A pair is the half of the source times this, plus the half of
+the target."""
+
+LAYER_STEP = 1_000_003
+"""Distance between the halves of the same index in neighbouring layers."""
+
+
+class FeatureEffects(NamedTuple):
+    """The effects of features on features in one circuit, each summed over positions."""
+
+    features: list[str]
+    """Ids of the features, ascending."""
+    sources: list[int]
+    """Place in `features` of the source of each effect; aligned with `targets` and `weights`."""
+    targets: list[int]
+    """Place in `features` of the target of each effect."""
+    weights: list[float]
+    """Sum of the effect over positions: exact, then rounded once."""
+
+
+def effects_of_record(circuit: Circuit) -> FeatureEffects:
+    """The effects of features on features in a record."""
+    effects: dict[tuple[str, str], list[float]] = defaultdict(list)
+    feature_id = circuit.transcoders.feature_id
+    ids = [feature_id(*node.feature_key) if node.kind is NodeKind.FEATURE else None for node in circuit.nodes]
+    for edge in circuit.edges:
+        source, target = ids[edge.source], ids[edge.target]
+        if source is not None and target is not None:
+            effects[source, target].append(edge.weight)
+    return _summed(effects)
+
+
+STORED_EFFECTS = """
+MATCH (:Circuit {id: $id})-[:HAS]->(n:FeatureNode)-[e:ATTRIBUTES]->(m:FeatureNode),
+      (n)-[:INSTANCE_OF]->(f:Feature), (m)-[:INSTANCE_OF]->(g:Feature)
+RETURN f.id AS source, g.id AS target, e.weight AS weight
+"""
+"""The effects of feature nodes on feature nodes of the stored circuit $id, for `effects_of_rows`."""
+
+
+def effects_of_rows(rows: Iterable[Mapping[str, Any]]) -> FeatureEffects:
+    """The effects of features on features in a stored circuit, from the rows of `STORED_EFFECTS`."""
+    effects: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for row in rows:
+        effects[row["source"], row["target"]].append(row["weight"])
+    return _summed(effects)
+
+
+def _summed(effects: dict[tuple[str, str], list[float]]) -> FeatureEffects:
+    features = sorted({feature for pair in effects for feature in pair})
+    place = {feature: number for number, feature in enumerate(features)}
+    pairs = sorted(effects)
+    return FeatureEffects(
+        features=features,
+        sources=[place[source] for source, _ in pairs],
+        targets=[place[target] for _, target in pairs],
+        weights=[math.fsum(effects[pair]) for pair in pairs],
+    )
+
+
+def half(layer: int, index: int) -> int:
+    """The part of a `pair` that one feature determines."""
+    return (index % HALF + layer % HALF * LAYER_STEP) % HALF
+
+
+def half_text(feature: str) -> str:
+    """`half` in Cypher. feature: name of the variable that holds the feature."""
+    return f"({feature}.index % {HALF} + {feature}.layer % {HALF} * {LAYER_STEP}) % {HALF}"
+
+
+def pair_text(source: str, target: str) -> str:
+    """A `pair` in Cypher. source, target: names of the variables that hold the features."""
+    return f"({half_text(source)}) * {HALF} + {half_text(target)}"
+
+
+# Popular features have so many effects that following them takes longer than everything else in a load.
+_EACH = f"""
+CALL () {{
+  UNWIND $p.features AS id MATCH (f:Feature {{id: id}})
+  RETURN collect(f) AS features, collect({half_text("f")}) AS halves
+}}
+UNWIND range(0, size($p.weights) - 1) AS i
+WITH features[$p.sources[i]] AS f, features[$p.targets[i]] AS g, $p.weights[i] AS w,
+     halves[$p.sources[i]] * {HALF} + halves[$p.targets[i]] AS pair
+"""
+
+EACH_DRIVES = (
+    _EACH + "OPTIONAL MATCH ()-[d:DRIVES {pair: pair}]->() WHERE startNode(d) = f AND endNode(d) = g\n"
+)
+"""The beginning of Cypher that visits each effect of `FeatureEffects`, which are the parameter $p.
+
+It gives both features f and g, the weight w, the number `pair`, and the DRIVES d, which is null when there is
+none.
+"""
+
+EACH_DRIVES_IN = (
+    _EACH + "OPTIONAL MATCH ()-[d:DRIVES_IN {pair: pair, family: $p.family}]->() "
+    "WHERE startNode(d) = f AND endNode(d) = g\n"
+)
+"""Like `EACH_DRIVES`, with the DRIVES_IN of the family $p.family as d."""
