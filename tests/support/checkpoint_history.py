@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from schema.annotations.checkpoints import Checkpoint, Same, Start, keep_checkpoints
+from schema.annotations.checkpoints import Checkpoint, SameFeature, StartedFrom, keep_checkpoints
 from schema.circuit.records import NodeKind
 from schema.loading.load import load_circuit
 from tests.support.circuits import MODEL, RUN, TRANSCODERS, feature_id, synthetic_circuits
@@ -47,7 +47,7 @@ def history(connection):
         for circuit in circuits:
             load_circuit(connection, circuit, RUN)
     checkpoints = [Checkpoint(step, circuits[0].transcoders.id) for step, circuits in made.items()]
-    starts = [Start(a.id, b.id, 0.9, 0.8, 0.1, 0.0, 5) for a, b in pairwise(checkpoints)]
+    starts = [StartedFrom(a.id, b.id, 0.9, 0.8, 0.1, 0.0, 5) for a, b in pairwise(checkpoints)]
     keep_checkpoints(connection, "made-up", checkpoints, starts, links(made))
     keep_checkpoints(connection, "made-up", checkpoints, starts, links(made))
     yield made
@@ -70,8 +70,10 @@ def numbers(circuits):
 
 def links(made):
     has = {step: numbers(circuits) for step, circuits in made.items()}
-    found: list[Same] = []
+    found: list[SameFeature] = []
     for number in sorted({number for each in has.values() for number in each}):
         there = [each[number] for each in has.values() if number in each]
-        found += [Same(a, b, len(found) / 1000, None if number[0] == 0 else 0.5) for a, b in pairwise(there)]
+        found += [
+            SameFeature(a, b, len(found) / 1000, None if number[0] == 0 else 0.5) for a, b in pairwise(there)
+        ]
     return found
