@@ -1,33 +1,34 @@
-"""Jobs: circuits, or claims about them, that somebody asks for; the ingest service takes them.
+"""Jobs: requests for circuits, or for claims about circuits. The ingest service works on them.
 
-1. request  queued; the same request again is the same job
-2. take     running, for the worker that locked it first; `attempts` grows
-3. renew    the lease, while it is worked on; False: another worker has it now
-4. finish   done, or failed when no prompt gave a circuit
-   give_back queued again, when the worker is told to stop; fail: queued again, or failed after `ATTEMPTS`
+1. request    queues a job; an equal request is the same job
+2. take       gives the job to the worker that locks it first, and counts the attempt
+3. renew      extends the lease of the worker; False when another worker has the job now
+4. finish     sets the job to done, or to failed when no prompt gave a circuit
+   give_back  queues the job again when the worker must stop
+   fail       queues the job again, or sets it to failed after `ATTEMPTS` attempts
 
-A lease that ended is an attempt that failed: its job is taken again, after `ATTEMPTS` of them it is failed.
-All times are those of the database, so that workers' clocks do not matter.
+A lease that ends counts as a failed attempt: another worker may take the job until it has had `ATTEMPTS`
+attempts. All times are those of the database, so that the clocks of workers do not matter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import orjson
 
 from schema.circuit.records import stable_id
-from schema.database import Database, Transaction
+from schema.database import Database, Rows, Transaction
 from schema.errors import NotFoundError
 
 ATTEMPTS = 3
-"""Attempts after which a job is failed."""
+"""Number of attempts after which a job fails."""
 LEASE_S = 60.0
-"""How long a worker may be silent before its job is taken by another, in seconds."""
+"""Seconds after which a lease ends unless the worker renews it."""
 
 
 class JobState(StrEnum):
-    """Where a job is."""
+    """State of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -36,31 +37,31 @@ class JobState(StrEnum):
 
 
 class RequestedPrompt(NamedTuple):
-    """One prompt whose circuit is asked for, as a line of a prompts file."""
+    """A prompt whose circuit is requested, with the fields of a line of a prompts file."""
 
     prompt: str
     family: str | None = None
     tags: tuple[str, ...] = ()
     expected: str | None = None
     target: Any = None
-    """What to attribute: a token, or what a prompts file may say under `target`."""
+    """What to attribute: a token, or any value that a prompts file may have under `target`."""
 
     def line(self) -> str:
-        """The JSON line: what is None or empty is left out."""
+        """The line as JSON, without fields that are None or empty."""
         given = {name: value for name, value in self._asdict().items() if value not in (None, ())}
         return orjson.dumps(given, option=orjson.OPT_SORT_KEYS).decode()
 
 
 class TakenJob(NamedTuple):
-    """A job that a worker has."""
+    """A job that a worker holds."""
 
     id: str
     lines: list[str]
-    """JSON, one for each prompt."""
+    """JSON, one line for each prompt."""
     claim: str | None
-    """JSON: what to measure on circuits; None: the circuits are wanted."""
+    """JSON: the claim to measure on circuits; None when the job asks for circuits."""
     attempts: int
-    """This one counted."""
+    """Number of attempts, including this one."""
 
 
 def request(
@@ -71,12 +72,12 @@ def request(
     transcoders: str | None = None,
     claim: str | None = None,
 ) -> str:
-    """Ask for circuits, or for a claim about circuits that are there; the job's id.
+    """Request circuits, or a claim about stored circuits, and return the id of the job.
 
-    transcoders: id of the set, which only a worker that has it takes; None: any worker. claim: JSON, as
-    `ingest.evidence.claims.read_request` has it; `wanted` are the prompts of its circuits then.
-    The same request again is the same job; if that failed, or circuits of it were deleted since, it is queued
-    again.
+    An equal request is the same job. It is queued again if it failed, or if circuits of it were deleted.
+    transcoders: id of the set, so that only a worker with this set takes the job; None: any worker.
+    claim: JSON in the format of `ingest.evidence.claims.read_request`; `wanted` are then the prompts of its
+    circuits.
     """
     lines = [each.line() for each in wanted]
     key = stable_id("job", lines, asked_by, *(each for each in (transcoders, claim) if each is not None))
@@ -91,9 +92,11 @@ def request(
 
 
 def retry(database: Database, job: str) -> bool:
-    """Queue a failed job again; False when it is not failed. Raises NotFoundError."""
+    """Queue a failed job again. False when the job has not failed. Raises NotFoundError for an unknown id."""
     if not database.read("MATCH (j:Job {id: $id}) RETURN j.id AS id", {"id": job}):
-        raise NotFoundError(f"There is no job {job}", next_step="`jobs` in GraphQL lists them")
+        raise NotFoundError(
+            f"There is no job {job}", next_step="list the ids with `jobs` in GraphQL or `atlas job list`"
+        )
 
     def work(transaction: Transaction) -> bool:
         transaction.run(_LOCK, {"id": job})
@@ -105,16 +108,16 @@ def retry(database: Database, job: str) -> bool:
 def take(
     database: Database, worker: str, *, transcoders: str | None = None, lease_s: float = LEASE_S
 ) -> TakenJob | None:
-    """The oldest job that waits or whose worker fell silent, now of this worker; None when there is none.
+    """Take the oldest job that waits, or whose lease ended. None when there is no such job.
 
-    worker: a name that no other worker has; transcoders: id of the set that it has, jobs for others are left;
-    lease_s: seconds until it must be renewed.
+    worker: a name that no other worker has; transcoders: id of the set that the worker has, which leaves jobs
+    for other sets; lease_s: seconds after which the lease ends unless it is renewed.
     """
     while found := database.read(_NEXT, {"transcoders": transcoders}):
         job = found[0]["id"]
 
-        def work(transaction: Transaction, job: str = job) -> list[dict[str, Any]]:
-            # Locked first, looked at then: of two that saw it waiting, the second sees that it is taken.
+        def work(transaction: Transaction, job: str = job) -> Rows:
+            # Lock before reading: if two workers saw the job waiting, the second now sees that it is taken.
             transaction.run(_LOCK, {"id": job})
             transaction.run(_GIVE_UP, {"id": job, "most": ATTEMPTS})
             return transaction.run(_TAKE, {"id": job, "worker": worker, "ms": round(1000 * lease_s)})
@@ -127,7 +130,7 @@ def take(
 def renew(
     database: Database, job: str, worker: str, *, n_done: int | None = None, lease_s: float = LEASE_S
 ) -> bool:
-    """Renew the lease, and say how many prompts are finished; False when the worker has the job no more."""
+    """Renew the lease and record the number of finished prompts. False when the worker lost the job."""
     given = {"n_done": n_done, "ms": round(1000 * lease_s)}
     return _as_owner(database, _RENEW, job, worker, given)
 
@@ -141,29 +144,29 @@ def finish(
     problems: Sequence[str],
     measured: str | None = None,
 ) -> bool:
-    """The job is done, or failed when none of its circuits is there; False when the worker has it no more.
+    """Set the job to done, or to failed when it has no circuit. False when the worker lost the job.
 
-    circuits: ids of those that were to be made; problems: what was wrong with single prompts; measured: id of
-    the claim that it gave.
+    circuits: ids of the circuits of the job; problems: errors of single prompts; measured: id of the claim
+    that was measured.
     """
     given = {"circuits": list(circuits), "problems": list(problems), "measured": measured}
     return _as_owner(database, _FINISH, job, worker, given)
 
 
 def give_back(database: Database, job: str, worker: str) -> bool:
-    """Queue the job again: the attempt does not count. False when the worker has it no more."""
+    """Queue the job again without counting the attempt. False when the worker lost the job."""
     return _as_owner(database, _GIVE_BACK, job, worker, {})
 
 
 def fail(database: Database, job: str, worker: str, error: str, *, again: bool = True) -> bool:
-    """The attempt failed: queued again, or failed when it was the last. False as above.
+    """Queue the job again after a failed attempt, or set it to failed after the last one.
 
-    again: whether another attempt may fare better.
+    again: whether another attempt may succeed. False when the worker lost the job.
     """
     return _as_owner(database, _FAIL, job, worker, {"error": error, "most": ATTEMPTS if again else 0})
 
 
-def _as_owner(database: Database, text: str, job: str, worker: str, given: dict[str, Any]) -> bool:
+def _as_owner(database: Database, text: str, job: str, worker: str, given: Mapping[str, object]) -> bool:
     def work(transaction: Transaction) -> bool:
         transaction.run(_LOCK, {"id": job})
         return bool(transaction.run(text, {"id": job, "worker": worker, **given}))

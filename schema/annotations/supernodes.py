@@ -25,6 +25,19 @@ class NodeGroup(NamedTuple):
     nodes: tuple[str, ...]
 
 
+class StoredSupernode(NamedTuple):
+    """A supernode, or an earlier version of one, as it is stored."""
+
+    id: str
+    circuit: str
+    """Id of the circuit."""
+    method: str
+    former: bool
+    """Whether a newer version replaced it."""
+    members: list[str]
+    """Ids of the nodes, sorted."""
+
+
 def group(database: Database, circuit: str, wanted: NodeGroup, author: str) -> str:
     """Group nodes of a circuit, and return the id of the supernode.
 
@@ -55,7 +68,7 @@ def merge(database: Database, supernodes: Sequence[str], label: str, author: str
 
     def work(transaction: Transaction) -> list[str]:
         circuit, found = _find(transaction, supernodes)
-        nodes = sorted({node for each in found for node in each["members"]})
+        nodes = sorted({node for each in found for node in each.members})
         return _write(transaction, circuit, found, [NodeGroup(label, tuple(nodes))], author)
 
     return database.transaction(work)[0]
@@ -69,7 +82,7 @@ def split(database: Database, supernode: str, parts: Sequence[NodeGroup], author
 
     def work(transaction: Transaction) -> list[str]:
         circuit, found = _find(transaction, [supernode])
-        members, named = found[0]["members"], [node for part in parts for node in part.nodes]
+        members, named = found[0].members, [node for part in parts for node in part.nodes]
         if sorted(members) != sorted(named):
             wrong = sorted(set(members) ^ set(named)) or sorted(n for n in set(named) if named.count(n) > 1)
             raise InputError(
@@ -88,7 +101,7 @@ def _lock(transaction: Transaction, circuit: str) -> None:
         )
 
 
-def _find(transaction: Transaction, supernodes: Sequence[str]) -> tuple[str, list[dict[str, Any]]]:
+def _find(transaction: Transaction, supernodes: Sequence[str]) -> tuple[str, list[StoredSupernode]]:
     rows = {row["id"]: row for row in transaction.run(_FIND, {"ids": list(supernodes)})}
     missing = [each for each in supernodes if each not in rows]
     if missing:
@@ -103,17 +116,17 @@ def _find(transaction: Transaction, supernodes: Sequence[str]) -> tuple[str, lis
         )
     _lock(transaction, circuits[0])
     # Read again: the lock now keeps others from changing them.
-    return circuits[0], transaction.run(_FIND, {"ids": sorted(rows)})
+    return circuits[0], [StoredSupernode(**row) for row in transaction.run(_FIND, {"ids": sorted(rows)})]
 
 
 def _write(
     transaction: Transaction,
     circuit: str,
-    old: list[dict[str, Any]],
+    old: list[StoredSupernode],
     groups: Sequence[NodeGroup],
     author: str,
 ) -> list[str]:
-    replaced = sorted(each["id"] for each in old if each["method"] == PERSON)
+    replaced = sorted(each.id for each in old if each.method == PERSON)
     rows: list[dict[str, Any]] = []
     for each in groups:
         nodes = sorted(set(each.nodes))
@@ -134,7 +147,7 @@ def _write(
     there = {row["id"]: row["former"] for row in transaction.run(_THERE, {"ids": keys})}
     if len(there) == len(set(keys)) and not any(there.values()):
         return keys
-    gone = [each["id"] for each in old if each["former"]] or [key for key in keys if there.get(key)]
+    gone = [each.id for each in old if each.former] or [key for key in keys if there.get(key)]
     if gone:
         raise ConflictError(
             f"The supernode {gone[0]} was replaced meanwhile",

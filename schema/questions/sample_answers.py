@@ -1,6 +1,6 @@
-"""Sample answers: the comment in the header of each question that shows what its sample values give.
+"""Sample answers: the comment in the header of each Cypher file that shows the answer for its sample values.
 
-The first line names the columns, each further line is a row, whose values are shortened to be read by people:
+The first line names the columns. Each further line is a row, whose values are shortened for readers:
 
     // Sample answer: total | rows
     //   14 | ["52fae534bf544daf8271", "0f7c5439903d76471e7c", … 12 more]
@@ -13,7 +13,7 @@ from typing import Any
 
 START = "// Sample answer: "
 ANSWER = re.compile(rf"^{START}(?P<columns>.*)\n(?://   .*\n)*", re.MULTILINE)
-"""The whole comment."""
+"""Matches the whole comment."""
 WIDTH = 118
 ROWS = 3
 ENTRIES = 2
@@ -21,22 +21,22 @@ LETTERS = 60
 
 
 def columns_of(file: str) -> list[str]:
-    """The columns that the sample answer in a question's file has; none when it has no sample answer."""
+    """The columns of the sample answer in a file; empty when the file has no sample answer."""
     found = ANSWER.search(file)
     return [] if found is None else found["columns"].split(" | ")
 
 
 def with_answer(file: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """The file of a question with this sample answer in its header, instead of the one that it had."""
+    """The text of a file with this sample answer in its header, in place of an earlier one."""
     plain = ANSWER.sub("", file)
     header = re.match(r"(?://.*\n)+", plain)
     if header is None:
-        raise ValueError("the file of a question begins with the question, after //")
+        raise ValueError("The file must begin with a comment that holds the question: // Which …?")
     return header[0] + answer(columns, rows) + plain[header.end() :]
 
 
 def answer(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """The comment, with the first rows."""
+    """The comment with the first rows of an answer."""
     lines = [START + " | ".join(columns)]
     for row in rows[:ROWS]:
         text = " | ".join(short(row[column]) for column in columns)
@@ -56,7 +56,7 @@ def answer(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def short(value: Any) -> str:
-    """A value as Cypher writes it: floats to three digits, the beginning of strings and lists."""
+    """A value in Cypher's notation, with three digits of a float and the beginning of a string or list."""
     match value:
         case None | bool():
             return {None: "null", True: "true", False: "false"}[value]

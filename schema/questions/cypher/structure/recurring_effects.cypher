@@ -3,7 +3,7 @@
 // is true.
 // $families: names of families; null means all families.
 // $min_circuits: least number of circuits that have the effect.
-// $sign_consistency: least share of these circuits where the effect has its more common sign, between 0.5 and 1.
+// $sign_consistency: least share of these circuits where the effect has its more common sign, between 0 and 1.
 // $order: circuits (most circuits first), weight (greatest |mean| first) or share (greatest n_circuits / both first).
 // $denominators: true counts `both`, which takes longer than the rest of the question.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
