@@ -23,6 +23,7 @@ To add a question:
 1. Copy `cypher/labels/labels_of_feature.cypher` to `cypher/NOUN/NAME.cypher`, and edit it.
 2. Add its row type (the columns of RETURN) and `NAME = Question("name", row_of(Row))` to `NOUN.py`.
 3. Run `make answers`, which writes the sample answer, and `tests/schema/questions/test_rows.py`.
-4. Copy a file in `api/questions` to answer it over GraphQL; add a query to `questions.graphql`.
+4. Copy a file in `api/questions`, list its class in `api/query.py`, and add a query to
+   `docs/questions/questions.graphql`.
 5. Run `make docs`, which writes the schema and the pages.
 """
