@@ -1,12 +1,11 @@
-"""Ask the GraphQL API from a script or a notebook.
+"""A client of the GraphQL API, for scripts and notebooks.
 
 from atlas.client import AtlasClient
 
-atlas = AtlasClient()
-atlas.query("{ families { name nCircuits } }")              # one answer, as it came
-atlas.frame("query ($after: String) { hubs(first: 100, after: $after) {"
-            "  pageInfo { hasNextPage endCursor } nodes { frequency feature { id } } } }")   # all pages
-atlas.download("contrast.features", positive={"tags": ["refuse"]}, negative={"tags": ["comply"]})  # in one go
+atlas = AtlasClient() atlas.query("{ families { name nCircuits } }")              # one answer, as a dict
+atlas.frame("query ($after: String) { hubs(first: 100, after: $after) {" "  pageInfo { hasNextPage endCursor }
+nodes { frequency feature { id } } } }")   # a polars frame of all pages atlas.download("contrast.features",
+positive={"tags": ["refuse"]}, negative={"tags": ["comply"]})  # in one request
 atlas.circuit_graph("0123456789abcdef0123")                 # a networkx.DiGraph
 """
 
@@ -38,7 +37,7 @@ _REQUEST = """mutation ($prompts: [PromptInput!]!, $author: String!) {
 
 
 class QueryError(AtlasError):
-    """The API answered with errors; `code` is that of the first one."""
+    """The API answered with errors. `code` is the code of the first error."""
 
     def __init__(self, what: str, code: str, next_step: str | None) -> None:
         super().__init__(what, next_step=next_step)
@@ -46,10 +45,11 @@ class QueryError(AtlasError):
 
 
 class AtlasClient:
-    """One connection to the API; use it as a context manager, or call `close()`."""
+    """A connection to the API. Use it as a context manager, or call `close()`."""
 
     def __init__(self, url: str = DEFAULT_URL, *, token: str | None = None, timeout_s: float = 60.0) -> None:
-        """token: the content of the server's --token-file, when it has one."""
+        """url: address of the API. token: the content of the server's --token-file. timeout_s: seconds that
+        an answer may take."""
         self.url = url
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
         self._http = httpx.Client(timeout=timeout_s, headers=headers)
@@ -68,8 +68,8 @@ class AtlasClient:
     def query(self, text: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The `data` of one query.
 
-        Raises UnreachableError when nothing answers, QueryError when the API answers with errors, InputError
-        when the address is not that of an atlas.
+        Raises UnreachableError when nothing answers, LimitError when the answer takes too long, QueryError
+        when the API answers with errors, InputError when another service answers at the address.
         """
         with self._named():
             answer = self._http.post(self.url, json={"query": text, "variables": dict(variables or {})})
@@ -79,28 +79,30 @@ class AtlasClient:
         return dict(body["data"])
 
     def request_circuits(self, prompts: Sequence[str | Mapping[str, Any]], *, author: str) -> dict[str, Any]:
-        """Ask for circuits of new prompts: the job's `id`, `state`, `nDone` and `nPrompts`.
+        """Request circuits of new prompts. Returns the job's `id`, `state`, `nDone` and `nPrompts`.
 
-        prompts: texts, or dicts of `prompt`, `family`, `tags`, `expected` and `target`. The same again is the
-        same job, and queues it again when it had failed; `query` `job(id)` to see how far it is. Raises what
-        `query` raises; the server needs a token.
+        prompts: texts, or dicts with `prompt`, `family`, `tags`, `expected` and `target`. author: who
+        requests them. Repeating a request returns the same job; a failed job is queued again. Query `job(id)`
+        for its progress. The server must have a token. Raises what `query` raises.
         """
         asked = [{"prompt": each} if isinstance(each, str) else dict(each) for each in prompts]
         return dict(self.query(_REQUEST, {"prompts": asked, "author": author})["requestCircuits"])
 
     def download(self, question: str, **arguments: Any) -> "polars.DataFrame":
-        """The whole list that a question answers, such as `circuit.edges`, in one request.
+        """The complete list that answers a question, such as `circuit.edges`, from one request.
 
-        arguments: those of the GraphQL fields; input objects as dicts. `GET /export` lists questions,
-        arguments and columns. Raises what `query` raises.
+        arguments: the arguments of the GraphQL fields, with input objects as dicts. `GET /export` lists the
+        questions with their arguments and columns. Raises what `query` raises, and InputError when polars is
+        not installed.
         """
         polars = _library("polars")
         return polars.read_ipc_stream(self._export(f"{question}.arrow", arguments))
 
     def save(self, question: str, file: Path, **arguments: Any) -> None:
-        """`download`, written to a file as it comes; its ending says how: csv, parquet, arrow or jsonl.
+        """Write the complete list that answers a question to a file, without holding it in memory.
 
-        The file appears under its name only when it is whole.
+        The ending of the file's name chooses the format: csv, parquet, arrow or jsonl. The file gets its name
+        only when it is complete.
         """
         with (
             self._named(),
@@ -130,13 +132,13 @@ class AtlasClient:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Errors of the connection as ours."""
+        """Turn errors of the connection into errors of the atlas."""
         try:
             yield
         except httpx.TimeoutException as error:
             raise LimitError(
                 f"{self.url} did not answer in {self._http.timeout.read:.0f} s",
-                next_step="ask for fewer rows (first: …), or fewer circuits",
+                next_step="ask for fewer rows (first: …) or fewer circuits",
             ) from error
         except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise UnreachableError(
@@ -145,15 +147,16 @@ class AtlasClient:
             ) from error
 
     def _checked(self, answer: httpx.Response) -> dict[str, Any]:
-        """The body of an answer without errors."""
+        """The body of an answer. Raises QueryError when the body has errors, InputError when it is not
+        GraphQL."""
         try:
             body = answer.json()
         except ValueError:
             body = None
         if not isinstance(body, dict) or not ("data" in body or "errors" in body):
             raise InputError(
-                f"{self.url} answered {answer.status_code}, and not as a GraphQL API does",
-                next_step="check the address; the atlas's own ends in /graphql",
+                f"{self.url} answered with status {answer.status_code}, but not as a GraphQL API",
+                next_step="check the address; the address of an atlas ends in /graphql",
             )
         if body.get("errors"):
             first = body["errors"][0]
@@ -169,11 +172,12 @@ class AtlasClient:
     def nodes(
         self, text: str, variables: Mapping[str, Any] | None = None, *, field: str | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Every node of a list, page after page.
+        """Every node of a list, from all pages.
 
-        The query must take `$after: String`, pass it to the list's field, and ask for
-        `pageInfo { hasNextPage endCursor }` and `nodes { … }` (or `edges { node { … } }`).
-        field: where the list is, such as `circuit.edges`; needed when the query asks for several.
+        text: a query that takes `$after: String`, passes it to the list's field, and asks for
+        `pageInfo { hasNextPage endCursor }` and `nodes { … }` (or `edges { node { … } }`). field: path of the
+        list, such as `circuit.edges`; required when the query asks for several lists. Raises InputError for a
+        query without such a list, and what `query` raises.
         """
         after: str | None = None
         while True:
@@ -184,15 +188,18 @@ class AtlasClient:
                 return
             if page["pageInfo"]["endCursor"] == after:
                 raise InputError(
-                    "The query does not go on: its second page is its first one",
-                    next_step="take $after: String in the query, and pass after: $after to the list",
+                    "The query does not advance: its second page is its first page again",
+                    next_step="declare $after: String in the query, and pass after: $after to the list",
                 )
             after = page["pageInfo"]["endCursor"]
 
     def frame(
         self, text: str, variables: Mapping[str, Any] | None = None, *, field: str | None = None
     ) -> "polars.DataFrame":
-        """`nodes` as a polars frame (`.to_pandas()` for pandas): objects become dotted columns."""
+        """The nodes of all pages as a polars frame. The fields of objects become dotted columns.
+
+        `.to_pandas()` converts the frame for pandas. Arguments and errors are those of `nodes`.
+        """
         polars = _library("polars")
         rows = [_flat(node) for node in self.nodes(text, variables, field=field)]
         return polars.DataFrame(rows, infer_schema_length=None)
@@ -200,7 +207,7 @@ class AtlasClient:
     def circuit_graph(self, circuit: str) -> "networkx.DiGraph":
         """The attribution graph of a circuit: nodes by id, edges with `weight` and `share`.
 
-        Raises QueryError for a circuit that does not exist.
+        Raises QueryError when the circuit does not exist, InputError when networkx is not installed.
         """
         graph = _library("networkx").DiGraph(circuit=circuit)
         for node in self._lines("circuit.nodes", id=circuit):
@@ -212,7 +219,11 @@ class AtlasClient:
     def feature_graph(
         self, *, min_circuits: int = 2, sign_consistency: float = 0.0, families: list[str] | None = None
     ) -> "networkx.DiGraph":
-        """The features and their effects on each other that recur, as `recurringEdges` finds them."""
+        """The graph of recurring effects: features by id, edges as `recurringEdges` returns them.
+
+        min_circuits: the fewest circuits that an effect occurs in; sign_consistency: the lowest share of
+        circuits with the more common sign; families: count only circuits of these prompt families.
+        """
         graph = _library("networkx").DiGraph()
         asked = {"least": min_circuits, "consistency": sign_consistency, "families": families}
         for edge in self.nodes(_RECURRING, asked):
@@ -222,7 +233,7 @@ class AtlasClient:
 
 
 def _page(data: Mapping[str, Any], field: str | None) -> Mapping[str, Any]:
-    """The page of the list in an answer. Raises InputError when there is none, or several."""
+    """The page of the list in an answer. Raises InputError when the answer has no list or several."""
     if field is not None:
         found: Any = data
         for step in field.split("."):
@@ -238,13 +249,13 @@ def _page(data: Mapping[str, Any], field: str | None) -> Mapping[str, Any]:
         raise InputError(
             f"The answer has {len(pages) or 'no'} lists with pageInfo" + (f" at {field}" if field else ""),
             next_step="ask for pageInfo { hasNextPage endCursor }, and name the list with field=… "
-            "(an id that does not exist has none)",
+            "(the list of an id that does not exist is missing)",
         )
     return dict(pages[0])
 
 
 def _pairs(arguments: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:
-    """Arguments as a query string has them."""
+    """Arguments as pairs of a query string; nested objects get dotted names, lists repeat the name."""
     pairs: list[tuple[str, str]] = []
     for name, value in arguments.items():
         if isinstance(value, Mapping):
@@ -265,7 +276,7 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _library(name: str) -> Any:
-    """A library that only these frames and graphs need."""
+    """Import a library that only frames and graphs need. Raises InputError when it is not installed."""
     from importlib import import_module
 
     try:

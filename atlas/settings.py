@@ -1,12 +1,11 @@
-"""Where things are: the only file that reads the environment, and it does so once.
+"""The environment: this is the only file that reads it, once per command.
 
-ATLAS_HOME            the atlas's own folder: local database, credentials, logs (default `.atlas` here)
-NEO4J_URI             use this Neo4j instead of a local one (`bolt://…`, `neo4j+s://…`)
-NEO4J_USERNAME        its user (default `neo4j`)
-NEO4J_PASSWORD        its password, or
-NEO4J_PASSWORD_FILE   a file that holds it
-OTEL_…                of OpenTelemetry: with an endpoint, `atlas serve` sends traces there
-ATLAS_API             address of the GraphQL API that `atlas query` asks (default `http://127.0.0.1:8000/graphql`)
+ATLAS_HOME            folder of the local database, its credentials and its logs (default `./.atlas`)
+NEO4J_URI             address of a Neo4j to use instead of the local one (`bolt://…`, `neo4j+s://…`)
+NEO4J_USERNAME        user of that Neo4j (default `neo4j`) NEO4J_PASSWORD        password of that user, or
+NEO4J_PASSWORD_FILE   file that holds the password OTEL_…                variables of OpenTelemetry: `atlas
+serve` sends traces to the endpoint they name ATLAS_API             address of the GraphQL API that `atlas
+query` asks (default `http://127.0.0.1:8000/graphql`)
 """
 
 import os
@@ -21,18 +20,21 @@ DEFAULT_API = "http://127.0.0.1:8000/graphql"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment said."""
+    """What the environment sets."""
 
     home: Path
-    """The atlas's own folder, absolute."""
+    """Absolute path of the folder of the local database."""
     neo4j_uri: str | None
-    """A Neo4j of the user's; None means the local one in `home`."""
+    """Address of the user's own Neo4j. None: the local one in `home` is used."""
     neo4j_user: str
+    """User of the user's own Neo4j."""
     neo4j_password: str | None
+    """Password of that user. None only when `neo4j_uri` is None."""
     api: str
     """Address of the GraphQL API for `atlas query`."""
     traces: bool = False
-    """Whether OpenTelemetry's own variables name an endpoint for traces; its library reads them itself."""
+    """Whether the variables of OpenTelemetry name an endpoint for traces. Its library reads the endpoint
+    itself."""
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -48,13 +50,14 @@ class Settings:
                 password = Path(path).read_text(encoding="utf-8").strip()
             except OSError as error:
                 raise InputError(
-                    f"NEO4J_PASSWORD_FILE names {path}, which cannot be read: {error.strerror}",
+                    f"NEO4J_PASSWORD_FILE names {path}, but the file cannot be read: {error.strerror}",
                     next_step="check the path and its permissions, or set NEO4J_PASSWORD",
                 ) from error
         if uri is not None and password is None:
             raise InputError(
                 f"NEO4J_URI is set to {uri} but there is no password for it",
-                next_step="set NEO4J_PASSWORD or NEO4J_PASSWORD_FILE, or unset NEO4J_URI to use a local one",
+                next_step="set NEO4J_PASSWORD or NEO4J_PASSWORD_FILE, or unset NEO4J_URI to use the local "
+                "Neo4j",
             )
         return cls(
             home=Path(env.get("ATLAS_HOME") or ".atlas").expanduser().resolve(),

@@ -1,6 +1,5 @@
-"""A GraphQL answer as tables a person can read."""
+"""GraphQL answers as tables, printed in a terminal or written as CSV."""
 
-import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -11,23 +10,27 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from schema.exports.csv_lines import csv_line
+
 
 @dataclass
 class Rows:
-    """One list of an answer, flat."""
+    """A table: one list of an answer, with nested objects flattened."""
 
     title: str
+    """Path of the list in the answer, such as `circuit.edges`; may be empty."""
     columns: list[str]
     rows: list[list[Any]]
     scalars: bool = field(default=False, compare=False)
-    """Whether it is what an object says beside its lists."""
+    """Whether the table has one row with the fields of an object that are not lists."""
 
 
 def tables(data: Mapping[str, Any]) -> list[Rows]:
-    """One table for the scalars of each object and one for each list of objects, in the answer's order.
+    """The tables of an answer, in its order: one for the scalars of each object, one for each list of
+    objects.
 
-    Relay's `edges { node }` is folded away; nested objects become dotted columns; lists of scalars stay in
-    one cell; a list of objects inside a row becomes one cell that joins their values.
+    `edges { node }` becomes a list of nodes, and nested objects become dotted columns. A list of scalars
+    stays in one cell. A list of objects inside a row becomes one cell that joins their values.
     """
     result: list[Rows] = []
     for name, value in data.items():
@@ -43,7 +46,7 @@ def _collect(title: str, value: Any, result: list[Rows]) -> None:
             columns = [
                 column
                 for column in dict.fromkeys(column for row in flat for column in row)
-                # An object that is null in some rows only leaves an empty column beside its own.
+                # An object that is null in some rows would leave an empty column.
                 if any(row.get(column) is not None for row in flat)
                 or not any(other.startswith(f"{column}.") for row in flat for other in row)
             ]
@@ -63,7 +66,7 @@ def _collect(title: str, value: Any, result: list[Rows]) -> None:
 
 
 def _fold(value: Any) -> Any:
-    """A connection that is nothing but its edges, as the list of its nodes."""
+    """A connection as a list of nodes, or as an object with the list `rows` when it has more fields."""
     if isinstance(value, Mapping) and isinstance(value.get("edges"), list):
         rest = {key: item for key, item in value.items() if key not in ("edges", "pageInfo")}
         nodes = []
@@ -96,7 +99,7 @@ def _flatten(value: Mapping[str, Any], prefix: str = "", *, lists: bool = True) 
 
 
 def show(value: Any) -> str:
-    """One value as text: floats to four significant digits, lists joined."""
+    """One value as text. Floats have four significant digits; lists are joined with commas."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -109,32 +112,31 @@ def show(value: Any) -> str:
 
 
 def short(*numbers: float | None) -> list[float | None]:
-    """Numbers to three decimals, for tables that fit a terminal; None stays."""
-    # Adding 0 makes 0 of -0.
+    """The numbers rounded to three decimals, so that tables fit a terminal. None stays None."""
+    # Adding 0 turns -0 into 0.
     return [None if number is None else round(number, 3) + 0.0 for number in numbers]
 
 
 def write_csv(rows: Rows, file: TextIO) -> None:
-    """One table as CSV (RFC 4180): numbers in full, null as nothing, lists as JSON."""
-    writer = csv.writer(file)
-    writer.writerow(rows.columns)
+    """Write one table as CSV (RFC 4180): numbers in full, null as nothing, lists as JSON."""
+    file.write(csv_line(rows.columns))
     for row in rows.rows:
-        writer.writerow(
-            json.dumps(each, ensure_ascii=False) if isinstance(each, list) else each for each in row
+        file.write(
+            csv_line(json.dumps(each, ensure_ascii=False) if isinstance(each, list) else each for each in row)
         )
 
 
 ID = re.compile(r"[0-9a-f]{16,24}")
-WORD = 12
-"""Characters that a line of text has at least, where the terminal allows it; numbers and ids stay whole."""
-HEADING = 9
-"""Characters that a word of a column's name has at least, where the terminal allows it."""
-LONGEST = 40
-"""Characters of the longest word that stays whole, where the terminal allows it."""
+MIN_TEXT_WIDTH = 12
+"""Smallest width of a column of text, in characters. Numbers and ids are never broken."""
+MIN_HEADING_WIDTH = 9
+"""Smallest width for a word of a column's name, in characters."""
+MAX_WORD_WIDTH = 40
+"""Length of the longest word that is not broken, in characters."""
 
 
 def print_rows(console: Console, rows: Rows) -> None:
-    """Print one table; numbers are aligned right."""
+    """Print one table. Numbers are aligned right."""
     table = Table(title=escape(rows.title) or None, title_justify="left", header_style="bold")
     cells = [[show(value) for value in row] for row in rows.rows]
     numeric = [
@@ -152,9 +154,10 @@ def print_rows(console: Console, rows: Rows) -> None:
 def _widths(
     columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool], most: int
 ) -> list[int | None]:
-    """Characters of each column: ids and numbers whole, then words, then those of names, then the rest.
+    """Width of each column in characters, for a terminal of `most` characters.
 
-    None where there are too many.
+    Ids and numbers get their full width first, then words, then words of the column names; what remains is
+    shared. A width is None when there are too many columns for the terminal.
     """
     wanted, names, words, least = [], [], [], []
     for place, name in enumerate(columns):
@@ -163,10 +166,10 @@ def _widths(
         whole = numeric[place] or all(map(ID.fullmatch, column))
         word = max((1, *(len(word) for each in column for word in each.split())))
         wanted.append(max(longest, len(name)))
-        least.append(longest if whole else min(WORD, longest))
-        words.append(longest if whole else max(least[-1], min(word, LONGEST)))
-        names.append(max(words[-1], *(min(len(part), LONGEST) for part in name.split() or [""])))
-    heads = [max((min(len(part), HEADING) for part in name.split()), default=1) for name in columns]
+        least.append(longest if whole else min(MIN_TEXT_WIDTH, longest))
+        words.append(longest if whole else max(least[-1], min(word, MAX_WORD_WIDTH)))
+        names.append(max(words[-1], *(min(len(part), MAX_WORD_WIDTH) for part in name.split() or [""])))
+    heads = [max((min(len(part), MIN_HEADING_WIDTH) for part in name.split()), default=1) for name in columns]
     for widths in (
         [max(each) for each in zip(words, heads, strict=True)],
         [max(each) for each in zip(least, heads, strict=True)],
@@ -176,7 +179,7 @@ def _widths(
         room = most - sum(widths) - 3 * len(columns) - 1
         if room < 0:
             continue
-        # Names first, those that lack least before others.
+        # Column names come first, beginning with those that need the fewest characters.
         for place in sorted(range(len(columns)), key=lambda at: names[at] - widths[at]):
             lacks = max(0, names[place] - widths[place])
             if lacks <= room:

@@ -1,10 +1,10 @@
-"""What tells jailbroken prompts from refused ones? The features that separate them best, in both.
+"""Which features distinguish jailbroken prompts from refused ones? Their shares in both groups.
 
     python examples/contrast.py --positive jailbreak --negative refuse --out contrast.png
 
-Any two tags do. A line joins a feature's share of the positive circuits to its share of the negative ones;
-its AUROC (the chance that a random positive circuit gives it more influence than a random negative one)
-stands behind its name.
+Any two tags can be compared. A line connects the share of positive circuits that have a feature with the
+share of negative circuits that have it. The number after the name is the AUROC: the probability that the
+feature has more influence in a random positive circuit than in a random negative one.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
-"""What the examples do alike: read their options, ask the API, save one picture, say what was wrong.
+"""Shared code of the examples: read the options, ask the API, save one picture, report errors.
 
     draw(__doc__, picture, out="shared.png", family="refusals")
 
-Each keyword is an option of the script (`--family`), its value the default.
+Each keyword argument is an option of the script (`--family`); its value is the default.
 """
 
 import argparse
@@ -24,14 +24,14 @@ Picture = Callable[..., Any]
 
 
 def draw(description: str, picture: Picture, *, out: str, **options: str | int | None) -> None:
-    """Run a script: its options from the command line, its picture into a file."""
+    """Run a script: read its options from the command line and write its picture to a file."""
     parser = argparse.ArgumentParser(description=description.split("\n")[0])
     for name, default in options.items():
         kind = int if isinstance(default, int) else str
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=kind, default=default, help=f"default: {default}"
         )
-    parser.add_argument("--out", default=out, help=f"the picture: png, svg or pdf (default: {out})")
+    parser.add_argument("--out", default=out, help=f"file of the picture: png, svg or pdf (default: {out})")
     parser.add_argument("--api", default=DEFAULT_URL, help=f"address of the API (default: {DEFAULT_URL})")
     chosen = vars(parser.parse_args())
     file, address = chosen.pop("out"), chosen.pop("api")
@@ -51,13 +51,13 @@ def axes(width: float, height: float) -> tuple[Any, Any]:
 
 
 def name(feature: dict[str, Any]) -> str:
-    """A feature for people: layer, number and its first label. Needs { id layer labels { text } }."""
+    """A readable name of a feature: layer, number and first label. Needs { id layer labels { text } }."""
     label = next((each["text"] for each in feature.get("labels", ())), "")
     number = feature["id"].rsplit("/", 1)[-1]
     return f"L{feature['layer']}/{number} {label[:40]}".strip()
 
 
 def names(client: AtlasClient, features: list[str]) -> list[str]:
-    """The same for features by id."""
+    """Readable names of features by id."""
     text = "query ($id: ID!) { feature(id: $id) { id layer labels { text } } }"
     return [name(client.query(text, {"id": each})["feature"]) for each in features]

@@ -1,10 +1,10 @@
-"""How did the circuits of each family come about? Their scores and sizes over the checkpoints in the atlas.
+"""How do the circuits of each family develop during training? Their scores and sizes at each checkpoint.
 
     python examples/emergence.py --out emergence.png
 
-Ingest the same prompts with several checkpoints first (models with a training step). Each line is a family;
-the panels are accuracy, the replacement score and the number of nodes, means over circuits. An atlas of a
-single checkpoint gives single points.
+First ingest the same prompts with several checkpoints (`atlas checkpoints load`). Each line is a prompt
+family. The panels show the accuracy, the replacement score and the number of nodes, as means over circuits.
+An atlas with a single checkpoint gives single points.
 """
 
 from collections import defaultdict
@@ -28,7 +28,7 @@ PANELS = {
 
 
 def by_step(client: AtlasClient) -> dict[tuple[str, str], dict[int, float]]:
-    """(measure, family) → training step → mean over circuits where it is known.
+    """(measure, family) → training step → mean over the circuits whose value is known.
 
     Raises InputError when no model in the atlas has a training step.
     """
@@ -42,7 +42,7 @@ def by_step(client: AtlasClient) -> dict[tuple[str, str], dict[int, float]]:
     if not found:
         raise InputError(
             "No model in the atlas has a training step",
-            next_step="ingest checkpoints, or look at docs/studies/emergence.md, which reads them itself",
+            next_step="ingest checkpoints with `atlas checkpoints load`, or read docs/studies/emergence.md",
         )
     return {
         key: {step: fmean(values) for step, values in sorted(steps.items())} for key, steps in found.items()

@@ -1,9 +1,10 @@
-"""Which features are in everything, and which carry much although they are rare? Frequency against influence.
+"""Which features occur in almost all circuits, and which rare ones have much influence?
 
     python examples/hub_features.py --min-circuits 2 --out hubs.png
 
-Each point is a feature, its colour the layer, its size how many features it drives or is driven by. Right
-of the line are dense features, which say little about any one prompt.
+Each point is a feature. Its colour is the layer, and its size is the number of features that it drives or
+that drive it. Features to the right of the line occur in more than half of the circuits and say little about
+a single prompt.
 """
 
 from typing import Any

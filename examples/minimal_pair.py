@@ -1,10 +1,10 @@
-"""What changes in the circuit when one word of the prompt changes? The features that differ most, as bars.
+"""What changes in the circuit when one word of the prompt changes? The features that differ most.
 
     python examples/minimal_pair.py --a CIRCUIT --b CIRCUIT --out pair.png
 
-Without --a and --b: the first pair of prompts that the database knows as one. Bars are influence in a minus
-influence in b; a feature that only one of the two has counts as 0 in the other, which may also mean that it
-was pruned there.
+Without --a and --b, the script takes the first two circuits whose prompts are marked as a pair. A bar is the
+influence in a minus the influence in b. A feature that a circuit does not have counts as 0 there, also when
+it was only pruned.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ PROMPTS = """query ($a: ID!, $b: ID!) {
 
 
 def first_pair(client: AtlasClient) -> tuple[str, str]:
-    """Two circuits of one pair of prompts. Raises InputError when there is none."""
+    """Ids of two circuits whose prompts are marked as a pair. Raises InputError when there is no pair."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for circuit in client.nodes(CIRCUITS):
         pair = circuit["prompt"]["pair"]
@@ -35,7 +35,7 @@ def first_pair(client: AtlasClient) -> tuple[str, str]:
 
 
 def differences(client: AtlasClient, a: str, b: str) -> dict[str, float]:
-    """Feature → influence in a minus that in b, the greatest difference first."""
+    """Feature → influence in a minus influence in b. The largest differences come first."""
     found: dict[str, float] = defaultdict(float)
     for part in ("OnlyInA", "OnlyInB", "InBoth"):
         rows = client.download(f"compareCircuits.features{part}", a=a, b=b)

@@ -1,9 +1,9 @@
-"""What does one circuit look like? Its strongest effects as a network: tokens below, logits above.
+"""What does a circuit look like? Its strongest effects as a network, with tokens below and logits above.
 
     python examples/network.py --circuit CIRCUIT --edges 60 --out network.png
 
-Without --circuit: the one with the best replacement score. Columns are positions of the prompt, rows are
-layers; blue effects raise what they act on, red ones lower it, and width is |weight|.
+Without --circuit, the script takes the circuit with the best replacement score. Columns are positions of the
+prompt, rows are layers. A blue effect raises its target, a red effect lowers it; the width is |weight|.
 """
 
 from typing import Any
@@ -20,13 +20,13 @@ COLOURS = {"FEATURE": "tab:green", "ERROR": "lightgrey", "TOKEN": "gold", "LOGIT
 
 
 def strongest(graph: Any, edges: int) -> Any:
-    """The part of a graph that its `edges` greatest effects make."""
+    """The subgraph of the strongest effects. edges: number of effects."""
     kept = sorted(graph.edges(data="weight"), key=lambda edge: (-abs(edge[2]), edge[0], edge[1]))[:edges]
     return graph.edge_subgraph([(source, target) for source, target, _ in kept]).copy()
 
 
 def places(graph: Any) -> dict[str, tuple[float, float]]:
-    """Node → position and layer, nodes of one place side by side."""
+    """Node → coordinates: position and layer. Nodes with the same coordinates are moved side by side."""
     top = max((data["layer"] for _, data in graph.nodes(data=True) if data["kind"] != "LOGIT"), default=0)
     taken: dict[tuple[int, int], int] = {}
     found = {}

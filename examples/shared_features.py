@@ -1,9 +1,10 @@
-"""Which features do the circuits of one family share, and who else has them? A heatmap and a data frame.
+"""Which features do the circuits of one family share, and which other families have them?
 
     python examples/shared_features.py --family refusals --out shared.png --table shared.csv
 
-Rows are the features that are most typical of the family, columns the families; colour is the share of a
-family's circuits that have the feature; blank: none has. Needs a running API and the `examples` extra.
+The picture is a heatmap. Rows are the features that are most typical of the family, and columns are families.
+The colour is the share of a family's circuits that have the feature; a cell is blank when no circuit has it.
+The script needs a running API and the `examples` extra.
 """
 
 from typing import Any
@@ -45,7 +46,7 @@ def ask(client: AtlasClient, family: str, min_circuits: int, first: int) -> list
 
 
 def frame(nodes: list[dict[str, Any]]) -> pl.DataFrame:
-    """One row a feature, the most typical of the family first."""
+    """One row per feature. The features that are most typical of the family come first."""
     rows = [
         (node["feature"]["id"], name(node["feature"]), *(node[column] for column in COLUMNS))
         for node in nodes

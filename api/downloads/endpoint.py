@@ -31,7 +31,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.downloads.formats import FORMATS, Columns, columns_of
+from api.downloads.formats import FORMATS
 from api.downloads.lists import DOWNLOADS, Download, Row
 from api.downloads.question_string import FieldPath
 from api.questions.significance import SharingTests
@@ -44,6 +44,7 @@ from api.request.limits import Limits
 from api.request.metrics import Metrics
 from schema.database import AsyncDatabase
 from schema.errors import AtlasError, NotFoundError
+from schema.exports.arrow import Columns, columns_of
 from schema.questions.question import CHUNK, stream_async, stream_columns
 from schema.questions.sets import SHARED_FEATURES, Counts
 

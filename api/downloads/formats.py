@@ -5,9 +5,7 @@ an empty text is `""`). CSV has no lists: JSON stands for them.
 """
 
 import io
-import types
 import typing
-from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -15,38 +13,10 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-Columns = Mapping[str, Sequence[Any]]
-"""A stretch of a table: all its columns, of one length, by name."""
+from schema.exports.arrow import Columns, batch
+
 ROW_GROUP = 16_384
 """Rows of a row group of Parquet: what a download holds in memory at most."""
-
-_TYPES: dict[object, pa.DataType] = {
-    str: pa.string(),
-    int: pa.int64(),
-    float: pa.float64(),
-    bool: pa.bool_(),
-    list[str]: pa.list_(pa.string()),
-    list[int]: pa.list_(pa.int64()),
-    list[float]: pa.list_(pa.float64()),
-}
-
-
-def arrow_type(hint: object) -> pa.DataType:
-    """The type of a column whose values are annotated with `hint`, such as `float | None`."""
-    if isinstance(hint, types.UnionType):
-        (hint,) = (each for each in typing.get_args(hint) if each is not type(None))
-    return _TYPES[hint]
-
-
-def columns_of(schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> Columns:
-    """The rows as columns; keys that are no column are left out, absent ones are null."""
-    return {name: [row.get(name) for row in rows] for name in schema.names}
-
-
-def batch(schema: pa.Schema, columns: Columns) -> pa.RecordBatch:
-    """The columns, in the order and of the types of the schema."""
-    arrays = [pa.array(columns[field.name], field.type) for field in schema]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 class Writer(Protocol):

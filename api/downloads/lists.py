@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from api.downloads.formats import arrow_type
+from schema.exports.arrow import arrow_type
 from schema.questions.audit import FamilyErrorRow, LayerErrorRow
 from schema.questions.circuits import (
     CIRCUITS_BY_ID,

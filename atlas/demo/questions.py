@@ -17,7 +17,8 @@ MAX_ROWS = 10
 
 
 def answers(client: AtlasClient) -> Iterator[tuple[str, Rows]]:
-    """The three questions, each with its answer as a table. Raises AtlasError when the API does."""
+    """Ask the three questions. Yields each with its answer as a table. Raises what `AtlasClient.query`
+    raises."""
     yield state_between_hops(client)
     yield refusals(client)
     yield last_digits(client)
@@ -51,8 +52,8 @@ def state_between_hops(client: AtlasClient) -> tuple[str, Rows]:
 
 
 def _carriers(shared: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Features that fire on the last token, hence after both words of the city: most of the state's circuits
-    and fewest others first."""
+    """Features that fire on the last token, hence after both words of the city. The features come first that
+    occur in most circuits of the state and in fewest others."""
     at_the_end = [
         item
         for item in shared
@@ -120,4 +121,4 @@ def _count(client: AtlasClient, tag: str) -> int:
 
 
 def _text(name: str) -> str:
-    return resources.files("atlas").joinpath("questions", f"{name}.graphql").read_text(encoding="utf-8")
+    return resources.files("atlas.demo").joinpath("graphql", f"{name}.graphql").read_text(encoding="utf-8")

@@ -1,10 +1,10 @@
-"""A page for each question: its GraphQL query, the answer it gives, and the Cypher that answers it.
+"""A page for each question: its GraphQL query, the answer, and the Cypher that answers it.
 
     python -m atlas.docs.question_pages [--folder docs/questions]
 
-The queries are those of `questions.graphql`. Titles are the questions at the top of the queries or else of
-the Cypher files, the descriptions those of the schema. Answers are asked for by `make answers`
-(`atlas.docs.sample_answers`); the command here keeps them and writes the rest again.
+The queries come from `questions.graphql`, the titles from the first line of a query or else of its Cypher
+file, and the descriptions from the GraphQL schema. This command keeps the answers of a page and writes
+everything else again. `make answers` (`atlas.docs.sample_answers`) asks for new answers.
 """
 
 import argparse
@@ -27,25 +27,25 @@ from schema.questions.question import cypher_files
 FOLDER = Path(__file__).parents[2] / "docs" / "questions"
 QUERIES = "questions.graphql"
 LOOKUPS = ("_by_id", "unknown", "considered")
-"""Ends of the names of files that only look up what an answer names: shown last."""
+"""Endings of the names of Cypher files that only look up details. A page shows them last."""
 
 
 class Asked(NamedTuple):
-    """One query of the file."""
+    """One query of `questions.graphql`."""
 
     name: str
     field: str
-    """The root field it asks."""
+    """The root field of the query."""
     title: str | None
-    """None: that of its first Cypher file."""
+    """None: the title is that of the query's first Cypher file."""
     remark: str
     query: str
     variables: tuple[str, ...]
-    """Their names."""
+    """Names of the query's variables."""
 
 
 class Listening:
-    """A database that remembers which texts were sent to it."""
+    """A database that records the Cypher texts it is sent."""
 
     def __init__(self, database: AsyncDatabase) -> None:
         self.database = database
@@ -57,7 +57,7 @@ class Listening:
 
 
 def queries(text: str) -> list[Asked]:
-    """The operations of a file, each with the comment above it."""
+    """The queries of a file, each with the comment above it."""
     found, end = [], 0
     for node in parse(text).definitions:
         assert isinstance(node, OperationDefinitionNode)
@@ -77,7 +77,7 @@ def queries(text: str) -> list[Asked]:
 
 
 def page(asked: Asked, answer: dict[str, Any], cypher: list[str], field: GraphQLField) -> str:
-    """The page in Markdown. cypher: files by name, the one that answers first."""
+    """A page in Markdown. cypher: names of the Cypher files, beginning with the one that answers."""
     arguments = [f"| `{name}` | {_cell(each.description)} |" for name, each in field.args.items()]
     table = ["| argument | |", "|---|---|", *arguments, ""] if arguments else []
     lines = [
@@ -105,12 +105,12 @@ def page(asked: Asked, answer: dict[str, Any], cypher: list[str], field: GraphQL
 
 
 def _cell(text: str | None) -> str:
-    """Text of a cell of a Markdown table."""
+    """A text as a cell of a Markdown table."""
     return (text or "").replace("|", "\\|").replace("\n", " ")
 
 
 def rounded(value: Any) -> Any:
-    """An answer whose numbers have at most six decimals."""
+    """An answer with its numbers rounded to six decimals."""
     match value:
         case dict():
             return {key: rounded(each) for key, each in value.items()}
@@ -122,7 +122,7 @@ def rounded(value: Any) -> Any:
 
 
 def kept(asked: Asked, old: str, field: GraphQLField) -> str:
-    """The page again, with the answer and the files that it had."""
+    """A new page with the answer and the Cypher files of the old page."""
     answer = re.search(r"```json\n(.*?)\n```", old, re.DOTALL)
     assert answer is not None
     files = re.findall(r"^## `schema/questions/cypher/\w+/(\w+)\.cypher`$", old, re.MULTILINE)
@@ -143,14 +143,14 @@ def _folder(name: str) -> str:
 
 
 def _names(texts: list[str]) -> list[str]:
-    """The Cypher files that were sent, lookups last."""
+    """Names of the Cypher files that were sent, with lookups last."""
     body = {name: _read(name).split(";\n\n", 1)[-1].strip() for name in cypher_files()}
     found = dict.fromkeys(name for text in texts for name in body if text.endswith(body[name]))
     return sorted(found, key=lambda name: name.endswith(LOOKUPS))
 
 
 def with_fields(folder: Path) -> list[tuple[Asked, GraphQLField]]:
-    """Each query with the field of the schema that it asks."""
+    """Each query with its field of the GraphQL schema."""
     root = build_schema(sdl()).query_type
     assert root is not None
     asked = queries((folder / QUERIES).read_text(encoding="utf-8"))
@@ -158,7 +158,7 @@ def with_fields(folder: Path) -> list[tuple[Asked, GraphQLField]]:
 
 
 def write_contents(folder: Path) -> None:
-    """Write README.md, which lists the pages that are there."""
+    """Write README.md, which lists the pages."""
     lines = [
         "# Questions",
         "",
@@ -180,10 +180,9 @@ def write_contents(folder: Path) -> None:
 async def write(
     settings: Settings, folder: Path, names: Sequence[str], variables: Mapping[str, str] | None = None
 ) -> None:
-    """Ask the atlas the queries of these names and write their pages.
+    """Ask the atlas the queries with these names and write their pages.
 
-    variables: the values of those that queries declare, by name. Raises AtlasError for a query that is
-    refused.
+    variables: values for the variables of queries, by name. Raises AtlasError when a query fails.
     """
     async with await Login(settings).connect_async() as database:
         listening = Listening(database)
@@ -200,7 +199,7 @@ async def write(
                 if "errors" in answer:
                     raise AtlasError(
                         f"{each.name}: {answer['errors'][0]['message']}",
-                        next_step=f"mend it in {folder / QUERIES}",
+                        next_step=f"correct the query in {folder / QUERIES}",
                     )
                 text = page(each, rounded(answer["data"]), _names(listening.texts), field)
                 (folder / f"{each.name}.md").write_text(text, encoding="utf-8")

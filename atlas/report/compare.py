@@ -1,8 +1,7 @@
-"""Two models, checkpoints or runs side by side.
+"""Comparison of two models, checkpoints or runs of the studies.
 
-A side is a folder of studies' results (a run, of any model), `step:N` (a checkpoint, in the results of the
-study of emergence), `model:NAME` (the circuits of one model in the atlas), or the address of another atlas's
-API.
+A side is one of: a folder of study results; `step:N`, a checkpoint in the results of the study of emergence;
+`model:NAME`, the circuits of one model in the atlas; the address of another atlas's API.
 """
 
 from collections.abc import Mapping
@@ -16,15 +15,17 @@ from atlas.tables import Rows
 from schema.errors import InputError
 
 Measure = tuple[str, str]
-"""What it is about (a study, a family), and what is measured."""
+"""The subject (a study or a prompt family), and what is measured."""
 
 
 class Value(NamedTuple):
-    """One number of one side."""
+    """One measured number of one side."""
 
     value: float
     null: float | None
+    """The value under the null model, such as random features. None: there is no null model."""
     n: int | None
+    """Number of prompts or circuits. None: unknown."""
 
 
 Side = Mapping[Measure, Value]
@@ -36,10 +37,10 @@ COUNTS = "query ($all: CircuitFilter, $right: CircuitFilter) { " + (
 
 
 def comparison(a: str, b: str, results: Path, api: str) -> Section:
-    """What both sides measured, and the difference; what only one has is left empty on the other.
+    """A table of what both sides measured and of the differences. A measure that one side lacks stays empty.
 
-    results: the folder for `step:N`; api: the atlas for `model:NAME`. Raises InputError for a side that is
-    nothing or empty, and for two sides that have nothing in common.
+    results: folder of the results for `step:N`; api: address of the atlas for `model:NAME`. Raises InputError
+    for a side that does not exist or is empty, and for two sides without a common measure.
     """
     sides = [_side(each, results, api) for each in (a, b)]
     if not sides[0].keys() & sides[1].keys():
@@ -58,8 +59,8 @@ def comparison(a: str, b: str, results: Path, api: str) -> Section:
         first, second = values
         cells.append("" if first is None or second is None else f"{second.value - first.value:+.2f}")
         rows.append(cells)
-    columns = ["of", "measured", "A", "A null", "A n", "B", "B null", "B n", "B − A"]
-    text = f"A is {a}, B is {b}. An empty place: this side has not measured it."
+    columns = ["subject", "measured", "A", "A null", "A n", "B", "B null", "B n", "B − A"]
+    text = f"A is {a}, B is {b}. A cell is empty when that side did not measure it."
     return Section("compare", f"{_short(a)} against {_short(b)}", text, [Rows("", columns, rows)])
 
 
@@ -73,7 +74,7 @@ def _side(name: str, results: Path, api: str) -> Side:
     else:
         if not Path(name).is_dir():
             raise InputError(
-                f"{name!r} is no side to compare",
+                f"{name!r} cannot be compared",
                 next_step="name a folder of results, step:N, model:NAME, or the address of an atlas's API",
             )
         found = _folder(Path(name))

@@ -1,8 +1,7 @@
-"""A report as one HTML page that needs nothing else, and its figures as files.
+"""A report as one HTML page without other files, and its figures as files.
 
-Everything that comes from outside (labels, prompts, results) is escaped by the template; figures are
-images in the page, so that no text in them is ever markup, and the page's own policy forbids scripts and
-every request.
+The template escapes everything that comes from outside (labels, prompts, results). Figures are images in the
+page, so that text in them is never markup. The page's content security policy forbids scripts and requests.
 """
 
 from base64 import b64encode
@@ -17,11 +16,11 @@ from schema.atomic_file import atomic_write
 from schema.errors import InputError
 
 LONG = 20
-"""Rows from which on a table that is not a section's first part is folded."""
+"""A longer table is folded, unless it is the first part of its section."""
 
 
 def html(report: Report) -> str:
-    """The whole page. Raises what drawing raises."""
+    """The page as HTML. Raises what drawing the figures raises."""
     pages = Environment(
         loader=PackageLoader("atlas.report"),
         autoescape=True,
@@ -39,7 +38,10 @@ def html(report: Report) -> str:
 
 
 def write_figures(report: Report, folder: Path) -> int:
-    """Every figure as NAME.svg and NAME.png; how many figures. Raises InputError for a bad folder."""
+    """Write every figure as NAME.svg and NAME.png. Returns the number of figures.
+
+    Raises InputError when the folder cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for picture in report.pictures():
@@ -48,7 +50,7 @@ def write_figures(report: Report, folder: Path) -> int:
                     part.write_bytes(picture.draw(ending))
     except OSError as error:
         raise InputError(
-            f"{folder} cannot be written: {error.strerror}", next_step="name a folder of yours"
+            f"{folder} cannot be written: {error.strerror}", next_step="name a folder that you may write to"
         ) from error
     return len(report.pictures())
 

@@ -1,4 +1,4 @@
-"""What a report is made of: sections of text, tables and pictures, and what is missing and how to get it."""
+"""Parts of a report: sections with text, tables, pictures, and notes about missing data."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,22 +11,23 @@ if TYPE_CHECKING:
 
 
 class Picture(NamedTuple):
-    """One figure, drawn when it is asked for."""
+    """A figure that is drawn on demand."""
 
     name: str
-    """Of its files, without ending."""
+    """Name of its files, without the ending."""
     shows: str
-    """In words, for those who cannot see it."""
+    """Description of the figure in words, for screen readers."""
     draw: Callable[[str], bytes]
     """Its bytes as `svg` or `png`."""
 
 
 class Missing(NamedTuple):
-    """A part that cannot be shown."""
+    """A note in place of a part whose data is missing."""
 
     what: str
+    """What is missing, as a sentence without a full stop."""
     next_step: str | None
-    """What makes it."""
+    """The command that makes the missing data. None: unknown."""
 
 
 Part = Picture | Rows | Missing
@@ -34,34 +35,34 @@ Part = Picture | Rows | Missing
 
 @dataclass(frozen=True)
 class Section:
-    """One chapter."""
+    """A section of the page."""
 
     name: str
-    """Its anchor."""
+    """Anchor of the section."""
     title: str
     text: str
-    """One or two sentences: what is shown, and how it was measured."""
+    """One or two sentences on what is shown and how it was measured."""
     parts: Sequence[Part] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True)
 class Report:
-    """The whole page."""
+    """The content of the page."""
 
     title: str
     made_at: str
-    """ISO 8601."""
+    """Time of writing, ISO 8601."""
     sources: Sequence[str]
-    """Where its figures come from, a line each."""
+    """Where the data comes from; one line per source."""
     sections: Sequence[Section]
 
     def pictures(self) -> list[Picture]:
-        """Every figure, in order."""
+        """Every figure, in the order of the page."""
         return [part for section in self.sections for part in section.parts if isinstance(part, Picture)]
 
 
 def chart_picture(chart: "Chart", answer: dict[str, Any], svg: str, name: str) -> Picture:
-    """A figure of `atlas figure`, drawn once already as `svg`."""
+    """A figure of `atlas figure` as a part. svg: the figure, which was drawn already."""
 
     def draw(ending: str) -> bytes:
         return svg.encode() if ending == "svg" else chart.png(answer)

@@ -1,7 +1,6 @@
-"""The sections of a report: the studies' results from their files, the rest from the API, which anybody may
-ask.
+"""Sections of a report: results of the studies from their files, everything else from the public API.
 
-A question that the atlas has no answer to yet leaves a note which says what to run; nothing is made up.
+When the atlas has no answer to a question yet, the section names the command that makes the data.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,19 +20,21 @@ if TYPE_CHECKING:
     from figures.chart import Chart
 
 Results = Mapping[str, dict[str, Any]]
-"""Kept results by study (`atlas.studies.results`)."""
+"""Stored results by name of the study (see `atlas.studies.results`)."""
 
 RUN_STUDIES = "atlas study run"
 
 
 def study_sections(results: Results) -> list[Section]:
-    """All rates in one table, then each study with its figure and its numbers."""
+    """One section with the rates of all studies, then one section per study with its figure and numbers."""
     text = (
-        "Each rate is the share of held-out prompts on which an intervention did what the claim "
-        "says, beside the same edits with random features that write as much; n counts prompts."
+        "A rate is the share of held-out prompts on which an intervention did what the claim says. For "
+        "comparison, the same edits are made with random features that write as much. n counts prompts."
     )
     if not results:
-        missing = Missing("No study has been run, or its results are elsewhere (--results)", RUN_STUDIES)
+        missing = Missing(
+            "No study has been run, or the results are in another folder (see --results)", RUN_STUDIES
+        )
         return [Section("studies", "The studies", text, [missing])]
     rows = [
         [
@@ -66,7 +67,7 @@ def _study(measured: dict[str, Any]) -> Section:
 
 
 def atlas_sections(client: AtlasClient) -> list[Section]:
-    """What the database holds, section by section. Raises UnreachableError when no API answers."""
+    """Sections about what the database holds. Raises UnreachableError when no API answers."""
     found = []
     for name, title, text, charts, command in SECTIONS:
         parts: list[Part] = []
@@ -82,7 +83,7 @@ def atlas_sections(client: AtlasClient) -> list[Section]:
 
 
 def components_sections(results: Results) -> list[Section]:
-    """Attention against MLP and the stages of flow, as the study of components measured them."""
+    """Sections on attention against MLPs and on the stages of flow, from the study of components."""
     missing = Missing("The study of components has not been run", f"{RUN_STUDIES} components")
     findings = results.get("components", {}).get("findings", [])
     found = []
@@ -90,14 +91,15 @@ def components_sections(results: Results) -> list[Section]:
         (
             "attention-mlp",
             "Attention against MLP",
-            "How much of the influence that crosses a layer runs through heads; the rest passes by them.",
+            "How much of the influence that crosses a layer runs through attention heads; the rest bypasses "
+            "them.",
             "share of influence",
         ),
         (
             "stages",
             "The stages of attribution flow",
-            "How the influence of a circuit's features spreads over early, middle and late layers; MLPs "
-            "stand for the features that read them.",
+            "How the influence of a circuit's features is distributed over early, middle and late layers. "
+            "A feature counts where its MLP is.",
             "share of feature influence",
         ),
     ):
@@ -115,7 +117,7 @@ def components_sections(results: Results) -> list[Section]:
 
 
 def _question(section: str) -> Traversable:
-    return resources.files("atlas").joinpath("questions", f"report_{section}.graphql")
+    return resources.files("atlas.report").joinpath("graphql", f"{section}.graphql")
 
 
 def _charts(client: AtlasClient, name: str, section: str) -> list[Part]:
@@ -198,46 +200,46 @@ def _module_rows(answer: dict[str, Any]) -> Rows:
 
 
 ROWS = {"labels": _label_rows, "cortex": _module_rows}
-"""Sections whose answer is not laid out as it comes."""
+"""Section → function that makes its table. In the other sections the answer itself is the table."""
 
 
 SECTIONS: Sequence[tuple[str, str, str, tuple[str, ...], str]] = (
     (
         "families",
         "What the atlas holds",
-        "Families of prompts: how many circuits, how often the model's answer is the expected "
-        "one, and how far the circuits explain it.",
+        "For each prompt family: the number of circuits, how often the model's answer is the expected one, "
+        "and how well the circuits explain the answers.",
         (),
         "atlas ingest",
     ),
     (
         "heads",
         "Head importance",
-        "The influence that each attention head carries, mean over a family's circuits (gross: "
-        "parts that cancel count twice), and what ablating it does to the answer.",
+        "The influence that each attention head carries, as the mean over a family's circuits (gross: parts "
+        "of opposite sign do not cancel), and the effect of ablating the head on the answer.",
         ("heads", "components"),
         "atlas ingest --heads",
     ),
     (
         "cortex",
         "The cortex: modules of the feature graph",
-        "Communities of features and their recurring effects, beside graphs with the ends of "
-        "all effects swapped, and the families that use each.",
-        ("cortex", "modules"),
+        "Communities of features with recurring effects, compared with rewired graphs, and the prompt "
+        "families that use each community.",
+        ("modules",),
         "atlas modules compute",
     ),
     (
         "tokens",
         "Token heatmaps",
-        "What each input token gives each output candidate, over all paths of one circuit of a "
-        "family; errors, biases and what was pruned stand beside.",
+        "How much each input token contributes to each candidate for the output, over all paths of one "
+        "circuit of a family. Errors, biases and the pruned part have columns of their own.",
         ("tokens",),
         "atlas ingest",
     ),
     (
         "quadrants",
         "What graphs claim against what interventions show",
-        "Edges and features that a graph calls important or not, set against whether an "
+        "Edges and features that a graph calls important or unimportant, compared with whether an "
         "intervention on the real model has an effect.",
         ("quadrants", "diagnostics"),
         "atlas diagnose",
@@ -245,17 +247,17 @@ SECTIONS: Sequence[tuple[str, str, str, tuple[str, ...], str]] = (
     (
         "labels",
         "Labels and their scores",
-        "The features in most circuits. A label's score is its balanced accuracy on texts it "
-        "was not made from; its null is what labels of other features get.",
+        "The features that occur in most circuits. The score of a label is its balanced accuracy on texts "
+        "from which it was not made; the null is the score of labels of other features.",
         (),
         "atlas label",
     ),
     (
         "supernodes",
         "Supernodes and their scores",
-        "Groups of features by meaning; the score is that of the method that made them.",
+        "Groups of features with a common meaning. The score comes from the method that made the group.",
         (),
         "atlas supernodes",
     ),
 )
-"""Name, title, text, names of charts in `figures.all`, and the command that makes the data."""
+"""Name, title, text, names of charts in `figures.all`, and the command that makes the data, by section."""

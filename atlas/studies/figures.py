@@ -1,7 +1,7 @@
-"""Figures of the studies' numbers, drawn by matplotlib from the rows that `atlas.studies.results` keeps.
+"""Figures of the studies' results, drawn with matplotlib from the rows of `atlas.studies.results`.
 
-Each drawer takes rows and a figure of matplotlib. Text in them may come from outside (families, claims):
-it is never read as TeX.
+Each function takes rows and a figure of matplotlib. Text that comes from outside (families, claims) is never
+read as TeX.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,14 +19,14 @@ Draw = Callable[[Any], None]
 """Fills a figure of matplotlib."""
 
 COLUMNS = 4
-"""Operand plots in a row."""
+"""Operand plots per row."""
 BLUE, GREY, RED = "#1b6ca8", "#c9c9c9", "#b3392f"
 
 
 def drawn(height: float, draw: Draw, ending: str, *, width: float = 8) -> bytes:
-    """One figure as `svg` or `png`; the same numbers give the same bytes. Inches.
+    """One figure as `svg` or `png`. The same numbers give the same bytes.
 
-    Raises InputError when matplotlib is not installed.
+    height, width: in inches. Raises InputError when matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
@@ -47,7 +47,7 @@ def drawn(height: float, draw: Draw, ending: str, *, width: float = 8) -> bytes:
 
 
 def bars(rates: list[dict[str, Any]], figure: Any) -> None:
-    """Success rates beside those of random features."""
+    """Draw success rates beside those of random features."""
     axes = figure.subplots()
     for shift, key, label, color in (
         (0.18, "rate", "the concept", BLUE),
@@ -64,7 +64,7 @@ def bars(rates: list[dict[str, Any]], figure: Any) -> None:
 
 
 def lines(curves: list[dict[str, Any]], figure: Any) -> None:
-    """What changes over training, a panel for each group."""
+    """Draw what changes over training, with a panel for each group of curves."""
     groups = list(dict.fromkeys(curve["group"] for curve in curves))
     columns = min(3, len(groups))
     panels = figure.subplots(-(-len(groups) // columns), columns, squeeze=False, sharey=True).flatten()
@@ -86,7 +86,7 @@ def lines(curves: list[dict[str, Any]], figure: Any) -> None:
 
 
 def panels(grids: Sequence["Grid"], figure: Any) -> None:
-    """One picture for each grid."""
+    """Draw one picture for each grid of activations over two operands."""
     places = figure.subplots(-(-len(grids) // COLUMNS), COLUMNS, squeeze=False).flatten()
     for panel, grid in zip(places, grids, strict=False):
         panel.imshow(grid.values.numpy(), origin="lower", cmap="magma", interpolation="nearest")
@@ -99,7 +99,7 @@ def panels(grids: Sequence["Grid"], figure: Any) -> None:
 
 
 def cortex(effects: list[dict[str, Any]], figure: Any) -> None:
-    """Parts joined with the families whose circuits claim them, and what ablating each costs each family."""
+    """Draw which families use each part in their circuits, and the accuracy that ablating each part costs."""
     parts = {each["part"]: each["size"] for each in effects}
     families = list(dict.fromkeys(each["family"] for each in effects))
     rows, columns = (list(names) for names in (parts, families))
@@ -137,7 +137,10 @@ def cortex(effects: list[dict[str, Any]], figure: Any) -> None:
 
 
 def study_figure(measured: dict[str, Any]) -> tuple[float, Draw, str] | None:
-    """The figure of a study's numbers: height in inches, drawer and what it shows; None without any."""
+    """The figure of a study: height in inches, function that draws it, and description.
+
+    None when the study has nothing to draw.
+    """
     if measured["rates"]:
         height = 1.1 + 0.6 * len(measured["rates"])
         return height, partial(bars, measured["rates"]), "success rates beside those of random features"

@@ -1,4 +1,4 @@
-"""The measured part of a study's page in docs/studies/: figures, tables, and the API's answer."""
+"""The measured part of a study's page in docs/studies: figures, tables and the API's answer."""
 
 from functools import partial
 from importlib import resources
@@ -17,22 +17,25 @@ if TYPE_CHECKING:
     from ingest.studies.tools.study import Grid
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-"""What lies between is written by `atlas study run --pages`; the rest of a page is a person's."""
+"""Marks around the part that `atlas study run --pages` replaces. People write the rest of the page."""
 
 
 def write_page(folder: Path, measured: dict[str, Any], grids: "Sequence[Grid]", api: str) -> None:
-    """Write what was measured into the study's page. Raises InputError for a page without the two marks."""
+    """Write the results of a study into its page.
+
+    grids: activations over two operands, drawn as plots; api: address of the API that answers the study's
+    question. Raises InputError for a page without the two marks.
+    """
     name = measured["study"]
     page = folder / f"{name}.md"
     text = page.read_text(encoding="utf-8") if page.is_file() else f"{BEGIN}\n{END}\n"
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         raise InputError(
-            f"{page} has no place for figures", next_step=f"put {BEGIN} and {END} on two lines of it"
+            f"{page} has no place for the results",
+            next_step=f"write {BEGIN} and {END} on two lines of the page",
         )
     question = (
-        resources.files("atlas")
-        .joinpath("questions", f"study_{name.replace('-', '_')}.graphql")
-        .read_text(encoding="utf-8")
+        resources.files("atlas.studies").joinpath("graphql", f"{name}.graphql").read_text(encoding="utf-8")
     )
     with AtlasClient(api) as client:
         answer = tables(client.query(question))
@@ -56,7 +59,7 @@ def write_page(folder: Path, measured: dict[str, Any], grids: "Sequence[Grid]", 
 
 
 def markdown(rows: Rows) -> list[str]:
-    """A table in Markdown, line by line."""
+    """The lines of a table in Markdown."""
 
     def line(cells: list[Any]) -> str:
         return "| " + " | ".join(show(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"

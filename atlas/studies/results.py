@@ -1,7 +1,7 @@
-"""Results of studies as JSON files, one a study in a folder: what pages, demo and report show.
+"""Results of studies as JSON files: one file per study in a folder, which pages and reports read.
 
-A file holds what was asked, of which model, and rows of rates, findings, curves and effects; rates are kept
-unrounded.
+A file holds the study's question, the model, and rows of rates, findings, curves and effects. Numbers are not
+rounded.
 """
 
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ ROWS = ("rates", "findings", "curves", "effects")
 def kept(
     study: "Study", result: "StudyResult", *, model: str, transcoders: str, prompts: str
 ) -> dict[str, Any]:
-    """A result as one JSON object. model, transcoders, prompts: what was named on the command line."""
+    """A result as a JSON object. model, transcoders, prompts: their names on the command line."""
     return {
         "format": FORMAT,
         "study": study.name,
@@ -38,7 +38,7 @@ def kept(
 
 
 def keep(folder: Path, measured: dict[str, Any]) -> Path:
-    """Write one result into `folder`, in place of an earlier one of the same study."""
+    """Write a result into `folder`. It replaces an earlier result of the same study. Returns the file."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{measured['study']}.json"
     with atomic_write(file) as part:
@@ -47,9 +47,9 @@ def keep(folder: Path, measured: dict[str, Any]) -> Path:
 
 
 def read(folder: Path) -> dict[str, dict[str, Any]]:
-    """Every result in a folder by study's name; none when there is no such folder.
+    """Every result in a folder, by name of the study. A folder that does not exist has no results.
 
-    Raises InputError for a file that is no result.
+    Raises InputError for a file that is not a result.
     """
     found = {}
     for file in sorted(folder.glob("*.json")):
@@ -61,6 +61,6 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
             fits = False
         if not fits:
             raise InputError(
-                f"{file} is no result of a study", next_step="name a folder that `atlas study run` wrote"
+                f"{file} is not a result of a study", next_step="name a folder that `atlas study run` wrote"
             )
     return found

@@ -1,4 +1,4 @@
-"""What a study measured as tables a person can read: in a terminal, a page, the demo and the report."""
+"""Results of a study as tables, for the terminal, the study's page, the demo and the report."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ Measured = Mapping[str, list[dict[str, Any]]]
 
 
 def measured_tables(measured: Measured) -> list[Rows]:
-    """One table for each kind of number that the study has."""
+    """One table for each kind of result that the study has."""
     found = (
         rates_table(measured["rates"]),
         _findings(measured["findings"]),
@@ -21,7 +21,7 @@ def measured_tables(measured: Measured) -> list[Rows]:
 
 
 def rates_table(rates: list[dict[str, Any]]) -> Rows:
-    """Success rates of interventions beside those of random features."""
+    """A table of the success rates of interventions beside those of random features."""
     columns = ["intervention", "success", "random features", "n", "edited of active", "chosen setting"]
     rows = [
         [
@@ -52,7 +52,7 @@ def _curves(curves: list[dict[str, Any]]) -> Rows:
 
 
 def _effects(effects: list[dict[str, Any]]) -> list[Rows]:
-    """Two tables, a row for each part: what its ablation leaves, and what circuits claim."""
+    """Two tables with a row per part: accuracy after its ablation, and its share of influence in circuits."""
     families = {each["family"]: each["n"] for each in effects}
     by_part: dict[str, dict[str, dict[str, Any]]] = {}
     for each in effects:

@@ -16,6 +16,7 @@ from schema.atomic_file import atomic_write
 from schema.circuit.records import Circuit
 from schema.database import Database
 from schema.errors import InputError
+from schema.exports.arrow import schema_of_rows
 from schema.exports.graph_json import default_slug, to_json
 from schema.exports.graphml import graphml
 from schema.exports.node_link import node_link
@@ -184,14 +185,12 @@ def _append_rows(rows: Iterator[dict[str, Any]], columns: list[str], format_: Fo
 
 def _schema(rows: list[dict[str, Any]]) -> pa.Schema:
     try:
-        found = pa.Table.from_pylist(rows).schema
+        return schema_of_rows(rows)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InputError(
             f"A column of the query holds values of several types: {error}",
             next_step="convert them to text with toString()",
         ) from error
-    # A column that is null in all the first rows may hold anything later; text holds it all.
-    return pa.schema([(each.name, pa.string() if each.type == pa.null() else each.type) for each in found])
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,6 @@ The columns are the ids that connect the tables, and the properties that `schema
 unknown value is null. Only one circuit is in memory at a time.
 """
 
-import csv
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,12 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schema.atomic_file import atomic_write
 from schema.circuit.records import Circuit, NodeKind, Run
+from schema.exports.arrow import arrow_type, batch, columns_of, property_type
+from schema.exports.csv_lines import csv_line
 from schema.loading.properties import Properties
 from schema.loading.rows import KINDS, body, frame
 from schema.model.core import (
@@ -34,15 +34,6 @@ from schema.model.declare import NodeType
 from schema.model.labels import LABEL
 
 FORMATS = ("parquet", "csv")
-_TYPES = {
-    "string": pa.string(),
-    "integer": pa.int64(),
-    "float": pa.float64(),
-    "boolean": pa.bool_(),
-    "list of strings": pa.list_(pa.string()),
-    "list of integers": pa.list_(pa.int64()),
-    "list of floats": pa.list_(pa.float64()),
-}
 
 
 def _columns(*nodes: NodeType, first: dict[str, pa.DataType], skip: tuple[str, ...] = ()) -> pa.Schema:
@@ -50,7 +41,7 @@ def _columns(*nodes: NodeType, first: dict[str, pa.DataType], skip: tuple[str, .
     for node in nodes:
         for each in node.properties:
             if each.name not in skip:
-                fields.setdefault(each.name, _TYPES[each.type])
+                fields.setdefault(each.name, property_type(each.type))
     return pa.schema(list(fields.items()))
 
 
@@ -64,9 +55,9 @@ SCHEMAS: dict[str, pa.Schema] = {
             "transcoders": _TEXT,
             "prompt": _TEXT,
             "text": _TEXT,
-            "tokens": _TYPES["list of strings"],
+            "tokens": arrow_type(list[str]),
             "family": _TEXT,
-            "tags": _TYPES["list of strings"],
+            "tags": arrow_type(list[str]),
         },
     ),
     "nodes": _columns(
@@ -85,7 +76,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "labels": _columns(LABEL, first={"id": _TEXT, "feature": _TEXT}, skip=("rule", "asked", "answered")),
     "supernodes": _columns(
         SUPERNODE,
-        first={"id": _TEXT, "circuit": _TEXT, "members": _TYPES["list of strings"]},
+        first={"id": _TEXT, "circuit": _TEXT, "members": arrow_type(list[str])},
         skip=("made_at",),
     ),
 }
@@ -179,18 +170,18 @@ class RowWriter:
         else:
             if str(self.path) != "-":
                 self._text = self.path.open("w", encoding="utf-8", newline="")
-            self._csv = csv.writer(self._text or sys.stdout)
-            self._csv.writerow(self.columns.names)
+            self._csv = self._text or sys.stdout
+            self._csv.write(csv_line(self.columns.names))
         return self
 
     def write(self, rows: list[Properties]) -> None:
         """Append rows. Keys without a column are left out; absent keys are null."""
         if self._parquet is not None:
             if rows:
-                self._parquet.write_table(pa.Table.from_pylist(rows, schema=self.columns))
+                self._parquet.write_batch(batch(self.columns, columns_of(self.columns, rows)))
         else:
             names = self.columns.names
-            self._csv.writerows([_cell(row.get(name)) for name in names] for row in rows)
+            self._csv.writelines(csv_line(row.get(name) for name in names) for row in rows)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -199,11 +190,6 @@ class RowWriter:
             self._parquet.close()
         if self._text is not None:
             self._text.close()
-
-
-def _cell(value: Any) -> Any:
-    """The value as a cell of CSV, in which a list is written as JSON."""
-    return orjson.dumps(value).decode() if isinstance(value, list | tuple | dict) else value
 
 
 def chunks(rows: Iterator[dict[str, Any]], size: int = 10_000) -> Iterator[list[dict[str, Any]]]:

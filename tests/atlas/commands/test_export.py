@@ -277,3 +277,17 @@ def test_rows_of_a_query(database: Database, tmp_path: Path) -> None:
             database, "CREATE (n:Tag {name: 'x'}) RETURN n", {}, Format.CSV, tmp_path / "x.csv", step=nothing
         )
     assert database.read("MATCH (n:Tag {name: 'x'}) RETURN n") == []
+
+
+def test_an_unknown_value_is_not_an_empty_text(database: Database, tmp_path: Path) -> None:
+    rows = "UNWIND [['', null, 'a,b'], [null, '', 'say \"x\"']] AS r RETURN r[0] AS a, r[1] AS b, r[2] AS c"
+    written = tmp_path / "rows.csv"
+    assert export_query(database, rows, {}, Format.CSV, written, step=nothing) == 2
+    assert written.read_bytes() == b'a,b,c\r\n"",,"a,b"\r\n,"","say ""x"""\r\n'
+    columns = tmp_path / "rows.parquet"
+    assert export_query(database, rows, {}, Format.PARQUET, columns, step=nothing) == 2
+    assert polars.read_parquet(columns).to_dict(as_series=False) == {
+        "a": ["", None],
+        "b": [None, ""],
+        "c": ["a,b", 'say "x"'],
+    }
