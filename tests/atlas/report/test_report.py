@@ -163,7 +163,7 @@ def test_results_come_back_as_they_were_kept(tmp_path: Path) -> None:
     assert read(tmp_path / "new") == {"it": result()}
     assert read(tmp_path / "nowhere") == {}
     (tmp_path / "new" / "other.json").write_text('{"format": 1}')
-    with pytest.raises(InputError, match="is no result of a study"):
+    with pytest.raises(InputError, match="is not a result of a study"):
         read(tmp_path / "new")
 
 
@@ -193,7 +193,7 @@ def test_two_runs_and_two_checkpoints_stand_side_by_side(tmp_path: Path) -> None
     for a, b, wrong in (
         ("step:0", "step:7", "There is no checkpoint step:7"),
         ("step:0", str(tmp_path / "one"), "no measure in common"),
-        ("nothing", "step:0", "is no side to compare"),
+        ("nothing", "step:0", "cannot be compared"),
     ):
         with pytest.raises(InputError, match=wrong):
             comparison(a, b, tmp_path / "steps", NOBODY)
