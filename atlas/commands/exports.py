@@ -57,13 +57,13 @@ def export(
     JSON back as the same circuits.
     """
     from atlas.local.login import Login
-    from schema.exports.files import Format, export_circuits, export_query
+    from schema.exports.files import ExportFormat, export_circuits, export_query
 
     try:
-        chosen = Format(format_)
+        chosen = ExportFormat(format_)
     except ValueError:
         raise InputError(
-            f"--format {format_!r} is not one of {', '.join(Format)}",
+            f"--format {format_!r} is not one of {', '.join(ExportFormat)}",
             next_step="for example --format graphml",
         ) from None
     if query is not None and circuits:

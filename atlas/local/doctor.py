@@ -23,7 +23,7 @@ MIN_FREE_GB = 2.0
 
 
 @dataclass(frozen=True)
-class Finding:
+class InstallationCheck:
     """The result of one check."""
 
     ok: bool
@@ -32,31 +32,33 @@ class Finding:
     next_step: str | None = None
 
 
-def examine(settings: Settings) -> list[Finding]:
+def examine(settings: Settings) -> list[InstallationCheck]:
     """Check Python, the packages, the bundled model, the disk and the database, in this order."""
     findings = [_python(), *_packages(), _rooms(), *_weights(), _disk(settings)]
     findings.append(_database(settings))
     return findings
 
 
-def _python() -> Finding:
+def _python() -> InstallationCheck:
     version = ".".join(str(part) for part in sys.version_info[:3])
-    return Finding(sys.version_info >= (3, 11), f"Python {version}", None)
+    return InstallationCheck(sys.version_info >= (3, 11), f"Python {version}", None)
 
 
-def _packages() -> list[Finding]:
+def _packages() -> list[InstallationCheck]:
     findings = []
     for name in NEEDED:
         try:
-            findings.append(Finding(True, f"{name} {importlib.metadata.version(name)}"))
+            findings.append(InstallationCheck(True, f"{name} {importlib.metadata.version(name)}"))
         except importlib.metadata.PackageNotFoundError:
             findings.append(
-                Finding(False, f"{name} is not installed", "run `make demo`, which installs everything")
+                InstallationCheck(
+                    False, f"{name} is not installed", "run `make demo`, which installs everything"
+                )
             )
     return findings
 
 
-def _rooms() -> Finding:
+def _rooms() -> InstallationCheck:
     """Check that `schema` and `api` are the atlas's own packages: PyPI has others with these names."""
     home = Path(atlas.__file__).resolve().parent.parent
     foreign = [
@@ -65,17 +67,17 @@ def _rooms() -> Finding:
         if room.__file__ is None or Path(room.__file__).resolve().parent.parent != home
     ]
     if foreign:
-        return Finding(
+        return InstallationCheck(
             False,
             f"another package hides one of the atlas: {'; '.join(foreign)}",
             "uninstall that package, or install the atlas into an environment of its own (`make clean demo`)",
         )
-    return Finding(True, f"the atlas's own packages come from {home}")
+    return InstallationCheck(True, f"the atlas's own packages come from {home}")
 
 
-def _weights() -> list[Finding]:
+def _weights() -> list[InstallationCheck]:
     return [
-        Finding(
+        InstallationCheck(
             folder.is_dir() and any(folder.glob("*.safetensors")),
             f"the bundled {what} in {folder}",
             None if folder.is_dir() else "restore the files with git, or train them with `make organism`",
@@ -84,25 +86,27 @@ def _weights() -> list[Finding]:
     ]
 
 
-def _disk(settings: Settings) -> Finding:
+def _disk(settings: Settings) -> InstallationCheck:
     folder = settings.home
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free / 1e9
-    return Finding(
+    return InstallationCheck(
         free >= MIN_FREE_GB,
         f"{free:.1f} GB free for {settings.home}",
         None if free >= MIN_FREE_GB else f"free {MIN_FREE_GB:.0f} GB, or set ATLAS_HOME to another disk",
     )
 
 
-def _database(settings: Settings) -> Finding:
+def _database(settings: Settings) -> InstallationCheck:
     if settings.neo4j_uri is None and not LocalServer(settings.home).status().running:
-        return Finding(True, "the local database is not running", "`atlas db start` starts it")
+        return InstallationCheck(True, "the local database is not running", "`atlas db start` starts it")
     try:
         login = Login(settings)
         with login.connect() as database:
             found = database.read("MATCH (c:Circuit) RETURN count(c) AS circuits")
-        return Finding(True, f"the database at {login.uri} answers; it holds {found[0]['circuits']} circuits")
+        return InstallationCheck(
+            True, f"the database at {login.uri} answers; it holds {found[0]['circuits']} circuits"
+        )
     except AtlasError as error:
-        return Finding(False, error.what, error.next_step)
+        return InstallationCheck(False, error.what, error.next_step)

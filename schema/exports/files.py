@@ -24,7 +24,7 @@ from schema.exports.tables import RowWriter, TableFiles, chunks
 from schema.loading.read import circuit_ids, read_circuit
 
 
-class Format(StrEnum):
+class ExportFormat(StrEnum):
     """A file format."""
 
     JSON = "json"
@@ -35,12 +35,16 @@ class Format(StrEnum):
 
 
 STANDARD_OUTPUT = Path("-")
-TABLES = (Format.PARQUET, Format.CSV)
-_ENDINGS = {Format.JSON: ".json", Format.GRAPHML: ".graphml", Format.NODE_LINK: ".node-link.json"}
-_WRITERS: dict[Format, Callable[[Circuit], Iterable[bytes]]] = {
-    Format.JSON: lambda circuit: (orjson.dumps(to_json(circuit)),),
-    Format.GRAPHML: lambda circuit: (line.encode() for line in graphml(circuit)),
-    Format.NODE_LINK: node_link,
+TABLES = (ExportFormat.PARQUET, ExportFormat.CSV)
+_ENDINGS = {
+    ExportFormat.JSON: ".json",
+    ExportFormat.GRAPHML: ".graphml",
+    ExportFormat.NODE_LINK: ".node-link.json",
+}
+_WRITERS: dict[ExportFormat, Callable[[Circuit], Iterable[bytes]]] = {
+    ExportFormat.JSON: lambda circuit: (orjson.dumps(to_json(circuit)),),
+    ExportFormat.GRAPHML: lambda circuit: (line.encode() for line in graphml(circuit)),
+    ExportFormat.NODE_LINK: node_link,
 }
 _PARAM = re.compile(r"^\s*:param\s+(\w+)\s*=>\s*(.*?);?\s*$", re.MULTILINE)
 COLUMN = "circuit"
@@ -48,7 +52,7 @@ COLUMN = "circuit"
 
 
 def export_circuits(
-    database: Database, names: list[str], format_: Format, out: Path, *, step: Callable[[], None]
+    database: Database, names: list[str], format_: ExportFormat, out: Path, *, step: Callable[[], None]
 ) -> int:
     """Write circuits to `out`. Returns how many circuits were written.
 
@@ -64,7 +68,7 @@ def export_query(
     database: Database,
     text: str,
     parameters: dict[str, Any],
-    format_: Format,
+    format_: ExportFormat,
     out: Path,
     *,
     step: Callable[[], None],
@@ -90,7 +94,9 @@ def export_query(
     return _write(database, list(ids), format_, out, step)
 
 
-def _write(database: Database, ids: list[str], format_: Format, out: Path, step: Callable[[], None]) -> int:
+def _write(
+    database: Database, ids: list[str], format_: ExportFormat, out: Path, step: Callable[[], None]
+) -> int:
     if out == STANDARD_OUTPUT and (format_ in TABLES or len(ids) != 1):
         what = "Tables are several files" if format_ in TABLES else f"These are {len(ids)} circuits"
         raise InputError(
@@ -151,9 +157,9 @@ def _file_name(circuit: Circuit, taken: set[str]) -> str:
     return name
 
 
-def _write_rows(rows: Iterator[dict[str, Any]], columns: list[str], format_: Format, out: Path) -> int:
+def _write_rows(rows: Iterator[dict[str, Any]], columns: list[str], format_: ExportFormat, out: Path) -> int:
     """Write a table. columns: the names of the columns; the list is filled when the first row is read."""
-    if out == STANDARD_OUTPUT and format_ is not Format.CSV:
+    if out == STANDARD_OUTPUT and format_ is not ExportFormat.CSV:
         raise InputError(
             "Parquet cannot be written to the standard output",
             next_step="name a file with --out, or use --format csv",
@@ -165,7 +171,7 @@ def _write_rows(rows: Iterator[dict[str, Any]], columns: list[str], format_: For
             return _append_rows(rows, columns, format_, path)
 
 
-def _append_rows(rows: Iterator[dict[str, Any]], columns: list[str], format_: Format, out: Path) -> int:
+def _append_rows(rows: Iterator[dict[str, Any]], columns: list[str], format_: ExportFormat, out: Path) -> int:
     count = 0
     found = chunks({key: _plain(value) for key, value in row.items()} for row in rows)
     first = next(found, [])

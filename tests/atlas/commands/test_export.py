@@ -16,7 +16,7 @@ from schema.circuit.canonical import canonical
 from schema.circuit.records import Circuit
 from schema.database import Database
 from schema.errors import DatabaseError, InputError, NotFoundError
-from schema.exports.files import Format, export_circuits, export_query
+from schema.exports.files import ExportFormat, export_circuits, export_query
 from schema.exports.graph_json import node_id, to_json
 from schema.exports.graphml import graphml
 from schema.exports.node_link import node_link
@@ -172,23 +172,23 @@ def test_import_export_import_through_the_database(database: Database, tmp_path:
     circuit = circuits()["neuronpedia"]
     load_circuit(database, circuit, RUN)
     out = tmp_path / "hi.json"
-    assert export_circuits(database, [circuit.id], Format.JSON, out, step=nothing) == 1
+    assert export_circuits(database, [circuit.id], ExportFormat.JSON, out, step=nothing) == 1
     assert read_graph(out.read_bytes(), "hi").circuit == circuit
 
 
-@pytest.mark.parametrize("format_", list(Format))
-def test_many_circuits_go_to_a_folder(database: Database, tmp_path: Path, format_: Format) -> None:
+@pytest.mark.parametrize("format_", list(ExportFormat))
+def test_many_circuits_go_to_a_folder(database: Database, tmp_path: Path, format_: ExportFormat) -> None:
     every = circuits()
     for circuit in every.values():
         load_circuit(database, circuit, RUN)
     out = tmp_path / "out"
     assert export_circuits(database, [], format_, out, step=nothing) == len(every)
     names = sorted(path.name for path in out.iterdir())
-    if format_ in (Format.PARQUET, Format.CSV):
+    if format_ in (ExportFormat.PARQUET, ExportFormat.CSV):
         assert names == sorted(f"{name}.{format_}" for name in SCHEMAS)
     else:
         assert len(names) == len(every)
-    if format_ is Format.JSON:
+    if format_ is ExportFormat.JSON:
         found = {read_graph(path.read_bytes(), path.name).circuit.id for path in out.iterdir()}
         assert found == {circuit.id for circuit in every.values()}
 
@@ -203,7 +203,7 @@ def test_circuits_by_name(database: Database, tmp_path: Path) -> None:
     assert set(circuit_ids(database, [every[0].id, "arithmetic"])) == {every[0].id} | arithmetic
     assert set(circuit_ids(database, ["easy"])) == {c.id for c in every if "easy" in c.prompt.tags}
     with pytest.raises(NotFoundError, match="is not a circuit, slug, family or tag"):
-        export_circuits(database, ["nothing"], Format.JSON, tmp_path, step=nothing)
+        export_circuits(database, ["nothing"], ExportFormat.JSON, tmp_path, step=nothing)
 
 
 def test_a_circuit_by_the_beginning_of_its_id(database: Database) -> None:
@@ -238,7 +238,7 @@ def test_a_hostile_slug_stays_in_its_folder(database: Database, tmp_path: Path) 
         graph["links"][0]["weight"] = float(number + 2)
         load_circuit(database, read_graph(encode(graph), "x").circuit, RUN)
     out = tmp_path / "deep" / "out"
-    assert export_circuits(database, [], Format.GRAPHML, out, step=nothing) == 4
+    assert export_circuits(database, [], ExportFormat.GRAPHML, out, step=nothing) == 4
     assert len(list(out.iterdir())) == 4
     assert [path.name for path in tmp_path.iterdir()] == ["deep"]
 
@@ -257,24 +257,29 @@ def test_rows_of_a_query(database: Database, tmp_path: Path) -> None:
     out = tmp_path / "rows.parquet"
     wanted = sorted(c.id for c in every if c.prompt.family == "arithmetic")
     given = {"family": "arithmetic"}
-    assert export_query(database, rows, given, Format.PARQUET, out, step=nothing) == len(wanted)
+    assert export_query(database, rows, given, ExportFormat.PARQUET, out, step=nothing) == len(wanted)
     assert polars.read_parquet(out)["circuit"].to_list() == wanted
-    assert export_query(database, rows, {}, Format.CSV, tmp_path / "rows.csv", step=nothing) == 2
+    assert export_query(database, rows, {}, ExportFormat.CSV, tmp_path / "rows.csv", step=nothing) == 2
     folder = tmp_path / "graphs"
-    assert export_query(database, rows, given, Format.JSON, folder, step=nothing) == len(wanted)
+    assert export_query(database, rows, given, ExportFormat.JSON, folder, step=nothing) == len(wanted)
     with pytest.raises(InputError, match="has no column `circuit`"):
-        export_query(database, text + "RETURN p.text AS text", {}, Format.JSON, folder, step=nothing)
+        export_query(database, text + "RETURN p.text AS text", {}, ExportFormat.JSON, folder, step=nothing)
     failing = "UNWIND range(1, 50000) AS i RETURN i, 1 / (40000 - i) AS share"
-    for format_ in (Format.PARQUET, Format.CSV):
+    for format_ in (ExportFormat.PARQUET, ExportFormat.CSV):
         with pytest.raises(DatabaseError, match="by zero"):
             export_query(database, failing, {}, format_, tmp_path / f"broken.{format_}", step=nothing)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("broken")] == []
     no_rows = "MATCH (c:Circuit {id: 'x'}) RETURN c.id AS id, c.slug AS slug"
-    assert export_query(database, no_rows, {}, Format.CSV, tmp_path / "none.csv", step=nothing) == 0
+    assert export_query(database, no_rows, {}, ExportFormat.CSV, tmp_path / "none.csv", step=nothing) == 0
     assert (tmp_path / "none.csv").read_text().split() == ["id,slug"]
     with pytest.raises(DatabaseError):
         export_query(
-            database, "CREATE (n:Tag {name: 'x'}) RETURN n", {}, Format.CSV, tmp_path / "x.csv", step=nothing
+            database,
+            "CREATE (n:Tag {name: 'x'}) RETURN n",
+            {},
+            ExportFormat.CSV,
+            tmp_path / "x.csv",
+            step=nothing,
         )
     assert database.read("MATCH (n:Tag {name: 'x'}) RETURN n") == []
 
@@ -282,10 +287,10 @@ def test_rows_of_a_query(database: Database, tmp_path: Path) -> None:
 def test_an_unknown_value_is_not_an_empty_text(database: Database, tmp_path: Path) -> None:
     rows = "UNWIND [['', null, 'a,b'], [null, '', 'say \"x\"']] AS r RETURN r[0] AS a, r[1] AS b, r[2] AS c"
     written = tmp_path / "rows.csv"
-    assert export_query(database, rows, {}, Format.CSV, written, step=nothing) == 2
+    assert export_query(database, rows, {}, ExportFormat.CSV, written, step=nothing) == 2
     assert written.read_bytes() == b'a,b,c\r\n"",,"a,b"\r\n,"","say ""x"""\r\n'
     columns = tmp_path / "rows.parquet"
-    assert export_query(database, rows, {}, Format.PARQUET, columns, step=nothing) == 2
+    assert export_query(database, rows, {}, ExportFormat.PARQUET, columns, step=nothing) == 2
     assert polars.read_parquet(columns).to_dict(as_series=False) == {
         "a": ["", None],
         "b": [None, ""],
