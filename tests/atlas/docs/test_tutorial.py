@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from typer.testing import CliRunner
 
-from atlas.cli import app
 from atlas.serving.api_server import serving
 from atlas.settings import Settings
+from tests.support.cli import Cli
 from tests.support.paths import HOME
 from tests.support.servers import free_port
 
@@ -37,8 +36,8 @@ class Block(NamedTuple):
 class Terminal:
     """Runs lines of a shell: `atlas` in this process, everything else in bash."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], started: ExitStack) -> None:
-        self.folder, self.environment, self.started = folder, environment, started
+    def __init__(self, folder: Path, started: ExitStack) -> None:
+        self.folder, self.started, self.cli = folder, started, Cli({})
         self.variables: dict[str, str] = {}
         self.output = ""
         """Standard output of the last command."""
@@ -51,7 +50,7 @@ class Terminal:
             words = [self._filled(word) for word in shlex.split(command)[1:]]
             self.output = self._atlas(words)
         elif exported := re.fullmatch(r"export (\w+)=(.*)", command):
-            self.environment[exported[1]] = exported[2].replace("$PWD", str(self.folder))
+            self.cli.environment[exported[1]] = exported[2].replace("$PWD", str(self.folder))
         elif command == "kill %1":
             self.started.close()
         else:
@@ -68,13 +67,15 @@ class Terminal:
 
     def _atlas(self, words: list[str]) -> str:
         if words == ["serve", "&"]:
-            address = self.started.enter_context(serving(Settings.load(self.environment), port=free_port()))
-            self.environment["ATLAS_API"] = address
+            address = self.started.enter_context(
+                serving(Settings.load(self.cli.environment), port=free_port())
+            )
+            self.cli.environment["ATLAS_API"] = address
             return ""
         if words == ["db", "start"]:
             words += ["--bolt-port", str(free_port()), "--http-port", str(free_port()), "--heap", "512"]
-        done = CliRunner().invoke(app, words, env=self.environment)
-        assert done.exit_code == 0, (words, done.output, done.exception)
+        done = self.cli(*words)
+        assert done.exit_code == 0, (words, done.text)
         return done.stdout
 
 
@@ -115,15 +116,13 @@ def agrees(shown: Any, answered: Any) -> bool:
 
 @pytest.fixture
 def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
-    for name in ("NEO4J_URI", "NEO4J_USERNAME", "NEO4J_PASSWORD", "NEO4J_PASSWORD_FILE"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ingest").symlink_to(HOME / "ingest")
     with ExitStack() as started:
-        opened = Terminal(tmp_path, {}, started)
+        opened = Terminal(tmp_path, started)
         yield opened
-    if "ATLAS_HOME" in opened.environment:
-        CliRunner().invoke(app, ["db", "stop"], env=opened.environment)
+    if "ATLAS_HOME" in opened.cli.environment:
+        opened.cli("db", "stop")
 
 
 def test_every_block_runs_and_answers_as_shown(terminal: Terminal) -> None:
