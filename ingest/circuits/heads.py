@@ -11,7 +11,7 @@ from ingest.engine.attribution.prune import Pruned
 from ingest.engine.attribution.targets import DEFAULT, Target, resolve
 from ingest.engine.errors import SettingError
 from ingest.engine.heads.loadings import head_loadings, head_totals
-from ingest.engine.heads.qk import Source, qk_attribution
+from ingest.engine.heads.qk import QkSource, qk_attribution
 from ingest.engine.replacement.model import Encoded, ReplacementModel
 from schema.circuit.attention import HeadPart, HeadTotal, QkPair, QkScore
 from schema.circuit.records import Circuit, Node, NodeKind
@@ -102,7 +102,7 @@ def lines(circuit: Circuit, n_heads: int = 5) -> Iterator[str]:
         yield from (f"    {pair.score:+.3f}  query {pair.query}  key {pair.key}" for pair in score.pairs)
 
 
-def _name(source: Source) -> str:
+def _name(source: QkSource) -> str:
     """The id of a source's node in graph JSON. What no node stands for is called `rest`."""
     if source.kind == "rest":
         return "rest"

@@ -1,20 +1,21 @@
-"""Every error the engine raises on purpose.
+"""The errors that the engine raises on purpose.
 
-EngineError             the root: what was wrong, where, and what to do next
+EngineError             the root: what is wrong, where, and what to do next
 ├── ModelError          the model's folder, architecture or output cannot be used
-├── PromptError         the prompt is empty, too long, or has tokens the model does not know
-├── FormatError         a transcoder file is missing, damaged, or not in the format it says
-├── FitError            the transcoders are sound but belong to another model
+├── PromptError         the prompt is empty, too long, or has tokens that the model does not know
+├── FormatError         a transcoder file is missing, damaged, or not in the format that it declares
+├── FitError            the transcoders are sound but do not fit the model
 └── SettingError        an argument is outside its range
 
-The engine knows nothing of the database, so these are not `schema.errors`; whoever calls it translates them.
+The engine does not depend on the database, so these errors are separate from `schema.errors`. The caller
+translates them.
 """
 
 from collections.abc import Sequence
 
 
 class EngineError(Exception):
-    """The root of the tree. `str(error)` is the whole message, next step included."""
+    """The root of the engine's errors. `str(error)` is the whole message, including the next step."""
 
     def __init__(self, what: str, *, next_step: str | None = None) -> None:
         self.what = what
@@ -23,23 +24,23 @@ class EngineError(Exception):
 
 
 class ModelError(EngineError):
-    """The model cannot be used: no such folder, an architecture without an adapter, numbers that overflow."""
+    """The model cannot be used: missing folder, architecture without an adapter, or numbers that overflow."""
 
 
 class PromptError(EngineError):
-    """The prompt cannot be attributed: empty, too long, or with tokens that the tokenizer does not know."""
+    """The prompt cannot be attributed: it is empty or too long, or the tokenizer does not know a token."""
 
 
 class FormatError(EngineError):
-    """A transcoder file is missing, damaged, or does not hold what its format says."""
+    """A transcoder file is missing, damaged, or does not contain what its format requires."""
 
 
 class FitError(EngineError):
-    """Transcoders that do not fit the model: names the layer, the tensor and both shapes."""
+    """The transcoders do not fit the model. The message names the layer, the tensor and both shapes."""
 
 
 class SettingError(EngineError):
-    """An argument is outside its range: names the argument, its value and the range."""
+    """An argument is outside its range. The message names the argument, its value and the range."""
 
 
 def shape(size: Sequence[int]) -> str:

@@ -1,13 +1,14 @@
-"""A decoder-only transformer as the engine sees it: what each part does once its nonlinear factors are
-frozen.
+"""The parts of a decoder-only transformer, as linear maps once their nonlinear factors are frozen.
 
-With attention patterns and norm scales held, every path between two points of the residual stream is linear:
+When attention patterns and norm scales are held, every path between two points of the residual stream is
+linear:
 
     norm       x  →  w · scale · (x − mean x)      the mean only for LayerNorm; biases cancel in differences
     attention  x  →  Σ_h W_O^h A^h W_V^h x         A^h: the pattern that the prompt produced
 
-An adapter fills these in from a Hugging Face model. Weights are views of the model's own parameters, but
-16-bit ones are copied to float32: everything is summed in float32, and in float64 for a float64 model.
+An adapter fills in these parts from a Hugging Face model. Weights are views of the model's own parameters,
+except that 16-bit weights are copied to float32. Sums are taken in float32, or in float64 for a float64
+model.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 
 def wide(weight: Tensor) -> Tensor:
-    """A tensor without gradient, in float32 if it is of 16 bits."""
+    """The tensor, detached from gradients, and in float32 if it has 16 bits."""
     weight = weight.detach()
     return weight.float() if weight.dtype.itemsize < 4 else weight
 
@@ -31,49 +32,51 @@ class Norm:
 
     module: nn.Module
     weight: Tensor
-    """(d_model,) the gain as it is multiplied"""
+    """(d_model,) the gain, as the factor that is multiplied"""
     epsilon: float
     centred: bool = False
-    """Whether the mean is taken away first (LayerNorm)."""
+    """Whether the mean is subtracted first (LayerNorm)."""
 
     def centre(self, x: Tensor) -> Tensor:
-        """The input (…, d_model) without its mean, if this norm takes it away; its own transpose."""
+        """The input (…, d_model) minus its mean if this norm subtracts it. This map is its own transpose."""
         return x - x.mean(-1, keepdim=True) if self.centred else x
 
     def scale(self, before: Tensor) -> Tensor:
-        """(…, 1) one over the root mean square of the input (…, d_model), its mean taken away if centred."""
+        """(…, 1) one over the root mean square of the input (…, d_model), centred if the norm centres."""
         size = self.centre(wide(before)).pow(2).mean(-1, keepdim=True)
         return torch.rsqrt(size + self.epsilon)
 
     def forward(self, change: Tensor, scale: Tensor) -> Tensor:
-        """The change of the output for a change of the input, the scale (…, 1) being frozen."""
+        """The change of the output for a change of the input, with the scale (…, 1) frozen."""
         return self.centre(change) * (scale * self.weight)
 
     def backward(self, gradient: Tensor, scale: Tensor) -> Tensor:
-        """The gradient at the input from that at the output: the transpose of `forward`."""
+        """The gradient at the input, from the gradient at the output: the transpose of `forward`."""
         return self.centre(gradient * (scale * self.weight))
 
 
 @dataclass(frozen=True, eq=False)
-class Attention:
-    """The part of an attention layer that stays when its pattern is frozen."""
+class FrozenAttention:
+    """The linear part of an attention layer, which remains when its pattern is frozen."""
 
     module: nn.Module
-    """Returns (output, pattern (batch, n_heads, query, key), …)."""
+    """The attention module. It returns (output, pattern (batch, n_heads, query, key), …)."""
     mix: nn.Module
-    """The projection whose input is what the heads found, one head after the other, at the last dimension"""
+    """The output projection. The last dimension of its input holds the results of the heads, one head after
+    the other."""
     value: Tensor
-    """(n_groups, d_head, d_model) W_V; with grouped queries, a group serves n_heads / n_groups heads in a
-    row"""
+    """(n_groups, d_head, d_model) W_V. With grouped queries, a group serves n_heads / n_groups consecutive
+    heads."""
     output: Tensor
-    """(n_heads, d_model, d_head) W_O, times the gain of a norm behind it"""
+    """(n_heads, d_model, d_head) W_O, times the gain of a norm after attention"""
     own_output: Tensor | None = None
-    """W_O without that gain, where there is such a norm"""
+    """W_O without that gain; None when no norm follows attention."""
 
     def forward(self, change: Tensor, pattern: Tensor) -> Tensor:
-        """The change of the module's output, before a norm behind it, for a change of its input.
+        """The change (n_positions, d_model) of the module's output for a change of its input.
 
-        change: (n_positions, d_model); pattern: (n_heads, query, key) after the softmax.
+        The output is meant before a norm after attention. change: (n_positions, d_model). pattern:
+        (n_heads, query, key) after the softmax.
         """
         output = self.output if self.own_output is None else self.own_output
         values = torch.einsum("kd,gvd->gkv", change, self.value)
@@ -81,11 +84,10 @@ class Attention:
         return torch.einsum("hqk,hkv,hdv->qd", pattern, values, output)
 
     def backward(self, gradient: Tensor, parts: Sequence[tuple[slice, Tensor]]) -> Tensor:
-        """The gradient at the input from that at the output: the transpose of `forward` for many rows at
-        once.
+        """The gradients at the input, from those at the output: the transpose of `forward` for many rows.
 
-        gradient: (n_positions, n_rows, d_model); parts: the rows of each prompt, in order, and its pattern
-        (n_heads, query, key). Returns the shape of gradient.
+        gradient: (n_positions, n_rows, d_model). parts: the rows of each prompt, in order, and its pattern
+        (n_heads, query, key). The result has the shape of gradient.
         """
         n_positions, n_rows, d_model = gradient.shape
         n_heads, _, d_head = self.output.shape
@@ -99,10 +101,10 @@ class Attention:
         return self._values_backward(held.view(n_heads, -1, d_head)).view(n_positions, n_rows, d_model)
 
     def backward_from(self, gradient: Tensor, pattern: Tensor) -> Tensor:
-        """The same for gradients that stand at one position each, which is far cheaper.
+        """The result of `backward` for gradients at one position each, which is far cheaper.
 
-        gradient: (n_rows, d_model); pattern: (n_rows, n_heads, key), what the position of each row looks at.
-        Returns (key, n_rows, d_model).
+        gradient: (n_rows, d_model). pattern: (n_rows, n_heads, key), the attention paid from the position of
+        each row. Returns (key, n_rows, d_model).
         """
         n_heads, _, d_head = self.output.shape
         n_groups = self.value.shape[0]
@@ -111,15 +113,15 @@ class Attention:
         return torch.bmm(pattern.transpose(1, 2), read.transpose(0, 1)).transpose(0, 1)
 
     def values(self, x: Tensor) -> Tensor:
-        """(n_heads, n_positions, d_head) what each head takes from its input (n_positions, d_model)."""
+        """(n_heads, n_positions, d_head): the values W_V^h x of each head for x (n_positions, d_model)."""
         values = torch.einsum("kd,gvd->gkv", x, self.value)
         return values.repeat_interleave(self.output.shape[0] // self.value.shape[0], dim=0)
 
     def effects(self, gradient: Tensor, pattern: Tensor, values: Tensor) -> Tensor:
-        """(n_positions, n_rows) what gradients at the output take from some values: `backward` met with the
-        input at each position, for one product less.
+        """(n_positions, n_rows): effects of each position's values on gradients at the output.
 
-        gradient: (n_positions, n_rows, d_model); pattern: (n_heads, query, key).
+        This is `backward` times the input at each position, with one product less. gradient:
+        (n_positions, n_rows, d_model). pattern: (n_heads, query, key). values: of the method `values`.
         """
         n_positions, n_rows, d_model = gradient.shape
         n_heads, _, d_head = self.output.shape
@@ -128,15 +130,15 @@ class Attention:
         return held.mul_(values[:, :, None]).sum((0, 3))
 
     def effects_from(self, gradient: Tensor, pattern: Tensor, values: Tensor) -> Tensor:
-        """The same for gradients that stand at one position each.
+        """The result of `effects` for gradients at one position each.
 
-        gradient: (n_rows, d_model); pattern: (n_heads, n_rows, key). Returns (key, n_rows).
+        gradient: (n_rows, d_model). pattern: (n_heads, n_rows, key). Returns (key, n_rows).
         """
         mixed = torch.matmul(gradient[None], self.output)
         return (torch.bmm(mixed, values.transpose(1, 2)) * pattern).sum(0).T
 
     def _values_backward(self, mixed: Tensor) -> Tensor:
-        """(n, d_model) through W_V, summed over heads, from what their values get (n_heads, n, d_head)."""
+        """(n, d_model): gradients at the input, from those (n_heads, n, d_head) at the heads' values."""
         n_groups = self.value.shape[0]
         if n_groups != len(mixed):
             mixed = mixed.view(n_groups, len(mixed) // n_groups, *mixed.shape[1:]).sum(1)
@@ -146,68 +148,74 @@ class Attention:
         return result
 
 
-class Held(NamedTuple):
-    """What one layer's attention held on one prompt, up to the last position that matters."""
+class HeldAttention(NamedTuple):
+    """The frozen factors of one layer's attention on one prompt, up to the last position that matters."""
 
     pattern: Tensor
-    """(n_heads, query, key)"""
+    """(n_heads, query, key) attention pattern"""
     scale: Tensor
-    """(n_positions, 1) of the norm before attention"""
+    """(n_positions, 1) scale of the norm before attention"""
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One transformer layer: x + attention(norm x), then + mlp(norm of that)."""
+    """One transformer layer: y = x + attention(norm x), then y + mlp(norm y)."""
 
     attention_norm: Norm
-    attention: Attention
+    attention: FrozenAttention
     mlp_norm: Norm
     mlp: nn.Module
-    """The module whose output is added to the residual stream: the MLP, or the norm behind it."""
+    """The module whose output is added to the residual stream: the MLP, or the norm after it."""
     mlp_post: bool = False
-    """Whether it is a norm behind the MLP."""
+    """Whether `mlp` is a norm after the MLP."""
     attention_post: Norm | None = None
-    """An RMSNorm on what attention writes. Once frozen it is a part of attention: its gain is in
-    `Attention.output`, its scale, one number a position, in the recorded pattern."""
+    """An RMSNorm of the attention's output; None when there is none. Once frozen it is a part of attention:
+    its gain is in `FrozenAttention.output`, and its scale, one number per position, is in the recorded
+    pattern."""
     parallel: bool = False
-    """Whether the MLP reads what attention reads, not what attention leaves."""
+    """Whether the MLP reads the same residual stream as attention, without the attention's output."""
 
-    def attention_backward(self, gradient: Tensor, parts: Sequence[tuple[slice, Held]]) -> Tensor:
-        """What a gradient after attention adds, by way of attention, to that before it.
+    def attention_backward(self, gradient: Tensor, parts: Sequence[tuple[slice, HeldAttention]]) -> Tensor:
+        """Gradients before the attention norm, through attention, from gradients after attention.
 
-        gradient: (n_positions, n_rows, d_model); parts: the rows of each prompt, in order, and what was held
-        there. Returns the shape of gradient.
+        gradient: (n_positions, n_rows, d_model). parts: the rows of each prompt, in order, and its frozen
+        factors. The result has the shape of gradient.
         """
         through = self.attention.backward(gradient, [(rows, held.pattern) for rows, held in parts])
         return self.attention_norm.backward(through, _spread(parts))
 
     def attention_backward_from(
-        self, gradient: Tensor, position: Tensor, parts: Sequence[tuple[slice, Held]]
+        self, gradient: Tensor, position: Tensor, parts: Sequence[tuple[slice, HeldAttention]]
     ) -> Tensor:
-        """The same for gradients that stand at one position each.
+        """The result of `attention_backward` for gradients at one position each.
 
-        gradient: (n_rows, d_model); position: (n_rows,) int64. Returns (n_positions, n_rows, d_model).
+        gradient: (n_rows, d_model). position: (n_rows,) int64. Returns (n_positions, n_rows, d_model).
         """
         pattern = torch.cat([held.pattern[:, position[rows]].transpose(0, 1) for rows, held in parts])
         through = self.attention.backward_from(gradient, pattern)
         return self.attention_norm.backward(through, _spread(parts))
 
-    def attention_effects(self, gradient: Tensor, held: Held, x: Tensor) -> Tensor:
-        """(n_positions, n_rows) what gradients after attention take, by way of it, from vectors x before it.
+    def attention_effects(self, gradient: Tensor, held: HeldAttention, x: Tensor) -> Tensor:
+        """(n_positions, n_rows): effects, through attention, of vectors x before it on gradients after it.
 
-        gradient: (n_positions, n_rows, d_model); x: (n_positions, d_model).
+        gradient: (n_positions, n_rows, d_model). x: (n_positions, d_model).
         """
         values = self.attention.values(self.attention_norm.forward(x, held.scale))
         return self.attention.effects(gradient, held.pattern, values)
 
-    def attention_effects_from(self, gradient: Tensor, position: Tensor, held: Held, x: Tensor) -> Tensor:
-        """The same for gradients that stand at one position each: (n_rows, d_model) at position (n_rows,)."""
+    def attention_effects_from(
+        self, gradient: Tensor, position: Tensor, held: HeldAttention, x: Tensor
+    ) -> Tensor:
+        """The result of `attention_effects` for gradients at one position each.
+
+        gradient: (n_rows, d_model). position: (n_rows,) int64. x: (n_positions, d_model).
+        """
         values = self.attention.values(self.attention_norm.forward(x, held.scale))
         return self.attention.effects_from(gradient, held.pattern[:, position], values)
 
 
-def _spread(parts: Sequence[tuple[slice, Held]]) -> Tensor:
-    """(n_positions, n_rows or 1, 1) the scale of every row."""
+def _spread(parts: Sequence[tuple[slice, HeldAttention]]) -> Tensor:
+    """(n_positions, n_rows, 1): the norm scale of every row. With one prompt, n_rows is 1."""
     if len(parts) == 1:
         return parts[0][1].scale[:, None]
     return torch.cat(
@@ -220,18 +228,18 @@ class Anatomy:
     """The parts of one model."""
 
     embedding: nn.Module
-    """Its output is the residual stream's first value."""
+    """The module whose output is the first value of the residual stream."""
     layers: tuple[Layer, ...]
     final_norm: Norm
     unembedding: Tensor
     """(vocab_size, d_model)"""
     context: int
-    """The most tokens a prompt may have."""
+    """The largest number of tokens in a prompt."""
 
     def logit_directions(self, ids: Tensor) -> Tensor:
-        """(n, d_model) directions of logits at the last norm's output, the vocabulary's mean taken away.
+        """(n, d_model): directions of logits at the last norm's output, minus the mean over the vocabulary.
 
-        ids: (n,) int64. The unembedding may be of 16 bits; the result is at least of 32.
+        ids: (n,) int64 vocabulary ids. The result has at least 32 bits, even when the unembedding has 16.
         """
         rows = wide(self.unembedding[ids])
         return rows - self._mean_unembedding

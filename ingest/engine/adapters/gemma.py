@@ -1,16 +1,18 @@
-"""Gemma 2 and 3 (text): RMSNorm with a gain of 1 + w before and after attention and MLP, scaled embeddings.
+"""Gemma 2 and the text-only Gemma 3.
 
-Frozen: as for Llama, and the scales of the norms after attention and MLP. Soft caps on attention scores only
-make the pattern. Features read at the MLP's input and write after the norm behind it (TransformerLens's
-hook_mlp_out, as the published transcoders do). A soft cap on the final logits is left out: targets are linear
-before it, while probabilities are the model's own.
+RMSNorms with a gain of 1 + w stand before and after attention and MLP. Embeddings are scaled.
+
+Frozen parts are those of Llama and the scales of the norms after attention and MLP. Soft caps on attention
+scores only shape the pattern. Features read at the MLP's input and write after the norm that follows the MLP
+(TransformerLens's hook_mlp_out, as the published transcoders do). A soft cap on the final logits is ignored
+for targets, which are linear before it. Probabilities are the model's own and include it.
 
     Gemma2ForCausalLM, Gemma3ForCausalLM
 """
 
 from typing import Any
 
-from ingest.engine.adapters.anatomy import Anatomy, Attention, Layer, Norm, wide
+from ingest.engine.adapters.anatomy import Anatomy, FrozenAttention, Layer, Norm, wide
 from ingest.engine.adapters.llama import attention
 
 
@@ -30,7 +32,7 @@ def _layer(layer: Any, config: Any) -> Layer:
     post, plain = _norm(layer.post_attention_layernorm), attention(layer.self_attn, config)
     return Layer(
         attention_norm=_norm(layer.input_layernorm),
-        attention=Attention(
+        attention=FrozenAttention(
             module=plain.module,
             mix=plain.mix,
             value=plain.value,

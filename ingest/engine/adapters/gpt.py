@@ -1,15 +1,16 @@
 """GPT-2 and GPT-NeoX: LayerNorm and biases everywhere.
 
-Frozen: attention patterns, the norms' scales (their means are linear and stay), MLPs. Biases are constants
-that no node stands for. GPT-2's position embeddings are part of the token nodes. In a GPT-NeoX with parallel
-residuals the MLP reads what attention reads: a feature of layer l sees nothing that its attention writes.
+Frozen parts are attention patterns, norm scales and MLPs. The means of the norms are linear and stay. Biases
+are constants, and no node represents them. GPT-2's position embeddings are part of the token nodes. In a
+GPT-NeoX with parallel residuals the MLP reads the same stream as attention, so a feature of layer l does not
+see what the attention of layer l writes.
 
     GPT2LMHeadModel, GPTNeoXForCausalLM
 """
 
 from typing import Any
 
-from ingest.engine.adapters.anatomy import Anatomy, Attention, Layer, Norm, wide
+from ingest.engine.adapters.anatomy import Anatomy, FrozenAttention, Layer, Norm, wide
 
 
 def gpt2(model: Any) -> Anatomy:
@@ -38,13 +39,13 @@ def gpt_neox(model: Any) -> Anatomy:
 
 def _gpt2_layer(block: Any) -> Layer:
     n_heads = block.attn.num_heads
-    # Conv1D keeps its weights as (in, out): query, key and value side by side.
+    # Conv1D stores its weights as (in, out), with query, key and value side by side.
     value = wide(block.attn.c_attn.weight).chunk(3, dim=1)[2]
     output = wide(block.attn.c_proj.weight)
     d_model = len(value)
     return Layer(
         attention_norm=_norm(block.ln_1),
-        attention=Attention(
+        attention=FrozenAttention(
             module=block.attn,
             mix=block.attn.c_proj,
             value=value.T.reshape(n_heads, -1, d_model),
@@ -61,10 +62,10 @@ def _neox_layer(layer: Any) -> Layer:
     d_model = weight.shape[1]
     return Layer(
         attention_norm=_norm(layer.input_layernorm),
-        attention=Attention(
+        attention=FrozenAttention(
             module=part,
             mix=part.dense,
-            # A head's query, key and value lie in a row.
+            # The query, key and value of one head are adjacent.
             value=weight.view(-1, 3, part.head_size, d_model)[:, 2],
             output=output.view(d_model, -1, part.head_size).transpose(0, 1),
         ),

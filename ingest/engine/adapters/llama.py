@@ -1,19 +1,22 @@
-"""Llama and those built like it: RMSNorm, rotary positions, grouped queries, x + attention, then + MLP.
+"""Llama and models of the same structure: RMSNorm, rotary positions, grouped queries, attention before MLP.
 
-Frozen: attention patterns, so also rotary positions, sliding windows, queries' and keys' norms and attention
-sinks, which only make the pattern; the scales of both norms and of the last one; MLPs, a mixture of experts
-with its router included, are boxes that features read at the input and write at the output.
+Frozen parts are:
+- attention patterns, and with them everything that only shapes the pattern: rotary positions, sliding
+  windows, norms of queries and keys, and attention sinks;
+- the scales of both norms of a layer and of the last norm;
+- MLPs. Features read at the input of the MLP and write at its output. A mixture of experts, including its
+  router, is treated as one MLP.
 
     LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, GptOssForCausalLM
 """
 
 from typing import Any
 
-from ingest.engine.adapters.anatomy import Anatomy, Attention, Layer, Norm, wide
+from ingest.engine.adapters.anatomy import Anatomy, FrozenAttention, Layer, Norm, wide
 
 
 def llama(model: Any) -> Anatomy:
-    """The anatomy of a model with Llama's names."""
+    """The anatomy of a model whose modules have Llama's names."""
     body, config = model.model, model.config
     return Anatomy(
         embedding=body.embed_tokens,
@@ -24,11 +27,11 @@ def llama(model: Any) -> Anatomy:
     )
 
 
-def attention(module: Any, config: Any) -> Attention:
-    """An attention module with `v_proj` and `o_proj`."""
+def attention(module: Any, config: Any) -> FrozenAttention:
+    """The frozen attention of a module with `v_proj` and `o_proj`."""
     value, output = wide(module.v_proj.weight), wide(module.o_proj.weight)
     d_model = value.shape[1]
-    return Attention(
+    return FrozenAttention(
         module=module,
         mix=module.o_proj,
         value=value.view(config.num_key_value_heads, -1, d_model),

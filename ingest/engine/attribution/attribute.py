@@ -1,25 +1,30 @@
 """Attribution by a hand-written backward pass ("Circuit Tracing", Anthropic 2025, "Attribution graphs").
 
-On one prompt, freeze attention patterns and norm scales, and write each MLP's output as what the active
-features f put there plus an error: y_l = Σ_f a_f d_{f→l} + b_l + e_l. Every node is then a linear function of
-the nodes below it, and the direct effect of a source on a target t is a dot product with the gradient g of t:
+For one prompt, attention patterns and norm scales are frozen. Each MLP's output is written as the sum of what
+the active features f write, a bias and an error: y_l = Σ_f a_f d_{f→l} + b_l + e_l. Every node is then a
+linear function of the nodes below it. The direct effect of a source on a target t is a dot product of what
+the source writes with the gradient g of t:
 
     A[t, f] = a_f Σ_l g_{t,l}[p_f] · d_{f→l}   A[t, e_{l,p}] = g_{t,l}[p] · e_{l,p}   A[t, x_p] = g_t[p] · x_p
 
 Steps
-1. Run the model once; record patterns, scales, MLP inputs and outputs; encode: the active features.
-2. What each layer wrote: decoder vectors times activation; the error is what they leave of the MLP's output.
-3. Choose the targets as directions (`ingest.engine.attribution.targets`): by default the most probable next
-tokens.
-4. Start a gradient for every target: a logit's direction through the last norm, a feature's encoder vector
-   through the norm that its MLP reads.
-5. Walk the gradients down together. At each layer: score them against what was written there, let the targets
-   of this layer join, add the attention path. At the bottom score the tokens x.
-6. Put rows and columns in the graph's order.
+1. Run the model once. Record attention patterns, norm scales, and the MLPs' inputs and outputs. Encode the
+   MLPs' inputs with the transcoders, which gives the active features.
+2. Compute what each layer wrote. A feature writes its decoder vector times its activation. The error is what
+   the features and the bias leave of the MLP's output.
+3. Express the targets as directions (`ingest.engine.attribution.targets`). The default targets are the most
+   probable next tokens.
+4. Start a gradient for every target. A logit's gradient is its direction, taken back through the last norm.
+   A feature's gradient is its encoder vector, taken back through the norm before its MLP.
+5. Walk all gradients down the layers together. At each layer, score the gradients against what was written
+   there, let the targets of this layer join, and add the path through attention. At the bottom, score the
+   gradients against the tokens x.
+6. Put rows and columns in the order of the graph.
 
 Steps 2, 4 and 5 are in `ingest.engine.attribution.walk`. A target at position p depends on positions ≤ p
-only: batches are sorted by position and cut after their last one. Where memory is bounded, a graph whose
-matrix does not fit has its steps 5 and 6 when its rows are asked for (`ingest.engine.attribution.streamed`).
+only, so batches are sorted by position and cut after their last position. When memory is bounded and the
+matrix of a graph does not fit, steps 5 and 6 run on demand, when rows of the graph are requested
+(`ingest.engine.attribution.streamed`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,17 +36,18 @@ from torch import Tensor
 
 from ingest.engine.attribution.budget import Budget
 from ingest.engine.attribution.graph import AttributionGraph, GraphNodes
-from ingest.engine.attribution.rows import Rows
+from ingest.engine.attribution.rows import TargetRows
 from ingest.engine.attribution.select import most_influential
 from ingest.engine.attribution.streamed import StreamedGraph
-from ingest.engine.attribution.targets import DEFAULT, Job, Logits, Named, Target, named, resolve
+from ingest.engine.attribution.targets import DEFAULT, Logits, Named, PromptTargets, Target, named, resolve
 from ingest.engine.attribution.walk import Traced, effects, sources, starts
 from ingest.engine.errors import SettingError
 from ingest.engine.replacement.model import Encoded, FirstToken, ReplacementModel
 from ingest.engine.replacement.record import Frozen
 
 BATCH_SIZE = 512
-"""Targets that walk together: more means less overhead but coarser cuts by position and more memory."""
+"""Number of targets that walk together. A larger batch has less overhead, but it takes more memory and can
+be cut less closely after its last position."""
 
 
 def attribute(
@@ -62,17 +68,17 @@ def attribute(
 
 def attribute_many(
     model: ReplacementModel,
-    jobs: Sequence[Job],
+    jobs: Sequence[PromptTargets],
     *,
     max_feature_nodes: int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> list[AttributionGraph]:
-    """The attribution graphs of some prompts, each with its targets, computed together.
+    """The attribution graphs of several prompts, each with its own targets, computed together.
 
-    jobs: best of like length. max_feature_nodes: keep only so many features of each, the most influential
-    first, as ranked on the rows known so far. batch_size: targets that walk together; changes speed and
-    memory only. Raises PromptError for a prompt that cannot be attributed, SettingError for an argument out
-    of range.
+    jobs: prompts and their targets; prompts of similar length are fastest. max_feature_nodes: the largest
+    number of features per graph, None for no limit; the most influential features are kept, as ranked on the
+    rows known so far. batch_size: the number of targets that walk together; it changes speed and memory only.
+    Raises PromptError for a prompt that cannot be attributed, SettingError for an argument out of range.
     """
     _check(max_feature_nodes=max_feature_nodes, batch_size=batch_size)
     return _whole(model, _ready(model, jobs), max_feature_nodes, batch_size)
@@ -80,17 +86,18 @@ def attribute_many(
 
 def attribute_each(
     model: ReplacementModel,
-    jobs: Sequence[Job],
+    jobs: Sequence[PromptTargets],
     *,
     max_feature_nodes: int | None = None,
     batch_size: int = BATCH_SIZE,
     memory: int | None = None,
 ) -> Iterator[GraphNodes]:
-    """The same, one after another, within `memory` bytes besides the model; None: no limit.
+    """The attribution graphs of several prompts, one after another, within a limit of memory.
 
-    Prompts whose matrices fit are computed together; the graph of one whose matrix does not fit is streamed.
-    Prune each graph and let it go before the next one is asked for. Raises SettingError for a memory that
-    does not hold one gradient, besides what `attribute_many` raises.
+    memory: bytes that may be used besides the model; None for no limit. Prompts whose matrices fit are
+    computed together. A graph whose matrix does not fit is streamed. Prune each graph and release it before
+    requesting the next one. Raises SettingError when the memory does not hold one gradient, and the errors of
+    `attribute_many`.
     """
     _check(max_feature_nodes=max_feature_nodes, batch_size=batch_size, memory=memory)
     if memory is None:
@@ -115,7 +122,7 @@ def attribute_each(
 
 @dataclass(frozen=True, eq=False)
 class _Prompt:
-    """One prompt, ready for the walk."""
+    """One prompt with its targets after steps 1 to 4."""
 
     encoded: Encoded
     name: Named
@@ -127,7 +134,7 @@ class _Prompt:
         return len(self.traced.active.activation)
 
     def about(self, model: ReplacementModel, selected: Tensor, limit: int | None) -> dict[str, Any]:
-        """What a graph says of its nodes."""
+        """The fields of `GraphNodes`."""
         return {
             "tokens": self.encoded.tokens,
             "token_ids": self.encoded.ids,
@@ -147,8 +154,8 @@ class _Prompt:
         }
 
 
-def _ready(model: ReplacementModel, jobs: Sequence[Job]) -> Iterator[_Prompt]:
-    """Steps 1 to 4: the model runs once on all, the rest is done for each as it is asked for."""
+def _ready(model: ReplacementModel, jobs: Sequence[PromptTargets]) -> Iterator[_Prompt]:
+    """Steps 1 to 4. The model runs once on all prompts; the other steps run for each prompt on demand."""
     names = [named(model, encoded, wanted) for encoded, wanted in jobs]
     frozen_all = model.freeze_many([encoded.ids for encoded, _ in jobs])
     for (encoded, wanted), name, frozen in zip(jobs, names, frozen_all, strict=True):
@@ -158,7 +165,10 @@ def _ready(model: ReplacementModel, jobs: Sequence[Job]) -> Iterator[_Prompt]:
 
 
 def trace(model: ReplacementModel, frozen: Frozen, logits: Logits, *, skip_first: bool) -> Traced:
-    """Steps 1, 2 and 4 for one prompt."""
+    """Steps 1 (encoding), 2 and 4 for one prompt on which the model has run.
+
+    skip_first: position 0 holds a special token, whose features and error are left out.
+    """
     active = model.transcoders.encode(model.read(frozen), skip_first=skip_first)
     return Traced(
         frozen,
@@ -171,7 +181,11 @@ def trace(model: ReplacementModel, frozen: Frozen, logits: Logits, *, skip_first
 def _whole(
     model: ReplacementModel, prompts: Iterable[_Prompt], limit: int | None, batch_size: int
 ) -> list[AttributionGraph]:
-    """Steps 5 and 6 as matrices. Without a limit, prompts are taken as they are walked, then let go."""
+    """Steps 5 and 6 for graphs held as matrices.
+
+    Without a limit of features, each prompt is taken from the iterable when its walk starts, and released
+    after it.
+    """
     if limit is not None:
         prompts = list(prompts)
         if many := [one for one in prompts if one.n_active > limit]:
@@ -184,7 +198,7 @@ def _whole(
     def work() -> Iterator[tuple[Traced, Tensor]]:
         for one in prompts:
             size = one.traced.n_inputs + len(one.logits.ids)
-            # Rows of errors and tokens are never written: their pages take no memory.
+            # Rows of errors and tokens are never written, so their pages take no memory.
             matrix = torch.zeros(size, size, dtype=one.traced.starts.gradient.dtype)
             found.append(
                 AttributionGraph(adjacency=matrix, **one.about(model, torch.arange(one.n_active), limit))
@@ -205,9 +219,10 @@ def _whole(
 def _limited(
     model: ReplacementModel, prompts: Sequence[_Prompt], limit: int, batch_size: int
 ) -> list[AttributionGraph]:
-    """The same with the most influential features only; each prompt has more than the limit."""
+    """Steps 5 and 6 with the most influential features, for prompts with more features than the limit."""
     rows = [
-        Rows(model, one.traced, batch_size=batch_size, most=limit + len(one.logits.ids)) for one in prompts
+        TargetRows(model, one.traced, batch_size=batch_size, most=limit + len(one.logits.ids))
+        for one in prompts
     ]
     selected = most_influential(rows, [one.logits.probabilities.cpu() for one in prompts], limit)
     found = []
@@ -221,9 +236,9 @@ def _limited(
 def _streamed(
     model: ReplacementModel, one: _Prompt, limit: int | None, batch_size: int, room: int
 ) -> StreamedGraph:
-    """One prompt whose matrix is too large."""
+    """The graph of one prompt whose matrix does not fit into memory."""
     most = None if limit is None else limit + len(one.logits.ids)
-    source = Rows(model, one.traced, batch_size=batch_size, room=room, most=most)
+    source = TargetRows(model, one.traced, batch_size=batch_size, room=room, most=most)
     selected = torch.arange(source.n_active)
     if limit is not None and source.n_active > limit:
         (selected,) = most_influential([source], [one.logits.probabilities.cpu()], limit)

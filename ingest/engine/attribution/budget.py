@@ -1,7 +1,8 @@
-"""How much memory attribution may take besides the model, and what fits into it.
+"""The memory that attribution may take besides the model, and what fits into it.
 
-Counted are: what prompts made of the model, the gradients of a batch on their way, rows and matrices. Half of
-the budget is left to the pruning of a graph that is streamed, which holds the matrix of the kept nodes.
+The budget counts what was recorded for each prompt, the gradients of a batch during the walk, rows, and
+matrices. For a streamed graph, half of the budget is reserved for pruning, which holds the matrix of the kept
+nodes.
 """
 
 import re
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ingest.engine.attribution.targets import Job
+from ingest.engine.attribution.targets import PromptTargets
 from ingest.engine.attribution.walk import Traced
 from ingest.engine.errors import SettingError
 from ingest.engine.replacement.model import ReplacementModel
@@ -19,14 +20,18 @@ UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 UNITS |= {name.replace("B", "IB"): 2 ** (10 * power) for power, name in enumerate(UNITS) if power}
 
 SMALLEST = 64
-"""A batch of fewer targets wastes more than a matrix that is computed twice."""
+"""The smallest useful batch. With fewer targets per batch, streaming the graph (and computing rows twice) is
+cheaper."""
 
 PRUNING = 2
-"""A whole matrix together with what pruning makes of it, in matrices."""
+"""Memory of a whole matrix and of the copy that pruning makes, in units of one matrix."""
 
 
 def parse_memory(text: str) -> int:
-    """Bytes, from a text such as `8GB`, `500 MB` or `1.5GiB`. Raises SettingError."""
+    """The number of bytes that a text such as `8GB`, `500 MB` or `1.5GiB` means.
+
+    Raises SettingError for a text that is not a size.
+    """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?B|)", text.strip().upper())
     if found is None or found[2] not in UNITS | {"B": 1}:
         raise SettingError(
@@ -37,18 +42,19 @@ def parse_memory(text: str) -> int:
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be held at a time."""
+    """The memory that may be in use at one time, for one model."""
 
     model: ReplacementModel
     total: int
     """Bytes."""
     batch_size: int
-    """Targets that walk together at most."""
+    """The largest number of targets that walk together."""
     max_feature_nodes: int | None
+    """The largest number of features per graph; None for no limit."""
 
-    def groups(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
-        """Neighbouring prompts that the model can be run on together."""
-        group: list[Job] = []
+    def groups(self, jobs: Sequence[PromptTargets]) -> Iterator[list[PromptTargets]]:
+        """Groups of neighbouring prompts on which the model can run together."""
+        group: list[PromptTargets] = []
         for job in jobs:
             longest = max(len(encoded.ids) for encoded, _ in [*group, job])
             if group and (len(group) + 1) * self._recorded(longest) > self.total // 8:
@@ -59,16 +65,16 @@ class Budget:
             yield group
 
     def whole(self, traced: Sequence[Traced]) -> int:
-        """With which batch size the whole matrices of some prompts fit in; 0: they do not."""
+        """The batch size with which the whole matrices of several prompts fit; 0 when they do not fit."""
         held = sum(trace_bytes(one) + self._matrix(one) for one in traced)
         most = min(self.batch_size, sum(len(one.starts.layer) for one in traced))
         found = min(most, (self.total - held) // max(self._walk(one) for one in traced))
         return found if found >= min(most, SMALLEST) else 0
 
     def streaming(self, traced: Traced) -> tuple[int, int]:
-        """The batch size for one prompt by itself, and the bytes that its kept rows may take.
+        """The batch size for one streamed prompt, and the bytes that its kept rows may take.
 
-        Raises SettingError when the budget holds not even one gradient.
+        Raises SettingError when the budget does not hold one gradient.
         """
         half, needed = self.total // 2, trace_bytes(traced)
         one = self._walk(traced)
@@ -82,7 +88,7 @@ class Budget:
         return batch_size, half - needed - batch_size * one
 
     def _recorded(self, n_positions: int) -> int:
-        """Bytes of one prompt's forward pass, twice: as it is seen and as it is laid out."""
+        """Bytes of one prompt's forward pass, counted twice: as recorded, and as laid out by layer."""
         model = self.model
         n_heads = model.anatomy.layers[0].attention.output.shape[0]
         by_layer = n_positions * (6 * model.d_model + n_heads * n_positions)
@@ -100,19 +106,19 @@ class Budget:
         return _summed(self.model) * numbers
 
     def _walk(self, traced: Traced) -> int:
-        """Bytes that one target takes on its way: its gradient, what heads make of it, scores, its row."""
+        """Bytes that one target takes during the walk: gradient, values of heads, scores, and row."""
         n_heads, _, d_head = self.model.anatomy.layers[0].attention.output.shape
         by_position = 3 * self.model.d_model + 3 * n_heads * d_head + 2 * traced.sources.n_slots
         return _summed(self.model) * (len(traced.frozen.ids) * by_position + 3 * traced.n_inputs)
 
 
 def trace_bytes(traced: Traced) -> int:
-    """Bytes of what one prompt made of the model."""
+    """Bytes of everything that was recorded and computed for one prompt before the walk."""
     values = [*vars(traced.frozen).values(), *traced.active, *traced.starts, *traced.sources]
     values += traced.sources.written
     return sum(value.nbytes for value in values if isinstance(value, Tensor))
 
 
 def _summed(model: ReplacementModel) -> int:
-    """Bytes of a number that is summed."""
+    """Bytes of one number in the format in which sums are taken."""
     return max(4, model.dtype.itemsize)

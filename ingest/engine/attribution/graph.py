@@ -1,14 +1,14 @@
-"""An attribution graph: what drove a prompt's top logits, as one matrix of signed direct effects.
+"""An attribution graph: the signed direct effects behind a prompt's target logits.
 
-Terms are those of "Circuit Tracing" (Anthropic 2025). Nodes stand in one fixed order, in rows and in columns:
+The terms are those of "Circuit Tracing" (Anthropic 2025). Nodes have one fixed order, in rows and in columns:
 
     [ features | errors, layer by layer | tokens | logits ]
 
-Features are those selected, in the order of (layer, position, index). Rows of errors and tokens are zero:
-they are inputs, and nothing in the graph drives them.
+The features are the selected ones, sorted by layer, position and index. Rows of errors and tokens are zero,
+because errors and tokens are inputs: nothing in the graph drives them.
 
-What is said of the nodes is `GraphNodes`; the numbers are a matrix (`AttributionGraph`), or rows that are
-computed when they are asked for (`ingest.engine.attribution.streamed`), where the matrix would be too large.
+`GraphNodes` describes the nodes. The effects are a matrix (`AttributionGraph`) or, when the matrix would be
+too large, rows that are computed on demand (`ingest.engine.attribution.streamed`).
 """
 
 from abc import ABC, abstractmethod
@@ -19,56 +19,60 @@ import torch
 from torch import Tensor
 
 CHUNK = 512
-"""Rows of a matrix that are handed over together."""
+"""The largest number of matrix rows that `AttributionGraph.rows` yields together."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GraphNodes(ABC):
-    """One prompt, one or more targets, all selected nodes, not pruned.
+    """The nodes of an unpruned graph of one prompt with one or more targets.
 
-    Tensors are on the CPU; numbers are float32, or float64 when the model is.
+    Tensors are on the CPU. Numbers are float32, or float64 for a float64 model.
     """
 
     tokens: tuple[str, ...]
-    """Decoded tokens, the special first token included."""
+    """Decoded tokens of the prompt, including the special first token."""
     token_ids: tuple[int, ...]
     """Vocabulary ids of `tokens`."""
     active: Tensor
     """(n_active, 3) int64: layer, position and index of every active feature, sorted in that order."""
     activations: Tensor
-    """(n_active,) aligned with `active`."""
+    """(n_active,) activations, aligned with `active`."""
     selected: Tensor
-    """(n_features,) int64: rows of `active` that are nodes; all of them without `max_feature_nodes`."""
+    """(n_features,) int64: the rows of `active` that are nodes. Without `max_feature_nodes`, all rows are."""
     logit_ids: Tensor
-    """(n_logits,) int64 vocabulary ids; -1 for a target that is no single token."""
+    """(n_logits,) int64 vocabulary ids; -1 for a target that is not a single token."""
     logit_tokens: tuple[str, ...]
-    """Decoded `logit_ids`, or what the target is called."""
+    """The decoded tokens of `logit_ids`, or the name of a target that is not a single token."""
     logit_probabilities: Tensor
-    """(n_logits,) softmax over the whole vocabulary; weighs the targets against each other."""
+    """(n_logits,) softmax over the whole vocabulary. They weigh the targets against each other."""
     n_layers: int
     target: str
-    """What was attributed, e.g. `salient-logits(10, 0.95)`."""
+    """Name of what was attributed, e.g. `salient-logits(10, 0.95)`."""
     target_position: int
-    """Position whose next-token logits are the target; the last of them if there are several."""
+    """Position whose next-token logits are the target. With several positions, the last one."""
     special_first_token: bool
-    """Whether a special token stands first and its features and errors are left out."""
+    """Whether position 0 holds a special token whose features and errors are left out."""
     max_feature_nodes: int | None
-    """The limit that `selected` obeys, None for no limit."""
+    """The largest allowed number of selected features; None for no limit."""
     dtype: str
     """Number format of the computation, e.g. `float32`."""
     logit_positions: Tensor | None = None
-    """(n_logits,) int64 position of each logit; None: all at `target_position`."""
+    """(n_logits,) int64 position of each logit. None means that all are at `target_position`."""
 
     @abstractmethod
     def rows(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The driven nodes (m,) int64 and their rows (m, ≥ logit_nodes.start) of the matrix, group by group.
+        """Groups of driven nodes (m,) int64 with their rows (m, ≥ logit_nodes.start) of the matrix.
 
-        From the logits down to the lowest layer, each node once; nodes of one group never drive each other.
+        Groups come in order from the logits down to the lowest layer. Each node occurs once. Nodes of one
+        group never drive each other.
         """
 
     @abstractmethod
     def among(self, nodes: Tensor) -> Tensor:
-        """(n, n) [target, source] the matrix between some nodes only. nodes: (n,) int64, ascending."""
+        """(n, n) [target, source]: the part of the matrix between the given nodes.
+
+        nodes: (n,) int64, ascending.
+        """
 
     @property
     def n_positions(self) -> int:
@@ -76,12 +80,12 @@ class GraphNodes(ABC):
 
     @property
     def n_active(self) -> int:
-        """How many features fire on the prompt, selected or not."""
+        """Number of features that are active on the prompt, selected or not."""
         return self.active.shape[0]
 
     @property
     def n_features(self) -> int:
-        """How many features are nodes."""
+        """Number of features that are nodes."""
         return self.selected.shape[0]
 
     @property
@@ -120,7 +124,7 @@ class GraphNodes(ABC):
         return self.activations[self.selected]
 
     def node_layers(self) -> Tensor:
-        """(n_nodes,) int64 layer of every node: tokens -1, logits n_layers."""
+        """(n_nodes,) int64 layer of every node: -1 for tokens, n_layers for logits."""
         layers = torch.empty(self.n_nodes, dtype=torch.int64)
         layers[self.feature_nodes] = self.features[:, 0]
         layers[self.error_nodes] = torch.arange(self.n_layers).repeat_interleave(self.n_positions)
@@ -142,8 +146,8 @@ class GraphNodes(ABC):
     def levels(self) -> list[slice]:
         """Groups of target nodes, from the logits down to the first layer that has features.
 
-        Nodes of one group never drive each other and are driven only by nodes of later groups, by errors and
-        by tokens: so one pass over the groups solves every sum over paths.
+        Nodes of one group never drive each other. They are driven only by nodes of later groups, by errors
+        and by tokens. Therefore one pass over the groups solves every sum over paths.
         """
         layers = self.features[:, 0].contiguous()
         edges = torch.searchsorted(layers, torch.arange(self.n_layers + 1)).tolist()
@@ -153,11 +157,11 @@ class GraphNodes(ABC):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AttributionGraph(GraphNodes):
-    """A graph as one matrix."""
+    """An attribution graph whose effects are one matrix."""
 
     adjacency: Tensor
     """(n_nodes, n_nodes) [target, source]: direct effect of the source on the target's pre-activation or
-    mean-centred logit, the source's activation folded in."""
+    mean-centred logit. The source's activation is included as a factor."""
 
     def rows(self) -> Iterator[tuple[Tensor, Tensor]]:
         for level in self.levels():

@@ -1,24 +1,26 @@
-"""Which nodes and edges matter, and how far a graph can be trusted ("Circuit Tracing", Anthropic 2025,
-appendix on graph pruning, and "Evaluating graphs").
+"""Influence, pruning and scores: which nodes and edges matter, and how far a graph explains the model.
 
-With N = |A|, each row divided by its sum (the share of each input in what drives a node), and p the
-probabilities of the target logits, the influence of every node is the sum over all paths to the logits:
+Source: "Circuit Tracing" (Anthropic 2025), appendix on graph pruning, and "Evaluating graphs".
+
+N is |A| with each row divided by its sum, so N[t, s] is the share of source s in the inputs of target t. p
+holds the probabilities of the target logits. The influence of a node is the sum over all paths to the logits:
 
     influence = p (N + N² + N³ + …)
 
-Nodes depend on lower layers only, so the series is finite and one pass from the logits down gives it exactly.
+Nodes depend on lower layers only. The series is therefore finite, and one pass from the logits down computes
+it exactly.
 
 Pruning
-1. Nodes: the most influential ones that together hold `node_threshold` of all influence; tokens and logits
-   always.
-2. Edges among these: score = N'[t, s] · (influence'[t] + p[t]), with N' and influence' of the graph that is
-   left; the best ones that together hold `edge_threshold` of all scores.
-3. Drop features without an input and features and errors without an effect until none is left.
+1. Keep the most influential nodes that together hold `node_threshold` of all influence. Tokens and logits are
+   always kept.
+2. Score the edges among the kept nodes: score = N'[t, s] · (influence'[t] + p[t]), where N' and influence'
+   belong to the remaining graph. Keep the best edges that together hold `edge_threshold` of all scores.
+3. Drop features without an input, and features and errors without an effect. Repeat until nothing changes.
 
-Scores (of the unpruned graph)
-- replacement: token influence / (token + error influence): how much runs from tokens to logits through
-  features.
-- completeness: mean over nodes, weighed by influence + p, of the share of inputs that are not errors.
+Scores of the unpruned graph
+- replacement: token influence / (token + error influence), the share of influence that runs from tokens to
+  logits through features.
+- completeness: the mean over nodes, weighted by influence + p, of the share of inputs that are not errors.
 """
 
 from collections.abc import Iterable
@@ -33,42 +35,42 @@ from ingest.engine.errors import SettingError
 
 
 class Scores(NamedTuple):
-    """How far the unpruned graph explains the model, 0 … 1."""
+    """How far the unpruned graph explains the model. Each score is from 0 to 1."""
 
     replacement: float
     """Share of token-to-logit influence that runs through features instead of errors."""
     completeness: float
     """Influence-weighted share of the nodes' inputs that are not errors."""
     error_share: float
-    """Share of the influence of all features and errors that is the errors'."""
+    """Share of the errors in the influence of all features and errors."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pruned:
-    """What is left of an attribution graph, and the influence that decided it."""
+    """The kept nodes and edges of an attribution graph, and the influence that decided what is kept."""
 
     node_threshold: float
     edge_threshold: float
     nodes: Tensor
-    """(n_nodes,) bool"""
+    """(n_nodes,) bool: whether each node is kept."""
     target: Tensor
-    """(n_edges,) int64 nodes of the graph; edges ordered by target and source, only between kept nodes, only
-    where the effect is not 0"""
+    """(n_edges,) int64 target node of each kept edge. Edges are ordered by target and source. They join kept
+    nodes only, and their effect is not 0."""
     source: Tensor
-    """(n_edges,) int64 nodes of the graph"""
+    """(n_edges,) int64 source node of each kept edge."""
     weight: Tensor
-    """(n_edges,) the effects"""
+    """(n_edges,) signed direct effect of each kept edge."""
     inputs: Tensor
-    """(n_nodes,) float64 sum of the sizes of all effects on a node, in the unpruned graph"""
+    """(n_nodes,) float64 sum of the absolute values of all effects on each node, in the unpruned graph."""
     influence: Tensor
-    """(n_nodes,) float64 raw influence in the unpruned graph, ≥ 0; 0 for logits"""
+    """(n_nodes,) float64 raw influence in the unpruned graph, ≥ 0; 0 for logits."""
     cumulative: Tensor
-    """(n_nodes,) float64 share of all influence held by the nodes at least as influential: small =
-    important"""
+    """(n_nodes,) float64 share of all influence held by this node and the nodes at least as influential. A
+    small value means an important node."""
     kept_influence: float
-    """Share of all influence that the kept nodes hold."""
+    """Share of all influence that the kept nodes hold, 0 … 1."""
     scores: Scores
-    """Of the unpruned graph."""
+    """Scores of the unpruned graph."""
 
     @property
     def edges(self) -> Tensor:
@@ -79,17 +81,17 @@ class Pruned:
 
 
 def normalise(rows: Tensor) -> Tensor:
-    """|rows| in float64, each row divided by its sum; rows of zeros stay zero."""
+    """|rows| in float64, with each row divided by its sum. Rows of zeros stay zero."""
     size = rows.to(torch.float64, copy=True).abs_()
     return size.div_(_divisor(size.sum(-1))[:, None])
 
 
 def accumulate(weights: Tensor, levels: Iterable[tuple[Tensor | slice, Tensor]]) -> Tensor:
-    """The influence of every node through given rows, exactly.
+    """(n_nodes,) float64: the exact influence of every node through the given rows.
 
     weights: (n_nodes,) float64, probabilities at the logits, 0 elsewhere. levels: groups of target nodes,
-    none driving another of its group or of an earlier one, each with its rows (m, ≤ n_nodes) of the matrix of
-    effects.
+    each with its rows (m, ≤ n_nodes) of the matrix of effects. A node must not drive a node of its own group
+    or of an earlier group.
     """
     influence = torch.zeros_like(weights)
     for nodes, rows in levels:
@@ -98,14 +100,14 @@ def accumulate(weights: Tensor, levels: Iterable[tuple[Tensor | slice, Tensor]])
 
 
 class _Whole(NamedTuple):
-    """What one pass over all rows of a graph tells."""
+    """The sums that one pass over all rows of a graph gives."""
 
     influence: Tensor
-    """(n_nodes,) float64"""
+    """(n_nodes,) float64, as in `Pruned`"""
     inputs: Tensor
-    """(n_nodes,) float64"""
+    """(n_nodes,) float64, as in `Pruned`"""
     from_errors: float
-    """Σ over nodes of output · share of its inputs that are errors"""
+    """Σ over nodes of (influence + p) · share of the node's inputs that are errors"""
 
 
 def _pass(graph: GraphNodes) -> _Whole:
@@ -115,7 +117,7 @@ def _pass(graph: GraphNodes) -> _Whole:
     for nodes, rows in graph.rows():
         size = rows.to(torch.float64, copy=True).abs_()
         inputs[nodes] = size.sum(1)
-        # Each row divided by its sum, without another pass over it.
+        # Dividing the output by the row's sum normalises the row without another pass over it.
         output = (influence[nodes] + weights[nodes]) / _divisor(inputs[nodes])
         reached = output @ size
         influence[: len(reached)] += reached
@@ -124,14 +126,15 @@ def _pass(graph: GraphNodes) -> _Whole:
 
 
 def node_influence(graph: GraphNodes) -> Tensor:
-    """(n_nodes,) float64 raw influence of every node on the target logits; 0 for the logits themselves."""
+    """(n_nodes,) float64 raw influence of every node on the target logits. It is 0 for the logits."""
     return _pass(graph).influence
 
 
 def prune(graph: GraphNodes, *, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruned:
-    """Keep the nodes and edges that carry most influence. With both thresholds 1 nothing is dropped.
+    """Keep the nodes and edges that carry the most influence.
 
-    Raises SettingError for a threshold outside 0 … 1.
+    Thresholds are shares of all influence, 0 … 1. When both thresholds are 1, nothing is dropped. Raises
+    SettingError for a threshold outside 0 … 1.
     """
     for name, value in (("node_threshold", node_threshold), ("edge_threshold", edge_threshold)):
         if not 0 <= value <= 1:
@@ -177,7 +180,7 @@ def prune(graph: GraphNodes, *, node_threshold: float = 0.8, edge_threshold: flo
 
 
 def scores(graph: GraphNodes) -> Scores:
-    """Replacement and completeness scores and the errors' share, of the unpruned graph."""
+    """The replacement score, the completeness score and the error share of the unpruned graph."""
     return _scores(graph, _pass(graph))
 
 
@@ -208,7 +211,7 @@ def _weights(graph: GraphNodes) -> Tensor:
 
 
 def _cumulative(values: Tensor) -> Tensor:
-    """Share of the sum held by the values at least as large; ties in their given order."""
+    """The share of the sum held by each value and the values at least as large. Ties keep their order."""
     ordered, order = torch.sort(values, descending=True, stable=True)
     total = ordered.sum()
     result = torch.empty_like(values)
@@ -217,7 +220,10 @@ def _cumulative(values: Tensor) -> Tensor:
 
 
 def _threshold(values: Tensor, share: float) -> float:
-    """The smallest of the largest values that together hold `share` of the sum; 0 for a share of 1."""
+    """The smallest value among the largest values that together hold `share` of the sum.
+
+    For a share of 1 the result is 0.
+    """
     if share == 1 or len(values) == 0:
         return 0.0
     ordered = torch.sort(values, descending=True).values
@@ -226,7 +232,7 @@ def _threshold(values: Tensor, share: float) -> float:
 
 
 def _keep_edges(graph: GraphNodes, kept: Tensor, matrix: Tensor, edge_threshold: float) -> Tensor:
-    """(n_kept, n_kept) bool: which edges among the kept nodes, of this matrix, stay."""
+    """(n_kept, n_kept) bool: which edges stay, of the matrix among the kept nodes (step 2)."""
     weights = _weights(graph)[kept]
     bounds = [
         torch.searchsorted(kept, torch.tensor([level.start, level.stop])).tolist() for level in graph.levels()

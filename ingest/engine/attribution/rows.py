@@ -1,6 +1,7 @@
-"""The rows of one prompt's targets: computed when they are asked for, and kept while there is room.
+"""The rows of one prompt's targets, computed on demand and kept while there is room.
 
-A row is computed once if it is kept, else each time that it is needed: memory is bought with time.
+A row that is kept is computed once. A row that is not kept is computed each time it is needed, which saves
+memory and costs time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +13,11 @@ from ingest.engine.attribution.walk import Traced, effects
 from ingest.engine.replacement.model import ReplacementModel
 
 
-class Rows:
-    """Targets are numbered as in `Traced.starts`: all features, then the logits."""
+class TargetRows:
+    """Rows of direct effects on the targets of one prompt.
+
+    Targets are numbered as in `Traced.starts`: first all features, then the logits.
+    """
 
     def __init__(
         self,
@@ -24,7 +28,11 @@ class Rows:
         room: int | None = None,
         most: int | None = None,
     ) -> None:
-        """room: bytes that kept rows may take, None for no limit; most: rows that will ever be needed."""
+        """Keep no rows yet.
+
+        batch_size: targets that walk together. room: bytes that kept rows may take; None for no limit. most:
+        the largest number of rows that will be needed; None when all may be.
+        """
         self.model = model
         self.traced = traced
         self.batch_size = batch_size
@@ -35,7 +43,7 @@ class Rows:
         size = len(self.layer) if most is None else min(most, len(self.layer))
         if room is not None:
             size = min(size, room // self.row_bytes)
-        # Pages that are never written take no memory.
+        # Memory pages that are never written take no space.
         self._kept = torch.empty(size, traced.n_inputs, dtype=traced.starts.gradient.dtype)
 
     @property
@@ -47,20 +55,20 @@ class Rows:
         return len(self.traced.active.activation)
 
     def missing(self, targets: Tensor) -> Tensor:
-        """Those of some targets whose rows are not there and would find room."""
+        """The targets whose rows are not kept yet, as many as there is room for."""
         return targets[self._place[targets] < 0][: len(self._kept) - self._n_kept]
 
     def keep(self, targets: Tensor, rows: Tensor) -> None:
-        """Keep rows that were missing, as many as there is room for."""
+        """Keep the rows of targets that were missing, as many as there is room for."""
         n = min(len(targets), len(self._kept) - self._n_kept)
         self._kept[self._n_kept : self._n_kept + n] = rows[:n]
         self._place[targets[:n]] = torch.arange(self._n_kept, self._n_kept + n)
         self._n_kept += n
 
     def levels(self, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """The targets (m,) and their rows (m, n_inputs), group by group, from the highest layer down.
+        """Groups of targets (m,) with their rows (m, n_inputs), from the highest layer down.
 
-        targets: (n,) int64. Those of a group are of one layer.
+        targets: (n,) int64. The targets of one group belong to one layer.
         """
         order = torch.argsort(self.position[targets], stable=True)
         order = order[torch.argsort(self.layer[targets[order]], descending=True, stable=True)]
@@ -83,10 +91,10 @@ class Rows:
         return rows
 
 
-def fill(several: Sequence[Rows], wanted: Sequence[Tensor]) -> None:
-    """Compute and keep rows of several prompts together, as far as each has room.
+def fill(several: Sequence[TargetRows], wanted: Sequence[Tensor]) -> None:
+    """Compute rows of several prompts together and keep them, as many as each prompt has room for.
 
-    wanted: of each (n,) int64 targets.
+    wanted: the targets of each prompt, (n,) int64.
     """
     first = several[0]
     chosen = [one.missing(targets) for one, targets in zip(several, wanted, strict=True)]

@@ -1,10 +1,11 @@
-"""The features that matter most, chosen before all rows are known ("Circuit Tracing", Anthropic 2025, and
-`max_feature_nodes` of circuit-tracer).
+"""Choice of the most influential features before all rows are known.
+
+Source: "Circuit Tracing" (Anthropic 2025), and `max_feature_nodes` of circuit-tracer.
 
 1. Attribute the logits.
-2. Rank all features by their influence on the logits through the rows known so far; attribute the best of
-   those that are not known yet.
-3. Again, until enough are known.
+2. Rank all features by their influence on the logits through the rows known so far. Attribute the best
+   features whose rows are not known yet.
+3. Repeat step 2 until the limit is reached.
 """
 
 from collections.abc import Sequence
@@ -13,17 +14,18 @@ import torch
 from torch import Tensor
 
 from ingest.engine.attribution.prune import accumulate
-from ingest.engine.attribution.rows import Rows, fill
+from ingest.engine.attribution.rows import TargetRows, fill
 
 RANK_EVERY = 2048
-"""Features that are attributed between two rankings, as in circuit-tracer by default."""
+"""Number of features that are attributed between two rankings: the default of circuit-tracer."""
 
 
-def most_influential(several: Sequence[Rows], weights: Sequence[Tensor], limit: int) -> list[Tensor]:
-    """Of each prompt the chosen features (limit,) int64, ascending. Their rows and the logits' are kept where
-    there is room.
+def most_influential(several: Sequence[TargetRows], weights: Sequence[Tensor], limit: int) -> list[Tensor]:
+    """The chosen features of each prompt, (limit,) int64, ascending.
 
-    several: prompts with more features than the limit; weights: of each (n_logits,) probabilities.
+    several: the rows of prompts with more features than the limit. The rows of the chosen features and of the
+    logits are kept there while there is room. weights: the probabilities of each prompt's logits,
+    (n_logits,).
     """
     logits = [
         torch.arange(one.n_active, one.n_active + len(weight))
@@ -41,8 +43,8 @@ def most_influential(several: Sequence[Rows], weights: Sequence[Tensor], limit: 
     return [one.sort().values for one in chosen]
 
 
-def _influence(rows: Rows, known: Tensor, weights: Tensor) -> Tensor:
-    """(n_active,) influence of features on the logits through the known rows only."""
+def _influence(rows: TargetRows, known: Tensor, weights: Tensor) -> Tensor:
+    """(n_active,) influence of all features on the logits through the known rows only."""
     n_active, n_inputs = rows.n_active, rows.traced.n_inputs
     start = torch.zeros(n_inputs + len(weights), dtype=torch.float64)
     start[n_inputs:] = weights

@@ -1,8 +1,8 @@
-"""A graph whose matrix is never whole: its rows are computed when they are asked for, and again if need be.
+"""A graph whose matrix is never held as a whole: its rows are computed on demand, repeatedly if needed.
 
-Pruning needs each row once, from the logits down, to know every node's influence; after that it needs the
-rows of kept nodes only, at kept columns only ("Circuit Tracing", Anthropic 2025, on graph pruning). For a
-graph of n nodes of which k are kept, memory is k² and a batch of rows instead of n².
+Pruning needs each row once, from the logits down, to compute every node's influence. After that it needs only
+the rows of kept nodes, at the columns of kept nodes ("Circuit Tracing", Anthropic 2025, on graph pruning).
+For a graph of n nodes of which k are kept, memory is k² numbers and a batch of rows, instead of n² numbers.
 """
 
 from collections.abc import Iterator
@@ -12,14 +12,18 @@ import torch
 from torch import Tensor
 
 from ingest.engine.attribution.graph import GraphNodes
-from ingest.engine.attribution.rows import Rows
+from ingest.engine.attribution.rows import TargetRows
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StreamedGraph(GraphNodes):
-    """A graph as rows to come. It holds what its prompt made of the model, so let it go when it is pruned."""
+    """An attribution graph whose rows are computed on demand.
 
-    source: Rows
+    It holds everything that was recorded for its prompt, so release it once it is pruned.
+    """
+
+    source: TargetRows
+    """Computes the rows, and keeps some of them."""
 
     def rows(self) -> Iterator[tuple[Tensor, Tensor]]:
         columns = self._columns()
@@ -42,17 +46,17 @@ class StreamedGraph(GraphNodes):
         return found
 
     def _targets(self) -> Tensor:
-        """Features and then logits, as `source` numbers them."""
+        """The selected features and then the logits, numbered as in `source`."""
         return torch.cat([self.selected, torch.arange(self.n_active, self.n_active + self.n_logits)])
 
     def _nodes(self, targets: Tensor) -> Tensor:
-        """Their numbers in this graph."""
+        """The nodes of this graph that targets of `source` stand for."""
         feature = torch.searchsorted(self.selected, targets)
         logit = targets - self.n_active + self.logit_nodes.start
         return torch.where(targets < self.n_active, feature, logit)
 
     def _columns(self) -> Tensor | None:
-        """Which of a row's inputs are nodes; None: all of them."""
+        """The inputs of a row that are nodes; None when all inputs are."""
         if self.n_features == self.n_active:
             return None
         return torch.cat([self.selected, torch.arange(self.n_active, self.source.traced.n_inputs)])

@@ -1,9 +1,9 @@
-"""What to attribute: salient logits, given tokens, a difference of two logits, or any direction, each at any
-position; several in one graph.
+"""Targets of attribution: salient logits, given tokens, a difference of two logits, or any direction.
 
-Every target is a direction at the last norm's output. An unembedding column stands for its logit, minus the
-vocabulary's mean, because adding one number to all logits changes no probability; in a difference of two
-columns the mean cancels.
+A target can be at any position, and one graph can have several targets. Every target is a direction at the
+last norm's output. The direction of a logit is its unembedding column minus the mean over the vocabulary,
+because adding one number to all logits changes no probability. In a difference of two columns the mean
+cancels.
 """
 
 import hashlib
@@ -24,27 +24,30 @@ WAYS = (
     '{"salient": [10, 0.95]}, {"tokens": ["a", "b"]}, {"difference": ["a", "b"]} '
     'or {"direction": [0.1, …], "name": "…"}, each with an optional "position"'
 )
-"""The forms that `parse` reads, for messages."""
+"""The forms of a target that `parse` reads, as error messages show them."""
 
 
 class Salient(NamedTuple):
-    """The most probable next tokens until they sum to a probability."""
+    """The most probable next tokens, until their probabilities sum to a given one."""
 
     max_n_logits: int = 10
+    """The largest number of tokens, from 1 up."""
     desired_logit_prob: float = 0.95
+    """The sum of probabilities to reach, above 0 and at most 1."""
     position: int = -1
-    """Whose next-token logits; negative: counted from the end."""
+    """Position whose next-token logits are meant. Negative positions count from the end."""
 
 
 class Tokens(NamedTuple):
-    """Given next tokens, each a vocabulary id or a text that is one token."""
+    """Given next tokens."""
 
     tokens: tuple[int | str, ...]
+    """Vocabulary ids, or texts that are one token each."""
     position: int = -1
 
 
 class Difference(NamedTuple):
-    """The logit of one token minus that of another."""
+    """The logit of the token `more` minus the logit of the token `less`."""
 
     more: int | str
     less: int | str
@@ -55,7 +58,9 @@ class Direction(NamedTuple):
     """Any direction at the last norm's output."""
 
     vector: tuple[float, ...]
+    """d_model finite numbers, not all 0."""
     name: str = "direction"
+    """Name of the direction in the graph."""
     position: int = -1
 
 
@@ -63,37 +68,40 @@ Target = Salient | Tokens | Difference | Direction
 
 DEFAULT: tuple[Target, ...] = (Salient(),)
 
-Job = tuple[Encoded, Sequence[Target]]
-"""A prompt as `ReplacementModel.encode` gives it, and its targets."""
+PromptTargets = tuple[Encoded, Sequence[Target]]
+"""A prompt as `ReplacementModel.encode` returns it, and its targets."""
 
 
 class Logits(NamedTuple):
     """The targets of one prompt as directions."""
 
     ids: Tensor
-    """(n,) int64 vocabulary ids; -1 for a direction that is no token's"""
+    """(n,) int64 vocabulary ids; -1 for a direction that does not belong to one token"""
     names: tuple[str, ...]
+    """The decoded token of each target, or its name."""
     probabilities: Tensor
-    """(n,) of the token; of both together for a difference; 1 for any other direction. They weigh the targets
-    when influence is summed."""
+    """(n,) probability of the token, or of both tokens together for a difference; 1 for any other direction.
+    They weigh the targets when influence is summed."""
     directions: Tensor
-    """(n, d_model) at the last norm's output"""
+    """(n, d_model) directions at the last norm's output"""
     positions: Tensor
-    """(n,) int64"""
+    """(n,) int64 position of each target"""
 
 
 class Named(NamedTuple):
-    """Targets as a graph says them."""
+    """The name and position of a graph's targets."""
 
     target: str
+    """Name of all targets together. It contains their positions when these differ."""
     position: int
-    """Of the last of them; the others' positions are in `target`."""
+    """The last position that has a target."""
 
 
 def parse(value: object) -> tuple[Target, ...]:
-    """The targets that a prompts file or a command line asks for: one, or a list of them.
+    """The targets that a prompts file or a command line asks for.
 
-    A text that is not JSON is a token. Raises SettingError.
+    value: one target or a list of targets. A text that does not begin with `{` or `[` is a token. Raises
+    SettingError for a value in no known form, invalid JSON, or an empty list.
     """
     if isinstance(value, str):
         if value.lstrip()[:1] not in ("{", "["):
@@ -144,9 +152,10 @@ def _is_number(value: object) -> bool:
 
 
 def named(model: ReplacementModel, encoded: Encoded, targets: Sequence[Target]) -> Named:
-    """How a graph of these targets calls them; the same whether tokens were given as texts or as ids.
+    """The name and position of a graph's targets.
 
-    Raises SettingError for a position or a token that does not exist, or another number out of range.
+    The name does not depend on whether tokens were given as texts or as ids. Raises SettingError for a
+    position or a token that does not exist, or for a number out of range.
     """
     n_positions = len(encoded.ids)
     places = [_place(target.position, n_positions) for target in targets]
@@ -192,7 +201,10 @@ def _place(position: int, n_positions: int) -> int:
 
 
 def token_id(model: ReplacementModel, token: int | str) -> int:
-    """The vocabulary id of a target. Raises SettingError when it is not exactly one token."""
+    """The vocabulary id of a target token.
+
+    Raises SettingError for an id outside the vocabulary or a text that is not exactly one token.
+    """
     if isinstance(token, int):
         if not 0 <= token < model.vocab_size:
             raise SettingError(
@@ -211,12 +223,16 @@ def token_id(model: ReplacementModel, token: int | str) -> int:
     pieces = " ".join(repr(model.decode(one)) for one in ids) or "none"
     raise SettingError(
         f"The target {token!r} is {len(ids)} tokens, not one: {pieces}",
-        next_step="give one of them; often the first, with its leading space, is what the model says next",
+        next_step="give one of these tokens; often the model's next token is the first of them, with its "
+        "leading space",
     )
 
 
 def resolve(model: ReplacementModel, frozen: Frozen, targets: Sequence[Target]) -> Logits:
-    """The targets as directions, on one prompt; in the order given, salient tokens most probable first."""
+    """The targets of one prompt as directions, in the given order. Salient tokens come most probable first.
+
+    Raises SettingError as `named` does.
+    """
     anatomy = model.anatomy
     parts = []
     for target in targets:
@@ -259,8 +275,11 @@ def _word(model: ReplacementModel, target: Target, token: int) -> str:
 def salient_logits(
     logits: Tensor, max_n_logits: int = 10, desired_logit_prob: float = 0.95
 ) -> tuple[Tensor, Tensor]:
-    """Ids and probabilities of the most probable next tokens until they sum to `desired_logit_prob`, at most
-    `max_n_logits`. logits: (vocab_size,)."""
+    """Ids (n,) and probabilities (n,) of the most probable next tokens, most probable first.
+
+    Tokens are taken until their probabilities sum to `desired_logit_prob`, but at most `max_n_logits`.
+    logits: (vocab_size,).
+    """
     top = torch.topk(logits.softmax(-1), min(max_n_logits, len(logits)))
     enough = int((top.values.cumsum(0) < desired_logit_prob).sum()) + 1
     return top.indices[:enough], top.values[:enough]

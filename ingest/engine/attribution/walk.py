@@ -1,16 +1,22 @@
-"""The linear walk: gradients of many targets of many prompts go down the frozen model together and meet what
-each layer wrote.
+"""The linear walk: gradients of many targets go down the frozen model and are scored against each layer.
 
     A[t, f] = a_f Σ_l g_{t,l}[p_f] · d_{f→l}   A[t, e_{l,p}] = g_{t,l}[p] · e_{l,p}   A[t, x_p] = g_t[p] · x_p
 
-`ingest.engine.attribution.attribute` explains the steps; this file is steps 2, 4 and 5 of them.
+`ingest.engine.attribution.attribute` explains the algorithm. This file contains its steps 2, 4 and 5:
 
-What keeps it fast
-- Targets are sorted by layer: those under way are a slice, and each layer's gradients join at its front.
-- A gradient starts at one position, so its first attention layer costs that position's products only; targets
-  of the lowest layer, often half of them, meet the tokens without ever becoming a gradient over positions.
-- What was written is laid out in one block of slots a layer, the same at every position: a score is one
-  batched product, added to a slice of the slots. They are put in the graph's order once, at the end.
+2. `sources` computes what each layer wrote.
+4. `starts` computes where the gradient of each target starts.
+5. `effects` forms batches of targets, which may belong to several prompts, and `walk` walks one batch down.
+
+Why the walk is fast
+- Targets are sorted by layer. The targets under way are a slice, and the gradients of each layer join at the
+  front of this slice.
+- A gradient starts at one position, so its first attention layer costs only the products of that position.
+  Targets of the lowest layer, often half of all targets, are scored against the tokens without ever becoming
+  a gradient over positions.
+- What a layer wrote is one block of slots, with the same number of slots at every position. A score is
+  therefore one batched product that is added to a slice of the slots. Slots are put in the graph's order
+  once, at the end.
 """
 
 import math
@@ -20,37 +26,40 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ingest.engine.adapters.anatomy import Held, Layer
+from ingest.engine.adapters.anatomy import HeldAttention, Layer
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.engine.replacement.record import Frozen
 from ingest.engine.transcoders.transcoder import Active
 
 
 class Sources(NamedTuple):
-    """Everything written to the residual stream of one prompt.
+    """Everything that was written to the residual stream of one prompt.
 
-    At each position, layer l's features and last its error have the slots `first[l]` to `first[l + 1]`.
+    At each position, layer l has the slots from `first[l]` up to `first[l + 1]`, exclusive. They hold the
+    layer's features, and its error in the last slot.
     """
 
     written: list[Tensor]
-    """of each layer's MLP, (n_positions, n_slots, d_model) from slot `lowest` on; zero in empty slots"""
+    """What each layer's MLP wrote: (n_positions, n_block_slots, d_model), where the block begins with slot
+    `lowest[layer]`. Empty slots are zero."""
     lowest: list[int]
-    """The first slot of the lowest layer that writes to each layer."""
+    """For each layer, the first slot of the lowest layer whose features write to it."""
     tokens: Tensor
-    """(n_positions, d_model)"""
+    """(n_positions, d_model) embeddings of the tokens"""
     slot: Tensor
-    """(n_inputs - n_positions,) int64: position * n_slots + slot of every feature and then of every error,
+    """(n_inputs - n_positions,) int64: position * n_slots + slot of every feature, and then of every error,
     layer by layer"""
     n_slots: int
+    """Number of slots per position."""
 
 
 class Starts(NamedTuple):
-    """Where the gradient of each target starts: at the residual stream that it reads."""
+    """The start of each target's gradient, at the residual stream that the target reads."""
 
     layer: Tensor
-    """(n,) int64: layer whose MLP it reads; n_layers for logits"""
+    """(n,) int64: layer whose MLP input the target reads; n_layers for logits"""
     position: Tensor
-    """(n,) int64"""
+    """(n,) int64: position of the target"""
     gradient: Tensor
     """(n, d_model)"""
 
@@ -59,11 +68,12 @@ def sources(model: ReplacementModel, frozen: Frozen, active: Active, *, skip_fir
     """What each layer's MLP wrote (features and error), and the tokens.
 
     Input nodes are numbered [features of `active` | errors, layer by layer | tokens]. skip_first: the error
-    of position 0 is left out.
+    of position 0 is set to 0.
     """
     n_layers, n_positions, n_active = model.n_layers, len(frozen.ids), len(active.activation)
     device, d_model = frozen.embedding.device, model.d_model
-    # Features are sorted by layer and position: each one's place among its like, and the most of each layer.
+    # Features are sorted by layer and position. `rank` is the place of each feature among the features of its
+    # layer and position; `most` is the number of slots that each layer needs, including its error.
     group = active.where[:, 0] * n_positions + active.where[:, 1]
     count = torch.bincount(group, minlength=n_layers * n_positions)
     rank = torch.arange(n_active, device=device) - (count.cumsum(0) - count)[group]
@@ -99,9 +109,9 @@ def sources(model: ReplacementModel, frozen: Frozen, active: Active, *, skip_fir
 def starts(
     model: ReplacementModel, frozen: Frozen, active: Active, directions: Tensor, positions: Tensor
 ) -> Starts:
-    """Starts of the gradients of all features, in the order of `active`, and then of the logits.
+    """The starts of the gradients of all features, in the order of `active`, and then of the logits.
 
-    directions: (n_logits, d_model) at the last norm's output; positions: (n_logits,) int64.
+    directions: (n_logits, d_model) at the last norm's output. positions: (n_logits,) int64.
     """
     vectors = []
     for layer in range(model.n_layers):
@@ -121,25 +131,33 @@ class Traced(NamedTuple):
     """One prompt, ready for the walk."""
 
     frozen: Frozen
+    """The recorded forward pass."""
     active: Active
+    """All active features."""
     sources: Sources
+    """What the active features, the errors and the tokens wrote."""
     starts: Starts
+    """The gradients of all possible targets: features, then logits."""
 
     @property
     def n_inputs(self) -> int:
+        """Number of input nodes: active features, errors and tokens."""
         return len(self.sources.slot) + len(self.frozen.ids)
 
 
 def effects(
     model: ReplacementModel, work: Iterable[tuple[Traced, Tensor]], batch_size: int
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Direct effects of all input nodes on some targets of each prompt b, as they are computed: b, (m,)
-    places among its targets, ascending, and the rows (m, n_inputs) on the CPU. Each place comes once.
+    """Direct effects of all input nodes on chosen targets of each prompt, yielded as they are computed.
 
-    work: prompts, taken only when they are walked, and of each the targets, (n,) int64 rows of its `starts`,
-    on the CPU. `batch_size` targets walk together: those of several prompts when these are small; those of a
-    large prompt in batches of like positions, because each batch can be cut after its last one. When the
-    device's memory does not hold a batch, it goes in halves, and so do those after it.
+    Yields the number of a prompt, (m,) places among its chosen targets, ascending, and their rows
+    (m, n_inputs) on the CPU. Each place occurs once.
+
+    work: prompts, each with its chosen targets, (n,) int64 rows of its `starts`, on the CPU. A prompt is
+    taken from the iterable only when it is walked. batch_size: the number of targets that walk together.
+    Small prompts share a batch. The targets of a large prompt are split into batches of similar positions,
+    because each batch can be cut after its last position. When the device's memory does not hold a batch,
+    this batch and the following ones are halved.
     """
     limit = batch_size
     for batch in _batches(work, batch_size):
@@ -167,19 +185,20 @@ def effects(
 
 
 class _Part(NamedTuple):
-    """Targets of one prompt that walk together."""
+    """The targets of one prompt in one batch."""
 
     number: int
-    """Which prompt."""
+    """Number of the prompt."""
     traced: Traced
+    """The prompt."""
     chosen: Tensor
-    """All targets of the prompt."""
+    """All chosen targets of the prompt."""
     places: Tensor
-    """(n,) int64: which of these"""
+    """(n,) int64: places in `chosen` of the targets in this batch"""
 
 
 def _batches(work: Iterable[tuple[Traced, Tensor]], batch_size: int) -> Iterator[list[_Part]]:
-    """Each as soon as the prompt after it is known not to share it."""
+    """Batches of targets. A batch is yielded once the next prompt is known not to fit into it."""
     waiting: list[_Part] = []
     room = batch_size
     for number, (traced, chosen) in enumerate(work):
@@ -194,7 +213,7 @@ def _batches(work: Iterable[tuple[Traced, Tensor]], batch_size: int) -> Iterator
             continue
         order = torch.argsort(traced.starts.position.cpu()[chosen], stable=True)
         for places in order.split(batch_size):
-            # In the order of layers within a batch, which the walk needs anyway.
+            # Ascending places are in the order of layers, in which the walk needs the targets anyway.
             yield [_Part(number, traced, chosen, places.sort().values)]
     if waiting:
         yield waiting
@@ -209,7 +228,10 @@ def _halves(batch: list[_Part]) -> list[list[_Part]]:
 
 
 class _Lane:
-    """The targets of one prompt in one batch, the lowest first: those under way are the last `n`."""
+    """The targets of one prompt in one batch, sorted by layer, the lowest first.
+
+    The targets under way, whose gradients already walk down, are the last `n`.
+    """
 
     def __init__(self, traced: Traced, chosen: Tensor, n_layers: int, cut: int) -> None:
         self.traced = traced
@@ -220,20 +242,23 @@ class _Lane:
         self.position = traced.starts.position[rows]
         self.gradient = traced.starts.gradient[rows]
         self.below = torch.searchsorted(layer, torch.arange(n_layers + 1, device=layer.device)).tolist()
-        """[l]: how many read a layer below l; these are under way once layer l has joined: the others."""
+        """[l]: number of targets that read a layer below l. All others are under way once layer l joined."""
         self.size = len(rows)
         self.n = 0
         self.effects = self.gradient.new_zeros(self.cut, self.sources.n_slots, self.size)
         self.on_tokens = self.gradient.new_zeros(self.cut, self.size)
 
     def score(self, gradient: Tensor, number: int) -> None:
-        """Meet what layer `number` wrote; gradient: (≥ cut, n, d_model) of the last n targets."""
+        """Score the last n targets against what layer `number` wrote; gradient: (≥ cut, n, d_model)."""
         block, low = self.sources.written[number], self.sources.lowest[number]
         products = torch.bmm(block[: self.cut], gradient[: self.cut].transpose(1, 2))
         self.effects[:, low : low + block.shape[1], self.size - gradient.shape[1] :] += products
 
     def score_logits(self, number: int) -> None:
-        """Logits read the last layer's output: they meet what it wrote at their own position."""
+        """Score the logits, at their own positions, against what layer `number` wrote.
+
+        `number` is the last layer, because logits read the last layer's output.
+        """
         n = self.size - self.below[-1]
         if n:
             block, low = self.sources.written[number], self.sources.lowest[number]
@@ -241,23 +266,23 @@ class _Lane:
             products = torch.bmm(block[mine], self.gradient[-n:, :, None])[..., 0]
             self.effects[mine, low : low + block.shape[1], torch.arange(self.size - n, self.size)] += products
 
-    def held(self, number: int, cut: int) -> Held:
-        """What the attention of a layer held, laid out for `cut` positions; zero after the prompt's end."""
+    def held(self, number: int, cut: int) -> HeldAttention:
+        """The frozen attention of a layer for `cut` positions; zero after the end of the prompt."""
         frozen, extra = self.traced.frozen, cut - self.cut
         pattern = frozen.pattern[number, :, : self.cut, : self.cut]
         scale = frozen.attention_scale[number, : self.cut]
         if extra:
             pattern = torch.nn.functional.pad(pattern, (0, extra, 0, extra))
             scale = torch.nn.functional.pad(scale, (0, 0, 0, extra))
-        return Held(pattern, scale)
+        return HeldAttention(pattern, scale)
 
     def rows(self) -> Tensor:
-        """(size, n_inputs) in the order in which the targets were chosen and the inputs are numbered."""
+        """(size, n_inputs) effects: targets in the order in which they were chosen, inputs in their own."""
         n_kept = self.cut * self.sources.n_slots
         flat = self.effects.view(n_kept, self.size)
         slot = self.sources.slot
         if self.cut < len(self.traced.frozen.ids):
-            # Inputs after the last target: one row of zeros for them all.
+            # All inputs after the last target share one row of zeros.
             flat = torch.nn.functional.pad(flat, (0, 0, 0, 1))
             slot = slot.clamp(max=n_kept)
         found = self.gradient.new_zeros(self.size, self.traced.n_inputs)
@@ -273,9 +298,9 @@ class _Lane:
 
 
 def walk(model: ReplacementModel, traced: Sequence[Traced], chosen: Sequence[Tensor]) -> list[Tensor]:
-    """Direct effects (len(chosen[b]), n_inputs) of all input nodes on the targets of one batch.
+    """Direct effects of all input nodes on the targets of one batch, (len(chosen[b]), n_inputs) per prompt b.
 
-    chosen: of each prompt (n,) int64 rows of its `starts`, n ≥ 1.
+    chosen: the targets of each prompt, (n,) int64 rows of its `starts`, n ≥ 1.
     """
     cut = max(int(one.starts.position[rows].max()) for one, rows in zip(traced, chosen, strict=True)) + 1
     lanes = [_Lane(one, rows, model.n_layers, cut) for one, rows in zip(traced, chosen, strict=True)]
@@ -305,7 +330,7 @@ def walk(model: ReplacementModel, traced: Sequence[Traced], chosen: Sequence[Ten
 
 
 def _places(lanes: list[_Lane]) -> Iterator[tuple[_Lane, slice]]:
-    """Each prompt and where its rows that are under way stand in the gradient."""
+    """Each prompt with the slice of the gradient that holds its targets under way."""
     stop = 0
     for lane in lanes:
         start, stop = stop, stop + lane.n
@@ -313,7 +338,10 @@ def _places(lanes: list[_Lane]) -> Iterator[tuple[_Lane, slice]]:
 
 
 def _skip(model: ReplacementModel, number: int, lane: _Lane, gradient: Tensor) -> None:
-    """Let gradients above a layer's MLP, (≥ cut, n, d_model), take the skip connection too, in place."""
+    """Add, in place, the path through the skip connection of a layer's transcoder.
+
+    gradient: (≥ cut, n, d_model) gradients above the layer's MLP.
+    """
     if model.transcoders.layers[number].skip is None:
         return
     scale, gradient = lane.traced.frozen.mlp_scale[number], gradient[: lane.cut]
@@ -325,7 +353,7 @@ def _skip(model: ReplacementModel, number: int, lane: _Lane, gradient: Tensor) -
 
 
 def _start(part: Layer, number: int, lanes: list[_Lane], cut: int) -> list[Tensor]:
-    """The gradients (cut, n, d_model) of each prompt's targets that join at a layer, below its attention."""
+    """The gradients (cut, n, d_model), below a layer's attention, of each prompt's joining targets."""
     gradients, positions, held, sizes = [], [], [], []
     at = 0
     for lane in lanes:
@@ -344,7 +372,8 @@ def _start(part: Layer, number: int, lanes: list[_Lane], cut: int) -> list[Tenso
     gradient, position = torch.cat(gradients), torch.cat(positions)
     result = part.attention_backward_from(gradient, position, held)
     if part.parallel:
-        # Features read beside this attention, not behind it; logits (the last of their lane) do.
+        # In a parallel layer, features do not read what this attention writes. Logits, the last targets of
+        # their lane, do.
         for lane, new in zip(lanes, result.split(sizes, dim=1), strict=True):
             new[:, : max(0, lane.below[-1] - (lane.size - lane.n))] = 0
     result[position, torch.arange(at, device=position.device)] += gradient
@@ -352,9 +381,10 @@ def _start(part: Layer, number: int, lanes: list[_Lane], cut: int) -> list[Tenso
 
 
 def _meet_tokens(part: Layer, lane: _Lane, gradient: Tensor) -> None:
-    """The last step: from above the lowest attention straight to the tokens, whose values are few.
+    """Score the gradients above the lowest attention layer against the tokens: the last step of the walk.
 
-    gradient: (cut, n, d_model) of those under way; the others join here and stand at one position each.
+    The effects through attention are computed from the few values of the tokens. gradient: (cut, n, d_model)
+    of the targets under way. The other targets join here and have one position each.
     """
     held, tokens = lane.held(0, lane.cut), lane.sources.tokens[: lane.cut]
     n_joining = lane.size - lane.n

@@ -38,7 +38,7 @@ MEMORY = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class QkSource:
     """One side of a pair."""
 
     kind: str
@@ -54,8 +54,8 @@ class Source:
 class Pair(NamedTuple):
     """What two sources together add to a score."""
 
-    query: Source
-    key: Source
+    query: QkSource
+    key: QkSource
     score: float
 
 
@@ -67,7 +67,7 @@ class QkAttribution:
     head: int
     position: int
     """The query's; keys are at 0 … position."""
-    sources: tuple[Source, ...]
+    sources: tuple[QkSource, ...]
     """n of them, the last one `rest`."""
     scores: Tensor
     """(n_keys,) before the softmax and any soft cap, as the model itself computes them"""
@@ -208,12 +208,12 @@ def _parts(
     return torch.cat(found[0]), torch.cat(found[1])
 
 
-def _names(frozen: Frozen, active: Active, n_layers: int) -> tuple[Source, ...]:
+def _names(frozen: Frozen, active: Active, n_layers: int) -> tuple[QkSource, ...]:
     """All sources in the order of their parts."""
     positions = range(len(frozen.ids))
     return (
-        *(Source("feature", layer, position, index) for layer, position, index in active.where.tolist()),
-        *(Source("error", layer, position, None) for layer in range(n_layers) for position in positions),
-        *(Source("token", -1, position, frozen.ids[position]) for position in positions),
-        Source("rest", -1, -1, None),
+        *(QkSource("feature", layer, position, index) for layer, position, index in active.where.tolist()),
+        *(QkSource("error", layer, position, None) for layer in range(n_layers) for position in positions),
+        *(QkSource("token", -1, position, frozen.ids[position]) for position in positions),
+        QkSource("rest", -1, -1, None),
     )

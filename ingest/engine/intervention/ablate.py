@@ -1,8 +1,9 @@
-"""Components of the real model switched off: a head, all of a layer's attention, its MLP.
+"""Ablation of components of the real model: a head, all of a layer's attention, or its MLP.
 
-What the component adds to the residual stream is set to 0 at every position, and everything behind it reacts.
-A head's part is what it hands to the layer's output projection; the projection's bias belongs to no head and
-goes with the whole attention only. In a model with a norm behind attention or MLP, that norm sees the 0.
+The component's contribution to the residual stream is set to 0 at every position, and everything after it
+reacts. A head's contribution is what it passes to the layer's output projection. The bias of this projection
+belongs to no head and is removed with the whole attention only. In a model with a norm after attention or
+MLP, this norm reads the 0.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,13 +25,13 @@ class Head(NamedTuple):
 
 
 class Attention(NamedTuple):
-    """All heads of a layer, and what its output projection adds."""
+    """All heads of a layer, including the bias of its output projection."""
 
     layer: int
 
 
 class Mlp(NamedTuple):
-    """A layer's MLP, its experts included."""
+    """A layer's MLP, or its mixture of experts."""
 
     layer: int
 
@@ -39,14 +40,14 @@ Component = Head | Attention | Mlp
 
 
 def heads(model: ReplacementModel) -> list[Head]:
-    """By layer and number."""
+    """All attention heads of the model, by layer and number."""
     layers = model.anatomy.layers
     return [Head(layer, n) for layer, part in enumerate(layers) for n in range(len(part.attention.output))]
 
 
 @contextmanager
 def without(model: ReplacementModel, component: Component) -> Iterator[None]:
-    """The component gives 0 for the length of a `with` block."""
+    """Within the `with` block, the output of the component is 0."""
     part = model.anatomy.layers[component.layer]
     if isinstance(component, Head):
         n_heads, number = len(part.attention.output), component.number
@@ -68,26 +69,29 @@ def without(model: ReplacementModel, component: Component) -> Iterator[None]:
 
 
 def _zero(module: nn.Module, given: tuple[Any, ...], output: Any) -> Any:
-    # Attention gives its pattern besides, a mixture of experts its router's scores.
+    # Attention also returns its pattern, and a mixture of experts its router's scores.
     if isinstance(output, tuple):
         return (torch.zeros_like(output[0]), *output[1:])
     return torch.zeros_like(output)
 
 
 class Answer(NamedTuple):
-    """The next token of a prompt whose logit is looked at."""
+    """The next token of a prompt whose logit is measured."""
 
     ids: Sequence[int]
     """The prompt, in vocabulary ids."""
     position: int
-    """Of the prompt, after which it follows."""
+    """The position of the prompt after which the token follows."""
     token: int
     """Vocabulary id."""
 
 
 def effects(model: ReplacementModel, answers: Sequence[Answer], components: Sequence[Component]) -> Tensor:
-    """(n_answers, n_components) float64 what switching off each component by itself does to each answer: the
-    change of its logit, less the mean over the vocabulary. All prompts run together, once a component."""
+    """(n_answers, n_components) float64: the effect of ablating each component alone on each answer.
+
+    The effect is the change of the answer's logit minus the mean over the vocabulary. All prompts run
+    together, once per component.
+    """
     plain = _logits(model, answers)
     found = torch.empty(len(answers), len(components), dtype=torch.float64)
     for place, component in enumerate(components):
@@ -97,7 +101,7 @@ def effects(model: ReplacementModel, answers: Sequence[Answer], components: Sequ
 
 
 def _logits(model: ReplacementModel, answers: Sequence[Answer]) -> Tensor:
-    """(n_answers,) float64 logits of the answers less the mean over the vocabulary."""
+    """(n_answers,) float64 logits of the answers minus the mean over the vocabulary."""
     logits = run(model.model, [answer.ids for answer in answers], model.device)
     rows = torch.arange(len(answers), device=model.device)
     places, tokens = (

@@ -1,4 +1,4 @@
-"""Edits of features: what a person asks for, and what it is at each position of one prompt."""
+"""Edits of features: what an edit asks for, and the steps that it means at each position of a prompt."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,18 +16,18 @@ class Action(Enum):
     SET = "set"
     """The new activation."""
     SCALE = "scale"
-    """A factor on the activation that the plain prompt gives."""
+    """A factor on the activation on the unedited prompt."""
     COPY = "copy"
-    """A factor on the plain activation of another feature at the same position."""
+    """A factor on the activation of another feature at the same position of the unedited prompt."""
 
 
 Positions = int | tuple[int, ...] | slice
-"""One position, several, or a slice: `slice(None)` all of them, `slice(n, None)` those from n on, new ones
-included."""
+"""One position, several positions, or a slice: `slice(None)` means all positions, `slice(n, None)` those from
+n on. A slice includes the positions of generated tokens."""
 
 
 class Edit(NamedTuple):
-    """A feature gets another activation."""
+    """A change of one feature's activation, at one or more positions."""
 
     layer: int
     position: Positions
@@ -35,14 +35,14 @@ class Edit(NamedTuple):
     feature: int
     """Index of the feature in its layer."""
     value: float = 0.0
-    """The new activation (0 ablates), or a factor: see `action`."""
+    """The new activation (0 ablates the feature) or a factor, as `action` says."""
     action: Action = Action.SET
     other: tuple[int, int] | None = None
-    """With COPY: layer and index of the feature that is copied."""
+    """Layer and index of the feature to copy; needed with `Action.COPY` only."""
 
 
 class Step(NamedTuple):
-    """An edit at one position."""
+    """An edit of one feature at one position."""
 
     layer: int
     position: int
@@ -50,21 +50,22 @@ class Step(NamedTuple):
     value: float
     action: Action
     other: tuple[int, int]
-    """The feature whose plain activation `value` is a factor on; the edited one unless copied."""
+    """Layer and index of the feature on whose unedited activation `value` is a factor. It is the edited
+    feature itself, except with `Action.COPY`."""
 
 
 def ablate(layer: int, position: Positions, feature: int) -> Edit:
-    """Set a feature to 0."""
+    """An edit that sets a feature to 0."""
     return Edit(layer, position, feature)
 
 
 def scale(layer: int, position: Positions, feature: int, factor: float) -> Edit:
-    """Multiply a feature's activation."""
+    """An edit that multiplies a feature's activation by a factor."""
     return Edit(layer, position, feature, factor, Action.SCALE)
 
 
 def swap(first: tuple[int, int], second: tuple[int, int], position: Positions) -> tuple[Edit, Edit]:
-    """Let two features, each (layer, index), exchange their activations."""
+    """Two edits by which two features, each (layer, index), exchange their activations."""
     return (
         Edit(first[0], position, first[1], 1.0, Action.COPY, second),
         Edit(second[0], position, second[1], 1.0, Action.COPY, first),
@@ -74,11 +75,11 @@ def swap(first: tuple[int, int], second: tuple[int, int], position: Positions) -
 def resolve(
     transcoders: TranscoderSet, edits: Iterable[Edit], encoded: Encoded, *, coming: int = 0
 ) -> list[Step]:
-    """The edits at each position of a prompt.
+    """The steps of all edits, at each position of a prompt.
 
-    coming: how many tokens are yet to be generated; positions among them are left out, not refused. Raises
-    SettingError for a layer, feature or position that does not exist, the special first token, a value that
-    is no number, or a feature given twice at one position.
+    coming: how many tokens are still to be generated; positions among these tokens are skipped, not refused.
+    Raises SettingError for a layer, feature or position that does not exist, for the special first token, for
+    a value that is not finite, or for a feature that is given twice at one position.
     """
     seen: set[tuple[int, int, int]] = set()
     steps = []
@@ -110,14 +111,14 @@ def resolve(
 
 
 def _positions(edit: Edit, n_positions: int, coming: int, *, skip_first: bool) -> Iterator[int]:
-    """The positions of an edit that the prompt has."""
+    """The positions of an edit that exist in the prompt so far."""
     if isinstance(edit.position, slice):
         found: Sequence[int] = range(n_positions + coming)[edit.position]
         if skip_first and len(found) and found[0] == 0:
             found = found[1:]
         if not found:
             raise SettingError(
-                f"The edit of {_name(edit)} covers no position", next_step=_allowed(n_positions, coming)
+                f"The edit of {_name(edit)} contains no position", next_step=_allowed(n_positions, coming)
             )
     else:
         found = (edit.position,) if isinstance(edit.position, int) else edit.position

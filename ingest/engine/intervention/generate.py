@@ -1,8 +1,8 @@
-"""Greedy generation under edits: the most probable next token, again and again.
+"""Greedy text generation under edits: each new token is the most probable one.
 
-Every token is computed from the whole text so far, edits included, as `intervene` would: a slice as an edit's
-position reaches the new tokens too, `slice(n, None)` with n tokens in the prompt only these. What is held is
-held at what the plain model does on the same text.
+Every token is computed from the whole text so far, with the edits applied as in `intervene`. An edit whose
+position is a slice also applies to new tokens. With n tokens in the prompt, `slice(n, None)` applies to new
+tokens only. Parts that are held keep the values of the unedited model on the same text.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ingest.engine.errors import PromptError, SettingError
 from ingest.engine.intervention.edits import resolve
 from ingest.engine.intervention.hold import Freeze
-from ingest.engine.intervention.intervene import Case, Job, outcomes
+from ingest.engine.intervention.intervene import Case, ResolvedCase, outcomes
 from ingest.engine.replacement.model import Encoded, ReplacementModel
 
 
@@ -20,12 +20,13 @@ class Continuation:
     """What the model wrote after a prompt."""
 
     ids: tuple[int, ...]
-    """Vocabulary ids, the end token left out."""
+    """Vocabulary ids, without the end token."""
     tokens: tuple[str, ...]
-    """Each id decoded by itself."""
+    """Each id decoded separately."""
     text: str
+    """All ids decoded together."""
     ended: bool
-    """Whether the model ended the text by itself."""
+    """Whether the model ended the text with its end token."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ class Generated:
     """What the model wrote with and without the edits."""
 
     plain: Continuation
+    """Without the edits."""
     edited: Continuation
+    """With the edits."""
 
 
 def generate(
@@ -46,10 +49,10 @@ def generate(
     writes: range | None = None,
     batch_size: int | None = None,
 ) -> list[Generated]:
-    """Continue each prompt by up to `n_tokens` tokens, with its edits and without.
+    """Continue each prompt by up to `n_tokens` tokens, with its edits and without them.
 
-    Other arguments as for `intervene_many`. Raises what that does, and PromptError when prompt and new tokens
-    are more than the model holds, SettingError when no token is asked for.
+    The other arguments are those of `intervene_many`. Raises the errors of `intervene_many`, PromptError when
+    the prompt and the new tokens exceed the model's context, and SettingError when `n_tokens` is below 1.
     """
     if n_tokens < 1:
         raise SettingError(f"n_tokens is {n_tokens}", next_step="give a whole number from 1 up")
@@ -61,7 +64,7 @@ def generate(
                 f"{model.anatomy.context}",
                 next_step=f"shorten the prompt or ask for {excess} tokens fewer",
             )
-    # The same prompt is continued plainly once, however many cases it has.
+    # Each distinct prompt is continued once without edits, however many cases use it.
     plain = list(dict.fromkeys(starts))
     texts = [*plain, *starts]
     edits = [*([()] * len(plain)), *(case.edits for case in cases)]
@@ -73,7 +76,9 @@ def generate(
         for number in under_way:
             so_far = _longer(model, texts[number], new[number])
             jobs.append(
-                Job(so_far, resolve(model.transcoders, edits[number], so_far, coming=n_tokens - step - 1))
+                ResolvedCase(
+                    so_far, resolve(model.transcoders, edits[number], so_far, coming=n_tokens - step - 1)
+                )
             )
         found = outcomes(
             model, jobs, freeze=freeze, constrained=constrained, writes=writes, batch_size=batch_size

@@ -1,13 +1,14 @@
-"""One batched forward pass of the real model, in which parts are held and vectors are added.
+"""One batched forward pass of the real model in which parts are held and vectors are added.
 
-A plain pass records a batch of prompts. In a later pass each row belongs to one of them, and hooks on the
-model's own modules hold what `Freeze` and `clamped` say at that prompt's recorded value:
+A first pass records a batch of prompts. In a later pass each row belongs to one recorded prompt. Hooks on the
+model's own modules hold the parts that `Freeze` and `clamped` name at the recorded values of that prompt:
 
-    norm        its scale: the output as a linear function of the input
-    attention   its pattern: the recorded output plus what the pattern makes of the change of the input
-    MLP         its output, but for a skip connection of its transcoder, plus what the caller adds
+    norm        holds its scale, so that the output is a linear function of the input
+    attention   holds its pattern: the recorded output plus the pattern applied to the change of the input
+    MLP         holds its output, except for a skip connection of its transcoder; the caller's vectors are
+                added
 
-Prompts of different lengths are padded on the right, where a causal model's padding cannot be seen.
+Prompts of different lengths are padded on the right, which a causal model never sees.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,44 +25,48 @@ from ingest.engine.replacement.precise import precise
 from ingest.engine.replacement.record import Hook, hooks
 
 Added = Callable[[int, Tensor], Tensor | None]
-"""(layer, what its transcoder reads (n_rows, n_positions, d_model)) → what to add to its MLP's output."""
+"""Function of a layer and the input of its transcoder (n_rows, n_positions, d_model). It returns what to add
+to the layer's MLP output, or None for nothing."""
 
 
 class Freeze(Enum):
-    """What is held at its recorded value, besides MLPs of clamped layers."""
+    """What is held at its recorded value, in addition to the MLPs of clamped layers."""
 
     NOTHING = "nothing"
     ATTENTION = "attention"
     """Attention patterns; norms and MLPs react."""
     EVERYTHING = "everything"
-    """Patterns, norm scales and all MLP outputs: the model is linear."""
+    """Patterns, norm scales and all MLP outputs. The model is then linear."""
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a pass saw; lists have one entry a layer. B rows, T positions, d the model's width."""
+    """The values recorded in one pass.
+
+    Lists have one entry per layer. B is the number of rows, T of positions, and d the model's width.
+    """
 
     logits: Tensor
     """(B, T, vocab_size)"""
     read: list[Tensor]
-    """(B, T, d) what the transcoders read"""
+    """(B, T, d) input of the transcoders"""
     norm_inputs: dict[nn.Module, Tensor]
-    """(B, T, d) by the norm's module"""
+    """(B, T, d) input of each norm, by the norm's module"""
     attention_input: list[Tensor]
-    """(B, T, d)"""
+    """(B, T, d) input of attention"""
     attention_output: list[Tensor]
-    """(B, T, d)"""
+    """(B, T, d) output of attention"""
     pattern: list[Tensor]
-    """(B, n_heads, T query, T key)"""
+    """(B, n_heads, T query, T key) attention pattern"""
     mlp_output: list[Tensor]
-    """(B, T, d) what is added to the residual stream"""
+    """(B, T, d) what the MLP, or the norm after it, adds to the residual stream"""
     final: Tensor
-    """(B, T, d) what the unembedding reads"""
+    """(B, T, d) input of the unembedding"""
 
 
 @dataclass(frozen=True, eq=False)
 class Hold:
-    """What a pass holds, and at which prompts' values."""
+    """What a pass holds, and at the values of which prompts."""
 
     plain: Seen
     """The recorded prompts."""
@@ -69,9 +74,10 @@ class Hold:
     """(B,) int64: the recorded prompt of each row"""
     freeze: Freeze = Freeze.NOTHING
     clamped: range = range(0)
-    """Layers whose MLP outputs are held though others react."""
+    """Layers whose MLP outputs are held while other layers react."""
 
     def clamps(self, layer: int) -> bool:
+        """Whether the MLP output of a layer is held."""
         return self.freeze is Freeze.EVERYTHING or layer in self.clamped
 
 
@@ -90,10 +96,10 @@ def run(
     added: Added | None = None,
     embedded: Tensor | None = None,
 ) -> Seen:
-    """Run the model on a batch.
+    """Run the model on a batch and record it.
 
-    tokens: (B, T), e.g. of `pad`; added: what to add to the MLP outputs; embedded: (B, T, d_model) what to
-    add to the residual stream's first value.
+    tokens: (B, T), e.g. from `pad`. hold: what is held; None for nothing. added: what to add to the MLP
+    outputs. embedded: (B, T, d_model), what to add to the first value of the residual stream.
     """
     norm_inputs: dict[nn.Module, Tensor] = {}
     norm_outputs: dict[nn.Module, Tensor] = {}
@@ -127,7 +133,7 @@ def run(
                 change = wide(here - plain.attention_input[layer][rows])
                 moved = torch.vmap(part.attention.forward)(change, wide(weights))
                 written = plain.attention_output[layer][rows] + moved
-            # Weights of 16 bits are widened in `Attention`; the model's next module expects its own format.
+            # `FrozenAttention` widens 16-bit weights, but the model's next module expects its own format.
             written = written.to(output[0].dtype)
             attention_input.append(here)
             attention_output.append(written)
@@ -138,7 +144,7 @@ def run(
 
     def mlp(layer: int, part: Layer) -> Hook:
         def hook(module: nn.Module, given: tuple[Any, ...], output: Any) -> Any:
-            # A mixture of experts returns its router's scores besides.
+            # A mixture of experts also returns its router's scores.
             output, *rest = output if isinstance(output, tuple) else (output,)
             scale = None
             before = norm_inputs[part.mlp_norm.module]
@@ -175,12 +181,15 @@ def run(
 
 
 def norms(layers: Sequence[Layer], final: Norm) -> list[Norm]:
-    """Every norm of a model, in no particular order."""
+    """All norms of a model, in arbitrary order."""
     return [final, *(part for layer in layers for part in vars(layer).values() if isinstance(part, Norm))]
 
 
 def _read(model: ReplacementModel, norm: Norm, before: Tensor, after: Tensor, scale: Tensor | None) -> Tensor:
-    """What a transcoder sees, given the MLP norm's input, output and scale (None: its own)."""
+    """A transcoder's input, from the input and output of the norm before the MLP.
+
+    scale: the norm's held scale; None for the scale of this input.
+    """
     before, after = wide(before), wide(after)
     match model.transcoders.read_at:
         case "hook_resid_mid":

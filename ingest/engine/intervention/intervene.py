@@ -1,21 +1,21 @@
-"""Interventions: set features to other values in the real model, and see what follows.
+"""Interventions: set features to other values in the real model and observe the effects.
 
 An edit of feature f at position p adds (new value - present activation) · d_{f→l} to the MLP output of every
-layer l that f writes to. What else may change is a choice:
+layer l that f writes to. An argument decides what else may change:
 
     Freeze.NOTHING      everything reacts: attention, norms, MLPs
-    Freeze.ATTENTION    attention patterns are held, norms and MLPs react
-    Freeze.EVERYTHING   patterns, norm scales and MLP outputs are held: the model is linear, and setting a
-                        source to 0 changes each target by minus the edge between them, exactly
+    Freeze.ATTENTION    attention patterns are held; norms and MLPs react
+    Freeze.EVERYTHING   patterns, norm scales and MLP outputs are held. The model is then linear, and setting
+                        a source to 0 changes each target by exactly minus the edge between them.
     constrained         MLP outputs of a range of layers are held at their recorded values plus what edits
                         write there, so that features inside the range cannot react to each other
 
-The present activation is the recorded one in layers that are held; elsewhere it is what the feature has after
-all edits in lower layers, so that the feature ends with the value that was asked for.
+In layers that are held, the present activation is the recorded one. In other layers it is the activation
+after all edits in lower layers, so that the feature ends with the requested value.
 
 Steps
-1. Run the prompts plain, as one batch; read the activations that factors refer to.
-2. Run one row for each case; layer by layer compute what its edits write.
+1. Run the unedited prompts as one batch. Read the activations that factors refer to.
+2. Run one row for each case. Compute, layer by layer, what its edits write.
 
 Source: "Circuit Tracing" (Anthropic 2025), on validating graphs with perturbations ("constrained patching").
 """
@@ -40,7 +40,7 @@ __all__ = [
     "Edit",
     "FeatureChanges",
     "Freeze",
-    "Outcome",
+    "InterventionOutcome",
     "ablate",
     "changes",
     "intervene",
@@ -51,29 +51,31 @@ __all__ = [
 ]
 
 MEMORY = 512 << 20
-"""Bytes that a batch of rows may take, roughly."""
+"""Approximate number of bytes that a batch of rows may take."""
 
 MOST_ROWS = 128
-"""More rows at once make nothing faster."""
+"""The largest number of rows in a batch. More rows are not faster."""
 
 
 class Case(NamedTuple):
     """One prompt under one set of edits."""
 
     prompt: str | Sequence[int]
+    """Text, or vocabulary ids."""
     edits: Sequence[Edit]
+    """Edits that apply together."""
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """What the model did under the edits, and without them."""
+class InterventionOutcome:
+    """The model's logits and transcoder inputs with and without the edits."""
 
     tokens: tuple[str, ...]
-    """Of the prompt, the special first token included."""
+    """Decoded tokens of the prompt, including the special first token."""
     logits: Tensor
-    """(n_positions, vocab_size)"""
+    """(n_positions, vocab_size) logits with the edits"""
     read: Tensor
-    """(n_layers, n_positions, d_model) what the transcoders of each layer saw"""
+    """(n_layers, n_positions, d_model) what the transcoders of each layer read, with the edits"""
     plain_logits: Tensor
     """`logits` without the edits"""
     plain_read: Tensor
@@ -81,8 +83,9 @@ class Outcome:
     edited: Tensor
     """(n, 3) int64: layer, position and index of the edited features"""
     values: Tensor
-    """(n,) their activations after the edits"""
+    """(n,) activations of the edited features after the edits"""
     special_first_token: bool
+    """Whether position 0 holds a special token whose features are left out."""
 
 
 class FeatureChanges(NamedTuple):
@@ -91,9 +94,9 @@ class FeatureChanges(NamedTuple):
     where: Tensor
     """(n, 3) int64: layer, position, index"""
     before: Tensor
-    """(n,)"""
+    """(n,) activations without the edits"""
     after: Tensor
-    """(n,)"""
+    """(n,) activations with the edits"""
 
 
 def intervene(
@@ -104,8 +107,8 @@ def intervene(
     freeze: Freeze = Freeze.NOTHING,
     constrained: range = range(0),
     writes: range | None = None,
-) -> Outcome:
-    """Run the model on a prompt with some features set to other values; `intervene_many` for one case."""
+) -> InterventionOutcome:
+    """Run the model on one prompt with some features set to other values; see `intervene_many`."""
     cases = [Case(prompt, edits)]
     return next(intervene_many(model, cases, freeze=freeze, constrained=constrained, writes=writes))
 
@@ -118,14 +121,17 @@ def intervene_many(
     constrained: range = range(0),
     writes: range | None = None,
     batch_size: int | None = None,
-) -> Iterator[Outcome]:
-    """The outcome of each case, in order, many at a time.
+) -> Iterator[InterventionOutcome]:
+    """The outcome of each case, in the given order, computed in batches.
 
-    constrained: layers whose MLP outputs are held though others react. writes: the layers that edits write
-    to, of those that their features do; None for all. batch_size: rows at once; None to choose by size.
-    Neighbouring cases of one prompt, or of prompts of one length, cost least. Raises PromptError for a prompt
-    that the model cannot take, SettingError for an edit outside the prompt or the transcoders, at the special
-    first token, or given twice: before anything is computed.
+    freeze: what is held at its recorded value. constrained: layers whose MLP outputs are held while other
+    layers react. writes: the layers to which edits write, among those that their features write to; None for
+    all. batch_size: rows per batch; None to choose by size. Neighbouring cases of the same prompt, or of
+    prompts of the same length, are fastest.
+
+    Errors are raised before anything is computed: PromptError for a prompt that the model cannot take,
+    SettingError for an edit that is outside the prompt or the transcoders, at the special first token, or
+    given twice.
     """
     encoded: dict[object, Encoded] = {}
     for prompt, _ in cases:
@@ -135,27 +141,32 @@ def intervene_many(
     jobs = []
     for prompt, edits in cases:
         found = encoded[prompt if isinstance(prompt, str) else tuple(prompt)]
-        jobs.append(Job(found, resolve(model.transcoders, edits, found)))
+        jobs.append(ResolvedCase(found, resolve(model.transcoders, edits, found)))
     return outcomes(model, jobs, freeze=freeze, constrained=constrained, writes=writes, batch_size=batch_size)
 
 
-class Job(NamedTuple):
+class ResolvedCase(NamedTuple):
     """A case whose prompt is tokenized and whose edits are checked."""
 
     encoded: Encoded
+    """The tokenized prompt."""
     steps: Sequence[Step]
+    """Its edits at each position."""
 
 
 def outcomes(
     model: ReplacementModel,
-    jobs: Sequence[Job],
+    jobs: Sequence[ResolvedCase],
     *,
     freeze: Freeze,
     constrained: range,
     writes: range | None,
     batch_size: int | None = None,
-) -> Iterator[Outcome]:
-    """The outcome of each job, in order. Raises SettingError at once for layers that do not exist."""
+) -> Iterator[InterventionOutcome]:
+    """The outcome of each job, in the given order; the other arguments are those of `intervene_many`.
+
+    Raises SettingError, before anything is computed, for layers that do not exist or a batch size below 1.
+    """
     written = range(model.n_layers) if writes is None else writes
     for name, layers in (("constrained", constrained), ("writes", written)):
         if layers and not (min(layers) >= 0 and max(layers) < model.n_layers):
@@ -166,8 +177,8 @@ def outcomes(
     if batch_size is not None and batch_size < 1:
         raise SettingError(f"batch_size is {batch_size}", next_step="give a whole number from 1 up")
 
-    def compute(part: list[Job]) -> Iterator[Outcome]:
-        found: list[Outcome] = []
+    def compute(part: list[ResolvedCase]) -> Iterator[InterventionOutcome]:
+        found: list[InterventionOutcome] = []
         try:
             found = _batch(model, part, freeze, constrained, written)
         except torch.OutOfMemoryError as error:
@@ -177,7 +188,7 @@ def outcomes(
                     next_step="shorten the prompt, or load the model on cpu or in 16 bits",
                 ) from error
         if not found:
-            # Not in the handler: the error keeps alive what did not fit.
+            # This is outside the handler, because the error keeps alive the tensors that did not fit.
             yield from compute(part[: len(part) // 2])
             yield from compute(part[len(part) // 2 :])
         yield from found
@@ -185,8 +196,8 @@ def outcomes(
     return (outcome for part in _chunks(model, jobs, batch_size) for outcome in compute(part))
 
 
-def changes(model: ReplacementModel, outcome: Outcome, *, least: float = 1e-4) -> FeatureChanges:
-    """The features whose activation changed by at least `least`, edited ones included."""
+def changes(model: ReplacementModel, outcome: InterventionOutcome, *, least: float = 1e-4) -> FeatureChanges:
+    """The features whose activation changed by at least `least`, including the edited features."""
     where, before, after = [], [], []
     for number, part in enumerate(model.transcoders.layers):
         old, new = part.activate(outcome.plain_read[number]), part.activate(outcome.read[number])
@@ -202,9 +213,10 @@ def changes(model: ReplacementModel, outcome: Outcome, *, least: float = 1e-4) -
 
 
 def pre_activations(model: ReplacementModel, read: Tensor, where: Tensor) -> Tensor:
-    """(n,) what features see before their activation function.
+    """(n,) pre-activations of features: their values before the activation function.
 
-    read: (n_layers, n_positions, d_model), e.g. `Outcome.read`; where: (n, 3) layer, position, index.
+    read: (n_layers, n_positions, d_model), e.g. `InterventionOutcome.read`. where: (n, 3) layer, position
+    and index of the features.
     """
     found = torch.empty(len(where), dtype=read.dtype, device=read.device)
     for layer, part in enumerate(model.transcoders.layers):
@@ -216,15 +228,17 @@ def pre_activations(model: ReplacementModel, read: Tensor, where: Tensor) -> Ten
     return found
 
 
-def _chunks(model: ReplacementModel, jobs: Sequence[Job], batch_size: int | None) -> Iterator[list[Job]]:
+def _chunks(
+    model: ReplacementModel, jobs: Sequence[ResolvedCase], batch_size: int | None
+) -> Iterator[list[ResolvedCase]]:
     """Neighbouring jobs that fit into memory together."""
     token = 2 * model.vocab_size + 12 * model.n_layers * model.d_model
     heads = sum(part.attention.output.shape[0] for part in model.anatomy.layers)
-    part: list[Job] = []
+    part: list[ResolvedCase] = []
     longest = 0
     for job in jobs:
         longest = max(longest, len(job.encoded.ids))
-        # Twice, for the plain prompts.
+        # Counted twice, because the unedited prompts run too.
         size = 2 * (len(part) + 1) * longest * (token + heads * longest) * model.dtype.itemsize
         full = len(part) >= MOST_ROWS or size > MEMORY if batch_size is None else len(part) >= batch_size
         if part and full:
@@ -236,8 +250,9 @@ def _chunks(model: ReplacementModel, jobs: Sequence[Job], batch_size: int | None
 
 
 def _batch(
-    model: ReplacementModel, jobs: list[Job], freeze: Freeze, constrained: range, writes: range
-) -> list[Outcome]:
+    model: ReplacementModel, jobs: list[ResolvedCase], freeze: Freeze, constrained: range, writes: range
+) -> list[InterventionOutcome]:
+    """The outcomes of one batch: steps 1 and 2."""
     # 1
     prompts = {ids: number for number, ids in enumerate(dict.fromkeys(job.encoded.ids for job in jobs))}
     plain = run(model, pad(list(prompts), model.device))
@@ -255,7 +270,7 @@ def _batch(
         cut, own = len(job.encoded.ids), int(rows[row])
         edited, values = edits.of(row)
         found.append(
-            Outcome(
+            InterventionOutcome(
                 tokens=job.encoded.tokens,
                 logits=after.logits[row, :cut],
                 read=torch.stack([read[row, :cut] for read in after.read]),
@@ -270,9 +285,9 @@ def _batch(
 
 
 class _Edits:
-    """The edits of a batch, and what they write as the pass goes up the layers."""
+    """The edits of a batch. It computes what they write while the forward pass goes up the layers."""
 
-    def __init__(self, model: ReplacementModel, jobs: list[Job], hold: Hold, writes: range) -> None:
+    def __init__(self, model: ReplacementModel, jobs: list[ResolvedCase], hold: Hold, writes: range) -> None:
         self._model, self._hold, self._writes = model, hold, writes
         self._steps: dict[int, list[tuple[int, Step]]] = defaultdict(list)
         for row, job in enumerate(jobs):
@@ -283,13 +298,13 @@ class _Edits:
         self._values: list[list[Tensor]] = [[] for _ in jobs]
 
     def added(self, layer: int, read: Tensor) -> Tensor | None:
-        """`hold.Added`: the sum over edits of this layer and lower ones of what they write here."""
+        """What the edits of this layer and of lower layers write to this layer; see `hold.Added`."""
         if steps := self._steps.get(layer):
             self._write(layer, read, steps)
         return self._changes.pop(layer, None)
 
     def of(self, row: int) -> tuple[Tensor, Tensor]:
-        """Where a row was edited (n, 3), and the new activations (n,)."""
+        """The edited features of a row, (n, 3) layer, position and index, and their new activations (n,)."""
         device, values = self._model.device, self._values[row]
         where = torch.tensor(self._done[row], dtype=torch.int64, device=device).view(-1, 3)
         summed = torch.promote_types(self._model.dtype, torch.float32)
@@ -332,6 +347,6 @@ class _Edits:
 
 def _activations(part: Transcoder, read: Tensor, feature: Tensor) -> Tensor:
     """(n,) activation of one feature for each row of `read` (n, d_model)."""
-    # Edits often share their place; each place is encoded once.
+    # Several edits often share a position, so each distinct row is encoded once.
     places, back = torch.unique(read, dim=0, return_inverse=True)
     return part.activate(places)[back, feature]

@@ -1,8 +1,8 @@
-"""What ablating a node of a graph really changes, with everything held: the measured side of its edges.
+"""Measured effects of ablating a node of a graph while everything else is held, to check the graph's edges.
 
-With patterns, norm scales and MLP outputs held, the model is linear, so taking away what source s writes
-changes target t by -A[t, s], up to rounding. Each source is one row of a batch: what it wrote is taken from
-the embeddings or MLP outputs of the real model, whose own modules then compute what follows.
+With patterns, norm scales and MLP outputs held, the model is linear. Removing what source s writes therefore
+changes target t by -A[t, s], up to rounding. Each source is one row of a batch. What it wrote is subtracted
+from the embeddings or MLP outputs of the real model, whose own modules then compute the rest.
 """
 
 import torch
@@ -16,7 +16,7 @@ from ingest.engine.replacement.model import ReplacementModel
 from ingest.engine.transcoders.transcoder import Active
 
 BATCH_SIZE = 64
-"""Sources ablated in one pass."""
+"""Number of sources that are ablated in one pass."""
 
 
 def measured_effects(
@@ -27,10 +27,11 @@ def measured_effects(
     logit_vectors: Tensor | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> Tensor:
-    """(n_nodes, n_sources) effect of sources on all nodes, as measured: to compare with `adjacency`.
+    """(n_nodes, n_sources) measured effects of sources on all nodes, to compare with `adjacency`.
 
-    sources: (n,) int64 nodes of the graph, logits excepted. logit_vectors: (n_logits, d_model) directions at
-    the last norm's output, None for the graph's logits, mean-centred.
+    sources: (n,) int64 nodes of the graph, except logits. logit_vectors: (n_logits, d_model) directions at
+    the last norm's output; None for the mean-centred directions of the graph's logits. batch_size: sources
+    ablated in one pass. Raises SettingError when `logit_vectors` is needed: a target is not a single token.
     """
     device, n_inputs = model.device, graph.n_active + (graph.n_layers + 1) * graph.n_positions
     inputs = torch.cat([graph.selected, torch.arange(graph.n_active, n_inputs)])[sources].to(device)
@@ -72,7 +73,10 @@ def _effects(
     final: Tensor,
     logit_vectors: Tensor | None,
 ) -> Tensor:
-    """(n_nodes, n_rows) minus the change of every node, from changes of what transcoders and logits read."""
+    """(n_nodes, n_rows): minus the change of every node.
+
+    read, final: the changes of the inputs of the transcoders and of the unembedding.
+    """
     effects = final.new_zeros(graph.n_nodes, len(final))
     features = graph.features.to(final.device)
     for layer, change in enumerate(read):

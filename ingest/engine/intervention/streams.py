@@ -1,8 +1,9 @@
-"""What nodes put into the residual stream, carried up the frozen linear model; and gradients, carried down.
+"""What nodes write to the residual stream, carried up the frozen linear model, and gradients, carried down.
 
-With patterns and norm scales held, an attention layer adds Σ_h W_O^h A^h W_V^h norm(x) to the stream x. So
-what one node wrote reaches every later point of the stream as a vector of its own, and these vectors, with
-that of the constants (biases), sum to the stream itself. Of MLPs only a transcoder's skip connection stays.
+With patterns and norm scales held, an attention layer adds Σ_h W_O^h A^h W_V^h norm(x) to the stream x.
+Therefore what one node wrote reaches every later point of the stream as a separate vector. These vectors and
+the vector of the constants (biases) sum to the stream. Of each MLP, only the skip connection of its
+transcoder remains.
 """
 
 from typing import NamedTuple
@@ -18,20 +19,20 @@ from ingest.engine.transcoders.transcoder import Active
 
 
 class Writes(NamedTuple):
-    """What nodes write at one depth."""
+    """What nodes write to the residual stream at one depth."""
 
     nodes: Tensor
     """(m,) int64: numbers of input nodes, in the order [active features | errors, layer by layer | tokens]"""
     position: Tensor
-    """(m,) int64"""
+    """(m,) int64: position to which each node writes"""
     vectors: Tensor
-    """(m, d_model) the activation folded in"""
+    """(m, d_model): what each node writes, multiplied by its activation"""
 
 
 def writes(model: ReplacementModel, frozen: Frozen, active: Active, *, skip_first: bool) -> list[Writes]:
-    """The tokens, and then what each layer's MLP writes: its features and its error.
+    """What the tokens write, and then what each layer's MLP writes: its features and its error.
 
-    skip_first: the error of position 0 is no node.
+    skip_first: the error of position 0 is not a node.
     """
     n_positions, n_active = len(frozen.ids), len(active.activation)
     place = torch.arange(n_positions, device=frozen.embedding.device)
@@ -52,14 +53,14 @@ def writes(model: ReplacementModel, frozen: Frozen, active: Active, *, skip_firs
 
 
 class Chosen(NamedTuple):
-    """`Writes` of some nodes only."""
+    """What chosen nodes write at one depth."""
 
     rows: Tensor
     """(m,) int64: places in the list of chosen nodes"""
     position: Tensor
-    """(m,) int64"""
+    """(m,) int64, as in `Writes`"""
     vectors: Tensor
-    """(m, d_model)"""
+    """(m, d_model), as in `Writes`"""
 
 
 def choose(written: Writes, nodes: Tensor, n_inputs: int) -> Chosen:
@@ -72,22 +73,22 @@ def choose(written: Writes, nodes: Tensor, n_inputs: int) -> Chosen:
 
 
 def centred(model: ReplacementModel, logits: Tensor) -> Tensor:
-    """(n, d_model) directions of logits at the last norm's output, the vocabulary's mean taken away.
+    """(n, d_model): directions of logits at the last norm's output, minus the mean over the vocabulary.
 
-    logits: (n,) vocabulary ids. Raises SettingError for a target that is none.
+    logits: (n,) vocabulary ids. Raises SettingError for a target that is not a single token (id -1).
     """
     if bool((logits < 0).any()):
         raise SettingError(
-            "A target of the graph is no single token",
-            next_step="pass `logit_vectors`, the directions asked for",
+            "A target of the graph is not a single token",
+            next_step="pass `logit_vectors`, the directions of the targets",
         )
     return model.anatomy.logit_directions(logits.to(model.device))
 
 
 def values(part: Layer, scale: Tensor, stream: Tensor) -> Tensor:
-    """(n, n_heads, n_positions, d_head) what each head reads of streams (n, n_positions, d_model).
+    """(n, n_heads, n_positions, d_head): each head's values of streams (n, n_positions, d_model).
 
-    scale: (n_positions, 1) of the norm before attention.
+    scale: (n_positions, 1), the scale of the norm before attention.
     """
     here = part.attention_norm.forward(stream, scale)
     found = torch.einsum("nkd,gvd->ngkv", here, part.attention.value)
@@ -95,14 +96,14 @@ def values(part: Layer, scale: Tensor, stream: Tensor) -> Tensor:
 
 
 def attend(part: Layer, pattern: Tensor, read: Tensor) -> Tensor:
-    """(n, n_positions, d_model) what attention adds to the stream; read: of `values`."""
+    """(n, n_positions, d_model): what attention adds to the stream; read: the result of `values`."""
     return torch.einsum("hqk,nhkv,hdv->nqd", pattern, read, part.attention.output)
 
 
 def skip(model: ReplacementModel, frozen: Frozen, number: int, stream: Tensor) -> Tensor:
-    """What the skip connection of a layer's transcoder, if any, adds to streams (n, n_positions, d_model).
+    """What the skip connection of a layer's transcoder adds to streams (n, n_positions, d_model).
 
-    stream: what the MLP's norm reads.
+    stream: the input of the norm before the MLP. The result is a single 0 without a skip connection.
     """
     matrix = model.transcoders.layers[number].skip
     if matrix is None:
@@ -119,13 +120,13 @@ def skip(model: ReplacementModel, frozen: Frozen, number: int, stream: Tensor) -
 
 
 def head_gradients(part: Layer, pattern: Tensor, gradient: Tensor) -> Tensor:
-    """(n, n_heads, n_positions, d_head) gradients at what each head reads, from those after attention."""
+    """(n, n_heads, n_positions, d_head): gradients at each head's values, from those after attention."""
     mixed = torch.einsum("nqd,hdv->nhqv", gradient, part.attention.output)
     return torch.einsum("hqk,nhqv->nhkv", pattern, mixed)
 
 
 def attend_backward(part: Layer, scale: Tensor, by_head: Tensor) -> Tensor:
-    """(n, n_positions, d_model) gradients at the stream, from those at what the heads read."""
+    """(n, n_positions, d_model): gradients at the stream, from those at the heads' values."""
     n, _, n_positions, d_head = by_head.shape
     groups = by_head.view(n, part.attention.value.shape[0], -1, n_positions, d_head).sum(2)
     gradient = torch.einsum("ngkv,gvd->nkd", groups, part.attention.value)

@@ -1,0 +1,6 @@
+"""The replacement model: a language model whose MLPs are read as transcoder features plus an error.
+
+model     loading a model with its transcoders, tokenizing prompts, freezing the model on a prompt
+record    the forward pass that records what attribution holds fixed
+precise   forward passes of float64 models without rounding to float32
+"""

@@ -112,7 +112,7 @@ def test_any_target_at_any_position(tmp_path: Path) -> None:
     targets = (Difference("w3", "w4", position=4), Tokens(("w5",)), Salient(2, 0.9, position=5))
     graph = attribute(model, PROMPT, targets=targets)
     pruned = prune(graph, node_threshold=1, edge_threshold=1)
-    with pytest.raises(SettingError, match="no single token"):
+    with pytest.raises(SettingError, match="not a single token"):
         head_loadings(model, graph, pruned)
     directions = resolve(model, model.freeze(graph.token_ids), targets).directions
     check_sums(head_loadings(model, graph, pruned, directions), exact=True)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from ingest.engine.adapters.queries import queries
 from ingest.engine.errors import SettingError
-from ingest.engine.heads.qk import QkAttribution, Source, qk_attribution
+from ingest.engine.heads.qk import QkAttribution, QkSource, qk_attribution
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 from tests.support.engine import PROMPT, Tiny, save
@@ -66,7 +66,7 @@ def test_a_part_is_what_a_node_put_into_the_query(tmp_path: Path) -> None:
         normed = part.attention_norm.forward(stream, frozen.attention_scale[0])
         stream = stream + part.attention.forward(normed, frozen.pattern[0])
         read = model.anatomy.layers[1].attention_norm.forward(stream, frozen.attention_scale[1])[5]
-        token = found.sources.index(Source("token", -1, position, frozen.ids[position]))
+        token = found.sources.index(QkSource("token", -1, position, frozen.ids[position]))
         # A rotation keeps lengths.
         size = (how.query[2] @ read).norm() * how.scaling
         torch.testing.assert_close(found.query_parts[token].norm(), size, rtol=1e-6, atol=1e-9)

@@ -18,7 +18,7 @@ from ingest.engine.intervention.intervene import (
     Case,
     Edit,
     Freeze,
-    Outcome,
+    InterventionOutcome,
     ablate,
     changes,
     intervene,
@@ -130,7 +130,7 @@ def test_edits_do_what_a_written_out_forward_pass_does(
     torch.testing.assert_close(changed.before, before[moved], rtol=1e-5, atol=1e-5)
 
 
-def outcome_lists(found: Iterator[Outcome]) -> list[tuple[torch.Tensor, ...]]:
+def outcome_lists(found: Iterator[InterventionOutcome]) -> list[tuple[torch.Tensor, ...]]:
     return [(one.logits, one.read, one.plain_logits, one.plain_read, one.edited, one.values) for one in found]
 
 
@@ -158,7 +158,7 @@ def test_a_batch_that_is_too_large_is_halved(tiny: ReplacementModel, monkeypatch
     whole = outcome_lists(intervene_many(tiny, cases))
     real, most, sizes = module._batch, 4, []
 
-    def small(model: ReplacementModel, jobs: list[Any], *rest: Any) -> list[Outcome]:
+    def small(model: ReplacementModel, jobs: list[Any], *rest: Any) -> list[InterventionOutcome]:
         sizes.append(len(jobs))
         if len(jobs) > most:
             raise torch.OutOfMemoryError
@@ -321,7 +321,7 @@ def test_an_edit_outside_says_so(edit: Edit, message: str, model: ReplacementMod
     ("edits", "options", "message"),
     [
         ([ablate(0, (2, 9), 1)], {}, "position 9, feature 1 is outside the prompt\n  → use 0 to 7"),
-        ([ablate(0, slice(8, None), 1)], {}, "positions 8:, feature 1 covers no position\n  → use 0 to 7"),
+        ([ablate(0, slice(8, None), 1)], {}, "positions 8:, feature 1 contains no position\n  → use 0 to 7"),
         ([Edit(0, 2, 1, float("nan"))], {}, "has the value nan\n  → give a finite number"),
         ([Edit(0, 2, 1, 1.0, Action.COPY)], {}, "copies no feature\n  → give `other` (layer, index)"),
         (swap((0, 1), (0, 12), 2), {}, "copies has no such feature\n  → use 0 to 11"),

@@ -1,6 +1,9 @@
-"""Transcoders as they lie on disk.
+"""Readers of transcoder files, one per format.
 
-recognise       chooses the reader; the way in
-circuit_tracer · gemma_scope · sparsify     one reader a format
-tensors         what readers share;   hub   files of the Hugging Face hub and its cache
+recognise        the entry point: finds the files, recognises their format and calls its reader
+circuit_tracer   sets per layer and cross-layer sets of circuit-tracer
+gemma_scope      Gemma Scope 1 and 2
+sparsify         transcoders trained with sparsify
+tensors          what the readers share: opening a file, checking a tensor, building a transcoder
+hub              files of the Hugging Face hub and its cache
 """
