@@ -1,35 +1,38 @@
-"""Head loadings: how much of each edge each attention head carries.
+"""Head loadings: the part of each edge that each attention head carries.
 
-An edge runs through the residual stream and through attention heads. Of an attention layer l that it crosses,
-the edge from s to t is a sum, exactly:
+An edge runs through the residual stream and through attention heads. At every attention layer l that the edge
+crosses, the edge from s to t is exactly the sum:
 
     A[t, s] = past + Σ_h head_h + above
 
-    past     Σ_q F[q] · G[q]                              what goes past the heads of layer l
-    head_h   Σ_{q,k} (W_O^h A^h_{qk} W_V^h norm(F[k])) · G[q]   what head h carries
-    above    Σ_{l' ≥ l} w_{l'}[p_s] · G_{l'}[p_s]         what s writes only at layer l or later
+    past     Σ_q F[q] · G[q]                              the part that bypasses the heads of layer l
+    head_h   Σ_{q,k} (W_O^h A^h_{qk} W_V^h norm(F[k])) · G[q]   the part that head h carries
+    above    Σ_{l' ≥ l} w_{l'}[p_s] · G_{l'}[p_s]         the part that s writes only at layer l or later
 
-    F        (positions) what s put into the stream before layer l, carried up to it
+    F        (positions) what s wrote to the stream before layer l, carried up to layer l
     G        (positions) the gradient of t between attention and MLP of layer l; G_{l'} after MLP l'
-    w_{l'}   what s writes at MLP l', its activation folded in
+    w_{l'}   what s writes at MLP l', including the factor of its activation
 
-An edge crosses layer l when s writes below l and t reads at l or above; above l only, where MLPs read what
-attention reads. `above` is 0 for per-layer transcoders, errors and tokens. A norm behind attention counts as
-a part of the heads; a transcoder's skip connection goes past them.
+An edge crosses layer l when s writes below l and t reads at l or above. In models whose MLPs read the same
+stream as attention, t must read above l. `above` is 0 for per-layer transcoders, errors and tokens. A norm
+after attention counts as a part of the heads. A transcoder's skip connection bypasses the heads.
 
 Steps
-1. Run the model; list the sources and targets of the kept edges.
-2. Carry all sources up together: F at every layer.
-3. Carry all targets' gradients down together. At each layer: score what is written there (`above`), let the
-   targets of this layer join, multiply F and G (`past`) and what heads read and its gradient (`head_h`), go
-   on through the heads.
+1. Run the model. List the sources and targets of the kept edges.
+2. Carry all sources up together, which gives F at every layer.
+3. Carry the gradients of all targets down together. At each layer:
+   a. Score what is written there, which gives `above`.
+   b. Let the targets of this layer join.
+   c. Multiply F by G, which gives `past`, and the heads' values by their gradients, which gives `head_h`.
+   d. Continue down through the heads.
 
-Products are taken for all kept sources with all kept targets, as one matrix product a head, and those of kept
-edges are picked out: on all hardware faster than fetching both vectors of each edge.
+Products are computed for all kept sources with all kept targets, as one matrix product per head, and the
+products of kept edges are selected. On all hardware this is faster than fetching both vectors of each edge.
 
 The total of a head over a circuit is the influence that runs through it: Σ over edges of (output of t) ·
-sign(A[t, s]) · head_h / Σ_{s'} |A[t, s']|, with the influence of the unpruned graph ("Circuit Tracing",
-Anthropic 2025) as output. Over a layer, the totals of heads, past and above sum to that of the edges.
+sign(A[t, s]) · head_h / Σ_{s'} |A[t, s']|. The output of t is its influence in the unpruned graph ("Circuit
+Tracing", Anthropic 2025) plus, for a logit, its probability. In each layer, the totals of heads, past and
+above sum to the total of the edges.
 """
 
 from dataclasses import dataclass
@@ -56,27 +59,27 @@ from ingest.engine.replacement.record import Frozen
 from ingest.engine.transcoders.transcoder import Active
 
 MEMORY = 1 << 30
-"""Bytes that the sources' streams may take; more sources are done in several rounds."""
+"""Bytes that the streams of the sources may take. Sources that need more memory are processed in rounds."""
 
 
 @dataclass(frozen=True, eq=False)
 class HeadLoadings:
-    """The parts of each kept edge at each layer. E edges, L layers, H heads; on the CPU."""
+    """The parts of each kept edge at each layer. E edges, L layers, H heads. Tensors are on the CPU."""
 
     target: Tensor
-    """(E,) int64 nodes of the graph; edges ordered by target and source, as in records"""
+    """(E,) int64 target node of each edge; edges are ordered by target and source, as in records"""
     source: Tensor
-    """(E,) int64 nodes of the graph"""
+    """(E,) int64 source node of each edge"""
     weight: Tensor
-    """(E,) the edge"""
+    """(E,) signed direct effect of each edge"""
     crosses: Tensor
-    """(L, E) bool: whether the edge crosses the attention of the layer; parts are 0 where not"""
+    """(L, E) bool: whether the edge crosses the attention of the layer. If it does not, its parts are 0."""
     heads: Tensor
-    """(L, E, H) what each head carries"""
+    """(L, E, H) the part that each head carries"""
     past: Tensor
-    """(L, E) what goes past the heads"""
+    """(L, E) the part that bypasses the heads"""
     above: Tensor
-    """(L, E) what the source writes only at this layer or later"""
+    """(L, E) the part that the source writes only at this layer or later"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,7 @@ class HeadTotals:
     """The influence that runs through each head, over all kept edges of a graph."""
 
     net: Tensor
-    """(L, H) float64: parts against their edge's sign count as negative"""
+    """(L, H) float64: a part whose sign differs from the sign of its edge counts as negative"""
     gross: Tensor
     """(L, H) float64: every part counts as positive"""
 
@@ -94,8 +97,9 @@ def head_loadings(
 ) -> HeadLoadings:
     """Split every kept edge at every attention layer that it crosses.
 
-    graph: made with this model; logit_vectors: (n_logits, d_model) directions at the last norm's output,
-    None for the graph's logits, mean-centred.
+    graph: a graph of this model. logit_vectors: (n_logits, d_model) directions at the last norm's output;
+    None for the mean-centred directions of the graph's logits. Raises SettingError when `logit_vectors` is
+    None and a target of the graph is not a single token.
     """
     with torch.no_grad():
         # 1
@@ -124,7 +128,7 @@ def head_loadings(
 
 
 def head_totals(loadings: HeadLoadings, graph: GraphNodes, pruned: Pruned) -> HeadTotals:
-    """How much influence runs through each head."""
+    """The influence that runs through each head, summed over the kept edges."""
     output = pruned.influence.clone()
     output[graph.logit_nodes] += graph.logit_probabilities.double()
     factor = (output / torch.where(pruned.inputs > 0, pruned.inputs, 1.0))[loadings.target]
@@ -136,7 +140,7 @@ def head_totals(loadings: HeadLoadings, graph: GraphNodes, pruned: Pruned) -> He
 
 
 class _Edges:
-    """Kept edges in terms of the lists of their sources and targets."""
+    """Kept edges, as places in the lists of their distinct sources and targets."""
 
     def __init__(self, graph: GraphNodes, target: Tensor, source: Tensor, device: torch.device) -> None:
         self.targets, self.target = torch.unique(target, return_inverse=True)
@@ -145,7 +149,7 @@ class _Edges:
         self.target_layers = graph.node_layers()[self.targets].to(device)
         self.target_positions = graph.node_positions()[self.targets].to(device)
         self.cut = 1 + int(self.target_positions.max()) if len(self.targets) else 0
-        # Numbers of sources among all active features, not only those selected.
+        # Sources are numbered among all active features, not only among the selected ones.
         self.n_inputs = graph.n_active + graph.token_nodes.stop - graph.n_features
         whole = torch.cat([graph.selected, torch.arange(graph.n_active, self.n_inputs)])
         self.inputs = whole[self.sources].to(device)
@@ -207,10 +211,12 @@ def _parts(
 
 
 class _Starts(NamedTuple):
-    """Where the gradient of each target starts, in the order of `_Edges.targets`."""
+    """The start of each target's gradient, in the order of `_Edges.targets`."""
 
     layer: Tensor
+    """(n_targets,) int64: layer that the target reads; n_layers for logits"""
     position: Tensor
+    """(n_targets,) int64"""
     gradient: Tensor
     """(n_targets, d_model)"""
 
@@ -240,20 +246,20 @@ def _starts(
 
 
 def _join(gradient: Tensor, starts: _Starts, layer: int) -> Tensor:
-    """Let the targets that read at a layer (n_layers: logits) join."""
+    """The gradients after the targets that read at a layer joined; layer n_layers means the logits."""
     mine = (starts.layer == layer).nonzero().flatten()
     return gradient.index_put((mine, starts.position[mine]), starts.gradient[mine], accumulate=True)
 
 
 def _with(stream: Tensor, written: Chosen) -> Tensor:
-    """The streams after what is written at one depth."""
+    """The streams after adding what is written at one depth."""
     inside = written.position < stream.shape[1]
     at = written.rows[inside], written.position[inside]
     return stream.index_put(at, written.vectors[inside], accumulate=True)
 
 
 def _scored(written: Chosen, gradient: Tensor, source: Tensor, target: Tensor, n_sources: int) -> Tensor:
-    """(n_edges,) what the sources write at one depth times the targets' gradients there."""
+    """(n_edges,): what the sources write at one depth, times the targets' gradients there."""
     place = torch.full((n_sources,), -1, dtype=torch.int64, device=gradient.device)
     inside = (written.position < gradient.shape[1]).nonzero().flatten()
     place[written.rows[inside]] = inside

@@ -1,21 +1,23 @@
-"""QK attributions: which pairs of sources make a head look from one position at another.
+"""QK attributions: the pairs of sources that make a head attend from one position to another.
 
-With norm scales frozen, a query is a sum over what each source put into the stream at the query's position,
-and a key over what each put there at the key's. A score before the softmax is then a bilinear sum:
+With norm scales frozen, a query is a sum over what each source wrote to the stream at the query's position. A
+key is a sum over what each source wrote at the key's position. A score before the softmax is then a bilinear
+sum:
 
     S[q, k] = Σ_i Σ_j scaling · rotate_q(W_Q n(F_i[q])) · rotate_k(W_K n(F_j[k]))
 
-    F_i   what source i (a feature, an error, a token) put into the stream before this layer, carried up
-          through the frozen attention of lower layers, so a source may stand at an earlier position
-    n     the norm before attention, its scale frozen; where queries and keys have norms, these too
+    F_i   what source i (a feature, an error, a token) wrote to the stream before this layer, carried up
+          through the frozen attention of lower layers; a source may therefore be at an earlier position
+    n     the norm before attention with its scale frozen, and the norms of queries and keys if there are any
 
-One more source, `rest`, is what no node wrote: biases of transcoders, attention and norms, and at a special
-first token what the MLPs write. Scores are before a soft cap, where the model has one.
+One more source, `rest`, is what no node wrote: the biases of transcoders, attention and norms, and what the
+MLPs write at a special first token. Scores are taken before a soft cap if the model has one.
 
 Steps
-1. Run the model; read the query's and keys' real vectors.
-2. Carry all sources up to the layer; their part of the query, and of the key at each position.
-3. What they leave of the real vectors is the part of `rest`; rotate; pairs are products.
+1. Run the model. Compute the model's own query and keys.
+2. Carry all sources up to the layer. Compute their parts of the query, and of the key at each position.
+3. Assign the remainder of the model's own vectors to `rest`. Rotate all parts. The contribution of a pair is
+   the product of its query part and its key part.
 """
 
 from collections.abc import Sequence
@@ -34,25 +36,25 @@ from ingest.engine.replacement.record import Frozen
 from ingest.engine.transcoders.transcoder import Active
 
 MEMORY = 1 << 30
-"""Bytes that the sources' streams may take; more sources are carried up in several rounds."""
+"""Bytes that the streams of the sources may take. Sources that need more memory are processed in rounds."""
 
 
 @dataclass(frozen=True, slots=True)
 class QkSource:
-    """One side of a pair."""
+    """One side of a pair: a node, or the rest."""
 
     kind: str
     """`feature`, `error`, `token` or `rest`"""
     layer: int
-    """-1 for tokens and the rest"""
+    """Layer of the node; -1 for tokens and the rest"""
     position: int
-    """Where it was written; -1 for the rest, which is everywhere"""
+    """Position of the node; -1 for the rest, which is at every position"""
     index: int | None
-    """Of a feature in its layer; the vocabulary id of a token"""
+    """Index of a feature in its layer, or vocabulary id of a token; None for errors and the rest"""
 
 
 class Pair(NamedTuple):
-    """What two sources together add to a score."""
+    """The contribution of two sources together to a score."""
 
     query: QkSource
     key: QkSource
@@ -61,31 +63,41 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class QkAttribution:
-    """The scores of one head from one position, by pairs of sources. On the model's device."""
+    """The attention scores of one head from one position, split into pairs of sources.
+
+    Tensors are on the model's device.
+    """
 
     layer: int
     head: int
     position: int
-    """The query's; keys are at 0 … position."""
+    """Position of the query. Keys are at positions 0 … position."""
     sources: tuple[QkSource, ...]
-    """n of them, the last one `rest`."""
+    """n sources; the last one is `rest`."""
     scores: Tensor
     """(n_keys,) before the softmax and any soft cap, as the model itself computes them"""
     pattern: Tensor
-    """(n_keys,) the attention that the model paid"""
+    """(n_keys,) the model's attention after the softmax"""
     soft_cap: float | None
+    """The model's limit of scores; None for no limit."""
     query_parts: Tensor
-    """(n, d_head) rotated, the scaling folded in"""
+    """(n, d_head) part of each source in the query, rotated and multiplied by the scaling"""
     key_parts: Tensor
-    """(n_keys, n, d_head) rotated"""
+    """(n_keys, n, d_head) part of each source in each key, rotated"""
 
     def pairs(self, key: int) -> Tensor:
-        """(n query sources, n key sources) what each pair adds to the score of a key; they sum to it."""
+        """(n query sources, n key sources): contribution of each pair to the score of a key.
+
+        The contributions sum to the score. Raises SettingError for a key after the query's position.
+        """
         self._check(key)
         return self.query_parts @ self.key_parts[key].T
 
     def top(self, key: int, n: int = 10) -> list[Pair]:
-        """The pairs that add most to the score of a key, or take most away, largest first."""
+        """The n pairs that change the score of a key most, by absolute value, largest first.
+
+        Raises SettingError for a key after the query's position.
+        """
         found = self.pairs(key)
         best = found.abs().flatten().topk(min(n, found.numel())).indices.tolist()
         places = [divmod(place, found.shape[1]) for place in best]
@@ -94,7 +106,7 @@ class QkAttribution:
     def _check(self, key: int) -> None:
         if not 0 <= key <= self.position:
             raise SettingError(
-                f"Key position {key} is not seen from position {self.position}",
+                f"Key position {key} is not visible from position {self.position}",
                 next_step=f"use 0 to {self.position}",
             )
 
@@ -102,10 +114,10 @@ class QkAttribution:
 def qk_attribution(
     model: ReplacementModel, prompt: str | Sequence[int] | Encoded, *, layer: int, head: int, position: int
 ) -> QkAttribution:
-    """Split the scores of one head, from one position to all that it sees, into pairs of sources.
+    """Split one head's attention scores, from one position to all visible positions, into pairs of sources.
 
     Raises PromptError for a prompt that the model cannot take, SettingError for a layer, head or position
-    that does not exist, ModelError for attention that cannot be taken apart.
+    that does not exist, and ModelError for an attention module whose scores cannot be split.
     """
     encoded = prompt if isinstance(prompt, Encoded) else model.encode(prompt)
     if not 0 <= layer < model.n_layers:
@@ -151,7 +163,7 @@ def qk_attribution(
 def _run(
     model: ReplacementModel, ids: Sequence[int], attention: nn.Module
 ) -> tuple[Frozen, Rotary | None, Tensor]:
-    """Freeze the model; keep the rotary positions that it hands to one attention module, and its pattern."""
+    """The frozen model, the rotary positions passed to one attention module, and this module's pattern."""
     kept: list[Rotary] = []
     patterns: list[Tensor] = []
 
@@ -170,7 +182,7 @@ def _run(
 
 
 def _vectors(how: Queries, head: int, read: Tensor, *, key: bool = False, bias: bool = True) -> Tensor:
-    """(…, d_head) queries, or keys, of what attention reads (…, d_model), before norm and rotation."""
+    """(…, d_head): queries or keys of attention inputs (…, d_model), before norm and rotation."""
     weight, shift = (how.key, how.key_bias) if key else (how.query, how.query_bias)
     number = how.group(head) if key else head
     return torch.nn.functional.linear(read, weight[number], shift[number] if bias else None)
@@ -186,7 +198,7 @@ def _parts(
     head: int,
     cut: int,
 ) -> tuple[Tensor, Tensor]:
-    """(n_inputs, cut, d_head) each: parts of all nodes in queries and keys, before norm and rotation."""
+    """Parts of all nodes in queries and in keys, each (n_inputs, cut, d_head), before norm and rotation."""
     n_inputs = len(active.activation) + (model.n_layers + 1) * len(frozen.ids)
     at_once = max(1, MEMORY // (4 * cut * model.d_model * model.dtype.itemsize))
     found: tuple[list[Tensor], list[Tensor]] = ([], [])
@@ -209,7 +221,7 @@ def _parts(
 
 
 def _names(frozen: Frozen, active: Active, n_layers: int) -> tuple[QkSource, ...]:
-    """All sources in the order of their parts."""
+    """All sources, in the order of their parts."""
     positions = range(len(frozen.ids))
     return (
         *(QkSource("feature", layer, position, index) for layer, position, index in active.where.tolist()),

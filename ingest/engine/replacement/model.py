@@ -1,6 +1,7 @@
-"""A model with its transcoders, and the forward pass that freezes it on one prompt.
+"""The replacement model: a language model with its transcoders, and its freezing on a prompt.
 
-One class for every architecture: what differs between them is an `Anatomy` (`ingest.engine.adapters`).
+One class serves every architecture. What differs between architectures is in an `Anatomy`, which an adapter
+builds (`ingest.engine.adapters`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from ingest.engine.adapters.llama import llama
 from ingest.engine.errors import FitError, ModelError, PromptError, SettingError, shape
 from ingest.engine.replacement.record import Frozen, record
 from ingest.engine.transcoders.formats import recognise
-from ingest.engine.transcoders.formats.hub import Hub, Reference, is_reference
+from ingest.engine.transcoders.formats.hub import Hub, HubReference, is_reference
 from ingest.engine.transcoders.transcoder import TranscoderSet
 
 ARCHITECTURES: Mapping[str, Callable[[Any], Anatomy]] = {
@@ -39,18 +40,22 @@ ARCHITECTURES: Mapping[str, Callable[[Any], Anatomy]] = {
 """The adapter of each architecture, by the name in the model's config.json."""
 
 READ_AT = ("mlp.hook_in", "hook_resid_mid", "ln2.hook_normalized")
+"""The places where transcoders may read, by TransformerLens's names; see `TranscoderSet.read_at`."""
+
 WRITE_AT = ("hook_mlp_out", "mlp.hook_out")
+"""The places where transcoders may write, by TransformerLens's names; see `TranscoderSet.write_at`."""
 
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
-"""Files of a model and its tokenizer on the hub."""
+"""Name patterns of the files of a model and its tokenizer on the hub."""
 
 CACHED = "models--"
-"""What a model's folder in the hub's cache begins with: models--org--name/snapshots/…"""
+"""Prefix of a model's folder in the hub's cache: models--org--name/snapshots/…"""
 
 
 FirstToken = Literal["left-out", "counted", "none"]
-"""What becomes of the special token that tokenizers put first: its features and errors are left out, they
-count as any other's, or it is not put there."""
+"""Treatment of the special token that tokenizers put first. `left-out`: the token is added, and its features
+and errors are left out. `counted`: the token is added and treated as any other token. `none`: the token is
+not added."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,9 @@ class Encoded:
     """A prompt in the model's vocabulary."""
 
     ids: tuple[int, ...]
-    """Vocabulary ids, the special first token included."""
+    """Vocabulary ids, including the special first token."""
     tokens: tuple[str, ...]
-    """Each id decoded by itself."""
+    """Each id decoded separately."""
     special_first_token: bool
     """Whether position 0 holds a special token whose features and errors are left out."""
 
@@ -70,12 +75,12 @@ class ReplacementModel:
     """A model whose MLPs can be read as transcoder features plus an error."""
 
     model: Any
-    """The Hugging Face model, eager attention, evaluation mode."""
+    """The Hugging Face model, with eager attention and in evaluation mode."""
     tokenizer: Any
     anatomy: Anatomy
     transcoders: TranscoderSet
     folder: Path
-    """Where the model was read from."""
+    """The folder from which the model was read."""
     device: torch.device
     dtype: torch.dtype
 
@@ -91,17 +96,18 @@ class ReplacementModel:
     ) -> "ReplacementModel":
         """Read a model and its transcoders, each from a local folder or from `hf://org/name[@revision]`.
 
-        Raises ModelError (no such folder, unknown architecture), FormatError (transcoder files), FitError
-        (transcoders of another model) or SettingError (no such device here).
+        Raises ModelError for a missing folder or an unknown architecture, FormatError for unreadable
+        transcoder files, FitError for transcoders of another model, and SettingError for a device that this
+        machine does not have.
         """
         hub = hub or Hub()
         folder = Path(model_dir)
         if is_reference(model_dir):
-            folder = hub.fetch(Reference.parse(str(model_dir)), FILES)
+            folder = hub.fetch(HubReference.parse(str(model_dir)), FILES)
         if not (folder / "config.json").is_file():
             raise ModelError(
-                f"{folder} holds no model: there is no config.json in it",
-                next_step="name the folder that save_pretrained wrote, with its tokenizer",
+                f"{folder} contains no model: it has no config.json",
+                next_step="give the folder that save_pretrained wrote, including the tokenizer",
             )
         _check_device(device)
         transcoders = recognise.read(transcoders_dir, device=device, dtype=dtype, hub=hub)
@@ -124,7 +130,7 @@ class ReplacementModel:
         model, info = loaded
         if missing := sorted(info["missing_keys"]):
             raise ModelError(
-                f"{folder} lacks {len(missing)} of the model's tensors, the first being {missing[0]}",
+                f"{folder} lacks {len(missing)} of the model's tensors; the first is {missing[0]}",
                 next_step="save or download the model again",
             )
         return cls.build(model, tokenizer, transcoders, folder=folder, device=device)
@@ -141,8 +147,8 @@ class ReplacementModel:
     ) -> "ReplacementModel":
         """Join a loaded Hugging Face model (eager attention) with transcoders.
 
-        Raises ModelError for an architecture without an adapter or weights that are not finite, FitError when
-        the two do not fit.
+        Raises ModelError for an architecture without an adapter or for weights that are not finite, and
+        FitError when the transcoders do not fit the model.
         """
         architecture = type(model).__name__
         adapter = ARCHITECTURES.get(architecture)
@@ -153,10 +159,10 @@ class ReplacementModel:
             )
         model = model.to(device).eval().requires_grad_(False)
         for name, weight in model.named_parameters():
-            # The sum is one pass without a mask; it may overflow where no number did.
+            # The sum is a fast first check. It may overflow although every number is finite.
             if not weight.sum().isfinite() and not weight.isfinite().all():
                 raise ModelError(
-                    f"{name} of the {architecture} holds a number that is not finite",
+                    f"{name} of the {architecture} contains a number that is not finite",
                     next_step="save or download the model again",
                 )
         anatomy = adapter(model)
@@ -166,7 +172,7 @@ class ReplacementModel:
 
     @property
     def name(self) -> str:
-        """As its transcoders call it, else its name on the hub, else its folder's."""
+        """The model's name in its transcoders' configuration, else on the hub, else its folder's name."""
         where = self.folder.resolve()
         if where.parent.name == "snapshots" and where.parent.parent.name.startswith(CACHED):
             plain = where.parent.parent.name.removeprefix(CACHED).replace("--", "/", 1)
@@ -191,11 +197,10 @@ class ReplacementModel:
         return self.anatomy.unembedding.shape[0]
 
     def encode(self, prompt: str | Sequence[int], *, first_token: FirstToken = "left-out") -> Encoded:
-        """Vocabulary ids of a prompt, the special first token put first when the tokenizer has one.
+        """Tokenize a prompt and add the special first token when the tokenizer has one.
 
-        Text or ids that already begin with a special token are left as they are. first_token: `counted` puts
-        it first and treats it as any other token; `none` does not put it there. Raises PromptError for a
-        prompt that is empty, too long, or has tokens outside the vocabulary.
+        Text or ids that already begin with a special token get no second one. first_token: see `FirstToken`.
+        Raises PromptError for a prompt that is empty, too long, or has tokens outside the vocabulary.
         """
         ids = self._text_ids(prompt) if isinstance(prompt, str) else [int(token) for token in prompt]
         unknown = [(place, token) for place, token in enumerate(ids) if not 0 <= token < self.vocab_size]
@@ -212,7 +217,7 @@ class ReplacementModel:
             ids = [first, *ids]
         if len(ids) > self.anatomy.context:
             raise PromptError(
-                f"The prompt has {len(ids)} tokens and the model holds {self.anatomy.context}",
+                f"The prompt has {len(ids)} tokens and the model takes at most {self.anatomy.context}",
                 next_step=f"shorten it by {len(ids) - self.anatomy.context} tokens",
             )
         left_out = first_token == "left-out" and ids[0] in special
@@ -223,11 +228,17 @@ class ReplacementModel:
         return str(self.tokenizer.decode([token], clean_up_tokenization_spaces=False))
 
     def freeze(self, ids: Sequence[int]) -> Frozen:
-        """Run the model on a prompt and record what the walk needs. Raises ModelError on overflow."""
+        """Run the model on a prompt and record what attribution needs.
+
+        ids: vocabulary ids. Raises ModelError when the logits are not finite.
+        """
         return self.freeze_many([ids])[0]
 
     def freeze_many(self, prompts: Sequence[Sequence[int]]) -> list[Frozen]:
-        """The same for some prompts in one pass, which is faster; best when they are of like length."""
+        """Freeze the model on several prompts in one pass, which is faster; see `freeze`.
+
+        Prompts of similar length are fastest.
+        """
         frozen = record(self.model, self.anatomy, prompts, self.device)
         if not all(torch.isfinite(one.logits).all() for one in frozen):
             raise ModelError(
@@ -236,7 +247,7 @@ class ReplacementModel:
         return frozen
 
     def read(self, frozen: Frozen) -> Tensor:
-        """(n_layers, n_positions, d_model) what the transcoders of each layer see."""
+        """(n_layers, n_positions, d_model): the input of each layer's transcoder."""
         match self.transcoders.read_at:
             case "hook_resid_mid":
                 return frozen.mlp_norm_input
@@ -247,9 +258,9 @@ class ReplacementModel:
                 return frozen.mlp_norm_output
 
     def read_backward(self, layer: int, encoder: Tensor, scale: Tensor) -> Tensor:
-        """Encoder vectors (n, d_model) of a layer as gradients at the residual stream before the MLP's norm.
+        """Gradients (n, d_model) before the norm of a layer's MLP, from encoder vectors of the layer.
 
-        scale: (n, 1) that norm's frozen scale at each feature's position.
+        encoder: (n, d_model). scale: (n, 1), the norm's frozen scale at each feature's position.
         """
         match self.transcoders.read_at:
             case "hook_resid_mid":
@@ -260,21 +271,26 @@ class ReplacementModel:
                 return self.anatomy.layers[layer].mlp_norm.backward(encoder, scale)
 
     def base(self, layer: int, frozen: Frozen) -> Tensor:
-        """What a layer's transcoder writes besides features, (d_model,) or with a skip connection
-        (n_positions, d_model)."""
+        """What a layer's transcoder writes in addition to features: its bias and its skip connection.
+
+        The shape is (d_model,), or (n_positions, d_model) with a skip connection.
+        """
         part = self.transcoders.layers[layer]
         return part.decoder_bias if part.skip is None else part.base(self.read(frozen)[layer])
 
     def skip_backward(self, layer: int, gradient: Tensor, scale: Tensor) -> Tensor:
-        """The part of a gradient (…, d_model) after an MLP that goes through its skip connection, at the
-        residual stream before the MLP's norm, whose frozen scale is (…, 1)."""
+        """Gradients before the MLP's norm, through the skip connection, from gradients after the MLP.
+
+        gradient: (…, d_model). scale: (…, 1), the frozen scale of the norm. The result is 0 without a skip
+        connection.
+        """
         skip = self.transcoders.layers[layer].skip
         if skip is None:
             return torch.zeros_like(gradient)
         return self.read_backward(layer, gradient @ skip, scale)
 
     def _first_token(self) -> int | None:
-        """The special token that stands first: the tokenizer's bos, else pad, else eos, else any other."""
+        """The special token to put first: the tokenizer's bos, else pad, else eos, else any other."""
         tokenizer = self.tokenizer
         named = (tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id)
         found = [token for token in (*named, *tokenizer.all_special_ids) if token is not None]
@@ -285,7 +301,7 @@ class ReplacementModel:
             prompt.encode()
         except UnicodeEncodeError as error:
             raise PromptError(
-                f"The prompt holds half a character (a lone surrogate) at place {error.start}",
+                f"The prompt contains half a character (a lone surrogate) at place {error.start}",
                 next_step="save the prompts as valid UTF-8",
             ) from error
         fast = bool(getattr(self.tokenizer, "is_fast", False))
@@ -311,7 +327,7 @@ class ReplacementModel:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the progress bars of transformers."""
+    """Hide the progress bars of transformers within the `with` block."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
@@ -332,7 +348,7 @@ def _check_device(device: torch.device | str) -> None:
 
 def _check_fit(anatomy: Anatomy, transcoders: TranscoderSet, architecture: str) -> None:
     n_layers, d_model = len(anatomy.layers), anatomy.unembedding.shape[1]
-    remedy = "name the transcoders that were trained on this model"
+    remedy = "give the transcoders that were trained on this model"
     if transcoders.n_layers != n_layers:
         raise FitError(
             f"The transcoders {transcoders.name} have {transcoders.n_layers} layers "
@@ -341,21 +357,21 @@ def _check_fit(anatomy: Anatomy, transcoders: TranscoderSet, architecture: str) 
         )
     if transcoders.write_at == "mlp.hook_out" and any(layer.mlp_post for layer in anatomy.layers):
         raise FitError(
-            f"The transcoders {transcoders.name} write at mlp.hook_out, but a {architecture} adds what a "
-            "norm makes of it to the residual stream",
+            f"The transcoders {transcoders.name} write at mlp.hook_out, but a {architecture} applies a norm "
+            "after this place",
             next_step="use transcoders that write at hook_mlp_out",
         )
     if transcoders.has_skip and any(layer.parallel for layer in anatomy.layers):
         raise FitError(
-            f"The transcoders {transcoders.name} have skip connections, which cannot be followed beside the "
-            f"attention of a {architecture} with parallel residuals",
+            f"The transcoders {transcoders.name} have skip connections, which are not supported for a "
+            f"{architecture} with parallel residuals",
             next_step="use transcoders without skip connections",
         )
     for number, layer in enumerate(transcoders.layers):
         if layer.encoder.shape[1] != d_model:
             raise FitError(
                 f"Layer {number} of the transcoders {transcoders.name} does not fit: W_enc_{number} is "
-                f"{shape(layer.encoder.shape)} where the {architecture} needs "
+                f"{shape(layer.encoder.shape)}, but the {architecture} needs "
                 f"{shape((layer.n_features, d_model))}",
                 next_step=remedy,
             )

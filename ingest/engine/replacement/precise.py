@@ -1,8 +1,8 @@
-"""Forward passes of a float64 model in float64 throughout.
+"""Forward passes of a float64 model that stay in float64 throughout.
 
-The modules of transformers take norms, softmax and rotations in float32 whatever the weights' format is. That
-widens 16-bit numbers but rounds those of 64 bits, to 1e-7 of them: enough to be seen in an edge whose parts
-nearly cancel.
+The modules of transformers compute norms, softmax and rotations in float32, whatever the format of the
+weights is. This widens 16-bit numbers but rounds 64-bit numbers, with a relative error of 1e-7. Such an error
+is visible in an edge whose parts nearly cancel.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 
 def precise(dtype: torch.dtype) -> AbstractContextManager[Any]:
-    """Within it, what asks for float32 gets float64, if that is the model's number format."""
+    """A context in which requests for float32 give float64, if dtype, the model's format, is float64."""
     return _Double() if dtype == torch.float64 else nullcontext()
 
 

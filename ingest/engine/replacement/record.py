@@ -1,4 +1,4 @@
-"""One forward pass of the real model over some prompts, recording all that the linear walk holds fixed."""
+"""One forward pass of the real model over several prompts, which records what attribution holds fixed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,20 +14,20 @@ from ingest.engine.replacement.precise import precise
 
 @dataclass(frozen=True, eq=False)
 class Frozen:
-    """What one prompt made of the model. L layers, T positions, H heads, d the model's width."""
+    """The values recorded on one prompt. L layers, T positions, H heads, d the model's width."""
 
     ids: tuple[int, ...]
-    """Vocabulary ids, T of them."""
+    """T vocabulary ids"""
     embedding: Tensor
-    """(T, d) the residual stream's first value"""
+    """(T, d) first value of the residual stream"""
     pattern: Tensor
-    """(L, H, T query, T key) attention after the softmax, times the scale of a norm behind attention"""
+    """(L, H, T query, T key) attention after the softmax, times the scale of a norm after attention"""
     attention_scale: Tensor
     """(L, T, 1) frozen scale of the norm before attention"""
     attention_input: Tensor
     """(L, T, d) what attention reads"""
     attention_output: Tensor
-    """(L, T, d) what attention writes, before a norm behind it"""
+    """(L, T, d) what attention writes, before a norm after attention"""
     mlp_norm_input: Tensor
     """(L, T, d) residual stream before the MLP's norm"""
     mlp_norm_output: Tensor
@@ -35,7 +35,7 @@ class Frozen:
     mlp_scale: Tensor
     """(L, T, 1) frozen scale of the norm before the MLP"""
     mlp_output: Tensor
-    """(L, T, d) what the MLP, or the norm behind it, adds to the residual stream"""
+    """(L, T, d) what the MLP, or the norm after it, adds to the residual stream"""
     final_scale: Tensor
     """(T, 1) frozen scale of the last norm"""
     logits: Tensor
@@ -43,12 +43,12 @@ class Frozen:
 
 
 Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
-"""A forward hook: (module, positional inputs, output) → a new output or None."""
+"""A forward hook: (module, positional inputs, output) → a new output, or None to keep the output."""
 
 
 @contextmanager
 def hooks(pairs: Sequence[tuple[nn.Module, Hook]]) -> Iterator[None]:
-    """Forward hooks that are there for the length of a `with` block."""
+    """Register forward hooks within the `with` block."""
     handles = [module.register_forward_hook(hook) for module, hook in pairs]
     try:
         yield
@@ -58,8 +58,11 @@ def hooks(pairs: Sequence[tuple[nn.Module, Hook]]) -> Iterator[None]:
 
 
 def run(model: Any, prompts: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """(n_prompts, longest, vocab_size) logits. Shorter prompts are padded on the right, where a causal model
-    never looks: what stands after a prompt's last token means nothing."""
+    """(n_prompts, longest, vocab_size): logits of several prompts.
+
+    Shorter prompts are padded on the right, which a causal model never sees. Logits after the last token of a
+    prompt are meaningless.
+    """
     longest = max(len(ids) for ids in prompts)
     tokens = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in prompts], device=device)
     with torch.no_grad(), precise(model.dtype):
@@ -70,7 +73,7 @@ def run(model: Any, prompts: Sequence[Sequence[int]], device: torch.device) -> T
 def record(
     model: Any, anatomy: Anatomy, prompts: Sequence[Sequence[int]], device: torch.device
 ) -> list[Frozen]:
-    """Run the model on some prompts at once and keep what the walk needs of each."""
+    """Run the model on several prompts together and record what attribution needs of each prompt."""
     seen: dict[str, list[Tensor]] = {
         name: []
         for name in (
@@ -87,7 +90,7 @@ def record(
     }
 
     def output_of(name: str) -> Hook:
-        # A mixture of experts returns its router's scores besides.
+        # A mixture of experts also returns its router's scores.
         return lambda module, given, output: seen[name].append(
             output[0] if isinstance(output, tuple) else output
         )
@@ -105,7 +108,7 @@ def record(
 
     def behind(norm: Norm) -> Hook:
         def scale(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
-            # One number for each query.
+            # The scale is one number per query.
             seen["pattern"][-1] = seen["pattern"][-1] * norm.scale(wide(given[0]))[:, None]
 
         return scale

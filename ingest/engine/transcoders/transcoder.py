@@ -1,20 +1,20 @@
-"""Transcoders in one canonical form, whatever file they came from.
+"""Transcoders in one canonical form, whatever file format they come from.
 
-A transcoder of layer l reads the MLP's input at layer l and writes to the MLP outputs of its own layer and,
-when it is cross-layer ("Circuit Tracing", Anthropic 2025, §"Building an interpretable replacement model"), of
-every later one:
+A transcoder of layer l reads the MLP's input at layer l and writes to the MLP output of its own layer. A
+cross-layer transcoder ("Circuit Tracing", Anthropic 2025, §"Building an interpretable replacement model")
+also writes to the MLP outputs of every later layer:
 
     a_l  = activation(W_enc_l x_l + b_enc_l)
     y_l' = Σ_{l ≤ l'} W_dec_{l→l'} a_l + b_dec_l' + W_skip_l' x_l'
 
     ReLU       max(z, 0)
     JumpReLU   z · [z > threshold]
-    TopK       z of the k largest features of a position, else 0; of max(z, 0) unless `signed`
+    TopK       z for the k largest features of a position, else 0; applied to max(z, 0) unless `signed`
 
-The skip connection ("Transcoders Beat Sparse Autoencoders for Interpretability", Paulo et al. 2025) is no
-node of a graph. As in circuit-tracer, it stays a live linear path of the frozen model: effects go from the
-transcoder's input straight to the MLP's output, at every position, the special first one included; the
-error is what features, bias and skip together leave of the output.
+The skip connection ("Transcoders Beat Sparse Autoencoders for Interpretability", Paulo et al. 2025) is not a
+node of a graph. As in circuit-tracer, it stays a linear path of the frozen model: effects go from the
+transcoder's input straight to the MLP's output, at every position including the special first one. The error
+is what features, bias and skip connection together leave of the output.
 """
 
 from dataclasses import dataclass
@@ -32,24 +32,24 @@ class Transcoder:
     """The features that read at one layer."""
 
     encoder: Tensor
-    """(n_features, d_model), maybe of 16 bits: products with it are in the input's number format"""
+    """(n_features, d_model) W_enc, possibly in 16 bits. Products with it are in the input's number format."""
     encoder_bias: Tensor
-    """(n_features,)"""
+    """(n_features,) b_enc"""
     decoder: Tensor
-    """(n_features, n_written, d_model): to its own layer first, then the later ones. May be 16-bit and lie in
-    the file: only rows of active features are read."""
+    """(n_features, n_written, d_model) W_dec, for its own layer first and then the later layers. It may have
+    16 bits and stay in the file: only rows of active features are read."""
     decoder_bias: Tensor
-    """(d_model,) added to the reconstruction of this layer's MLP output"""
+    """(d_model,) b_dec, added to the reconstruction of this layer's MLP output"""
     threshold: Tensor | None = None
-    """(n_features,) of JumpReLU"""
+    """(n_features,) thresholds of JumpReLU; None for another activation function"""
     k: int | None = None
-    """of TopK; with neither threshold nor k: ReLU"""
+    """k of TopK; None for another activation function. With neither threshold nor k it is ReLU."""
     signed: bool = False
-    """Whether TopK lets negative numbers pass, as circuit-tracer's does."""
+    """Whether TopK also keeps negative numbers, as in circuit-tracer."""
     skip: Tensor | None = None
-    """(d_model written, d_model read)"""
+    """(d_model written, d_model read) W_skip; None without a skip connection"""
     decoder_name: str = "the decoder"
-    """File and tensor of the decoder, for errors: its rows are checked when they are read."""
+    """File and tensor of the decoder, for error messages: its rows are checked when they are read."""
 
     @property
     def n_features(self) -> int:
@@ -57,11 +57,11 @@ class Transcoder:
 
     @property
     def n_written(self) -> int:
-        """How many layers its features write to, its own included."""
+        """Number of layers to which its features write, including its own layer."""
         return self.decoder.shape[1]
 
     def activate(self, read: Tensor) -> Tensor:
-        """Activations (…, n_features) of the MLP inputs (…, d_model)."""
+        """Activations (…, n_features) of all features for inputs `read` (…, d_model)."""
         before = torch.nn.functional.linear(read, self.encoder.to(read.dtype), self.encoder_bias)
         if self.threshold is not None:
             return before * (before > self.threshold)
@@ -73,9 +73,9 @@ class Transcoder:
         return torch.zeros_like(before).scatter_(-1, top.indices, top.values)
 
     def base(self, read: Tensor) -> Tensor:
-        """What it writes to its layer besides its features: the bias and the skip connection.
+        """What the transcoder writes to its layer in addition to features: the bias and the skip connection.
 
-        read: (…, d_model), what it sees. Returns a shape that adds to read's.
+        read: (…, d_model), its input. Returns (d_model,), or (…, d_model) with a skip connection.
         """
         if self.skip is None:
             return self.decoder_bias
@@ -83,15 +83,15 @@ class Transcoder:
 
 
 class Active(NamedTuple):
-    """Every feature that fires on a prompt, sorted by layer, position, index."""
+    """All active features of a prompt, sorted by layer, position, index."""
 
     where: Tensor
     """(n, 3) int64: layer, position, index"""
     activation: Tensor
-    """(n,)"""
+    """(n,) activation of each feature"""
 
     def rows(self, layer: int) -> slice:
-        """Where the features of one layer stand."""
+        """The rows of the features of one layer."""
         layers = self.where[:, 0].contiguous()
         start, stop = torch.searchsorted(
             layers, torch.tensor([layer, layer + 1], device=layers.device)
@@ -105,17 +105,17 @@ class TranscoderSet:
 
     layers: tuple[Transcoder, ...]
     name: str
-    """From the set's own configuration, else the folder's or the hub reference's name."""
+    """Name from the set's configuration, else the name of its folder or its hub reference."""
     read_at: str
     """Where features read, by TransformerLens's names: `hook_resid_mid` (the residual stream before the
     norm), `ln2.hook_normalized` (after the norm, before its gain) or `mlp.hook_in` (what the MLP reads)."""
     write_at: str
-    """Where features write: `mlp.hook_out` (what the MLP writes) or `hook_mlp_out` (what is added to the
-    residual stream: the same but for a norm after the MLP)."""
+    """Where features write: `mlp.hook_out` (the output of the MLP) or `hook_mlp_out` (what is added to the
+    residual stream). The two differ only when a norm follows the MLP."""
     model_name: str | None = None
-    """The model it was trained on, as its configuration calls it."""
+    """Name of the model on which the set was trained, from its configuration; None when not given."""
     files: tuple[Path, ...] = ()
-    """What it was read from; its revision is their hash."""
+    """The files from which the set was read. Their hash is its revision."""
 
     @property
     def n_layers(self) -> int:
@@ -127,17 +127,17 @@ class TranscoderSet:
 
     @property
     def n_features(self) -> int:
-        """Dictionary width of the widest layer."""
+        """Number of features of the widest layer."""
         return max(layer.n_features for layer in self.layers)
 
     @property
     def kind(self) -> str:
-        """`clt` when any feature writes to a later layer, else `plt`."""
+        """`clt` (cross-layer) when any feature writes to a later layer, else `plt` (per layer)."""
         return "clt" if any(layer.n_written > 1 for layer in self.layers) else "plt"
 
     @property
     def activation(self) -> str:
-        """`jumprelu`, `topk` or `relu`."""
+        """The activation function: `jumprelu`, `topk` or `relu`."""
         if self.layers[0].k is not None:
             return "topk"
         return "relu" if self.layers[0].threshold is None else "jumprelu"
@@ -148,10 +148,10 @@ class TranscoderSet:
         return any(layer.skip is not None for layer in self.layers)
 
     def encode(self, read: Tensor, *, skip_first: bool) -> Active:
-        """The features that fire.
+        """The active features of a prompt.
 
-        read: (n_layers, n_positions, d_model) what the transcoders of each layer see.
-        skip_first: leave out position 0 (a special token, whose activations are artefacts).
+        read: (n_layers, n_positions, d_model), the input of each layer's transcoder. skip_first: leave out
+        position 0, a special token whose activations are artefacts.
         """
         where, values = [], []
         for number, layer in enumerate(self.layers):
@@ -164,20 +164,23 @@ class TranscoderSet:
         return Active(torch.cat(where), torch.cat(values))
 
     def encoder_rows(self, layer: int, features: Tensor) -> Tensor:
-        """(n, d_model): encoder vectors of some features of one layer, at least in float32."""
+        """(n, d_model): encoder vectors of the given features of one layer, in at least 32 bits."""
         part = self.layers[layer]
         return part.encoder[features].to(part.encoder_bias.dtype)
 
     def decoder_rows(self, layer: int, features: Tensor, dtype: torch.dtype) -> Tensor:
-        """(n, n_written, d_model): decoder vectors of some features of one layer, only these rows being
-        read. Raises FormatError when one is not finite."""
+        """(n, n_written, d_model): decoder vectors of the given features of one layer.
+
+        Only these rows are read from the file. Raises FormatError when a number in them is not finite.
+        """
         decoder = self.layers[layer].decoder
         rows = decoder[features.to(decoder.device)].to(device=features.device, dtype=dtype)
-        # The sum is one pass without a mask; it may overflow where no number did.
+        # The sum is a fast first check. It may overflow although every number is finite.
         if not rows.sum().isfinite() and not rows.isfinite().all():
             bad = features[~rows.isfinite().flatten(1).all(1)][0]
             raise FormatError(
-                f"{self.layers[layer].decoder_name} holds a number that is not finite, in feature {int(bad)}",
+                f"{self.layers[layer].decoder_name} contains a number that is not finite, in feature "
+                f"{int(bad)}",
                 next_step="download or save the file again",
             )
         return rows
@@ -185,8 +188,8 @@ class TranscoderSet:
     def writes(self, active: Active) -> list[tuple[Tensor, Tensor]]:
         """What the active features write, layer by layer.
 
-        For each layer l': the rows of `active` that write to it (m,) and what they add there (m, d_model),
-        the activation folded in. Rows are in ascending order.
+        For each layer l', returns the rows of `active` that write to it, (m,) int64 ascending, and what they
+        add there, (m, d_model), including the factor of the activation.
         """
         rows: list[list[Tensor]] = [[] for _ in self.layers]
         vectors: list[list[Tensor]] = [[] for _ in self.layers]

@@ -166,5 +166,5 @@ def test_what_does_not_exist_is_named(tmp_path: Path) -> None:
         with pytest.raises(SettingError) as caught:
             qk_attribution(model, PROMPT, layer=layer, head=head, position=position)
         assert str(caught.value) == message
-    with pytest.raises(SettingError, match="Key position 6 is not seen from position 5"):
+    with pytest.raises(SettingError, match="Key position 6 is not visible from position 5"):
         qk_attribution(model, PROMPT, layer=0, head=0, position=5).pairs(6)

@@ -77,7 +77,7 @@ def test_a_tokenizer_without_special_tokens_puts_none(tmp_path: Path) -> None:
         ("<bos>", "The prompt is empty\n  → give at least one token to attribute from"),
         (
             "w1 " * 17,
-            "The prompt has 18 tokens and the model holds 16\n  → shorten it by 2 tokens",
+            "The prompt has 18 tokens and the model takes at most 16\n  → shorten it by 2 tokens",
         ),
         (
             "w1 zebra w2 yak zebra",
@@ -96,8 +96,8 @@ def test_a_tokenizer_without_special_tokens_puts_none(tmp_path: Path) -> None:
         ),
         (
             "w1 \ud800",
-            "The prompt holds half a character (a lone surrogate) at place 3\n  → save the prompts as valid "
-            "UTF-8",
+            "The prompt contains half a character (a lone surrogate) at place 3\n  → save the prompts as "
+            "valid UTF-8",
         ),
     ],
 )
@@ -114,7 +114,7 @@ def test_the_unknown_token_written_on_purpose_is_no_error(model: ReplacementMode
 
 
 def test_a_folder_without_a_model_says_so(tmp_path: Path, folders: Folders) -> None:
-    with pytest.raises(ModelError, match=r"holds no model: there is no config\.json in it"):
+    with pytest.raises(ModelError, match=r"contains no model: it has no config\.json"):
         ReplacementModel.load(tmp_path / "none", folders.transcoders)
 
 
@@ -135,7 +135,7 @@ def test_a_tensor_that_the_model_lacks_is_named(folders: Folders) -> None:
     path = folders.model / "model.safetensors"
     tensors = {key: tensor for key, tensor in load_file(path).items() if key != name}
     save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=rf"lacks 1 of the model's tensors, the first being {name}"):
+    with pytest.raises(ModelError, match=rf"lacks 1 of the model's tensors; the first is {name}"):
         ReplacementModel.load(*folders)
 
 
@@ -168,13 +168,13 @@ def test_numbers_that_overflow_say_so(folders: Folders) -> None:
     [
         (
             Tiny(n_layers=2),
-            "The transcoders other have 2 layers and the LlamaForCausalLM has 3\n  → name the transcoders "
+            "The transcoders other have 2 layers and the LlamaForCausalLM has 3\n  → give the transcoders "
             "that were trained on this model",
         ),
         (
             Tiny(d_model=8),
-            "Layer 0 of the transcoders other does not fit: W_enc_0 is 12 × 8 where the LlamaForCausalLM "
-            "needs 12 × 16\n  → name the transcoders that were trained on this model",
+            "Layer 0 of the transcoders other does not fit: W_enc_0 is 12 × 8, but the LlamaForCausalLM "
+            "needs 12 × 16\n  → give the transcoders that were trained on this model",
         ),
         (
             Tiny(read_at="hook_q"),

@@ -16,7 +16,7 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "a missing layer": (
         "sparsify",
         lambda folder: (folder / "layers.1.mlp/sae.safetensors").unlink(),
-        "has no file of layer 1, though it has layer 2",
+        "has no file of layer 1, although it has one of layer 2",
     ),
     "no cfg.json": (
         "sparsify",
@@ -73,12 +73,12 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "a k above the width": (
         "circuit-tracer by layer, ReLU",
         lambda folder: write_config(folder, model_kind="transcoder_set", activation="topk", k=11),
-        "config.yaml says k: 11, and ",
+        "config.yaml says k: 11, but ",
     ),
     "no list": (
         "circuit-tracer by layer, ReLU",
         lambda folder: write_config(folder, model_kind="transcoder_set", transcoders="all"),
-        "config.yaml: transcoders is no list of files",
+        "config.yaml: transcoders is not a list of files",
     ),
     "a listed file that is not there": (
         "circuit-tracer by layer, ReLU",
@@ -138,4 +138,4 @@ def test_a_decoder_row_that_is_not_finite_is_named_when_it_is_used(tmp_path: Pat
     found.decoder_rows(1, torch.tensor([6, 8]), torch.float32)
     with pytest.raises(FormatError) as caught:
         found.decoder_rows(1, torch.tensor([6, 7]), torch.float32)
-    assert caught.value.what == f"{path}: W_dec holds a number that is not finite, in feature 7"
+    assert caught.value.what == f"{path}: W_dec contains a number that is not finite, in feature 7"

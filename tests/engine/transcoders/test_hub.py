@@ -11,7 +11,7 @@ from ingest.engine.attribution.attribute import attribute
 from ingest.engine.errors import FormatError
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.engine.transcoders.formats import recognise
-from ingest.engine.transcoders.formats.hub import Hub, Reference
+from ingest.engine.transcoders.formats.hub import Hub, HubReference
 from tests.support.engine import PROMPT, Tiny, save
 from tests.support.transcoder_files import gemma_scope_1, sparsify, write_config
 
@@ -72,8 +72,8 @@ def test_hub_references_in_a_config_are_read_from_the_cache(tmp_path: Path) -> N
     [
         ("hf://org/other", "hf://org/other is not in the cache, and nothing may be downloaded"),
         ("hf://org/set@v9", "hf://org/set@v9 is not in the cache, and nothing may be downloaded"),
-        ("hf://org", "'hf://org' is no reference to the hub"),
-        ("hf://org/set/../x", "'hf://org/set/../x' is no reference to the hub"),
+        ("hf://org", "'hf://org' is not a reference to the hub"),
+        ("hf://org/set/../x", "'hf://org/set/../x' is not a reference to the hub"),
         ("hf://org/set", "set/snapshots/" + COMMIT + " holds no transcoders in a known format"),
     ],
 )
@@ -105,5 +105,5 @@ def test_a_model_and_its_transcoders_come_from_the_cache(model_name: bool, tmp_p
 
 
 def test_references_are_parsed_as_written() -> None:
-    assert Reference.parse("hf://a/b/c/d.npz?revision=r") == Reference("a/b", "c/d.npz", "r")
-    assert str(Reference.parse("hf://a/b/c@r")) == "hf://a/b/c@r"
+    assert HubReference.parse("hf://a/b/c/d.npz?revision=r") == HubReference("a/b", "c/d.npz", "r")
+    assert str(HubReference.parse("hf://a/b/c@r")) == "hf://a/b/c@r"

@@ -1,20 +1,21 @@
-"""Read circuit-tracer's transcoders, by layer or cross-layer, from a folder.
+"""Reader of circuit-tracer's transcoders, per layer or cross-layer, from a folder.
 
     config.yaml               model_kind: transcoder_set or cross_layer_transcoder, feature_input_hook,
-                              feature_output_hook, and where they apply activation (relu, topk), k,
+                              feature_output_hook, and optionally activation (relu, topk), k, and
                               transcoders (a list of files or hf:// references, layer by layer)
 
-    by layer, transcoder_set
+    per layer, transcoder_set
     layer_{i}.safetensors     W_enc, W_dec (n_features, d_model), b_enc (n_features,), b_dec (d_model,), and
-                              activation_function.threshold (n_features,), W_skip (written, read) if any
+                              optionally activation_function.threshold (n_features,), W_skip (written, read)
 
     cross-layer
     W_enc_{i}.safetensors     W_enc_{i} (n_features, d_model), b_enc_{i} (n_features,), b_dec_{i} (d_model,),
-                              and threshold_{i} (n_features,), W_skip_{i} (read, written) if any
+                              and optionally threshold_{i} (n_features,), W_skip_{i} (read, written)
     W_dec_{i}.safetensors     W_dec_{i} (n_features, n_layers - i, d_model)
 
-JumpReLU when there is a threshold, else ReLU, unless `activation` says otherwise; `k` numbers of TopK may be
-negative. Numbers may be 16-bit; encoders are widened on reading, decoders when used.
+The activation function is JumpReLU when there is a threshold, else ReLU, unless `activation` says otherwise.
+The k numbers that TopK keeps may be negative. Numbers may have 16 bits: encoders are widened when read,
+decoders when used.
 """
 
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ ACTIVATIONS = (None, "relu", "topk", "jump_relu", "jumprelu")
 
 @dataclass(frozen=True)
 class Config:
-    """What config.yaml says."""
+    """The contents of config.yaml. A field is None when config.yaml does not have it."""
 
     path: Path
     kind: str | None = None
@@ -43,16 +44,16 @@ class Config:
     write_at: str | None = None
     model_name: str | None = None
     name: str | None = None
-    """`scan`"""
+    """The key `scan`."""
     activation: str | None = None
     k: int | None = None
-    """of TopK"""
+    """k of TopK."""
     transcoders: tuple[str, ...] = ()
-    """File of each layer, or its hf:// reference; empty: files of this folder."""
+    """The file or hf:// reference of each layer. Empty means the files of this folder."""
 
 
 def config(path: Path) -> Config:
-    """Read config.yaml. Raises FormatError."""
+    """Read config.yaml. Raises FormatError when it is missing, invalid, or has an unsupported value."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -62,7 +63,7 @@ def config(path: Path) -> Config:
         ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise FormatError(
-            f"{path} cannot be read as YAML: {str(error).splitlines()[0]}", next_step="mend the file"
+            f"{path} cannot be read as YAML: {str(error).splitlines()[0]}", next_step="correct the file"
         ) from error
     kinds = f"`model_kind: {BY_LAYER}` or `model_kind: {CROSS_LAYER}`"
     if not isinstance(found, dict):
@@ -73,7 +74,7 @@ def config(path: Path) -> Config:
     if activation not in ACTIVATIONS or (activation == "topk" and kind == CROSS_LAYER):
         raise FormatError(
             f"{path} says activation: {activation}, which a {kind or BY_LAYER} cannot have",
-            next_step="use relu, topk (by layer only), or jump_relu with thresholds in the files",
+            next_step="use relu, topk (per layer only), or jump_relu with thresholds in the files",
         )
     if activation == "topk" and (type(k) is not int or k < 1):
         raise FormatError(
@@ -82,7 +83,8 @@ def config(path: Path) -> Config:
     listed = found.get("transcoders") or []
     if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
         raise FormatError(
-            f"{path}: transcoders is no list of files", next_step="list one file or hf:// reference a layer"
+            f"{path}: transcoders is not a list of files",
+            next_step="list one file or hf:// reference per layer",
         )
 
     def text(key: str) -> str | None:
@@ -102,12 +104,12 @@ def config(path: Path) -> Config:
 
 
 def single(file: File, said: Config, *, device: torch.device | str, dtype: torch.dtype) -> Transcoder:
-    """Read one layer of a set by layer. Raises FormatError."""
+    """Read one layer of a per-layer set. Raises FormatError as `File.take` does, or when k is too large."""
     encoder = file.take("W_enc", (None, None))
     n_features, d_model = encoder.shape
     if said.k is not None and said.k > n_features:
         raise FormatError(
-            f"{said.path} says k: {said.k}, and {file.path} has {n_features} features",
+            f"{said.path} says k: {said.k}, but {file.path} has {n_features} features",
             next_step="give the k that the set was trained with",
         )
     threshold = None
@@ -137,7 +139,7 @@ def cross_layer(
     device: torch.device | str,
     dtype: torch.dtype,
 ) -> Transcoder:
-    """Read one layer of a cross-layer set. Raises FormatError."""
+    """Read one layer of a cross-layer set. Raises FormatError as `open_file` and `File.take` do."""
     reading, writing = open_file(encoder_file), open_file(decoder_file)
     encoder = reading.take(f"W_enc_{number}", (None, None))
     n_features, d_model = encoder.shape
@@ -160,5 +162,5 @@ def cross_layer(
 
 
 def hooks(said: Config) -> Mapping[str, str]:
-    """Where features read and write, by circuit-tracer's defaults when the file does not say."""
+    """The hooks at which features read and write; circuit-tracer's defaults when config.yaml has none."""
     return {"read_at": said.read_at or "hook_resid_mid", "write_at": said.write_at or "hook_mlp_out"}

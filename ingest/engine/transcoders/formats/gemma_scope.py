@@ -1,12 +1,12 @@
-"""Read one layer of GemmaScope's transcoders.
+"""Reader of one layer of Gemma Scope's transcoders.
 
     1   params.npz          W_enc (d_model, n_features), W_dec (n_features, d_model), b_enc, b_dec, threshold
     2   one .safetensors    w_enc (d_model, n_features), w_dec (n_features, d_model), b_enc, b_dec, threshold,
                             and with a skip connection affine_skip_connection (d_model read, d_model written)
-    2, cross-layer          the same, with w_dec (n_features, n_layers, d_model): by layer written, of which
-                            those below the transcoder's own are not used
+    2, cross-layer          as 2, but with w_dec (n_features, n_layers, d_model), by the layer written to;
+                            layers below the transcoder's own layer are not used
 
-All are JumpReLU.
+The activation function is always JumpReLU.
 """
 
 import torch
@@ -15,16 +15,16 @@ from ingest.engine.transcoders.formats.tensors import File, place
 from ingest.engine.transcoders.transcoder import Transcoder
 
 READ_AT = {1: "ln2.hook_normalized", 2: "mlp.hook_in"}
-"""Where features of each version read: before the gain of the MLP's norm, and after it."""
+"""Version → where features read: before the gain of the MLP's norm (1), or after it (2)."""
 
 WRITE_AT = "hook_mlp_out"
-"""After the norm that follows Gemma's MLP."""
+"""Features write after the norm that follows Gemma's MLP."""
 
 
 def layer(
     file: File, number: int, n_layers: int, *, device: torch.device | str, dtype: torch.dtype
 ) -> Transcoder:
-    """Read one layer. Raises FormatError."""
+    """Read layer `number` of `n_layers`. Raises FormatError as `File.take` does."""
     encoder_name, decoder_name = ("W_enc", "W_dec") if "W_enc" in file.tensors else ("w_enc", "w_dec")
     encoder = file.take(encoder_name, (None, None))
     d_model, n_features = encoder.shape

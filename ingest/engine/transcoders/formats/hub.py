@@ -1,11 +1,11 @@
-"""References to files on the Hugging Face hub, and where they lie on this machine.
+"""References to files on the Hugging Face hub, and the local copies of these files.
 
-    hf://org/name                    the whole repository
-    hf://org/name/folder@revision    a folder or a file of it; without a revision its main branch
-    hf://org/name/file?revision=r    the same, as circuit-tracer's config.yaml writes it
+    hf://org/name                    a whole repository
+    hf://org/name/folder@revision    a folder or a file in it; without a revision, of the main branch
+    hf://org/name/file?revision=r    the notation for a revision in circuit-tracer's config.yaml
 
-Files are downloaded with a progress bar into huggingface_hub's own cache, and come from there when they are
-in it already and the hub cannot be reached.
+Files are downloaded, with a progress bar, into huggingface_hub's own cache. When the hub cannot be reached,
+files that are in the cache are used.
 """
 
 from collections.abc import Sequence
@@ -22,23 +22,24 @@ SCHEME = "hf://"
 
 
 def is_reference(text: Path | str) -> bool:
-    """Whether this names a place on the hub; a Path has lost one of the slashes."""
+    """Whether a text or path is a reference to the hub. A Path has one slash only: `hf:/`."""
     return str(text).startswith("hf:/")
 
 
 @dataclass(frozen=True)
 class Hub:
-    """How files of the hub are found."""
+    """Access to the files of the hub."""
 
     offline: bool = False
-    """Whether only the cache is looked at."""
+    """Whether only the cache is used, without downloads."""
     cache: Path | None = None
-    """The cache's folder; None for huggingface_hub's own."""
+    """Folder of the cache; None for huggingface_hub's own."""
 
-    def fetch(self, reference: "Reference", patterns: Sequence[str]) -> Path:
-        """Where the files of a reference lie that match the patterns: its folder, or the file itself.
+    def fetch(self, reference: "HubReference", patterns: Sequence[str]) -> Path:
+        """The local path of a reference, once its files that match the patterns are in the cache.
 
-        Raises FormatError when the hub does not have it or cannot be reached and the cache lacks it.
+        Without patterns, the reference is one file. Raises FormatError when the hub does not have the
+        reference, or when the hub cannot be reached and the cache lacks it.
         """
         inside = f"{reference.path}/" if reference.path and patterns else reference.path
         try:
@@ -53,7 +54,7 @@ class Hub:
             raise FormatError(
                 f"{reference} is not in the cache"
                 + (", and nothing may be downloaded" if self.offline else ", and the hub cannot be reached"),
-                next_step="download it once with a connection, or give a local folder",
+                next_step="download it once with a network connection, or give a local folder",
             ) from error
         except (HfHubHTTPError, HFValidationError, OSError) as error:
             raise FormatError(
@@ -64,24 +65,25 @@ class Hub:
 
 
 @dataclass(frozen=True)
-class Reference:
+class HubReference:
     """A place on the hub."""
 
     repository: str
     """`org/name`"""
     path: str
-    """Folder or file inside it; empty for all of it"""
+    """Folder or file in the repository; empty for the whole repository"""
     revision: str | None
+    """Branch, tag or commit; None for the main branch"""
 
     @classmethod
-    def parse(cls, text: str) -> "Reference":
-        """Raises FormatError when the text is no such reference."""
+    def parse(cls, text: str) -> "HubReference":
+        """Read a reference from text. Raises FormatError when the text is not a reference to the hub."""
         split = urlsplit(SCHEME + text.removeprefix("hf:").lstrip("/") if is_reference(text) else text)
         path, _, revision = f"{split.netloc}{split.path}".partition("@")
         parts = [part for part in path.split("/") if part]
         if split.scheme != "hf" or len(parts) < 2 or ".." in parts:
             raise FormatError(
-                f"{text!r} is no reference to the hub",
+                f"{text!r} is not a reference to the hub",
                 next_step="write hf://org/name, hf://org/name/folder or hf://org/name@revision",
             )
         asked = parse_qs(split.query).get("revision", [""])[0]

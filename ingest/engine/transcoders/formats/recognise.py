@@ -1,14 +1,14 @@
-"""Read a transcoder set, whatever its format: the files tell which it is.
+"""Reading a transcoder set in any known format, which is recognised from the files.
 
-1. find     a folder, or a reference to the hub (`hub`), downloaded or in the cache
-2. list     the files of each layer: as config.yaml lists them, or by their names
-3. tell     each file's format by the names of its tensors, and read it with that format's reader
+1. Find the folder: a local folder, or a reference to the hub (`hub`), which is downloaded or in the cache.
+2. List the files of each layer, from config.yaml or by their names.
+3. Recognise each file's format by the names of its tensors, and read the file with the reader of this format.
 
     tensors                       format
     W_enc_0, W_dec_0              circuit-tracer, cross-layer        (config.yaml needed)
-    W_enc, W_dec in safetensors   circuit-tracer, by layer           (config.yaml needed)
-    W_enc, W_dec in npz           GemmaScope 1
-    w_enc, w_dec                  GemmaScope 2, by layer or cross-layer
+    W_enc, W_dec in safetensors   circuit-tracer, per layer          (config.yaml needed)
+    W_enc, W_dec in npz           Gemma Scope 1
+    w_enc, w_dec                  Gemma Scope 2, per layer or cross-layer
     encoder.weight                sparsify
 """
 
@@ -20,16 +20,17 @@ import torch
 
 from ingest.engine.errors import FormatError
 from ingest.engine.transcoders.formats import circuit_tracer, gemma_scope, sparsify
-from ingest.engine.transcoders.formats.hub import SCHEME, Hub, Reference, is_reference
+from ingest.engine.transcoders.formats.hub import SCHEME, Hub, HubReference, is_reference
 from ingest.engine.transcoders.formats.tensors import File, open_file
 from ingest.engine.transcoders.transcoder import Transcoder, TranscoderSet
 
 WANTED = ("*.safetensors", "*.npz", "*cfg.json", "config.yaml")
-"""Files of a repository that a reader may need."""
+"""Name patterns of the files that a reader may need."""
 
 CROSS_FILE = re.compile(r"W_(?:enc|dec)_(\d+)\.safetensors")
 LAYER_FILE = re.compile(r"(?:^|.*[/_])(?:layer_|layers\.(?=\d+\.mlp/))(\d+)(?:[/_.].*)?\.(?:safetensors|npz)")
-"""A layer's number in a path: layer_3.safetensors, layers.3.mlp/sae.safetensors, layer_3/…/params.npz, …"""
+"""Paths that contain a layer's number: layer_3.safetensors, layers.3.mlp/sae.safetensors,
+layer_3/…/params.npz, …"""
 
 KNOWN = (
     "circuit-tracer (layer_0.safetensors, or W_enc_0.safetensors with W_dec_0.safetensors), GemmaScope "
@@ -44,15 +45,15 @@ def read(
     dtype: torch.dtype = torch.float32,
     hub: Hub | None = None,
 ) -> TranscoderSet:
-    """Read a set from a folder or from `hf://org/name[/folder][@revision]`.
+    """Read a transcoder set from a folder or from `hf://org/name[/folder][@revision]`.
 
-    Raises FormatError when it cannot be found, is in no known format, or a file is missing, damaged or holds
-    tensors that do not fit together.
+    Raises FormatError when the set cannot be found or is in no known format, or when a file is missing,
+    damaged, or contains tensors that do not fit together.
     """
     hub = hub or Hub()
     # 1
     if is_reference(place):
-        reference = Reference.parse(str(place))
+        reference = HubReference.parse(str(place))
         folder, name = _fetch(hub, reference), str(reference).removeprefix(SCHEME)
     else:
         folder = Path(place)
@@ -91,8 +92,8 @@ def read(
     return named
 
 
-def _fetch(hub: Hub, reference: Reference) -> Path:
-    """The folder of a reference; when config.yaml lists files, these are fetched one by one later."""
+def _fetch(hub: Hub, reference: HubReference) -> Path:
+    """The local folder of a reference. Files that config.yaml lists are fetched later, one by one."""
     folder = hub.fetch(reference, ["config.yaml"])
     config_file = folder / "config.yaml"
     if config_file.exists() and circuit_tracer.config(config_file).transcoders:
@@ -101,11 +102,11 @@ def _fetch(hub: Hub, reference: Reference) -> Path:
 
 
 def _listed(hub: Hub, folder: Path, item: str) -> Path:
-    return hub.fetch(Reference.parse(item), []) if is_reference(item) else folder / item
+    return hub.fetch(HubReference.parse(item), []) if is_reference(item) else folder / item
 
 
 def _numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, list[Path]]:
-    """Files by the layer that their path names."""
+    """The files of a folder whose paths match a pattern, by the layer number in the path."""
     found: dict[int, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         if match := pattern.fullmatch(path.relative_to(folder).as_posix()):
@@ -114,23 +115,23 @@ def _numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, list[Path]]:
 
 
 def _named(folder: Path) -> list[Path]:
-    """The one file of each layer."""
+    """The file of each layer, found by name. Raises FormatError unless each layer has exactly one."""
     found = _numbered(folder, LAYER_FILE)
     if not found:
         raise FormatError(
-            f"{folder} holds no transcoders in a known format", next_step=f"name a folder of {KNOWN}"
+            f"{folder} holds no transcoders in a known format", next_step=f"give a folder of {KNOWN}"
         )
     for number in range(1 + max(found)):
         if number not in found:
             raise FormatError(
-                f"{folder} has no file of layer {number}, though it has layer {max(found)}",
+                f"{folder} has no file of layer {number}, although it has one of layer {max(found)}",
                 next_step="copy the missing file, or download the set again",
             )
         if len(found[number]) > 1:
             first, second = (path.relative_to(folder) for path in found[number][:2])
             raise FormatError(
                 f"{folder} has more than one file of layer {number}: {first} and {second}",
-                next_step="list one file a layer under `transcoders:` in a config.yaml",
+                next_step="list one file per layer under `transcoders:` in a config.yaml",
             )
     return [found[number][0] for number in range(len(found))]
 
@@ -175,7 +176,7 @@ def _layer(
     device: torch.device | str,
     dtype: torch.dtype,
 ) -> tuple[Transcoder, dict[str, str]]:
-    """One layer, and where its format's features read and write."""
+    """One layer, and the hooks at which features of its format read and write."""
     names = file.tensors.keys()
     if "encoder.weight" in names:
         hooks = {"read_at": sparsify.READ_AT, "write_at": sparsify.WRITE_AT}

@@ -1,10 +1,11 @@
-"""Read one layer of a transcoder that sparsify trained.
+"""Reader of one layer of the transcoders that sparsify trains.
 
     layers.{i}.mlp/cfg.json           k, transcode, activation, skip_connection, …
     layers.{i}.mlp/sae.safetensors    encoder.weight (n_features, d_model), encoder.bias, W_dec (n_features,
                                       d_model), b_dec, and with a skip connection W_skip (written, read)
 
-TopK of the positive numbers. Features read the MLP's input and write its output.
+The activation function is TopK of the positive numbers. Features read at the MLP's input and write at its
+output.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ READ_AT, WRITE_AT = "mlp.hook_in", "mlp.hook_out"
 
 
 def layer(file: File, *, device: torch.device | str, dtype: torch.dtype) -> Transcoder:
-    """Read one layer, its cfg.json included. Raises FormatError."""
+    """Read one layer and its cfg.json. Raises FormatError when either is missing, damaged or unsupported."""
     config_file = file.path.with_name("cfg.json")
     config = _config(config_file)
     encoder = file.take("encoder.weight", (None, None))
@@ -58,7 +59,7 @@ def _config(path: Path) -> Mapping[str, Any]:
         raise FormatError(f"{path} holds no keys", next_step="download it again")
     if not config.get("transcode", False):
         raise FormatError(
-            f"{path} says transcode: false: an autoencoder of one place, which replaces no MLP",
+            f"{path} says transcode: false, so it is an autoencoder, which cannot replace an MLP",
             next_step="use transcoders, trained with --transcode",
         )
     if (activation := config.get("activation", "topk")) != "topk":

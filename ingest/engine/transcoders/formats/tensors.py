@@ -1,6 +1,7 @@
-"""What all readers share: opening a file of tensors, taking one out with its checks, placing a transcoder.
+"""Shared parts of the readers: opening a file, taking a tensor with its checks, building a transcoder.
 
-Tensors are mapped into memory, not read: of a decoder only the rows of active features are ever loaded.
+Tensors are mapped into memory instead of being read. Only the rows of a decoder that belong to active
+features are ever loaded.
 """
 
 import struct
@@ -19,7 +20,8 @@ from ingest.engine.errors import FormatError, shape
 from ingest.engine.transcoders.transcoder import Transcoder
 
 LOCAL_HEADER = 30
-"""Bytes of a zip member's own header before its name; at its end are the lengths of name and extra field."""
+"""Bytes of a zip member's local header before its name. The header ends with the lengths of the name and of
+the extra field."""
 
 
 class File(NamedTuple):
@@ -31,10 +33,12 @@ class File(NamedTuple):
     def take(
         self, name: str, expected: Sequence[int | None], *, rows_later: bool = False, infinite: bool = False
     ) -> Tensor:
-        """One tensor. expected: its shape, None where any size will do; rows_later: a decoder, whose numbers
-        are checked when they are read; infinite: a threshold, which a dead feature may have at infinity.
+        """One tensor of the file, after checks.
 
-        Raises FormatError when it is missing, has another shape, or holds numbers that are not finite.
+        expected: its shape, with None where any size is allowed. rows_later: whether it is a decoder, whose
+        numbers are checked when they are read. infinite: whether infinite numbers are allowed, as in the
+        threshold of a dead feature. Raises FormatError when the tensor is missing, has another shape, or
+        contains numbers that are not floating point or not finite.
         """
         tensor = self.tensors.get(name)
         if tensor is None:
@@ -48,7 +52,7 @@ class File(NamedTuple):
             wanted = " × ".join("any" if want is None else str(want) for want in expected)
             raise FormatError(
                 f"{self.path}: {name} is {shape(tensor.shape)} where {wanted} is expected",
-                next_step="save the set again, all layers in one shape",
+                next_step="save the set again, with all layers of one shape",
             )
         if not tensor.is_floating_point():
             raise FormatError(
@@ -65,7 +69,7 @@ class File(NamedTuple):
 
 
 def open_file(path: Path) -> File:
-    """A `.safetensors` or `.npz` file. Raises FormatError when it is missing or damaged."""
+    """Open a `.safetensors` or `.npz` file. Raises FormatError when it is missing or damaged."""
     if not path.is_file():
         raise FormatError(
             f"{path.parent} has no {path.name}", next_step="copy the missing file, or download the set again"
@@ -82,7 +86,7 @@ def open_file(path: Path) -> File:
 
 
 def _npz(path: Path) -> dict[str, Tensor]:
-    """Arrays of an .npz file: mapped where they are stored plainly, else unpacked. Never unpickles."""
+    """The arrays of an .npz file: mapped when stored uncompressed, else unpacked. Nothing is unpickled."""
     found = {}
     array: NDArray[Any]
     with zipfile.ZipFile(path) as archive:
@@ -130,9 +134,10 @@ def place(
     device: torch.device | str,
     dtype: torch.dtype,
 ) -> Transcoder:
-    """A transcoder on its device. The decoder stays mapped in its file, and rows go where they are used.
+    """A transcoder on a device.
 
-    dtype: of the encoder; all else is small and at least in float32, in which sums are taken.
+    The decoder stays mapped in its file; its rows are moved to the device when they are used. dtype: format
+    of the encoder. The other tensors are small and have at least 32 bits, the format in which sums are taken.
     """
     summed = torch.promote_types(dtype, torch.float32)
 
