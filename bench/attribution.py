@@ -1,10 +1,11 @@
-"""Attribution graphs a second: ours against circuit-tracer, on the bundled model, paired.
+"""Attribution graphs per second: this engine and circuit-tracer, on the bundled model, in paired runs.
 
     python bench/attribution.py [--prompts 50] [--rounds 3] [--threads 2] [--limit 0] [--peer-batch 512]
 
-The first call installs circuit-tracer into `bench/.peer`. Both compute unpruned graphs of the same prompts,
-each in a process of its own, in turns; before any timing the graphs of three prompts are compared edge by
-edge. The peer runs its nnsight backend, because its other one only takes models by their published names.
+The first call installs circuit-tracer into `bench/.peer`. Both programs compute unpruned graphs of the same
+prompts, each in its own process, in turns. Before any timing, the graphs of three prompts are compared edge
+by edge. circuit-tracer runs with its nnsight backend, because its other backend accepts only the names of
+published models.
 """
 
 import argparse
@@ -24,8 +25,8 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--limit", type=int, default=0, help="feature nodes of a graph, 0 for all")
-    parser.add_argument("--peer-batch", type=int, default=512, help="targets that the peer takes at a time")
+    parser.add_argument("--limit", type=int, default=0, help="feature nodes per graph; 0 for all")
+    parser.add_argument("--peer-batch", type=int, default=512, help="circuit-tracer's batch size, in targets")
     asked = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
     lines = PROMPTS_PATH.read_text(encoding="utf-8").splitlines()

@@ -1,14 +1,13 @@
-"""How fast many circuits become a new database: `schema.loading.bulk` beside Neo4j's importer on the bare
-CSV.
+"""Speed of building a new database: `schema.loading.bulk`, and Neo4j's importer on the same CSV files.
 
     python -m bench.bulk --home FOLDER [--circuits 10000] [--shape small] [--keep]
 
-1. write   records → tables, aggregates included (the generator's own time is taken off)
-2. import  Neo4j's importer on these tables, as `atlas` calls it
-3. amend   start, migrate (constraints and indexes), what tables cannot hold
-4. bare    the importer on the same tables with no option of ours, into a database that is thrown away
+1. write   Write records as tables, including aggregates. The time of the generator is subtracted.
+2. import  Run Neo4j's importer on these tables, with the options of `atlas`.
+3. amend   Start the server, migrate (constraints and indexes), and add what tables cannot hold.
+4. bare    Run the importer on the same tables without options, into a database that is thrown away.
 
-FOLDER becomes an ATLAS_HOME; what was in it is lost. With --keep its server goes on running.
+FOLDER becomes an ATLAS_HOME, and its previous contents are lost. With --keep its server keeps running.
 """
 
 import argparse
@@ -34,7 +33,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--circuits", type=int, default=10_000)
     parser.add_argument("--shape", choices=SHAPES, default="small")
-    parser.add_argument("--heap", type=int, default=3000, help="MB, of importer and server")
+    parser.add_argument("--heap", type=int, default=3000, help="heap of importer and server, in MB")
     parser.add_argument("--keep", action="store_true", help="leave the server running")
     asked = parser.parse_args()
     shutil.rmtree(asked.home, ignore_errors=True)

@@ -1,9 +1,10 @@
-"""What an attribution graph costs, by prompt length, active features and targets that walk together.
+"""Cost of an attribution graph by prompt length, number of active features, and batch size.
 
     python bench/cost.py
 
-Bundled model, random tokens, one thread, CPU seconds (so that other work on the machine counts for little),
-the least of some repeats. Writes the table into `docs/performance.md` and the plot beside it.
+It uses the bundled model, random tokens and one thread. It measures CPU seconds, so that other work on the
+machine matters little, and takes the least of several repeats. It writes the table into `docs/performance.md`
+and the plot next to that page.
 """
 
 import dataclasses
@@ -32,17 +33,17 @@ PRODUCTS = ("aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm")
 
 
 class Cost(NamedTuple):
-    """Of one graph."""
+    """The cost of one graph."""
 
     varied: str
     value: int
-    """Positions, active features or targets that walk together."""
+    """The varied quantity: positions, active features, or targets that walk together."""
     n_positions: int
     n_active: int
     seconds: float
-    """CPU time."""
+    """CPU seconds."""
     products: float
-    """Share of it in matrix products."""
+    """Share of the CPU time in matrix products, 0 … 1."""
 
 
 def main() -> None:
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 def fewer(model: ReplacementModel, raised: float) -> ReplacementModel:
-    """The model with thresholds so much higher that fewer features are active."""
+    """The model with raised thresholds, so that fewer features are active."""
     layers = []
     for layer in model.transcoders.layers:
         assert layer.threshold is not None
@@ -121,7 +122,7 @@ def draw(found: Sequence[Cost], path: Path) -> None:
         if kind == "targets together":
             axis.set_xscale("log", base=2)
     axes[0].set_ylabel("CPU ms a graph")
-    # The same file for the same figures.
+    # A fixed salt makes the file of the same numbers reproducible.
     plt.rcParams["svg.hashsalt"] = "cost"
     figure.savefig(path, metadata={"Date": None})
 

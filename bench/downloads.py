@@ -1,10 +1,9 @@
-"""Many rows as one download: how fast, and what the API's memory does meanwhile; and one whole circuit.
+"""Speed and memory of the API for a download of many rows, and for one whole circuit.
 
     python -m bench.downloads --home FOLDER [--question recurringEdges] [--arguments minCircuits=2]
 
-FOLDER is an ATLAS_HOME that `bench/bulk.py` filled. A circuit of 1 000 nodes and 20 000 effects is added to
-it, asked for as one GraphQL answer and as Arrow, and deleted again. The limit of 300 s on a download holds
-here too.
+FOLDER is an ATLAS_HOME that `bench/bulk.py` filled. A circuit of 1 000 nodes and 20 000 effects is added,
+requested as one GraphQL answer and as Arrow, and deleted. The limit of 300 s on a download applies here too.
 """
 
 import argparse
@@ -75,7 +74,7 @@ def whole_circuit(database: Database, http: httpx2.Client) -> None:
 
 
 def download(http: httpx2.Client, path: str, ending: str) -> None:
-    # As a word: Neo4j, which may be a child of this process too, is a "server".
+    # "serve" must match as a word: Neo4j may also be a child of this process, and its name contains "server".
     (api,) = (each for each in psutil.Process().children() if "serve" in each.cmdline())
     before, most, size, lines, begin = api.memory_info().rss, 0, 0, 0, time.perf_counter()
     with http.stream("GET", path) as answer:

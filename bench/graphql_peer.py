@@ -1,10 +1,11 @@
-"""The same questions of the same database: our API beside @neo4j/graphql, in turns.
+"""Comparison of this API with @neo4j/graphql: the same questions of the same database, in turns.
 
     python -m bench.graphql_peer --home FOLDER [--samples 20] [--only WORD]
 
 FOLDER is an ATLAS_HOME that `bench/bulk.py` filled. The first call installs @neo4j/graphql with npm into
-`bench/neo4j_graphql`. The peer gets the fewest round trips that a question can do with, and what its client
-then has to join, count and rank is part of its time. Both answers are compared each time, numbers included.
+`bench/neo4j_graphql`. For @neo4j/graphql, each question uses the smallest possible number of round trips. Its
+time includes the joining, counting and ranking that its client must do. The two answers, including numbers,
+are compared each time.
 """
 
 import argparse
@@ -33,7 +34,7 @@ TIMEOUT_S = 600
 
 
 class Pair(NamedTuple):
-    """One question, asked of both."""
+    """One question that is asked of both APIs."""
 
     name: str
     ours: Callable[[Ask, Sample], Answer]

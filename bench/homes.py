@@ -1,4 +1,4 @@
-"""A database for a measurement: its home, a free port, and how long something takes."""
+"""Helpers of measurements: a database with its home and a free port, and timers."""
 
 import socket
 import time
@@ -20,19 +20,22 @@ def free_port() -> int:
 
 
 def start(home: Path, heap_mb: int) -> Address:
-    """The server of `home`, started when it does not run."""
+    """The server of `home`, which is started if it is not running."""
     return LocalServer(home).start(bolt_port=free_port(), http_port=free_port(), heap_mb=heap_mb)
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds by the clock."""
+    """Wall-clock seconds that a call takes."""
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin
 
 
 def warm_up(work: Callable[[Sample], object], samples: Iterable[Sample], seconds: float) -> None:
-    """Ask so long, and at least once, before anything is timed: Neo4j compiles what is asked often."""
+    """Ask for the given time, and at least once, before anything is timed.
+
+    Neo4j compiles queries that are asked often.
+    """
     end = time.perf_counter() + seconds
     for sample in cycle(samples):
         work(sample)

@@ -1,10 +1,10 @@
-"""How fast graph JSON is read: 500 files of 5 MB, MB/s and peak memory. No database.
+"""Speed (MB/s) and peak memory of reading graph JSON: 500 files of 5 MB, without a database.
 
     python bench/import_json.py [--files 500] [--megabytes 5]
 
-Files are as circuit-tracer writes them: indented, links in the order of target and source. Ten different ones
-are made and read in turn, from the disk's cache; rates are of CPU time and of the clock, and `parse` is the
-parser alone, `read` everything up to the circuit that the loader takes.
+Files have the form that circuit-tracer writes: indented, with links ordered by target and source. Ten
+different files are made and read in turn, from the disk's cache. Rates are given by CPU time and by
+wall-clock time. `parse` is the parser alone; `read` is everything up to the circuit that the loader takes.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def write(path: Path, seed: int, megabytes: float) -> Path:
-    """A graph of about 900 nodes with as many links as fit."""
+    """A graph of about 900 nodes with as many links as fit into the size."""
     rng = random.Random(seed)
     keys = {(rng.randrange(N_LAYERS), rng.randrange(1, N_TOKENS), rng.randrange(16384)) for _ in range(800)}
     nodes = [feature(*key, rng) for key in sorted(keys)]

@@ -1,12 +1,12 @@
-"""Attribution of a random Llama of 16 layers, width 1024, with 16 384 features a layer: ours against
-circuit-tracer, paired.
+"""Attribution of a large random Llama: this engine and circuit-tracer, in paired runs.
 
     python bench/llama.py [--prompts 1] [--rounds 1] [--threads 2] [--limit 4096] [--positions 64]
         [--peer-batch 128]
 
-The first call writes the model and its transcoders (by layer, ReLU, about 50 active features a position and
-layer) into `bench/.llama`, 3 GB. Prompts are random tokens behind the first special one. The graphs of one
-prompt are compared first. Both processes together take about 15 GB of memory.
+The model has 16 layers of width 1024, with 16 384 features per layer. The first call writes the model and its
+transcoders (per layer, ReLU, about 50 active features per position and layer) into `bench/.llama`, 3 GB.
+Prompts are a special first token and random tokens. The graphs of one prompt are compared first. Both
+processes together take about 15 GB of memory.
 """
 
 import argparse
@@ -30,9 +30,9 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--limit", type=int, default=4096, help="feature nodes of a graph, 0 for all")
+    parser.add_argument("--limit", type=int, default=4096, help="feature nodes per graph; 0 for all")
     parser.add_argument("--positions", type=int, default=64)
-    parser.add_argument("--peer-batch", type=int, default=128, help="targets that the peer takes at a time")
+    parser.add_argument("--peer-batch", type=int, default=128, help="circuit-tracer's batch size, in targets")
     asked = parser.parse_args()
     if not (FOLDER / "plt" / "config.yaml").exists():
         write(FOLDER)
@@ -71,7 +71,7 @@ def write(folder: Path) -> None:
     LlamaForCausalLM(config).save_pretrained(folder / "lm")
     tokenizer.save_pretrained(folder / "lm")
     (folder / "plt").mkdir(parents=True)
-    # What an RMSNorm gives has a mean square of 1, so that a unit encoder vector reads a standard normal.
+    # The output of an RMSNorm has a mean square of 1, so a unit encoder vector reads a standard normal.
     bias = NormalDist().inv_cdf(N_ACTIVE / N_FEATURES)
     for layer in range(N_LAYERS):
         decoder = torch.randn(N_FEATURES, WIDTH) * (3 / WIDTH**0.5)

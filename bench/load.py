@@ -1,18 +1,20 @@
-"""Ordinary loading of circuits, beside the naive way, in turns on one server.
+"""Speed of loading circuits in three ways: the atlas, a naive way and a bare way, in turns on one server.
 
     python -m bench.load --home FOLDER [--circuits 200] [--rounds 4] [--shape small] [--steps]
 
-ours   `schema.loading.load.load_circuit`: one transaction a circuit, aggregates and ledger included
-naive  one transaction a circuit: MERGE every node by its key, MATCH both ends of every edge by theirs
-bare   one transaction a circuit: CREATE nodes, and edges by place in the list, and nothing else: no keys, no
-       lookups, no aggregates, no checks; what Cypher can do at best, for comparison
+ours   `schema.loading.load.load_circuit`: one transaction per circuit, including aggregates and ledger
+naive  one transaction per circuit: MERGE every node by its key, MATCH both ends of every edge by their keys
+bare   one transaction per circuit: CREATE nodes, and edges by place in the list. It has no keys, lookups,
+       aggregates or checks, and shows the best that Cypher can do.
 
-The naive way and the bare one keep no aggregates (USES, DRIVES, frequencies), no labels and no supernodes.
-Their nodes bear labels of their own, the naive ones with the same constraints, so all grow in one database.
-Edges are counted afterwards: all have all. --on FOLDER2 loads into a copy of FOLDER2, an ATLAS_HOME that
-`bench/bulk.py` filled and whose server is stopped: what a load costs once many circuits are there. With
---steps it says instead where our time goes, statement by statement. Circuits are made before the clock runs.
-FOLDER becomes an ATLAS_HOME; what was in it is lost.
+The naive and the bare way keep no aggregates (USES, DRIVES, frequencies), no labels and no supernodes. Their
+nodes have separate node labels, the naive ones with the same constraints, so that all three ways share one
+database. Edges are counted afterwards: all ways must have all edges.
+
+--on FOLDER2 loads into a copy of FOLDER2, an ATLAS_HOME that `bench/bulk.py` filled and whose server is
+stopped. This measures a load into a database with many circuits. --steps prints instead the time of each
+statement of our way. Circuits are made before the clock starts. FOLDER becomes an ATLAS_HOME, and its
+previous contents are lost.
 """
 
 import argparse
@@ -58,12 +60,12 @@ MERGE (a)-[e:NAIVE_ATTRIBUTES]->(b) SET e.weight = row.weight
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--circuits", type=int, default=200, help="of each way in a round")
+    parser.add_argument("--circuits", type=int, default=200, help="circuits per way and round")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--shape", choices=SHAPES, default="small")
-    parser.add_argument("--heap", type=int, default=3000, help="MB")
+    parser.add_argument("--heap", type=int, default=3000, help="heap of the server, in MB")
     parser.add_argument("--on", type=Path, default=None, help="load into a copy of this home")
-    parser.add_argument("--steps", action="store_true", help="time our statements, and no naive way")
+    parser.add_argument("--steps", action="store_true", help="time each statement of our way only")
     asked = parser.parse_args()
     shutil.rmtree(asked.home, ignore_errors=True)
     if asked.on is None:
@@ -119,7 +121,7 @@ def measure(database: Database, n: int, rounds: int, shape: synthetic.Shape) -> 
 
 
 def steps(database: Database, n: int, rounds: int, shape: synthetic.Shape) -> None:
-    """Milliseconds of each statement of a circuit's load, as the client sees them."""
+    """Milliseconds that each statement of a circuit's load takes for the client."""
     source = synthetic.circuits(n * (rounds + 1), shape, start=circuits_there(database))
     prepare(database)
     names = {
@@ -236,7 +238,7 @@ def circuits_there(database: Database) -> int:
 
 
 def relationships(database: Database, kind: str = "") -> int:
-    """How many there are of a type of ours; of all types when none is given."""
+    """Number of relationships of one type; of all types of the atlas when no type is given."""
     return count(database, f"MATCH ()-[r{kind and ':' + kind}]->() RETURN count(r) AS n")
 
 

@@ -1,12 +1,12 @@
-"""Many clients at once: errors, how long answers take, and the server's memory before and after.
+"""Load test with many clients: errors, response times, and the server's memory before and after.
 
     python -m bench.load_test --home FOLDER [--clients 50] [--seconds 60] [--only WORD] [--skip WORD]
 
-FOLDER is an ATLAS_HOME with circuits (`atlas ingest`, or `bench/bulk.py`). Each client asks one question
-after another, drawn with what it is about from those of `bench/questions.py`, and reads the whole answer. A
-client that is told to wait (429) does so and asks again: `waited` counts these, the time until the answer
-includes them. Memory is the resident set of `atlas serve`, after a warm-up in which every question was asked
-three times.
+FOLDER is an ATLAS_HOME with circuits (from `atlas ingest` or `bench/bulk.py`). Each client asks one question
+after another and reads the whole answer. Questions and their subjects are drawn from `bench/questions.py`. A
+client that is told to wait (429) waits and asks again. `waited` counts these waits, and the response time
+includes them. Memory is the resident set of `atlas serve`. It is first measured after a warm-up in which
+every question is asked three times.
 """
 
 import argparse
@@ -26,18 +26,18 @@ from bench.questions import GRAPH, Graph, Sample
 from schema.database import Database
 
 DRAWN = 40
-"""Things to ask about."""
+"""Number of subjects of questions that are drawn."""
 WARM = 3
 
 
 class Seen(NamedTuple):
-    """What the clients saw."""
+    """The results of all clients."""
 
     times: dict[str, list[float]]
     """Question → seconds of each answer."""
     errors: Counter[str]
     waited: list[float]
-    """Seconds of each wait that a 429 asked for."""
+    """Seconds of each wait that an answer 429 asked for."""
 
 
 def main() -> None:
@@ -46,8 +46,8 @@ def main() -> None:
     parser.add_argument("--heap", type=int, default=3000)
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--only", default="", help="questions whose name holds this")
-    parser.add_argument("--skip", default="\0", help="leave out questions whose name holds this")
+    parser.add_argument("--only", default="", help="only questions whose names contain this word")
+    parser.add_argument("--skip", default="\0", help="skip questions whose names contain this word")
     asked = parser.parse_args()
     address = start(asked.home, asked.heap)
     with Database.connect(address.bolt_uri, address.user, address.password) as database:
@@ -67,7 +67,7 @@ def main() -> None:
 async def clients(
     url: str, questions: list[Graph], samples: list[Sample], count: int, seconds: float | None
 ) -> Seen:
-    """Ask for so long; None: each question a few times, by one client."""
+    """Ask for the given time. None means that one client asks each question a few times."""
     seen = Seen(defaultdict(list), Counter(), [])
     end = time.monotonic() + (seconds or 0)
     limits = httpx2.Limits(max_connections=count, max_keepalive_connections=count)

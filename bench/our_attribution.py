@@ -1,4 +1,6 @@
-"""Our side of `bench/attribution.py` and `bench/llama.py`: the commands of `bench/peer_attribution.py`.
+"""This engine's worker for `bench/attribution.py` and `bench/llama.py`.
+
+It reads the commands that `bench/peer_attribution.py` describes.
 
 python bench/our_attribution.py MODEL TRANSCODERS THREADS LIMIT
 """
@@ -16,7 +18,7 @@ from ingest.engine.attribution.targets import DEFAULT
 from ingest.engine.replacement.model import ReplacementModel
 
 GROUP = 16
-"""Prompts that are attributed together, as `atlas ingest` does."""
+"""Number of prompts that are attributed together, as in `atlas ingest`."""
 
 
 def main() -> None:

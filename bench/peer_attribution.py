@@ -1,10 +1,10 @@
-"""circuit-tracer's side of `bench/attribution.py` and `bench/llama.py`; runs in an environment of its own.
+"""circuit-tracer's worker for `bench/attribution.py` and `bench/llama.py`, in a separate environment.
 
     python bench/peer_attribution.py MODEL TRANSCODERS THREADS LIMIT BATCH_SIZE
 
-LIMIT: feature nodes of a graph, 0 for all. Reads one command a line from standard input: a JSON list of
-prompts' token ids attributes them and prints one line of JSON, {"seconds", "cpu_seconds", "peak_mb"};
-{"save": path, "ids"} writes the graph's matrix as safetensors besides.
+LIMIT is the number of feature nodes per graph, 0 for all. The worker reads one command per line from standard
+input. A JSON list with the token ids of prompts attributes these prompts and prints one line of JSON,
+{"seconds", "cpu_seconds", "peak_mb"}. {"save": path, "ids"} also writes the graph's matrix as safetensors.
 """
 
 import json
@@ -24,7 +24,7 @@ from circuit_tracer.transcoder.single_layer_transcoder import load_transcoder_se
 from safetensors.torch import save_file
 
 RANK_EVERY = 2048
-"""Features that are attributed between two rankings, by its defaults and in ours."""
+"""Number of features that are attributed between two rankings, in both programs."""
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     torch.set_num_threads(threads)
     answers, sys.stdout = sys.stdout, sys.stderr
     with tempfile.TemporaryDirectory() as folder:
-        # Its transformers is older than the tokenizer's class.
+        # The version of transformers in this environment is older than the tokenizer's class.
         copy = Path(folder) / "lm"
         shutil.copytree(model_dir, copy)
         path = copy / "tokenizer_config.json"
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def transcoders(folder: Path) -> object:
-    """In memory, which is faster than its reading of rows from files."""
+    """Keep the transcoders in memory, which is faster than reading their rows from files."""
     said = yaml.safe_load((folder / "config.yaml").read_text())
     settings = {
         "feature_input_hook": said["feature_input_hook"],

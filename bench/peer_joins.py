@@ -1,5 +1,8 @@
-"""Questions of `bench/graphql_peer.py`: one query of ours each, and for @neo4j/graphql the fewest queries
-and what the client has to do with their answers."""
+"""The questions of `bench/graphql_peer.py`.
+
+Each question is one query of this API. For @neo4j/graphql it is the smallest number of queries, and what the
+client has to do with their answers.
+"""
 
 import math
 from collections import defaultdict
@@ -10,16 +13,20 @@ from typing import Any
 from bench.questions import PAGE, Sample
 
 Ask = Callable[[str, Mapping[str, Any]], dict[str, Any]]
-"""A query and its variables → data."""
+"""Function that sends a query with its variables and returns the data."""
 Answer = list[tuple[Any, ...]]
-"""A page's rows: keys and numbers."""
+"""The rows of a page: keys and numbers."""
 
 CANDIDATES, BUDGET = 200, 10_000
-"""As many similar circuits are looked at, found by features that are together used so often; as ours does."""
+"""Number of candidates for similar circuits, and the total number of uses of the features that find them. The
+values are those of this API."""
 
 
 def check_same(name: str, ours: Answer, theirs: Answer) -> None:
-    """Numbers in order; keys but for those that tie with the page's last. Stops with what differs."""
+    """Compare two pages: numbers in order, and keys except those that tie with the last row of the page.
+
+    The program stops with a message when they differ.
+    """
     numbers = [[row[1:] for row in rows] for rows in (ours, theirs)]
     if len(ours) != len(theirs) or not all(
         (a is None) == (b is None) and (a is None or math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9))
@@ -218,7 +225,7 @@ def their_recurring(ask: Ask, sample: Sample) -> Answer:
 
 
 def _uses(circuits: list[dict[str, Any]]) -> tuple[dict[str, int], dict[str, list[float]]]:
-    """Circuits that have each feature anywhere, and its influences in these circuits."""
+    """For each feature, the number of circuits that have it, and its influences in the given circuits."""
     everywhere, influences = {}, defaultdict(list)
     for circuit in circuits:
         for edge in circuit["usesConnection"]["edges"]:

@@ -1,13 +1,16 @@
-"""Cross-prompt questions of an atlas beside a polars script over the same circuits as a folder of JSON files.
+"""Cross-prompt questions: an atlas, and a polars script over a folder of JSON files with the same circuits.
 
     python -m bench.polars_folder --home FOLDER [--samples 5] [--only WORD] [--files FOLDER] [--made]
 
-FOLDER is an ATLAS_HOME with circuits of one transcoder set. Its circuits are first written as graph JSON, as
-`atlas export` does, into --files (left there: a second call takes them as they are). With --made they are
-those of `bench/bulk.py`, made again instead of read: a minute for 10 000 instead of an hour. Ours is one
-GraphQL query over HTTP. The script reads the files each time, as a script does that is started for one
-question (`cold`); `warm` leaves the reading out, as in a notebook that holds all frames. Answers are compared
-each time, and each ratio is of the script's median time to ours.
+FOLDER is an ATLAS_HOME with circuits of one transcoder set. Its circuits are first written as graph JSON into
+--files, as `atlas export` does. The files stay there, and a second call uses them. With --made, the circuits
+are those of `bench/bulk.py` and are made again instead of read, which takes a minute for 10 000 circuits
+instead of an hour.
+
+The atlas answers one GraphQL query over HTTP. `cold` is the time of the script including the reading of the
+files, as when a script is started for one question. `warm` leaves the reading out, as in a notebook that
+keeps all frames. Answers are compared each time. A ratio is the median time of the script divided by that of
+the atlas.
 """
 
 import argparse
@@ -38,7 +41,7 @@ WARM, WARM_S = 3, 10
 
 
 class Frames(NamedTuple):
-    """What a script reads of a folder."""
+    """The tables that the script reads from the folder."""
 
     circuits: pl.DataFrame
     """circuit, family"""
@@ -55,7 +58,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=5)
     parser.add_argument("--only", default="")
     parser.add_argument("--files", type=Path)
-    parser.add_argument("--made", action="store_true", help="the home holds what bench/bulk.py makes")
+    parser.add_argument("--made", action="store_true", help="the home holds the circuits of bench/bulk.py")
     asked = parser.parse_args()
     address = start(asked.home, asked.heap)
     with tempfile.TemporaryDirectory() as folder:
@@ -73,7 +76,7 @@ def main() -> None:
 
 
 def write(database: Database, files: Path, made: bool) -> int:
-    """Every circuit as graph JSON, unless it is there; bytes in all."""
+    """Write every circuit as graph JSON unless its file exists; returns the total size in bytes."""
     files.mkdir(parents=True, exist_ok=True)
     ids = [row["id"] for row in database.read("MATCH (c:Circuit) RETURN c.id AS id")]
     missing = [each for each in ids if not (files / f"{each}.json").exists()]
@@ -87,7 +90,7 @@ def write(database: Database, files: Path, made: bool) -> int:
 
 
 def read(files: Path, links: bool = True) -> Frames:
-    """The frames. links: whether they are wanted, too."""
+    """The tables of the folder. links: whether to read the links too."""
     circuits, uses, edges = [], [], []
     for path in files.glob("*.json"):
         graph = orjson.loads(path.read_bytes())
@@ -137,12 +140,12 @@ def shared(frames: Frames, sample: Sample) -> Answer:
 
 
 def contrast(frames: Frames, sample: Sample) -> Answer:
-    """AUROC by ranks: each feature's influences in the two sets, 0 where a circuit lacks it."""
+    """AUROC of each feature, by ranks of its influence in two sets of circuits; 0 if a circuit lacks it."""
     positive, negative = len(sample.circuits), len(sample.others)
     used = frames.uses.filter(pl.col("circuit").is_in([*sample.circuits, *sample.others])).with_columns(
         pl.col("circuit").is_in(sample.circuits).alias("mine")
     )
-    # Those that lack the feature rank below all that have it, and tie with each other.
+    # Circuits without the feature rank below all circuits with it, and tie with each other.
     absent = positive + negative - pl.len()
     rows = (
         used.with_columns(pl.col("influence").rank("average").over("feature").alias("rank"))
@@ -173,8 +176,11 @@ def contrast(frames: Frames, sample: Sample) -> Answer:
 
 
 def check(name: str, ours: Answer, theirs: Answer) -> None:
-    """As `check_same`. A contrast is ranked by the distance of AUROC from 0.5, which many features share: the
-    distances are compared in order, and the rest for the features that both pages have."""
+    """Compare two pages of a contrast; see `check_same`.
+
+    A contrast is ranked by the distance of AUROC from 0.5, which many features share. Therefore the distances
+    are compared in order, and the other numbers for the features that both pages have.
+    """
     if name.startswith("contrast"):
         both = {row[0] for row in ours} & {row[0] for row in theirs}
         check_same(name, *(sorted(row for row in each if row[0] in both) for each in (ours, theirs)))
@@ -212,7 +218,7 @@ def race(
     files: Path,
     held: Frames,
 ) -> None:
-    """In turns; the first few are not counted."""
+    """Times of two calls that run in turns. The first few turns are not counted."""
     times: dict[str, list[float]] = {"ours": [], "cold": [], "warm": []}
 
     def timed(side: str, work: Callable[[], Answer]) -> Answer:

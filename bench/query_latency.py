@@ -1,12 +1,12 @@
-"""How long questions take on synthetic circuits: over Bolt beside the naive query, and over HTTP.
+"""Latency of questions on synthetic circuits: over Bolt, with the naive query, and over HTTP.
 
     python -m bench.query_latency --home FOLDER [--samples 20] [--only WORD] [--naive-limit 3]
 
-FOLDER is an ATLAS_HOME that `bench/bulk.py` filled. Every time a question is asked, it is about other
-features and circuits, drawn by a fixed seed. A round over Bolt, and eight seconds of each question over HTTP,
-come before what is timed; of that the first few times are not counted. Every answer over Bolt is compared
-with the naive query's as often as that runs. `cypher` is the time of the queries that the API sent for the
-same request, one after the other over Bolt; `adds` is what the API took more (p50).
+FOLDER is an ATLAS_HOME that `bench/bulk.py` filled. Each time a question is asked, it is about other features
+and circuits, drawn with a fixed seed. Before timing, there is one round over Bolt, and eight seconds of each
+question over HTTP. The first few timed calls are not counted. Answers over Bolt are compared with those of
+the naive query whenever that runs. `cypher` is the time of the queries that the API sends for the same
+request, run one after the other over Bolt. `adds` is the additional time of the API (p50).
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--heap", type=int, default=3000)
     parser.add_argument("--samples", type=int, default=20)
-    parser.add_argument("--naive", type=int, default=3, help="how often the naive query is asked")
+    parser.add_argument("--naive", type=int, default=3, help="number of times the naive query is asked")
     parser.add_argument("--only", default="")
     parser.add_argument("--part", choices=("bolt", "http"), default=None)
     asked = parser.parse_args()
@@ -81,7 +81,7 @@ def over_bolt(database: Database, samples: list[Sample], naive: int, only: str) 
     print(f"{'over Bolt, first page of 20':34} {'p50 ms':>8} {'p95 ms':>8} {'naive p50':>10} {'same':>6}")
     asked = [each for each in BOLT if only in each.name]
     for each in asked:
-        # A whole round before any is timed, lest the first question pays for a server that still compiles.
+        # A whole round precedes the timing; otherwise the first question would include compilation.
         for sample in samples:
             ask(database, each.question, timeout_s=120, **each.parameters(sample))
     for each in asked:
@@ -105,10 +105,10 @@ def over_bolt(database: Database, samples: list[Sample], naive: int, only: str) 
 
 
 def compare(each: Bolt, answer: Any, rows: Rows) -> float:
-    """The share of the naive query's page that ours has; fails below 0.9.
+    """The share of the naive query's page that our page has. The program fails below 0.9.
 
-    Only similar circuits are looked for among candidates, so that one may be missed; elsewhere a tie at the
-    end of the page may be broken otherwise, where floating point adds up in another order.
+    Similar circuits are searched among candidates, so one may be missed. For other questions, a tie at the
+    end of the page may be broken differently, because floating point numbers are added in another order.
     """
     ours = {row if isinstance(row, str) else getattr(row, each.column) for row in answer.rows}
     naive = {row["key"] for row in rows}
@@ -119,7 +119,7 @@ def compare(each: Bolt, answer: Any, rows: Rows) -> float:
 
 
 class Recording(AsyncDatabase):
-    """Keeps what the API sends."""
+    """A database that records the queries that the API sends."""
 
     sent: list[tuple[str, Mapping[str, Any]]]
 
@@ -130,7 +130,7 @@ class Recording(AsyncDatabase):
 
 @contextmanager
 def served(home: Path) -> Iterator[str]:
-    """`atlas serve` in a process of its own."""
+    """`atlas serve` in a separate process."""
     port = free_port()
     command = [sys.executable, "-m", "atlas", "serve", "--port", str(port)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NEO4J_")}
@@ -179,7 +179,7 @@ def over_http(home: Path, address: Address, samples: list[Sample], only: str) ->
 
 
 async def replay(address: Address, text: str, variables: list[dict[str, Any]]) -> float:
-    """p50 (ms) of the queries that the API sends, asked again over Bolt."""
+    """p50 (ms) of the queries that the API sends, when they are run over Bolt."""
     database = await Recording.connect(address.bolt_uri, address.user, address.password)
     assert isinstance(database, Recording)
     times = []

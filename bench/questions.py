@@ -1,6 +1,6 @@
-"""What `bench/query_latency.py` asks: Cypher beside the naive way of asking the same, and GraphQL.
+"""The questions of `bench/query_latency.py`: our Cypher, a naive query with the same answer, and GraphQL.
 
-The naive queries go to the detail (nodes and their effects), as one writes them first; they give the rows of
+The naive queries read the detail (nodes and their effects), as in a first attempt. They return the rows of
 the same first page.
 """
 
@@ -16,15 +16,15 @@ PAGE = 20
 
 
 class Sample(NamedTuple):
-    """What questions are asked about; chosen anew for each time of asking."""
+    """Subjects of the questions, drawn again each time a question is asked."""
 
     features: list[str]
-    """Of one circuit, drawn evenly: so a feature comes up as often as circuits have it."""
+    """Features of one circuit, which is drawn uniformly. A feature is drawn as often as circuits have it."""
     circuits: list[str]
-    """20 of one family."""
+    """20 circuits of one family."""
     family: str
     others: list[str]
-    """20 of another family."""
+    """20 circuits of another family."""
     other_family: str
 
 
@@ -36,7 +36,7 @@ class Bolt(NamedTuple):
     parameters: Callable[[Sample], dict[str, Any]]
     naive: str
     column: str
-    """Of the naive rows, the one to compare with the first field of ours."""
+    """The field of the naive rows that is compared with the first field of our rows."""
 
 
 BOLT = (
@@ -156,7 +156,7 @@ class Graph(NamedTuple):
 
 
 FEATURE = "feature { id labels { text } }"
-"""What `FEATURE` stands for in the questions below."""
+"""The GraphQL fields that replace `FEATURE` in the questions below."""
 
 
 def graph(name: str, arguments: str, text: str, variables: Callable[[Sample], dict[str, Any]]) -> Graph:

@@ -1,4 +1,4 @@
-"""Two attributors side by side: each in a process of its own, first compared, then timed in turns."""
+"""Comparison of two attributors, each in its own process: first their graphs, then their times in turns."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ Prompt = Sequence[int]
 
 
 class Worker:
-    """A process that attributes when it is told to."""
+    """A process that attributes prompts on command."""
 
     def __init__(self, side: str, *settings: object) -> None:
         command = [ENVIRONMENTS[side], HERE / f"{side}_attribution.py", *settings]
@@ -38,12 +38,12 @@ class Worker:
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self.process.args} ended; its error is above")
+            raise SystemExit(f"The worker {self.process.args} ended; its error is above")
         answer: dict[str, float] = json.loads(line)
         return answer
 
     def graph(self, prompt: Prompt) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """Its tensors, and what it took."""
+        """The tensors of a graph, and the time and memory that it took."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "graph.safetensors"
             took = self.ask({"ids": list(prompt), "save": str(path)})
@@ -51,11 +51,13 @@ class Worker:
 
 
 class Race:
-    """Ours and circuit-tracer's, on one model."""
+    """This engine and circuit-tracer on one model."""
 
     def __init__(self, model: Path, transcoders: Path, *, threads: int, limit: int, peer_batch: int) -> None:
-        """limit: feature nodes of a graph, 0 for all; peer_batch: targets that the peer takes at a time.
-        Installs circuit-tracer if it is not there."""
+        """Start both workers, and install circuit-tracer if needed.
+
+        limit: feature nodes per graph, 0 for all. peer_batch: batch size of circuit-tracer, in targets.
+        """
         if not ENVIRONMENTS["peer"].exists():
             subprocess.run([sys.executable, "-m", "venv", PEER], check=True)
             subprocess.run([PEER / "bin" / "pip", "install", "--quiet", *PEER_PACKAGES], check=True)
@@ -63,15 +65,15 @@ class Race:
         self.peer = Worker("peer", model, transcoders, threads, limit, peer_batch)
 
     def compare(self, prompts: Sequence[Prompt]) -> None:
-        """Every edge between nodes that both chose, theirs against ours, relative to the target's largest."""
+        """Compare every edge between nodes that both chose, relative to the target's largest edge."""
         worst, chosen, common = 0.0, 0, 0
         for prompt in prompts:
             (ours, our_cost), (theirs, their_cost) = self.ours.graph(prompt), self.peer.graph(prompt)
             for name, cost in (("ours", our_cost), ("circuit-tracer", their_cost)):
                 rounded = {key: round(value, 1) for key, value in cost.items()}
                 print(f"{name:>15}: the first graph, which warms up: {rounded}", flush=True)
-            assert torch.equal(theirs["active"].long(), ours["active"]), "other features are active"
-            assert torch.equal(theirs["logits"].long(), ours["logits"]), "other logits are salient"
+            assert torch.equal(theirs["active"].long(), ours["active"]), "the active features differ"
+            assert torch.equal(theirs["logits"].long(), ours["logits"]), "the salient logits differ"
             both = ours["selected"][torch.isin(ours["selected"], theirs["selected"])]
             edges, size = _among(ours, both)
             other, _ = _among(theirs, both)
@@ -79,8 +81,8 @@ class Race:
             chosen, common = chosen + len(ours["selected"]), common + len(both)
         print(f"{len(prompts)} graphs compared: {common} of {chosen} features chosen by both,")
         print(f"edges differ by at most {worst:.1e} of the target's largest", flush=True)
-        assert worst < 1e-4, "the two do not compute the same"
-        assert common >= 0.999 * chosen, "the two choose other features"
+        assert worst < 1e-4, "the effects differ"
+        assert common >= 0.999 * chosen, "the chosen features differ"
 
     def run(self, prompts: Sequence[Prompt], rounds: int) -> None:
         workers = {"ours": self.ours, "circuit-tracer": self.peer}
@@ -108,8 +110,8 @@ class Race:
 
 
 def _among(graph: dict[str, Tensor], features: Tensor) -> tuple[Tensor, Tensor]:
-    """The effects among some features and all other nodes, and the largest on each of these targets."""
-    # The peer's selected features stand in an order of their own.
+    """The effects among chosen features and all other nodes, and the largest effect on each target."""
+    # circuit-tracer has its own order of selected features.
     selected, order = torch.sort(graph["selected"])
     matrix = graph["adjacency"]
     place = order[torch.searchsorted(selected, features)]

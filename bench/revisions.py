@@ -1,12 +1,12 @@
-"""This checkout beside another one: questions over HTTP and an import, in turns on one server.
+"""Comparison of this checkout with another one: questions over HTTP and an import, in turns on one server.
 
     git worktree add ../before REVISION
     python -m bench.revisions --other ../before --home FOLDER [--every]
 
-Each checkout runs in processes of its own, with this environment's packages. The answers to each question are
-compared before anything is timed. A ratio is the other checkout's time over this one's, pair by pair; above 1
-this checkout is faster. The import reads the same graph JSON files into a database whose circuits are deleted
-before each turn. FOLDER becomes an ATLAS_HOME; what was in it is lost.
+Each checkout runs in its own processes, with the packages of this environment. The answers to each question
+are compared before anything is timed. A ratio is the other checkout's time divided by this checkout's time,
+pair by pair. Above 1, this checkout is faster. The import reads the same graph JSON files into a database
+whose circuits are deleted before each turn. FOLDER becomes an ATLAS_HOME, and its previous contents are lost.
 """
 
 import argparse
@@ -45,7 +45,7 @@ QUESTIONS = (
     "similarCircuits",
     "recurringEdges of a family",
 )
-"""The questions that are asked by default."""
+"""The questions that are asked unless --every is given."""
 WARM_S = 10
 ASKED = 60
 
@@ -54,11 +54,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--other", type=Path, required=True, help="folder of the other checkout")
     parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--circuits", type=int, default=1000, help="in the database that is asked")
+    parser.add_argument("--circuits", type=int, default=1000, help="number of circuits in the database")
     parser.add_argument("--every", action="store_true", help="ask every question of bench/questions.py")
-    parser.add_argument("--files", type=int, default=200, help="graph files of the import")
-    parser.add_argument("--rounds", type=int, default=5, help="imports of each checkout")
-    parser.add_argument("--heap", type=int, default=3000, help="MB")
+    parser.add_argument("--files", type=int, default=200, help="number of graph files to import")
+    parser.add_argument("--rounds", type=int, default=5, help="number of imports per checkout")
+    parser.add_argument("--heap", type=int, default=3000, help="heap of the server, in MB")
     asked = parser.parse_args()
     shutil.rmtree(asked.home, ignore_errors=True)
     asked.home.mkdir(parents=True)
@@ -98,7 +98,7 @@ def environment(folder: Path, address: Address) -> dict[str, str]:
 
 @contextmanager
 def served(folder: Path, address: Address) -> Iterator[str]:
-    """`atlas serve` of a checkout, in a process of its own."""
+    """`atlas serve` of a checkout, in a separate process."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "atlas", "serve", "--port", str(port)],
@@ -154,7 +154,7 @@ def import_in_turns(address: Address, other: Path, count: int, rounds: int) -> N
         for number in range(rounds + 1):
             turns = (HERE, other) if number % 2 else (other, HERE)
             pairs.append({folder: imported(folder, address, files) for folder in turns})
-    # The first round warms the database up.
+    # The first round warms up the database.
     ours, theirs = ([pair[folder] for pair in pairs[1:]] for folder in (HERE, other))
     ratio = median(b / a for a, b in zip(ours, theirs, strict=True))
     print(
@@ -164,7 +164,7 @@ def import_in_turns(address: Address, other: Path, count: int, rounds: int) -> N
 
 
 def imported(folder: Path, address: Address, files: Path) -> float:
-    """Seconds that `atlas import` takes, into a database without circuits."""
+    """Seconds that `atlas import` takes into a database without circuits."""
     with Database.connect(address.bolt_uri, address.user, address.password) as database:
         while database.write(
             "MATCH (n) WHERE NOT n:Migration WITH n LIMIT 5000 DETACH DELETE n RETURN count(*) AS n"

@@ -1,13 +1,14 @@
-"""Synthetic circuits for measurements: the same for the same seed and number, as many as wanted, as records.
+"""Synthetic circuits for measurements, as records. A circuit depends on its seed and its number only.
 
-1. families  share out the circuits; each has a core of features of its own, some of them in most circuits
-2. features  of a circuit come partly from its family's core, partly from a dictionary of which few features
-             are in nearly everything and most are rare (Zipf); some stand at two or three positions
-3. edges     every pair of features has a strength and a sign of its own; a circuit has the strongest of its
-             possible pairs, with noise, so that some effects recur in most circuits and most in hardly any
+1. Circuits are divided among families. Each family has its own core of features, some of which are in most of
+   the family's circuits.
+2. The features of a circuit come partly from the core of its family and partly from a dictionary, in which
+   few features are in nearly every circuit and most are rare (Zipf). Some features have two or three
+   positions.
+3. Every pair of features has a fixed strength and sign. A circuit has the strongest of its possible pairs,
+   with noise. Some effects therefore recur in most circuits, and most effects in hardly any.
 
-Weights are numbers without a model behind them: only shapes and frequencies are meant to be like those of
-published graphs.
+Weights are numbers without a model. Only shapes and frequencies imitate those of published graphs.
 """
 
 from collections.abc import Iterator
@@ -64,12 +65,12 @@ WORDS = (
 
 
 class Shape(NamedTuple):
-    """How large circuits are."""
+    """The size of circuits."""
 
     features: int
-    """Feature nodes."""
+    """Number of feature nodes."""
     errors: int
-    """Error nodes."""
+    """Number of error nodes."""
     edges: int
 
 
@@ -78,17 +79,18 @@ LARGE = Shape(features=350, errors=100, edges=5000)
 
 
 class Dictionary(NamedTuple):
-    """What all circuits of a seed are made from."""
+    """The distributions from which all circuits of a seed are made."""
 
     layers: Array
-    """Of each feature, by its rank in popularity."""
+    """Layer of each feature, by its rank in popularity."""
     indices: Array
+    """Index in its layer of each feature, by its rank in popularity."""
     popularity: Array
-    """Cumulative, of the whole dictionary."""
+    """Cumulative probabilities over the whole dictionary."""
     cores: Array
-    """family, place → feature."""
+    """(family, place in its core) → feature."""
     core_popularity: Array
-    """Cumulative, by place in a core."""
+    """Cumulative probabilities over the places of a core."""
 
 
 def dictionary(seed: int) -> Dictionary:
@@ -106,7 +108,7 @@ def dictionary(seed: int) -> Dictionary:
 
 
 def circuits(count: int, shape: Shape = SMALL, seed: int = 0, start: int = 0) -> Iterator[Circuit]:
-    """Circuits number `start` and on; number i is the same whatever the count."""
+    """The circuits from number `start` on. Circuit i does not depend on the count."""
     known = dictionary(seed)
     for number in range(start, start + count):
         yield circuit(known, number, shape, seed)
@@ -163,7 +165,7 @@ def circuit(known: Dictionary, number: int, shape: Shape, seed: int) -> Circuit:
 
 
 def _occurrences(known: Dictionary, rng: np.random.Generator, family: int, count: int) -> tuple[Array, Array]:
-    """(feature, position) of each feature node: no two alike, sorted by layer, feature and position."""
+    """(feature, position) of each feature node, without repetition, sorted by layer, feature and position."""
     n_core = int(count * FROM_CORE)
     drawn = np.concatenate(
         [
@@ -171,7 +173,7 @@ def _occurrences(known: Dictionary, rng: np.random.Generator, family: int, count
             np.minimum(np.searchsorted(known.popularity, rng.random(6 * count)), DICTIONARY - 1),
         ]
     )
-    # Drawn again, a feature stands at one more position, at most at three.
+    # A feature that is drawn again gets one more position, up to three.
     position = N_TOKENS - 1 - np.minimum(rng.geometric(0.3, len(drawn)) - 1, N_TOKENS - 2)
     keys = drawn * N_TOKENS + position
     _, first = np.unique(keys, return_index=True)
@@ -184,7 +186,7 @@ def _occurrences(known: Dictionary, rng: np.random.Generator, family: int, count
 def _nodes(
     known: Dictionary, rng: np.random.Generator, features: Array, positions: Array, shape: Shape, number: int
 ) -> tuple[tuple[Node, ...], Array]:
-    """Features first, then errors, tokens and logits; and the influence of each."""
+    """The nodes (features, errors, tokens, logits, in this order) and the influence of each node."""
     n = len(features) + shape.errors + N_TOKENS
     influence = rng.pareto(1.2, n) + 0.01
     influence /= influence.sum()
@@ -219,7 +221,7 @@ def _nodes(
 def _edges(
     rng: np.random.Generator, features: Array, layers: Array, positions: Array, shape: Shape, influence: Array
 ) -> tuple[Edge, ...]:
-    """The strongest of the pairs that an earlier node and a later one make, in order of target and source."""
+    """The strongest pairs of an earlier and a later node, ordered by target and source."""
     n_features, n_sources = len(features), len(influence)
     layer = np.concatenate([layers, rng.integers(0, N_LAYERS, shape.errors), np.full(N_TOKENS, -1)])
     position = np.concatenate([positions, rng.integers(1, N_TOKENS, shape.errors), np.arange(N_TOKENS)])
@@ -249,7 +251,7 @@ def _edges(
 
 
 def _hashed(keys: Array) -> Array:
-    """Numbers in (0, 1) that look random and are the same for the same keys (the steps of SplitMix64)."""
+    """Pseudorandom numbers in (0, 1) that depend on the keys only (the steps of SplitMix64)."""
     mixed = keys * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -258,7 +260,7 @@ def _hashed(keys: Array) -> Array:
 
 
 def _supernodes(known: Dictionary, features: Array, family: int) -> tuple[Supernode, ...]:
-    """Two groups: of the commonest features of the family's core, where there are any."""
+    """Two supernodes of the commonest features of the family's core, if the circuit has any."""
     groups = []
     for number in range(2):
         members = np.flatnonzero(np.isin(features, known.cores[family, 5 * number : 5 * number + 5]))

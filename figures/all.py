@@ -1,4 +1,4 @@
-"""Every figure by its name."""
+"""The table of all figures, by name."""
 
 from figures.claims import CLAIMS
 from figures.components import COMPONENTS

@@ -1,4 +1,4 @@
-"""A figure as a value: its GraphQL question, and the function that draws the answer."""
+"""The type of a figure: a GraphQL question and the function that draws its answer."""
 
 import re
 import warnings
@@ -23,18 +23,18 @@ Answer = Mapping[str, Any]
 """The `data` of a GraphQL answer."""
 
 STYLE: Any = {
-    # Labels come from prompts and language models: a dollar in them is a dollar.
+    # Labels come from prompts and language models, so a dollar sign is text and not mathematics.
     "text.parse_math": False,
-    # Text stays text: it can be searched and copied.
+    # Text stays text in the SVG, so that it can be searched and copied.
     "svg.fonttype": "none",
-    # The same answer gives the same file.
+    # A fixed salt makes the file of an answer reproducible.
     "svg.hashsalt": "atlas",
     "font.size": 9.0,
     "axes.titlesize": 10.0,
 }
 
 LETTER = 0.09
-"""Inches that a letter of a label takes, at most."""
+"""The largest width of a letter in a label, in inches."""
 
 ENDINGS = ("svg", "png", "html")
 
@@ -44,27 +44,33 @@ class Chart:
     """One figure."""
 
     name: str
-    """What `atlas figure` calls it."""
+    """Name of the figure in `atlas figure`."""
     title: str
-    """What it shows, in words."""
+    """What the figure shows, as a phrase."""
     query: str
-    """GraphQL; every variable has a default."""
+    """The GraphQL query. Every variable has a default."""
     draw: Callable[[Answer], Figure]
-    """Raises NotFoundError, which says what to run first, when there is nothing to draw."""
+    """Draws the answer. If it has no content, raises NotFoundError, which names the command to run first."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """Name of each variable of the query → what it chooses."""
+    """Name of each variable of the query → what it selects."""
 
     def svg(self, answer: Answer) -> str:
-        """The figure as an SVG element, without the XML declaration. Raises NotFoundError."""
+        """The figure as an SVG element, without the XML declaration.
+
+        Raises NotFoundError when there is nothing to draw.
+        """
         text = self._saved(answer, "svg").decode()
         return text[text.index("<svg") :]
 
     def png(self, answer: Answer) -> bytes:
-        """The figure as a PNG, 150 dots per inch. Raises NotFoundError."""
+        """The figure as a PNG of 150 dots per inch. Raises NotFoundError when there is nothing to draw."""
         return self._saved(answer, "png")
 
     def html(self, answer: Answer) -> str:
-        """A page of its own: the SVG, and the question that it answers. Raises NotFoundError."""
+        """An HTML page with the SVG and the GraphQL question that it answers.
+
+        Raises NotFoundError when there is nothing to draw.
+        """
         title = escape(self.title)
         return (
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
@@ -72,10 +78,16 @@ class Chart:
         )
 
     def write(self, answer: Answer, path: Path) -> None:
-        """Save by the path's ending. Raises InputError for another ending or place, NotFoundError."""
+        """Save the figure in the format of the path's ending: .svg, .png or .html.
+
+        Raises InputError for another ending or a path that cannot be written, and NotFoundError when there is
+        nothing to draw.
+        """
         ending = path.suffix.removeprefix(".")
         if ending not in ENDINGS:
-            raise InputError(f"{path} is no .svg, .png or .html", next_step="for example --out figure.svg")
+            raise InputError(
+                f"{path} is not a .svg, .png or .html file", next_step="for example --out figure.svg"
+            )
         if ending == "png":
             made = self.png(answer)
         else:
@@ -98,21 +110,21 @@ class Chart:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Our style; letters that the font lacks are no reason to warn."""
+    """Apply the style of the figures within the `with` block, without warnings about missing glyphs."""
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
 
 def shown(text: str | None, longest: int = 28) -> str:
-    """A text as a label: on one line, without control characters, cut."""
+    """A text as a label: on one line, without control characters, cut after `longest` characters."""
     plain = re.sub(r"[^\S ]", "⏎", text or "?")
     plain = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in plain)
     return plain if len(plain) <= longest else plain[: longest - 1] + "…"
 
 
 def nothing(what: str, command: str) -> NotFoundError:
-    """The error of a figure without content."""
+    """The error of a figure without content: what is missing, and the command that provides it."""
     return NotFoundError(f"There is nothing to draw: {what}", next_step=f"run `{command}`")
 
 
@@ -125,9 +137,10 @@ def heatmap(
     signed: bool = False,
     title: str = "",
 ) -> Figure:
-    """A matrix as colours, with a scale.
+    """A matrix drawn as colours, with a colour scale.
 
-    values: (n_rows, n_columns), NaN where nothing is known. signed: white is 0, red more, blue less.
+    values: (n_rows, n_columns), NaN where the value is unknown. unit: label of the scale. signed: whether
+    values may be negative; then 0 is white, positive values are red and negative values are blue.
     """
     below, left = (LETTER * max((len(shown(each)) for each in names), default=0) for names in (columns, rows))
     size = (2.2 + left + 0.34 * len(columns), 0.8 + below + max(1.5, 0.26 * len(rows)))

@@ -1,4 +1,4 @@
-"""Claims of the ledger: what the graphs predict against what was measured, beside random features."""
+"""Claims of the ledger: effects that graphs predict, measured effects, and effects of random features."""
 
 from matplotlib.figure import Figure
 
@@ -24,7 +24,7 @@ def draw(answer: Answer) -> Figure:
         places,
         [each["effect"] for each in claims],
         color=[COLOURS[each["survived"]] for each in claims],
-        label="measured (green: survives)",
+        label="measured (green: survived)",
     )
     left.errorbar(
         [each["nullMean"] for each in claims],
@@ -72,7 +72,7 @@ def draw(answer: Answer) -> Figure:
 
 CLAIMS = Chart(
     "claims",
-    "What edits do to circuits: predicted, measured, and beside random features",
+    "What edits do to circuits: predicted, measured, and compared with random features",
     """
 query ($families: [String!]) {
   claims(families: $families, first: 20) {

@@ -1,4 +1,4 @@
-"""Components by family: what circuits claim of heads, what ablating them shows, and attention beside MLPs."""
+"""Components by family: heads as claimed by circuits and as measured by ablation, and attention and MLPs."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -45,13 +45,16 @@ def draw(answer: Answer) -> Figure:
     claimed.set_yticks(range(len(names)), names)
     claimed.set_ylim(len(names) - 0.5, -0.5)
     compared.set_xlabel(EFFECT)
-    compared.set_title("a layer without its")
+    compared.set_title("ablated in a layer")
     compared.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
     return figure
 
 
 def _name(row: Answer, with_model: bool) -> str:
-    """Family, circuits, and the rank correlation beside what 95 of 100 shuffles stay below."""
+    """Label of a row: family, number of circuits, and rank correlation.
+
+    The correlation is compared with the value below which 95 of 100 shuffles stay.
+    """
     name = shown(f"{row['family']}, {row['model']}" if with_model else row["family"])
     agreed = "" if row["correlation"] is None else f", ρ={row['correlation']:.2f} > {row['null95']:.2f}"
     if row["correlation"] is not None and row["correlation"] <= row["null95"]:
@@ -61,7 +64,7 @@ def _name(row: Answer, with_model: bool) -> str:
 
 COMPONENTS = Chart(
     "components",
-    "Heads by family, claimed and measured, and attention against MLPs",
+    "Heads by family, claimed and measured, and attention compared with MLPs",
     """
 query ($families: [String!]) {
   components(families: $families) {

@@ -1,4 +1,4 @@
-"""What graphs claim of features against what ablating shows: by family, by influence, by edge weight."""
+"""Claims of graphs about features compared with ablation, by family, by influence and by edge weight."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def draw(answer: Answer) -> Figure:
 
 
 def _bands(axes: Axes, bands: list[dict[str, Any]]) -> None:
-    """Of each band the share with an effect, split by what the graphs say."""
+    """Draw the share of features with an effect in each band, split by what the graphs claim."""
     labels = [
         "pruned"
         if each["leastShare"] is None
@@ -63,7 +63,7 @@ def _bands(axes: Axes, bands: list[dict[str, Any]]) -> None:
 
 DIAGNOSTICS = Chart(
     "diagnostics",
-    "What graphs claim of features, against what ablating them shows",
+    "What graphs claim about features, compared with what ablation measures",
     """
 query ($families: [String!]) {
   diagnostics(families: $families, minShare: 0.01, level: 0.05) {

@@ -1,4 +1,4 @@
-"""Stages of attribution flow: how much each carries, and from where."""
+"""Stages of attribution flow: the influence that each stage carries, and its origin."""
 
 from matplotlib.figure import Figure
 

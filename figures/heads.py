@@ -1,4 +1,4 @@
-"""Families × attention heads: through which heads the circuits of each family run."""
+"""Families × attention heads: the heads through which the circuits of each family run."""
 
 from matplotlib.figure import Figure
 

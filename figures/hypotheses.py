@@ -1,4 +1,4 @@
-"""Hypotheses that were tested: the effect of each beside its null, and its q, whichever way it fell."""
+"""Tested hypotheses: the effect of each with its null and its q-value, whether it survived or not."""
 
 from matplotlib.figure import Figure
 
@@ -13,10 +13,10 @@ def draw(answer: Answer) -> Figure:
         raise nothing("no hypothesis was tested", "atlas hypothesis test")
     figure = Figure(figsize=(9.5, 1.6 + 0.4 * max(len(tested), 4)), layout="constrained")
     axes = figure.add_subplot()
-    # Prompts without any effect would lie on the frame.
+    # Without a margin, prompts without any effect would lie on the frame.
     axes.use_sticky_edges = False
     places = range(len(tested))
-    for survived, label in ((True, "measured, survives"), (False, "measured, does not")):
+    for survived, label in ((True, "measured, survived"), (False, "measured, did not survive")):
         mine = [(place, each) for place, each in enumerate(tested) if each["survived"] is survived]
         if not mine:
             continue
@@ -54,13 +54,13 @@ def draw(answer: Answer) -> Figure:
 
 
 def _name(row: Answer) -> str:
-    """The question, what it expects, prompts, and q."""
+    """Label of a hypothesis: its question, its prediction, the number of prompts, and its q-value."""
     return f"{shown(row['question'], 44)}\n{row['prediction']} (n={row['nPrompts']}, q={row['q']:.3f})"
 
 
 HYPOTHESES = Chart(
     "hypotheses",
-    "What hypotheses predicted, and what came of them",
+    "What hypotheses predicted, and the results of their tests",
     """
 {
   hypotheses {

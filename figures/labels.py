@@ -1,4 +1,4 @@
-"""Labels' scores against those of other features' labels: which labels say something."""
+"""Scores of labels compared with the scores of other features' labels (the null)."""
 
 from matplotlib.figure import Figure
 
@@ -6,7 +6,7 @@ from figures.chart import Answer, Chart, nothing
 
 
 def draw(answer: Answer) -> Figure:
-    """Of each feature its best scored label."""
+    """Draw, for each feature, its label with the best score."""
     points = []
     for feature in answer["features"]["nodes"]:
         scored = [each for each in feature["labels"] if None not in (each["score"], each["nullScore"])]
@@ -17,7 +17,7 @@ def draw(answer: Answer) -> Figure:
         raise nothing("no label was scored", "atlas label")
     figure = Figure(figsize=(5.0, 5.0), layout="constrained")
     axes = figure.add_subplot()
-    for beats, colour, label in ((True, "#2166ac", "beats it"), (False, "#b2182b", "does not")):
+    for beats, colour, label in ((True, "#2166ac", "beats the null"), (False, "#b2182b", "does not")):
         mine = [(null, score) for null, score, beat in points if bool(beat) is beats]
         axes.scatter(
             [null for null, _ in mine],
@@ -39,7 +39,7 @@ def draw(answer: Answer) -> Figure:
 
 LABELS = Chart(
     "labels",
-    "How well labels predict where features fire, against other features' labels",
+    "How well labels predict where features are active, compared with other features' labels",
     """
 query ($family: String) {
   features(family: $family, orderBy: INFLUENCE, first: 100) {
@@ -48,5 +48,5 @@ query ($family: String) {
 }
 """,
     draw,
-    {"family": "only its features, the 100 with most influence; all when left out"},
+    {"family": "family whose features to draw, the 100 with most influence; all features when left out"},
 )

@@ -1,4 +1,4 @@
-"""Modules × families: which communities of features each family's circuits use."""
+"""Modules × families: the communities of features that each family's circuits use."""
 
 from matplotlib.figure import Figure
 
@@ -8,7 +8,7 @@ from figures.chart import Answer, Chart, heatmap, nothing
 def draw(answer: Answer) -> Figure:
     modules = answer["modules"]["nodes"]
     if not modules:
-        raise nothing("nobody has computed modules", "atlas modules compute")
+        raise nothing("no modules were computed", "atlas modules compute")
     families = sorted({each["family"] for module in modules for each in module["families"]})
     rows = []
     for module in modules:
@@ -36,5 +36,5 @@ query ($partition: ID) {
 }
 """,
     draw,
-    {"partition": "id of one computation; the newest when left out"},
+    {"partition": "id of a computation of modules; the newest when left out"},
 )

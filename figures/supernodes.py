@@ -1,8 +1,9 @@
-"""One circuit's supernodes and how they act on each other: positions to the right, layers up.
+"""The supernodes of one circuit and their effects on each other: positions to the right, layers upwards.
 
-A supernode stands at its members' mean position and layer, both rounded; those of one place side by side.
+A supernode is drawn at the mean position and layer of its members, both rounded. Supernodes at the same place
+are drawn side by side.
 
-Of the ways in which the circuit is grouped one is drawn: that which is asked for, or the API's first.
+When a circuit has several groupings, one is drawn: the requested one, or the first that the API returns.
 """
 
 from collections import Counter
@@ -16,15 +17,15 @@ from matplotlib.figure import Figure
 from figures.chart import Answer, Chart, nothing, shown
 
 BOX = 1.1
-"""Inches of a box."""
+"""Width of a box, in inches."""
 STAGGER = 0.3
-"""Layers between neighbours of one place, so that arrows can pass."""
+"""Vertical distance between neighbours at one place, in layers, so that arrows can pass."""
 
 
 def draw(answer: Answer) -> Figure:
     circuits = [each for each in answer["circuits"]["nodes"] if each["supernodes"]["nodes"]]
     if not circuits:
-        raise nothing("the circuits that fit have no such supernodes", "atlas supernodes")
+        raise nothing("the matching circuits have no such supernodes", "atlas supernodes")
     circuit = circuits[0]
     nodes = circuit["supernodes"]["nodes"]
     columns = _columns(nodes)
@@ -51,7 +52,7 @@ def draw(answer: Answer) -> Figure:
                 "linewidth": 0.4 + 2.6 * abs(each["weight"]) / most,
                 "shrinkA": 12,
                 "shrinkB": 12,
-                # Effects within a layer would else run through the boxes between.
+                # Straight arrows within a layer would run through the boxes in between.
                 "connectionstyle": "arc3,rad=0.2",
             },
         )
@@ -82,7 +83,7 @@ def draw(answer: Answer) -> Figure:
 
 
 def _grouped(circuit: Answer) -> str:
-    """How many supernodes are drawn, of which method, and what they hold of the circuit's influence."""
+    """Subtitle: number of supernodes drawn, their method, and their share of the features' influence."""
     nodes, total = circuit["supernodes"]["nodes"], circuit["supernodes"]["totalCount"]
     method, author = nodes[0]["method"], nodes[0]["author"]
     text = f"{len(nodes)} of {total} supernodes, method {shown(method, 40)}"
@@ -94,14 +95,14 @@ def _grouped(circuit: Answer) -> str:
 
 
 def _place(node: Answer) -> tuple[int, int]:
-    """Mean position and layer of the members, rounded."""
+    """Mean position and layer of a supernode's members, rounded."""
     return round(fmean(each["position"] for each in node["members"])), round(
         fmean(each["layer"] for each in node["members"])
     )
 
 
 def _columns(nodes: Sequence[Answer]) -> dict[int, int]:
-    """Each position that has supernodes, ascending → how many stand side by side there."""
+    """Position with supernodes, ascending → the largest number of supernodes side by side there."""
     found: dict[int, int] = {}
     for (position, _), n in Counter(map(_place, nodes)).items():
         found[position] = max(found.get(position, 0), n)
@@ -109,7 +110,7 @@ def _columns(nodes: Sequence[Answer]) -> dict[int, int]:
 
 
 def _places(nodes: Sequence[Answer], columns: dict[int, int]) -> dict[str, tuple[float, float]]:
-    """Supernode id → where its box stands: the middle of its column, or beside the others of its place."""
+    """Supernode id → place of its box: the middle of its column, or next to the others at its place."""
     starts = dict(zip(columns, accumulate(columns.values(), initial=0), strict=False))
     together: dict[tuple[int, int], list[str]] = {}
     for node in nodes:
@@ -126,7 +127,7 @@ def _places(nodes: Sequence[Answer], columns: dict[int, int]) -> dict[str, tuple
 
 SUPERNODES = Chart(
     "supernodes",
-    "One circuit's supernodes, and how they act on each other",
+    "The supernodes of one circuit, and their effects on each other",
     """
 query ($filter: CircuitFilter, $method: String, $author: String) {
   circuits(filter: $filter, first: 1) {
@@ -145,8 +146,8 @@ query ($filter: CircuitFilter, $method: String, $author: String) {
 """,
     draw,
     {
-        "filter": 'which circuit, such as {"text": "dallas"}; the first that fits',
-        "method": "which grouping of it, such as `person`; the API's first",
-        "author": "whose; anybody's",
+        "filter": 'filter of circuits, such as {"text": "dallas"}; the first match is drawn',
+        "method": "method of the grouping, such as `person`; the API's first when left out",
+        "author": "author of the grouping; any author when left out",
     },
 )

@@ -1,4 +1,4 @@
-"""Input tokens × output candidates of one circuit, signed, beside what is no token's."""
+"""Input tokens × output logits of one circuit: signed effects, and the effects of other origins."""
 
 from matplotlib.figure import Figure
 
@@ -9,7 +9,7 @@ def draw(answer: Answer) -> Figure:
     circuits = answer["circuits"]["nodes"]
     outputs = circuits[0]["tokenAttribution"]["outputs"] if circuits else []
     if not outputs:
-        raise nothing("no circuit with an output fits", "atlas ingest")
+        raise nothing("no matching circuit has an output", "atlas ingest")
     places: dict[int, str] = {
         part["position"]: part["token"] or "?" for output in outputs for part in output["tokens"]
     }
@@ -36,7 +36,7 @@ def draw(answer: Answer) -> Figure:
 
 TOKENS = Chart(
     "tokens",
-    "What each input token gives each output candidate",
+    "The effect of each input token on each output logit",
     """
 query ($filter: CircuitFilter) {
   circuits(filter: $filter, first: 1) {
@@ -51,5 +51,5 @@ query ($filter: CircuitFilter) {
 }
 """,
     draw,
-    {"filter": 'which circuit, such as {"text": "dallas"}; the first that fits'},
+    {"filter": 'filter of circuits, such as {"text": "dallas"}; the first match is drawn'},
 )

@@ -104,7 +104,10 @@ async def test_every_figure_answers_or_says_what_to_run(name, api, tmp_path):
 def test_files_and_names_that_cannot_be(cli_without_database: Cli, tmp_path: Path):
     row = {"family": "a", "model": "m", "layer": 0, "head": 1, "nConsidered": 2, "net": 0.5, "gross": 0.5}
     answer = {"headsByFamily": [row]}
-    for path, said in ((tmp_path / "x.bmp", "is no .svg"), (tmp_path / "no" / "x.svg", "cannot be written")):
+    for path, said in (
+        (tmp_path / "x.bmp", "is not a .svg"),
+        (tmp_path / "no" / "x.svg", "cannot be written"),
+    ):
         with pytest.raises(InputError, match=said):
             CHARTS["heads"].write(answer, path)
     with pytest.raises(NotFoundError, match="no circuit was loaded with heads"):
