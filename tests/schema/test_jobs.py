@@ -116,7 +116,7 @@ def test_the_commands(database, cli):
     assert orjson.loads(run("list", "--json", "--state", "done")) == []
     assert key in run("list")
     assert '{"prompt":"a [b]"}' in run("show", key)
-    assert "nothing changed" in run("retry", key)
+    assert "Nothing changed" in run("retry", key)
     for _ in range(ATTEMPTS):
         fail(database, key, "w", "no")
         take(database, "w")
