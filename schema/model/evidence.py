@@ -155,8 +155,8 @@ INTERVENTION = NodeType(
         P(
             "weight",
             "float?",
-            "Diagnoses: sum of |weight| over the feature's effects on other nodes of the circuit, 0 or "
-            "more. Absent for other interventions.",
+            "Diagnoses: sum of |weight| over the feature's effects on other nodes of the circuit, 0 or more. "
+            "Absent for other interventions and if the graph does not have the feature.",
         ),
         P(
             "weight_share",
