@@ -45,14 +45,14 @@ def report(
     from atlas.report.page import html, write_figures
     from atlas.report.parts import Missing, Report, Section
     from atlas.report.sections import atlas_sections, components_sections, study_sections
-    from atlas.studies.results import read
+    from atlas.studies.results import read_results
 
     settings = Settings.load()
     folder = results or settings.home / "studies"
     if results is not None and not results.is_dir():
         raise InputError(f"There is no folder {results}", next_step="run `atlas study run --results` first")
     address = api or settings.api
-    measured = read(folder)
+    measured = read_results(folder)
     sections = study_sections(measured)
     if compare is not None:
         sections.insert(0, comparison(*compare, folder, address))

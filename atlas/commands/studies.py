@@ -12,7 +12,7 @@ from atlas.client import DEFAULT_URL
 from atlas.commands.options import JsonOrTable, ModelPath, TranscodersPath, err, out, use_cores
 from atlas.local.login import Login
 from atlas.settings import Settings
-from atlas.studies import results as study_results
+from atlas.studies.results import to_json, write_result
 from atlas.studies.tables import measured_tables
 from atlas.tables import Rows, print_rows
 from ingest.engine.errors import EngineError
@@ -127,14 +127,14 @@ def run(
             skipped.append(name)
             err.print(f"{name} was skipped: {error}", soft_wrap=True, markup=False)
             continue
-        measured = study_results.kept(
+        measured = to_json(
             chosen,
             result,
             model=BUNDLED if model == MODEL_DIR else str(model),
             transcoders=BUNDLED if transcoders == TRANSCODERS_DIR else str(transcoders),
             prompts=given.name,
         )
-        study_results.keep(folder, measured)
+        write_result(folder, measured)
         found[name] = measured
         if not as_json:
             out.print(f"\n[bold]{chosen.title}[/]: {chosen.asks}")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from atlas.client import AtlasClient
 from atlas.report.parts import Section
-from atlas.studies.results import read
+from atlas.studies.results import read_results
 from atlas.tables import Rows
 from schema.errors import InputError
 
@@ -85,7 +85,7 @@ def _side(name: str, results: Path, api: str) -> Side:
 
 def _folder(folder: Path) -> Side:
     found: dict[Measure, Value] = {}
-    for measured in read(folder).values():
+    for measured in read_results(folder).values():
         for rate in measured["rates"]:
             found[measured["title"], rate["claim"]] = Value(rate["rate"], rate["null_rate"], rate["n"])
         for each in measured["findings"]:
@@ -94,7 +94,7 @@ def _folder(folder: Path) -> Side:
 
 
 def _checkpoint(name: str, results: Path) -> Side:
-    emergence = read(results).get("emergence")
+    emergence = read_results(results).get("emergence")
     if emergence is None:
         raise InputError(
             f"{results} has no results of the study of emergence", next_step="run `atlas study run emergence`"

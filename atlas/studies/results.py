@@ -20,7 +20,7 @@ FORMAT = 1
 ROWS = ("rates", "findings", "curves", "effects")
 
 
-def kept(
+def to_json(
     study: "Study", result: "StudyResult", *, model: str, transcoders: str, prompts: str
 ) -> dict[str, Any]:
     """A result as a JSON object. model, transcoders, prompts: their names on the command line."""
@@ -37,7 +37,7 @@ def kept(
     }
 
 
-def keep(folder: Path, measured: dict[str, Any]) -> Path:
+def write_result(folder: Path, measured: dict[str, Any]) -> Path:
     """Write a result into `folder`. It replaces an earlier result of the same study. Returns the file."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{measured['study']}.json"
@@ -46,7 +46,7 @@ def keep(folder: Path, measured: dict[str, Any]) -> Path:
     return file
 
 
-def read(folder: Path) -> dict[str, dict[str, Any]]:
+def read_results(folder: Path) -> dict[str, dict[str, Any]]:
     """Every result in a folder, by name of the study. A folder that does not exist has no results.
 
     Raises InputError for a file that is not a result.

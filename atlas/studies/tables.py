@@ -6,7 +6,7 @@ from typing import Any
 from atlas.tables import Rows
 
 Measured = Mapping[str, list[dict[str, Any]]]
-"""Rows of rates, findings, curves and effects, as `kept` of `atlas.studies.results` has them."""
+"""Rows of rates, findings, curves and effects, as in `atlas.studies.results.to_json`."""
 
 
 def measured_tables(measured: Measured) -> list[Rows]:

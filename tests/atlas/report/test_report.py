@@ -17,7 +17,7 @@ from atlas.report.page import html, write_figures
 from atlas.report.parts import Missing, Picture, Report, Section
 from atlas.report.sections import atlas_sections, components_sections, study_sections
 from atlas.studies.figures import cortex, drawn
-from atlas.studies.results import keep, read
+from atlas.studies.results import read_results, write_result
 from atlas.tables import Rows
 from schema.errors import InputError
 from tests.support.cli import Cli
@@ -119,7 +119,7 @@ def needs_nothing(text: str) -> bool:
 
 
 def test_every_kept_rate_is_in_the_page_and_nothing_comes_from_outside() -> None:
-    results = read(KEPT)
+    results = read_results(KEPT)
     assert {"multi-step", "modular-cortex"} <= results.keys()
     sections = [*study_sections(results), *components_sections(results)]
     # Figures take seconds, and have tests of their own.
@@ -159,12 +159,12 @@ def test_hostile_text_is_text() -> None:
 
 
 def test_results_come_back_as_they_were_kept(tmp_path: Path) -> None:
-    keep(tmp_path / "new", result())
-    assert read(tmp_path / "new") == {"it": result()}
-    assert read(tmp_path / "nowhere") == {}
+    write_result(tmp_path / "new", result())
+    assert read_results(tmp_path / "new") == {"it": result()}
+    assert read_results(tmp_path / "nowhere") == {}
     (tmp_path / "new" / "other.json").write_text('{"format": 1}')
     with pytest.raises(InputError, match="is not a result of a study"):
-        read(tmp_path / "new")
+        read_results(tmp_path / "new")
 
 
 def test_figures_are_written_as_svg_and_png(tmp_path: Path) -> None:
@@ -177,16 +177,16 @@ def test_figures_are_written_as_svg_and_png(tmp_path: Path) -> None:
 
 
 def test_two_runs_and_two_checkpoints_stand_side_by_side(tmp_path: Path) -> None:
-    keep(tmp_path / "one", result(rate=0.5))
-    keep(tmp_path / "two", result(rate=0.875))
-    keep(tmp_path / "two", result("more"))
+    write_result(tmp_path / "one", result(rate=0.5))
+    write_result(tmp_path / "two", result(rate=0.875))
+    write_result(tmp_path / "two", result("more"))
     (rows,) = comparison(str(tmp_path / "one"), str(tmp_path / "two"), tmp_path, NOBODY).parts
     assert isinstance(rows, Rows)
     assert rows.rows[0] == [
         "About it", "swap it: it follows", "0.50", "0.12", 8, "0.88", "0.12", 8, "+0.38",
     ]  # fmt: skip
     assert [rows.rows[-1][0], *rows.rows[-1][2:4]] == ["About more", "", ""]
-    keep(tmp_path / "steps", result("emergence"))
+    write_result(tmp_path / "steps", result("emergence"))
     (rows,) = comparison("step:0", "step:100", tmp_path / "steps", NOBODY).parts
     assert isinstance(rows, Rows)
     assert rows.rows == [["sums", "right answers", "0.10", "", "", "0.90", "", "", "+0.80"]]

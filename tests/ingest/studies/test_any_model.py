@@ -111,7 +111,7 @@ def test_studies_run_on_another_model_and_are_kept(
     arguments += ["--prompts", file]
     run = cli_without_database("study", "run", *names, *arguments, "--json", "--results", tmp_path / "kept")
     assert run.exit_code == 0, run.text
-    kept = study_results.read(tmp_path / "kept")
+    kept = study_results.read_results(tmp_path / "kept")
     assert set(kept) == set(names)
     assert orjson.loads(run.stdout) == {name: kept[name] for name in names}
     assert kept["multi-step"]["prompts"] == str(file)
