@@ -72,16 +72,16 @@ def generate(
     end = model.tokenizer.eos_token_id
     under_way = list(range(len(texts)))
     for step in range(n_tokens):
-        jobs = []
+        resolved = []
         for number in under_way:
             so_far = _longer(model, texts[number], new[number])
-            jobs.append(
+            resolved.append(
                 ResolvedCase(
                     so_far, resolve(model.transcoders, edits[number], so_far, coming=n_tokens - step - 1)
                 )
             )
         found = outcomes(
-            model, jobs, freeze=freeze, constrained=constrained, writes=writes, batch_size=batch_size
+            model, resolved, freeze=freeze, constrained=constrained, writes=writes, batch_size=batch_size
         )
         for number, outcome in zip(under_way, found, strict=True):
             new[number].append(int(outcome.logits[-1].argmax()))

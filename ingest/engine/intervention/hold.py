@@ -101,33 +101,79 @@ def run(
     tokens: (B, T), e.g. from `pad`. hold: what is held; None for nothing. added: what to add to the MLP
     outputs. embedded: (B, T, d_model), what to add to the first value of the residual stream.
     """
-    norm_inputs: dict[nn.Module, Tensor] = {}
-    norm_outputs: dict[nn.Module, Tensor] = {}
-    read: list[Tensor] = []
-    attention_input: list[Tensor] = []
-    attention_output: list[Tensor] = []
-    pattern: list[Tensor] = []
-    mlp_output: list[Tensor] = []
-    scales_held = hold is not None and hold.freeze is Freeze.EVERYTHING
-    patterns_held = hold is not None and hold.freeze is not Freeze.NOTHING
+    under_way = _Pass(model, hold, added, embedded)
+    with torch.no_grad(), precise(model.dtype), hooks(under_way.hooks()):
+        logits: Tensor = model.model(input_ids=tokens, use_cache=False).logits
+    return under_way.seen(logits)
 
-    def norm(part: Norm) -> Hook:
+
+class _Pass:
+    """One pass under way: its hooks hold what is to be held, add what is to be added, and record the rest."""
+
+    def __init__(
+        self, model: ReplacementModel, hold: Hold | None, added: Added | None, embedded: Tensor | None
+    ) -> None:
+        self._model, self._hold, self._added, self._embedded = model, hold, added, embedded
+        self._norm_inputs: dict[nn.Module, Tensor] = {}
+        self._norm_outputs: dict[nn.Module, Tensor] = {}
+        self._read: list[Tensor] = []
+        self._attention_input: list[Tensor] = []
+        self._attention_output: list[Tensor] = []
+        self._pattern: list[Tensor] = []
+        self._mlp_output: list[Tensor] = []
+
+    def hooks(self) -> list[tuple[nn.Module, Hook]]:
+        """The modules to hook, each with its hook."""
+        anatomy = self._model.anatomy
+        pairs: list[tuple[nn.Module, Hook]] = [(anatomy.embedding, self._embedding)]
+        pairs += [(part.module, self._norm(part)) for part in norms(anatomy.layers, anatomy.final_norm)]
+        for number, part in enumerate(anatomy.layers):
+            pairs += [
+                (part.attention.module, self._attention(number, part)),
+                (part.mlp, self._mlp(number, part)),
+            ]
+        return pairs
+
+    def seen(self, logits: Tensor) -> Seen:
+        """What the finished pass recorded."""
+        return Seen(
+            logits=logits,
+            read=self._read,
+            norm_inputs=self._norm_inputs,
+            attention_input=self._attention_input,
+            attention_output=self._attention_output,
+            pattern=self._pattern,
+            mlp_output=self._mlp_output,
+            final=wide(self._norm_outputs[self._model.anatomy.final_norm.module]),
+        )
+
+    def _embedding(self, module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor:
+        return output if self._embedded is None else (output + self._embedded).to(output.dtype)
+
+    def _held_scale(self, norm: Norm) -> Tensor | None:
+        """(B, T, 1): the recorded scale of a norm; None when scales are not held."""
+        hold = self._hold
+        if hold is None or hold.freeze is not Freeze.EVERYTHING:
+            return None
+        return norm.scale(hold.plain.norm_inputs[norm.module][hold.rows])
+
+    def _norm(self, part: Norm) -> Hook:
         def hook(module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor:
-            if hold is not None and scales_held:
+            if (scale := self._held_scale(part)) is not None:
                 # A norm is linear in its scale.
-                scale = part.scale(hold.plain.norm_inputs[module][hold.rows])
                 moved = part.forward(given[0], scale - part.scale(given[0]))
                 output = (output + moved).to(output.dtype)
-            norm_inputs[module], norm_outputs[module] = given[0], output
+            self._norm_inputs[module], self._norm_outputs[module] = given[0], output
             return output
 
         return hook
 
-    def attention(layer: int, part: Layer) -> Hook:
+    def _attention(self, layer: int, part: Layer) -> Hook:
         def hook(module: nn.Module, given: tuple[Any, ...], output: tuple[Any, ...]) -> tuple[Any, ...]:
-            here, weights = norm_outputs[part.attention_norm.module], output[1]
+            here, weights = self._norm_outputs[part.attention_norm.module], output[1]
             written = output[0]
-            if hold is not None and patterns_held:
+            hold = self._hold
+            if hold is not None and hold.freeze is not Freeze.NOTHING:
                 plain, rows = hold.plain, hold.rows
                 weights = plain.pattern[layer][rows]
                 change = wide(here - plain.attention_input[layer][rows])
@@ -135,49 +181,34 @@ def run(
                 written = plain.attention_output[layer][rows] + moved
             # `FrozenAttention` widens 16-bit weights, but the model's next module expects its own format.
             written = written.to(output[0].dtype)
-            attention_input.append(here)
-            attention_output.append(written)
-            pattern.append(weights)
+            self._attention_input.append(here)
+            self._attention_output.append(written)
+            self._pattern.append(weights)
             return (written, weights, *output[2:])
 
         return hook
 
-    def mlp(layer: int, part: Layer) -> Hook:
+    def _mlp(self, layer: int, part: Layer) -> Hook:
         def hook(module: nn.Module, given: tuple[Any, ...], output: Any) -> Any:
             # A mixture of experts also returns its router's scores.
             output, *rest = output if isinstance(output, tuple) else (output,)
-            scale = None
-            before = norm_inputs[part.mlp_norm.module]
-            if hold is not None and scales_held:
-                scale = part.mlp_norm.scale(hold.plain.norm_inputs[part.mlp_norm.module][hold.rows])
-            seen = _read(model, part.mlp_norm, before, norm_outputs[part.mlp_norm.module], scale)
-            read.append(seen)
+            norm, hold = part.mlp_norm, self._hold
+            before, after = self._norm_inputs[norm.module], self._norm_outputs[norm.module]
+            read = _read(self._model, norm, before, after, self._held_scale(norm))
+            self._read.append(read)
             own = output.dtype
             if hold is not None and hold.clamps(layer):
                 output = hold.plain.mlp_output[layer][hold.rows]
-                if (skip := model.transcoders.layers[layer].skip) is not None:
-                    moved = read[-1] - hold.plain.read[layer][hold.rows]
+                if (skip := self._model.transcoders.layers[layer].skip) is not None:
+                    moved = read - hold.plain.read[layer][hold.rows]
                     output = output + torch.nn.functional.linear(moved, skip)
-            if added is not None and (change := added(layer, read[-1])) is not None:
+            if self._added is not None and (change := self._added(layer, read)) is not None:
                 output = output + change
             output = output.to(own)
-            mlp_output.append(output)
+            self._mlp_output.append(output)
             return (output, *rest) if rest else output
 
         return hook
-
-    def embedding(module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor:
-        return output if embedded is None else (output + embedded).to(output.dtype)
-
-    anatomy = model.anatomy
-    pairs: list[tuple[nn.Module, Hook]] = [(anatomy.embedding, embedding)]
-    pairs += [(part.module, norm(part)) for part in norms(anatomy.layers, anatomy.final_norm)]
-    for number, part in enumerate(anatomy.layers):
-        pairs += [(part.attention.module, attention(number, part)), (part.mlp, mlp(number, part))]
-    with torch.no_grad(), precise(model.dtype), hooks(pairs):
-        logits: Tensor = model.model(input_ids=tokens, use_cache=False).logits
-    final = wide(norm_outputs[anatomy.final_norm.module])
-    return Seen(logits, read, norm_inputs, attention_input, attention_output, pattern, mlp_output, final)
 
 
 def norms(layers: Sequence[Layer], final: Norm) -> list[Norm]:

@@ -138,11 +138,13 @@ def intervene_many(
         key = prompt if isinstance(prompt, str) else tuple(prompt)
         if key not in encoded:
             encoded[key] = model.encode(prompt)
-    jobs = []
+    resolved = []
     for prompt, edits in cases:
         found = encoded[prompt if isinstance(prompt, str) else tuple(prompt)]
-        jobs.append(ResolvedCase(found, resolve(model.transcoders, edits, found)))
-    return outcomes(model, jobs, freeze=freeze, constrained=constrained, writes=writes, batch_size=batch_size)
+        resolved.append(ResolvedCase(found, resolve(model.transcoders, edits, found)))
+    return outcomes(
+        model, resolved, freeze=freeze, constrained=constrained, writes=writes, batch_size=batch_size
+    )
 
 
 class ResolvedCase(NamedTuple):
@@ -156,14 +158,14 @@ class ResolvedCase(NamedTuple):
 
 def outcomes(
     model: ReplacementModel,
-    jobs: Sequence[ResolvedCase],
+    cases: Sequence[ResolvedCase],
     *,
     freeze: Freeze,
     constrained: range,
     writes: range | None,
     batch_size: int | None = None,
 ) -> Iterator[InterventionOutcome]:
-    """The outcome of each job, in the given order; the other arguments are those of `intervene_many`.
+    """The outcome of each case, in the given order; the other arguments are those of `intervene_many`.
 
     Raises SettingError, before anything is computed, for layers that do not exist or a batch size below 1.
     """
@@ -193,7 +195,7 @@ def outcomes(
             yield from compute(part[len(part) // 2 :])
         yield from found
 
-    return (outcome for part in _chunks(model, jobs, batch_size) for outcome in compute(part))
+    return (outcome for part in _chunks(model, cases, batch_size) for outcome in compute(part))
 
 
 def changes(model: ReplacementModel, outcome: InterventionOutcome, *, least: float = 1e-4) -> FeatureChanges:
@@ -229,56 +231,56 @@ def pre_activations(model: ReplacementModel, read: Tensor, where: Tensor) -> Ten
 
 
 def _chunks(
-    model: ReplacementModel, jobs: Sequence[ResolvedCase], batch_size: int | None
+    model: ReplacementModel, cases: Sequence[ResolvedCase], batch_size: int | None
 ) -> Iterator[list[ResolvedCase]]:
-    """Neighbouring jobs that fit into memory together."""
+    """Neighbouring cases that fit into memory together."""
     token = 2 * model.vocab_size + 12 * model.n_layers * model.d_model
     heads = sum(part.attention.output.shape[0] for part in model.anatomy.layers)
     part: list[ResolvedCase] = []
     longest = 0
-    for job in jobs:
-        longest = max(longest, len(job.encoded.ids))
+    for case in cases:
+        longest = max(longest, len(case.encoded.ids))
         # Counted twice, because the unedited prompts run too.
         size = 2 * (len(part) + 1) * longest * (token + heads * longest) * model.dtype.itemsize
         full = len(part) >= MOST_ROWS or size > MEMORY if batch_size is None else len(part) >= batch_size
         if part and full:
             yield part
-            part, longest = [], len(job.encoded.ids)
-        part.append(job)
+            part, longest = [], len(case.encoded.ids)
+        part.append(case)
     if part:
         yield part
 
 
 def _batch(
-    model: ReplacementModel, jobs: list[ResolvedCase], freeze: Freeze, constrained: range, writes: range
+    model: ReplacementModel, cases: list[ResolvedCase], freeze: Freeze, constrained: range, writes: range
 ) -> list[InterventionOutcome]:
     """The outcomes of one batch: steps 1 and 2."""
     # 1
-    prompts = {ids: number for number, ids in enumerate(dict.fromkeys(job.encoded.ids for job in jobs))}
+    prompts = {ids: number for number, ids in enumerate(dict.fromkeys(case.encoded.ids for case in cases))}
     plain = run(model, pad(list(prompts), model.device))
     if not torch.isfinite(plain.logits).all():
         raise ModelError(
             f"The model's logits are not finite in {model.dtype}", next_step="load it with dtype float32"
         )
-    rows = torch.tensor([prompts[job.encoded.ids] for job in jobs], device=model.device)
+    rows = torch.tensor([prompts[case.encoded.ids] for case in cases], device=model.device)
     hold = Hold(plain, rows, freeze, constrained)
-    edits = _Edits(model, jobs, hold, writes)
+    edits = _Edits(model, cases, hold, writes)
     # 2
-    after = run(model, pad([job.encoded.ids for job in jobs], model.device), hold=hold, added=edits.added)
+    after = run(model, pad([case.encoded.ids for case in cases], model.device), hold=hold, added=edits.added)
     found = []
-    for row, job in enumerate(jobs):
-        cut, own = len(job.encoded.ids), int(rows[row])
+    for row, case in enumerate(cases):
+        cut, own = len(case.encoded.ids), int(rows[row])
         edited, values = edits.of(row)
         found.append(
             InterventionOutcome(
-                tokens=job.encoded.tokens,
+                tokens=case.encoded.tokens,
                 logits=after.logits[row, :cut],
                 read=torch.stack([read[row, :cut] for read in after.read]),
                 plain_logits=plain.logits[own, :cut],
                 plain_read=torch.stack([read[own, :cut] for read in plain.read]),
                 edited=edited,
                 values=values,
-                special_first_token=job.encoded.special_first_token,
+                special_first_token=case.encoded.special_first_token,
             )
         )
     return found
@@ -287,15 +289,15 @@ def _batch(
 class _Edits:
     """The edits of a batch. It computes what they write while the forward pass goes up the layers."""
 
-    def __init__(self, model: ReplacementModel, jobs: list[ResolvedCase], hold: Hold, writes: range) -> None:
+    def __init__(self, model: ReplacementModel, cases: list[ResolvedCase], hold: Hold, writes: range) -> None:
         self._model, self._hold, self._writes = model, hold, writes
         self._steps: dict[int, list[tuple[int, Step]]] = defaultdict(list)
-        for row, job in enumerate(jobs):
-            for step in job.steps:
+        for row, case in enumerate(cases):
+            for step in case.steps:
                 self._steps[step.layer].append((row, step))
         self._changes: dict[int, Tensor] = {}
-        self._done: list[list[tuple[int, int, int]]] = [[] for _ in jobs]
-        self._values: list[list[Tensor]] = [[] for _ in jobs]
+        self._done: list[list[tuple[int, int, int]]] = [[] for _ in cases]
+        self._values: list[list[Tensor]] = [[] for _ in cases]
 
     def added(self, layer: int, read: Tensor) -> Tensor | None:
         """What the edits of this layer and of lower layers write to this layer; see `hold.Added`."""

@@ -70,24 +70,31 @@ def run(model: Any, prompts: Sequence[Sequence[int]], device: torch.device) -> T
     return logits
 
 
+RECORDED = (
+    *("embedding", "attention_norm_in", "attention_in", "attention_out", "pattern"),
+    *("mlp_norm_in", "mlp_in", "mlp_out", "final"),
+)
+"""Names of the tensors that one forward pass records."""
+
+
 def record(
     model: Any, anatomy: Anatomy, prompts: Sequence[Sequence[int]], device: torch.device
 ) -> list[Frozen]:
-    """Run the model on several prompts together and record what attribution needs of each prompt."""
-    seen: dict[str, list[Tensor]] = {
-        name: []
-        for name in (
-            "embedding",
-            "attention_norm_in",
-            "attention_in",
-            "attention_out",
-            "pattern",
-            "mlp_norm_in",
-            "mlp_in",
-            "mlp_out",
-            "final",
-        )
-    }
+    """Run the model on several prompts together and record what attribution needs of each prompt.
+
+    1. Register hooks that record inputs and outputs of the model's modules, and run the model.
+    2. Stack the layers, compute the norm scales, and cut out the positions of each prompt.
+    """
+    seen: dict[str, list[Tensor]] = {name: [] for name in RECORDED}
+    # 1
+    with hooks(_recorders(anatomy, seen)):
+        logits = run(model, prompts, device)
+    # 2
+    return _by_prompt(anatomy, prompts, seen, logits)
+
+
+def _recorders(anatomy: Anatomy, seen: dict[str, list[Tensor]]) -> list[tuple[nn.Module, Hook]]:
+    """The hooks that append what they see, layer by layer, to the lists in `seen`."""
 
     def output_of(name: str) -> Hook:
         # A mixture of experts also returns its router's scores.
@@ -106,7 +113,7 @@ def record(
         seen["attention_out"].append(output[0])
         seen["pattern"].append(output[1])
 
-    def behind(norm: Norm) -> Hook:
+    def after_attention(norm: Norm) -> Hook:
         def scale(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
             # The scale is one number per query.
             seen["pattern"][-1] = seen["pattern"][-1] * norm.scale(wide(given[0]))[:, None]
@@ -125,9 +132,17 @@ def record(
             (layer.mlp, output_of("mlp_out")),
         ]
         if layer.attention_post is not None:
-            pairs.append((layer.attention_post.module, behind(layer.attention_post)))
-    with hooks(pairs):
-        logits = run(model, prompts, device)
+            pairs.append((layer.attention_post.module, after_attention(layer.attention_post)))
+    return pairs
+
+
+def _by_prompt(
+    anatomy: Anatomy, prompts: Sequence[Sequence[int]], seen: dict[str, list[Tensor]], logits: Tensor
+) -> list[Frozen]:
+    """The recorded tensors of each prompt, without the padding.
+
+    seen: lists with one tensor (n_prompts, …) per layer. logits: (n_prompts, longest, vocab_size).
+    """
     # (layer, prompt, …)
     stacked = {name: wide(torch.stack(values)) for name, values in seen.items()}
     scales = {
