@@ -15,7 +15,7 @@ from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 from schema.errors import InputError
 
 
-class Held(StrEnum):
+class FreezeChoice(StrEnum):
     """What is held at its recorded value."""
 
     nothing = "nothing"
@@ -44,7 +44,7 @@ def intervene(
         list[str] | None,
         typer.Option(help="LAYER/FEATURE@POSITION[=FACTOR] gets its mean activation in the database."),
     ] = None,
-    freeze: Annotated[Held, typer.Option(help="What is held at its recorded value.")] = Held.nothing,
+    freeze: Annotated[FreezeChoice, typer.Option(help="What is held at its recorded value.")] = FreezeChoice.nothing,
     constrained: Annotated[
         str | None, typer.Option(help="Layers whose MLPs are held but for the edits, such as 0-3.")
     ] = None,
