@@ -31,8 +31,8 @@ FOLDERS = {
 """Package → its rooms. A new room is a decision: add it here and to the import contracts."""
 
 GRAPHQL = {
-    *("Checkpoint", "Circuit", "Claim", "Edge", "HeadPart", "Hypothesis", "Label", "Model", "Prompt", "Run"),
-    *("Supernode", "TranscoderSet"),
+    *("Checkpoint", "Circuit", "Claim", "Edge", "FeatureExample", "HeadPart", "Hypothesis", "Label", "Model"),
+    *("Prompt", "Run", "Supernode", "TranscoderSet"),
 }
 """Records that GraphQL has a type of the same name for: that name is public. Edge is GraphQL's by the
 Relay convention."""

@@ -44,7 +44,9 @@ def intervene(
         list[str] | None,
         typer.Option(help="LAYER/FEATURE@POSITION[=FACTOR] gets its mean activation in the database."),
     ] = None,
-    freeze: Annotated[FreezeChoice, typer.Option(help="What is held at its recorded value.")] = FreezeChoice.nothing,
+    freeze: Annotated[
+        FreezeChoice, typer.Option(help="What is held at its recorded value.")
+    ] = FreezeChoice.nothing,
     constrained: Annotated[
         str | None, typer.Option(help="Layers whose MLPs are held but for the edits, such as 0-3.")
     ] = None,

@@ -25,7 +25,16 @@ from schema.loading.aggregates import NO_USES, add_use_to, effect_columns
 from schema.loading.bulk_table import SEPARATOR, Table, unwritable
 from schema.loading.effects import HALF, effects_of_record, half
 from schema.loading.properties import Properties
-from schema.loading.rows import FeatureRow, Frame, HeadRow, NodeLists, SupernodeMembers, UseRow, body, frame
+from schema.loading.rows import (
+    Frame,
+    HeadRow,
+    LoadedFeature,
+    LoadedUse,
+    NodeLists,
+    SupernodeMembers,
+    body,
+    frame,
+)
 from schema.loading.validate import check_record
 from schema.model.core import NODES, RELATIONSHIPS
 from schema.model.declare import NodeType, Property
@@ -261,7 +270,7 @@ class BulkWriter:
             self._relationship(kind, circuit, target, {})
         return transcoders
 
-    def _features(self, rows: list[FeatureRow], transcoders: int) -> list[int]:
+    def _features(self, rows: list[LoadedFeature], transcoders: int) -> list[int]:
         """The numbers of the features, by place."""
         numbers = []
         for row in rows:
@@ -272,7 +281,7 @@ class BulkWriter:
             numbers.append(number)
         return numbers
 
-    def _uses(self, uses: list[UseRow], features: list[int], circuit: int) -> None:
+    def _uses(self, uses: list[LoadedUse], features: list[int], circuit: int) -> None:
         for use in uses:
             feature = features[use["feature"]]
             self._relationship("USES", circuit, feature, {**use})

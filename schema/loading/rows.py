@@ -51,7 +51,7 @@ class Frame(NamedTuple):
     circuit: Properties
 
 
-class FeatureRow(TypedDict):
+class LoadedFeature(TypedDict):
     """A feature that the circuit has."""
 
     id: str
@@ -60,7 +60,7 @@ class FeatureRow(TypedDict):
     component: str | None
 
 
-class UseRow(TypedDict):
+class LoadedUse(TypedDict):
     """A USES relationship."""
 
     feature: int
@@ -129,14 +129,14 @@ class Body(NamedTuple):
 
     id: str
     """Id of the circuit."""
-    features: list[FeatureRow]
+    features: list[LoadedFeature]
     """Ascending by layer and index, so that all loads lock features in one order."""
     nodes: NodeLists
     instance_of: list[int]
     """For each feature node, the place of its feature in `features`."""
     edges: EdgeColumns
     head_totals: list[HeadRow]
-    uses: list[UseRow]
+    uses: list[LoadedUse]
     labels: list[FeatureLabel]
     supernodes: list[SupernodeMembers]
 
@@ -290,9 +290,9 @@ def _features(circuit: Circuit) -> dict[FeatureKey, int]:
     return {key: place for place, key in enumerate(ordered)}
 
 
-def _feature_row(key: FeatureKey, circuit: Circuit) -> FeatureRow:
+def _feature_row(key: FeatureKey, circuit: Circuit) -> LoadedFeature:
     id_ = circuit.transcoders.feature_id(*key)
-    return FeatureRow(id=id_, layer=key.layer, index=key.number, component=key.component)
+    return LoadedFeature(id=id_, layer=key.layer, index=key.number, component=key.component)
 
 
 def _head_row(total: HeadTotal, circuit: Circuit) -> HeadRow:
@@ -325,7 +325,7 @@ def _heads_of_edges(circuit: Circuit) -> list[list[HeadPart]]:
     return [of_edge[keys[edge.source], keys[edge.target]] for edge in circuit.edges]
 
 
-def _uses(nodes: Sequence[Node], features: dict[FeatureKey, int]) -> list[UseRow]:
+def _uses(nodes: Sequence[Node], features: dict[FeatureKey, int]) -> list[LoadedUse]:
     found: dict[int, list[Node]] = defaultdict(list)
     for node in nodes:
         found[features[node.feature_key]].append(node)
@@ -333,7 +333,7 @@ def _uses(nodes: Sequence[Node], features: dict[FeatureKey, int]) -> list[UseRow
     for place, each in sorted(found.items()):
         influences = [node.influence for node in each if node.influence is not None]
         rows.append(
-            UseRow(
+            LoadedUse(
                 feature=place,
                 influence=math.fsum(influences) if influences else None,
                 activation=max((n.activation for n in each if n.activation is not None), default=None),
