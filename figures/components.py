@@ -9,6 +9,7 @@ EFFECT = "mean |change of the answer's logit|"
 
 
 def draw(answer: Answer) -> Figure:
+    """Draw heads by family as claimed and as measured, and the effects of ablating attention and MLPs."""
     found = [each for each in answer["components"] if each["nMeasured"]]
     if not found:
         raise nothing("no circuit with heads was ablated", "atlas ablate")

@@ -16,6 +16,7 @@ CELLS = (
 
 
 def draw(answer: Answer) -> Figure:
+    """Draw the tested features by family, by band of influence and by band of edge weight."""
     found = answer["diagnostics"]
     families = found["families"]
     if not families:

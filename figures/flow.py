@@ -16,6 +16,7 @@ COLOURS = {
 
 
 def draw(answer: Answer) -> Figure:
+    """Draw one bar per stage, divided by the origin of its influence."""
     found = answer["flowStages"]
     stages = found["stages"]
     if not stages:

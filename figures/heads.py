@@ -6,6 +6,7 @@ from figures.chart import Answer, Chart, heatmap, nothing
 
 
 def draw(answer: Answer) -> Figure:
+    """Draw a heatmap of families and attention heads."""
     found = answer["headsByFamily"]
     if not found:
         raise nothing("no circuit was loaded with heads", "atlas ingest --heads")

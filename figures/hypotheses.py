@@ -8,6 +8,7 @@ COLOURS = {True: "#1b7837", False: "#e08214"}
 
 
 def draw(answer: Answer) -> Figure:
+    """Draw one row per tested hypothesis: mean effect, effect on each prompt, and null."""
     tested = [each for each in answer["hypotheses"] if each["testedAt"] is not None]
     if not tested:
         raise nothing("no hypothesis was tested", "atlas hypothesis test")

@@ -6,6 +6,7 @@ from figures.chart import Answer, Chart, heatmap, nothing
 
 
 def draw(answer: Answer) -> Figure:
+    """Draw a heatmap of modules and families."""
     modules = answer["modules"]["nodes"]
     if not modules:
         raise nothing("no modules were computed", "atlas modules compute")

@@ -23,6 +23,7 @@ STAGGER = 0.3
 
 
 def draw(answer: Answer) -> Figure:
+    """Draw the first matching circuit: boxes for supernodes, arrows for their effects."""
     circuits = [each for each in answer["circuits"]["nodes"] if each["supernodes"]["nodes"]]
     if not circuits:
         raise nothing("the matching circuits have no such supernodes", "atlas supernodes")

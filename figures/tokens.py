@@ -6,6 +6,7 @@ from figures.chart import Answer, Chart, heatmap, nothing
 
 
 def draw(answer: Answer) -> Figure:
+    """Draw a heatmap of output logits and input tokens for the first matching circuit."""
     circuits = answer["circuits"]["nodes"]
     outputs = circuits[0]["tokenAttribution"]["outputs"] if circuits else []
     if not outputs:
