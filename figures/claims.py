@@ -8,7 +8,7 @@ COLOURS = {True: "#1b7837", False: "#e08214"}
 
 
 def draw(answer: Answer) -> Figure:
-    """Draw one row per claim on the left, and predicted and measured effects in single circuits on the right."""
+    """Draw one row per claim on the left, and its effects in single circuits on the right."""
     claims = answer["claims"]["nodes"]
     if not claims:
         raise nothing("the ledger has no claim", "atlas intervene --keep")
