@@ -1,8 +1,8 @@
-"""The ingest service: takes a job, computes its circuits or measures its claim, takes the next.
+"""The ingest service: it takes a job, computes the job's circuits or measures its claim, and takes the next.
 
-A thread renews the lease while circuits are computed, however long one takes. A worker that lost its job
-all the same (its process was stopped for longer than the lease) leaves it to the one that has it now:
-circuits that both compute are loaded once, because their ids are known before.
+A job is leased to one worker at a time, and a thread renews the lease however long a circuit takes. A worker
+whose process was stopped for longer than the lease loses its job to another worker, and leaves the job to it.
+Circuits that both workers compute are loaded once, because their ids are known before they are computed.
 """
 
 import os
@@ -30,11 +30,11 @@ from schema.jobs import LEASE_S, TakenJob, fail, finish, give_back, renew, take
 POLL_S = 1.0
 """How often an idle worker looks for a job, in seconds."""
 RENEWALS = 4
-"""Renewals in the time of a lease: so many may fail in a row but one."""
+"""Renewals within the time of a lease. All but one of them may fail in a row."""
 
 
 class _Stopped(Exception):
-    """The worker is told to stop, or has the job no more."""
+    """The worker was told to stop, or another worker has its job."""
 
 
 def watch(
@@ -46,11 +46,15 @@ def watch(
     once: bool = False,
     lease_s: float = LEASE_S,
 ) -> int:
-    """Take jobs until `stop` is set; how many were finished. When it is set amid a job, that is queued again.
+    """Take jobs until `stop` is set, and return how many were finished.
 
-    settings: those of all circuits, its `prompts` unused; once: end when no job waits; lease_s: seconds after
-    which another worker takes the job of one that died. Raises EngineError when the model cannot be used. An
-    error amid a job is written into the job, and the worker goes on; while no database answers it waits.
+    When `stop` is set during a job, the job is queued again. An error during a job is written into the "
+    "job, and
+    the worker goes on with the next one. While no database answers, the worker waits.
+
+    settings: of all circuits; `prompts` is not used. once: return when no job waits. lease_s: seconds "
+    "after which
+    another worker takes the job of a worker that died. Raises EngineError when the model cannot be used.
     """
     with console.status(f"Loading the model {settings.model.name} …"):
         attributor = Attributor(ReplacementModel.load(settings.model, settings.transcoders), settings)
@@ -64,7 +68,7 @@ def watch(
                 finished += _Worker(database, attributor, worker, job, stop, lease_s, console).run()
                 continue
         except UnreachableError as error:
-            # What was begun is taken again after its lease, by this worker or another.
+            # When the lease is over, this worker or another one takes the unfinished job again.
             console.print(f"waiting: {error.what}", markup=False, soft_wrap=True)
         if once:
             break
@@ -95,7 +99,7 @@ class _Worker:
         self._lost = threading.Event()
 
     def run(self) -> bool:
-        """Whether the job was brought to its end."""
+        """Work on the job; returns whether it was finished."""
         job, database, worker = self._job, self._database, self._worker
         self._say(f"{len(job.lines)} prompts, attempt {job.attempts}")
         try:
@@ -116,16 +120,16 @@ class _Worker:
             give_back(database, job.id, worker)
             raise
         except (InputError, NotFoundError, SettingError) as error:
-            # What was asked for is wrong, and stays so.
+            # The request itself is wrong, so a second attempt would fail too.
             self._fail(str(error), again=False)
         except (AtlasError, EngineError) as error:
             self._fail(str(error))
-        except Exception as error:  # noqa: BLE001  one job's trouble is not that of the next
+        except Exception as error:  # noqa: BLE001  a job that fails must not stop the next one
             self._fail(f"{type(error).__name__}: {error}")
         return False
 
     def _circuits(self) -> tuple[str, dict[str, Any]]:
-        """What to say, and what to finish the job with."""
+        """Compute the circuits: what to print, and what to finish the job with."""
         file = read_lines(self._job.lines, f"job {self._job.id}")
         summary, circuits = ingest_job(
             *(self._database, self._attributor, file.prompts),
@@ -181,7 +185,7 @@ class _Worker:
                         self._lost.set()
                         return
                 except UnreachableError:
-                    continue  # the work itself meets it too, if it lasts
+                    continue  # if it lasts, the work itself meets the same error
 
         thread = threading.Thread(target=beat, name="lease", daemon=True)
         thread.start()

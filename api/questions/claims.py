@@ -1,4 +1,4 @@
-"""`claims`: what edits do to circuits, as graphs predict it and as it was measured."""
+"""`claims`: what edits do to the answers of circuits, as graphs predict it and as measured."""
 
 from typing import Annotated
 
@@ -6,56 +6,60 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import require_known
-from api.request.batching import Info, Listing
-from api.request.connection import After, Connection, First, connect
+from api.questions.interventions import MeasuredPrompt
+from api.request.batching import Info
+from api.request.connection import After, Connection, First, connect_read
+from api.request.cursors import window
 from api.request.inputs import checked_list
 from api.types.circuit import Circuit, circuit_of
 from api.types.rows import columns
-from schema.evidence.claims import CLAIMS, INTERVENTIONS_OF_CLAIM, LEVEL, MeasuredRow
+from schema.evidence.claims import (
+    CLAIMS,
+    INTERVENTIONS_OF_CLAIM,
+    ClaimInterventionRow,
+    CorrectedClaim,
+    corrected_claims,
+)
+from schema.evidence.false_discovery import LEVEL
 
 
 @strawberry.type(description="What edits did to one node of a circuit.")
 class NodeChange:
     node: strawberry.ID = strawberry.field(
-        description="Id of the node: a logit, or a feature downstream of the edits."
+        description="Id of the node: a logit node, or a feature node downstream of the edits."
     )
     predicted: float | None = strawberry.field(
-        description="By the pruned graph; null: it lacks the edited features."
+        description="Change that the pruned graph predicts; null when the graph has none of the edited "
+        "features."
     )
     measured: float = strawberry.field(
-        description="Of a logit, less the vocabulary's mean; of a feature's pre-activation."
+        description="Measured change: of a logit, less the mean over the vocabulary; of a feature's "
+        "pre-activation."
     )
 
 
 @strawberry.type(description="One circuit under the edits of a claim.")
-class ClaimIntervention:
-    prompt: str = strawberry.field(description="Its text.")
-    token: str = strawberry.field(description="The answer, whose logit was measured.")
-    edits: list[str] = strawberry.field(
-        description="Kind and edit, such as `ablate 3/17@5`; supernodes by their features."
-    )
+class ClaimIntervention(MeasuredPrompt):
     predicted: float | None = strawberry.field(
-        description="Change of the answer's logit by the pruned graph; null: it lacks the edited features."
+        description="Change of the answer's logit that the pruned graph predicts; null when the graph has "
+        "none of the edited features."
     )
-    effect: float = strawberry.field(description="Measured change, less the mean over the vocabulary.")
-    null_mean: float = strawberry.field(
-        description="Mean effect of random features of the same layers and positions that write as much."
+    p: float = strawberry.field(
+        description="Share of draws with at least this effect in either direction, the intervention itself "
+        "counted as one draw. Above 0, at most 1."
     )
-    null_sd: float = strawberry.field(description="Its standard deviation over draws.")
-    n_null: int = strawberry.field(description="Draws of random features.")
-    p: float = strawberry.field(description="Share of draws with as large an effect, itself counted.")
-    n_edited: int = strawberry.field(description="Activations that the edits changed; 0: all were silent.")
     changes: list[NodeChange] = strawberry.field(
-        description="The circuit's logits, and the features with the largest predicted changes."
+        description="Changes of the circuit's logits and of the ten features with the largest predicted "
+        "changes, or the largest measured changes when nothing is predicted."
     )
     circuit_id: strawberry.Private[str | None]
 
     @classmethod
-    def of(cls, row: MeasuredRow) -> "ClaimIntervention":
+    def of(cls, row: ClaimInterventionRow) -> "ClaimIntervention":
         changes = [NodeChange(**each._asdict()) for each in row.changes]
         return cls(circuit_id=row.circuit, changes=changes, **columns(row, without=("circuit", "changes")))
 
-    @strawberry.field(description="The circuit; null when it was deleted since.")
+    @strawberry.field(description="The circuit; null when it was deleted after the measurement.")
     def circuit(self, info: Info) -> Circuit | None:
         if self.circuit_id is None:
             return None
@@ -64,35 +68,61 @@ class ClaimIntervention:
 
 @strawberry.type(description="What edits do to the answers of circuits, predicted and measured.")
 class Claim:
-    id: strawberry.ID = strawberry.field(description="Hash of everything that was asked.")
+    id: strawberry.ID = strawberry.field(description="Hash of everything that the claim says.")
     edits: list[str] = strawberry.field(
-        description="Kind and edit as asked; {LABEL|METHOD} stands for the features of supernodes, of one "
-        "grouping."
+        description="Kind and edit as asked for. {LABEL|METHOD} stands for the features of supernodes of one "
+        "way of grouping."
     )
     transcoders: strawberry.ID = strawberry.field(description="Id of the transcoder set.")
-    family: str | None = strawberry.field(description="When the circuits of a family were asked for.")
-    freeze: str = strawberry.field(description="What was held: `nothing`, `attention` or `everything`.")
-    constrained: str | None = strawberry.field(description="Layers whose MLPs were held, such as `0-3`.")
-    writes: str | None = strawberry.field(description="Layers that the edits wrote to; null: all.")
-    draws: int = strawberry.field(description="Draws of random features.")
-    seed: int = strawberry.field(description="Of these.")
-    n_circuits: int = strawberry.field(description="Circuits that were measured.")
+    family: str | None = strawberry.field(
+        description="Name of the family whose circuits were asked for; null when circuits or a prompt were "
+        "named."
+    )
+    freeze: str = strawberry.field(
+        description="What was held at its recorded value: `nothing`, `attention` or `everything`."
+    )
+    constrained: str | None = strawberry.field(
+        description="Layers whose MLPs were held, such as `0-3`; null when none were."
+    )
+    writes: str | None = strawberry.field(
+        description="Layers that the edits wrote to; null means all layers."
+    )
+    draws: int = strawberry.field(description="Number of draws of random features.")
+    seed: int = strawberry.field(description="Seed of the draws.")
+    n_circuits: int = strawberry.field(description="Number of circuits that were measured.")
     predicted: float | None = strawberry.field(
-        description="Mean change of the answers' logits by the graphs; null: none has the edited features."
+        description="Mean change of the answers' logits that the graphs predict; null when no graph has the "
+        "edited features."
     )
-    effect: float = strawberry.field(description="Mean measured change, less the mean over the vocabulary.")
-    null_mean: float = strawberry.field(description="The same of random features.")
-    null_sd: float = strawberry.field(description="Its standard deviation over draws.")
+    effect: float = strawberry.field(
+        description="Mean measured change of the answers' logits, each less the mean over the vocabulary."
+    )
+    null_mean: float = strawberry.field(description="Mean effect of the draws of random features.")
+    null_sd: float = strawberry.field(description="Standard deviation of the draws' mean effects.")
     p: float = strawberry.field(
-        description="Share of draws that do as much in the predicted direction, itself counted; either way "
-        "when nothing is predicted."
+        description="Share of draws whose mean effect is at least as large in the predicted direction, or in "
+        "either direction when nothing is predicted. The claim itself counts as one draw. Above 0, at most 1."
     )
-    q: float = strawberry.field(description="p corrected for all `nMeasured` claims (Benjamini-Hochberg).")
-    n_measured: int = strawberry.field(description="Claims in the database, whatever came out.")
+    q: float = strawberry.field(
+        description="The p-value corrected for all `nMeasured` claims (Benjamini and Hochberg), 0 to 1."
+    )
+    n_measured: int = strawberry.field(
+        description="Number of claims in the database, whatever came out of them."
+    )
     survived: bool = strawberry.field(
-        description=f"Whether the graphs predict a change, it goes that way, and q is at most {LEVEL}."
+        description="Whether the graphs predict a change, the measured change has the predicted "
+        f"direction, and q is at most {LEVEL}."
     )
-    measured_at: str = strawberry.field(description="When, ISO 8601.")
+    measured_at: str = strawberry.field(description="Time of the measurement, ISO 8601.")
+
+    @classmethod
+    def of(cls, corrected: CorrectedClaim) -> "Claim":
+        return cls(
+            q=corrected.q,
+            n_measured=corrected.n_measured,
+            survived=corrected.survived,
+            **corrected.claim._asdict(),
+        )
 
     @strawberry.field(description="Each circuit under the edits, by id.")
     async def interventions(self, info: Info) -> list[ClaimIntervention]:
@@ -103,8 +133,8 @@ class Claim:
 @strawberry.type
 class ClaimQuery:
     @strawberry.field(
-        description="Which claims about interventions survived? The ledger that `atlas intervene --keep` "
-        "writes: every claim that was measured, whichever way it fell, the least p first."
+        description="Which claims about interventions survived? Every claim that `atlas intervene --keep` or "
+        "`requestClaim` measured is listed, whatever came out, the smallest p-value first."
     )
     async def claims(
         self,
@@ -114,20 +144,24 @@ class ClaimQuery:
             argument(description="Only claims about these families. Unknown: an error (NOT_FOUND)."),
         ] = None,
         ids: Annotated[
-            list[strawberry.ID] | None, argument(description="Only these claims; unknown ones are left out.")
+            list[strawberry.ID] | None,
+            argument(description="Only these claims. Unknown ids are left out."),
         ] = None,
         survived: Annotated[
-            bool | None, argument(description="Only those that survived, or only those that did not.")
+            bool | None,
+            argument(
+                description="true: only claims that survived. false: only claims that did not. null: both."
+            ),
         ] = None,
         first: First = None,
         after: After = None,
     ) -> Connection[Claim]:
+        where = window(info.context.limits, first, after)
         families = checked_list(info.context.limits, "families", families)
         await require_known(info, families=families)
-        asked = {
-            "ids": checked_list(info.context.limits, "ids", ids),
-            "families": families,
-            "survived": survived,
-            "level": LEVEL,
-        }
-        return connect(info, Listing(CLAIMS, asked), first, after, lambda row: Claim(**row._asdict()))
+        (found,) = await info.context.loaders.ask(
+            CLAIMS, ids=checked_list(info.context.limits, "ids", ids), families=families
+        )
+        claims = corrected_claims(found, survived)
+        page = claims[where.skip : where.skip + where.limit]
+        return connect_read(where, len(claims), [Claim.of(each) for each in page])

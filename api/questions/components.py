@@ -1,4 +1,4 @@
-"""`components`: whether the heads that circuits run through matter, and attention against MLPs, by family."""
+"""`components`: do the heads that circuits run through matter, and how do attention and MLPs compare?"""
 
 import math
 from typing import Annotated, Self
@@ -13,19 +13,17 @@ from schema.evidence.components import COMPONENTS, ComponentsRow, LayerEffect
 from schema.evidence.ranks import SHUFFLES, agreement
 
 SHARE = (
-    "Of the influence of effects that cross the attention of the layer, the share that its heads carry. "
-    "Parts against their effect's sign count as negative: between 0 and 1 but where parts cancel each other. "
-    "The rest goes past the heads in the residual stream, or is written above the layer only. Null: nothing "
-    "crosses."
+    "Share of the influence that crosses the layer's attention which the layer's heads carry. Parts against "
+    "the sign of their effect count as negative, so the share can leave the range 0 to 1 where parts cancel. "
+    "The rest goes past the heads in the residual stream, or is written above the layer only. Null when "
+    "nothing crosses."
 )
-SIZE = (
-    "Mean absolute change of the answer's logit (less the mean over the vocabulary), in logits, at least 0,"
-)
+SIZE = "Mean absolute change of the answer's logit, less the mean over the vocabulary, in logits, 0 or more,"
 
 
 @strawberry.type(description="The attention of one layer against its MLP, over the ablated circuits.")
 class LayerComponents:
-    layer: int = strawberry.field(description="From 0.")
+    layer: int = strawberry.field(description="Number of the layer, from 0.")
     attention_share: float | None = strawberry.field(description=SHARE)
     attention_effect: float = strawberry.field(
         description=f"{SIZE} when the layer's attention gives 0 at all positions."
@@ -48,33 +46,37 @@ class FamilyComponents:
     model: strawberry.ID = strawberry.field(description="Id of the model.")
     n_considered: int = strawberry.field(description="Circuits of the family that were loaded with heads.")
     n_measured: int = strawberry.field(
-        description="Of these, circuits that were ablated: everything below is over them."
+        description="Circuits of these that were ablated. All numbers below are over them."
     )
-    n_heads: int = strawberry.field(description="Heads that are ranked; 0 when no circuit was ablated.")
+    n_heads: int = strawberry.field(
+        description="Number of heads that are ranked; 0 when no circuit was ablated."
+    )
     correlation: float | None = strawberry.field(
-        description="Spearman's rank correlation over the heads, -1 to 1: mean influence through the head "
-        "(every part positive) with the mean absolute effect of ablating it. Null: none ablated, or all "
-        "heads alike."
+        description="Spearman's rank correlation over the heads, -1 to 1, between the mean influence "
+        "through the head (every part counted as positive) and the mean absolute effect of ablating it. "
+        "Null when no circuit was ablated or all heads are alike."
     )
     null95: float | None = strawberry.field(
-        description=f"What 95 of 100 of {SHUFFLES} shuffles of the heads stay below (always the same "
-        "shuffles). Null where the correlation is."
+        description=f"Correlation that 95 of 100 shuffles of the heads stay below, out of {SHUFFLES} "
+        "shuffles that are always the same. Null when `correlation` is null."
     )
     p: float | None = strawberry.field(
-        description="Share of the shuffles with at least this correlation, the order itself counted as one. "
-        "Null where the correlation is."
+        description="Share of the shuffles with at least this correlation, the order itself counted as one "
+        "shuffle. Above 0, at most 1. Null when `correlation` is null."
     )
     attention_share: float | None = strawberry.field(
-        description="`attentionShare` of all influence that crosses a layer, counted at each layer that it "
-        "crosses. Null: none ablated."
+        description="`attentionShare` over all layers: influence is counted at each layer that it crosses. "
+        "Null when no circuit was ablated."
     )
     attention_effect: float | None = strawberry.field(
-        description="`attentionEffect` of the layers, their mean. Null: none ablated."
+        description="Mean of `attentionEffect` over the layers. Null when no circuit was ablated."
     )
     mlp_effect: float | None = strawberry.field(
-        description="`mlpEffect` of the layers, their mean. Null: none ablated."
+        description="Mean of `mlpEffect` over the layers. Null when no circuit was ablated."
     )
-    layers: list[LayerComponents] = strawberry.field(description="By layer; empty when none was ablated.")
+    layers: list[LayerComponents] = strawberry.field(
+        description="The layers, from 0; empty when no circuit was ablated."
+    )
 
     @classmethod
     def of(cls, row: ComponentsRow) -> Self:
@@ -104,9 +106,10 @@ def _known(value: float) -> float | None:
 @strawberry.type
 class ComponentQuery:
     @strawberry.field(
-        description="Component specialisation, as graphs claim it and as `atlas ablate` measured it: do the "
-        "heads with most influence matter most to the answer, and how does attention compare with MLPs? One "
-        "row for each family and model that has circuits with heads (`atlas ingest --heads`), by name."
+        description="Do the heads with most influence matter most to the answer, and how does attention "
+        "compare with MLPs? The influence is what graphs claim; the effects are what `atlas ablate` "
+        "measured. One entry for each family and model with circuits that were loaded with heads (`atlas "
+        "ingest --heads`), by name."
     )
     async def components(
         self,

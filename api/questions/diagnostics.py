@@ -1,4 +1,4 @@
-"""`diagnostics`: what circuits claim of their features, against what ablating each of them showed."""
+"""`diagnostics`: what circuits claim of their features, against what ablating the features showed."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,30 +13,34 @@ from api.request.inputs import checked_list
 from schema.evidence.interventions import BANDS, DIAGNOSTICS, DiagnosedRow
 
 CELLS = ((True, True), (True, False), (False, True), (False, False))
-"""Important, and an effect: in the order of the four counts."""
+"""(important in the graph, has an effect), in the order of the four counts."""
 
 
-@strawberry.type(description="Features of like influence, or of like edge weight, in their circuits.")
+@strawberry.type(
+    description="Features with a similar influence, or a similar edge weight, in their circuits."
+)
 class DiagnosticsBand:
     least_share: float | None = strawberry.field(
-        description="Least share of the circuit's feature influence, or of its features' edge weights, 0 to "
-        "1; the band ends below the one before. Null: features that were pruned away."
+        description="Smallest share of the circuit's feature influence, or of its features' edge weights, 0 "
+        "to 1. The band ends below the band before it. Null for the features that were pruned away."
     )
     n_features: float = strawberry.field(
-        description="Features of the diagnosed circuits in this band; by edge weight as estimated, each test "
-        "standing for those of its band of influence."
+        description="Features of the diagnosed circuits in this band. In bands by edge weight this is an "
+        "estimate, in which each test stands for the features of its band by influence."
     )
-    n_tested: int = strawberry.field(description="Of these, drawn and ablated: the four counts below.")
-    n_effective: int = strawberry.field(description="Of these, with an effect beyond random features.")
+    n_tested: int = strawberry.field(
+        description="Features of the band that were ablated: the sum of the four counts."
+    )
+    n_effective: int = strawberry.field(description="Ablated features with an effect beyond random features.")
     true_positives: int = strawberry.field(description="Important in the graph, and an effect.")
     false_positives: int = strawberry.field(description="Important in the graph, and no effect.")
     false_negatives: int = strawberry.field(description="Not important in the graph, and an effect.")
     true_negatives: int = strawberry.field(description="Not important in the graph, and no effect.")
-    mean_size: float = strawberry.field(description="Mean of the effects' absolute value, in logits.")
+    mean_size: float = strawberry.field(description="Mean absolute effect, in logits, 0 or more.")
 
     @classmethod
     def of(cls, band: int, rows: Sequence[DiagnosedRow]) -> Self:
-        """band: place in `BANDS`, or after them; rows: its own."""
+        """band: place in `BANDS`, or after its end; rows: those of this band, at least one."""
         tp, fp, fn, tn = (
             sum(row.n for row in rows if (row.important, row.effective) == cell) for cell in CELLS
         )
@@ -54,35 +58,39 @@ class DiagnosticsBand:
         )
 
 
-@strawberry.type(description="Claims against measurements: how often they agree and disagree.")
+@strawberry.type(description="How often what graphs claim and what was measured agree and disagree.")
 class DiagnosticsTable:
-    n_circuits: int = strawberry.field(description="Circuits that were diagnosed.")
-    n_tested: int = strawberry.field(description="Features of circuits that were ablated: all four below.")
+    n_circuits: int = strawberry.field(description="Number of circuits that were diagnosed.")
+    n_tested: int = strawberry.field(
+        description="Ablated features of these circuits: the sum of the four counts."
+    )
     true_positives: int = strawberry.field(description="Important in the graph, and an effect.")
     false_positives: int = strawberry.field(description="Important in the graph, and no effect.")
     false_negatives: int = strawberry.field(description="Not important in the graph, and an effect.")
     true_negatives: int = strawberry.field(description="Not important in the graph, and no effect.")
     precision: float | None = strawberry.field(
-        description="Of the features that the graphs hold for important, the share that has an effect; as "
-        "estimated for all features of the circuits, each test standing for those of its band. Null: none."
+        description="Share of the important features that have an effect, 0 to 1. An estimate for all "
+        "features of the circuits, in which each test stands for the features of its band. Null when there "
+        "are none."
     )
     recall: float | None = strawberry.field(
-        description="Of the features that have an effect, the share that the graphs hold for important; "
-        "estimated likewise. Null: none."
+        description="Share of the features with an effect that are important in their graph, 0 to 1, "
+        "estimated in the same way. Null when there are none."
     )
     bands: list[DiagnosticsBand] = strawberry.field(
-        description="By share of the circuit's feature influence, the greatest first."
+        description="Bands by share of the circuit's feature influence, the largest share first."
     )
     weight_bands: list[DiagnosticsBand] = strawberry.field(
-        description="By edge weight, the greatest first: the sum of |weight| of a feature's effects on other "
-        "nodes, as a share of that of all features of the circuit. All effects count, not only those on the "
-        "answer: ablating takes away what goes through other features too. Tests kept "
-        "without it are in none: `atlas diagnose --anew` measures again."
+        description="Bands by edge weight, the largest share first. The edge weight is the sum of |weight| "
+        "of a feature's effects on other nodes, as a share of that sum over all features of the circuit. All "
+        "effects count, not only those on the answer, because ablating a feature also takes away what goes "
+        "through other features. Tests that were kept without an edge weight are left out; `atlas diagnose "
+        "--anew` measures them again."
     )
 
     @classmethod
     def of(cls, rows: Sequence[DiagnosedRow]) -> Self:
-        """rows: of one or more families."""
+        """rows: those of one or more families."""
         cells, weights = dict.fromkeys(CELLS, 0), dict.fromkeys(CELLS, 0.0)
         by_influence: dict[int, list[DiagnosedRow]] = defaultdict(list)
         by_weight: dict[int, list[DiagnosedRow]] = defaultdict(list)
@@ -110,25 +118,27 @@ class DiagnosticsTable:
         )
 
 
-@strawberry.type(description="The table of one family.")
+@strawberry.type(
+    description="How often what graphs claim and what was measured agree, in the circuits of one family."
+)
 class FamilyDiagnostics(DiagnosticsTable):
     family: str | None = strawberry.field(
-        default=None, description="Name of the family; null: prompts without one."
+        default=None, description="Name of the family; null for prompts without a family."
     )
 
 
-@strawberry.type(description="What graphs claim of features, against interventions.")
+@strawberry.type(description="What graphs claim of features, against what ablating the features showed.")
 class Diagnostics:
     all: DiagnosticsTable = strawberry.field(description="All families together.")
-    families: list[FamilyDiagnostics] = strawberry.field(description="Family by family, by name.")
+    families: list[FamilyDiagnostics] = strawberry.field(description="One table for each family, by name.")
 
 
 @strawberry.type
 class DiagnosticsQuery:
     @strawberry.field(
-        description="Are features that graphs hold for important important in the model? As `atlas diagnose` "
-        "measured: each feature ablated at all positions, everything free to react, beside random features "
-        "of the same layer that write as much. Circuits that were not diagnosed do not count."
+        description="Are the features that graphs call important important in the model? `atlas diagnose` "
+        "ablates each feature at all positions, with everything free to react, beside random features of the "
+        "same layer that write as much. Circuits that were not diagnosed do not count."
     )
     async def diagnostics(
         self,
@@ -139,13 +149,17 @@ class DiagnosticsQuery:
         ] = None,
         min_share: Annotated[
             float,
-            argument(description="A feature is important with at least this share of all feature influence."),
+            argument(
+                description="Share of the circuit's feature influence from which a feature counts as "
+                "important, 0 to 1."
+            ),
         ] = 0.01,
         level: Annotated[
             float,
             argument(
-                description="It has an effect when at most this share of random features has as much, itself "
-                "counted."
+                description="A feature has an effect when its p-value is at most this level, 0 to 1. The "
+                "p-value is the share of random features with as large an effect, the feature itself "
+                "counted as one."
             ),
         ] = 0.05,
     ) -> Diagnostics:

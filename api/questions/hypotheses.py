@@ -1,49 +1,69 @@
-"""Claims about features that were registered before their test, and what came of them."""
+"""`hypotheses`: what edits were expected to do, registered before the test, and what came of the test."""
 
 import strawberry
 
+from api.questions.interventions import MeasuredPrompt
 from api.request.batching import Info
 from api.types.rows import columns
-from schema.evidence.hypotheses import HYPOTHESES, INTERVENTIONS_OF_HYPOTHESIS, LEVEL
+from schema.evidence.false_discovery import LEVEL
+from schema.evidence.hypotheses import (
+    HYPOTHESES,
+    INTERVENTIONS_OF_HYPOTHESIS,
+    CorrectedHypothesis,
+    corrected_hypotheses,
+)
 
 
 @strawberry.type(description="One held-out prompt under the edits of a hypothesis.")
-class HypothesisIntervention:
-    prompt: str = strawberry.field(description="Its text.")
-    token: str = strawberry.field(description="The expected token, whose logit was measured.")
-    edits: list[str] = strawberry.field(description="Kind and edit, such as `ablate 3/17@5`.")
-    effect: float = strawberry.field(description="Change of its logit, less the mean over the vocabulary.")
-    null_mean: float = strawberry.field(
-        description="Mean effect of random features of the same layers and positions that write as much."
-    )
-    null_sd: float = strawberry.field(description="Its standard deviation over draws.")
-    n_null: int = strawberry.field(description="Draws of random features.")
-    n_edited: int = strawberry.field(description="Activations that the edits changed; 0: all were silent.")
+class HypothesisIntervention(MeasuredPrompt):
+    pass
 
 
-@strawberry.type(description="What an intervention is expected to do, registered before its only test.")
+@strawberry.type(description="What edits are expected to do, registered before the only test.")
 class Hypothesis:
-    id: strawberry.ID = strawberry.field(description="Its id, as `atlas hypothesis add` gave it.")
+    id: strawberry.ID = strawberry.field(description="Id, as `atlas hypothesis add` printed it.")
     question: str = strawberry.field(description="The claim, in words.")
     edits: list[str] = strawberry.field(description="Kind and edit, such as `ablate 3/17@5`.")
-    prediction: str = strawberry.field(description="`lowers` or `raises` the expected token's logit.")
-    n_prompts: int = strawberry.field(description="Held-out prompts that test it.")
-    n_formed_on: int = strawberry.field(description="Prompts it was formed on; none of them tests it.")
-    registered_at: str = strawberry.field(description="When, ISO 8601.")
-    tested_at: str | None = strawberry.field(description="When; null: not yet, and so all that follows.")
-    mean_effect: float | None = strawberry.field(description="Mean effect over the prompts.")
-    null_mean: float | None = strawberry.field(description="The same of random features.")
-    draws: int | None = strawberry.field(description="Draws of random features.")
+    prediction: str = strawberry.field(
+        description="What the edits are expected to do to the logit of the expected token: `lowers` or "
+        "`raises`."
+    )
+    n_prompts: int = strawberry.field(description="Number of held-out prompts that test the hypothesis.")
+    n_formed_on: int = strawberry.field(
+        description="Number of prompts that the hypothesis was formed on; none of them tests it."
+    )
+    registered_at: str = strawberry.field(description="Time of the registration, ISO 8601.")
+    tested_at: str | None = strawberry.field(
+        description="Time of the test, ISO 8601; null before the test, as all numbers of the test."
+    )
+    mean_effect: float | None = strawberry.field(
+        description="Mean change of the expected tokens' logits over the prompts, each less the mean over "
+        "the vocabulary."
+    )
+    null_mean: float | None = strawberry.field(description="Mean effect of the draws of random features.")
+    draws: int | None = strawberry.field(description="Number of draws of random features.")
     p: float | None = strawberry.field(
-        description="Share of draws with as much effect in the predicted direction, the test itself counted."
+        description="Share of draws whose mean effect is at least as large in the predicted direction, the "
+        "test itself counted as one draw. Above 0, at most 1."
     )
     q: float | None = strawberry.field(
-        description="p corrected for all `nTested` hypotheses (Benjamini-Hochberg)."
+        description="The p-value corrected for all `nTested` hypotheses (Benjamini and Hochberg), 0 to 1."
     )
-    n_tested: int = strawberry.field(description="Hypotheses tested, whatever came out.")
+    n_tested: int = strawberry.field(
+        description="Number of hypotheses that were tested, whatever came out of them."
+    )
     survived: bool | None = strawberry.field(description=f"Whether q is at most {LEVEL}.")
 
-    @strawberry.field(description="The interventions of its test, one for each prompt.")
+    @classmethod
+    def of(cls, corrected: CorrectedHypothesis) -> "Hypothesis":
+        return cls(
+            q=corrected.q,
+            n_tested=corrected.n_tested,
+            survived=corrected.survived,
+            **corrected.hypothesis._asdict(),
+        )
+
+    @strawberry.field(description="The interventions of the test, one for each held-out prompt.")
     async def interventions(self, info: Info) -> list[HypothesisIntervention]:
         rows = await info.context.loaders.many(INTERVENTIONS_OF_HYPOTHESIS, self.id)
         return [HypothesisIntervention(**columns(row)) for row in rows]
@@ -52,9 +72,9 @@ class Hypothesis:
 @strawberry.type
 class HypothesisQuery:
     @strawberry.field(
-        description="Every hypothesis that was registered, in that order: those that failed and those not "
-        "tested yet too."
+        description="Every registered hypothesis, the oldest first, whether it survived its test, failed it, "
+        "or waits for it."
     )
     async def hypotheses(self, info: Info) -> list[Hypothesis]:
-        rows = await info.context.loaders.ask(HYPOTHESES, level=LEVEL)
-        return [Hypothesis(**row._asdict()) for row in rows]
+        rows = await info.context.loaders.ask(HYPOTHESES)
+        return [Hypothesis.of(each) for each in corrected_hypotheses(rows)]

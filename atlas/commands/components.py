@@ -1,6 +1,4 @@
-"""`atlas ablate`: what heads, and each layer's attention and MLP, do to the answers of circuits."""
-
-import typer
+"""`atlas ablate`: what heads, and the attention and MLP of each layer, do to the answers of circuits."""
 
 from atlas.commands.options import (
     Families,
@@ -9,9 +7,9 @@ from atlas.commands.options import (
     ModelPath,
     TranscodersPath,
     err,
-    out,
     use_cores,
 )
+from atlas.commands.walks import print_summary
 from atlas.settings import Settings
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 
@@ -23,20 +21,17 @@ def ablate(
     model: ModelPath = MODEL_DIR,
     transcoders: TranscodersPath = TRANSCODERS_DIR,
 ) -> None:
-    """Ablate each head, and each layer's attention and MLP, in circuits loaded with heads; keep what follows.
+    """Ablate each head, and the attention and MLP of each layer, in circuits that were loaded with heads.
 
-    Stopped and called again it goes on where it was; `components` in GraphQL sets them against the graphs.
+    Results are kept: `components` in GraphQL compares them with the graphs. Repeating the command resumes
+    where it stopped.
     """
     from atlas.local.login import Login
-    from ingest.evidence.components import AblateSettings
     from ingest.evidence.components import ablate as run
+    from ingest.evidence.walk import WalkSettings
 
-    settings = AblateSettings(model, transcoders, family, limit, anew)
+    settings = WalkSettings(model, transcoders, family, limit, anew)
     use_cores()
     with Login(Settings.load()).connect() as database:
-        done = run(database, settings, console=err)
-    for problem in done.problems:
-        err.print(str(problem), markup=False, soft_wrap=True)
-    out.print(done.sentence(), soft_wrap=True)
-    if done.problems:
-        raise typer.Exit(1)
+        summary = run(database, settings, console=err)
+    print_summary(summary, f"{summary.parts} components of {summary.circuits} circuits were ablated.")

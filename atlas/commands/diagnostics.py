@@ -1,4 +1,4 @@
-"""`atlas diagnose`: ablate features of circuits, and set what the graphs claim against what that shows."""
+"""`atlas diagnose`: what circuits claim of their features, against what ablating the features shows."""
 
 from typing import Annotated
 
@@ -12,9 +12,9 @@ from atlas.commands.options import (
     Seed,
     TranscodersPath,
     err,
-    out,
     use_cores,
 )
+from atlas.commands.walks import print_summary
 from atlas.settings import Settings
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 
@@ -23,28 +23,30 @@ def diagnose(
     family: Families = None,
     limit: LimitPerFamily = None,
     per_band: Annotated[
-        int, typer.Option(min=1, help="Features drawn from each band of a circuit's influence.")
+        int, typer.Option(min=1, help="Features drawn from each band of a circuit's feature influence.")
     ] = 2,
-    draws: Annotated[int, typer.Option(min=1, help="Random features beside each.")] = 19,
+    draws: Annotated[int, typer.Option(min=1, help="Draws of random features beside each feature.")] = 19,
     seed: Seed = 0,
     anew: MeasureAgain = False,
     model: ModelPath = MODEL_DIR,
     transcoders: TranscodersPath = TRANSCODERS_DIR,
 ) -> None:
-    """Ablate features that circuits hold for important, and some that they do not, and keep what follows.
+    """Ablate features of circuits beside random features, to test what the circuits claim.
 
-    Stopped and called again it goes on where it was; `diagnostics` in GraphQL has the table.
+    Features are drawn from important and unimportant ones. Results are kept: `diagnostics` in GraphQL gives
+    the table. Repeating the command resumes where it stopped.
     """
     from atlas.local.login import Login
     from ingest.evidence.diagnostics import DiagnoseSettings
     from ingest.evidence.diagnostics import diagnose as run
 
-    settings = DiagnoseSettings(model, transcoders, family, limit, per_band, draws, seed, anew)
+    settings = DiagnoseSettings(
+        model, transcoders, family, limit, anew, per_band=per_band, draws=draws, seed=seed
+    )
     use_cores()
     with Login(Settings.load()).connect() as database:
-        done = run(database, settings, console=err)
-    for problem in done.problems:
-        err.print(str(problem), markup=False, soft_wrap=True)
-    out.print(done.sentence(), soft_wrap=True)
-    if done.problems:
-        raise typer.Exit(1)
+        summary = run(database, settings, console=err)
+    print_summary(
+        summary,
+        f"{summary.parts} features of {summary.circuits} circuits were ablated beside random features.",
+    )

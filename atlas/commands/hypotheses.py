@@ -1,23 +1,20 @@
-"""`atlas hypothesis`: register a claim, test it once on held-out prompts, list what survived."""
+"""`atlas hypothesis`: register what edits should do, test it once on held-out prompts, list the results."""
 
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.progress import Progress
 
-from atlas.commands.options import err, out
+from atlas.commands.options import AsJson, err, out
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows, short
-from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
-
-if TYPE_CHECKING:
-    from ingest.engine.replacement.model import ReplacementModel
 
 hypothesis = typer.Typer(
-    help="Claims about features, registered before their test; every result is kept.", no_args_is_help=True
+    help="Hypotheses about features, registered before their test. Every result is kept.",
+    no_args_is_help=True,
 )
 
 
@@ -35,94 +32,97 @@ class Prediction(StrEnum):
 def add(
     question: Annotated[str, typer.Argument(help="The claim, in words.")],
     prompts: Annotated[
-        Path, typer.Option(help="Prompts file: lines of split held-out test it, all others formed it.")
+        Path,
+        typer.Option(
+            help="Prompts file. Lines of split held-out test the hypothesis; all other lines formed it."
+        ),
     ],
     edit: Annotated[
         list[str],
         typer.Option(
-            help="Such as 'ablate 3/17@5', 'scale 3/17@all=2' or 'ablate {LABEL}@all'; may be repeated."
+            help="An edit, such as 'ablate 3/17@5', 'scale 3/17@all=2' or 'ablate {LABEL}@all'. May be "
+            "repeated."
         ),
     ],
     prediction: Annotated[
-        Prediction, typer.Option(help="What the edits do to the expected token's logit.")
+        Prediction, typer.Option(help="What the edits should do to the logit of the expected token.")
     ] = Prediction.lowers,
     model: Annotated[str, typer.Option(help="Folder of the model, or hf://org/name.")] = "bundled",
-    transcoders: Annotated[str, typer.Option(help="Their folder, or hf://org/name.")] = "bundled",
+    transcoders: Annotated[
+        str, typer.Option(help="Folder of the transcoders, or hf://org/name.")
+    ] = "bundled",
 ) -> None:
-    """Register a hypothesis; prints its id.
+    """Register a hypothesis and print its id.
 
-    {LABEL} is a supernode, as for `atlas intervene`: the features that it groups now are registered, whatever
-    it groups later.
+    {LABEL} names a supernode, as for `atlas intervene`. The features that it groups now are registered; later
+    changes of the grouping do not matter.
     """
     from atlas.local.login import Login
     from ingest.circuits.convert import transcoders_record
-    from ingest.evidence.hypotheses import hypothesis as read
+    from ingest.evidence.hypotheses import read_hypothesis
+    from ingest.evidence.model_names import load_named
     from ingest.evidence.named_edits import grouped_edits, needs_database, plain_edits
     from schema.evidence.hypotheses import register
 
     with Login(Settings.load()).connect() as database:
         if any(map(needs_database, edit)):
-            set_id = transcoders_record(_loaded(model, transcoders)).id
+            set_id = transcoders_record(load_named(model, transcoders)).id
             named = grouped_edits(database, set_id, edit)
             edit = plain_edits(database, set_id, named)
             err.print(f"{'; '.join(named)}: {len(edit)} edits", markup=False, soft_wrap=True)
-        made = read(question, edit, prediction.value, prompts, model=model, transcoders=transcoders)
+        made = read_hypothesis(
+            question, edit, prediction.value, prompts, model=model, transcoders=transcoders
+        )
         out.print(register(database, made))
 
 
 @hypothesis.command("test")
-def test(id_: Annotated[str, typer.Argument(metavar="ID", help="Of a hypothesis.")]) -> None:
-    """Test a hypothesis beside random features, and keep the result whichever way it falls."""
+def test(id_: Annotated[str, typer.Argument(metavar="ID", help="Id of the hypothesis.")]) -> None:
+    """Test a hypothesis beside random features, and keep the result whatever comes out."""
     from atlas.local.login import Login
-    from ingest.evidence.hypotheses import DRAWS, measured
-    from schema.evidence.hypotheses import keep, registered
+    from ingest.evidence.hypotheses import DRAWS, measured_hypothesis
+    from ingest.evidence.model_names import load_named
+    from schema.evidence.hypotheses import keep_test, registered
 
     with Login(Settings.load()).connect() as database:
-        claim = registered(database, id_)
-        model = _loaded(claim.model, claim.transcoders)
+        statement = registered(database, id_)
+        model = load_named(statement.model, statement.transcoders)
         with Progress(console=err, transient=True) as progress:
             task = progress.add_task("draws", total=DRAWS)
-            result = measured(model, claim, step=lambda: progress.advance(task))
-        keep(database, claim, result)
+            outcome, tested = measured_hypothesis(model, statement, step=lambda: progress.advance(task))
+        keep_test(database, statement, outcome, tested)
     out.print(
-        f"n = {len(result.interventions)} held-out prompts: mean effect {result.mean_effect:+.4f}, "
-        f"random features {result.null_mean:+.4f} ({result.draws} draws), p = {result.p:.3g}",
+        f"n = {len(tested)} held-out prompts: mean effect {outcome.mean_effect:+.4f}, "
+        f"random features {outcome.null_mean:+.4f} ({outcome.draws} draws), p = {outcome.p:.3g}",
         soft_wrap=True,
     )
 
 
-def _loaded(model: str, transcoders: str) -> "ReplacementModel":
-    from ingest.engine.replacement.model import ReplacementModel
-
-    return ReplacementModel.load(
-        MODEL_DIR if model == "bundled" else Path(model),
-        TRANSCODERS_DIR if transcoders == "bundled" else Path(transcoders),
-    )
-
-
 @hypothesis.command("list")
-def list_(as_json: Annotated[bool, typer.Option("--json", help="All of each, for scripts.")] = False) -> None:
-    """List all hypotheses, corrected for how many were tested (Benjamini-Hochberg, q at most 0.05).
+def list_(as_json: AsJson = False) -> None:
+    """List all hypotheses, corrected for how many were tested (Benjamini and Hochberg, q at most 0.05).
 
-    `random` is the mean effect of random features. A hypothesis not tested yet has no numbers.
+    `random` is the mean effect of random features. A hypothesis that was not tested yet has no numbers.
     """
     from atlas.local.login import Login
-    from schema.evidence.hypotheses import HYPOTHESES, LEVEL
+    from schema.evidence.hypotheses import HYPOTHESES, corrected_hypotheses
     from schema.questions.question import ask
 
     with Login(Settings.load()).connect() as database:
-        rows = ask(database, HYPOTHESES, timeout_s=60, level=LEVEL)
+        found = corrected_hypotheses(ask(database, HYPOTHESES, timeout_s=60))
     if as_json:
-        print(json.dumps([row._asdict() for row in rows], indent=2))
+        flat = [each.hypothesis._asdict() | each._asdict() for each in found]
+        print(json.dumps([{k: v for k, v in each.items() if k != "hypothesis"} for each in flat], indent=2))
         return
     lines = [
         [
             row.id,
             f"{row.question} ({row.prediction})",
             row.n_prompts,
-            *short(row.mean_effect, row.null_mean, row.q),
-            row.survived,
+            *short(row.mean_effect, row.null_mean, each.q),
+            each.survived,
         ]
-        for row in rows
+        for each in found
+        for row in (each.hypothesis,)
     ]
     print_rows(out, Rows("", COLUMNS, lines))

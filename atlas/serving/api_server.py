@@ -1,5 +1,6 @@
 """The GraphQL API as a running server: in the foreground for `atlas serve`, in a thread for the demo."""
 
+import asyncio
 import gc
 import logging
 import socket
@@ -7,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +63,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            # Imported while nobody waits for it: the first question about significance needs it.
+            asyncio.get_running_loop().run_in_executor(None, import_module, "scipy.stats")
             self._on_start(self)
 
 

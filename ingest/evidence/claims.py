@@ -1,15 +1,16 @@
 """Claims of the ledger: what edits do to the answers of circuits, measured beside the graphs' predictions.
 
 Steps
-1. In each circuit: the answer's logit, less the mean over the vocabulary, under the edits and without.
-2. `draws` times the same with random features of the same layers and positions that write vectors of the same
-   length (`ingest.evidence.effects.Matched`).
-3. What the pruned graph predicts, for the answer, the other logits and the features downstream; their
-   measured change beside it, of features that of the pre-activation.
-4. p = (1 + draws whose mean over the circuits is as far in the predicted direction) / (1 + draws); either way
-   when the graphs predict nothing.
+1. In each circuit: the effect of the edits on the answer, which is the change of its logit, less the mean
+   over the vocabulary.
+2. `draws` times the effect of random features of the same layers and positions that write vectors of the same
+   length (`ingest.evidence.effects`).
+3. What the pruned graph predicts for the answer, for the other logits, and for the features downstream;
+   beside it the measured change, which for features is that of the pre-activation.
+4. p = (1 + draws whose mean over the circuits is as far in the predicted direction) / (1 + draws). When the
+   graphs predict nothing, a draw counts when it is as far in either direction.
 
-Source of 4: Phipson & Smyth (2010), permutation p-values are never zero.
+Source of 4: Phipson & Smyth (2010), permutation p-values should never be zero.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,49 +26,52 @@ from ingest.engine.intervention.edits import Edit
 from ingest.engine.intervention.hold import Freeze
 from ingest.engine.intervention.intervene import Case, intervene, pre_activations
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.evidence.diagnostics import checked
-from ingest.evidence.effects import Aim, Held, Matched, absolute, activations, effects, node_place, p_value
+from ingest.evidence.answers import encoded_answer
+from ingest.evidence.effects import (
+    Aim,
+    HeldParts,
+    MatchedFeatures,
+    absolute,
+    activations,
+    compared,
+    effects,
+    node_place,
+    p_value,
+)
 from ingest.evidence.interventions import layers
-from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+from ingest.evidence.model_names import model_name, transcoders_name
 from schema.circuit.flow import FlowRow
-from schema.circuit.predictions import predicted_change
+from schema.circuit.predictions import Predictor
 from schema.database import Database
 from schema.errors import InputError, NotFoundError
-from schema.evidence.claims import Change, Claim, OnCircuit, Outcome
-from schema.evidence.interventions import MEASURABLE, Kept, MeasurableRow
+from schema.evidence.claims import ClaimOutcome, ClaimStatement
+from schema.evidence.interventions import MEASURABLE, InterventionRecord, MeasurableRow
+from schema.evidence.statements import ChangedNode, MeasuredCircuit
 from schema.questions.flow import FLOW_OF_CIRCUIT
 from schema.questions.question import ask
 
 FEATURES = 10
-"""Features of a circuit whose changes are kept: those with the largest predicted ones."""
+"""Features of a circuit whose changes are kept: those with the largest predicted changes."""
 TIMEOUT_S = 120.0
 
 
-BUNDLED = "bundled"
+def requested(text: str, transcoders: str, model_path: Path, transcoders_path: Path) -> ClaimStatement:
+    """The claim that a job asks for.
 
-
-def path_name(given: Path, bundled: Path) -> str:
-    """What a claim keeps of where a model or its transcoders are."""
-    return BUNDLED if given == bundled else str(given)
-
-
-def requested(text: str, transcoders: str, model_path: Path, transcoders_path: Path) -> Claim:
-    """The claim that a job asks for: JSON with the fields of a claim that say nothing of the model.
-
-    transcoders: id of the set that the worker has.
+    text: JSON with the fields of a claim that do not name the model; transcoders: id of the worker's set.
     """
     found = orjson.loads(text)
-    return Claim(
+    return ClaimStatement(
         **{**found, "edits": tuple(found["edits"]), "circuits": tuple(found["circuits"])},
         transcoders=transcoders,
-        model_path=path_name(model_path, MODEL_DIR),
-        transcoders_path=path_name(transcoders_path, TRANSCODERS_DIR),
+        model_path=model_name(model_path),
+        transcoders_path=transcoders_name(transcoders_path),
     )
 
 
-def held(claim: Claim, n_layers: int) -> Held:
-    """What is held while it is measured. Raises SettingError."""
-    return Held(
+def held_parts(claim: ClaimStatement, n_layers: int) -> HeldParts:
+    """What is held while a claim is measured. Raises SettingError."""
+    return HeldParts(
         Freeze(claim.freeze),
         layers(claim.constrained, "constrained", n_layers) or range(0),
         layers(claim.writes, "writes", n_layers),
@@ -77,75 +81,75 @@ def held(claim: Claim, n_layers: int) -> Held:
 def measure(
     database: Database,
     model: ReplacementModel,
-    claim: Claim,
+    claim: ClaimStatement,
     edits: Sequence[str],
     *,
     step: Callable[[], None] = lambda: None,
-) -> tuple[Outcome, list[OnCircuit]]:
+) -> tuple[ClaimOutcome, list[MeasuredCircuit]]:
     """What the edits do in each circuit of the claim, in order; the database is only read.
 
-    edits: those of the claim as plain ones (`ingest.evidence.named_edits`); step: called after each circuit.
-    Raises InputError, which names the circuit, for edits that do not fit one and for features that are
-    silent in all; NotFoundError for circuits that are gone; EngineError.
+    edits: those of the claim as edits of features (`ingest.evidence.named_edits`); step: called after each
+    circuit. Raises InputError, which names the circuit, for edits that do not fit a circuit; InputError for
+    features that are silent in all circuits; NotFoundError for a circuit that was deleted; EngineError.
     """
     if not claim.circuits:
         raise InputError("The claim is about no circuit", next_step="name circuits, a family or a prompt")
-    holding, matched = held(claim, model.n_layers), Matched(model)
-    tested, null = [], []
+    held, matched = held_parts(claim, model.n_layers), MatchedFeatures(model)
+    tested, nulls = [], []
     for key in claim.circuits:
         rows = ask(database, MEASURABLE, timeout_s=TIMEOUT_S, keys=[key])
         flows = ask(database, FLOW_OF_CIRCUIT, timeout_s=TIMEOUT_S, keys=[key])
         if not rows or not flows:
             raise NotFoundError(f"The database has no circuit {key}", next_step="see `atlas stats`")
         try:
-            mine, drawn = _circuit(model, matched, claim, edits, rows[0], flows[0], holding)
+            mine, null = _circuit(model, matched, claim, edits, rows[0], flows[0], held)
         except (EngineError, InputError) as error:
             raise InputError(f"Circuit {key}: {error.what}", next_step=error.next_step) from error
         tested.append(mine)
-        null.append(drawn)
+        nulls.append(null)
         step()
-    if not any(each.kept.n_edited for each in tested):
+    if not any(each.record.n_edited for each in tested):
         raise InputError(
             f"The edits change nothing in {len(tested)} circuits: the features are silent there",
             next_step="edit features that the circuits have, or plant them",
         )
-    return _outcome([each.kept for each in tested], null), tested
+    return _outcome([each.record for each in tested], nulls), tested
 
 
-def _outcome(kept: Sequence[Kept], null: Sequence[Sequence[float]]) -> Outcome:
-    """null: of each circuit, the effect of each draw."""
-    predictions = [each.predicted for each in kept if each.predicted is not None]
+def _outcome(records: Sequence[InterventionRecord], nulls: Sequence[Sequence[float]]) -> ClaimOutcome:
+    # 4
+    predictions = [each.predicted for each in records if each.predicted is not None]
     predicted = fmean(predictions) if predictions else None
-    effect = fmean(each.effect for each in kept)
-    drawn = [fmean(draw) for draw in zip(*null, strict=True)]
-    if predicted:
-        sign = 1 if predicted > 0 else -1
-        p = (1 + sum(sign * each >= sign * effect for each in drawn)) / (1 + len(drawn))
-    else:
-        p = p_value(effect, drawn)
-    return Outcome(predicted, effect, fmean(drawn), pstdev(drawn), p)
+    direction = 0 if not predicted else 1 if predicted > 0 else -1
+    return ClaimOutcome(predicted, *compared([each.effect for each in records], nulls, direction))
 
 
 def _circuit(
     model: ReplacementModel,
-    matched: Matched,
-    claim: Claim,
+    matched: MatchedFeatures,
+    claim: ClaimStatement,
     texts: Sequence[str],
     row: MeasurableRow,
     flow: FlowRow,
-    holding: Held,
-) -> tuple[OnCircuit, list[float]]:
-    encoded, aim = checked(model, row)
+    held: HeldParts,
+) -> tuple[MeasuredCircuit, list[float]]:
+    """One circuit under the edits, and the effect of each draw of random features."""
+    encoded, aim = encoded_answer(model, row)
     dense = activations(model, encoded)
     edits = absolute(model, texts, encoded, dense)
     random = Random(f"{claim.seed} {row.key}")
     drawn = [matched.draw(edits, dense, random) for _ in range(claim.draws)]
     # 1, 2
     cases = [Case(encoded.ids, each) for each in (edits, *drawn)]
-    effect, *null = effects(model, cases, [aim] * len(cases), holding)
+    effect, *null = effects(model, cases, [aim] * len(cases), held)
     # 3
     factors = _factors(flow, edits, dense)
-    kept = Kept(
+    predictor = Predictor(flow) if factors else None
+
+    def predicted(node: str) -> float | None:
+        return None if predictor is None else predictor.change(node, factors)
+
+    record = InterventionRecord(
         id=f"{claim.id}/{row.key}",
         prompt=row.text,
         token=row.token or model.decode(aim.token),
@@ -156,12 +160,12 @@ def _circuit(
         n_null=claim.draws,
         n_edited=len(edits),
         seed=claim.seed,
-        predicted=predicted_change(flow, str(row.logit), factors) if factors else None,
+        predicted=predicted(str(row.logit)),
         p=p_value(effect, null),
     )
     features = sorted({f"{claim.transcoders}/{edit.layer}/{edit.feature}" for edit in edits})
-    changes = _changes(model, encoded.ids, edits, flow, factors, aim, holding)
-    return OnCircuit(kept, row.key, features, changes), null
+    changes = _changes(model, encoded.ids, edits, flow, predicted, aim, held)
+    return MeasuredCircuit(record, row.key, features, changes), null
 
 
 def _factors(flow: FlowRow, edits: Sequence[Edit], dense: torch.Tensor) -> dict[str, float]:
@@ -181,27 +185,23 @@ def _changes(
     ids: Sequence[int],
     edits: Sequence[Edit],
     flow: FlowRow,
-    factors: dict[str, float],
+    predicted: Callable[[str], float | None],
     aim: Aim,
-    holding: Held,
-) -> list[Change]:
-    """Of the circuit's logits, and the features that should change most; or do, if nothing is predicted."""
+    held: HeldParts,
+) -> list[ChangedNode]:
+    """The changes of the circuit's logits, and of the features with the largest predicted changes.
+
+    predicted: id of a node → predicted change; None when nothing is predicted: then the features are those
+    with the largest measured changes.
+    """
     outcome = intervene(
-        model,
-        ids,
-        edits,
-        freeze=holding.freeze,
-        constrained=holding.constrained,
-        writes=holding.writes,
+        model, ids, edits, freeze=held.freeze, constrained=held.constrained, writes=held.writes
     )
     change = (outcome.logits - outcome.plain_logits)[aim.position].double()
     change -= change.mean()
 
-    def predicted(node: str) -> float | None:
-        return predicted_change(flow, node, factors) if factors else None
-
     logits = [
-        Change(node.id, predicted(node.id), float(change[index]))
+        ChangedNode(node.id, predicted(node.id), float(change[index]))
         for node in flow.nodes
         if node.kind == "LogitNode" and (index := _vocabulary(node.id)) is not None
     ]
@@ -212,7 +212,7 @@ def _changes(
     where = torch.tensor([(layer, position, index) for layer, position, index in places.values()])
     measured = pre_activations(model, outcome.read, where) - pre_activations(model, outcome.plain_read, where)
     features = [
-        Change(node, predicted(node), float(value))
+        ChangedNode(node, predicted(node), float(value))
         for node, value in zip(places, measured.tolist(), strict=True)
     ]
     features = [each for each in features if each.predicted != 0]

@@ -1,190 +1,200 @@
-"""Attribution diagnostics: what a circuit claims of its features, against what ablating each of them shows.
+"""`atlas diagnose`: what circuits claim of their features, against what ablating each feature shows.
 
 Steps, for each circuit
-1. Bands: its features by their share of its feature influence (`schema.evidence.interventions.BANDS`), those
-   below, and those that were pruned away. From each band some are drawn; each stands for as many as there
-   are in the band over those drawn.
-2. Each is set to 0 at all positions, everything being free to react; the effect is the change of the answer's
-   logit, less the mean over the vocabulary.
-3. The same with random features of the same layer and positions that write vectors of the same length
-   (`ingest.evidence.effects.Matched`), DRAWS times; p is the share of these with as large an effect.
-4. Its edge weight: the sum of |weight| of its effects on other nodes, all positions, and the share of that
-   sum over all features. Not only of its effect on the answer: what it does through others is ablated too.
-
-A circuit is one transaction: stopped at any moment, the same command goes on where it was.
+1. Bands: the features by their share of the circuit's feature influence
+   (`schema.evidence.interventions.BANDS`), the features below, and the features that were pruned away. From
+   each band some features are drawn; each stands for as many as the band has for each one drawn.
+2. Each drawn feature is set to 0 at all positions, with everything free to react. The effect is the change of
+   the answer's logit, less the mean over the vocabulary.
+3. `draws` times the same with random features of the same layer and positions that write vectors of the same
+   length; p is the share of draws with as large an effect (`ingest.evidence.effects`).
+4. The edge weight of the feature: the sum of |weight| of its effects on other nodes, over all positions, and
+   its share of that sum over all features. All effects count, not only those on the answer, because ablating
+   a feature also takes away what it does through other nodes.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 from statistics import fmean, pstdev
+from typing import NamedTuple
 
 from rich.console import Console
-from rich.progress import track
 
 from ingest.circuits.convert import transcoders_record
 from ingest.engine.errors import EngineError
 from ingest.engine.intervention.intervene import Case
-from ingest.engine.replacement.model import Encoded, ReplacementModel
-from ingest.evidence.effects import Aim, Matched, absolute, activations, effects, node_place, p_value
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.evidence.answers import encoded_answer
+from ingest.evidence.effects import MatchedFeatures, absolute, activations, effects, node_place, p_value
+from ingest.evidence.walk import (
+    TIMEOUT_S,
+    CircuitMeasurement,
+    MeasuredParts,
+    WalkSettings,
+    WalkSummary,
+    walk,
+)
 from schema.circuit.flow import FlowRow
-from schema.circuit.predictions import predicted_change
+from schema.circuit.predictions import Predictor
 from schema.database import Database
 from schema.errors import InputError
 from schema.evidence.interventions import (
     BANDS,
     MEASURABLE,
     TO_DIAGNOSE,
-    Kept,
+    InterventionRecord,
     MeasurableRow,
-    ToDiagnoseRow,
     keep_diagnosis,
 )
 from schema.questions.flow import FLOW_OF_CIRCUIT
 from schema.questions.question import ask
 
 DRAWS = 19
-"""Of random features: the smallest p is 1 / 20."""
+"""Draws of random features: the smallest p is 1 / 20."""
 PER_BAND = 2
 SEED = 0
-TOGETHER = 20
-"""Circuits that are read together."""
-TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
-class DiagnoseSettings:
-    """Which circuits, and how many of their features."""
+class DiagnoseSettings(WalkSettings):
+    """Which circuits are diagnosed, and how many of their features."""
 
-    model: Path
-    transcoders: Path
-    families: Sequence[str] | None = None
-    """None: all circuits of the set, those without a family too."""
-    limit: int | None = None
-    """Circuits of each family, the first by id; None: all."""
     per_band: int = PER_BAND
+    """Features drawn from each band of a circuit, at least 1."""
     draws: int = DRAWS
+    """Draws of random features beside each feature, at least 1."""
     seed: int = SEED
-    anew: bool = False
-    """Whether circuits that were diagnosed already are measured again."""
+    """Seed of the draws of features and of random features."""
 
 
-@dataclass
-class Diagnosed:
-    """What one call did."""
+class MeasuredFeature(NamedTuple):
+    """One ablated feature of a circuit."""
 
-    circuits: int = 0
-    features: int = 0
-    present: int = 0
-    """Circuits that were diagnosed already."""
-    problems: list[Exception] = field(default_factory=list)
-    """One for each circuit that could not be."""
-
-    def sentence(self) -> str:
-        failed = f", {len(self.problems)} could not be" if self.problems else ""
-        return (
-            f"{self.features} features of {self.circuits} circuits ablated beside random ones, "
-            f"{self.present} circuits were diagnosed already{failed}."
-        )
+    record: InterventionRecord
+    layer: int
+    number: int
+    """Index in the dictionary of its layer."""
 
 
-def diagnose(database: Database, settings: DiagnoseSettings, *, console: Console) -> Diagnosed:
-    """Diagnose what is missing. Raises InputError when no circuit fits, EngineError, DatabaseError."""
+@dataclass(frozen=True)
+class MeasuredFeatures(MeasuredParts):
+    """The ablated features of one circuit."""
+
+    circuit: str
+    """Id of the circuit."""
+    transcoders: str
+    """Id of the transcoder set."""
+    features: Sequence[MeasuredFeature]
+
+    @property
+    def n_parts(self) -> int:
+        return len(self.features)
+
+    def keep(self, database: Database) -> None:
+        tests = [(each.record, f"{self.transcoders}/{each.layer}/{each.number}") for each in self.features]
+        keep_diagnosis(database, self.circuit, tests)
+
+
+class FeatureMeasurement(CircuitMeasurement):
+    """Ablates features of circuits beside random features."""
+
+    circuits = TO_DIAGNOSE
+    together = 20
+    lacking = ""
+    next_step = "run `atlas ingest` with this transcoder set first, or name other families"
+
+    def __init__(self, database: Database, model: ReplacementModel, settings: DiagnoseSettings) -> None:
+        self._database = database
+        self._model = model
+        self._settings = settings
+        self._matched = MatchedFeatures(model)
+        self._set_id = transcoders_record(model).id
+
+    def measure(self, keys: Sequence[str]) -> Iterator[MeasuredParts | EngineError | InputError]:
+        flows = {row.key: row for row in ask(self._database, FLOW_OF_CIRCUIT, timeout_s=TIMEOUT_S, keys=keys)}
+        for row in ask(self._database, MEASURABLE, timeout_s=TIMEOUT_S, keys=keys):
+            if row.key not in flows:  # deleted meanwhile
+                continue
+            try:
+                tests = diagnosis(self._model, self._matched, row, flows[row.key], self._settings)
+                yield MeasuredFeatures(row.key, self._set_id, tests)
+            except (EngineError, InputError) as error:
+                yield error
+
+
+def diagnose(database: Database, settings: DiagnoseSettings, *, console: Console) -> WalkSummary:
+    """Diagnose the circuits that are missing.
+
+    Raises InputError when no circuit fits, EngineError, DatabaseError.
+    """
     model = ReplacementModel.load(settings.model, settings.transcoders)
-    set_id = transcoders_record(model).id
-    families = None if settings.families is None else list(settings.families)
-    found: list[ToDiagnoseRow] = ask(
-        database,
-        TO_DIAGNOSE,
-        timeout_s=TIMEOUT_S,
-        transcoders=set_id,
-        families=families,
-        limit=settings.limit,
-    )
-    if not found:
-        named = "" if families is None else f" of the families {', '.join(map(repr, families))}"
-        raise InputError(
-            f"The database has no circuit{named} that was made with {set_id}",
-            next_step="run `atlas ingest` with it first, or name other families",
-        )
-    todo = [row.circuit for row in found if settings.anew or not row.done]
-    done = Diagnosed(present=len(found) - len(todo))
-    matched = Matched(model)
-    for place in track(range(len(todo)), "circuits", console=console):
-        if place % TOGETHER == 0:
-            keys = todo[place : place + TOGETHER]
-            rows = {row.key: row for row in ask(database, MEASURABLE, timeout_s=TIMEOUT_S, keys=keys)}
-            flows = {row.key: row for row in ask(database, FLOW_OF_CIRCUIT, timeout_s=TIMEOUT_S, keys=keys)}
-        key = todo[place]
-        if key not in rows:  # deleted meanwhile
-            continue
-        try:
-            tests = diagnosis(model, matched, rows[key], flows[key], settings)
-        except (EngineError, InputError) as error:
-            done.problems.append(error)
-            continue
-        keep_diagnosis(database, key, [(test, f"{set_id}/{layer}/{index}") for test, (layer, index) in tests])
-        done.circuits += 1
-        done.features += len(tests)
-    return done
+    return walk(database, model, FeatureMeasurement(database, model, settings), settings, console=console)
 
 
 def diagnosis(
-    model: ReplacementModel, matched: Matched, row: MeasurableRow, flow: FlowRow, settings: DiagnoseSettings
-) -> list[tuple[Kept, tuple[int, int]]]:
-    """The tests of one circuit, each with layer and index of its feature.
+    model: ReplacementModel,
+    matched: MatchedFeatures,
+    row: MeasurableRow,
+    flow: FlowRow,
+    settings: DiagnoseSettings,
+) -> list[MeasuredFeature]:
+    """The tests of one circuit.
 
     Raises InputError for a circuit without influences or an answer, or with other tokens; EngineError.
     """
-    encoded, aim = checked(model, row)
+    encoded, aim = encoded_answer(model, row)
+    # 1
     chosen = _chosen(row, settings)
     dense = activations(model, encoded)
-    weights = edge_weights(flow)
-    all_weights = sum(weights.values())
     cases: list[Case] = []
     places = []
-    for (layer, index), _, _ in chosen:
-        edits = absolute(model, [f"ablate {layer}/{index}@all"], encoded, dense)
-        random = Random(f"{settings.seed} {row.key} {layer} {index}")
+    for each in chosen:
+        edits = absolute(model, [each.edit], encoded, dense)
+        random = Random(f"{settings.seed} {row.key} {each.layer} {each.number}")
         drawn = [matched.draw(edits, dense, random) for _ in range(settings.draws)]
         places.append((len(cases), len(edits)))
-        cases += [Case(encoded.ids, each) for each in (edits, *drawn)]
+        cases += [Case(encoded.ids, mine) for mine in (edits, *drawn)]
+    # 2, 3
     measured = effects(model, cases, [aim] * len(cases))
+    # 4
+    weights = edge_weights(flow)
+    all_weights = sum(weights.values())
+    predictor = Predictor(flow)
     tests = []
-    for ((layer, index), share, stands_for), (start, n_edited) in zip(chosen, places, strict=True):
+    for each, (start, n_edited) in zip(chosen, places, strict=True):
         effect, *null = measured[start : start + 1 + settings.draws]
         mine = {
             node.id: 0.0
             for node in flow.nodes
-            if (place := node_place(node.id)) and (place[0], place[2]) == (layer, index)
+            if (place := node_place(node.id)) and (place[0], place[2]) == (each.layer, each.number)
         }
-        weight = None if share is None else weights.get((layer, index), 0.0)
-        test = Kept(
-            id=f"{row.key}/diagnosis/{layer}/{index}",
+        weight = None if each.share is None else weights.get((each.layer, each.number), 0.0)
+        record = InterventionRecord(
+            id=f"{row.key}/diagnosis/{each.layer}/{each.number}",
             prompt=row.text,
             token=row.token or model.decode(aim.token),
-            edits=[f"ablate {layer}/{index}@all"],
+            edits=[each.edit],
             effect=effect,
             null_mean=fmean(null),
             null_sd=pstdev(null),
             n_null=settings.draws,
             n_edited=n_edited,
             seed=settings.seed,
-            predicted=predicted_change(flow, str(row.logit), mine) if mine else None,
+            predicted=predictor.change(str(row.logit), mine) if mine else None,
             p=p_value(effect, null),
-            share=share,
+            share=each.share,
             weight=weight,
             weight_share=None if weight is None or not all_weights else weight / all_weights,
-            stands_for=stands_for,
+            stands_for=each.stands_for,
         )
-        tests.append((test, (layer, index)))
+        tests.append(MeasuredFeature(record, each.layer, each.number))
     return tests
 
 
 def edge_weights(flow: FlowRow) -> Mapping[tuple[int, int], float]:
-    """Layer and index of each feature that has effects → the sum of their |weight|."""
+    """(layer, index) of each feature that has effects → the sum of |weight| of these effects."""
     places = {node.id: node_place(node.id) for node in flow.nodes}
     found: dict[tuple[int, int], float] = defaultdict(float)
     for source, weight in zip(flow.sources, flow.weights, strict=True):
@@ -193,41 +203,39 @@ def edge_weights(flow: FlowRow) -> Mapping[tuple[int, int], float]:
     return found
 
 
-def checked(model: ReplacementModel, row: MeasurableRow) -> tuple[Encoded, Aim]:
-    """The circuit's prompt and answer. Raises InputError when they are not this model's, PromptError."""
-    if row.token_id is None or row.token_ids is None:
-        raise InputError(
-            f"Circuit {row.key} has no answer that is one token, or no token ids",
-            next_step="diagnose circuits that `atlas ingest` made with the default target",
-        )
-    encoded = model.encode(row.token_ids)
-    if list(encoded.ids) != row.token_ids or encoded.special_first_token != bool(row.special_first_token):
-        raise InputError(
-            f"Circuit {row.key} treats the first token otherwise than interventions do",
-            next_step="ingest its prompt again, with --first-token left-out",
-        )
-    return encoded, Aim(row.token_id, row.target_position)
+class _ChosenFeature(NamedTuple):
+    """A feature drawn from its band."""
+
+    layer: int
+    number: int
+    """Index in the dictionary of its layer."""
+    share: float | None
+    """Share of the circuit's feature influence; None when the feature was pruned away."""
+    stands_for: float
+    """Features of the band for each one drawn."""
+
+    @property
+    def edit(self) -> str:
+        return f"ablate {self.layer}/{self.number}@all"
 
 
-def _chosen(
-    row: MeasurableRow, settings: DiagnoseSettings
-) -> list[tuple[tuple[int, int], float | None, float]]:
-    """Features drawn from each band: (layer, index), share of influence (None: pruned away), stands for."""
+def _chosen(row: MeasurableRow, settings: DiagnoseSettings) -> list[_ChosenFeature]:
+    """Features drawn from each band. Raises InputError for a circuit without influences."""
     total = sum(use.influence or 0.0 for use in row.uses)
     if not total:
         raise InputError(
             f"Circuit {row.key} has no features of known influence",
             next_step="ingest its prompt instead of importing its graph",
         )
-    bands: dict[int, list[tuple[tuple[int, int], float | None]]] = defaultdict(list)
+    bands: dict[int, list[tuple[int, int, float | None]]] = defaultdict(list)
     for use in row.uses:
         share = (use.influence or 0.0) / total
-        bands[sum(share < least for least in BANDS)].append(((use.layer, use.number), share))
-    for feature in sorted(row.pruned or ()):
-        bands[len(BANDS) + 1].append((feature, None))
+        bands[sum(share < least for least in BANDS)].append((use.layer, use.number, share))
+    for layer, index in sorted(row.pruned or ()):
+        bands[len(BANDS) + 1].append((layer, index, None))
     random = Random(f"{settings.seed} {row.key}")
     found = []
     for _, band in sorted(bands.items()):
         drawn = random.sample(band, min(settings.per_band, len(band)))
-        found += [(feature, share, len(band) / len(drawn)) for feature, share in drawn]
+        found += [_ChosenFeature(*feature, len(band) / len(drawn)) for feature in drawn]
     return found

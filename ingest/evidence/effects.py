@@ -1,14 +1,20 @@
-"""What edits do to one next token of one prompt, and what random features of the same layers do to it.
+"""What edits do to one next token of a prompt, beside random features of the same layers and positions.
 
-The effect is the change of the token's logit less the mean over the vocabulary: the logit that an attribution
-graph attributes.
+Steps
+1. The effect of edits is the change of the token's logit, less the mean change over the vocabulary: the logit
+   that an attribution graph attributes.
+2. The null hypothesis gives the change of each edited activation to a random feature of the same layer and
+   position, scaled so that it writes a vector of the same length with the same sign (`MatchedFeatures`).
+3. p = (1 + draws with at least this effect) / (1 + draws): the share of draws that do as much, the edits
+   themselves counted as one draw.
 
-The null gives each edited activation's change to a random feature of the same layer and position, scaled so
-that it writes a vector of the same length with the same sign.
+Source of 3: Phipson & Smyth (2010), permutation p-values should never be zero.
 """
 
 from collections.abc import Sequence, Set
+from math import fsum
 from random import Random
+from statistics import fmean, pstdev
 from typing import NamedTuple
 
 import torch
@@ -22,29 +28,43 @@ from ingest.evidence.interventions import engine_edits
 from schema.errors import InputError
 
 LEAST = 1e-6
-"""Smaller changes of an activation are none."""
+"""A change of an activation by less than this counts as no change."""
 
 TRIES = 200
-"""Draws before the features that are left are listed."""
+"""Random draws before the features that are left are listed."""
 
 
-class Held(NamedTuple):
-    """What is held while edits act."""
+class HeldParts(NamedTuple):
+    """What is held at its recorded value while edits act."""
 
     freeze: Freeze = Freeze.NOTHING
     constrained: range = range(0)
+    """Layers whose MLP outputs are held, but for what the edits write."""
     writes: range | None = None
+    """Layers that edits write to; None for all layers that their features write to."""
 
 
 class Aim(NamedTuple):
-    """The next token whose logit is looked at."""
+    """The next token whose logit is measured."""
 
     token: int
     """Vocabulary id."""
     position: int = -1
 
 
-FREE = Held()
+class Comparison(NamedTuple):
+    """The mean effect over prompts, beside the mean effects of random features."""
+
+    effect: float
+    null_mean: float
+    """Mean over the draws."""
+    null_sd: float
+    """Standard deviation over the draws."""
+    p: float
+    """Above 0, at most 1 (step 3)."""
+
+
+NOTHING_HELD = HeldParts()
 
 
 def node_place(node: str) -> tuple[int, int, int] | None:
@@ -58,7 +78,7 @@ def node_place(node: str) -> tuple[int, int, int] | None:
 
 
 def activations(model: ReplacementModel, encoded: Encoded) -> Tensor:
-    """(n_positions, n_layers, n_features)"""
+    """Activations of all features on a prompt: (n_positions, n_layers, n_features)."""
     read = model.read(model.freeze_many([encoded.ids])[0])
     return torch.stack(
         [part.activate(read[number]) for number, part in enumerate(model.transcoders.layers)], 1
@@ -66,9 +86,9 @@ def activations(model: ReplacementModel, encoded: Encoded) -> Tensor:
 
 
 def absolute(model: ReplacementModel, texts: Sequence[str], encoded: Encoded, dense: Tensor) -> list[Edit]:
-    """The edits as new activations, one position each; those that change nothing are left out.
+    """The edits as new activations at one position each, without the edits that change nothing.
 
-    dense: `activations` of the prompt. Raises InputError, SettingError.
+    texts: edits of features; dense: `activations` of the prompt. Raises InputError, SettingError.
     """
     edits = [edit for text in texts for edit in engine_edits(text, len(encoded.ids))]
     found = []
@@ -83,9 +103,9 @@ def absolute(model: ReplacementModel, texts: Sequence[str], encoded: Encoded, de
 
 
 def effects(
-    model: ReplacementModel, cases: Sequence[Case], aims: Sequence[Aim], held: Held = FREE
+    model: ReplacementModel, cases: Sequence[Case], aims: Sequence[Aim], held: HeldParts = NOTHING_HELD
 ) -> list[float]:
-    """The effect of each case on its aim. Raises EngineError."""
+    """The effect of each case on its aim, in logits (step 1). Raises EngineError."""
     outcomes = intervene_many(
         model, cases, freeze=held.freeze, constrained=held.constrained, writes=held.writes
     )
@@ -96,15 +116,19 @@ def effects(
     return found
 
 
-class Matched:
-    """Draws random features that write as much as edits do."""
+class MatchedFeatures:
+    """Draws random features that write as much as edits do (step 2)."""
 
     def __init__(self, model: ReplacementModel) -> None:
         self._model = model
         self._lengths: dict[tuple[int, int], float] = {}
 
     def draw(self, edits: Sequence[Edit], dense: Tensor, random: Random) -> list[Edit]:
-        """As many edits, of random features that are not edited. edits: from `absolute`."""
+        """As many edits of random features that are not edited.
+
+        edits: from `absolute`; dense: `activations` of the prompt. Raises InputError when all features of a
+        layer are edited at a position.
+        """
         taken = {(edit.layer, edit.position, edit.feature) for edit in edits}
         found = []
         for edit in edits:
@@ -118,7 +142,7 @@ class Matched:
         return found
 
     def _other(self, edit: Edit, n_features: int, taken: Set[object], random: Random) -> int:
-        # Features that never learned to write cannot write as much; they are drawn only when all are so.
+        # A feature whose decoder vector is 0 cannot write as much. It is drawn only when no other is left.
         for _ in range(TRIES):
             other = random.randrange(n_features)
             if (edit.layer, edit.position, other) not in taken and self._length(edit.layer, other) > 0:
@@ -127,8 +151,8 @@ class Matched:
         if not free:
             raise InputError(
                 f"All features of layer {edit.layer} are edited at position {edit.position}, so there is no "
-                "random one to compare with",
-                next_step="edit fewer",
+                "random feature to compare with",
+                next_step="edit fewer features",
             )
         return random.choice(free)
 
@@ -139,6 +163,25 @@ class Matched:
         return self._lengths[layer, index]
 
 
-def p_value(effect: float, null: Sequence[float]) -> float:
-    """The share of draws with as large an effect, either way, the effect itself counted."""
-    return (1 + sum(abs(each) >= abs(effect) for each in null)) / (1 + len(null))
+def p_value(effect: float, null: Sequence[float], direction: int = 0) -> float:
+    """Share of draws with at least this effect, the effect itself counted as one draw (step 3).
+
+    Above 0, at most 1. null: effect of each draw; direction: 1 for a predicted rise, -1 for a predicted fall,
+    0 to compare the absolute effects.
+    """
+    if direction:
+        as_far = sum(direction * each >= direction * effect for each in null)
+    else:
+        as_far = sum(abs(each) >= abs(effect) for each in null)
+    return (1 + as_far) / (1 + len(null))
+
+
+def compared(effects: Sequence[float], nulls: Sequence[Sequence[float]], direction: int = 0) -> Comparison:
+    """The mean effect over prompts beside that of each draw.
+
+    effects: (n_prompts,); nulls: (n_prompts, n_draws) the effects of random features, one draw for all
+    prompts in each column; direction: as for `p_value`.
+    """
+    effect = fsum(effects) / len(effects)
+    drawn = [fsum(draw) / len(draw) for draw in zip(*nulls, strict=True)]
+    return Comparison(effect, fmean(drawn), pstdev(drawn), p_value(effect, drawn, direction))

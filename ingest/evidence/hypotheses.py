@@ -2,42 +2,44 @@
 
 Steps
 1. The effect on a prompt is the change of the expected token's logit, less the mean over the vocabulary.
-2. DRAWS times, every edited activation is replaced by that of a random feature of the same layer and position
-   that writes a vector of the same length (`ingest.studies.tools.trials.random_edits`), for all prompts.
+2. `draws` times, every edited activation is replaced by that of a random feature of the same layer and
+   position that writes a vector of the same length (`ingest.studies.tools.trials.random_edits`), in all
+   prompts.
 3. p = (1 + draws whose mean effect is as far in the predicted direction) / (1 + draws).
 
 Attention, norms and MLPs are free to react.
 
-Source of 3: Phipson & Smyth (2010), permutation p-values are never zero.
+Source of 3: Phipson & Smyth (2010), permutation p-values should never be zero.
 """
 
 from collections.abc import Callable, Sequence
-from math import fsum
 from pathlib import Path
 from random import Random
-from statistics import mean, pstdev
+from statistics import fmean, pstdev
 
 from ingest.circuits.prompts import PromptLine, read_prompts
 from ingest.engine.intervention.intervene import Case
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.evidence.effects import Aim, absolute, activations, effects
+from ingest.evidence.effects import Aim, absolute, activations, compared, effects
 from ingest.evidence.interventions import engine_edits, one_token
 from ingest.studies.tools.trials import random_edits
 from schema.errors import InputError
-from schema.evidence.hypotheses import Hypothesis, Measured, Result
+from schema.evidence.hypotheses import HypothesisOutcome, HypothesisStatement
+from schema.evidence.interventions import InterventionRecord
 
 DRAWS = 199
-"""Of random features: the smallest p is 1 / 200."""
+"""Draws of random features: the smallest p is 1 / 200."""
 SEED = 0
 
 
-def hypothesis(
+def read_hypothesis(
     question: str, edits: Sequence[str], prediction: str, prompts: Path, *, model: str, transcoders: str
-) -> Hypothesis:
-    """From a prompts file: lines of split `held-out` test it, all others formed it.
+) -> HypothesisStatement:
+    """A hypothesis with the prompts of a file: lines of split `held-out` test it, all other lines formed it.
 
-    edits: kind and edit, such as `ablate 3/17@5`. Raises InputError when the file has bad lines, no held-out
-    prompt that did not form it too, or none of these with an expected token.
+    edits: kind and edit of features, such as `ablate 3/17@5`. Raises InputError for an edit or a line of the
+    file that cannot be read, and when the file has no held-out prompt with an expected token that did not
+    form the hypothesis.
     """
     if prediction not in ("lowers", "raises"):
         raise InputError(f"The prediction is {prediction!r}", next_step="use lowers or raises")
@@ -58,7 +60,7 @@ def hypothesis(
             "expected token and did not form the hypothesis",
             next_step='add lines such as {"prompt": "…", "expected": "…", "split": "held-out"}',
         )
-    return Hypothesis(
+    return HypothesisStatement(
         question=question,
         edits=tuple(edits),
         prediction=prediction,
@@ -70,55 +72,50 @@ def hypothesis(
     )
 
 
-def measured(
+def measured_hypothesis(
     model: ReplacementModel,
-    claim: Hypothesis,
+    hypothesis: HypothesisStatement,
     *,
     draws: int = DRAWS,
     seed: int = SEED,
     step: Callable[[], None] = lambda: None,
-) -> Result:
-    """Run the test. Raises EngineError before anything is computed for prompts or edits that do not fit.
+) -> tuple[HypothesisOutcome, list[InterventionRecord]]:
+    """Run the test: its outcome, and one intervention for each held-out prompt.
 
-    step: called after each draw.
+    step: called after each draw. Raises EngineError, before anything is computed, for prompts or edits that
+    do not fit the model.
     """
-    encoded = [model.encode(prompt) for prompt in claim.prompts]
-    aims = [Aim(one_token(model, token)) for token in claim.tokens]
+    encoded = [model.encode(prompt) for prompt in hypothesis.prompts]
+    aims = [Aim(one_token(model, token)) for token in hypothesis.tokens]
     present = [activations(model, each) for each in encoded]
-    edits = [absolute(model, claim.edits, each, dense) for each, dense in zip(encoded, present, strict=True)]
+    edits = [
+        absolute(model, hypothesis.edits, each, dense) for each, dense in zip(encoded, present, strict=True)
+    ]
     # 1
-    measured = effects(model, list(map(Case, claim.prompts, edits)), aims)
+    measured = effects(model, list(map(Case, hypothesis.prompts, edits)), aims)
     # 2
     random = Random(seed)
-    null = []
+    draws_of_all = []
     for _ in range(draws):
-        drawn_edits = [
-            random_edits(model, mine, dense, random) for mine, dense in zip(edits, present, strict=True)
-        ]
-        null.append(effects(model, list(map(Case, claim.prompts, drawn_edits)), aims))
+        drawn = [random_edits(model, mine, dense, random) for mine, dense in zip(edits, present, strict=True)]
+        draws_of_all.append(effects(model, list(map(Case, hypothesis.prompts, drawn)), aims))
         step()
+    nulls = list(zip(*draws_of_all, strict=True))
     # 3
-    sign = 1 if claim.prediction == "raises" else -1
-    n = len(claim.prompts)
-    observed = fsum(measured) / n
-    drawn = [fsum(each) / n for each in null]
-    as_far = sum(sign * each >= sign * observed for each in drawn)
-    return Result(
-        mean_effect=observed,
-        null_mean=mean(drawn),
-        draws=draws,
-        p=(1 + as_far) / (1 + draws),
-        interventions=[
-            Measured(
-                prompt=claim.prompts[place],
-                token=claim.tokens[place],
-                effect=measured[place],
-                null_mean=mean(each[place] for each in null),
-                null_sd=pstdev(each[place] for each in null),
-                n_null=draws,
-                n_edited=len(edits[place]),
-                seed=seed,
-            )
-            for place in range(n)
-        ],
-    )
+    found = compared(measured, nulls, 1 if hypothesis.prediction == "raises" else -1)
+    outcome = HypothesisOutcome(found.effect, found.null_mean, draws, found.p)
+    return outcome, [
+        InterventionRecord(
+            id=f"{hypothesis.id}/{place:05}",
+            prompt=hypothesis.prompts[place],
+            token=hypothesis.tokens[place],
+            edits=list(hypothesis.edits),
+            effect=measured[place],
+            null_mean=fmean(null),
+            null_sd=pstdev(null),
+            n_null=draws,
+            n_edited=len(edits[place]),
+            seed=seed,
+        )
+        for place, null in enumerate(nulls)
+    ]

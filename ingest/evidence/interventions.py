@@ -34,20 +34,20 @@ class InterventionSettings:
     """Each with its kind, such as `ablate 3/17@5`."""
     freeze: Freeze = Freeze.NOTHING
     constrained: str | None = None
-    """Layers whose MLPs are held, such as 0-3."""
+    """Layers whose MLP outputs are held, such as 0-3; None for no layers."""
     writes: str | None = None
-    """Layers that edits write to; None for all that the features write to."""
+    """Layers that edits write to; None for all layers that their features write to."""
     tokens: Sequence[str] = ()
-    """Next tokens to report besides those that moved most."""
+    """Next tokens to report besides those whose probability changed most."""
     n_tokens: int = 0
-    """How many to generate."""
+    """Number of tokens to generate."""
     top: int = 10
-    """How many next tokens and features to report."""
+    """Number of next tokens and features to report."""
 
 
 @dataclass(frozen=True)
 class TokenChange:
-    """A next token, before and after."""
+    """A next token, without the edits and with them."""
 
     token: str
     probability: float
@@ -58,35 +58,36 @@ class TokenChange:
 
 @dataclass(frozen=True)
 class FeatureChange:
-    """A feature at one position, before and after."""
+    """A feature at one position, without the edits and with them."""
 
     layer: int
     index: int
     position: int
     token: str
-    """At that position."""
+    """The token at that position."""
     activation: float
     edited_activation: float
 
 
 @dataclass(frozen=True)
-class Report:
+class InterventionReport:
     """What the edits did."""
 
     tokens: list[str]
-    """Of the prompt."""
+    """The tokens of the prompt."""
     next_tokens: list[TokenChange]
-    """Those asked for, and those whose probability changed most, the largest change first."""
+    """The tokens asked for, then those whose probability changed most, the largest change first."""
     features: list[FeatureChange]
-    """The largest changes, the largest first."""
+    """The features with the largest changes, the largest first."""
     n_features_changed: int
-    """All of them."""
+    """Number of features whose activation changed, over all positions."""
     plain: Continuation | None
-    """What the model writes without the edits; None when nothing was generated, as `edited`."""
+    """What the model writes without the edits; None when nothing was generated."""
     edited: Continuation | None
+    """What the model writes with the edits; None when nothing was generated."""
 
 
-def intervention(model: ReplacementModel, settings: InterventionSettings) -> Report:
+def intervention(model: ReplacementModel, settings: InterventionSettings) -> InterventionReport:
     """Run the model with the edits and without. Raises EngineError."""
     encoded = model.encode(settings.prompt)
     asked = [one_token(model, text) for text in settings.tokens]
@@ -115,7 +116,7 @@ def intervention(model: ReplacementModel, settings: InterventionSettings) -> Rep
     most = (chances_after - chances).abs().topk(min(settings.top, len(logits))).indices.tolist()
     moved = changes(model, outcome)
     order = (moved.after - moved.before).abs().argsort(descending=True, stable=True)[: settings.top].tolist()
-    return Report(
+    return InterventionReport(
         tokens=list(encoded.tokens),
         next_tokens=[
             TokenChange(
@@ -195,7 +196,7 @@ def one_token(model: ReplacementModel, text: str) -> int:
 
 
 def _of_prompt(edit: Edit, n_positions: int) -> list[Edit]:
-    """The part of an edit that lies in the prompt, if any."""
+    """The part of an edit that lies in the prompt; empty when there is none."""
     place = edit.position
     if isinstance(place, slice):
         return [edit] if place.start is None or place.start < n_positions else []
@@ -204,7 +205,7 @@ def _of_prompt(edit: Edit, n_positions: int) -> list[Edit]:
 
 
 def layers(text: str | None, name: str, n_layers: int) -> range | None:
-    """Layers given as text, such as 0-3; None for None. Raises SettingError, which says `--name`."""
+    """Layers given as text, such as 0-3; None for None. Raises SettingError, which names the option."""
     if text is None:
         return None
     found = re.fullmatch(r"(\d+)(?:-(\d+))?", text.strip())

@@ -114,12 +114,12 @@ class _Supernode(NamedTuple):
     """What a name in braces stands for."""
 
     name: str
-    """With braces and the way of grouping."""
+    """The name with braces and the way of grouping."""
     row: LabelMembersRow
 
 
 def _supernode(database: Database, transcoders: str, text: str) -> _Supernode:
-    """text: LABEL, LABEL|METHOD or LABEL|METHOD|AUTHOR; a label may have a | too.
+    """The supernode of a name. text: LABEL, LABEL|METHOD or LABEL|METHOD|AUTHOR; a label may have a | too.
 
     Raises NotFoundError, and InputError when the name fits two ways of grouping equally well.
     """
@@ -163,12 +163,12 @@ def _supernode(database: Database, transcoders: str, text: str) -> _Supernode:
 
 
 def _rank(row: LabelMembersRow) -> tuple[bool, int]:
-    """What decides between ways of grouping."""
+    """What decides between ways of grouping: the larger one comes first."""
     return row.scored, row.n_circuits
 
 
 def _name(label: str, row: LabelMembersRow, others: Sequence[LabelMembersRow]) -> str:
-    """Author named where the method alone would not tell it from the others."""
+    """The full name of a grouping, with its author where the method alone does not tell it apart."""
     alone = sum(each.method == row.method for each in others) == 1 or row.author is None
     return f"{{{label}|{row.method}}}" if alone else f"{{{label}|{row.method}|{row.author}}}"
 
@@ -179,6 +179,6 @@ def _names(label: str, rows: Sequence[LabelMembersRow]) -> str:
 
 def _unclear(label: str, rows: Sequence[LabelMembersRow]) -> InputError:
     return InputError(
-        f"{{{label}}} is in {len(rows)} groupings, of which none comes first",
+        f"{{{label}}} is in {len(rows)} groupings, and no grouping comes first",
         next_step=f"name one: {_names(label, rows)}",
     )

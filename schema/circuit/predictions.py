@@ -17,23 +17,32 @@ from schema.circuit.flow import FlowRow
 from schema.circuit.token_paths import downward
 
 
-def predicted_change(row: FlowRow, target: str, factors: Mapping[str, float]) -> float:
-    """The predicted change of a logit or of a feature's pre-activation.
+class Predictor:
+    """One pruned graph, whose nodes are sorted once for all predictions.
 
-    target: id of the node. factors: id of an edited feature node → its new activation divided by its old
-    activation. A feature without a stored activation passes nothing on, as in `schema.circuit.token_paths`.
     Raises DatabaseError when the effects form a cycle.
     """
-    nodes = {node.id: node for node in row.nodes}
-    order, outgoing = downward(row)
-    gain = {target: 1.0}
-    change = []
-    for key in order:
-        if nodes[key].kind != "FeatureNode" or key == target:
-            continue
-        given = fsum(weight * gain.get(other, 0.0) for other, weight in outgoing.get(key, ()))
-        if key in factors:
-            change.append((factors[key] - 1) * given)
-        elif activation := nodes[key].activation:
-            gain[key] = given / activation
-    return fsum(change)
+
+    def __init__(self, row: FlowRow) -> None:
+        self._nodes = {node.id: node for node in row.nodes}
+        self._order, self._outgoing = downward(row)
+
+    def change(self, target: str, factors: Mapping[str, float]) -> float:
+        """The predicted change of a logit or of a feature's pre-activation.
+
+        target: id of the node. factors: id of an edited feature node → its new activation divided by its old
+        activation. A feature without a stored activation passes nothing on, as in
+        `schema.circuit.token_paths`.
+        """
+        gain = {target: 1.0}
+        change = []
+        for key in self._order:
+            node = self._nodes[key]
+            if node.kind != "FeatureNode" or key == target:
+                continue
+            given = fsum(weight * gain.get(other, 0.0) for other, weight in self._outgoing.get(key, ()))
+            if key in factors:
+                change.append((factors[key] - 1) * given)
+            elif node.activation:
+                gain[key] = given / node.activation
+        return fsum(change)

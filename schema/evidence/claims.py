@@ -1,63 +1,71 @@
-"""Claims of the ledger: what edits do to the answers of circuits, predicted and measured."""
+"""Claims of the ledger: what edits do to the answers of circuits, as graphs predict it and as measured."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from schema.circuit.records import stable_id
 from schema.database import Database
-from schema.errors import NotFoundError
-from schema.evidence.interventions import Kept
-from schema.questions.question import Question, Record, page_of, row_of
+from schema.evidence.false_discovery import LEVEL, q_values
+from schema.evidence.statements import (
+    ChangedNode,
+    MeasuredCircuit,
+    Statement,
+    StatementKind,
+    keep_outcome,
+    stored_properties,
+)
+from schema.questions.question import Question, Record, row_of
 
-LEVEL = 0.05
-"""False discovery rate at which a claim survives."""
+KIND = StatementKind("claim", "Claim", "MEASURED_BY", "measured_at")
 
 
 @dataclass(frozen=True)
-class Claim:
-    """What is asked: everything needed to measure it again."""
+class ClaimStatement(Statement):
+    """What a claim is about: everything needed to measure it again."""
 
     edits: tuple[str, ...]
-    """Kind and edit as asked, such as `ablate 3/17@all`; {LABEL|METHOD} for the features of
-    supernodes of one way of grouping."""
+    """Kind and edit as asked, such as `ablate 3/17@all`; {LABEL|METHOD} stands for the features of supernodes
+    of one way of grouping."""
     transcoders: str
-    """Id of the set."""
+    """Id of the transcoder set."""
     model_path: str
-    """Folder or hub name, or `bundled`, as in what follows."""
+    """Folder or hub name of the model, or `bundled`."""
     transcoders_path: str
+    """Folder or hub name of the transcoders, or `bundled`."""
     circuits: tuple[str, ...]
-    """Ids."""
+    """Ids of the circuits."""
     family: str | None
+    """Family whose circuits were asked for; None when circuits or a prompt were named."""
     freeze: str
     """`nothing`, `attention` or `everything`."""
     constrained: str | None
-    """Layers, such as 0-3; None: none."""
+    """Layers whose MLPs are held, such as 0-3; None for no layers."""
     writes: str | None
-    """Layers; None: all."""
+    """Layers that the edits write to; None for all layers."""
     draws: int
+    """Draws of random features, at least 1."""
     seed: int
-
-    @property
-    def id(self) -> str:
-        return stable_id(*asdict(self).values())
+    """Seed of the draws."""
 
 
-class Outcome(NamedTuple):
-    """What came of it, over its circuits."""
+class ClaimOutcome(NamedTuple):
+    """What came of a claim, over its circuits."""
 
     predicted: float | None
-    """Mean; None when no circuit's graph has an edited feature."""
+    """Mean predicted change of the answers' logits; None when no circuit's graph has an edited feature."""
     effect: float
-    """Mean."""
+    """Mean measured change of the answers' logits, each less the mean over the vocabulary."""
     null_mean: float
+    """Mean effect of the draws of random features."""
     null_sd: float
+    """Standard deviation of the draws' mean effects."""
     p: float
-    """In the predicted direction; of nothing predicted: either way."""
+    """Share of draws with at least this effect in the predicted direction, or in either direction when
+    nothing is predicted; the claim itself counts as one draw. Above 0, at most 1."""
 
 
 class ClaimRow(NamedTuple):
-    """One claim as it stands."""
+    """One claim as it is stored."""
 
     id: str
     edits: list[str]
@@ -74,38 +82,38 @@ class ClaimRow(NamedTuple):
     null_mean: float
     null_sd: float
     p: float
-    q: float
-    n_measured: int
-    """Claims that q corrects for."""
-    survived: bool
     measured_at: str
+    """ISO 8601."""
 
 
-class Change(NamedTuple):
-    """What the edits did to one node of the circuit."""
+class ClaimsRow(NamedTuple):
+    """The claims that were asked for, and the p-values of all claims."""
 
-    node: str
-    """Its id."""
-    predicted: float | None
-    measured: float
-
-
-class OnCircuit(NamedTuple):
-    """One circuit under the edits."""
-
-    kept: Kept
-    circuit: str
-    features: list[str]
-    """Ids of those edited."""
-    changes: list[Change]
+    rows: list[ClaimRow]
+    """By p-value and id."""
+    tested: list[float]
+    """p-value of every claim in the database."""
 
 
-class MeasuredRow(NamedTuple):
-    """One intervention of a claim."""
+class CorrectedClaim(NamedTuple):
+    """One claim with its correction for all claims that were measured."""
+
+    claim: ClaimRow
+    q: float
+    """q-value, 0 to 1."""
+    n_measured: int
+    """Claims in the database, which `q` corrects for."""
+    survived: bool
+    """Whether the graphs predict a change, it goes the predicted way, and q is at most `LEVEL`."""
+
+
+class ClaimInterventionRow(NamedTuple):
+    """One circuit under the edits of a claim."""
 
     key: str
+    """Id of the claim."""
     circuit: str | None
-    """None when it is gone."""
+    """Id of the circuit; None when it was deleted since."""
     prompt: str
     token: str
     edits: list[str]
@@ -116,72 +124,54 @@ class MeasuredRow(NamedTuple):
     n_null: int
     p: float
     n_edited: int
-    changes: list[Change]
+    changes: list[ChangedNode]
 
 
-def _measured(record: Record) -> MeasuredRow:
-    return MeasuredRow(**{**record, "changes": [Change(**each) for each in record["changes"]]})
+class CircuitToTestRow(NamedTuple):
+    """A circuit that a claim may be measured on."""
 
-
-class CircuitRow(NamedTuple):
     circuit: str
     prompt: str
-    """Its text."""
+    """Text of its prompt."""
     transcoders: str
-    """Id of its set."""
+    """Id of its transcoder set."""
 
 
-CLAIMS = Question("claims", page_of(ClaimRow))
-INTERVENTIONS_OF_CLAIM = Question("interventions_of_claim", _measured)
-CIRCUITS_TO_TEST = Question("circuits_to_test", row_of(CircuitRow))
+def _claims(record: Record) -> ClaimsRow:
+    return ClaimsRow([ClaimRow(**row) for row in record["rows"]], list(record["tested"]))
 
 
-def keep_claim(database: Database, claim: Claim, outcome: Outcome, tested: Sequence[OnCircuit]) -> None:
-    """Write claim and interventions in one transaction; a claim that is there stays as it is."""
-    values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(claim).items()}
-    rows = [
-        {
-            "row": each.kept._asdict(),
-            "circuit": each.circuit,
-            "features": each.features,
-            "changes": [change._asdict() for change in each.changes],
-        }
-        for each in tested
-    ]
-    parameters: dict[str, Any] = {"claim": {**values, **outcome._asdict(), "id": claim.id}, "rows": rows}
-    database.write(_KEEP, {"p": parameters})
+def _intervention(record: Record) -> ClaimInterventionRow:
+    return ClaimInterventionRow(**{**record, "changes": [ChangedNode(**each) for each in record["changes"]]})
 
 
-def kept_claim(database: Database, id_: str) -> Claim:
-    """What was asked. Raises NotFoundError."""
-    rows = database.read("MATCH (k:Claim {id: $id}) RETURN k {.*} AS k", {"id": id_})
-    if not rows:
-        raise NotFoundError(f"There is no claim {id_!r}", next_step="`atlas claim list` lists them")
-    found = rows[0]["k"]
-    fields = {name: found.get(name) for name in Claim.__dataclass_fields__}
-    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
-    return Claim(**values)
+CLAIMS = Question("claims", _claims)
+INTERVENTIONS_OF_CLAIM = Question("interventions_of_claim", _intervention)
+CIRCUITS_TO_TEST = Question("circuits_to_test", row_of(CircuitToTestRow))
 
 
-_KEEP = """
-MERGE (k:Claim {id: $p.claim.id})
-WITH k WHERE k.measured_at IS NULL
-SET k += $p.claim, k.measured_at = datetime()
-WITH k
-UNWIND $p.rows AS each
-CREATE (k)-[:MEASURED_BY]->(i:Intervention)
-SET i = each.row
-WITH i, each
-CALL (i, each) {
-  MATCH (c:Circuit {id: each.circuit})
-  CREATE (i)-[:ON]->(c)
-}
-CALL (i, each) {
-  UNWIND each.changes AS change
-  MATCH (n:Node {id: change.node})
-  CREATE (i)-[:CHANGED {predicted: change.predicted, measured: change.measured}]->(n)
-}
-UNWIND each.features AS feature
-MATCH (f:Feature {id: feature})
-CREATE (i)-[:EDITS]->(f)
-"""
+def corrected_claims(found: ClaimsRow, survived: bool | None = None) -> list[CorrectedClaim]:
+    """The claims of an answer with their q-values, in order.
+
+    survived: True for claims that survived, False for claims that did not, None for both.
+    """
+    q_of = dict(zip(found.tested, q_values(found.tested).tolist(), strict=True))
+    claims = []
+    for row in found.rows:
+        as_predicted = row.predicted is not None and row.predicted * row.effect > 0
+        survives = as_predicted and q_of[row.p] <= LEVEL
+        if survived is None or survives == survived:
+            claims.append(CorrectedClaim(row, q_of[row.p], len(found.tested), survives))
+    return claims
+
+
+def keep_claim(
+    database: Database, claim: ClaimStatement, outcome: ClaimOutcome, tested: Sequence[MeasuredCircuit]
+) -> None:
+    """Write a claim, its outcome and its interventions in one transaction. A stored claim stays as it is."""
+    keep_outcome(database, KIND, claim.id, outcome, tested, statement=claim)
+
+
+def kept_claim(database: Database, id_: str) -> ClaimStatement:
+    """What a stored claim is about. Raises NotFoundError."""
+    return ClaimStatement.of(stored_properties(database, KIND, id_))

@@ -1,82 +1,107 @@
-"""Ablated components of circuits: heads, and each layer's attention and MLP, next to what graphs claim."""
+"""Ablated components of circuits: heads, and the attention and MLP of each layer, beside what graphs
+claim."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from schema.database import Database
+from schema.evidence.interventions import CircuitToMeasureRow
 from schema.questions.question import Question, row_of
 
 
-class ToAblateRow(NamedTuple):
-    """A circuit that was loaded with heads."""
-
-    circuit: str
-    done: bool
-    """Whether it was ablated already."""
-
-
 class Crossing(NamedTuple):
-    """Edges between two layers; tokens are at layer -1, logits at the number of layers."""
+    """The edges from one layer to another; tokens are at layer -1, logits at the number of layers."""
 
     source: int
     target: int
     influence: float
+    """Sum over the edges: share of the target's inputs times the influence of the target."""
 
 
 class AblatableRow(NamedTuple):
     """What ablating the components of a circuit takes."""
 
     key: str
+    """Id of the circuit."""
     token_ids: list[int] | None
-    position: int
-    """Of its target."""
-    token: int | None
-    """Vocabulary id of its most probable target; None when none is a token, as in what follows."""
-    text: str | None
+    """Vocabulary ids of the prompt."""
+    target_position: int
+    """Position whose next token the circuit explains."""
+    token_id: int | None
+    """Vocabulary id of the most probable target; None, as `token`, when no target is a token."""
+    token: str | None
+    """Its text."""
     through: list[float]
-    """By layer: influence that heads carry, net."""
+    """By layer: influence that the layer's heads carry, net."""
     crossings: list[Crossing]
 
 
 class HeadEffect(NamedTuple):
-    """Means over circuits."""
+    """One head, over the ablated circuits of a family."""
 
     layer: int
     head: int
     gross: float
+    """Mean influence through the head, every part counted as positive."""
     size: float
+    """Mean absolute effect of ablating the head, in logits."""
 
 
 class LayerEffect(NamedTuple):
-    """Means over circuits."""
+    """One layer, over the ablated circuits of a family."""
 
     layer: int
     attention: float
+    """Mean absolute effect of ablating the attention, in logits."""
     mlp: float
+    """Mean absolute effect of ablating the MLP, in logits."""
     through: float
+    """Mean influence that the layer's heads carry, net."""
     crossing: float
+    """Mean influence of all kept edges that cross the layer's attention."""
 
 
 class ComponentsRow(NamedTuple):
-    """One family and model."""
+    """The components of one model in the circuits of one family."""
 
     family: str
     model: str
+    """Id of the model."""
     considered: int
+    """Circuits that were loaded with heads."""
     measured: int
+    """Circuits of these that were ablated; `heads` and `layers` are over them."""
     heads: list[HeadEffect]
+    """By layer and head."""
     layers: list[LayerEffect]
+    """By layer."""
 
 
-class Components(NamedTuple):
-    """What was measured of one circuit; lists by layer. The fields of the `ComponentEffects` node."""
+class ComponentEffects(NamedTuple):
+    """What was measured of one circuit: the properties of a `ComponentEffects` node. Lists go by layer."""
 
     id: str
+    """Circuit/components."""
     token: str
+    """The next token whose logit was measured."""
     attention: list[float]
+    """Change of the token's logit, less the mean over the vocabulary, without the layer's attention."""
     mlp: list[float]
+    """Likewise without the layer's MLP."""
     through_heads: list[float]
+    """Influence that the layer's heads carry, net."""
     crossing: list[float]
+    """Influence of all kept edges that cross the layer's attention."""
+
+
+class MeasuredHead(NamedTuple):
+    """One ablated head of one circuit."""
+
+    layer: int
+    head: int
+    """Number of the head in its layer."""
+    effect: float
+    """Change of the token's logit, less the mean over the vocabulary."""
 
 
 def _ablatable(record: Any) -> AblatableRow:
@@ -90,19 +115,19 @@ def _components(record: Any) -> ComponentsRow:
     )
 
 
-TO_ABLATE = Question("to_ablate", row_of(ToAblateRow))
+TO_ABLATE = Question("to_ablate", row_of(CircuitToMeasureRow))
 ABLATABLE = Question("ablatable", _ablatable)
 COMPONENTS = Question("components", _components)
 
 
 def keep_components(
-    database: Database, circuit: str, found: Components, heads: Sequence[tuple[int, int, float]]
+    database: Database, circuit: str, found: ComponentEffects, heads: Sequence[MeasuredHead]
 ) -> None:
-    """Write what was measured of a circuit in one transaction, in place of what was there.
+    """Write what was measured of a circuit in one transaction, in place of earlier measurements.
 
-    heads: layer, number and effect of each. A circuit that is gone meanwhile keeps nothing.
+    Nothing is written when the circuit was deleted meanwhile.
     """
-    rows = [{"layer": layer, "head": head, "effect": effect} for layer, head, effect in heads]
+    rows = [each._asdict() for each in heads]
     database.write(_KEEP, {"p": {"circuit": circuit, "found": found._asdict(), "heads": rows}})
 
 

@@ -1,4 +1,14 @@
-"""Whether two orders of the same things agree: Spearman's rank correlation, and what shuffling them gives."""
+"""Whether two orders of the same things agree: Spearman's rank correlation, beside shuffled orders.
+
+Steps
+1. Each side is replaced by its ranks; equal values share the mean of their ranks. The correlation is "
+"Pearson's
+   of the ranks.
+2. The null hypothesis shuffles one side `SHUFFLES` times, with the same shuffles in every call, so that "
+"the same
+   data always give the same answer.
+3. p = (1 + shuffles with at least this correlation) / (1 + shuffles).
+"""
 
 import math
 from collections.abc import Sequence
@@ -19,41 +29,41 @@ class Agreement(NamedTuple):
     """Two orders of the same things, beside one of them shuffled."""
 
     correlation: float
-    """Spearman's, −1 to 1, ties sharing their mean rank."""
+    """Spearman's rank correlation, -1 to 1."""
     null_95: float
-    """What 95 of 100 shuffles stay below."""
+    """The correlation that 95 of 100 shuffles stay below."""
     p: float
-    """Share of shuffles with at least this correlation, the order itself counted as one."""
+    """Share of shuffles with at least this correlation, the order itself counted as one. Above 0, at most "
+    "1."""
 
 
 def agreement(first: Sequence[float], second: Sequence[float]) -> Agreement:
-    """All NaN when one side is constant, so that it has no order."""
+    """How well two orders agree. All fields are NaN when one side is constant and so has no order."""
+    # 1
     a, b, size = _centred(first, second)
     if not size:
         return Agreement(math.nan, math.nan, math.nan)
     found = float(a @ b) / size
+    # 2
     null = np.sort(a[_orders(len(a))] @ b / size)
-    # Shuffles that give the same order give sums that differ by their rounding.
+    # 3. Shuffles that give the same order give sums that differ by rounding.
     at_least = int((null >= found - 1e-12).sum())
     return Agreement(found, float(null[SHUFFLES * 95 // 100]), (1 + at_least) / (1 + SHUFFLES))
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """The correlation alone."""
+    """Spearman's rank correlation, -1 to 1; NaN when one side is constant."""
     a, b, size = _centred(first, second)
     return float(a @ b) / size if size else math.nan
 
 
 def _centred(first: Sequence[float], second: Sequence[float]) -> tuple[Ranks, Ranks, float]:
     """The ranks of each side less their mean, and the product of their lengths."""
-    a, b = (ranks(each) - (len(each) + 1) / 2 for each in (first, second))
+    # Imported here because importing scipy.stats takes as long as starting the API.
+    from scipy.stats import rankdata
+
+    a, b = (rankdata(each) - (len(each) + 1) / 2 for each in (first, second))
     return a, b, float(np.sqrt((a @ a) * (b @ b)))
-
-
-def ranks(values: Sequence[float]) -> Ranks:
-    """The place of each value in ascending order, from 1; equal values share the mean of their places."""
-    _, back, counts = np.unique(np.asarray(values, float), return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[back]
 
 
 @lru_cache(maxsize=8)

@@ -19,7 +19,8 @@ from ingest.circuits.run import IngestSettings, ingest
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
 from schema.annotations.modules import ModuleSettings, compute
 from schema.database import AsyncDatabase, Database
-from schema.evidence.hypotheses import Hypothesis, Measured, Result, keep, register
+from schema.evidence.hypotheses import HypothesisOutcome, HypothesisStatement, keep_test, register
+from schema.evidence.interventions import InterventionRecord
 from schema.model.core import NODES, RELATIONSHIPS
 from schema.questions.question import Question, ask, cypher_files
 from schema.questions.sample_answers import ANSWER, columns_of, short, with_answer
@@ -46,9 +47,12 @@ def sampled(connection: Database, tmp_path_factory: pytest.TempPathFactory) -> D
     summary = ingest(connection, settings, console=Console(file=StringIO()))
     assert (summary.loaded, summary.problems) == (4, [])
     compute(connection, ModuleSettings(n_null=1))
-    claim = Hypothesis("why?", ("ablate 0/1",), "lowers", ("a",), ("b",), ("c",), "bundled", "bundled")
+    claim = HypothesisStatement(
+        *("why?", ("ablate 0/1",), "lowers", ("a",), ("b",), ("c",), "bundled", "bundled")
+    )
     register(connection, claim)
-    keep(connection, claim, Result(-0.5, 0.0, 9, 0.1, [Measured("a", "b", -0.5, 0.0, 0.1, 9, 1, 0)]))
+    measured = InterventionRecord("h", "a", "b", ["ablate 0/1"], -0.5, 0.0, 0.1, 9, 1, 0)
+    keep_test(connection, claim, HypothesisOutcome(-0.5, 0.0, 9, 0.1), [measured])
     connection.wait_for_full_text()
     return connection
 

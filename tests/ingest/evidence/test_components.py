@@ -16,7 +16,8 @@ from figures.chart import styled
 from ingest.circuits.run import IngestSettings, ingest
 from ingest.engine.intervention.ablate import Attention, Component, Head, Mlp
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.evidence.components import AblateSettings, ablate
+from ingest.evidence.components import ablate
+from ingest.evidence.walk import WalkSettings
 from schema.circuit.records import Circuit, NodeKind
 from schema.database import AsyncDatabase, Database
 from schema.errors import InputError
@@ -173,11 +174,11 @@ async def test_what_is_stored_and_answered_is_what_one_by_one_gives(
     file = tmp_path / "prompts.jsonl"
     file.write_text("".join(json.dumps(line) + "\n" for line in LINES), encoding="utf-8")
     with pytest.raises(InputError, match=r"made with .* and loaded with heads") as refused:
-        ablate(database, AblateSettings(*folders), console=QUIET)
+        ablate(database, WalkSettings(*folders), console=QUIET)
     assert "`atlas ingest --heads`" in str(refused.value.next_step)
     ingest(database, IngestSettings(file, *folders, heads=True), console=QUIET)
-    first = ablate(database, AblateSettings(*folders, families=["pi"], limit=1), console=QUIET)
-    assert (first.circuits, first.present, first.components) == (1, 0, N_LAYERS * N_HEADS + 2 * N_LAYERS)
+    first = ablate(database, WalkSettings(*folders, families=["pi"], limit=1), console=QUIET)
+    assert (first.circuits, first.present, first.parts) == (1, 0, N_LAYERS * N_HEADS + 2 * N_LAYERS)
     model = ReplacementModel.load(*folders).model
     ids = [row["id"] for row in database.read("MATCH (c:Circuit) RETURN c.id AS id ORDER BY id")]
     slow = {key: Slow(model, read_circuit(database, key)) for key in ids}
@@ -185,18 +186,18 @@ async def test_what_is_stored_and_answered_is_what_one_by_one_gives(
     assert len(done) == 1
     await compare(async_database, slow, done)
     # Called again, it goes on with what is missing.
-    second = ablate(database, AblateSettings(*folders), console=QUIET)
+    second = ablate(database, WalkSettings(*folders), console=QUIET)
     assert (second.circuits, second.present, second.problems) == (3, 1, [])
     assert stored(database, slow) == set(ids)
     draw(await compare(async_database, slow, set(ids)))
     database.write("MATCH (:Circuit)-[u:RUNS_THROUGH]->() SET u.effect = 0.0")
-    ablate(database, AblateSettings(*folders, anew=True), console=QUIET)
+    ablate(database, WalkSettings(*folders, anew=True), console=QUIET)
     assert stored(database, slow) == set(ids)
     # An answer that is no token is named, and the others go on.
     assert delete_circuit(database, ids[0])
     assert len(database.read("MATCH (a:ComponentEffects) RETURN a.id AS id")) == 3
     database.write("MATCH (:Circuit {id: $id})-[:HAS]->(l:LogitNode) REMOVE l.index", {"id": ids[1]})
-    third = ablate(database, AblateSettings(*folders, anew=True), console=QUIET)
+    third = ablate(database, WalkSettings(*folders, anew=True), console=QUIET)
     assert (third.circuits, len(third.problems)) == (2, 1)
     assert "no answer that is one token" in str(third.problems[0])
 

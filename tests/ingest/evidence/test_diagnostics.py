@@ -56,7 +56,13 @@ async def test_a_diagnosis_is_what_one_by_one_gives(
     second = diagnose(database, DiagnoseSettings(*folders, draws=DRAWS), console=QUIET)
     assert (second.circuits, second.present) == (3, 1)
     rows = stored(database)
-    assert len(rows) == first.features + second.features
+    assert len(rows) == first.parts + second.parts
+    edited = database.read("MATCH (i:Intervention)-[:EDITS]->(f) RETURN f.id AS f ORDER BY i.id")
+    known = {row["id"] for row in database.read("MATCH (f:Feature) RETURN f.id AS id")}
+    (set_id,) = {id_.rsplit("/", 2)[0] for id_ in known}
+    tested = [f"{set_id}/{layer}/{index}" for layer, index in map(feature, rows)]
+    assert [row["f"] for row in edited] == [each for each in tested if each in known]
+    assert edited
     model = ReplacementModel.load(*folders)
     circuits = {key: read_circuit(database, key) for key in sorted({row["circuit"] for row in rows})}
     for row in rows:

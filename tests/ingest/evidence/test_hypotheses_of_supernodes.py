@@ -33,7 +33,7 @@ def test_a_hypothesis_about_a_supernode_keeps_the_features_of_its_registration(
     assert named == add(f"ablate {first.layer}/{first.index}@all")
     group(database, circuit, NodeGroup("mine", (f"{circuit}/{second.key}",)), "me")
     assert "n = 1 held-out prompts" in tiny_atlas.run("hypothesis", "test", named)
-    (row,) = ask_database(database, HYPOTHESES, timeout_s=60, level=0.05)
+    (row,) = ask_database(database, HYPOTHESES, timeout_s=60)
     assert (row.id, row.edits) == (named, [f"ablate {first.layer}/{first.index}@all"])
     with pytest.raises(NotFoundError, match=r"has the supernode \{theirs\}"):
         add("ablate {theirs}@all")
@@ -41,4 +41,4 @@ def test_a_hypothesis_about_a_supernode_keeps_the_features_of_its_registration(
     formed.write_text(json.dumps(line | {"split": "train"}), encoding="utf-8")
     with pytest.raises(InputError, match="has no held-out prompts"):
         add("ablate {mine}@all", prompts=formed)
-    assert len(ask_database(database, HYPOTHESES, timeout_s=60, level=0.05)) == 1
+    assert len(ask_database(database, HYPOTHESES, timeout_s=60)) == 1

@@ -7,10 +7,11 @@ import pytest
 from schema.annotations.supernodes import NodeGroup, rename
 from schema.annotations.supernodes import group as make_group
 from schema.database import Database
-from schema.evidence.claims import Change, Claim, OnCircuit, Outcome, keep_claim, kept_claim
-from schema.evidence.components import Components, keep_components
-from schema.evidence.hypotheses import Hypothesis, Measured, Result, keep, register
-from schema.evidence.interventions import Kept, keep_diagnosis
+from schema.evidence.claims import ClaimOutcome, ClaimStatement, keep_claim, kept_claim
+from schema.evidence.components import ComponentEffects, MeasuredHead, keep_components
+from schema.evidence.hypotheses import HypothesisOutcome, HypothesisStatement, keep_test, register
+from schema.evidence.interventions import InterventionRecord, keep_diagnosis
+from schema.evidence.statements import ChangedNode, MeasuredCircuit
 from schema.jobs import RequestedPrompt, finish, request, take
 from schema.loading.effects import HALF, half, pair_text
 from schema.loading.load import load_circuit
@@ -27,23 +28,26 @@ LABELS = {node.label: node for node in NODES}
 def load(database: Database) -> None:
     for circuit in synthetic_circuits(12):
         load_circuit(database, circuit, RUN, Entry(circuit.id, circuit.prompt.text))
-    claim = Hypothesis("why?", ("ablate 1/2@all",), "lowers", ("a b",), ("c",), ("d",), "model", "set")
+    claim = HypothesisStatement(
+        "why?", ("ablate 1/2@all",), "lowers", ("a b",), ("c",), ("d",), "model", "set"
+    )
     register(database, claim)
-    keep(database, claim, Result(-1.0, 0.0, 9, 0.1, [Measured("a b", "c", -1.0, 0.0, 0.5, 9, 2, 0)]))
+    held_out = InterventionRecord("h", "a b", "c", ["ablate 1/2@all"], -1.0, 0.0, 0.5, 9, 2, 0)
+    keep_test(database, claim, HypothesisOutcome(-1.0, 0.0, 9, 0.1), [held_out])
     found = database.read("MATCH (c:Circuit)-[:USES]->(f) RETURN c.id AS circuit, f.id AS feature LIMIT 1")[0]
-    test = Kept("x", "a b", "c", ["ablate 1/2@all"], -1.0, 0.0, 0.5, 9, 2, 0, -0.5, 0.1, 0.3, 2.0)
+    test = held_out._replace(id="x", predicted=-0.5, p=0.1, share=0.3, weight=2.0)
     keep_diagnosis(database, found["circuit"], [(test, found["feature"])])
-    measured_parts = Components("x/components", "c", [0.1], [0.2], [0.3], [0.4])
-    keep_components(database, found["circuit"], measured_parts, [(0, 0, -0.5)])
-    asked = Claim(
+    measured_parts = ComponentEffects("x/components", "c", [0.1], [0.2], [0.3], [0.4])
+    keep_components(database, found["circuit"], measured_parts, [MeasuredHead(0, 0, -0.5)])
+    asked = ClaimStatement(
         *(("ablate 1/2@all",), "set", "model", "transcoders", (found["circuit"],), "capitals", "nothing"),
         *("0-1", "0-3", 9, 0),
     )
     nodes = database.read("MATCH (:Circuit {id: $circuit})-[:HAS]->(n:Node) RETURN n.id AS id LIMIT 2", found)
-    changes = [Change(nodes[0]["id"], None, 0.5), Change(nodes[1]["id"], 0.25, 0.5)]
+    changes = [ChangedNode(nodes[0]["id"], None, 0.5), ChangedNode(nodes[1]["id"], 0.25, 0.5)]
     mine = test._replace(id="y", share=None, stands_for=None)
-    tested = OnCircuit(mine, found["circuit"], [found["feature"]], changes)
-    keep_claim(database, asked, Outcome(-0.5, -1.0, 0.0, 0.5, 0.1), [tested])
+    tested = MeasuredCircuit(mine, found["circuit"], [found["feature"]], changes)
+    keep_claim(database, asked, ClaimOutcome(-0.5, -1.0, 0.0, 0.5, 0.1), [tested])
     assert kept_claim(database, asked.id) == asked
     job = request(database, [RequestedPrompt("a b")], "me")
     taken = take(database, "worker")

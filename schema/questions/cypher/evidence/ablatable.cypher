@@ -3,7 +3,7 @@
 // edge is its share of the inputs of its target times the influence of the target. `through`: net influence that
 // heads carry, by layer. `crossings`: influence of edges by the layers of their two ends.
 // $keys: ids of circuits.
-// Sample answer: key | token_ids | position | token | text | through | crossings
+// Sample answer: key | token_ids | target_position | token_id | token | through | crossings
 //   "f8d98257b1a3c1872ea8" | [0, 1084, … 8 more] | 9 | 259 | "austin" | [0.51, 0.00313, … 4 more] | [{source: -1,
 //     target: 0, influence: 0.604}, {source: -1, target: 1, influence: 0.00541}, … 17 more]
 :param keys => ["f8d98257b1a3c1872ea8"];
@@ -26,5 +26,5 @@ CALL (c) {
   WITH s.layer AS source, t.layer AS target, sum(e.share * t.influence) AS influence
   RETURN collect({source: source, target: target, influence: influence}) AS crossings
 }
-RETURN key, p.token_ids AS token_ids, c.target_position AS position, l.index AS token, l.token AS text, through,
-       crossings
+RETURN key, p.token_ids AS token_ids, c.target_position AS target_position, l.index AS token_id,
+       l.token AS token, through, crossings

@@ -1,0 +1,20 @@
+"""What `atlas diagnose` and `atlas ablate` print at their end."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from atlas.commands.options import err, out
+
+if TYPE_CHECKING:
+    from ingest.evidence.walk import WalkSummary
+
+
+def print_summary(summary: "WalkSummary", sentence: str) -> None:
+    """Print the problems and what was done. Exit code 1 when a circuit could not be measured."""
+    for problem in summary.problems:
+        err.print(str(problem), markup=False, soft_wrap=True)
+    failed = f" {len(summary.problems)} circuits could not be measured." if summary.problems else ""
+    out.print(f"{sentence} {summary.present} circuits were measured before.{failed}", soft_wrap=True)
+    if summary.problems:
+        raise typer.Exit(1)
