@@ -31,13 +31,8 @@ FOLDERS = {
 """Package → its rooms. A new room is a decision: add it here and to the import contracts."""
 
 GRAPHQL = {
-<<<<<<< HEAD
-    *("Checkpoint", "Circuit", "Claim", "Edge", "FeatureExample", "HeadPart", "Hypothesis", "Label", "Model"),
+    *("Checkpoint", "Circuit", "Edge", "FeatureExample", "HeadPart", "Label", "Model"),
     *("Prompt", "Run", "Supernode", "TranscoderSet"),
-=======
-    *("Checkpoint", "Circuit", "Edge", "HeadPart", "Label", "Model", "Prompt", "Run"),
-    *("Supernode", "TranscoderSet"),
->>>>>>> 0d67e03 (Let claims and hypotheses share their statements, correction and comparison, and diagnose and ablate one walk; describe both in plain English)
 }
 """Records that GraphQL has a type of the same name for: that name is public. Edge is GraphQL's by the
 Relay convention."""
