@@ -1,7 +1,8 @@
-"""Reads prompts from a file: JSON lines, CSV, or plain text with one prompt on each line.
+"""Reads prompts from a file: JSON lines, a JSON list, CSV, TSV, or plain text with one prompt on each line.
 
-The keys of JSON lines and the columns of CSV are the fields of `PromptLine`; only `prompt` is required. Tags
-in CSV are separated by spaces. The error of a bad line names the line, and the other lines are read.
+The keys of JSON objects and the columns of CSV and TSV are the fields of `PromptLine`; only `prompt` is
+required. Tags in CSV are separated by spaces. The error of a bad line names the line, and the other lines are
+read.
 """
 
 import csv
@@ -12,6 +13,7 @@ from pathlib import Path
 import orjson
 
 from schema.errors import InputError
+from schema.loading.validate import KEY_LIMIT
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class PromptLine:
     """One prompt as the user wrote it."""
 
     line: int
-    """1-based line number in the file."""
+    """Number of the line in the file, or of the item in its list, from 1."""
     prompt: str
     family: str | None = None
     """The prompt family: the kind of task, such as `arithmetic`."""
@@ -49,9 +51,12 @@ KEYS = tuple(f.name for f in fields(PromptLine) if f.name != "line")
 
 
 def read_prompts(path: Path) -> PromptFile:
-    """Read a prompts file. Its suffix says the format: `.jsonl` or `.ndjson`, `.csv`, else plain text.
+    """Read a prompts file. Its suffix says the format.
 
-    Raises InputError when the file is missing, empty or not UTF-8.
+    `.jsonl` and `.ndjson` hold an object on each line, `.json` a list of objects, `.csv` and `.tsv` a table;
+    `.txt`, `.text` and no suffix are plain text.
+
+    Raises InputError when the file is missing, empty, not UTF-8 or of another format.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -72,14 +77,21 @@ def read_prompts(path: Path) -> PromptFile:
     suffix = path.suffix.lower()
     if suffix in {".jsonl", ".ndjson"}:
         rows = _json_rows(text)
-    elif suffix == ".csv":
-        rows = _csv_rows(text, path)
+    elif suffix == ".json":
+        rows = _json_list(text, path)
+    elif suffix in {".csv", ".tsv"}:
+        rows = _csv_rows(text, path, "\t" if suffix == ".tsv" else ",")
+    elif suffix not in {"", ".txt", ".text"}:
+        raise InputError(
+            f"{path} is no prompts file: its ending is {suffix}",
+            next_step="give .jsonl, .json, .csv, .tsv or .txt",
+        )
     else:
         rows = (
             (number, {"prompt": line}) for number, line in enumerate(text.splitlines(), 1) if line.strip()
         )
     result = PromptFile(path)
-    _read(result, rows)
+    _read(result, rows, "item" if suffix == ".json" else "line")
     if not result.prompts and not result.problems:
         raise InputError(f"{path} contains no prompts", next_step='put one {"prompt": "…"} on each line')
     return result
@@ -92,13 +104,13 @@ def read_lines(lines: Sequence[str], name: str) -> PromptFile:
     return result
 
 
-def _read(result: PromptFile, rows: Iterable[tuple[int, object]]) -> None:
+def _read(result: PromptFile, rows: Iterable[tuple[int, object]], what: str = "line") -> None:
     for number, row in rows:
         try:
             result.prompts.append(_prompt(number, row))
         except InputError as error:
             result.problems.append(
-                InputError(f"{result.path.name}, line {number}: {error.what}", next_step=error.next_step)
+                InputError(f"{result.path.name}, {what} {number}: {error.what}", next_step=error.next_step)
             )
 
 
@@ -119,8 +131,27 @@ def _json_rows(text: str) -> Iterator[tuple[int, object]]:
             )
 
 
-def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, object]]:
-    reader = csv.DictReader(text.splitlines(keepends=True), strict=True, restkey="(too many columns)")
+def _json_list(text: str, path: Path) -> Iterator[tuple[int, object]]:
+    """The items of a JSON list, with their numbers from 1 in place of lines."""
+    try:
+        items = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InputError(
+            f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}",
+            next_step="write a list of objects; a file with one object on each line ends in .jsonl",
+        ) from error
+    if not isinstance(items, list):
+        raise InputError(
+            f"{path} holds no list",
+            next_step='write [{"prompt": "…"}, …], or one object on each line of a .jsonl',
+        )
+    return enumerate(items, 1)
+
+
+def _csv_rows(text: str, path: Path, delimiter: str) -> Iterator[tuple[int, object]]:
+    reader = csv.DictReader(
+        text.splitlines(keepends=True), strict=True, restkey="(too many columns)", delimiter=delimiter
+    )
     if reader.fieldnames is not None and "prompt" not in reader.fieldnames:
         raise InputError(
             f"{path} has no column `prompt` (its columns: {', '.join(reader.fieldnames)})",
@@ -166,6 +197,12 @@ def _prompt(number: int, row: object) -> PromptLine:
     tags = row.get("tags") or []
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise InputError("`tags` is not a list of strings", next_step='write it as ["tag one", "tag two"]')
+    for key, texts in (("family", [row.get("family")]), ("pair", [row.get("pair")]), ("tags", tags)):
+        for text in texts:
+            if text is not None and len(text.encode(errors="replace")) > KEY_LIMIT:
+                raise InputError(
+                    f"`{key}`: {text[:40]!r}… is longer than {KEY_LIMIT} bytes", next_step="shorten it"
+                )
     return PromptLine(
         line=number,
         prompt=prompt,

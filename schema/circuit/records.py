@@ -21,6 +21,11 @@ def stable_id(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
+FLOAT32_MAX = 3.4028235e38
+"""The largest finite 32-bit number. Weights, activations and scores beyond it are refused: their squares, of
+which variances are made, would not be finite."""
+
+
 class NodeKind(StrEnum):
     """The kinds of node of an attribution graph."""
 

@@ -9,14 +9,23 @@ import re
 from schema.circuit.records import NodeKind, stable_id
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
-from schema.formats.variant import NodePlace, SourceNames, Variant, kind, layer_number, vocabulary_id
+from schema.formats.variant import NodePlace, SourceNames, Variant, kind, layer_number, section, vocabulary_id
 
 _TOKEN = re.compile(r"E_(-?\d{1,9})_(\d{1,9})", re.ASCII)
 _REVISION = re.compile(r"(.+)@([^@/]+)", re.DOTALL)
 
 
 def applies(graph: RawGraph) -> bool:
-    return graph.metadata.transcoder_list is not None
+    """Neuronpedia's files have `transcoder_list` too, as circuit-tracer makes them, but name a source."""
+    return graph.metadata.transcoder_list is not None and not names_a_source(graph)
+
+
+def names_a_source(graph: RawGraph) -> bool:
+    """Whether the file names the source of its features at Neuronpedia, which circuit-tracer never does."""
+    info = graph.metadata.info or {}
+    return any(info.get(key) for key in ("source_urls", "transcoder_set", "neuronpedia_source_set")) or bool(
+        section(graph.metadata.feature_details, "neuronpedia_source_set")
+    )
 
 
 def place(node: RawNode, graph: RawGraph) -> NodePlace:

@@ -13,6 +13,11 @@ import numpy as np
 from schema.errors import FileError
 from schema.formats.pickled import PickledName, PickledRecord, read_torch_file
 
+_KEYS = (
+    *("adjacency_matrix", "active_features", "activation_values", "selected_features"),
+    *("input_tokens", "input_string", "logit_targets", "logit_probabilities"),
+)
+
 
 @dataclass(frozen=True, eq=False)
 class UnprunedGraph:
@@ -49,6 +54,15 @@ def read_pt(path: str, data: bytes | None = None) -> UnprunedGraph:
     values = read_torch_file(path, data)
     if not isinstance(values, dict):
         raise FileError(path, "the file", "is not a graph of circuit-tracer", next_step="leave it out")
+    # circuit-tracer's first releases call them so.
+    values.setdefault("logit_targets", values.get("logit_tokens"))
+    if missing := [key for key in _KEYS if values.get(key) is None]:
+        raise FileError(
+            path,
+            "the file",
+            f"lacks {', '.join(missing)}, which every graph of circuit-tracer has",
+            next_step="leave the file out, or write the graph again with circuit-tracer",
+        )
     adjacency = _array(path, values, "adjacency_matrix", 2, "f").astype(np.float32)
     active = _array(path, values, "active_features", 2, "iu").astype(np.int64)
     activations = _array(path, values, "activation_values", 1, "f").astype(np.float32)

@@ -17,6 +17,10 @@ _LISTS = ("graph-metadata.json",)
 """Names of files that are beside graph files but are not graphs."""
 
 
+_BYPRODUCTS = {"__MACOSX", ".ipynb_checkpoints"}
+"""Folders whose files are left out when they lie in a folder that is imported."""
+
+
 class FileKind(StrEnum):
     """The format of a file."""
 
@@ -87,13 +91,20 @@ def is_feature(data: bytes) -> bool:
 
 def _walk(path: Path) -> Iterator[Path]:
     if path.is_dir():
-        yield from (each for each in path.rglob("*") if each.is_file())
+        for each in path.rglob("*"):
+            if each.is_file() and not _is_byproduct(each.relative_to(path)):
+                yield each
     else:
         yield path
 
 
+def _is_byproduct(path: Path) -> bool:
+    """Whether a program left the file beside the user's own, as macOS and notebooks do."""
+    return path.name.startswith("._") or not _BYPRODUCTS.isdisjoint(path.parts)
+
+
 def _kind(path: Path) -> FileKind | None:
-    name = path.name
+    name = path.name.lower()
     if name == INDEX:
         return FileKind.FEATURES
     if name in _LISTS:

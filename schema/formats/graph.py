@@ -18,7 +18,18 @@ from functools import partial
 from typing import NamedTuple
 
 from schema.circuit.canonical import canonical, digest
-from schema.circuit.records import Circuit, Edge, Model, Node, NodeKind, Prompt, Source, TranscoderSet
+from schema.circuit.direction import backward_edge
+from schema.circuit.records import (
+    FLOAT32_MAX,
+    Circuit,
+    Edge,
+    Model,
+    Node,
+    NodeKind,
+    Prompt,
+    Source,
+    TranscoderSet,
+)
 from schema.errors import FileError
 from schema.formats import atlas
 from schema.formats.anthropic import ANTHROPIC
@@ -35,7 +46,7 @@ from schema.formats.view import view
 VARIANTS = (ATLAS, ELEUTHER, CRM, ANTHROPIC, CIRCUIT_TRACER, NEURONPEDIA)
 """The first variant that applies is used. The last one always applies."""
 
-_LOGIT = re.compile(r'(?:Output|Logit|output:) "(.*)" \(p=([\d.]+|\?)\)', re.DOTALL)
+_LOGIT = re.compile(r'(?:Output|Logit|output:) "(.*)" \(p=([\d.]+(?:[eE][-+]?\d+)?|\?)\)', re.DOTALL)
 _POSITION_LIMIT = 2**31
 _EDGE: Callable[[tuple[int, int, float, float | None]], Edge] = partial(tuple.__new__, Edge)
 """Makes an edge from a tuple of its fields, several times as fast as from the single fields."""
@@ -125,7 +136,18 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
         family=given.family or prompt.family,
         tags=tuple(sorted({*prompt.tags, *given.tags})),
     )
-    return Imported(replace(circuit, prompt=prompt), left.notes + notes)
+    return Imported(replace(circuit, prompt=prompt), left.notes + notes + _left_out(raw))
+
+
+def _left_out(raw: RawGraph) -> tuple[str, ...]:
+    """A note on the influences that are no shares."""
+    strange = [
+        node.influence for node in raw.nodes if node.influence is not None and not _is_share(node.influence)
+    ]
+    # A logit's influence is its probability, whatever the file says.
+    if not strange:
+        return ()
+    return (f"the influence of {len(strange)} nodes is outside 0 … 1 (such as {strange[0]:g}): left unknown",)
 
 
 def _named(found: SourceNames, given: Given, file: str) -> SourceNames:
@@ -204,11 +226,16 @@ def _node(raw: RawGraph, variant: Variant, node: RawNode, place: int, tokens: li
         found.index,
         node.activation,
         influence,
-        None if found.kind is NodeKind.LOGIT else node.influence,
+        None if found.kind is NodeKind.LOGIT or not _is_share(node.influence) else node.influence,
         token,
         probability,
         found.component,
     )
+
+
+def _is_share(value: float | None) -> bool:
+    """Whether a cumulative influence is one: a share, 0 to 1. Some tools write other numbers there."""
+    return value is not None and 0 <= value <= 1
 
 
 def _output(node: RawNode, variant: Variant) -> tuple[str | None, float | None]:
@@ -216,7 +243,7 @@ def _output(node: RawNode, variant: Variant) -> tuple[str | None, float | None]:
     token, probability = node.token, node.token_prob or None
     if variant is not ATLAS and (found := _LOGIT.fullmatch(node.clerp or "")):
         token = found[1] if token is None else token
-        if probability is None and re.fullmatch(r"[01]\.\d{1,9}", found[2]):
+        if probability is None and re.fullmatch(r"\d\.?\d{0,17}(?:[eE]-\d{1,3})?", found[2]):
             probability = float(found[2]) or None
     return token, probability
 
@@ -267,7 +294,23 @@ def _edges(raw: RawGraph, places: dict[str, int], nodes: list[Node], file: str) 
                     f"has the same source and target as links[{first}]",
                     next_step="keep one of the two",
                 )
+    if (found := backward_edge(nodes, zip(sources, targets, strict=True))) is not None:
+        number, reason = found
+        raise FileError(
+            file,
+            f"links[{number}]",
+            f"{reason}; effects run from earlier to later layers and positions",
+            next_step="write the graph again; a transposed matrix turns every link around",
+        )
     weights, shares = [link.weight for link in raw.links], [link.share for link in raw.links]
+    if any(abs(weight) > FLOAT32_MAX for weight in weights):
+        number = next(n for n, weight in enumerate(weights) if abs(weight) > FLOAT32_MAX)
+        raise FileError(
+            file,
+            f"links[{number}].weight",
+            f"is {weights[number]:g}, beyond the largest 32-bit number",
+            next_step="mend the value, or leave the file out",
+        )
     return list(map(_EDGE, zip(sources, targets, weights, shares, strict=True)))
 
 

@@ -4,23 +4,39 @@ Numbers of features are Cantor pairings when the file has a `schema_version` or 
 they are the layer and five digits for gemma-2-2b, and the index alone for qwen3-4b.
 """
 
+import re
+
 from schema.circuit.records import NodeKind
 from schema.formats.circuit_tracer import logit_layer, plain_place
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
 from schema.formats.variant import NodePlace, SourceNames, Variant, kind, layer_number, section
 
+_ADDRESS = re.compile(r"https?://(?:www\.)?neuronpedia\.org/(?P<model>[^/?#]+)/(?P<set>[^/?#]+)/?", re.ASCII)
 _FIVE_DIGITS = "gemma-2-2b"
 _FIRST_SETS = {"gemma-2-2b": "gemmascope-transcoder-16k"}
 """Model → the source set of the graphs that were made before files named a source set."""
 
 
 def source_set(graph: RawGraph) -> str | None:
-    """The name of the source set, from the documented key or from the key that Neuronpedia reads."""
+    """The name of the source set: from the documented key, from the key that Neuronpedia reads, or from the
+    address of the source."""
     metadata = graph.metadata
-    return section(metadata.feature_details, "neuronpedia_source_set") or section(
-        metadata.info, "neuronpedia_source_set"
+    return (
+        section(metadata.feature_details, "neuronpedia_source_set")
+        or section(metadata.info, "neuronpedia_source_set")
+        or _set_of_address(graph)
     )
+
+
+def _set_of_address(graph: RawGraph) -> str | None:
+    """The set in an address of the model's features, such as https://neuronpedia.org/gemma-2-2b/clt-hp."""
+    addresses = (graph.metadata.info or {}).get("source_urls")
+    for address in addresses if isinstance(addresses, list) else ():
+        found = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
+        if found is not None and found["model"] == graph.metadata.scan:
+            return found["set"]
+    return None
 
 
 def place(node: RawNode, graph: RawGraph) -> NodePlace:

@@ -67,12 +67,19 @@ def view(graph: RawGraph, nodes: list[Node], places: dict[str, int], variant: Va
             positions = {nodes[place].position for place in members}
             position = positions.pop() if len(positions) == 1 else None
             groups.append(Supernode(label, position, tuple(sorted(set(members))), METHOD, author))
-    return View(pinned, tuple(groups), _labels(graph, nodes, names, variant, author), tuple(notes))
+    labels = _labels(graph, nodes, names, variant, author, notes)
+    return View(pinned, tuple(groups), labels, tuple(notes))
 
 
 def _labels(
-    graph: RawGraph, nodes: list[Node], names: dict[str, int], variant: Variant, author: str
+    graph: RawGraph,
+    nodes: list[Node],
+    names: dict[str, int],
+    variant: Variant,
+    author: str,
+    notes: list[str],
 ) -> tuple[Label, ...]:
+    """Labels at the nodes, and those of the viewer, which go by node id or by feature number."""
     found: dict[Label, None] = {}
 
     def add(node: Node, text: str | None) -> None:
@@ -84,10 +91,23 @@ def _labels(
 
     for raw, node in zip(graph.nodes, nodes, strict=True):
         add(node, raw.clerp)
-    if graph.qParams is not None:
-        for pair in _lists(graph.qParams.clerps):
-            if len(pair) == 2 and pair[0] in names:
-                add(nodes[names[pair[0]]], pair[1])
+    by_number: dict[str, Node] = {}
+    for raw, node in zip(graph.nodes, nodes, strict=True):
+        if raw.feature is not None and node.kind is NodeKind.FEATURE:
+            by_number.setdefault(str(raw.feature), node)
+    strangers = []
+    for pair in _lists(graph.qParams.clerps) if graph.qParams is not None else []:
+        if len(pair) != 2:
+            continue
+        key, text = pair
+        if key in names:
+            add(nodes[names[key]], text)
+        elif key in by_number:
+            add(by_number[key], text)
+        else:
+            strangers.append(key)
+    if strangers:
+        notes.append(f"{len(strangers)} labels are of no feature of the graph, such as {strangers[0][:60]!r}")
     return tuple(found)
 
 

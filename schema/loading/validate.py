@@ -1,10 +1,10 @@
 """Refuses records whose parts do not fit together or cannot be stored, before anything is written."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from schema.circuit.records import Circuit, FeatureKey, NodeKind
+from schema.circuit.direction import backward_edge
+from schema.circuit.records import FLOAT32_MAX, Circuit, FeatureKey, NodeKind
 from schema.errors import InputError
 from schema.loading.properties import LAYERS
 
@@ -45,8 +45,14 @@ def check_record(circuit: Circuit) -> None:
     for label in circuit.labels:
         if FeatureKey(label.layer, label.index, label.component) not in features:
             refuse(f"label {label.text!r} is about feature {label.layer}/{label.index}, which no node has")
-    if not all(math.isfinite(number) for number in _numbers(circuit)):
-        refuse("a weight, score or activation is not a finite number")
+    # NaN is not within bounds either.
+    if not all(-FLOAT32_MAX <= number <= FLOAT32_MAX for number in _numbers(circuit)):
+        refuse("a weight, score or activation is not a finite 32-bit number")
+    ends = ((edge.source, edge.target) for edge in circuit.edges)
+    if (found := backward_edge(circuit.nodes, ends)) is not None:
+        number, reason = found
+        source, target = (circuit.nodes[place].key for place in circuit.edges[number][:2])
+        refuse(f"the edge from {source} to {target} {reason}")
     prompt = circuit.prompt
     keys = [prompt.family or "", *prompt.tags, *(group.label for group in circuit.supernodes)]
     keys += [circuit.model.id, circuit.transcoders.id]

@@ -1,0 +1,137 @@
+"""Files of Neuronpedia and viewers, and odd files: right names, or a refusal that names the fault."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schema.circuit.records import Circuit
+from schema.errors import FileError, InputError
+from schema.formats.files import find
+from schema.formats.graph import read_graph
+from schema.loading.validate import check_record
+from tests.support.graph_files import Graph, circuit_tracer, encode, node
+from tests.support.little_graph import circuit_of
+
+
+def published(source: str, **info: Any) -> Graph:
+    """A file as Neuronpedia's server writes it: circuit-tracer's keys, with where its features are."""
+    graph = circuit_tracer()
+    graph["metadata"] |= {
+        "scan": "gemma-2-2b",
+        "info": {
+            "creator_name": "Ada",
+            "creator_url": "https://neuronpedia.org",
+            "source_urls": [source],
+            "generator": {"name": "circuit-tracer"},
+            "create_time_ms": 1,
+            **info,
+        },
+    }
+    return graph
+
+
+SETS = [
+    (published("https://neuronpedia.org/gemma-2-2b/clt-hp", transcoder_set="a/b"), "gemma-2-2b/clt-hp"),
+    (published("https://www.neuronpedia.org/gemma-2-2b/gemmascope-transcoder-16k/"),
+     "gemma-2-2b/gemmascope-transcoder-16k"),
+    (published("https://huggingface.co/a/b", transcoder_set="mntss/clt"), "gemma-2-2b/mntss/clt"),
+    (published("https://neuronpedia.org/qwen3-4b/other", transcoder_set="gemma"), "gemma-2-2b/gemma"),
+    (published("", neuronpedia_source_set="clt-hp"), "gemma-2-2b/clt-hp"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("graph", "name"), SETS)
+def test_the_tool_model_and_set_are_what_the_file_says(graph: Graph, name: str) -> None:
+    circuit = circuit_of(graph)
+    assert circuit.source is not None
+    assert (circuit.source.tool, circuit.model.name, circuit.transcoders.name) == (
+        "neuronpedia", "gemma-2-2b", name,
+    )  # fmt: skip
+
+
+def test_features_of_two_sets_of_one_model_are_two() -> None:
+    found = {circuit_of(graph).transcoders.feature_id(0, 3) for graph, _ in SETS}
+    assert len(found) == len({name for _, name in SETS})
+
+
+def test_circuit_tracers_own_files_stay_its_own() -> None:
+    source = circuit_of(circuit_tracer()).source
+    assert source is not None
+    assert source.tool == "circuit-tracer"
+
+
+@pytest.mark.parametrize("form", [list, json.dumps])
+def test_labels_of_the_viewer_go_by_number_or_by_node(form: Any) -> None:
+    graph = circuit_tracer()
+    numbers = [str(each["feature"]) for each in graph["nodes"][:2]]
+    graph["qParams"]["clerps"] = form(
+        [[numbers[0], "greeting"], ["1_40000_1", "say you"], ["12345", "of nothing"]]
+    )
+    read = read_graph(encode(graph), "a.json")
+    assert {(label.layer, label.index, label.text) for label in read.circuit.labels} == {
+        (0, 3, "greeting"),
+        (1, 40000, "say you"),
+    }
+    assert read.notes == ("1 labels are of no feature of the graph, such as '12345'",)
+
+
+@pytest.mark.parametrize(
+    ("link", "key", "reason"),
+    [
+        ({"source": "1_40000_1", "target": "0_3_1", "weight": 1.0}, "links[4]", "goes back from layer 1"),
+        ({"source": "0_3_1", "target": "0_3_1", "weight": 1.0}, "links[4]", "goes from a node to itself"),
+        ({"source": "0_3_1", "target": "3_11_1", "weight": 1e200}, "links[4].weight", "is 1e\\+200, beyond"),
+        ({"source": "0_3_1", "target": "3_11_1", "weight": -3.5e38}, "links[4].weight", "beyond the largest"),
+    ],
+)
+def test_links_that_no_graph_can_have_are_refused_by_number(link: Graph, key: str, reason: str) -> None:
+    graph = circuit_tracer()
+    graph["links"].append(link)
+    with pytest.raises(FileError, match=reason) as refused:
+        read_graph(encode(graph), "a.json")
+    assert refused.value.key == key
+
+
+def test_a_circuit_with_an_edge_that_runs_back_is_not_loaded() -> None:
+    circuit: Circuit = circuit_of(circuit_tracer())
+    turned = [edge._replace(source=edge.target, target=edge.source) for edge in circuit.edges]
+    with pytest.raises(InputError, match="goes back from layer"):
+        check_record(replace(circuit, edges=tuple(turned)))
+
+
+def test_influence_that_is_no_share_is_unknown_and_noted() -> None:
+    graph = circuit_tracer()
+    graph["nodes"][0]["influence"], graph["nodes"][1]["influence"] = 12.3, -0.2
+    read = read_graph(encode(graph), "a.json")
+    assert [each.cumulative for each in read.circuit.nodes if each.kind == "feature"] == [None, None]
+    assert read.notes == (
+        "the influence of 2 nodes is outside 0 … 1 (such as 12.3): left unknown",
+    )  # fmt: skip
+
+
+def test_small_probabilities_in_scientific_notation_are_read() -> None:
+    graph = circuit_tracer()
+    graph["nodes"].append(node("3_13_1", 13, "3", 1, "logit", clerp='Output " x" (p=9.9e-05)'))
+    (found,) = [each for each in circuit_of(graph).nodes if each.index == 13]
+    assert (found.token, found.probability) == (" x", 9.9e-05)
+
+
+def test_whole_numbers_may_be_written_with_a_point() -> None:
+    text = encode(circuit_tracer()).decode().replace('"ctx_idx":1', '"ctx_idx":1.0').replace(
+        '"ctx_idx": 1', '"ctx_idx": 1.0'
+    )  # fmt: skip
+    assert "1.0" in text
+    assert read_graph(text.encode(), "a.json").circuit == circuit_of(circuit_tracer())
+
+
+def test_what_programs_leave_beside_files_is_left_out(tmp_path: Path) -> None:
+    names = ("good.json", "also.JSON", "._good.json", "__MACOSX/good.json", ".ipynb_checkpoints/good.json")
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encode(circuit_tracer()))
+    assert [each.path.name for each in find([tmp_path])] == ["also.JSON", "good.json"]
+    assert [each.path.name for each in find([tmp_path / "._good.json"])] == ["._good.json"]
