@@ -1,5 +1,6 @@
 """Prompt files: the good lines are read, each bad one is named by its number and the rest goes on."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,45 @@ def test_a_file_that_cannot_be_used(tmp_path):
     (tmp_path / "latin.jsonl").write_bytes(b'{"prompt": "caf\xe9"}')
     with pytest.raises(InputError, match=r"is not UTF-8 text \(byte 15\)"):
         read_prompts(tmp_path / "latin.jsonl")
+
+
+def test_a_list_of_json_is_read_and_its_items_are_numbered(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.json"
+    path.write_text('[\n {"prompt": "a", "family": "f"},\n {"prompt": ""},\n {"prompt": "b"}\n]')
+    read = read_prompts(path)
+    assert [(each.line, each.prompt) for each in read.prompts] == [(1, "a"), (3, "b")]
+    assert [each.what for each in read.problems] == ["prompts.json, item 2: `prompt` is missing or empty"]
+
+
+@pytest.mark.parametrize("text", ["{}", "[", "prompt"])
+def test_json_that_is_no_list_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "prompts.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"holds no list|is not valid JSON"):
+        read_prompts(path)
+
+
+def test_tabs_separate_the_columns_of_tsv(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.tsv"
+    path.write_text("prompt\tfamily\nHi, there\tgreet\n")
+    (read,) = read_prompts(path).prompts
+    assert (read.prompt, read.family) == ("Hi, there", "greet")
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.parquet"
+    path.write_text("PAR1")
+    with pytest.raises(InputError, match="is no prompts file"):
+        read_prompts(path)
+
+
+@pytest.mark.parametrize("key", ["tags", "pair", "family"])
+def test_a_name_that_is_too_long_is_refused_by_line_and_the_rest_is_read(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "prompts.jsonl"
+    value = ["x" * 9000] if key == "tags" else "x" * 9000
+    path.write_text("\n".join(json.dumps(each) for each in ({"prompt": "a"}, {"prompt": "b", key: value})))
+    read = read_prompts(path)
+    assert [each.prompt for each in read.prompts] == ["a"]
+    assert [each.what for each in read.problems] == [
+        f"prompts.jsonl, line 2: `{key}`: {'x' * 40!r}… is longer than 4000 bytes"
+    ]

@@ -114,7 +114,7 @@ def test_names_that_are_given(graph: Path) -> None:
     [
         ("adjacency_matrix", torch.zeros(3, 3), "is not 43 × 43"),
         ("adjacency_matrix", torch.full((43, 43), float("nan")), "holds NaN"),
-        ("adjacency_matrix", None, "is not a tensor of the right type with 2 dimensions"),
+        ("adjacency_matrix", None, "the file: lacks adjacency_matrix, which every graph"),
         ("active_features", torch.full((30, 3), 99), "has a layer, position or index out of range"),
         ("activation_values", torch.zeros(7), "does not have the length of active_features"),
         ("selected_features", torch.full((25,), 3), "names a feature twice"),
@@ -214,3 +214,19 @@ def test_gzip_does_not_matter(tmp_path: Path, graph: Path) -> None:
     (found,) = find([path])
     assert (found.path, found.kind) == (path, FileKind.PT)
     assert read_circuit(path, data=read(path)) == read_circuit(graph)
+
+
+def test_the_first_releases_name_of_the_logits_is_read(tmp_path: Path) -> None:
+    values = pt_values()
+    values["logit_tokens"] = torch.tensor([5, 7])
+    del values["logit_targets"]
+    save_pt(tmp_path / "first.pt", values)
+    assert read_pt(str(tmp_path / "first.pt")).logits == ((None, 5), (None, 7))
+
+
+def test_missing_keys_are_named_once(tmp_path: Path) -> None:
+    values = pt_values()
+    del values["adjacency_matrix"], values["selected_features"]
+    save_pt(tmp_path / "other.pt", values)
+    with pytest.raises(FileError, match="lacks adjacency_matrix, selected_features, which every graph"):
+        read_pt(str(tmp_path / "other.pt"))
