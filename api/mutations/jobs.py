@@ -16,6 +16,7 @@ from api.request.connection import After, Connection, First, connect, connect_kn
 from api.request.inputs import checked_count, checked_list, checked_text
 from api.request.limits import Limits
 from api.types.circuit import Circuit, load_circuits
+from api.types.enumeration import described
 from api.types.rows import columns
 from schema.circuit.edit_grammar import parse_edit
 from schema.database import Database
@@ -31,7 +32,14 @@ MOST_DRAWS = 999
 POLL_S = 0.5
 """Seconds between the reads of a subscription. Another process writes the job, so it must be read again."""
 
-strawberry.enum(JobState, description="State of a job. A job ends as DONE or FAILED.")
+described(
+    JobState,
+    "State of a job. A job ends as DONE or FAILED.",
+    QUEUED="The job waits for a worker.",
+    RUNNING="A worker computes the job.",
+    DONE="The job is finished, and gave at least one circuit or its claim.",
+    FAILED="The job gave nothing: `error` says why.",
+)
 
 
 @strawberry.enum(name="Held", description="What is frozen at its recorded value while the edits act.")

@@ -6,13 +6,22 @@ import strawberry
 
 from api.request.batching import Info
 from api.types.entity import looked_up_by
+from api.types.enumeration import described
 from api.types.feature import Feature, feature_of
 from api.types.heads import HeadPart, head_parts
 from api.types.rows import columns
 from schema.circuit.records import NodeKind
 from schema.questions.graph import NODES_BY_ID, EffectRow, GraphRow, NodeRow
 
-strawberry.enum(NodeKind, description="The kinds of node of an attribution graph.")
+described(
+    NodeKind,
+    "Kind of a node of an attribution graph.",
+    FEATURE="A feature of a transcoder that is active at one position.",
+    ERROR="What the transcoders of a layer miss at one position.",
+    TOKEN="The embedding of a token of the prompt.",
+    LOGIT="A candidate for the next token.",
+    OTHER="Another source, such as a bias.",
+)
 
 
 def node_of(info: Info, id: str) -> "CircuitNode":
