@@ -1,6 +1,7 @@
-"""What can be changed over the API: the root of the mutations, each in the file of its noun."""
+"""The mutations of the API: the root of what can be changed, each mutation in the file of its noun."""
 
 import strawberry
+from strawberry.tools import merge_types
 
 from api.mutations.delete import RunMutation
 from api.mutations.jobs import JobMutation
@@ -8,11 +9,8 @@ from api.mutations.labels import LabelMutation
 from api.mutations.supernodes import SupernodeMutation
 from api.mutations.tags import TagMutation
 
-
-@strawberry.type(
-    description="Changes to the atlas. "
-    "They need a server with a token (`atlas serve --token-file FILE`). "
-    "Each can be repeated safely."
+Mutation = strawberry.type(
+    merge_types("Mutation", (JobMutation, LabelMutation, SupernodeMutation, TagMutation, RunMutation)),
+    description="Changes to the atlas. They need a server with a token (`atlas serve --token-file FILE`). "
+    "Each can be repeated safely.",
 )
-class Mutation(JobMutation, LabelMutation, SupernodeMutation, TagMutation, RunMutation):
-    pass

@@ -1,4 +1,4 @@
-"""`hypotheses`: what edits were expected to do, registered before the test, and what came of the test."""
+"""`hypotheses`: expected effects of edits, registered before their test, with the result of the test."""
 
 import strawberry
 

@@ -1,4 +1,4 @@
-"""What the interventions of claims and of hypotheses have in common."""
+"""Fields that the interventions of claims and of hypotheses share."""
 
 import strawberry
 

@@ -1,4 +1,4 @@
-"""What each token of a prompt gives each output candidate."""
+"""Token attribution: the contribution of each token of a prompt to each output candidate."""
 
 from typing import Self
 

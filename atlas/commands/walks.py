@@ -1,4 +1,4 @@
-"""What `atlas diagnose` and `atlas ablate` print at their end."""
+"""The summary that `atlas diagnose` and `atlas ablate` print at the end."""
 
 from typing import TYPE_CHECKING
 

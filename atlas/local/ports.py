@@ -1,4 +1,4 @@
-"""Whether a port of this machine is free to listen on."""
+"""Checks that a port of this machine is free to listen on."""
 
 import socket
 
