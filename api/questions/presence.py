@@ -89,7 +89,7 @@ class PresenceQuery:
         features: Annotated[
             list[strawberry.ID],
             argument(
-                description="Ids of 1 to 500 features, `set@revision/layer/index`. "
+                description="Ids of 1 to 500 features, `set/layer/index`, as `features` lists them. "
                 "An unknown transcoder set is an error (NOT_FOUND)."
             ),
         ],
@@ -98,8 +98,7 @@ class PresenceQuery:
         ] = None,
     ) -> PresenceAnswer:
         wanted = checked_list(info.context.limits, "features", features) or []
-        asked = [_parsed(each) for each in wanted]
-        await _require_sets(info, {each.set for each in asked})
+        asked = await _located(info, wanted)
         considered = await consider(info, among)
         found: dict[str, dict[str, list[str]]] = {each: {} for each in wanted}
         for row in await info.context.loaders.ask(
@@ -125,26 +124,33 @@ class _FeatureId(NamedTuple):
     """Index and layer as one number; None when no list of pruned features can hold the feature."""
 
 
-def _parsed(feature: str) -> _FeatureId:
-    """The parts of a feature's id. Raises InputError when the id is malformed."""
-    set_, _, rest = feature.partition("@")
-    revision, *parts = rest.split("/")
-    layer, index = parts[-2:] if len(parts) in (2, 3) else ("", "")
-    if not (set_ and revision and layer.isdecimal() and index.isdecimal()):
-        raise InputError(
-            f"features: {feature[:80]!r} is not the id of a feature",
-            next_step="write it as set@revision/layer/index; `features` lists ids",
-        )
-    # The lists of pruned features hold no components.
-    number = int(index) * LAYERS + int(layer) if len(parts) == 2 and int(index) < 2**53 else None
-    return _FeatureId(feature, f"{set_}@{revision}", number)
+async def _located(info: Info, features: list[str]) -> list[_FeatureId]:
+    """The parts of features' ids: `set/layer/index`, or `set/component/layer/index`.
+
+    The id of a transcoder set may hold slashes, so the database tells where it ends. Raises InputError for an
+    id that is malformed, NotFoundError for a transcoder set that the database does not have.
+    """
+    parts = {feature: feature.split("/") for feature in features}
+    for feature, each in parts.items():
+        if len(each) < 3 or not all(part.isdecimal() for part in each[-2:]):
+            raise InputError(
+                f"features: {feature[:80]!r} is not the id of a feature",
+                next_step="write it as set/layer/index; `features` lists ids",
+            )
+    sets = {"/".join(each[:end]) for each in parts.values() for end in (-2, -3) if len(each) + end > 0}
+    known = {row.key for row in await info.context.loaders.all_of(TRANSCODERS_BY_ID, sorted(sets))}
+    return [_feature_id(feature, each, known) for feature, each in parts.items()]
 
 
-async def _require_sets(info: Info, sets: set[str]) -> None:
-    rows = await info.context.loaders.all_of(TRANSCODERS_BY_ID, sorted(sets))
-    unknown = sets - {row.key for row in rows}
-    if unknown:
-        raise NotFoundError(
-            f"The database has no transcoder set {sorted(unknown)[0][:80]!r}",
-            next_step="take an id that `features` lists",
-        )
+def _feature_id(feature: str, parts: list[str], known: set[str]) -> _FeatureId:
+    layer, index = map(int, parts[-2:])
+    whole, without_component = "/".join(parts[:-2]), "/".join(parts[:-3])
+    if whole in known:
+        # Circuits list pruned features by number, which has room for these layers and indices.
+        number = index * LAYERS + layer if layer < LAYERS and index < 2**53 else None
+        return _FeatureId(feature, whole, number)
+    if without_component in known:
+        return _FeatureId(feature, without_component, None)
+    raise NotFoundError(
+        f"The database has no transcoder set {whole[:80]!r}", next_step="take an id that `features` lists"
+    )

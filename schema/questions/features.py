@@ -35,8 +35,8 @@ class SharingRow(NamedTuple):
 
     circuit: str
     """Id of the circuit."""
-    influence: float
-    """Summed influence of the features in the circuit."""
+    influence: float | None
+    """Summed influence of the features in the circuit; None when it is unknown of all of them."""
     uses: list[UseRow]
     """The feature with the most influence comes first."""
 

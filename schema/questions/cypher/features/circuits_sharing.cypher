@@ -33,10 +33,10 @@ WHERE ($min_influence IS NULL OR u.influence >= $min_influence)
     MATCH (:Node {id: c.id + "/feature:" + f.layer + ":" + position + ":" + f.index})-[:ATTRIBUTES]->(n:Node)
     WHERE $kind IN labels(n)
   })
-WITH c, count(*) AS n, sum(u.influence) AS influence, collect(u) AS uses
+WITH c, count(*) AS n, CASE WHEN count(u.influence) > 0 THEN sum(u.influence) END AS influence, collect(u) AS uses
 WHERE n >= $needed
 WITH c, n, influence, uses
-ORDER BY n DESC, influence DESC, c.id
+ORDER BY n DESC, coalesce(influence, -1.0) DESC, c.id
 WITH collect([c, influence, uses]) AS found
 CALL (found) {
   UNWIND found[$skip .. $skip + $limit] AS row
