@@ -82,6 +82,7 @@ async def test_a_collector_gets_the_spans_of_a_query(api, collector, monkeypatch
         "GraphQL Query: Names",
         "GraphQL Resolving: families",
         "GraphQL Resolving: runs",
+        "GraphQL Resolving: totalCount",
         "GraphQL Validation",
     ]
     (whole,) = (span for span in collector.spans if span.name.startswith("GraphQL Query"))

@@ -62,7 +62,7 @@ async def test_nearest_features_are_those_of_all_cosines(api, written):
             assert [each["feature"]["id"] for each in more] == [other for _, other in near[12:17]]
         assert await api.error(NEAREST, feature=silent) == (
             "BAD_INPUT",
-            f"The direction of {silent} is not stored",
+            f"The direction of the feature {silent} is not stored",
             "run `atlas label` or `atlas examples` with its model and transcoders",
         )
 

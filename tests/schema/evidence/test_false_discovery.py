@@ -45,7 +45,9 @@ async def test_pages_of_claims_are_corrected_for_all_claims(
             *("nothing", None, None, 99, 0),
         )
         predicted = random.choice([None, -1.0, 1.0])
-        outcome = ClaimOutcome(predicted, random.choice([-2.0, 2.0]), 0.0, 1.0, random.randrange(1, 40) / 400)
+        outcome = ClaimOutcome(
+            predicted, random.choice([-2.0, 2.0]), 0.0, 1.0, random.randrange(1, 40) ** 3 / 64_000
+        )
         keep_claim(database, statement, outcome, ())
         kept[statement.id] = (family, outcome)
     qs = dict(zip(kept, defined([outcome.p for _, outcome in kept.values()]), strict=True))
