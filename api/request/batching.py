@@ -238,9 +238,21 @@ class Later(Generic[Answer]):
         self._asked: asyncio.Future[Answer] | None = None
 
     def __await__(self) -> Generator[Any, None, Answer]:
-        if self._asked is None:
-            self._asked = asyncio.ensure_future(self._ask())
-        return self._asked.__await__()
+        if self._asked is not None:
+            return (yield from self._asked)
+        self._asked = asyncio.get_running_loop().create_future()
+        # The first to await asks in its own task: a task for each connection would cost as much as its page.
+        try:
+            answer = yield from self._ask().__await__()
+        except BaseException as error:
+            if not isinstance(error, asyncio.CancelledError):
+                self._asked.set_exception(error)
+                self._asked.exception()  # read here, so that nobody else has to
+            else:
+                self._asked.cancel()
+            raise
+        self._asked.set_result(answer)
+        return answer
 
 
 # ---- lists -----------------------------------------------------------------------------------------------

@@ -64,8 +64,16 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             # Imported while nobody waits for it: the first question about significance needs it.
-            asyncio.get_running_loop().run_in_executor(None, import_module, "scipy.stats")
+            asyncio.get_running_loop().run_in_executor(None, _import_scipy)
             self._on_start(self)
+
+
+def _import_scipy() -> None:
+    import_module("scipy.stats")
+    if gc.get_freeze_count():
+        # `serve` froze what it had loaded. Without this, each collection would visit all that scipy loads.
+        gc.collect()
+        gc.freeze()
 
 
 async def _run(
