@@ -1,7 +1,7 @@
 """Comparison of this checkout with another one: questions over HTTP and an import, in turns on one server.
 
     git worktree add ../before REVISION
-    python -m bench.revisions --other ../before --home FOLDER [--every]
+    python -m bench.revisions --other ../before --home FOLDER [--every] [--keep]
 
 Each checkout runs in its own processes, with the packages of this environment. The answers to each question
 are compared before anything is timed. A ratio is the other checkout's time divided by this checkout's time,
@@ -59,15 +59,18 @@ def main() -> None:
     parser.add_argument("--every", action="store_true", help="ask every question of bench/questions.py")
     parser.add_argument("--files", type=int, default=200, help="number of graph files to import")
     parser.add_argument("--rounds", type=int, default=5, help="number of imports per checkout")
+    parser.add_argument("--keep", action="store_true", help="ask the database that FOLDER has already")
     parser.add_argument("--heap", type=int, default=3000, help="heap of the server, in MB")
     asked = parser.parse_args()
-    shutil.rmtree(asked.home, ignore_errors=True)
-    asked.home.mkdir(parents=True)
+    if not asked.keep:
+        shutil.rmtree(asked.home, ignore_errors=True)
+        asked.home.mkdir(parents=True)
     address = start(asked.home, asked.heap)
     try:
         with Database.connect(address.bolt_uri, address.user, address.password) as database:
             migrate(database)
-            fill(database, asked.circuits)
+            if not asked.keep:
+                fill(database, asked.circuits)
             samples = draw(database, ASKED)
         with ExitStack() as held:
             urls = [held.enter_context(served(folder, address)) for folder in (HERE, asked.other.resolve())]
@@ -75,7 +78,8 @@ def main() -> None:
             chosen = [each for each in GRAPH if asked.every or each.name in QUESTIONS]
             for each in chosen:
                 race(each, clients, samples)
-        import_in_turns(address, asked.other.resolve(), asked.files, asked.rounds)
+        if asked.rounds:
+            import_in_turns(address, asked.other.resolve(), asked.files, asked.rounds)
     finally:
         LocalServer(asked.home).stop()
 
@@ -180,7 +184,7 @@ def imported(folder: Path, address: Address, files: Path) -> float:
     """Seconds that `atlas import` takes into a database without circuits."""
     with Database.connect(address.bolt_uri, address.user, address.password) as database:
         while database.write(
-            "MATCH (n) WHERE NOT n:Migration WITH n LIMIT 5000 DETACH DELETE n RETURN count(*) AS n"
+            "MATCH (n) WHERE NOT n:Migration WITH n LIMIT 500 DETACH DELETE n RETURN count(*) AS n"
         )[0]["n"]:
             pass
         database.wait_for_full_text()
