@@ -37,9 +37,6 @@ GRAPHQL = {
 """Records that GraphQL has a type of the same name for: that name is public. Edge is GraphQL's by the
 Relay convention."""
 
-STILL_TWICE = {"Table"}
-"""Names with two meanings that are still to be told apart. Nothing may be added."""
-
 LAYOUT = (tokenize.NL, tokenize.COMMENT)
 
 ROOMS = [
@@ -88,9 +85,7 @@ def test_a_class_name_has_one_meaning():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(path.relative_to(HOME).as_posix())
-    assert {
-        name: found for name, found in places.items() if len(found) > 1 and name not in GRAPHQL | STILL_TWICE
-    } == {}
+    assert {name: found for name, found in places.items() if len(found) > 1 and name not in GRAPHQL} == {}
 
 
 def test_no_text_of_the_api_is_broken_into_single_words():

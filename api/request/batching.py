@@ -208,10 +208,7 @@ def next_page(info: "Info", pages: Mapping[str, "Listing[Any]"]) -> NextPage | N
             if not isinstance(below, SelectedField) or below.directives or below.name not in pages:
                 continue
             given = below.arguments
-            read = any(
-                isinstance(each, SelectedField) and each.name != "__typename" for each in below.selections
-            )
-            if not read or not given.keys() <= {"first", "after"}:
+            if not _reads(below) or not given.keys() <= {"first", "after"}:
                 continue
             listing, first = pages[below.name], given.get("first")
             try:

@@ -7,7 +7,7 @@ import strawberry
 from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, RowList, connect
 from api.request.inputs import MinCircuits, checked_count
-from api.types.entity import looked_up_by, reference
+from api.types.entity import reference
 from api.types.label import Label
 from api.types.prompt import FamilyUse
 from api.types.rows import columns
@@ -204,7 +204,6 @@ PAGES: dict[str, Listing[Any]] = {
 """What the fields of a feature ask when they have no argument but `first` and `after`."""
 
 
-@looked_up_by(FEATURES_BY_ID)
 @strawberry.type(
     description="A feature of a transcoder set. All circuits of the set share one object for each feature."
 )

@@ -20,7 +20,7 @@ from api.request.limits import Limits
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-class Table(NamedTuple):
+class ReferenceTable(NamedTuple):
     """One generated table of a page."""
 
     page: Path
@@ -44,15 +44,15 @@ def columns() -> list[str]:
     return ["| question | columns |", "|---|---|", *rows]
 
 
-def tables() -> list[Table]:
+def tables() -> list[ReferenceTable]:
     """Every generated table, computed now."""
     return [
-        Table(DOCS / "graphql" / "serving.md", "limits", limits()),
-        Table(DOCS / "downloads.md", "columns", columns()),
+        ReferenceTable(DOCS / "graphql" / "serving.md", "limits", limits()),
+        ReferenceTable(DOCS / "downloads.md", "columns", columns()),
     ]
 
 
-def written(table: Table, text: str) -> str:
+def written(table: ReferenceTable, text: str) -> str:
     """The text of a page with the table in its place. Raises ValueError when the marks are not there."""
     begin, end = f"<!-- {table.name}: begin -->", f"<!-- {table.name}: end -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
