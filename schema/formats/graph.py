@@ -294,12 +294,12 @@ def _edges(raw: RawGraph, places: dict[str, int], nodes: list[Node], file: str) 
                     f"has the same source and target as links[{first}]",
                     next_step="keep one of the two",
                 )
-    if (found := backward_edge(nodes, zip(sources, targets, strict=True))) is not None:
+    if (found := backward_edge(nodes, list(zip(sources, targets, strict=True)))) is not None:
         number, reason = found
         raise FileError(
             file,
             f"links[{number}]",
-            f"{reason}; effects run from earlier to later layers and positions",
+            f"{reason}; effects run from earlier to later layers",
             next_step="write the graph again; a transposed matrix turns every link around",
         )
     weights, shares = [link.weight for link in raw.links], [link.share for link in raw.links]

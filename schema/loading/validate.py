@@ -48,7 +48,7 @@ def check_record(circuit: Circuit) -> None:
     # NaN is not within bounds either.
     if not all(-FLOAT32_MAX <= number <= FLOAT32_MAX for number in _numbers(circuit)):
         refuse("a weight, score or activation is not a finite 32-bit number")
-    ends = ((edge.source, edge.target) for edge in circuit.edges)
+    ends = [(edge.source, edge.target) for edge in circuit.edges]
     if (found := backward_edge(circuit.nodes, ends)) is not None:
         number, reason = found
         source, target = (circuit.nodes[place].key for place in circuit.edges[number][:2])

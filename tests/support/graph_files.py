@@ -282,16 +282,8 @@ def pt_values(seed: int = 0, n_layers: int = 3, n_tokens: int = 4, n_features: i
             torch.full((2,), n_layers),
         ]
     )
-    positions = torch.cat(
-        [
-            active[selected, 1],
-            torch.arange(n_tokens).repeat(n_layers),
-            torch.arange(n_tokens),
-            torch.full((2,), n_tokens - 1),
-        ]
-    )
     matrix = torch.randn(n_nodes, n_nodes, generator=generator)
-    matrix = matrix * (layers[None, :] < layers[:, None]) * (positions[None, :] <= positions[:, None])
+    matrix = matrix * (layers[None, :] < layers[:, None])
     matrix[len(selected) : n_nodes - 2] = 0  # nothing drives errors and tokens
     return {
         "input_string": "one two three",
