@@ -14,7 +14,7 @@ from ingest.circuits import convert
 from ingest.engine.attribution.graph import AttributionGraph
 from ingest.engine.attribution.prune import prune
 from schema.circuit.canonical import canonical, digest
-from schema.circuit.records import Circuit, Model, Prompt, Source, TranscoderSet
+from schema.circuit.records import Circuit, Model, NodeKind, Prompt, Source, TranscoderSet
 from schema.errors import FileError, InputError
 from schema.formats.circuit_tracer_pt import UnprunedGraph, read_pt
 from schema.formats.graph import Given
@@ -67,6 +67,8 @@ def read_circuit(
             target=None,
             dtype=found.dtype,
             special_first_token=None,
+            # circuit-tracer marks the first logit as the target when it writes graph JSON.
+            target_logit=next((node.key for node in circuit.nodes if node.kind is NodeKind.LOGIT), None),
             source=Source("circuit-tracer", path.name.removesuffix(".gz").removesuffix(".pt"), found.scan),
             nodes=tuple(
                 replace(node, index=None) if node.index is not None and node.index < 0 else node

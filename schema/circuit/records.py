@@ -358,6 +358,9 @@ class Circuit:
     """Attention scores that were split by pairs of sources."""
     qk_tracing: str | None = None
     """Attention scores that another tool traced, as JSON; see `schema.formats.qk_tracing`."""
+    target_logit: str | None = None
+    """Imported circuits: `Node.key` of the logit node that the file marks as the target. It decides which of
+    several equally probable logits is the answer. None when the file marks no logit."""
 
     pruned_features: tuple[tuple[int, int], ...] | None = None
     """(layer, index) of each feature that was attributed but kept at no position. None in this field or the
@@ -388,6 +391,8 @@ class Circuit:
     def answer(self) -> Node | None:
         """The most probable logit node, when it is known to be the model's next token; None otherwise.
 
+        Among equally probable logits it is the one that the file marks as the target (`target_logit`).
+
         A target that somebody chose (given tokens, a difference of two tokens, or tokens at another position)
         need not include the next token. Then the most probable logit node counts only when its probability is
         above ½.
@@ -396,7 +401,9 @@ class Circuit:
         if self.target is not None:
             last = len(self.prompt.tokens) - 1
             logits = [node for node in logits if node.position == last and node.index is not None]
-        best = max(logits, key=lambda node: node.probability or 0.0, default=None)
+        best = max(
+            logits, key=lambda node: (node.probability or 0.0, node.key == self.target_logit), default=None
+        )
         if best is None or self._salient_at(best.position) or (best.probability or 0.0) > 0.5:
             return best
         return None

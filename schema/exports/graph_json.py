@@ -229,7 +229,8 @@ def newest_labels(labels: tuple[Label, ...]) -> dict[FeatureKey, str]:
 
 def _nodes(circuit: Circuit, ids: list[str], traced: dict[str, Any]) -> list[dict[str, Any]]:
     labels = newest_labels(circuit.labels)
-    answer = circuit.answer
+    answer = None if circuit.answer is None else circuit.answer.key
+    target = circuit.target_logit or answer
     nodes = []
     for node, name in zip(circuit.nodes, ids, strict=True):
         clerp, layer, js_id = "", str(node.layer), name
@@ -257,7 +258,7 @@ def _nodes(circuit: Circuit, ids: list[str], traced: dict[str, Any]) -> list[dic
                 "ctx_idx": node.position,
                 "feature_type": feature_type(node),
                 "token_prob": node.probability or 0.0,
-                "is_target_logit": node is answer,
+                "is_target_logit": target is not None and node.key == target,
                 "run_idx": 0,
                 "reverse_ctx_idx": 0,
                 "jsNodeId": js_id,

@@ -112,6 +112,7 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
         supernodes=left.supernodes,
         weights=names.weights,
         qk_tracing=traced,
+        target_logit=_target_logit(raw, nodes),
         source=Source(
             tool=variant.tool,
             slug=raw.metadata.slug[:TEXT_LIMIT],
@@ -376,6 +377,17 @@ def _target(raw: RawGraph) -> str | None:
     if type(most) is int and isinstance(wanted, int | float):
         return f"salient-logits({most}, {float(wanted)})"
     return None
+
+
+def _target_logit(raw: RawGraph, nodes: list[Node]) -> str | None:
+    """The key of the logit that the file marks as the target; of several, the most probable one."""
+    marked = [
+        node
+        for node, found in zip(nodes, raw.nodes, strict=True)
+        if found.is_target_logit and node.kind is NodeKind.LOGIT
+    ]
+    best = max(marked, key=lambda node: node.probability or 0.0, default=None)
+    return None if best is None else best.key
 
 
 def _share(raw: RawGraph, key: str) -> float | None:

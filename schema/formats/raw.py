@@ -49,6 +49,7 @@ class RawNode(msgspec.Struct, gc=False):
     influence: float | None = None
     activation: float | None = None
     token_prob: float | None = None
+    is_target_logit: bool | None = None
     token: str | None = None
     jsNodeId: str | None = None
     raw_influence: float | None = None

@@ -335,6 +335,13 @@ CIRCUIT = NodeType(
             "`qk_tracing_results` by node and `qk_only_nodes`. Absent if the file has none.",
         ),
         P(
+            "target_logit",
+            "string?",
+            "Imported circuits: the logit node that the file marks as the target, as "
+            "kind:layer:position:index. Among equally probable logits it is the answer. Absent if the file "
+            "marks none.",
+        ),
+        P(
             "tool",
             "string?",
             "Imported circuits: tool in whose format the file was, such as neuronpedia. Absent for other "

@@ -109,6 +109,7 @@ def test_a_whole_file() -> None:
                     "n_selected_features": 9,
                     "kept_influence": 0.875,
                     "weights": None,
+                    "target_logit": None,
                     "pruned_features": None,
                     "unselected_features": None,
                 },

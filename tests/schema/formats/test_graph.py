@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from schema.circuit.records import Run
 from schema.errors import FileError
-from schema.exports.graph_json import cantor
+from schema.exports.graph_json import cantor, to_json
 from schema.formats.graph import Given, read_graph
-from tests.support.graph_files import circuit_tracer, encode, node
+from schema.loading.rows import frame
+from tests.support.graph_files import Graph, circuit_tracer, encode, node
 from tests.support.little_graph import ERROR, FEATURE, changed, circuit_of
 
 
@@ -123,3 +125,32 @@ def test_duplicates_are_refused() -> None:
 def test_broken_json_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(FileError, match=reason):
         read_graph(data, "hi.json")
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "marked", "answer"),
+    [((0.3, 0.3), 1, "."), ((0.3, 0.3), 0, " you"), ((0.3, 0.3), None, " you"), ((0.6, 0.3), 1, " you")],
+)
+def test_the_marked_target_is_the_answer_among_equally_probable_logits(
+    probabilities: tuple[float, float], marked: int | None, answer: str
+) -> None:
+    graph = circuit_tracer()
+    for place, (each, probability) in enumerate(zip(graph["nodes"][-2:], probabilities, strict=True)):
+        each |= {"token_prob": probability, "is_target_logit": place == marked}
+    found = circuit_of(graph)
+    assert found.answer is not None
+    assert found.answer.token == answer
+    assert found.target_logit == (None if marked is None else found.nodes[5 + marked].key)
+    assert frame(found, Run({}, {})).circuit["answer"] == answer
+    # The mark is no part of the graph, so a file that somebody writes again is the same circuit.
+    assert found.content == circuit_of(circuit_tracer() | graph | {"nodes": _unmarked(graph)}).content
+    again = to_json(found)
+    # Without a mark in the file, the answer is marked.
+    assert [each["is_target_logit"] for each in again["nodes"][-2:]] == [marked != 1, marked == 1]
+    assert circuit_of(again) == found
+
+
+def _unmarked(graph: Graph) -> list[Graph]:
+    return [
+        {key: value for key, value in each.items() if key != "is_target_logit"} for each in graph["nodes"]
+    ]

@@ -22,7 +22,7 @@ PYTHON = {
     "list of strings": list[str],
     "list of integers": list[int],
 }
-IMPORTED = {"weights", "content", "qk_tracing", *SOURCE_FIELDS}
+IMPORTED = {"weights", "content", "qk_tracing", "target_logit", *SOURCE_FIELDS}
 """Properties of a circuit that only imports have; questions do not return them."""
 
 
