@@ -11,6 +11,7 @@ from typing import NamedTuple
 from graphql import GraphQLSyntaxError, build_schema, find_breaking_changes, find_dangerous_changes
 
 from api.app import sdl
+from schema.counted import counted
 from schema.errors import InputError
 
 
@@ -51,7 +52,8 @@ def main() -> int:
     for kind, sentences in found._asdict().items():
         for sentence in sentences:
             print(f"{kind}: {sentence}")
-    print(f"{len(found.breaking)} breaking and {len(found.dangerous)} dangerous changes")
+    dangerous = counted(len(found.dangerous), "dangerous change")
+    print(f"{counted(len(found.breaking), 'breaking change')} and {dangerous}")
     return 1 if found.breaking else 0
 
 

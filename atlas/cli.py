@@ -22,6 +22,7 @@ from atlas.commands.demo import demo
 from atlas.commands.diagnostics import diagnose
 from atlas.commands.doctor import doctor
 from atlas.commands.exports import export
+from atlas.commands.families import family
 from atlas.commands.figures import figure
 from atlas.commands.hypotheses import hypothesis
 from atlas.commands.ingest import ingest
@@ -51,6 +52,7 @@ CONTENTS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
         "export": export,
         "bulk-import": imports.bulk_import,
         "checkpoints": checkpoints,
+        "family": family,
         "job": job,
     },
     "Labels and groups of features": {

@@ -3,6 +3,7 @@
 from matplotlib.figure import Figure
 
 from figures.chart import Answer, Chart, nothing
+from schema.counted import counted
 
 COLOURS = {
     "tokens": "#4d4d4d",
@@ -31,7 +32,7 @@ def draw(answer: Answer) -> Figure:
         start = [a + b for a, b in zip(start, widths, strict=True)]
     axes.invert_yaxis()
     axes.set_xlabel("influence on the target, mean over circuits")
-    axes.set_title(f"n = {found['nConsidered']} of {found['nCircuits']} circuits")
+    axes.set_title(f"n = {found['nConsidered']} of {counted(found['nCircuits'], 'circuit')}")
     axes.legend(title="comes from", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return figure
 

@@ -3,6 +3,7 @@
 from matplotlib.figure import Figure
 
 from figures.chart import Answer, Chart, nothing, shown
+from schema.counted import counted
 
 COLOURS = {True: "#1b7837", False: "#e08214"}
 
@@ -49,7 +50,10 @@ def draw(answer: Answer) -> Figure:
     axes.set_yticks(list(places), [_name(each) for each in tested])
     axes.invert_yaxis()
     axes.set_xlabel("change of the expected token's logit")
-    axes.set_title(f"{len(tested)} of {len(answer['hypotheses'])} hypotheses were tested", loc="left")
+    axes.set_title(
+        f"tested: {len(tested)} of {counted(len(answer['hypotheses']), 'hypothesis', 'hypotheses')}",
+        loc="left",
+    )
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return figure
 

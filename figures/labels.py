@@ -3,6 +3,7 @@
 from matplotlib.figure import Figure
 
 from figures.chart import Answer, Chart, nothing
+from schema.counted import counted
 
 
 def draw(answer: Answer) -> Figure:
@@ -32,7 +33,7 @@ def draw(answer: Answer) -> Figure:
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("score of other features' labels (the null)")
     axes.set_ylabel("balanced accuracy on held-out contexts")
-    axes.set_title(f"{len(points)} scored of {len(answer['features']['nodes'])} features")
+    axes.set_title(f"{len(points)} scored of {counted(len(answer['features']['nodes']), 'feature')}")
     axes.legend(frameon=False, loc="lower right")
     return figure
 

@@ -3,6 +3,7 @@
 from matplotlib.figure import Figure
 
 from figures.chart import Answer, Chart, heatmap, nothing
+from schema.counted import counted
 
 
 def draw(answer: Answer) -> Figure:
@@ -18,7 +19,7 @@ def draw(answer: Answer) -> Figure:
             [float("nan") if shares.get(name, 0.0) is None else shares.get(name, 0.0) for name in families]
         )
     return heatmap(
-        [f"{module['number']} ({module['nFeatures']} features)" for module in modules],
+        [f"{module['number']} ({counted(module['nFeatures'], 'feature')})" for module in modules],
         families,
         rows,
         unit="share of the family's feature influence",

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.chart import Answer, Chart, nothing, shown
+from schema.counted import counted
 
 BOX = 1.1
 """Width of a box, in inches."""
@@ -87,7 +88,7 @@ def _grouped(circuit: Answer) -> str:
     """Subtitle: number of supernodes drawn, their method, and their share of the features' influence."""
     nodes, total = circuit["supernodes"]["nodes"], circuit["supernodes"]["totalCount"]
     method, author = nodes[0]["method"], nodes[0]["author"]
-    text = f"{len(nodes)} of {total} supernodes, method {shown(method, 40)}"
+    text = f"{len(nodes)} of {counted(total, 'supernode')}, method {shown(method, 40)}"
     for each in circuit["groupings"]:
         whole = each["nSupernodes"] == total and each["share"] is not None
         if whole and each["method"] == method and author in each["authors"]:

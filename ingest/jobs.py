@@ -22,6 +22,7 @@ from ingest.engine.errors import EngineError, SettingError
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.evidence.claims import measure, requested
 from ingest.evidence.named_edits import grouped_edits, plain_edits
+from schema.counted import counted
 from schema.database import Database
 from schema.errors import AtlasError, InputError, NotFoundError, UnreachableError
 from schema.evidence.claims import keep_claim
@@ -101,7 +102,7 @@ class _Worker:
     def run(self) -> bool:
         """Work on the job; returns whether it was finished."""
         job, database, worker = self._job, self._database, self._worker
-        self._say(f"{len(job.lines)} prompts, attempt {job.attempts}")
+        self._say(f"{counted(len(job.lines), 'prompt')}, attempt {job.attempts}")
         try:
             with self._renewed():
                 said, done = self._circuits() if job.claim is None else self._claim(job.claim)

@@ -5,7 +5,7 @@
 | `jobs` | `requestCircuits`, `requestClaim`; the queries `job` and `jobs`; the subscription `job` |
 | `labels` | `labelFeature` |
 | `supernodes` | `groupSupernode`, `renameSupernode`, `mergeSupernodes`, `splitSupernode`; the history |
-| `tags` | `tagPrompts` |
+| `tags` | `tagPrompts`, `setFamily` |
 | `delete` | `deleteRun` |
 | `writing` | what they share: the check of the token, a thread for the work, checks of names |
 """

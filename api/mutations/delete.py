@@ -34,7 +34,9 @@ class RunMutation:
         id: Annotated[strawberry.ID, argument(description="Id of the run, as `runs` gives it.")],
     ) -> DeletedRun:
         try:
-            n_circuits = await write(info, lambda database: sum(1 for _ in delete_run(database, id)))
+            n_circuits = await write(
+                info, lambda database: sum(each.n_circuits for each in delete_run(database, id))
+            )
         except NotFoundError:
             return DeletedRun(id=id, existed=False, n_circuits=0)
         return DeletedRun(id=id, existed=True, n_circuits=n_circuits)

@@ -15,6 +15,7 @@ from api.types.considered import Considered
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
 from api.types.supernode import GroupingAcross, OfAuthor, OfMethodAcross, author_of, first_fitting
+from schema.counted import counted
 from schema.errors import InputError
 from schema.questions.question import Page
 from schema.questions.sets import CONTRAST_EDGES, CONTRAST_FEATURES, CONTRAST_SUPERNODES, ContrastRow
@@ -236,7 +237,7 @@ class ContrastQuery:
         ours, theirs = await asyncio.gather(consider(info, positive), consider(info, negative))
         if common := len(set(ours.ids) & set(theirs.ids)):
             raise InputError(
-                f"{common} circuits are both in positive and in negative",
+                f"{counted(common, 'circuit is', 'circuits are')} both in positive and in negative",
                 next_step="narrow one set, for example by a tag that the other circuits do not have",
             )
         return CircuitContrast(positive=ours, negative=theirs, mixed_settings=mixed(ours, theirs))

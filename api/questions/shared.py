@@ -14,6 +14,7 @@ from api.request.connection import After, Connection, First, source_of
 from api.request.inputs import CircuitSet, Match, checked_count, checked_list
 from api.types.considered import Considered
 from api.types.feature import Feature, feature_of
+from schema.counted import counted
 from schema.errors import InputError
 from schema.questions.sets import SHARED_FEATURES, Counts, SharedRow, SharedRows
 
@@ -164,7 +165,7 @@ class SharedFeatures(Connection[SharedFeature]):
             asked["inside"], asked["outside"] = (await inside).ids, outside.ids
             if common := len(set(asked["inside"]) & set(outside.ids)):
                 raise InputError(
-                    f"{common} circuits are both in the set and in absentFrom",
+                    f"{counted(common, 'circuit is', 'circuits are')} both in the set and in absentFrom",
                     next_step="narrow one set, for example by a tag that the other circuits do not have",
                 )
         elif named is not None:

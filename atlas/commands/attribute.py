@@ -19,6 +19,7 @@ from atlas.commands.options import (
     err,
 )
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+from schema.counted import counted
 from schema.errors import InputError
 
 
@@ -86,7 +87,7 @@ def attribute(
         ) from error
     answer = circuit.answer
     err.print(
-        f"{out_path}: {len(circuit.nodes)} nodes, {len(circuit.edges)} edges; answer "
+        f"{out_path}: {counted(len(circuit.nodes), 'node')}, {counted(len(circuit.edges), 'edge')}; answer "
         f"{answer.token if answer else '?'!r} (p = {answer.probability if answer else 0:.3f}); replacement "
         f"score {circuit.replacement_score:.3f}, completeness score {circuit.completeness_score:.3f}",
         markup=False,

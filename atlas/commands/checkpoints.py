@@ -8,6 +8,7 @@ import typer
 from atlas.commands.options import err, out, use_cores
 from atlas.settings import Settings
 from ingest.organism.weights import CHECKPOINTS_DIR
+from schema.counted import counted
 
 checkpoints = typer.Typer(no_args_is_help=True)
 
@@ -65,8 +66,8 @@ def load(
             f"{start.agreement:.3f} (another feature: {start.null_agreement:.3f})"
         )
     out.print(
-        f"{len(loaded.checkpoints)} checkpoints, {loaded.n_circuits} new circuits, {loaded.n_same} features "
-        "linked with themselves at the next checkpoint that has them",
+        f"{counted(len(loaded.checkpoints), 'checkpoint')}, {counted(loaded.n_circuits, 'new circuit')}, "
+        f"{counted(loaded.n_same, 'link')} of a feature with itself at the next checkpoint that has it",
         soft_wrap=True,
     )
     if loaded.problems:

@@ -12,6 +12,7 @@ from atlas.commands.options import AsJson, err, out
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows, short
 from schema.circuit.edit_grammar import parse_edit
+from schema.counted import counted
 from schema.errors import AtlasError, InputError
 
 if TYPE_CHECKING:
@@ -130,9 +131,9 @@ def sentence(outcome: "ClaimOutcome", n: int, draws: int) -> str:
     """What came of a claim, in words."""
     predicted = "nothing predicted" if outcome.predicted is None else f"predicted {outcome.predicted:+.3f}"
     return (
-        f"Mean change of the answer's logit in {n} circuits: {outcome.effect:+.3f} ({predicted}); "
+        f"Mean change of the answer's logit in {counted(n, 'circuit')}: {outcome.effect:+.3f} ({predicted}); "
         f"random features {outcome.null_mean:+.3f} ± {outcome.null_sd:.3f}; p = {outcome.p:.3g} "
-        f"({draws} draws)."
+        f"({counted(draws, 'draw')})."
     )
 
 
@@ -192,7 +193,7 @@ def list_(
         ]
         for each in shown
     ]
-    print_rows(out, Rows(f"{len(claims)} claims", COLUMNS, rows))
+    print_rows(out, Rows(counted(len(claims), "claim"), COLUMNS, rows))
 
 
 @claim.command("again")
@@ -228,8 +229,8 @@ def again(
     if differing:
         first = differing[0]
         raise AtlasError(
-            f"{len(differing)} of {len(tested)} circuits differ, first {first.circuit}: "
-            f"{first.record.effect:+.4f} now, {stored.get(str(first.circuit))} then",
+            f"The result differs in {len(differing)} of {counted(len(tested), 'circuit')}, first in "
+            f"{first.circuit}: {first.record.effect:+.4f} now, {stored.get(str(first.circuit))} then",
             next_step="compare the versions of torch, and check whether the circuits were loaded again",
         )
-    out.print(f"As kept, in all {len(tested)} circuits.")
+    out.print(f"As kept, in {counted(len(tested), 'circuit')}.")

@@ -12,6 +12,7 @@ from atlas.commands.options import (
 from atlas.commands.walks import print_summary
 from atlas.settings import Settings
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+from schema.counted import counted
 
 
 def ablate(
@@ -34,4 +35,6 @@ def ablate(
     use_cores()
     with Login(Settings.load()).connect() as database:
         summary = run(database, settings, console=err)
-    print_summary(summary, f"{summary.parts} components of {summary.circuits} circuits were ablated.")
+    print_summary(
+        summary, f"{counted(summary.parts, 'component')} of {counted(summary.circuits, 'circuit')} ablated."
+    )

@@ -17,6 +17,7 @@ from atlas.commands.options import (
 from atlas.commands.walks import print_summary
 from atlas.settings import Settings
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+from schema.counted import counted
 
 
 def diagnose(
@@ -48,5 +49,6 @@ def diagnose(
         summary = run(database, settings, console=err)
     print_summary(
         summary,
-        f"{summary.parts} features of {summary.circuits} circuits were ablated beside random features.",
+        f"{counted(summary.parts, 'feature')} of {counted(summary.circuits, 'circuit')} ablated beside "
+        "random features.",
     )

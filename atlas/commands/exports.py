@@ -8,6 +8,7 @@ from rich.progress import Progress
 
 from atlas.commands.options import err, name_and_value
 from atlas.settings import Settings
+from schema.counted import counted
 from schema.errors import DatabaseError, InputError
 
 
@@ -88,8 +89,8 @@ def export(
                     next_step="correct the query; `atlas db status` prints the address of a console to try "
                     "it in",
                 ) from error
-    what = "rows" if query is not None and chosen in ("parquet", "csv") else "circuits"
-    err.print(f"{n_written} {what} written to {out_path}", markup=False, soft_wrap=True)
+    what = "row" if query is not None and chosen in ("parquet", "csv") else "circuit"
+    err.print(f"{counted(n_written, what)} written to {out_path}", markup=False, soft_wrap=True)
 
 
 def _text(path: Path) -> str:

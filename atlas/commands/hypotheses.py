@@ -11,6 +11,7 @@ from rich.progress import Progress
 from atlas.commands.options import AsJson, err, out
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows, short
+from schema.counted import counted
 
 hypothesis = typer.Typer(
     help="Hypotheses about features, registered before their test. Every result is kept.",
@@ -69,7 +70,7 @@ def add(
             set_id = transcoders_record(load_named(model, transcoders)).id
             named = grouped_edits(database, set_id, edit)
             edit = plain_edits(database, set_id, named)
-            err.print(f"{'; '.join(named)}: {len(edit)} edits", markup=False, soft_wrap=True)
+            err.print(f"{'; '.join(named)}: {counted(len(edit), 'edit')}", markup=False, soft_wrap=True)
         made = read_hypothesis(
             question, edit, prediction.value, prompts, model=model, transcoders=transcoders
         )
@@ -92,8 +93,8 @@ def test(id_: Annotated[str, typer.Argument(metavar="ID", help="Id of the hypoth
             outcome, tested = measured_hypothesis(model, statement, step=lambda: progress.advance(task))
         keep_test(database, statement, outcome, tested)
     out.print(
-        f"n = {len(tested)} held-out prompts: mean effect {outcome.mean_effect:+.4f}, "
-        f"random features {outcome.null_mean:+.4f} ({outcome.draws} draws), p = {outcome.p:.3g}",
+        f"{counted(len(tested), 'held-out prompt')}: mean effect {outcome.mean_effect:+.4f}, "
+        f"random features {outcome.null_mean:+.4f} ({counted(outcome.draws, 'draw')}), p = {outcome.p:.3g}",
         soft_wrap=True,
     )
 

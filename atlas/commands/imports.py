@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -144,7 +143,6 @@ def bulk_import(
     admin.require_new(server, replace=replace)
     given = Given(model, transcoders, family, tuple(dict.fromkeys(tag or ())))
     settings = ImportSettings(tuple(paths), given, node_threshold, edge_threshold, tokenizer)
-    started = time.monotonic()
     atlas.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=atlas.home) as folder:
         tables = write_tables(settings, Path(folder), console=err)
@@ -157,7 +155,7 @@ def bulk_import(
         server.start(bolt_port, http_port)
         with err.status("Making indexes and the list of runs …"), Login(atlas).connect() as database:
             tables.finish(database)
-    summary.seconds = time.monotonic() - started
+    summary.end()
     _print_summary(summary, as_json)
 
 

@@ -24,6 +24,7 @@ from atlas.commands.options import JsonOrTable, ModelPath, TranscodersPath, out
 from atlas.settings import Settings
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 from schema.circuit.edit_grammar import parse_edit
+from schema.counted import counted
 from schema.errors import InputError
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _print(report: "InterventionReport") -> None:
             f"{one.edited_activation:.3f}",
         )
     out.print(tokens)
-    out.print(f"{report.n_features_changed} features changed; the largest changes:")
+    out.print(f"{counted(report.n_features_changed, 'feature')} changed; the largest changes:")
     out.print(features)
     if report.plain is not None and report.edited is not None:
         out.print(f"plain:  {report.plain.text}", markup=False, soft_wrap=True)

@@ -8,6 +8,7 @@ import typer
 from atlas.commands.options import AsJson, out
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
+from schema.counted import counted
 from schema.errors import InputError, NotFoundError
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the job, as `atlas job list` prints it.")]
@@ -54,7 +55,7 @@ def list_(
         ]
         for row in page.rows
     ]
-    print_rows(out, Rows(f"{page.total} jobs", COLUMNS, rows))
+    print_rows(out, Rows(counted(page.total, "job"), COLUMNS, rows))
 
 
 @job.command("show")

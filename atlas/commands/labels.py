@@ -9,6 +9,7 @@ from atlas.commands.options import CorpusName, ModelPath, TranscodersPath, err, 
 from atlas.settings import Settings
 from atlas.token_file import read_token
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+from schema.counted import counted
 
 if TYPE_CHECKING:
     from ingest.annotations.labels import CorpusPass, CorpusSettings
@@ -35,8 +36,8 @@ def examples(
         n_stored = write_examples(database, done, console=err)
         write_vectors(database, done)
     out.print(
-        f"{n_stored} of the atlas's {len(done.features)} features fire in the corpus; their examples are "
-        "stored.",
+        f"Examples of {n_stored} of the atlas's {counted(len(done.features), 'feature')} are stored; the "
+        "others do not fire in the corpus.",
         soft_wrap=True,
     )
 
@@ -90,8 +91,8 @@ def label(
             for problem in problems:
                 err.print(f"refused: {problem}", markup=False, soft_wrap=True)
             sentence = (
-                f"{n_stored} labels of {endpoint.model} stored, {len(problems)} features without a usable "
-                "answer."
+                f"{counted(n_stored, 'label')} of {endpoint.model} stored, "
+                f"{counted(len(problems), 'feature')} without a usable answer."
             )
         write_vectors(database, done)
         database.wait_for_full_text()

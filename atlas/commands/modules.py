@@ -6,6 +6,7 @@ import typer
 
 from atlas.commands.options import Seed, out
 from atlas.settings import Settings
+from schema.counted import counted
 
 modules = typer.Typer(no_args_is_help=True)
 
@@ -55,8 +56,9 @@ def compute(
                 else f" (rewired graphs: {found.null_mean:.3f} ± {found.null_sd:.3f})"
             )
             out.print(
-                f"{found.transcoders}: {found.n_modules} modules of {found.n_features} features and "
-                f"{found.n_effects} effects, modularity {found.modularity:.3f}{chance}"
+                f"{found.transcoders}: {counted(found.n_modules, 'module')} of "
+                f"{counted(found.n_features, 'feature')} and {counted(found.n_effects, 'effect')}, "
+                f"modularity {found.modularity:.3f}{chance}"
             )
             out.print(
                 f"  {'stored as' if found.new else 'stored before as'} partition {found.partition}",

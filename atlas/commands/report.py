@@ -11,6 +11,7 @@ from atlas.commands.options import ApiAddress
 from atlas.commands.options import out as console
 from atlas.settings import Settings
 from schema.atomic_file import atomic_write
+from schema.counted import counted
 from schema.errors import InputError, UnreachableError
 
 
@@ -76,7 +77,9 @@ def report(
         raise InputError(
             f"{out} cannot be written: {error.strerror}", next_step="give a path in a folder that exists"
         ) from error
-    console.print(f"{out}: {len(sections)} sections, {out.stat().st_size / 1e6:.1f} MB", markup=False)
+    console.print(
+        f"{out}: {counted(len(sections), 'section')}, {out.stat().st_size / 1e6:.1f} MB", markup=False
+    )
     if figures is not None:
         n_written = write_figures(made, figures)
-        console.print(f"{figures}: {n_written} figures, each as SVG and PNG", markup=False)
+        console.print(f"{figures}: {counted(n_written, 'figure')}, each as SVG and PNG", markup=False)

@@ -10,6 +10,7 @@ from atlas.commands.labels import corpus_pass
 from atlas.commands.options import CorpusName, ModelPath, TranscodersPath, err, out
 from atlas.settings import Settings
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+from schema.counted import counted
 
 if TYPE_CHECKING:
     from ingest.annotations.supernode_scores import GroupScores
@@ -51,7 +52,10 @@ def supernodes(
             return
         n_circuits, share = write_supernodes(database, done, console=err)
         database.wait_for_full_text()
-    out.print(f"{n_circuits} circuits grouped; supernodes hold {share:.1%} of feature influence on average.")
+    out.print(
+        f"{counted(n_circuits, 'circuit')} grouped; supernodes hold {share:.1%} of feature influence on "
+        "average."
+    )
 
 
 def _print_scores(scores: "GroupScores") -> None:
@@ -66,7 +70,7 @@ def _print_scores(scores: "GroupScores") -> None:
         table.add_row(
             f"≥ {each.clear}", str(each.n_features), str(each.n_concepts), *(f"{rate:.3f}" for rate in rates)
         )
-    out.print(f"{scores.n_features} features in {scores.n_groups} groups")
+    out.print(f"{counted(scores.n_features, 'feature')} in {counted(scores.n_groups, 'group')}")
     out.print(table)
     out.print(
         "Each row compares the groups with the tags of the corpus, over the features that some tag fits "

@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import Progress
 
+from atlas.commands.choosing import (
+    ChoosingOptions,
+    CircuitOption,
+    DryRun,
+    FamilyOption,
+    ModelOption,
+    RunOption,
+    SourceOption,
+    TagOption,
+    find_run,
+)
 from atlas.commands.options import JsonOrTable, err, out
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
-from schema.errors import InputError, NotFoundError
+from schema.counted import counted
+from schema.errors import InputError
 
 if TYPE_CHECKING:
     from schema.loading.runs import RunSummary
@@ -47,7 +59,7 @@ def runs(
     with Login(Settings.load()).connect() as database:
         found = all_runs(database)
         if run is not None:
-            one = _find_run(found, run)
+            one = find_run(found, run)
             refused = [{"input": name, "reason": reason} for name, reason in refusals(database, one.id)]
     if run is not None:
         if as_json:
@@ -91,15 +103,6 @@ def _facts(run: "RunSummary") -> dict[str, Any]:
     }
 
 
-def _find_run(found: "Sequence[RunSummary]", name: str) -> "RunSummary":
-    """The run with this id, or with an id that begins so. Raises NotFoundError."""
-    fits = [each for each in found if each.id.startswith(name)] if name else []
-    if len(fits) != 1:
-        what = f"There is no run {name}" if not fits else f"{len(fits)} runs begin with {name}"
-        raise NotFoundError(what, next_step="`atlas runs` lists them")
-    return fits[0]
-
-
 def _text(value: object) -> str:
     """A value as lines of text."""
     if isinstance(value, Mapping):
@@ -112,47 +115,48 @@ def _text(value: object) -> str:
 
 
 def delete(
-    run: Annotated[
-        str | None,
-        typer.Option(help="Delete this run and its circuits. Give its id or the beginning of the id."),
-    ] = None,
-    circuit: Annotated[
-        str | None, typer.Option(help="Delete this circuit. Give its id or the beginning of the id.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Delete every circuit of this model. Give the name of the model.")
-    ] = None,
+    run: RunOption = None,
+    circuit: CircuitOption = None,
+    model: ModelOption = None,
+    tag: TagOption = None,
+    family: FamilyOption = None,
+    source: SourceOption = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Delete circuits and subtract their share from every aggregate.
 
-    For example: `atlas delete --run 173154`. `atlas runs` lists runs, `atlas stats` lists models. Give
-    exactly one of the options.
+    For example: `atlas delete --run 173154`, or `atlas delete --source neuronpedia --dry-run`. `atlas runs`
+    lists runs, `atlas stats` lists models and families. Give exactly one of the options that choose circuits.
 
     Each circuit is deleted in one transaction. A command that was stopped continues when it is repeated.
     """
     from atlas.local.login import Login
-    from schema.loading.read import find_circuit
-    from schema.loading.runs import runs as all_runs
-    from schema.upkeep.delete import delete_circuit, delete_model, delete_run
+    from schema.upkeep.delete import NOTHING, delete_circuits, delete_run
 
-    if sum(option is not None for option in (run, circuit, model)) != 1:
-        raise InputError(
-            "`atlas delete` needs exactly one of --run, --circuit and --model", next_step="give one of them"
-        )
-    with Login(Settings.load()).connect() as database, Progress(console=err, transient=True) as progress:
-        task = progress.add_task("circuits", total=None)
-        n = 0
-        if circuit is not None:
-            n = int(delete_circuit(database, find_circuit(database, circuit)))
-        else:
-            gone = (
-                delete_model(database, str(model))
-                if run is None
-                else delete_run(database, _find_run(all_runs(database), run).id)
-            )
-            for n, _ in enumerate(gone, 1):
-                progress.update(task, advance=1, description=f"{n} circuits deleted")
-    out.print(f"{n} circuits deleted.")
+    given = ChoosingOptions(run, circuit, model, tag, family, source)
+    given.require_one("delete")
+    with Login(Settings.load()).connect() as database:
+        chosen = given.find(database)
+        n = len(chosen.ids)
+        if dry_run:
+            out.print(f"{counted(n, 'circuit')} would be deleted.")
+            return
+        err.print(f"{counted(n, 'circuit')} to delete")
+        total = NOTHING
+        with Progress(console=err, transient=True) as progress:
+            task = progress.add_task("circuits deleted", total=n)
+            for parts in (
+                delete_circuits(database, chosen.ids)
+                if chosen.run is None
+                else delete_run(database, chosen.run)
+            ):
+                total = total.and_also(parts)
+                progress.advance(task)
+    out.print(
+        f"{counted(total.n_circuits, 'circuit')} deleted, with {counted(total.n_prompts, 'prompt')} and "
+        f"{counted(total.n_features, 'feature')} of no other circuit.",
+        soft_wrap=True,
+    )
 
 
 def check(
@@ -186,7 +190,9 @@ def check(
     if as_json:
         pass
     elif wrong or mended:
-        out.print(f"{wrong} things are wrong, {mended} were repaired.")
+        out.print(
+            f"{counted(wrong, 'thing is', 'things are')} wrong, {counted(mended, 'was', 'were')} repaired."
+        )
     else:
         out.print("The database is consistent.")
     if wrong:

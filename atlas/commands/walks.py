@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from atlas.commands.options import err, out
+from schema.counted import counted
 
 if TYPE_CHECKING:
     from ingest.evidence.walk import WalkSummary
@@ -14,7 +15,12 @@ def print_summary(summary: "WalkSummary", sentence: str) -> None:
     """Print the problems and what was done. Exit code 1 when a circuit could not be measured."""
     for problem in summary.problems:
         err.print(str(problem), markup=False, soft_wrap=True)
-    failed = f" {len(summary.problems)} circuits could not be measured." if summary.problems else ""
-    out.print(f"{sentence} {summary.present} circuits were measured before.{failed}", soft_wrap=True)
+    failed = (
+        f" {counted(len(summary.problems), 'circuit')} could not be measured." if summary.problems else ""
+    )
+    out.print(
+        f"{sentence} {counted(summary.present, 'circuit was', 'circuits were')} measured before.{failed}",
+        soft_wrap=True,
+    )
     if summary.problems:
         raise typer.Exit(1)

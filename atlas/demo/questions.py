@@ -6,6 +6,7 @@ from typing import Any
 
 from atlas.client import AtlasClient
 from atlas.tables import Rows
+from schema.counted import counted
 from schema.errors import AtlasError
 
 STATE = "texas"
@@ -46,7 +47,7 @@ def state_between_hops(client: AtlasClient) -> tuple[str, Rows]:
         f"   Feature {feature}: {_label(carrier)}\n"
         f"   It is in {carrier['nCircuits']} of {carrier['nConsidered']} two-hop circuits about {STATE} "
         f"and in {carrier['nCircuitsOutside']} of {carrier['nConsideredOutside']} others; "
-        f"{len(rows)} of {answer['totalCount']} circuits shown"
+        f"{len(rows)} of {counted(answer['totalCount'], 'circuit')} shown"
     )
     return question, Rows("", ["prompt", "answer", "influence", "fires on (positions from the end)"], rows)
 
@@ -78,7 +79,7 @@ def refusals(client: AtlasClient) -> tuple[str, Rows]:
     found = client.query(_text("refusals"), {"minCircuits": n})["sharedFeatures"]
     question = (
         f"Which features are shared by all {n} refusals and absent from all "
-        f"{found['outside']['nCircuits']} harmless requests?\n   {found['totalCount']} features"
+        f"{found['outside']['nCircuits']} harmless requests?\n   {counted(found['totalCount'], 'feature')}"
     )
     return question, _shared("", found["nodes"], "refuse", "safe")
 
@@ -92,7 +93,7 @@ def last_digits(client: AtlasClient) -> tuple[str, Rows]:
     found = client.query(_text("last_digits"), variables)["sharedFeatures"]
     question = (
         f"Which features do the {n} additions that end in {LAST_DIGITS} share (at least {enough} of them)?\n"
-        f"   {found['totalCount']} features, the most typical first"
+        f"   {counted(found['totalCount'], 'feature')}, the most typical first"
     )
     return question, _shared("", found["nodes"], f"of …{LAST_DIGITS}", "others")
 

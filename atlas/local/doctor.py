@@ -15,6 +15,7 @@ from atlas.local.login import Login
 from atlas.local.server import LocalServer
 from atlas.settings import Settings
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+from schema.counted import counted
 from schema.errors import AtlasError
 
 ROOMS = (api, atlas, ingest, schema)
@@ -106,7 +107,7 @@ def _database(settings: Settings) -> InstallationCheck:
         with login.connect() as database:
             found = database.read("MATCH (c:Circuit) RETURN count(c) AS circuits")
         return InstallationCheck(
-            True, f"the database at {login.uri} answers; it holds {found[0]['circuits']} circuits"
+            True, f"the database at {login.uri} answers; it holds {counted(found[0]['circuits'], 'circuit')}"
         )
     except AtlasError as error:
         return InstallationCheck(False, error.what, error.next_step)

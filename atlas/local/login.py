@@ -6,6 +6,7 @@ from atlas.local.server import LocalServer
 from atlas.settings import Settings
 from schema.database import CONNECTIONS, AsyncDatabase, Database
 from schema.errors import UnreachableError
+from schema.slow import said_if_slow
 from schema.upkeep.migrations import migrate
 
 err = Console(stderr=True, highlight=False)
@@ -32,16 +33,17 @@ class Login:
         self.password = status.address.password
 
     def connect(self) -> Database:
-        """Connect, migrate the database if it is old, and print each migration.
+        """Connect, and migrate the database if it is old. Print each migration, and a line when this is slow.
 
         Close the database, or use it as a context manager. Raises what `Database.connect` raises.
         """
-        database = Database.connect(self.uri, self.user, self.password)
-        try:
-            migrate(database, step=lambda name: err.print(f"Bringing the database up to date: {name} …"))
-        except BaseException:
-            database.close()
-            raise
+        with said_if_slow(f"Waiting for the database at {self.uri} …", err.print):
+            database = Database.connect(self.uri, self.user, self.password)
+            try:
+                migrate(database, step=lambda name: err.print(f"Bringing the database up to date: {name} …"))
+            except BaseException:
+                database.close()
+                raise
         return database
 
     async def connect_async(self, connections: int = CONNECTIONS) -> AsyncDatabase:

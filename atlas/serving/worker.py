@@ -8,6 +8,7 @@ from rich.console import Console
 
 from ingest.circuits.run import IngestSettings
 from ingest.jobs import watch
+from schema.counted import counted
 from schema.database import Database
 
 
@@ -28,4 +29,4 @@ def watch_jobs(database: Database, settings: IngestSettings, *, once: bool, cons
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    console.print(f"{n_finished} jobs finished.", soft_wrap=True)
+    console.print(f"{counted(n_finished, 'job')} finished.", soft_wrap=True)

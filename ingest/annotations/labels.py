@@ -34,6 +34,7 @@ from schema.annotations.labels import Evidence, LabelledFeature, features_of_set
 from schema.annotations.notes import load_notes
 from schema.annotations.vectors import keep_directions, keep_label_vectors
 from schema.circuit.records import Label
+from schema.counted import counted
 from schema.database import Database
 from schema.errors import EndpointError, InputError
 
@@ -95,13 +96,14 @@ class LabelSummary:
 
     def sentence(self) -> str:
         """The summary for people, in one sentence."""
+        made = f"{counted(self.n_labels, 'label')} for {counted(self.n_features, 'feature')}"
         if self.median is None:
-            return f"{self.n_labels} labels for {self.n_features} features; none could be scored."
+            return f"{made}; none could be scored."
         null = "" if self.null_median is None else f" (other features' labels: {self.null_median:.3f})"
         return (
-            f"{self.n_labels} labels for {self.n_features} features, {self.n_scored} scored on held-out "
-            f"contexts: median balanced accuracy weighted by influence {self.median:.3f}{null}; "
-            f"{self.n_beaten} do not beat their null."
+            f"{made}, {self.n_scored} scored on held-out contexts: median balanced accuracy "
+            f"weighted by influence {self.median:.3f}{null}; "
+            f"{counted(self.n_beaten, 'does not beat its null', 'do not beat their null')}."
         )
 
 

@@ -22,7 +22,7 @@ class KnownPrompts:
 
     def sentence(self) -> str:
         """The changes as sentences, with a space before them. Empty when there is nothing to report."""
-        said = [f" {self.n_tagged} of their prompts got new tags."] if self.n_tagged else []
+        said = [f" New tags for the prompts of {self.n_tagged} of them."] if self.n_tagged else []
         if self.other_family:
             n_more = len(self.other_family) - NAMED
             more = f" and {n_more} more" if n_more > 0 else ""

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Generic, ParamSpec, Self
 
+from schema.counted import counted
 from schema.errors import DatabaseError
 
 P = ParamSpec("P")
@@ -71,5 +72,6 @@ def resumable(loaded: Callable[[], int]) -> Iterator[None]:
         if "same command" not in step:
             step = f"{step}; then {resume}" if step else resume
         raise type(error)(
-            f"{error.what}. {loaded()} circuits were loaded before that", next_step=step
+            f"{error.what}. {counted(loaded(), 'circuit was', 'circuits were')} loaded before that",
+            next_step=step,
         ) from error

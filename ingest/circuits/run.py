@@ -49,6 +49,7 @@ from ingest.engine.replacement.model import Encoded, FirstToken, ReplacementMode
 from ingest.labels.namer import Namer
 from ingest.labels.supernodes import group_by_concept
 from schema.circuit.records import Circuit, Model, NodeKind, Prompt, Run, TranscoderSet, circuit_id
+from schema.counted import counted
 from schema.database import Database
 from schema.errors import InputError
 from schema.loading.load import load_circuit, prepare, present
@@ -109,8 +110,8 @@ class IngestSummary:
         rate = f" ({self.loaded / self.seconds:.1f} circuits/s, all steps counted)" if self.loaded else ""
         failed = f", {len(self.problems)} failed" if self.problems else ""
         return (
-            f"{self.loaded} circuits loaded in {self.seconds:.1f} s{rate}, "
-            f"{self.present} were there already{failed}.{self.known.sentence()}"
+            f"{counted(self.loaded, 'circuit')} loaded in {self.seconds:.1f} s{rate}, "
+            f"{counted(self.present, 'was', 'were')} there already{failed}.{self.known.sentence()}"
         )
 
 

@@ -42,6 +42,7 @@ from ingest.evidence.interventions import layers
 from ingest.evidence.model_names import model_name, transcoders_name
 from schema.circuit.flow import FlowRow
 from schema.circuit.predictions import Predictor
+from schema.counted import counted
 from schema.database import Database
 from schema.errors import InputError, NotFoundError
 from schema.evidence.claims import ClaimOutcome, ClaimStatement
@@ -110,7 +111,7 @@ def measure(
         step()
     if not any(each.record.n_edited for each in tested):
         raise InputError(
-            f"The edits change nothing in {len(tested)} circuits: the features are silent there",
+            f"The edits change nothing in {counted(len(tested), 'circuit')}: the features are silent there",
             next_step="edit features that the circuits have, or plant them",
         )
     return _outcome([each.record for each in tested], nulls), tested

@@ -29,6 +29,7 @@ from ingest.evidence.walk import (
     WalkSummary,
     walk,
 )
+from schema.counted import counted
 from schema.database import Database
 from schema.errors import InputError
 from schema.evidence.components import (
@@ -130,7 +131,8 @@ def _answer(model: ReplacementModel, row: AblatableRow) -> Answer:
     ids, aim = checked_answer(model, row)
     if len(row.through) != model.n_layers:
         raise InputError(
-            f"Circuit {row.key} is of a model with {len(row.through)} layers, not {model.n_layers}",
+            f"Circuit {row.key} is of a model with {counted(len(row.through), 'layer')}, "
+            f"not {model.n_layers}",
             next_step="name the model that it was made with (--model)",
         )
     return Answer(ids, aim.position, aim.token)

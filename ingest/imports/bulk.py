@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ingest.imports.feature_files import FeatureFiles
-from ingest.imports.reader import Reader, refused_graph
+from ingest.imports.reader import Reader, progress_bar, refused_graph
 from ingest.imports.settings import ImportSettings, ImportSummary
 from schema.circuit.records import Circuit, FeatureNotes, Model, TranscoderSet
 from schema.database import Database
@@ -20,6 +20,7 @@ from schema.formats.files import find
 from schema.loading import runs as ledger
 from schema.loading.additions import add_groupings
 from schema.loading.bulk import BulkWriter
+from schema.slow import said_if_slow
 
 LEDGER_ROWS = 1000
 """Ledger entries of one transaction."""
@@ -30,9 +31,11 @@ def write_tables(settings: ImportSettings, folder: Path, *, console: Console) ->
 
     The errors of single files are in the summary. Raises InputError when a path is wrong.
     """
-    files = find(settings.paths)
     bulk = BulkImport(settings, folder)
-    bulk.reader.read_all(files, bulk, console=console)
+    with said_if_slow("Looking for files …", console.print):
+        files = find(settings.paths)
+    with progress_bar(console, files, bulk.summary, transient=True) as done:
+        bulk.reader.read_all(files, bulk, done)
     return bulk
 
 
@@ -86,7 +89,7 @@ class BulkImport:
         self.writer.amend(database)
         ledger.begin(database, self._run)
         for circuit in self._repeated:
-            add_groupings(database, circuit)
+            self.summary.add(add_groupings(database, circuit))
         features = FeatureFiles(
             database,
             self.reader.settings,

@@ -8,15 +8,15 @@
 The database holds whole circuits whenever the import is stopped, and the same command resumes it.
 """
 
-import time
 from pathlib import Path
 
 from rich.console import Console
 
 from ingest.circuits.loader import LoadingThreads, resumable
 from ingest.imports.feature_files import FeatureFiles
-from ingest.imports.reader import Reader, refused_graph
+from ingest.imports.reader import Reader, progress_bar, refused_graph
 from ingest.imports.settings import ImportSettings, ImportSummary
+from schema.annotations.tags import TaggedCircuit, tag_again
 from schema.circuit.records import Circuit, FeatureNotes, Model, TranscoderSet
 from schema.database import Database
 from schema.errors import InputError
@@ -25,6 +25,7 @@ from schema.loading import runs as ledger
 from schema.loading.additions import add_groupings
 from schema.loading.load import load_circuit
 from schema.loading.model_of_set import assign_model
+from schema.slow import said_if_slow
 
 THREADS = 2
 """Threads that load circuits."""
@@ -38,16 +39,18 @@ def import_files(database: Database, settings: ImportSettings, *, console: Conso
     The errors of single files are in the summary. Raises InputError when a path is wrong, and DatabaseError
     when Neo4j fails; circuits that were loaded before the failure stay.
     """
-    started = time.monotonic()
     reader = Reader(settings)
-    files = find(settings.paths)
+    with said_if_slow("Looking for files …", console.print):
+        files = find(settings.paths)
     with resumable(lambda: reader.summary.loaded):
-        ledger.begin(database, settings.run())
-        writer = _DatabaseWriter(database, reader)
-        with writer.threads:
-            reader.read_all(files, writer, console=console)
-        writer.finish()
-    reader.summary.seconds = time.monotonic() - started
+        with said_if_slow("Asking the database which files were loaded before …", console.print):
+            ledger.begin(database, settings.run())
+            writer = _DatabaseWriter(database, reader)
+        with progress_bar(console, files, reader.summary) as done:
+            with writer.threads:
+                reader.read_all(files, writer, done)
+            writer.finish()
+            reader.summary.end()
     return reader.summary
 
 
@@ -98,10 +101,20 @@ class _DatabaseWriter:
 
     def _load(self, circuit: Circuit, entry: ledger.Entry) -> None:
         try:
-            new = load_circuit(self._database, circuit, self._run, entry)
-            if not new:
-                add_groupings(self._database, circuit)
+            if load_circuit(self._database, circuit, self._run, entry):
+                self._reader.count(new=True)
+                return
+            added = add_groupings(self._database, circuit)
+            tagged = self._tag_again(circuit)
         except InputError as error:
             self._reader.refuse(Path(entry.name), refused_graph(entry.name, error), self)
             return
-        self._reader.count(new=new)
+        self._reader.count(new=False, added=added, tagged=tagged)
+
+    def _tag_again(self, circuit: Circuit) -> TaggedCircuit | None:
+        """Give the prompt of a stored circuit the tags that the user gave. None when nothing was given."""
+        given = self._reader.settings.given
+        if given.family is None and not given.tags:
+            return None
+        (tagged,) = tag_again(self._database, {circuit.id: given.tags})
+        return tagged

@@ -11,22 +11,26 @@
 import gc
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
 
 from ingest.engine.errors import EngineError
 from ingest.imports.settings import ImportSettings, ImportSummary
+from schema.annotations.tags import TaggedCircuit
 from schema.circuit.records import Circuit, FeatureNotes, Model, TranscoderSet
+from schema.counted import counted
 from schema.errors import FileError, InputError
 from schema.formats.features import from_file
 from schema.formats.files import FileKind, FoundFile, is_feature, read
 from schema.formats.graph import read_graph
+from schema.loading.additions import NOTHING_ADDED, AddedParts
 from schema.loading.model_of_set import says_more
 from schema.loading.runs import Entry
 
@@ -70,24 +74,32 @@ class Reader:
         self._models: dict[str, Model] = {}
         """Transcoder set → the model that it belongs to, as far as the files say."""
 
-    def read_all(self, files: Sequence[FoundFile], writer: CircuitWriter, *, console: Console) -> None:
-        """Read all files in order.
+    def read_all(
+        self, files: Sequence[FoundFile], writer: CircuitWriter, done: Callable[[FoundFile], None]
+    ) -> None:
+        """Read all files in order, and call `done` after each.
 
         Errors of single files go to the summary; those of the writer are raised.
         """
-        with rare_collection(), _bar(console, files) as progress:
+        with rare_collection():
             for found in files:
                 try:
                     self._read(found, writer)
                 except (InputError, EngineError) as error:
                     self.refuse(found.path, error, writer)
-                progress.advance(progress.task_ids[0], found.size)
+                done(found)
 
-    def count(self, *, new: bool) -> None:
-        """Count a circuit that was written, or that was there already."""
+    def count(
+        self, *, new: bool, added: AddedParts = NOTHING_ADDED, tagged: TaggedCircuit | None = None
+    ) -> None:
+        """Count a circuit that was written, or that was there already, with what was added to it."""
         with self._lock:
             self.summary.loaded += new
             self.summary.present += not new
+            self.summary.add(added)
+            if tagged is not None:
+                self.summary.tagged += tagged.n_new > 0
+                self.summary.other_family += self.settings.given.family not in (None, tagged.family)
 
     def refuse(self, path: Path, error: Exception, writer: CircuitWriter) -> None:
         """Record that a file was refused, in the summary and in the ledger."""
@@ -175,13 +187,41 @@ def rare_collection() -> Iterator[None]:
 
 
 @contextmanager
-def _bar(console: Console, files: Sequence[FoundFile]) -> Iterator[Progress]:
+def progress_bar(
+    console: Console, files: Sequence[FoundFile], summary: ImportSummary, *, transient: bool = False
+) -> Iterator[Callable[[FoundFile], None]]:
+    """A bar of the files with the pace of the summary. Gives a function to call after each file.
+
+    The bar stays until the block ends, so what it shows at last is what the summary says. transient: erase it
+    at the end, because the import goes on.
+    """
+    if not console.is_terminal:
+        console.print(f"{counted(len(files), 'file')} to import")
     with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        console=console,
+        TextColumn("{task.description}"), BarColumn(), _Pace(summary), console=console, transient=transient
     ) as progress:
-        progress.add_task(f"{len(files)} files", total=sum(found.size for found in files))
-        yield progress
+        n_read = 0
+        # The bar is measured in bytes on the disk, because nothing else is known before the files are read.
+        task = progress.add_task(_of(0, files), total=sum(found.size for found in files))
+
+        def done(found: FoundFile) -> None:
+            nonlocal n_read
+            n_read += 1
+            progress.update(task, advance=found.size, description=_of(n_read, files))
+
+        yield done
+
+
+def _of(n_read: int, files: Sequence[FoundFile]) -> str:
+    return f"{n_read} of {counted(len(files), 'file')}"
+
+
+class _Pace(ProgressColumn):
+    """What was read so far, in what time, and the rate."""
+
+    def __init__(self, summary: ImportSummary) -> None:
+        super().__init__()
+        self._summary = summary
+
+    def render(self, task: Task) -> Text:
+        return Text(self._summary.pace(), style="progress.data.speed")

@@ -18,6 +18,7 @@ from ingest.organism.prompts import choose, write_prompts
 from ingest.organism.train import STEPS, train
 from ingest.organism.transcoder import train_transcoder
 from ingest.organism.weights import CHECKPOINTS_DIR, PROMPTS_PATH, WEIGHTS_DIR
+from schema.counted import counted
 
 SHIPPED = "clt"  # folder of the transcoder that ships
 FOLLOW_STEPS = 200
@@ -119,7 +120,7 @@ def evaluate_command(
     show(rounded)
     chosen = choose(model)
     write_prompts(chosen, prompts)
-    console.print(f"{len(chosen)} prompts in {prompts}")
+    console.print(f"{counted(len(chosen), 'prompt')} in {prompts}")
 
 
 @app.command("all")

@@ -10,6 +10,7 @@ import igraph
 
 from schema.annotations.communities import Link, communities
 from schema.circuit.records import stable_id
+from schema.counted import counted
 from schema.database import Database
 from schema.errors import NotFoundError
 
@@ -58,7 +59,7 @@ def compute(
     if not effects:
         raise NotFoundError(
             f"No effect between features{f' of {transcoders}' if transcoders else ''} recurs in "
-            f"{settings.min_circuits} circuits",
+            f"{counted(settings.min_circuits, 'circuit')}",
             next_step="ingest more prompts, or lower --min-circuits; `atlas stats` lists the sets",
         )
     return [_partition(database, key, effects[key], settings) for key in sorted(effects)]

@@ -1,9 +1,9 @@
 """Writes the tags that people give to prompts."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from schema.database import Database, Transaction
+from schema.database import Database, Rows, Transaction
 from schema.errors import NotFoundError
 
 
@@ -14,16 +14,21 @@ def tag_prompts(database: Database, prompts: Sequence[str], tags: Sequence[str])
     """
 
     def work(transaction: Transaction) -> None:
-        there = {row["id"] for row in transaction.run(_THERE, {"ids": list(prompts)})}
-        missing = [each for each in prompts if each not in there]
-        if missing:
-            raise NotFoundError(
-                f"The database has no prompt {missing[0]!r}",
-                next_step="list the ids with `circuits { nodes { prompt { id text } } }` in GraphQL",
-            )
+        require_prompts(transaction.run, prompts)
         transaction.run(_TAG, {"p": {"prompts": list(prompts), "tags": list(tags)}})
 
     database.transaction(work)
+
+
+def require_prompts(read: Callable[[str, dict[str, Any]], Rows], prompts: Sequence[str]) -> None:
+    """Raises NotFoundError when the database does not have one of the prompts. prompts: ids."""
+    there = {row["id"] for row in read(_THERE, {"ids": list(prompts)})}
+    missing = [each for each in prompts if each not in there]
+    if missing:
+        raise NotFoundError(
+            f"The database has no prompt {missing[0]!r}",
+            next_step="list the ids with `circuits { nodes { prompt { id text } } }` in GraphQL",
+        )
 
 
 class TaggedCircuit(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from schema.counted import counted
 from schema.errors import FileError
 from schema.formats.pickled import PickledName, PickledRecord, read_torch_file
 
@@ -131,7 +132,7 @@ def _array(path: str, values: dict[str, Any], key: str, dimensions: int, kinds: 
         raise FileError(
             path,
             key,
-            f"is not a tensor of the right type with {dimensions} dimensions",
+            f"is not a tensor of the right type with {counted(dimensions, 'dimension')}",
             next_step="leave it out",
         )
     return value

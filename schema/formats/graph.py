@@ -30,6 +30,7 @@ from schema.circuit.records import (
     Source,
     TranscoderSet,
 )
+from schema.counted import counted
 from schema.errors import FileError
 from schema.formats import atlas
 from schema.formats.anthropic import ANTHROPIC
@@ -148,7 +149,8 @@ def _left_out(raw: RawGraph) -> tuple[str, ...]:
     # A logit's influence is its probability, whatever the file says.
     if not strange:
         return ()
-    return (f"the influence of {len(strange)} nodes is outside 0 … 1 (such as {strange[0]:g}): left unknown",)
+    nodes = counted(len(strange), "node")
+    return (f"the influence of {nodes} is outside 0 … 1 (such as {strange[0]:g}): left unknown",)
 
 
 def _named(found: SourceNames, given: Given, file: str) -> SourceNames:

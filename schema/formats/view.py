@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from schema.circuit.records import Label, Node, NodeKind, Supernode
+from schema.counted import counted
 from schema.errors import FileError
 from schema.formats.raw import RawGraph
 from schema.formats.variant import Variant, section
@@ -48,7 +49,7 @@ def view(graph: RawGraph, nodes: list[Node], places: dict[str, int], variant: Va
     pins = _strings(query.pinnedIds) if query is not None else []
     pinned = frozenset(names[name] for name in pins if name in names)
     if missing := sum(name not in names for name in pins):
-        notes.append(f"{missing} pinned nodes are not in the graph")
+        notes.append(f"{counted(missing, 'pinned node is', 'pinned nodes are')} not in the graph")
     groups: list[Supernode] = []
     for number, parts in enumerate(_lists(query.supernodes) if query is not None else []):
         if not parts:
@@ -62,7 +63,9 @@ def view(graph: RawGraph, nodes: list[Node], places: dict[str, int], variant: Va
                 next_step="shorten it",
             )
         if missing := len(parts) - 1 - len(members):
-            notes.append(f"{missing} members of supernode {label[:60]!r} are not in the graph")
+            notes.append(
+                f"{counted(missing, 'member')} of supernode {label[:60]!r} left out: not in the graph"
+            )
         if members:
             positions = {nodes[place].position for place in members}
             position = positions.pop() if len(positions) == 1 else None
@@ -107,7 +110,8 @@ def _labels(
         else:
             strangers.append(key)
     if strangers:
-        notes.append(f"{len(strangers)} labels are of no feature of the graph, such as {strangers[0][:60]!r}")
+        labels = counted(len(strangers), "label is", "labels are")
+        notes.append(f"{labels} of no feature of the graph, such as {strangers[0][:60]!r}")
     return tuple(found)
 
 

@@ -6,10 +6,10 @@ number, so a query that finds a relationship by its number must compare both end
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from schema.circuit.records import Circuit, NodeKind
+from schema.database import Transaction
 
 HALF = 2**31
 """One more than the largest half of a `pair`. A pair is the half of the source times this, plus the half of
@@ -44,18 +44,17 @@ def effects_of_record(circuit: Circuit) -> FeatureEffects:
     return _summed(effects)
 
 
-STORED_EFFECTS = """
+_STORED_EFFECTS = """
 MATCH (:Circuit {id: $id})-[:HAS]->(n:FeatureNode)-[e:ATTRIBUTES]->(m:FeatureNode),
       (n)-[:INSTANCE_OF]->(f:Feature), (m)-[:INSTANCE_OF]->(g:Feature)
 RETURN f.id AS source, g.id AS target, e.weight AS weight
 """
-"""The effects of feature nodes on feature nodes of the stored circuit $id, for `effects_of_rows`."""
 
 
-def effects_of_rows(rows: Iterable[Mapping[str, Any]]) -> FeatureEffects:
-    """The effects of features on features in a stored circuit, from the rows of `STORED_EFFECTS`."""
+def stored_effects(transaction: Transaction, circuit: str) -> FeatureEffects:
+    """The effects of features on features in a stored circuit. circuit: id."""
     effects: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for row in rows:
+    for row in transaction.run(_STORED_EFFECTS, {"id": circuit}):
         effects[row["source"], row["target"]].append(row["weight"])
     return _summed(effects)
 

@@ -4,7 +4,8 @@
 2. present  when the circuit is stored already, nothing changes
 3. detail   the circuit, its nodes, and its edges by place in the list. No other circuit is touched
 4. shared   lock the set; write model, run, prompt, features, USES, labels and supernodes
-5. count    add the circuit to DRIVES, DRIVES_IN, FOUND_IN and COVERS (`schema.loading.aggregates`)
+5. count    add the circuit to DRIVES (`schema.loading.aggregates`), and to the DRIVES_IN, FOUND_IN and COVERS
+            of its family (`schema.loading.families`)
 6. ledger   write the entry of the input
 
 A circuit that is too large for one message is sent in several messages of one transaction. Several writers
@@ -22,12 +23,11 @@ from schema.errors import DatabaseError
 from schema.loading.aggregates import ADD_EFFECT, FIRST_EFFECT, add_use
 from schema.loading.effects import (
     EACH_DRIVES,
-    EACH_DRIVES_IN,
-    STORED_EFFECTS,
     FeatureEffects,
     effects_of_record,
-    effects_of_rows,
+    stored_effects,
 )
+from schema.loading.families import ADD_TO_DRIVES_IN, COUNT_IN_FAMILY, KEEP_PLAN, join
 from schema.loading.fragments import ATTACH_LABEL, CREATE_SUPERNODE, LOCK_SET, MERGE_LABEL, merge_run
 from schema.loading.rows import Message, body, frame, messages
 from schema.loading.runs import Entry
@@ -84,7 +84,10 @@ def prepare(database: Database) -> None:
     circuit does not wait.
     """
     for text in (
-        *(_KEEP_PLAN + each for each in (STEPS["everything"], _DRIVES, _DRIVES_IN, _COUNT)),
+        KEEP_PLAN + STEPS["everything"],
+        KEEP_PLAN + _DRIVES,
+        ADD_TO_DRIVES_IN,
+        COUNT_IN_FAMILY,
         _PRESENT,
     ):
         # Neo4j finds a plan by the text and the types of the parameters, so an empty map is enough.
@@ -97,17 +100,15 @@ def _write(
     family: str | None = None
     new_family = False
     for message in to_send:
-        for row in transaction.run(_KEEP_PLAN + STEPS[message.step], {"p": message.parameters}):
+        for row in transaction.run(KEEP_PLAN + STEPS[message.step], {"p": message.parameters}):
             family, new_family = row["family"], row["new_family"]
-    transaction.run(_KEEP_PLAN + _DRIVES, {"p": effects._asdict()})
+    transaction.run(KEEP_PLAN + _DRIVES, {"p": effects._asdict()})
     if family is not None:
-        transaction.run(_KEEP_PLAN + _DRIVES_IN, {"p": {**effects._asdict(), "family": family}})
+        join(transaction, circuit_id, family, effects)
     # When this load gives the prompt its family, the stored circuits of the prompt now belong to the family.
-    if new_family:
+    if family is not None and new_family:
         for other in transaction.run(_OTHERS, {"id": circuit_id}):
-            earlier = effects_of_rows(transaction.run(STORED_EFFECTS, {"id": other["id"]}))
-            transaction.run(_KEEP_PLAN + _DRIVES_IN, {"p": {**earlier._asdict(), "family": family}})
-    transaction.run(_KEEP_PLAN + _COUNT, {"p": {"id": circuit_id, "all": new_family}})
+            join(transaction, other["id"], family, stored_effects(transaction, other["id"]))
 
 
 def present(database: Database, circuit_ids: Iterable[str]) -> set[str]:
@@ -235,9 +236,6 @@ _FIND_CIRCUIT = "MATCH (c:Circuit {id: $p.id})\n"
 
 _FIND_NODES = "CALL () { UNWIND $p.ids AS id MATCH (n:Node {id: id}) RETURN collect(n) AS nodes }\n"
 
-# Planning these queries takes longer than running them, and the best plan does not depend on the stored data.
-_KEEP_PLAN = "CYPHER replan=skip\n"
-
 STEPS = {
     "everything": _CIRCUIT + _NODES + _ALL_NODES + _EDGES + "WITH c, nodes" + _SHARED,
     "circuit": _CIRCUIT + "FINISH",
@@ -255,29 +253,11 @@ CALL (f, g, w, pair, d) {{
   SET f.degree = f.degree + 1, g.degree = g.degree + 1
 }}{ADD_EFFECT}"""
 
-_DRIVES_IN = f"""{EACH_DRIVES_IN}
-CALL (f, g, w, pair, d) {{
-  WITH f, g, w, pair, d WHERE d IS NULL
-  CREATE (f)-[:DRIVES_IN {{{FIRST_EFFECT}, family: $p.family}}]->(g)
-}}{ADD_EFFECT}"""
-
 _OTHERS = """
 MATCH (c:Circuit {id: $id})-[:OF_PROMPT]->(:Prompt)<-[:OF_PROMPT]-(o:Circuit)
 WHERE o <> c
 RETURN o.id AS id ORDER BY id
 """
-
-_COUNT = f"""
-MATCH (c:Circuit {{id: $p.id}})-[:BY]->(t:TranscoderSet),
-(c)-[:OF_PROMPT]->(p:Prompt)-[:IN_FAMILY]->(y:Family) MATCH
-(p)<-[:OF_PROMPT]-(o:Circuit)-[:BY]->(s:TranscoderSet) WHERE o = c OR $p.all
-WITH y, o, s ORDER BY o.id
-MERGE (s)-[v:COVERS]->(y)
-SET v.n_circuits = coalesce(v.n_circuits, 0) + 1
-WITH y, o
-MATCH (o)-[u:USES]->(f:Feature)
-MERGE (f)-[i:FOUND_IN]->(y)
-{add_use("i", "u.influence")}"""
 
 _ENTRY = f"""
 {merge_run("$p.run")}

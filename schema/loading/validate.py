@@ -33,11 +33,11 @@ def check_record(circuit: Circuit) -> None:
         refuse("two edges have the same source and target")
     for edge in circuit.edges:
         if not (0 <= edge.source < count and 0 <= edge.target < count):
-            refuse(f"an edge goes from node {edge.source} to {edge.target}, but there are {count} nodes")
+            refuse(f"an edge goes from node {edge.source} to {edge.target}, but the last node is {count - 1}")
     for group in circuit.supernodes:
         for place in group.members:
             if not 0 <= place < count:
-                refuse(f"supernode {group.label!r} groups node {place}, but there are {count} nodes")
+                refuse(f"supernode {group.label!r} groups node {place}, but the last node is {count - 1}")
     for layer, index in (*(circuit.pruned_features or ()), *(circuit.unselected_features or ())):
         if not (0 <= layer < LAYERS and 0 <= index < 2**63 // LAYERS):
             refuse(f"the absent feature {layer}/{index} is outside 0 … {LAYERS - 1} / 0 … 2^53-1")

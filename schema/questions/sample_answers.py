@@ -11,6 +11,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from schema.counted import counted
+
 START = "// Sample answer: "
 ANSWER = re.compile(rf"^{START}(?P<columns>.*)\n(?://   .*\n)*", re.MULTILINE)
 """Matches the whole comment."""
@@ -49,7 +51,7 @@ def answer(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
             break_on_hyphens=False,
         )
     if len(rows) > ROWS:
-        lines.append(f"//   … {len(rows) - ROWS} more rows")
+        lines.append(f"//   … {counted(len(rows) - ROWS, 'more row')}")
     if not rows:
         lines.append("//   no rows")
     return "\n".join(lines) + "\n"

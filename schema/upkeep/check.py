@@ -13,6 +13,7 @@ check while nothing is loaded, because a circuit that is being loaded looks like
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from schema.counted import counted
 from schema.database import Database, Rows
 from schema.errors import DatabaseError
 from schema.loading.fragments import LOCK_ALL_SETS
@@ -143,7 +144,9 @@ def _doubled(database: Database, node: NodeType) -> Iterator[Inconsistency]:
     )
     for row in database.read(text, {"limit": LISTED}):
         yield Inconsistency(
-            "doubled key", f"{node.label} {row['key']}", f"{row['n']} nodes have it; {_KEEP_ONE}"
+            "doubled key",
+            f"{node.label} {row['key']}",
+            f"{counted(row['n'], 'node has', 'nodes have')} it; {_KEEP_ONE}",
         )
 
 

@@ -1,77 +1,98 @@
 """Deletes circuits from Neo4j, each in one transaction, with its share of every aggregate.
 
 1. lock       the set, as loading does
-2. remove     the circuit from DRIVES, DRIVES_IN, FOUND_IN, COVERS and the sums of its features
-              (`schema.loading.aggregates`)
+2. remove     the circuit from DRIVES and the sums of its features (`schema.loading.aggregates`), and from the
+              DRIVES_IN, FOUND_IN and COVERS of its family (`schema.loading.families`)
 3. delete     the circuit and everything that only this circuit refers to
 4. recompute  from the stored nodes and edges, the few aggregates that shrank so much that rounding errors
 show
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from schema.database import Database, Transaction
-from schema.errors import NotFoundError
-from schema.loading.aggregates import MOMENTS, remove_effect, remove_use
-from schema.loading.effects import EACH_DRIVES, EACH_DRIVES_IN, STORED_EFFECTS, effects_of_rows
-from schema.loading.fragments import LOCK_SET_OF_CIRCUIT
+from schema.loading import families
+from schema.loading.aggregates import remove_effect, remove_use
+from schema.loading.effects import EACH_DRIVES, stored_effects
+from schema.loading.families import SET_MOMENTS
+from schema.loading.fragments import LOCK_SET
+from schema.upkeep.selection import Choice, circuits_of
 
 
-def delete_circuit(database: Database, circuit_id: str) -> bool:
+class DeletedParts(NamedTuple):
+    """What a deletion removed, as the database counted it."""
+
+    n_circuits: int = 0
+    n_prompts: int = 0
+    """Prompts that no other circuit has."""
+    n_features: int = 0
+    """Features that no other circuit has and that no person labelled."""
+
+    def and_also(self, other: "DeletedParts") -> "DeletedParts":
+        """Both together."""
+        return DeletedParts(*map(sum, zip(self, other, strict=True)))
+
+
+NOTHING = DeletedParts()
+
+
+def delete_circuit(database: Database, circuit_id: str) -> DeletedParts | None:
     """Delete one circuit and everything that only this circuit refers to, in one transaction.
 
     A feature that no other circuit uses is deleted with its labels, unless a person labelled it. Returns
-    False when there is no such circuit.
+    None when there is no such circuit.
     """
 
-    def work(transaction: Transaction) -> bool:
-        if not transaction.run(f"{LOCK_SET_OF_CIRCUIT} RETURN c.id AS id", {"id": circuit_id}):
-            return False
-        effects = effects_of_rows(transaction.run(STORED_EFFECTS, {"id": circuit_id}))._asdict()
-        recompute = [(_RECOMPUTE_DRIVES, transaction.run(_REMOVE_DRIVES, {"p": effects}))]
-        for row in transaction.run(_FAMILY, {"id": circuit_id}):
-            lost = transaction.run(_REMOVE_DRIVES_IN, {"p": {**effects, "family": row["family"]}})
-            recompute.append((_RECOMPUTE_DRIVES_IN, lost))
-        recompute.append((_RECOMPUTE_FOUND_IN, transaction.run(_REMOVE_FOUND_IN, {"id": circuit_id})))
-        recompute.append((_RECOMPUTE_FEATURES, transaction.run(_REMOVE_USES, {"id": circuit_id})))
-        transaction.run(_DELETE, {"id": circuit_id})
-        for text, keys in recompute:
+    def work(transaction: Transaction) -> DeletedParts | None:
+        if not transaction.run(_LOCK, {"id": circuit_id}):
+            return None
+        effects = stored_effects(transaction, circuit_id)
+        drives = transaction.run(_REMOVE_DRIVES, {"p": effects._asdict()})
+        left = [
+            families.leave(transaction, circuit_id, row["family"], effects)
+            for row in transaction.run(_FAMILY, {"id": circuit_id})
+        ]
+        features = transaction.run(_REMOVE_USES, {"id": circuit_id})
+        gone = [DeletedParts(1, **row) for row in transaction.run(_DELETE, {"id": circuit_id})]
+        for text, keys in ((_RECOMPUTE_DRIVES, drives), (_RECOMPUTE_FEATURES, features)):
             if keys:
                 transaction.run(text, {"keys": keys})
-        return True
+        for lost in left:
+            families.recompute(transaction, lost)
+        return gone[0]
 
     return database.transaction(work)
 
 
-def delete_run(database: Database, run_id: str) -> Iterator[str]:
-    """Delete every circuit of a run, then the run and its ledger. Yields the id of each deleted circuit.
+def delete_circuits(database: Database, circuit_ids: Iterable[str]) -> Iterator[DeletedParts]:
+    """Delete circuits, each in one transaction. Yields what each transaction removed.
+
+    A circuit that somebody else deleted in the meantime is passed over.
+    """
+    for each in circuit_ids:
+        parts = delete_circuit(database, each)
+        if parts is not None:
+            yield parts
+
+
+def delete_run(database: Database, run_id: str) -> Iterator[DeletedParts]:
+    """Delete every circuit of a run, then the run and its ledger. Yields what each transaction removed.
 
     When it is stopped, calling it again resumes it. Raises NotFoundError when there is no such run.
     """
-    if not database.read("MATCH (r:Run {id: $id}) RETURN r.id AS id", {"id": run_id}):
-        raise NotFoundError(f"There is no run {run_id}", next_step="`atlas runs` lists them")
-    yield from _delete_all(database, "MATCH (:Run {id: $id})<-[:FROM_RUN]-(c:Circuit)", run_id)
+    yield from delete_circuits(database, circuits_of(database, Choice.RUN, run_id))
     database.write(_DELETE_RUN, {"id": run_id})
 
 
-def delete_model(database: Database, model_id: str) -> Iterator[str]:
-    """Delete every circuit of a model. Yields the id of each deleted circuit.
-
-    The model and its sets are deleted with their last circuit, unless a person labelled one of their
-    features. Raises NotFoundError when there is no such model.
-    """
-    if not database.read("MATCH (m:Model {id: $id}) RETURN m.id AS id", {"id": model_id}):
-        raise NotFoundError(f"There is no model {model_id}", next_step="`atlas stats` lists them")
-    yield from _delete_all(database, "MATCH (:Model {id: $id})<-[:FOR]-()<-[:BY]-(c:Circuit)", model_id)
-
-
-def _delete_all(database: Database, which: str, key: str) -> Iterator[str]:
-    for row in database.read(which + " RETURN c.id AS id ORDER BY id", {"id": key}):
-        if delete_circuit(database, row["id"]):
-            yield row["id"]
-
-
 # -- Cypher; every value from outside is a parameter
+
+_LOCK = f"""
+MATCH (c:Circuit {{id: $id}})
+OPTIONAL MATCH (c)-[:BY]->(t:TranscoderSet)
+{LOCK_SET}
+RETURN c.id AS id
+"""
 
 _FAMILY = """
 MATCH (:Circuit {id: $id})-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) RETURN y.name AS family
@@ -83,24 +104,6 @@ _REMOVE_DRIVES = (
     + "RETURN f.id AS source, g.id AS target"
 )
 
-_REMOVE_DRIVES_IN = (
-    EACH_DRIVES_IN + remove_effect() + "RETURN f.id AS source, g.id AS target, $p.family AS family"
-)
-
-_REMOVE_FOUND_IN = f"""
-MATCH (o:Circuit {{id: $id}})-[:BY]->(s:TranscoderSet),
-      (o)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family)
-MATCH (s)-[v:COVERS]->(y)
-SET v.n_circuits = v.n_circuits - 1
-FOREACH (gone IN CASE v.n_circuits WHEN 0 THEN [v] ELSE [] END | DELETE gone)
-WITH o, y
-MATCH (o)-[u:USES]->(f:Feature)-[i:FOUND_IN]->(y)
-{remove_use("i", "u.influence", keep="y, f,")}
-FOREACH (gone IN CASE n WHEN 0 THEN [i] ELSE [] END | DELETE gone)
-WITH y, f WHERE lost
-RETURN f.id AS feature, y.name AS family
-"""
-
 _REMOVE_USES = f"""
 MATCH (:Circuit {{id: $id}})-[u:USES]->(f:Feature)
 {remove_use("f", "u.influence")}
@@ -108,9 +111,13 @@ WITH f WHERE lost
 RETURN f.id AS feature
 """
 
-# Everything that only this circuit refers to is deleted with it, starting from the circuit.
+# Everything that only this circuit refers to is deleted with it, starting from the circuit. A broken circuit
+# (`schema.upkeep.rules`) has no prompt, run or set, or several.
 _DELETE = """
-MATCH (c:Circuit {id: $id})-[:OF_PROMPT]->(p:Prompt), (c)-[:BY]->(t:TranscoderSet), (c)-[:FROM_RUN]->(r:Run)
+MATCH (c:Circuit {id: $id})
+CALL (c) { MATCH (c)-[:OF_PROMPT]->(p:Prompt) RETURN collect(p) AS prompts }
+CALL (c) { MATCH (c)-[:BY]->(t:TranscoderSet) RETURN collect(t) AS sets }
+CALL (c) { MATCH (c)-[:FROM_RUN]->(r:Run) RETURN collect(r) AS runs }
 CALL (c) { MATCH (c)-[:USES]->(f:Feature) RETURN collect(f) AS features }
 CALL (c) { MATCH (e:Entry)-[:GAVE]->(c) DETACH DELETE e }
 CALL (c) { MATCH (c)-[:HAS]->(:Supernode)-[:MEANS]->(k:Concept) RETURN collect(DISTINCT k) AS concepts }
@@ -124,19 +131,29 @@ CALL (features) {
   WITH f WHERE NOT EXISTS { (f)<-[:USES]-() } AND NOT EXISTS { (f)<-[:LABELS]-(:Label {method: "person"}) }
   OPTIONAL MATCH (f)<-[:LABELS|EXAMPLE_OF]-(l:Label|Example)
   DETACH DELETE l, f
+  RETURN count(DISTINCT f) AS n_features
 }
-CALL (r) { WITH r WHERE NOT EXISTS { (r)<-[:FROM_RUN]-() } AND NOT EXISTS { (r)-[:LISTS]->() } DELETE r }
-CALL (p) {
+CALL (runs) {
+  UNWIND runs AS r
+  WITH r WHERE NOT EXISTS { (r)<-[:FROM_RUN]-() } AND NOT EXISTS { (r)-[:LISTS]->() }
+  DELETE r
+}
+CALL (prompts) {
+  UNWIND prompts AS p
   WITH p WHERE NOT EXISTS { (p)<-[:OF_PROMPT]-() }
   OPTIONAL MATCH (p)-[:TAGGED|IN_FAMILY]->(group)
   WITH p, collect(group) AS groups
   DETACH DELETE p
   WITH groups
-  UNWIND groups AS group
-  WITH group WHERE NOT EXISTS { (group)<-[:TAGGED|IN_FAMILY]-() }
-  DELETE group
+  CALL (groups) {
+    UNWIND groups AS group
+    WITH group WHERE NOT EXISTS { (group)<-[:TAGGED|IN_FAMILY]-() }
+    DELETE group
+  }
+  RETURN count(*) AS n_prompts
 }
-CALL (t) {
+CALL (sets) {
+  UNWIND sets AS t
   WITH t WHERE NOT EXISTS { (t)<-[:BY|IN]-() }
   MATCH (t)-[:FOR]->(m:Model)
   CALL (t) {
@@ -148,14 +165,7 @@ CALL (t) {
   WITH m WHERE NOT EXISTS { (m)<-[:FOR]-() }
   DETACH DELETE m
 }
-"""
-
-_SET_MOMENTS = f"""
-  WITH c, sum(e.weight) AS w
-  RETURN collect(w) AS ws
-}}
-{MOMENTS}
-SET d.mean = mean, d.m2 = m2, d.sd = sqrt(m2 / n)
+RETURN n_prompts, n_features
 """
 
 _RECOMPUTE_DRIVES = f"""
@@ -163,25 +173,7 @@ UNWIND $keys AS key
 MATCH (f:Feature {{id: key.source}})-[d:DRIVES]->(g:Feature {{id: key.target}})
 CALL (f, g) {{
   MATCH (f)<-[:INSTANCE_OF]-(n)-[e:ATTRIBUTES]->(:FeatureNode)-[:INSTANCE_OF]->(g), (n)<-[:HAS]-(c:Circuit)
-{_SET_MOMENTS}"""
-
-_RECOMPUTE_DRIVES_IN = f"""
-UNWIND $keys AS key
-MATCH (f:Feature {{id: key.source}})-[d:DRIVES_IN {{family: key.family}}]->(g:Feature {{id: key.target}})
-CALL (f, g, key) {{
-  MATCH (f)<-[:INSTANCE_OF]-(n)-[e:ATTRIBUTES]->(:FeatureNode)-[:INSTANCE_OF]->(g), (n)<-[:HAS]-(c:Circuit)
-  WHERE EXISTS {{ (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(:Family {{name: key.family}}) }}
-{_SET_MOMENTS}"""
-
-_RECOMPUTE_FOUND_IN = """
-UNWIND $keys AS key
-MATCH (f:Feature {id: key.feature})-[i:FOUND_IN]->(y:Family {name: key.family})
-CALL (f, y) {
-  MATCH (y)<-[:IN_FAMILY]-()<-[:OF_PROMPT]-()-[u:USES]->(f)
-  RETURN sum(u.influence) AS influence
-}
-SET i.influence = influence
-"""
+{SET_MOMENTS}"""
 
 _RECOMPUTE_FEATURES = """
 UNWIND $keys AS key

@@ -87,7 +87,7 @@ def test_ingest_names_bad_lines_and_says_so_by_its_exit_code(cli, database, tmp_
     path.write_text('{"prompt": "the capital of texas is"}\n{broken\n', encoding="utf-8")
     code, out, err, _ = cli("ingest", str(path))
     assert code == 1
-    assert out.startswith("1 circuits loaded")
+    assert out.startswith("1 circuit loaded")
     assert "1 failed" in out
     assert "line 2" in err
     assert database.read("MATCH (c:Circuit) RETURN count(c) AS n") == [{"n": 1}]
@@ -95,7 +95,7 @@ def test_ingest_names_bad_lines_and_says_so_by_its_exit_code(cli, database, tmp_
     code, out, _, _ = cli("ingest", str(path))
     assert code == 0
     assert "0 circuits loaded" in out
-    assert "1 were there already" in out
+    assert "1 was there already" in out
 
 
 def test_ingest_again_adds_tags_and_says_which_families_stay(cli, database, tmp_path):
@@ -113,7 +113,7 @@ def test_ingest_again_adds_tags_and_says_which_families_stay(cli, database, tmp_
     code, out, _, _ = cli("ingest", str(path))
     assert code == 0
     assert out.strip().endswith(
-        "2 were there already. 1 of their prompts got new tags. "
+        "2 were there already. New tags for the prompts of 1 of them. "
         "Prompts keep their families: line 1 in 'capitals', not 'facts', line 2 in none, not 'facts'."
     )
     assert database.read(

@@ -36,7 +36,7 @@ def test_a_bulk_import_holds_what_an_import_holds(
         done = cli_without_database(*words)
         assert done.exit_code == 1, done.text
         refused = len(ordinary.problems)
-        assert f"{ordinary.loaded} circuits imported, 1 were there already, {refused} files" in done.text
+        assert f"{ordinary.loaded} circuits imported, 1 was there already, {refused} files" in done.text
         again = cli_without_database(*words)
         assert isinstance(again.error, InputError)
         with Login(Settings.load(cli_without_database.environment)).connect() as bulk:

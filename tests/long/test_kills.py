@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from atlas.local.server import LocalServer
+from schema.counted import counted
 from schema.database import Database
 from schema.upkeep.canonical_dump import dump
 from schema.upkeep.migrations import migrate
@@ -42,7 +43,8 @@ def test_the_loader_killed_fifty_times(database, server, graphs, tmp_path):
     assert 0 < killed < N_CIRCUITS
     status, said = Loader(graphs, server, tmp_path / "said.txt").end()
     assert status == 0, said
-    assert f"{N_CIRCUITS - killed} circuits imported, {killed} were there already" in said
+    there = counted(killed, "was", "were")
+    assert f"{counted(N_CIRCUITS - killed, 'circuit')} imported, {there} there already" in said
     assert_sound(database, clean)
 
 

@@ -80,8 +80,8 @@ class Budget:
         one = self._walk(traced)
         if needed + one > half:
             raise SettingError(
-                f"The memory of {self.total / 1e6:.0f} MB does not hold a prompt of {len(traced.frozen.ids)} "
-                f"tokens with {len(traced.active.activation)} active features",
+                f"The memory of {self.total / 1e6:.0f} MB does not hold a prompt of this size (tokens: "
+                f"{len(traced.frozen.ids)}, active features: {len(traced.active.activation)})",
                 next_step=f"give at least {2 * (needed + one) / 1e6 + 1:.0f}MB",
             )
         batch_size = max(1, min(self.batch_size, (half - needed) // 2 // one))

@@ -183,7 +183,7 @@ def _name(model: ReplacementModel, target: Target) -> str:
         case Direction(vector, name):
             if len(vector) != model.d_model or not all(map(math.isfinite, vector)) or not any(vector):
                 raise SettingError(
-                    f"The direction {name!r} has {len(vector)} numbers where the model's width is "
+                    f"The direction {name!r} has length {len(vector)} where the model's width is "
                     f"{model.d_model}, or holds infinite numbers, or only zeros",
                     next_step=f"give {model.d_model} finite numbers that are not all zero",
                 )
@@ -194,7 +194,7 @@ def _name(model: ReplacementModel, target: Target) -> str:
 def _place(position: int, n_positions: int) -> int:
     if not -n_positions <= position < n_positions:
         raise SettingError(
-            f"The target's position is {position} and the prompt has {n_positions} tokens",
+            f"The target's position is {position}, but the prompt ends at position {n_positions - 1}",
             next_step=f"give a position from {-n_positions} to {n_positions - 1}",
         )
     return position % n_positions

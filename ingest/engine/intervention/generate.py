@@ -60,9 +60,9 @@ def generate(
     for encoded in starts:
         if (excess := len(encoded.ids) + n_tokens - model.anatomy.context) > 0:
             raise PromptError(
-                f"{len(encoded.ids)} tokens and {n_tokens} new ones are more than the model's "
-                f"{model.anatomy.context}",
-                next_step=f"shorten the prompt or ask for {excess} tokens fewer",
+                f"The tokens of the prompt and the new ones, {len(encoded.ids)} + {n_tokens}, are more than "
+                f"the model's {model.anatomy.context}",
+                next_step=f"shorten the prompt, or ask for fewer tokens: the excess is {excess}",
             )
     # Each distinct prompt is continued once without edits, however many cases use it.
     plain = list(dict.fromkeys(starts))

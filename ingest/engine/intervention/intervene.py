@@ -186,7 +186,7 @@ def outcomes(
         except torch.OutOfMemoryError as error:
             if len(part) == 1:
                 raise SettingError(
-                    f"A case of {len(part[0].encoded.ids)} tokens is more than the memory of {model.device}",
+                    f"One case (tokens: {len(part[0].encoded.ids)}) exceeds the memory of {model.device}",
                     next_step="shorten the prompt, or load the model on cpu or in 16 bits",
                 ) from error
         if not found:

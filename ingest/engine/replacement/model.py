@@ -218,7 +218,7 @@ class ReplacementModel:
         if len(ids) > self.anatomy.context:
             raise PromptError(
                 f"The prompt has {len(ids)} tokens and the model takes at most {self.anatomy.context}",
-                next_step=f"shorten it by {len(ids) - self.anatomy.context} tokens",
+                next_step=f"shorten it to {self.anatomy.context} tokens",
             )
         left_out = first_token == "left-out" and ids[0] in special
         return Encoded(tuple(ids), tuple(self.decode(token) for token in ids), left_out)
@@ -351,8 +351,8 @@ def _check_fit(anatomy: Anatomy, transcoders: TranscoderSet, architecture: str) 
     remedy = "give the transcoders that were trained on this model"
     if transcoders.n_layers != n_layers:
         raise FitError(
-            f"The transcoders {transcoders.name} have {transcoders.n_layers} layers "
-            f"and the {architecture} has {n_layers}",
+            f"The transcoders {transcoders.name} replace layers 0 … {transcoders.n_layers - 1}, "
+            f"but those of the {architecture} are 0 … {n_layers - 1}",
             next_step=remedy,
         )
     if transcoders.write_at == "mlp.hook_out" and any(layer.mlp_post for layer in anatomy.layers):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ingest.engine.intervention.intervene import Case, intervene_many
 from ingest.engine.replacement.model import ReplacementModel
+from schema.counted import counted
 from schema.errors import InputError
 
 
@@ -49,7 +50,8 @@ def some_answered(model: ReplacementModel, items: Sequence[Item]) -> list[Item]:
     found = answered(model, items)
     if not found:
         raise InputError(
-            f"The model answers none of {len(items)} prompts correctly, so there is no answer to change",
+            f"The model answers none of {counted(len(items), 'prompt')} correctly, so there is no answer to "
+            "change",
             next_step="give prompts whose `expected` is the next word that this model predicts",
         )
     return found

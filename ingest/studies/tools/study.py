@@ -9,6 +9,7 @@ from torch import Tensor
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.prompts import Needs, Prompts
 from ingest.studies.tools.trials import Rate
+from schema.counted import counted
 from schema.errors import InputError
 
 
@@ -127,7 +128,7 @@ def _words_are_tokens(study: str, model: ReplacementModel, prompts: Prompts) -> 
     if n != len(prompt.split()):
         raise InputError(
             f"The study {study} counts words, but the tokens of this model are not words: {prompt!r} has "
-            f"{len(prompt.split())} words and {n} tokens",
+            f"{counted(len(prompt.split()), 'word')} and {counted(n, 'token')}",
             next_step="use a model whose tokenizer has one token for each word, such as the bundled model",
         )
 

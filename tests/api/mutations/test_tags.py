@@ -1,5 +1,6 @@
-"""Prompts are tagged, and tagging twice changes nothing."""
+"""Prompts are tagged and put into families, and doing so twice changes nothing."""
 
+from schema.upkeep.check import check
 from tests.support.writing import CIRCUITS
 
 
@@ -13,3 +14,31 @@ async def test_prompts_are_tagged(writing_api):
         assert tagged == {"id": prompt["id"], "tags": sorted({*prompt["tags"], "new", "`SET n.x = 1"})}
     assert (await writing_api.error(write, p=[prompt["id"], "none"], t=["other"]))[0] == "NOT_FOUND"
     assert (await writing_api(read, id=CIRCUITS[1].id))["circuit"]["prompt"] == tagged
+
+
+async def test_prompts_are_put_into_a_family(writing_api, connection):
+    write = """mutation ($p: [ID!]!, $family: String) {
+      setFamily(prompts: $p, family: $family) { id family } }"""
+    read = "{ families { name nPrompts nCircuits } }"
+    prompts = [circuit.prompt.id for circuit in CIRCUITS[1:]]
+    before = await writing_api(read)
+    for _ in range(2):
+        moved = (
+            await writing_api(
+                write,
+                p=prompts,
+                family=" new ",
+            )
+        )["setFamily"]
+        assert moved == [{"id": each, "family": "new"} for each in prompts]
+    assert {"name": "new", "nPrompts": 2, "nCircuits": 2} in (await writing_api(read))["families"]
+    assert list(check(connection)) == []
+    for circuit in CIRCUITS[1:]:
+        await writing_api(write, p=[circuit.prompt.id], family=circuit.prompt.family)
+    assert await writing_api(read) == before
+    (out,) = (await writing_api(write, p=prompts[:1], family=None))["setFamily"]
+    assert out == {"id": prompts[0], "family": None}
+    await writing_api(write, p=prompts[:1], family=CIRCUITS[1].prompt.family)
+    assert (await writing_api.error(write, p=["none"], family="new"))[0] == "NOT_FOUND"
+    assert (await writing_api.error(write, p=prompts, family=" "))[0] == "BAD_INPUT"
+    assert list(check(connection)) == []

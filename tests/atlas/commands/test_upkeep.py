@@ -1,6 +1,7 @@
 """`atlas runs`, `delete`, `check` and `stats` as a person and a script see them, and the screen as a file."""
 
 import errno
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -13,8 +14,10 @@ from schema.database import Database
 from schema.errors import AtlasError, InputError
 from schema.exports.files import _save
 from schema.exports.graph_json import cantor
+from schema.upkeep.check import check
 from tests.support.cli import Cli
 from tests.support.graph_files import circuit_tracer, encode, feature, neuronpedia
+from tests.support.loading import count
 
 
 @pytest.fixture
@@ -34,6 +37,7 @@ def test_an_import_tells_scripts_what_became_of_each_file(imported: dict[str, ob
     assert imported == {
         "loaded": 2,
         "present": 0,
+        "added": {"supernodes": 0, "labels": 0, "traces": 0, "tagged": 0},
         "features": 0,
         "features_of_no_circuit": 0,
         "megabytes": imported["megabytes"],
@@ -49,7 +53,7 @@ def test_an_import_tells_scripts_what_became_of_each_file(imported: dict[str, ob
         "notes": [
             {
                 "file": "in/b.json",
-                "notes": ["1 members of supernode 'words' are not in the graph"],
+                "notes": ["1 member of supernode 'words' left out: not in the graph"],
             }
         ],
     }
@@ -95,11 +99,72 @@ def test_a_run_that_is_none_or_several(cli: Cli, imported: dict[str, object]) ->
 
 def test_deleting_says_how_many(cli: Cli, database: Database, imported: dict[str, object]) -> None:
     (run,) = json.loads(cli("runs", "--json").stdout)
-    assert cli("delete", "--run", run["id"]).stdout == "2 circuits deleted.\n"
+    dry = cli("delete", "--run", run["id"], "--dry-run")
+    assert (dry.stdout, count(database)) == ("2 circuits would be deleted.\n", 2)
+    result = cli("delete", "--run", run["id"])
+    assert result.stderr.startswith("2 circuits to delete\n")
+    assert result.stdout == "2 circuits deleted, with 1 prompt and 4 features of no other circuit.\n"
     assert database.read("MATCH (c:Circuit) RETURN c.id") == []
     assert str(cli("delete", "--circuit", "abcde").error) == (
         "There is no circuit abcde\n  → `circuits` in GraphQL (`atlas query`) lists them"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (("--family", "greetings"), []),
+        (("--tag", "b"), []),
+        (("--source", "neuronpedia"), ["circuit-tracer"]),
+        (("--source", "slug=hi"), []),
+        (("--source", "set=gemmascope-transcoder-16k"), ["circuit-tracer"]),
+    ],
+)
+def test_deleting_by_tag_family_and_source(
+    cli: Cli, database: Database, imported: dict[str, object], words: tuple[str, str], left: list[str]
+) -> None:
+    database.write("MATCH (p:Prompt) CREATE (p)-[:TAGGED]->(:Tag {name: 'b'})")
+    assert cli("delete", *words).exit_code == 0
+    rows = database.read("MATCH (c:Circuit) RETURN c.tool AS tool")
+    assert [row["tool"] for row in rows] == left
+    assert list(check(database)) == []
+
+
+def test_exactly_one_option_chooses(cli: Cli, imported: dict[str, object]) -> None:
+    for command, words in itertools.product(("delete", "family"), ((), ("--tag", "a", "--family", "b"))):
+        assert str(cli(command, *words).error) == (
+            f"`atlas {command}` needs exactly one of --run, --circuit, --model, --tag, --family and "
+            "--source\n  → give one of them"
+        )
+
+
+def test_prompts_are_put_into_a_family(cli: Cli, database: Database, imported: dict[str, object]) -> None:
+    def families() -> list[dict[str, object]]:
+        return list(json.loads(cli("stats", "--json").stdout)["families"])
+
+    # Both graphs are of one prompt.
+    words = ("family", "salutations", "--source", "neuronpedia")
+    assert cli(*words, "--dry-run").stdout == "1 prompt would be in the family 'salutations'.\n"
+    assert families() == [{"family": "greetings", "prompts": 1, "circuits": 2}]
+    for n_prompts, n_circuits, n_there in (
+        ("1 prompt", "2 circuits", "0 prompts were"),
+        ("0 prompts", "0 circuits", "1 prompt was"),
+    ):
+        assert cli(*words).stdout == (
+            f"{n_prompts} with {n_circuits} moved, {n_there} there already: now all are in the family "
+            "'salutations'.\n"
+        )
+    assert families() == [{"family": "salutations", "prompts": 1, "circuits": 2}]
+    assert list(check(database)) == []
+    again = cli("family", "x", "--family", "greetings")
+    assert str(again.error) == "There is no family 'greetings'\n  → `atlas stats` lists them"
+    assert cli("family", "--none", "--family", "salutations").stdout == (
+        "1 prompt with 2 circuits moved, 0 prompts were there already: now all are in no family.\n"
+    )
+    assert families() == []
+    assert list(check(database)) == []
+    for wrong in (("--tag", "a"), ("x", "--none", "--tag", "a")):
+        assert str(cli("family", *wrong).error).startswith("`atlas family` needs either NAME or --none\n")
 
 
 def test_deleting_by_the_beginning_of_an_id(
@@ -113,10 +178,11 @@ def test_deleting_by_the_beginning_of_an_id(
     refused = cli("delete", "--circuit", first[:8])
     assert str(refused.error).startswith(f"2 circuits begin with {first[:8]}:\n  {first}  ")
     database.write("MATCH (c:Circuit {id: $twin}) DELETE c", {"twin": first + "0"})
-    assert cli("delete", "--circuit", first[:8]).stdout == "1 circuits deleted.\n"
+    said = "1 circuit deleted, with {} and 2 features of no other circuit.\n"
+    assert cli("delete", "--circuit", first[:8]).stdout == said.format("0 prompts")
     assert database.read("MATCH (c:Circuit) RETURN c.id AS id") == [{"id": second}]
     assert str(cli("delete", "--run", "nothing").error).startswith("There is no run nothing\n")
-    assert cli("delete", "--run", run["id"][:8]).stdout == "1 circuits deleted.\n"
+    assert cli("delete", "--run", run["id"][:8]).stdout == said.format("1 prompt")
     assert json.loads(cli("runs", "--json").stdout) == []
 
 
@@ -154,7 +220,7 @@ def test_features_of_no_circuit_are_said(cli: Cli, database: Database, tmp_path:
     (tmp_path / f"{cantor(0, 99)}.json").write_bytes(encode(feature(99)))
     said = cli("import", f"{cantor(0, 99)}.json").stdout
     assert said.startswith(
-        "0 circuits imported, 0 were there already; 1 feature files left out: no circuit here has their "
+        "0 circuits imported, 0 were there already; 1 feature file left out: no circuit here has their "
         "features; import graphs first ("
     )
 

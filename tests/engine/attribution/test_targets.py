@@ -145,8 +145,8 @@ def test_a_target_that_is_not_understood_says_so(value: object) -> None:
         (Tokens(("w1 w2",)), "The target 'w1 w2' is 2 tokens, not one: 'w1' 'w2'"),
         (Tokens(("other",)), "The tokenizer does not know the target 'other'"),
         (Tokens((99,)), "The target token 99 is outside the vocabulary of 40 tokens"),
-        (Tokens((1,), 8), "The target's position is 8 and the prompt has 8 tokens"),
-        (Direction((1.0, 2.0)), "The direction 'direction' has 2 numbers where the model's width is 16"),
+        (Tokens((1,), 8), "The target's position is 8, but the prompt ends at position 7"),
+        (Direction((1.0, 2.0)), "The direction 'direction' has length 2 where the model's width is 16"),
     ],
 )
 def test_a_target_that_does_not_exist_says_so(model: ReplacementModel, target: Any, message: str) -> None:

@@ -69,7 +69,7 @@ def test_it_stops_at_the_end_token(model: ReplacementModel) -> None:
 
 def test_what_cannot_be_done_is_named(model: ReplacementModel, tmp_path: Path) -> None:
     with pytest.raises(
-        PromptError, match=r"8 tokens and 25 new ones are more than the model's 32(.|\n)*1 tokens fewer"
+        PromptError, match=r"the new ones, 8 \+ 25, are more than the model's 32(.|\n)*the excess is 1"
     ):
         generate(model, [Case(PROMPT, [])], 25)
     with pytest.raises(SettingError, match="n_tokens is 0"):

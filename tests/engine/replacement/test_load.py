@@ -77,7 +77,7 @@ def test_a_tokenizer_without_special_tokens_puts_none(tmp_path: Path) -> None:
         ("<bos>", "The prompt is empty\n  → give at least one token to attribute from"),
         (
             "w1 " * 17,
-            "The prompt has 18 tokens and the model takes at most 16\n  → shorten it by 2 tokens",
+            "The prompt has 18 tokens and the model takes at most 16\n  → shorten it to 16 tokens",
         ),
         (
             "w1 zebra w2 yak zebra",
@@ -168,8 +168,8 @@ def test_numbers_that_overflow_say_so(folders: Folders) -> None:
     [
         (
             Tiny(n_layers=2),
-            "The transcoders other have 2 layers and the LlamaForCausalLM has 3\n  → give the transcoders "
-            "that were trained on this model",
+            "The transcoders other replace layers 0 … 1, but those of the LlamaForCausalLM are 0 … 2\n  "
+            "→ give the transcoders that were trained on this model",
         ),
         (
             Tiny(d_model=8),

@@ -152,7 +152,7 @@ def test_a_claim_that_cannot_be_measured_is_not_kept(tiny_atlas: TinyAtlas, data
     )
     ablate = ["--ablate", f"{silent[0]}/{silent[1]}@all"]
     for words, message in (
-        ([*ablate, "--circuit", key], "change nothing in 1 circuits: the features are silent"),
+        ([*ablate, "--circuit", key], "change nothing in 1 circuit: the features are silent"),
         ([*ablate], "Which circuits?"),
         (["--circuit", key], "nothing to do"),
         ([*ablate, "--circuit", "nowhere"], "no circuit nowhere"),

@@ -1,12 +1,17 @@
 """`atlas import` into a real database: content, again, resumed, with bad files, hostile files, features."""
 
 import gzip
+import io
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from ingest.imports.files import import_files
+from ingest.imports.settings import ImportSettings
 from schema.circuit.records import Model, TranscoderSet
 from schema.database import Database
 from schema.errors import DatabaseError, FileError, InputError
@@ -173,8 +178,12 @@ def test_what_was_drawn_since_is_added(database: Database, tmp_path: Path) -> No
     run(database, tmp_path / "plain.json")
     before = database.read("MATCH ()-[e:ATTRIBUTES|USES|DRIVES]->() RETURN count(e) AS n, sum(e.weight) AS w")
     (tmp_path / "drawn.json").write_bytes(encode(graph))
-    for _ in range(2):
-        run(database, tmp_path)
+    for added in ((2, 2), (0, 0)):
+        summary = run(database, tmp_path)
+        assert (summary.loaded, summary.supernodes, summary.labels) == (0, *added)
+        assert ("; added to circuits that were there: 2 supernodes, 2 labels (" in summary.sentence()) == any(
+            added
+        )
         wanted = read_graph(encode(graph), "x").circuit
         found = read_circuit(database, wanted.id)
         assert (found.labels, found.supernodes) == (wanted.labels, wanted.supernodes)
@@ -183,13 +192,46 @@ def test_what_was_drawn_since_is_added(database: Database, tmp_path: Path) -> No
         )
 
 
+def test_an_import_with_other_tags_adds_them_and_says_which_family_stays(
+    database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "a.json").write_bytes(encode(neuronpedia()))
+    run(database, tmp_path, given=Given(family="first", tags=("x",)))
+    again = run(database, tmp_path, given=Given(family="second", tags=("x", "y")))
+    assert (again.present, again.tagged, again.other_family) == (1, 1, 1)
+    assert again.sentence().startswith(
+        "0 circuits imported, 1 was there already; new tags for the prompts of 1 circuit; the prompts of 1 "
+        "circuit keep the family that they had; `atlas family` moves prompts ("
+    )
+    prompt = read_circuit(database, read_graph(encode(neuronpedia()), "x").circuit.id).prompt
+    assert (prompt.family, set(prompt.tags)) == ("first", {"x", "y"})
+    same = run(database, tmp_path, given=Given(tags=("y",)))
+    assert (same.present, same.tagged, same.other_family) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_bar_ends_with_what_the_summary_says(
+    database: Database, tmp_path: Path, folder: Path, terminal: bool
+) -> None:
+    said = io.StringIO()
+    console = Console(file=said, width=120, force_terminal=terminal)
+    summary = import_files(database, ImportSettings((folder,)), console=console)
+    last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said.getvalue()).strip().splitlines()[-1]
+    n = len(list(folder.iterdir()))
+    assert last.startswith(f"{n} of {n} files ")
+    assert last.endswith(summary.pace())
+    assert f"({summary.pace()})." in summary.sentence()
+    assert re.fullmatch(r"\d+\.\d MB in \d+\.\d s, \d+\.\d MB/s", summary.pace())
+    assert (f"{n} files to import\n" in said.getvalue()) != terminal
+
+
 def test_an_error_says_how_many_circuits_were_loaded(database: Database, tmp_path: Path) -> None:
     for number, graph in enumerate((circuit_tracer(), neuronpedia())):
         (tmp_path / f"{number}.json").write_bytes(encode(graph))
     second = read_graph(encode(neuronpedia()), "x").circuit
     taken = {"id": f"{second.id}/{second.nodes[0].key}"}
     database.write("CREATE (:Node {id: $id})", taken)
-    with pytest.raises(DatabaseError, match="1 circuits were loaded before that") as broken:
+    with pytest.raises(DatabaseError, match="1 circuit was loaded before that") as broken:
         run(database, tmp_path)
     assert broken.value.next_step == "run the same command again; it resumes from there"
     database.write("MATCH (n:Node {id: $id}) WHERE NOT (n)--() DELETE n", taken)
@@ -203,7 +245,7 @@ def test_traces_are_added_to_a_circuit_that_lacks_them(database: Database, tmp_p
     wanted = read_graph(encode(graph), "x").circuit
     for number, each in enumerate((plain, graph, plain)):
         (tmp_path / f"{number}.json").write_bytes(encode(each) + b" " * number)
-        run(database, tmp_path / f"{number}.json")
+        assert run(database, tmp_path / f"{number}.json").traces == (number == 1)
         assert read_circuit(database, wanted.id).qk_tracing == (wanted.qk_tracing if number else None)
 
 
@@ -298,7 +340,7 @@ def test_the_commands(
     (folder / "bad.json").write_text("{}")
     imported = cli("import", folder, "--family", "greetings", "--tag", "x")
     assert imported.exit_code == 1
-    assert f"{len(ALL) + 1} circuits imported, 1 were there already, 1 files refused (" in imported.stdout
+    assert f"{len(ALL) + 1} circuits imported, 1 was there already, 1 file refused (" in imported.stdout
     assert "bad.json: the file: Object missing required field `metadata`" in imported.stderr
     exported = cli("export", "greetings", "--out", out)
     assert exported.exit_code == 0, exported.stderr

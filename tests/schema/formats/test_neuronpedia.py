@@ -50,7 +50,7 @@ def test_neuronpedia_with_a_subgraph() -> None:
             description="a greeting",
         ),
     )
-    assert found.notes == ("1 members of supernode 'words' are not in the graph",)
+    assert found.notes == ("1 member of supernode 'words' left out: not in the graph",)
 
 
 def test_lists_as_text_and_a_mark_of_byte_order_do_not_matter() -> None:

@@ -75,7 +75,7 @@ def test_labels_of_the_viewer_go_by_number_or_by_node(form: Any) -> None:
         (0, 3, "greeting"),
         (1, 40000, "say you"),
     }
-    assert read.notes == ("1 labels are of no feature of the graph, such as '12345'",)
+    assert read.notes == ("1 label is of no feature of the graph, such as '12345'",)
 
 
 @pytest.mark.parametrize(

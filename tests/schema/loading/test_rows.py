@@ -16,7 +16,7 @@ from tests.support.tiny_circuit import tiny
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"edges": (Edge(0, 6, 1.0, 1.0),)}, "an edge goes from node 0 to 6, but there are 6 nodes"),
+        ({"edges": (Edge(0, 6, 1.0, 1.0),)}, "an edge goes from node 0 to 6, but the last node is 5"),
         ({"edges": (Edge(-1, 2, 1.0, 1.0),)}, "an edge goes from node -1 to 2"),
         (
             {"edges": (Edge(0, 2, 1.0, 1.0), Edge(0, 2, 2.0, 1.0))},

@@ -11,7 +11,8 @@ from schema.loading.load import load_circuit
 from schema.loading.runs import Entry, begin, done, end, refusals, refuse, runs
 from schema.upkeep.canonical_dump import dump
 from schema.upkeep.check import check
-from schema.upkeep.delete import delete_model, delete_run
+from schema.upkeep.delete import delete_circuits, delete_run
+from schema.upkeep.selection import Choice, circuits_of
 from tests.support.circuits import MODEL, RUN, TRANSCODERS, synthetic_circuits, without_sums
 
 OTHER = Run(settings={"prompts": "others.jsonl"}, versions={})
@@ -64,7 +65,7 @@ def test_deleting_a_run_leaves_the_other(database: Database):
     before = dump(database)
     for circuit in circuits[4:]:
         load_circuit(database, circuit, OTHER, Entry(circuit.id, circuit.prompt.text))
-    assert set(delete_run(database, OTHER.id)) == {circuit.id for circuit in circuits[4:]}
+    assert [each.n_circuits for each in delete_run(database, OTHER.id)] == [1, 1]
     assert list(check(database)) == []
     assert [each.id for each in runs(database)] == [RUN.id]
     after = dump(database)
@@ -86,8 +87,8 @@ def test_deleting_a_model_leaves_the_other(database: Database):
     for circuit in circuits:
         load_circuit(database, replace(circuit, model=model, transcoders=transcoders), OTHER)
     assert list(check(database)) == []
-    assert len(list(delete_model(database, model.id))) == 4
+    assert len(list(delete_circuits(database, circuits_of(database, Choice.MODEL, model.id)))) == 4
     assert without_sums(dump(database)) == without_sums(before)
     assert list(check(database)) == []
     with pytest.raises(NotFoundError, match="There is no model"):
-        list(delete_model(database, model.id))
+        circuits_of(database, Choice.MODEL, model.id)
