@@ -58,6 +58,7 @@ CONTENTS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
     "Labels and groups of features": {
         "examples": labels.examples,
         "label": labels.label,
+        "labels": labels.labels,
         "supernodes": supernodes,
         "modules": modules,
     },

@@ -11,7 +11,8 @@ from api.types.entity import reference
 from api.types.label import Label
 from api.types.prompt import FamilyUse
 from api.types.rows import columns
-from api.types.transcoders import TranscoderSet
+from api.types.transcoders import TranscoderSet, pages
+from schema.circuit.neuronpedia_pages import feature_url
 from schema.questions.checkpoints import HISTORY_OF_FEATURE
 from schema.questions.circuits import CIRCUITS_BY_ID
 from schema.questions.features import (
@@ -239,6 +240,20 @@ class Feature:
     )
     def n_considered(self, info: Info) -> int:
         return info.context.loaders.fact(TRANSCODERS_BY_ID, self.set_id, lambda row: row.circuits)
+
+    @strawberry.field(
+        description="Address of the feature's page on neuronpedia.org. Null when it is unknown whether the "
+        "feature has one."
+    )
+    def neuronpedia_url(self, info: Info) -> str | None:
+        # An id is `set/layer/index`, or `set/component/layer/index`.
+        component, _, _ = str(self.id)[len(self.set_id) + 1 :].rpartition(f"{self.layer}/{self.index}")
+        url: str | None = info.context.loaders.fact(
+            TRANSCODERS_BY_ID,
+            self.set_id,
+            lambda row: feature_url(pages(row), self.layer, int(self.index), component.rstrip("/") or None),
+        )
+        return url
 
     @strawberry.field(
         description="Labels of the feature. Labels of people come first, then those with the highest score."

@@ -34,7 +34,12 @@ class Label:
     author: str = strawberry.field(description="Author of the label.")
     score: float | None = strawberry.field(
         description="How well the label predicts where the feature is active, in contexts that it was not "
-        "made from: balanced accuracy, 0 to 1, where 0.5 is chance. Null when not measured."
+        "made from: balanced accuracy, 0 to 1, where 0.5 is chance, unless another test (`scorer`) gave it. "
+        "Null when not measured."
+    )
+    scorer: str | None = strawberry.field(
+        description="The test that gave an imported label its score, such as `eleuther_fuzz`. Null for other "
+        "labels: their score is that of `atlas label`."
     )
     null_score: float | None = strawberry.field(
         description="Balanced accuracy of the labels of other features of the same layer: the score of a "

@@ -3,6 +3,7 @@
 import strawberry
 
 from api.types.rows import columns
+from schema.circuit.neuronpedia_pages import Pages, pages_of
 from schema.questions.runs import TranscodersRow
 
 
@@ -56,10 +57,15 @@ class TranscoderSet:
         description="Number of circuits in the database that were made with this transcoder set."
     )
     model: Model = strawberry.field(description="The model whose MLPs the transcoders replace.")
+    neuronpedia: str | None = strawberry.field(
+        description="Model and source set under which neuronpedia.org has the features, such as "
+        "`gemma-2-2b/clt-hp`. Null when neither a graph file nor the table of published sets says it."
+    )
 
     @classmethod
     def of(cls, row: TranscodersRow) -> "TranscoderSet":
-        values = columns(row)
+        values = columns(row, without=("neuronpedia_attention",))
+        values["neuronpedia"] = pages(row).mlp
         model = {
             name.removeprefix("model_"): values.pop(name)
             for name in list(values)
@@ -68,3 +74,8 @@ class TranscoderSet:
         return cls(
             id=strawberry.ID(row.key), n_circuits=values.pop("circuits"), model=Model(**model), **values
         )
+
+
+def pages(row: TranscodersRow) -> Pages:
+    """Where Neuronpedia has the features of a set."""
+    return pages_of(row.name, row.neuronpedia, row.neuronpedia_attention)

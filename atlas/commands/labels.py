@@ -1,15 +1,29 @@
-"""`atlas examples` and `atlas label`: the contexts in which features fire, and tested labels."""
+"""`atlas examples` and `atlas label` make examples and tested labels; `atlas labels import` reads labels."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atlas.commands.options import CorpusName, ModelPath, TranscodersPath, err, out, use_cores
+from atlas.commands.options import (
+    AsJson,
+    CorpusName,
+    ModelPath,
+    TranscodersPath,
+    err,
+    out,
+    print_error,
+    use_cores,
+)
 from atlas.settings import Settings
 from atlas.token_file import read_token
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 from schema.counted import counted
+from schema.errors import InputError
+
+MAX_PROBLEMS = 20
+"""Errors and notes that are printed at most."""
 
 if TYPE_CHECKING:
     from ingest.annotations.labels import CorpusPass, CorpusSettings
@@ -110,3 +124,92 @@ def corpus_pass(database: "Database", settings: "CorpusSettings") -> "CorpusPass
     for problem in done.problems:
         err.print(f"left out: {problem}", markup=False, soft_wrap=True)
     return done
+
+
+labels = typer.Typer(no_args_is_help=True)
+
+
+@labels.callback()
+def about() -> None:
+    """Labels that other people and programs made.
+
+    For example: `atlas labels import gemma-2-2b/`, then `search` in GraphQL finds the labels.
+    """
+
+
+@labels.command("import")
+def import_(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Files (.jsonl, .json, .csv, .tsv, .parquet; also .gz), or folders with such files.",
+            metavar="FILE",
+        ),
+    ],
+    transcoders: Annotated[
+        str | None,
+        typer.Option(
+            help="Name or id of the transcoder set whose features the files describe, as `atlas stats` lists "
+            "it. It replaces the name in the files.",
+            show_default="from the files",
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name of a column or key, as WHAT=NAME. WHAT is layer, index, text, author, method, score "
+            "or transcoders. Repeat the option for several.",
+            show_default="the usual names",
+        ),
+    ] = None,
+    author: Annotated[
+        str | None, typer.Option(help="Author of the labels whose author the files do not name.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Method of the labels whose method the files do not name.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load labels and examples of many features: exports of Neuronpedia and delphi, and tables.
+
+    For example: `atlas labels import gemma-2-2b/20-gemmascope-transcoder-16k/explanations/`, or
+    `atlas labels import labels.csv --transcoders SET --column text=my_label`.
+
+    Only features that a circuit of the database has are stored, so the rows of other features are counted and
+    left out. Repeat the command after you imported more circuits. Labels that are there already stay as they
+    are, and a command that was stopped continues when it is repeated. A row that cannot be read is reported
+    with its file and line, and the exit code is 1; all other rows are loaded.
+    """
+    from atlas.local.login import Login
+    from ingest.imports.labels import LabelSettings, import_labels
+    from schema.formats.labels import COLUMNS, TableColumns
+
+    names = {}
+    for each in column or ():
+        what, equals, name = each.partition("=")
+        if not equals or not name or what not in COLUMNS:
+            raise InputError(
+                f"--column {each!r} is not WHAT=NAME",
+                next_step=f"WHAT is one of {', '.join(COLUMNS)}; for example --column text=my_label",
+            )
+        names[what] = name
+    settings = LabelSettings(tuple(paths), transcoders, TableColumns(names, author, method))
+    with Login(Settings.load()).connect() as database:
+        summary = import_labels(database, settings, console=err)
+    for problem in summary.problems[:MAX_PROBLEMS]:
+        print_error(problem)
+    if (more := summary.refused - MAX_PROBLEMS) > 0:
+        err.print(f"and {more} more")
+    for name, n in summary.elsewhere.most_common(MAX_PROBLEMS):
+        err.print(
+            f"note: {n} rows are about {name}, with which no circuit here was made. If it is a set of the "
+            "database under another name, name that set with --transcoders.",
+            markup=False,
+            soft_wrap=True,
+        )
+    if as_json:
+        print(json.dumps(summary.as_json(), ensure_ascii=False, indent=2).encode(errors="replace").decode())
+    else:
+        out.print(summary.sentence(), soft_wrap=True, markup=False)
+    if summary.refused:
+        raise typer.Exit(1)

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from schema.circuit.neuronpedia_pages import pages_of
 from schema.circuit.records import Label, label_id
-from schema.database import Database
+from schema.database import Database, Transaction
 from schema.errors import NotFoundError
 from schema.loading.fragments import ATTACH_LABEL, MERGE_LABEL
 
@@ -77,6 +78,79 @@ def load_labels(database: Database, found: Sequence[Evidence], transcoders: str)
     return written
 
 
+@dataclass(frozen=True)
+class LabelledSet:
+    """A transcoder set, and the names by which files of labels call it."""
+
+    id: str
+    names: dict[str, str | None]
+    """Name → component of the features that it names: None for those of MLPs."""
+
+
+class Written(NamedTuple):
+    """What became of labels that were written."""
+
+    new: int
+    present: int
+    """Labels that the database had already."""
+
+
+def labelled_sets(database: Database) -> list[LabelledSet]:
+    """All transcoder sets with their names: id, name, and the names of their pages at Neuronpedia."""
+    found = []
+    for row in database.read(_SETS):
+        pages = pages_of(row["name"], row["neuronpedia"], row["neuronpedia_attention"])
+        names: dict[str, str | None] = {}
+        for name, component in (
+            (pages.attention, "attention"),
+            (pages.mlp, None),
+            (row["name"], None),
+            (row["id"], None),
+        ):
+            if name is not None:
+                names[name] = component
+        found.append(LabelledSet(row["id"], names))
+    return found
+
+
+def features_of(database: Database, transcoders: str) -> set[tuple[int, int, str | None]]:
+    """(layer, index, component) of the features of a set that circuits have. transcoders: id of the set."""
+    return {tuple(row.values()) for row in database.read(_KEYS, {"set": transcoders})}
+
+
+def write_imported(database: Database, transcoders: str, labels: Sequence[Label]) -> Written:
+    """Write labels of features that the database has, in one transaction.
+
+    A label that exists stays as it is; if it has no score, it gets the new one. transcoders: id of the set.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for label in labels:
+        part = "" if label.component is None else f"{label.component}/"
+        feature = f"{transcoders}/{part}{label.layer}/{label.index}"
+        id_ = label_id(feature, label.text, label.method, label.author)
+        kept: dict[str, object] = {
+            "id": id_,
+            "text": label.text,
+            "method": label.method,
+            "author": label.author,
+        }
+        if label.score is not None:
+            kept |= {"score": label.score, "scorer": label.scorer}
+        if id_ not in rows or (label.score is not None and "score" not in rows[id_]["label"]):
+            rows[id_] = {"feature": feature, "label": kept}
+
+    def work(transaction: Transaction) -> Written:
+        there = {row["id"] for row in transaction.run(_THERE, {"ids": list(rows)})}
+        fresh = [row for id_, row in rows.items() if id_ not in there]
+        if fresh:
+            transaction.run(_CREATE, {"rows": fresh})
+        if scored := [rows[id_]["label"] for id_ in there if "score" in rows[id_]["label"]]:
+            transaction.run(_SCORE, {"rows": scored})
+        return Written(len(fresh), len(there))
+
+    return database.transaction(work)
+
+
 def label_feature(database: Database, feature: str, text: str, author: str) -> None:
     """Write a person's label. Repeating the call changes nothing, and all other labels stay.
 
@@ -97,6 +171,32 @@ OPTIONAL MATCH (f)<-[u:USES]-(:Circuit)
 WITH f, sum(u.influence) AS influence
 RETURN f.layer AS layer, f.index AS index, 1.0 * influence AS influence
 ORDER BY influence DESC, layer, index
+"""
+
+_SETS = """
+MATCH (t:TranscoderSet)
+RETURN t.id AS id, t.name AS name, t.neuronpedia AS neuronpedia,
+       t.neuronpedia_attention AS neuronpedia_attention ORDER BY id
+"""
+
+_KEYS = """
+MATCH (f:Feature)-[:IN]->(:TranscoderSet {id: $set})
+RETURN f.layer AS layer, f.index AS index, f.component AS component
+"""
+
+_THERE = "UNWIND $ids AS id MATCH (l:Label {id: id}) RETURN l.id AS id"
+
+_CREATE = f"""
+UNWIND $rows AS row
+MATCH (f:Feature {{id: row.feature}})
+{MERGE_LABEL}
+{ATTACH_LABEL}
+"""
+
+_SCORE = """
+UNWIND $rows AS row
+MATCH (l:Label {id: row.id}) WHERE l.score IS NULL
+SET l.score = row.score, l.scorer = row.scorer
 """
 
 _WRITE = f"""

@@ -87,6 +87,11 @@ class TranscoderSet:
     """Number of features of one layer."""
     model_id: str
     """`Model.id` of the model that the transcoders replace."""
+    neuronpedia: str | None = None
+    """Model and source set under which Neuronpedia has the features, such as `gemma-2-2b/clt-hp`; None when
+    no file says it."""
+    neuronpedia_attention: str | None = None
+    """The same for features of attention."""
 
     @property
     def id(self) -> str:
@@ -261,6 +266,8 @@ class Label:
     """Score that labels of other features of the layer reach on this feature, 0 to 1."""
     component: str | None = None
     """Component of the feature, as in `Node`."""
+    scorer: str | None = None
+    """The test that gave an imported label its score, such as `eleuther_fuzz`; None for the atlas's own."""
 
 
 @dataclass(frozen=True, slots=True)

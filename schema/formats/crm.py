@@ -8,6 +8,7 @@ import re
 from schema.circuit.records import NodeKind
 from schema.exports.graph_json import ATTENTION, BIAS
 from schema.formats.circuit_tracer import plain_place
+from schema.formats.neuronpedia import AUTHOR, explained
 from schema.formats.neuronpedia import names as neuronpedia_names
 from schema.formats.numbers import uncantor
 from schema.formats.raw import RawGraph, RawNode
@@ -52,9 +53,12 @@ def place(node: RawNode, graph: RawGraph) -> NodePlace:
 def names(graph: RawGraph) -> SourceNames:
     layers = {node.layer for node in graph.nodes if node.feature_type == "logit"}
     only = layers.pop() if len(layers) == 1 else None
-    return neuronpedia_names(graph)._replace(
+    attention = section(graph.metadata.feature_details, "neuronpedia_lorsa_source_set")
+    found = neuronpedia_names(graph)
+    return found._replace(
         n_layers=only if isinstance(only, int) and only >= 0 else None,
-        attention_source_set=section(graph.metadata.feature_details, "neuronpedia_lorsa_source_set"),
+        attention_source_set=attention,
+        attention_pages=f"{found.model}/{attention}" if attention and "/" not in found.model else None,
     )
 
 
@@ -63,6 +67,7 @@ CRM = Variant(
     applies,
     place,
     names,
-    author="neuronpedia",
+    author=AUTHOR,
+    explained=explained,
     no_label=re.compile(r"F\d+", re.ASCII),
 )

@@ -92,13 +92,13 @@ def is_feature(data: bytes) -> bool:
 def _walk(path: Path) -> Iterator[Path]:
     if path.is_dir():
         for each in path.rglob("*"):
-            if each.is_file() and not _is_byproduct(each.relative_to(path)):
+            if each.is_file() and not is_byproduct(each.relative_to(path)):
                 yield each
     else:
         yield path
 
 
-def _is_byproduct(path: Path) -> bool:
+def is_byproduct(path: Path) -> bool:
     """Whether a program left the file beside the user's own, as macOS and notebooks do."""
     return path.name.startswith("._") or not _BYPRODUCTS.isdisjoint(path.parts)
 

@@ -92,7 +92,16 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
         prompt=_prompt(raw, nodes),
         model=Model(names.model, None, None, names.n_layers, None, None),
         transcoders=TranscoderSet(
-            names.transcoders, names.transcoders_revision, None, None, None, None, None, names.model
+            name=names.transcoders,
+            revision=names.transcoders_revision,
+            kind=None,
+            activation=None,
+            input_hook=None,
+            output_hook=None,
+            n_features=None,
+            model_id=names.model,
+            neuronpedia=names.pages,
+            neuronpedia_attention=names.attention_pages,
         ),
         target=_target(raw),
         target_position=max((n.position for n in nodes if n.kind is NodeKind.LOGIT), default=0),

@@ -5,12 +5,24 @@ they are the layer and five digits for gemma-2-2b, and the index alone for qwen3
 """
 
 import re
+from urllib.parse import parse_qs, urlsplit
 
+import msgspec
+
+from schema.circuit.neuronpedia_pages import PUBLISHED
 from schema.circuit.records import NodeKind
 from schema.formats.circuit_tracer import logit_layer, plain_place
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
-from schema.formats.variant import NodePlace, SourceNames, Variant, kind, layer_number, section
+from schema.formats.variant import (
+    Explained,
+    NodePlace,
+    SourceNames,
+    Variant,
+    kind,
+    layer_number,
+    section,
+)
 
 _ADDRESS = re.compile(r"https?://(?:www\.)?neuronpedia\.org/(?P<model>[^/?#]+)/(?P<set>[^/?#]+)/?", re.ASCII)
 _FIVE_DIGITS = "gemma-2-2b"
@@ -51,7 +63,8 @@ def place(node: RawNode, graph: RawGraph) -> NodePlace:
 
 def names(graph: RawGraph) -> SourceNames:
     metadata, found = graph.metadata, source_set(graph)
-    transcoders = found or section(metadata.info, "transcoder_set")
+    hub_name, pages = section(metadata.info, "transcoder_set"), _pages(graph)
+    transcoders = found or hub_name
     if transcoders is None and metadata.schema_version is None:
         transcoders = _FIRST_SETS.get(metadata.scan)
     return SourceNames(
@@ -59,7 +72,54 @@ def names(graph: RawGraph) -> SourceNames:
         transcoders=f"{metadata.scan}/{transcoders}" if transcoders else f"transcoders of {metadata.scan}",
         n_layers=logit_layer(graph),
         source_set=found,
+        pages=pages,
     )
 
 
-NEURONPEDIA = Variant("neuronpedia", lambda graph: True, place, names, author="neuronpedia")
+def _pages(graph: RawGraph) -> str | None:
+    """Model and source set under which Neuronpedia has the features of the graph; None when unknown."""
+    metadata = graph.metadata
+    found = source_set(graph)
+    if found is None and metadata.schema_version is None:
+        found = _FIRST_SETS.get(metadata.scan)
+    if found is not None:
+        return f"{metadata.scan}/{found}" if metadata.scan and "/" not in metadata.scan else None
+    return PUBLISHED.get(section(metadata.info, "transcoder_set") or "")
+
+
+def explained(graph: RawGraph) -> Explained | None:
+    """Whether `clerp` holds Neuronpedia's explanations, and which texts a person wrote in their place.
+
+    Neuronpedia's graph servers leave `clerp` empty. Its viewer shows the explanations of a feature's page in
+    place of `clerp`, and a downloaded graph has them in `clerp`, together with the texts that a person wrote
+    over them. The address of the viewer (`info.neuronpedia_link`) names these texts. A graph that another
+    tool made and somebody uploaded has neither that address nor Neuronpedia's own address as its creator's.
+    """
+    info = graph.metadata.info
+    link = section(info, "neuronpedia_link")
+    made_there = _is_neuronpedia(section(info, "creator_url"))
+    if _pages(graph) is None or not (made_there or _is_neuronpedia(link)):
+        return None
+    return Explained(AUTHOR, _texts_of_people(link))
+
+
+def _is_neuronpedia(address: str | None) -> bool:
+    try:
+        host = urlsplit(address or "").hostname or ""
+    except ValueError:
+        return False
+    return host.removeprefix("www.") == "neuronpedia.org"
+
+
+def _texts_of_people(link: str | None) -> tuple[tuple[str, str], ...]:
+    """The labels in an address of the viewer: key and text of each."""
+    try:
+        found = parse_qs(urlsplit(link or "").query).get("clerps", ["[]"])[-1]
+        return tuple(msgspec.json.decode(found, type=list[tuple[str, str]]))
+    except (ValueError, msgspec.DecodeError, RecursionError):
+        return ()
+
+
+AUTHOR = "neuronpedia"
+"""Author of labels whose author a file does not name, and of explanations that Neuronpedia shows."""
+NEURONPEDIA = Variant("neuronpedia", lambda graph: True, place, names, author=AUTHOR, explained=explained)

@@ -74,7 +74,8 @@ class RawView(msgspec.Struct, gc=False):
 
     pinnedIds: list[str] | str | None = None
     supernodes: list[list[str]] | str | None = None
-    clerps: list[list[str]] | str | None = None
+    clerps: Any = None
+    """Viewers write several forms. `schema.formats.view` checks them."""
 
 
 class RawGraph(msgspec.Struct, gc=False):

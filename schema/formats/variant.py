@@ -32,6 +32,19 @@ class SourceNames(NamedTuple):
     attention_source_set: str | None = None
     weights: str | None = None
     """As `Circuit.weights`."""
+    pages: str | None = None
+    """As `TranscoderSet.neuronpedia`."""
+    attention_pages: str | None = None
+    """As `TranscoderSet.neuronpedia_attention`."""
+
+
+class Explained(NamedTuple):
+    """What is known about the texts in `clerp` of a file whose texts are explanations by a program."""
+
+    author: str
+    """Author of the explanations."""
+    of_people: tuple[tuple[str, str], ...] = ()
+    """Key and text, as in `qParams.clerps`, of the texts that a person wrote in place of an explanation."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,8 @@ class Variant:
     """Author of the labels when the file names nobody."""
     no_label: re.Pattern[str] | None = None
     """Matches texts that the tool writes in place of a label."""
+    explained: Callable[[RawGraph], Explained | None] = lambda graph: None
+    """Who explained the features in `clerp`; None when the texts are labels of the file's author."""
 
 
 KINDS = {

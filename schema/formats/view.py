@@ -1,6 +1,10 @@
 """Pins, supernodes and labels that people added to a graph file in a viewer.
 
-A supernode or pin names nodes by `node_id`; in Anthropic's files by `jsNodeId`.
+A supernode or pin names nodes by `node_id`; in Anthropic's files by `jsNodeId`. A label of the viewer
+(`qParams.clerps`) names a node by its id or by layer, number and position, or a feature by its number.
+
+`clerp` of a node is a label of the file's author, with one exception: a file that came from Neuronpedia's own
+graphs holds there the explanation that Neuronpedia shows for the feature.
 """
 
 from typing import NamedTuple
@@ -10,11 +14,15 @@ import msgspec
 from schema.circuit.records import Label, Node, NodeKind, Supernode
 from schema.counted import counted
 from schema.errors import FileError
-from schema.formats.raw import RawGraph
+from schema.formats.raw import RawGraph, RawView
 from schema.formats.variant import Variant, section
 
 METHOD = "viewer"
 """`Label.method` and `Supernode.method` of labels and supernodes from another tool's viewer."""
+EXPLANATION = "explanation"
+"""`Label.method` of explanations of which it is unknown how they were made."""
+NAMED = 5
+"""Number of keys that a note names."""
 LABEL_LIMIT = 4000
 """Largest size in bytes of a supernode's label, because the label becomes a key of the database."""
 
@@ -82,37 +90,74 @@ def _labels(
     author: str,
     notes: list[str],
 ) -> tuple[Label, ...]:
-    """Labels at the nodes, and those of the viewer, which go by node id or by feature number."""
+    """Labels at the nodes, and those of the viewer."""
     found: dict[Label, None] = {}
 
-    def add(node: Node, text: str | None) -> None:
+    def add(node: Node, text: str | None, method: str = METHOD, author: str = author) -> None:
         text = (text or "").strip()
         if not text or node.kind is not NodeKind.FEATURE or node.index is None:
             return
         if variant.no_label is None or not variant.no_label.fullmatch(text):
-            found[Label(node.layer, node.index, text, METHOD, author, component=node.component)] = None
+            found[Label(node.layer, node.index, text, method, author, component=node.component)] = None
 
-    for raw, node in zip(graph.nodes, nodes, strict=True):
-        add(node, raw.clerp)
     by_number: dict[str, Node] = {}
+    by_place: dict[str, Node] = {}
     for raw, node in zip(graph.nodes, nodes, strict=True):
         if raw.feature is not None and node.kind is NodeKind.FEATURE:
             by_number.setdefault(str(raw.feature), node)
-    strangers = []
-    for pair in _lists(graph.qParams.clerps) if graph.qParams is not None else []:
-        if len(pair) != 2:
-            continue
-        key, text = pair
-        if key in names:
-            add(nodes[names[key]], text)
-        elif key in by_number:
-            add(by_number[key], text)
+            by_place.setdefault(f"{raw.layer}_{raw.feature}_{raw.ctx_idx}", node)
+
+    def named(key: str) -> Node | None:
+        return nodes[names[key]] if key in names else by_place.get(key) or by_number.get(key)
+
+    pairs, explained = _pairs(graph.qParams, notes), variant.explained(graph)
+    people = {
+        (meant.key, text.strip())
+        for key, text in (*pairs, *(explained.of_people if explained is not None else ()))
+        if (meant := named(key)) is not None
+    }
+    for raw, node in zip(graph.nodes, nodes, strict=True):
+        if explained is None or (node.key, (raw.clerp or "").strip()) in people:
+            add(node, raw.clerp)
         else:
+            add(node, raw.clerp, EXPLANATION, explained.author)
+    strangers = []
+    for key, text in pairs:
+        if (meant := named(key)) is None:
             strangers.append(key)
+        else:
+            add(meant, text)
     if strangers:
+        some = ", ".join(repr(key[:60]) for key in strangers[:NAMED])
+        more = f" and {len(strangers) - NAMED} more" if len(strangers) > NAMED else ""
         labels = counted(len(strangers), "label is", "labels are")
-        notes.append(f"{labels} of no feature of the graph, such as {strangers[0][:60]!r}")
+        notes.append(f"{labels} of no feature of the graph: {some}{more} in qParams.clerps")
     return tuple(found)
+
+
+def _pairs(query: RawView | None, notes: list[str]) -> list[tuple[str, str]]:
+    """Key and text of each label of the viewer. A label that is no such pair is left out with a note."""
+    value = None if query is None else query.clerps
+    if isinstance(value, str):
+        try:
+            value = msgspec.json.decode(value) if value.strip() else None
+        except (msgspec.DecodeError, RecursionError):
+            notes.append("qParams.clerps is a text, but no JSON: its labels are left out")
+            return []
+    pairs: list[tuple[str, str]] = []
+    n_left_out = 0
+    if isinstance(value, dict):
+        value = list(value.items())
+    for each in value if isinstance(value, list) else [] if value is None else [value]:
+        match each:
+            case [str() | int() as key, str() as text]:
+                pairs.append((str(key), text))
+            case _:
+                n_left_out += 1
+    if n_left_out:
+        items = counted(n_left_out, "item of qParams.clerps is", "items of qParams.clerps are")
+        notes.append(f"{items} no pair of a key and a text: left out")
+    return pairs
 
 
 def _strings(value: list[str] | str | None) -> list[str]:

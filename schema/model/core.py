@@ -49,6 +49,17 @@ TRANSCODER_SET = NodeType(
         P("input_hook", "string?", "Place in the model that the encoders read. Absent if unknown."),
         P("output_hook", "string?", "Place in the model that the decoders write to. Absent if unknown."),
         P("n_features", "integer?", "Number of features of one layer, 1 or more. Absent if unknown."),
+        P(
+            "neuronpedia",
+            "string?",
+            "Model and source set under which Neuronpedia has the features, such as gemma-2-2b/clt-hp. "
+            "Absent if no graph file says it.",
+        ),
+        P(
+            "neuronpedia_attention",
+            "string?",
+            "The same for the features of attention. Absent if no graph file says it.",
+        ),
     ),
 )
 

@@ -17,6 +17,12 @@ LABEL = NodeType(
             "How well the label predicts where the feature is active, 0 to 1. Absent if it was not scored.",
         ),
         P(
+            "scorer",
+            "string?",
+            "The test that gave an imported label its score, such as eleuther_fuzz. Absent for labels "
+            "without a score, and for scores of `atlas label`.",
+        ),
+        P(
             "null_score",
             "float?",
             "Mean score on this feature of the labels of other features of its layer, 0 to 1. Absent if it "

@@ -16,6 +16,8 @@ class LabelRow(NamedTuple):
     author: str
     score: float | None
     null_score: float | None
+    scorer: str | None
+    """The test that gave an imported label its score."""
 
 
 class EvidenceRow(NamedTuple):

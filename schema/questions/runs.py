@@ -46,6 +46,10 @@ class TranscodersRow(NamedTuple):
     output_hook: str | None
     n_features: int | None
     """Features per layer."""
+    neuronpedia: str | None
+    """Model and source set under which Neuronpedia has the features."""
+    neuronpedia_attention: str | None
+    """The same for features of attention."""
     circuits: int
     """Number of circuits that were made with the set."""
     model_id: str

@@ -110,6 +110,21 @@ _EFFECTS = [
     """,
 ]
 
+_NEURONPEDIA = """
+MATCH (t:TranscoderSet) WHERE t.neuronpedia IS NULL
+CALL (t) {
+  MATCH (t)<-[:BY]-(c:Circuit)
+  WHERE c.tool STARTS WITH "neuronpedia" AND c.source_set IS NOT NULL
+    AND c.scan <> "" AND NOT c.scan CONTAINS "/"
+  WITH t, collect(DISTINCT c.scan + "/" + c.source_set) AS pages,
+       collect(DISTINCT c.scan + "/" + c.attention_source_set) AS of_attention
+  // Files of several sets under one name, which --transcoders gave them, have no common page.
+  WHERE size(pages) = 1
+  SET t.neuronpedia = pages[0],
+      t.neuronpedia_attention = CASE WHEN size(of_attention) = 1 THEN of_attention[0] END
+} IN TRANSACTIONS OF 100 ROWS
+"""
+
 _OLD_FULL_TEXT = [f"DROP INDEX {name} IF EXISTS" for name in ("prompt_text", "supernode_label", "label_text")]
 
 MIGRATIONS = (
@@ -137,6 +152,7 @@ MIGRATIONS = (
     Migration(17, "influence of circuits by layer and stage", "data", lambda: _SUMS),
     Migration(18, "indexes of effects by family, influence and degree", "schema", schema_statements),
     Migration(19, "effects by family, influence and degree of features", "data", lambda: _EFFECTS),
+    Migration(22, "pages of transcoder sets on Neuronpedia", "data", lambda: [_NEURONPEDIA]),
 )
 
 

@@ -20,7 +20,10 @@ def test_neuronpedia_with_a_subgraph() -> None:
         found.circuit,
         model=Model("gemma-2-2b", None, None, 2, None, None),
         transcoders=TranscoderSet(
-            "gemma-2-2b/gemmascope-transcoder-16k", None, None, None, None, None, None, "gemma-2-2b"
+            "gemma-2-2b/gemmascope-transcoder-16k",
+            *(None,) * 6,
+            "gemma-2-2b",
+            neuronpedia="gemma-2-2b/gemmascope-transcoder-16k",
         ),
         target="salient-logits(10, 0.95)",
         node_threshold=0.7,
@@ -70,13 +73,18 @@ def test_what_is_drawn_in_a_graph_does_not_make_it_another() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scan", "transcoders"),
-    [("gemma-2-2b", "gemma-2-2b/gemmascope-transcoder-16k"), ("qwen3-4b", "transcoders of qwen3-4b")],
+    ("scan", "transcoders", "pages"),
+    [
+        ("gemma-2-2b", "gemma-2-2b/gemmascope-transcoder-16k", "gemma-2-2b/gemmascope-transcoder-16k"),
+        ("qwen3-4b", "transcoders of qwen3-4b", None),
+    ],
 )
-def test_numbers_from_before_there_was_a_schema_version(scan: str, transcoders: str) -> None:
+def test_numbers_from_before_there_was_a_schema_version(
+    scan: str, transcoders: str, pages: str | None
+) -> None:
     same(
         circuit_of(legacy(scan)),
         model=Model(scan, None, None, 2, None, None),
-        transcoders=TranscoderSet(transcoders, None, None, None, None, None, None, scan),
+        transcoders=TranscoderSet(transcoders, None, None, None, None, None, None, scan, neuronpedia=pages),
         source=Source("neuronpedia", "hi", scan),
     )

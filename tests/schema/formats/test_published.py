@@ -1,6 +1,5 @@
 """Files of Neuronpedia and viewers, and odd files: right names, or a refusal that names the fault."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,21 +60,6 @@ def test_circuit_tracers_own_files_stay_its_own() -> None:
     source = circuit_of(circuit_tracer()).source
     assert source is not None
     assert source.tool == "circuit-tracer"
-
-
-@pytest.mark.parametrize("form", [list, json.dumps])
-def test_labels_of_the_viewer_go_by_number_or_by_node(form: Any) -> None:
-    graph = circuit_tracer()
-    numbers = [str(each["feature"]) for each in graph["nodes"][:2]]
-    graph["qParams"]["clerps"] = form(
-        [[numbers[0], "greeting"], ["1_40000_1", "say you"], ["12345", "of nothing"]]
-    )
-    read = read_graph(encode(graph), "a.json")
-    assert {(label.layer, label.index, label.text) for label in read.circuit.labels} == {
-        (0, 3, "greeting"),
-        (1, 40000, "say you"),
-    }
-    assert read.notes == ("1 label is of no feature of the graph, such as '12345'",)
 
 
 @pytest.mark.parametrize(

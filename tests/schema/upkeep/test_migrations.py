@@ -73,8 +73,42 @@ def test_a_database_of_a_newer_atlas_is_refused(recorded: Database):
     )
 
 
-def test_versions_count_up_from_one():
-    assert [each.version for each in MIGRATIONS] == list(range(1, len(MIGRATIONS) + 1))
+def test_versions_count_up():
+    """A number may be left out, but is never used twice."""
+    versions = [migration.version for migration in MIGRATIONS]
+    assert versions == sorted(set(versions))
+    assert versions[0] == 1
+
+
+def test_sets_of_older_databases_get_their_pages(database: Database):
+    database.write(
+        """
+        UNWIND $sets AS row
+        CREATE (t:TranscoderSet {id: row[0], name: row[0]})
+        WITH t, row UNWIND row[1] AS c
+        CREATE (:Circuit {id: c[0], tool: c[1], scan: c[2], source_set: c[3]})-[:BY]->(t)
+        """,
+        {
+            "sets": [
+                [
+                    "one",
+                    [["1", "neuronpedia", "gemma-2-2b", "clt-hp"], ["2", "neuronpedia", "gemma-2-2b", None]],
+                ],
+                ["mixed", [["3", "neuronpedia", "m", "a"], ["4", "neuronpedia", "m", "b"]]],
+                ["hub", [["5", "neuronpedia", "org/m", "a"]]],
+                ["other", [["6", "circuit-tracer", "org/clt", None]]],
+            ]
+        },
+    )
+    database.write("MATCH (m:Migration {version: 22}) DELETE m")
+    assert migrate(database) == ["pages of transcoder sets on Neuronpedia"]
+    rows = database.read("MATCH (t:TranscoderSet) RETURN t.id AS id, t.neuronpedia AS pages ORDER BY id")
+    assert [tuple(row.values()) for row in rows] == [
+        ("hub", None),
+        ("mixed", None),
+        ("one", "gemma-2-2b/clt-hp"),
+        ("other", None),
+    ]
 
 
 @pytest.fixture
