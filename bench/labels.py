@@ -68,7 +68,8 @@ def main() -> None:
 def features(database: Database, count: int) -> None:
     """A set with as many features as there will be rows, spread over the layers."""
     database.write(
-        "CREATE (:TranscoderSet {id: $id, name: $id, neuronpedia: $id})-[:FOR]->(:Model {id: 'm', name: 'm'})",
+        "CREATE (:TranscoderSet {id: $id, name: $id, neuronpedia: $id})"
+        "-[:FOR]->(:Model {id: 'm', name: 'm'})",
         {"id": SET},
     )
     for begin in range(0, count, 10_000):

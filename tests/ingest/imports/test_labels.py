@@ -116,7 +116,7 @@ def test_a_score_that_comes_later_is_added_and_none_is_changed(
         (tmp_path / "a.csv").write_text(f"layer,index,text,author,method,score\n0,3,hello,ada,hand,{score}\n")
         imported(cli, tmp_path / "a.csv")
     assert stored(database) == {("org/clt@0123456789ab/0/3", "hello", "hand", "ada", 0.25, None)}
-    (circuit,) = circuit_ids(database)
+    (circuit,) = circuit_ids(database, [])
     assert read_circuit(database, circuit).labels == (Label(0, 3, "hello", "hand", "ada", 0.25),)
 
 

@@ -218,7 +218,7 @@ def test_what_a_table_does_not_say(tmp_path: Path, name: str) -> None:
 def delphi(folder: Path) -> Path:
     """What a run of delphi leaves."""
     (folder / "explanations").mkdir(parents=True)
-    answers = [
+    answers: list[dict[str, Any]] = [
         {"activating": active, "prediction": said, "str_tokens": []}
         for active, said in [(True, True), (True, False), (False, False), (False, None)]
     ]
