@@ -25,7 +25,7 @@ ModelPath = Annotated[
     Path,
     typer.Option(
         "--model",
-        help="Folder of the model as transformers saves it, or hf://org/name[@revision].",
+        help="Folder of the model as transformers saves it, a GGUF file, or hf://org/name[@revision].",
         show_default="bundled",
     ),
 ]

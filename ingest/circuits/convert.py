@@ -19,24 +19,24 @@ CHUNK = 1 << 20
 
 def model_record(model: ReplacementModel) -> Model:
     """The record of a model. Its revision is a hash of config.json and the weights, which are read once."""
-    files = [*model.folder.glob("*.safetensors"), model.folder / "config.json"]
+    files = model.files
     return Model(
         name=model.name,
-        revision=revision(files),
+        revision=revision(() if files is None else files.identity),
         architecture=model.architecture,
         n_layers=model.n_layers,
         d_model=model.d_model,
         vocab_size=model.vocab_size,
-        training_step=training_step(model.folder),
+        training_step=None if files is None else training_step(files.name),
     )
 
 
-def training_step(folder: Path) -> int | None:
-    """The training step of a checkpoint, from its folder name; None for other names.
+def training_step(name: str) -> int | None:
+    """The training step of a checkpoint, from the name of its folder or file; None for other names.
 
     The name is like `checkpoint-500` or `step-00600`.
     """
-    found = re.fullmatch(r"(?:checkpoint|step)[-_]?(\d+)", folder.resolve().name)
+    found = re.fullmatch(r"(?:checkpoint|step)[-_]?(\d+)", name)
     return None if found is None else int(found[1])
 
 

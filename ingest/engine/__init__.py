@@ -13,6 +13,7 @@ Functions
 Rooms
     adapters      where each architecture keeps the parts that the engine needs
     transcoders   transcoders in one form, and the readers of their file formats
+    loading       what `--model` names: folders, GGUF files, the hub
     replacement   the model with its transcoders, and the forward pass that records a prompt
     attribution   from a prompt to a pruned attribution graph
     intervention  the real model with edited features or ablated components

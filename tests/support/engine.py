@@ -73,11 +73,11 @@ def save(tiny: Tiny, folder: Path) -> Folders:
     return made
 
 
-def random_llama(tiny: Tiny) -> LlamaForCausalLM:
+def random_llama(tiny: Tiny, vocab_size: int | None = None) -> LlamaForCausalLM:
     """Weights large enough that attention and norms are far from uniform."""
     torch.manual_seed(tiny.seed)
     config = LlamaConfig(
-        vocab_size=tiny.vocab_size,
+        vocab_size=vocab_size or tiny.vocab_size,
         hidden_size=tiny.d_model,
         intermediate_size=2 * tiny.d_model,
         num_hidden_layers=tiny.n_layers,

@@ -21,9 +21,10 @@ from ingest.engine.adapters.gemma import gemma
 from ingest.engine.adapters.gpt import gpt2, gpt_neox
 from ingest.engine.adapters.llama import llama
 from ingest.engine.errors import FitError, ModelError, PromptError, SettingError, shape
+from ingest.engine.loading.files import ModelFiles, find
 from ingest.engine.replacement.record import Frozen, record
 from ingest.engine.transcoders.formats import recognise
-from ingest.engine.transcoders.formats.hub import Hub, HubReference, is_reference
+from ingest.engine.transcoders.formats.hub import Hub
 from ingest.engine.transcoders.transcoder import TranscoderSet
 
 ARCHITECTURES: Mapping[str, Callable[[Any], Anatomy]] = {
@@ -44,12 +45,6 @@ READ_AT = ("mlp.hook_in", "hook_resid_mid", "ln2.hook_normalized")
 
 WRITE_AT = ("hook_mlp_out", "mlp.hook_out")
 """The places where transcoders may write, by TransformerLens's names; see `TranscoderSet.write_at`."""
-
-FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
-"""Name patterns of the files of a model and its tokenizer on the hub."""
-
-CACHED = "models--"
-"""Prefix of a model's folder in the hub's cache: models--org--name/snapshots/…"""
 
 
 FirstToken = Literal["left-out", "counted", "none"]
@@ -79,8 +74,8 @@ class ReplacementModel:
     tokenizer: Any
     anatomy: Anatomy
     transcoders: TranscoderSet
-    folder: Path
-    """The folder from which the model was read."""
+    files: ModelFiles | None
+    """The files from which the model was read; None for a model that was made in memory."""
     device: torch.device
     dtype: torch.dtype
 
@@ -93,23 +88,19 @@ class ReplacementModel:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         hub: Hub | None = None,
+        cache: Path | None = None,
     ) -> "ReplacementModel":
         """Read a model and its transcoders, each from a local folder or from `hf://org/name[@revision]`.
 
-        Raises ModelError for a missing folder or an unknown architecture, FormatError for unreadable
-        transcoder files, FitError for transcoders of another model, and SettingError for a device that this
-        machine does not have.
+        The model may be a GGUF file, which is dequantised once into a folder of `cache`; None is the cache of
+        huggingface_hub. Raises ModelError for a missing folder or an unknown architecture, FormatError for
+        unreadable transcoder files, FitError for transcoders of another model, and SettingError for a device
+        that this machine does not have.
         """
         hub = hub or Hub()
-        folder = Path(model_dir)
-        if is_reference(model_dir):
-            folder = hub.fetch(HubReference.parse(str(model_dir)), FILES)
-        if not (folder / "config.json").is_file():
-            raise ModelError(
-                f"{folder} contains no model: it has no config.json",
-                next_step="give the folder that save_pretrained wrote, including the tokenizer",
-            )
         _check_device(device)
+        files = find(model_dir, ARCHITECTURES, hub=hub, cache=cache)
+        folder = files.folder
         transcoders = recognise.read(transcoders_dir, device=device, dtype=dtype, hub=hub)
         try:
             with _quiet():
@@ -133,7 +124,7 @@ class ReplacementModel:
                 f"{folder} lacks {len(missing)} of the model's tensors; the first is {missing[0]}",
                 next_step="save or download the model again",
             )
-        return cls.build(model, tokenizer, transcoders, folder=folder, device=device)
+        return cls.build(model, tokenizer, transcoders, files=files, device=device)
 
     @classmethod
     def build(
@@ -142,7 +133,7 @@ class ReplacementModel:
         tokenizer: Any,
         transcoders: TranscoderSet,
         *,
-        folder: Path | str = "",
+        files: ModelFiles | None = None,
         device: torch.device | str = "cpu",
     ) -> "ReplacementModel":
         """Join a loaded Hugging Face model (eager attention) with transcoders.
@@ -168,17 +159,12 @@ class ReplacementModel:
         anatomy = adapter(model)
         _check_fit(anatomy, transcoders, architecture)
         weight = anatomy.unembedding
-        return cls(model, tokenizer, anatomy, transcoders, Path(folder), weight.device, weight.dtype)
+        return cls(model, tokenizer, anatomy, transcoders, files, weight.device, weight.dtype)
 
     @property
     def name(self) -> str:
-        """The model's name in its transcoders' configuration, else on the hub, else its folder's name."""
-        where = self.folder.resolve()
-        if where.parent.name == "snapshots" and where.parent.parent.name.startswith(CACHED):
-            plain = where.parent.parent.name.removeprefix(CACHED).replace("--", "/", 1)
-        else:
-            plain = where.name
-        return self.transcoders.model_name or plain
+        """The model's name in its transcoders' configuration, else that of its files."""
+        return self.transcoders.model_name or ("" if self.files is None else self.files.name)
 
     @property
     def architecture(self) -> str:
