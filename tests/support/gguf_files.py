@@ -46,7 +46,7 @@ def write(
     weights: the type of the matrices; norms are always float32. extra: tensors (arrays) and settings (other
     values) by name, in addition.
     """
-    config = model.config
+    config: Any = model.config
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name("tiny")
     writer.add_context_length(config.max_position_embeddings)
@@ -80,7 +80,7 @@ def write(
         for part, heads in (("q_proj", config.num_attention_heads), ("k_proj", config.num_key_value_heads)):
             if part in name:
                 array = interleaved(array, heads)
-        new = names.get_name(name, try_suffixes=(".weight",))
+        new = str(names.get_name(name, try_suffixes=(".weight",)))
         kind = weights if array.ndim == 2 else gguf.GGMLQuantizationType.F32
         writer.add_tensor(new, gguf.quantize(array, kind), raw_dtype=kind)
     for key, value in (extra or {}).items():

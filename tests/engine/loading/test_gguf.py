@@ -179,7 +179,7 @@ def test_a_missing_tensor_is_named(tmp_path: Path) -> None:
     model = llama()
     state = model.state_dict()
     del state["model.layers.1.mlp.up_proj.weight"]
-    model.state_dict = lambda: state  # type: ignore[method-assign, assignment, misc]
+    model.state_dict = lambda: state  # type: ignore[method-assign, assignment]
     gguf_files.write(model, byte_level_tokenizer(VOCABULARY), tmp_path / "tiny.gguf")
     message = refused(tmp_path / "tiny.gguf", tmp_path / "cache")
     assert "lacks 1 of the model's tensors; the first is model.layers.1.mlp.up_proj.weight" in message
