@@ -9,6 +9,7 @@ from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, RowList, connect, connect_keys
 from api.request.inputs import Kind, node_label
 from api.types.entity import looked_up_by
+from api.types.enumeration import described
 from api.types.feature import FeatureUse
 from api.types.heads import HeadUse
 from api.types.node import CircuitGraph, CircuitNode, DirectEffect, load_nodes
@@ -26,12 +27,24 @@ from api.types.supernode import (
 )
 from api.types.tokens import TokenAttribution
 from api.types.transcoders import TranscoderSet
+from schema.circuit.records import Derived
 from schema.questions.circuits import CIRCUITS_BY_ID, PROMPTS_BY_ID, CircuitRow
 from schema.questions.flow import FLOW_OF_CIRCUIT
 from schema.questions.graph import EDGES_OF_CIRCUIT, FEATURES_OF_CIRCUIT, GRAPH_OF_CIRCUIT, NODES_OF_CIRCUIT
 from schema.questions.heads import HEADS_OF_CIRCUIT
 from schema.questions.runs import RUNS_BY_ID, TRANSCODERS_BY_ID
 from schema.questions.supernodes import GROUPINGS_OF_CIRCUIT, SUPERNODE_EDGES, SUPERNODES_OF_CIRCUIT
+
+described(
+    Derived,
+    "A fact that was derived from a pruned graph file.",
+    INFLUENCE="The influence of nodes, and all that is summed from it: each is the node's own share of all "
+    "influence, from the cumulative shares of the file.",
+    SHARE="The shares of effects: each is over the kept inputs of the target.",
+    ERROR_SHARE="The error share: it is that of the kept nodes.",
+    REPLACEMENT_SCORE="The replacement score: it is that of the kept graph.",
+    COMPLETENESS_SCORE="The completeness score: it is that of the kept graph.",
+)
 
 
 def circuit_of(info: Info, id: str) -> "Circuit":
@@ -76,7 +89,21 @@ class Circuit:
     )
     error_share: float | None = strawberry.field(
         description="Influence of the error nodes over the influence of features and error nodes before "
-        "pruning, 0 to 1. A graph with a high error share explains little. Null when unknown."
+        "pruning, 0 to 1. A graph with a high error share explains little. If it is derived, it is the share "
+        "among the kept nodes. Null when unknown."
+    )
+    error_share_low: float | None = strawberry.field(
+        description="The error share if all influence that was pruned away belongs to features, 0 to 1. Null "
+        "unless the error share is derived."
+    )
+    error_share_high: float | None = strawberry.field(
+        description="The error share if all influence that was pruned away belongs to error nodes, 0 to 1. "
+        "Null unless the error share is derived."
+    )
+    derived: list[Derived] = strawberry.field(
+        description="What was derived from a pruned graph file, because the file does not give it. Derived "
+        "influence is a share of all influence: compare it with derived influence only. Empty when "
+        "everything was computed or read."
     )
     node_threshold: float | None = strawberry.field(
         description="Share of the nodes' influence that pruning was told to keep, 0 to 1. Null when unknown."
@@ -117,7 +144,8 @@ class Circuit:
             prompt_id=row.prompt,
             set_id=row.transcoders,
             run_id=row.run,
-            **columns(row, without=("prompt", "transcoders", "run")),
+            derived=[Derived(name) for name in row.derived or ()],
+            **columns(row, without=("prompt", "transcoders", "run", "derived")),
         )
 
     @strawberry.field(description="The prompt: its text, tokens, family, tags and expected token.")

@@ -54,7 +54,12 @@ class NodeFacts:
     )
     influence: float | None = strawberry.field(
         description="Influence on the target logits in the unpruned graph, 0 or more. For logit nodes it "
-        "is the probability. Null when unknown."
+        "is the probability. In a circuit whose influence is derived (`Circuit.derived`) it is the node's "
+        "share of all influence, 0 to 1. Null when unknown."
+    )
+    influence_is_bound: bool = strawberry.field(
+        description="Whether the influence is derived and only an upper bound, because pruned nodes stood "
+        "before the node in the order of influence."
     )
     cumulative: float | None = strawberry.field(
         description="Share of all influence that this node and all nodes of higher influence hold, "
@@ -99,7 +104,8 @@ class DirectEffect:
     )
     share: float | None = strawberry.field(
         description="|weight| over the summed |weight| of all inputs of the target before pruning, "
-        "0 to 1. Null when unknown."
+        "0 to 1. In a circuit whose shares are derived, the sum is over the kept inputs, so the share is an "
+        "upper bound. Null when unknown."
     )
     source_id: strawberry.Private[str]
     target_id: strawberry.Private[str]

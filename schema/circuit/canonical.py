@@ -6,13 +6,15 @@ order. The database keeps no order.
 """
 
 import hashlib
-from dataclasses import replace
+from dataclasses import fields, replace
 from operator import gt
 
 import msgspec
 
+from schema.circuit.derived import underived
 from schema.circuit.records import Circuit, Edge, Label, Node, NodeKind
 
+_HASHED = tuple(each.name for each in fields(Node) if each.name != "influence_is_bound")
 _KINDS = {kind: place for place, kind in enumerate(NodeKind)}
 
 
@@ -55,8 +57,10 @@ def digest(circuit: Circuit) -> str:
     """Hash of the prompt, the nodes and the edges of a canonical circuit, as 64 hexadecimal digits.
 
     Labels, supernodes and pins do not count, so a graph that somebody labels or groups stays the same graph.
+    What was derived does not count either, so a better derivation leaves the hash as it is.
     """
-    nodes = [replace(node, pinned=False) if node.pinned else node for node in circuit.nodes]
+    circuit = underived(circuit)
+    nodes = [{name: getattr(node, name) for name in _HASHED} | {"pinned": False} for node in circuit.nodes]
     hashed = (circuit.prompt.text, circuit.prompt.tokens, circuit.weights, nodes, circuit.edges)
     return hashlib.sha256(msgspec.json.encode(hashed)).hexdigest()
 

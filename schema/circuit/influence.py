@@ -3,7 +3,7 @@
 The sums are stored with the circuit, so that questions about thousands of circuits need not read their nodes.
 The stages are the early, middle and late thirds of the model's layers, and the logits. The influence of a
 feature or logit is split over its inputs by their share in the unpruned graph. The difference of these shares
-to 1 was pruned.
+to 1 was pruned. Derived shares are over the kept inputs, so nothing can be said about pruned ones.
 
 The sums are computed twice: by `influence_sums` from a record, and by `STAGE_FLOW_ROWS` in Cypher from stored
 nodes.
@@ -11,7 +11,7 @@ nodes.
 
 from math import fsum
 
-from schema.circuit.records import Circuit, Node, NodeKind
+from schema.circuit.records import Circuit, Derived, Node, NodeKind
 
 STAGES = ("early", "middle", "late", "logits")
 SOURCES = ("tokens", "early", "middle", "late", "errors", "other", "pruned")
@@ -71,7 +71,7 @@ def _flows(circuit: Circuit) -> list[float] | None:
             add(stage, source, (circuit.nodes[edge.target].influence or 0.0) * share)
             left[edge.target] -= share
     for node, stage, rest in zip(circuit.nodes, stages, left, strict=True):
-        if stage is not None:
+        if stage is not None and Derived.SHARE not in circuit.derived:
             add(stage, "pruned", (node.influence or 0.0) * rest)
     return [fsum(part) for part in parts]
 
@@ -90,7 +90,8 @@ CALL (c) {{
       WHEN s:TokenNode THEN 0 WHEN s:ErrorNode THEN 4 WHEN NOT s:FeatureNode THEN 5
       ELSE 1 + 3 * s.layer / m.n_layers END]) AS inputs
   }}
-  UNWIND inputs + [[reduce(left = 1.0, input IN inputs | left - input[0]), 6]] AS input
+  UNWIND inputs + CASE WHEN "share" IN coalesce(c.derived, []) THEN []
+    ELSE [[reduce(left = 1.0, input IN inputs | left - input[0]), 6]] END AS input
   WITH t.influence * input[0] AS influence,
        CASE WHEN t:LogitNode THEN 3 ELSE 3 * t.layer / m.n_layers END * {len(SOURCES)} + input[1] AS i
   RETURN i, sum(influence) AS influence

@@ -37,6 +37,18 @@ class NodeKind(StrEnum):
     """A source of another kind, such as a bias; `Node.component` says what it is."""
 
 
+class Derived(StrEnum):
+    """A fact that was derived from a pruned graph file, because the file does not give it."""
+
+    INFLUENCE = "influence"
+    """`Node.influence`: the node's own share of all influence, and so everything that is summed from it."""
+    SHARE = "share"
+    """`Edge.share`: the share among the kept inputs of the target."""
+    ERROR_SHARE = "error_share"
+    REPLACEMENT_SCORE = "replacement_score"
+    COMPLETENESS_SCORE = "completeness_score"
+
+
 DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the writing direction of the text after them. They are not allowed in texts that
 people write, because they also turn the text around a label."""
@@ -172,7 +184,8 @@ class Node:
     activation: float | None = None
     """Feature nodes: the activation. Other nodes: None."""
     influence: float | None = None
-    """Raw influence on the target logits in the unpruned graph, 0 or more; None when a file lacks it. Logit
+    """Raw influence on the target logits in the unpruned graph, 0 or more; None when it is unknown. In a
+    circuit whose influence was derived (`Circuit.derived`), the node's share of all influence, 0 to 1. Logit
     nodes: the probability that weighs the logit in the influence of all other nodes."""
     cumulative: float | None = None
     """Share of all influence, 0 to 1, that is held by the nodes that are at least as influential. A small
@@ -186,6 +199,8 @@ class Node:
     of kind `other`: what they are."""
     pinned: bool = False
     """Whether somebody pinned the node in a viewer."""
+    influence_is_bound: bool = False
+    """Whether `influence` was derived and is only an upper bound; see `schema.circuit.derived`."""
 
     @property
     def feature_key(self) -> FeatureKey:
@@ -215,7 +230,7 @@ class Edge(NamedTuple):
     """Direct effect on the target's pre-activation or logit. It includes the activation of the source."""
     share: float | None
     """|weight| divided by the sum of |weight| over all inputs of the target in the unpruned graph, 0 to 1;
-    None when an imported file lacks it."""
+    None when it is unknown. In a circuit whose shares were derived, the sum is over the kept inputs."""
 
 
 class FeatureExample(NamedTuple):
@@ -375,6 +390,12 @@ class Circuit:
     inactive."""
     unselected_features: tuple[tuple[int, int], ...] | None = None
     """(layer, index) of each feature that was active but attributed at no position."""
+    derived: tuple[Derived, ...] = ()
+    """What was derived from a pruned file and not read; see `schema.circuit.derived`. Sorted."""
+    error_share_low: float | None = None
+    """Derived error share: the least value that the file allows, 0 to 1. None when `error_share` is known."""
+    error_share_high: float | None = None
+    """Derived error share: the greatest value that the file allows, 0 to 1."""
 
     @property
     def id(self) -> str:

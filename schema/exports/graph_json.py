@@ -2,6 +2,7 @@
 
 Top level: metadata, qParams, nodes, links. The weight of a link is the signed direct effect, which includes
 the activation of the source. `influence` of a node is the *cumulative* share (a small value means important).
+What was derived from a pruned file (`schema.circuit.derived`) is left out.
 Facts for which the format has no key are in keys that other readers ignore: `metadata.atlas`;
 `raw_influence`, `token` and `component` of nodes; `share` and `heads` of links. `schema.formats` reads the
 file back as the same circuit with the same id; only attention scores (`qk`) are not read back.
@@ -24,6 +25,7 @@ import orjson
 
 from schema.atomic_file import atomic_write
 from schema.circuit.canonical import canonical, digest
+from schema.circuit.derived import underived
 from schema.circuit.records import Circuit, FeatureKey, Label, Node, NodeKind, Prompt, stable_id
 from schema.errors import InputError
 from schema.loading.properties import CIRCUIT_FIELDS
@@ -52,6 +54,7 @@ VERSION = 1
 
 def to_json(circuit: Circuit, *, slug: str | None = None) -> dict[str, Any]:
     """The file as plain values. slug: name of the graph in viewers; the default is `default_slug`."""
+    circuit = underived(circuit)
     ids = [node_id(node) for node in circuit.nodes]
     keys = [node.key for node in circuit.nodes] if circuit.head_parts else ids
     heads: dict[tuple[str, str], dict[str, list[Any]]] = {}
@@ -196,8 +199,9 @@ def _attention(circuit: Circuit) -> dict[str, Any]:
     return ({"heads": totals} if totals else {}) | ({"qk": scores} if scores else {})
 
 
-SETTINGS = tuple(name for name in CIRCUIT_FIELDS if name not in ("content", "qk_tracing"))
-"""Fields of `Circuit` that `metadata.atlas` holds unchanged."""
+_LEFT_OUT = ("content", "qk_tracing", "derived", "error_share_low", "error_share_high")
+SETTINGS = tuple(name for name in CIRCUIT_FIELDS if name not in _LEFT_OUT)
+"""Fields of `Circuit` that `metadata.atlas` holds unchanged. A reader derives again what was derived."""
 
 OWN_KEYS = ("text", "tokens")
 """Fields of `Prompt` that have keys in `metadata`, so `metadata.atlas` leaves them out."""

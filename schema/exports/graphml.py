@@ -18,6 +18,7 @@ NODE_KEYS = {
     "index": "long",
     "activation": "double",
     "influence": "double",
+    "influence_is_bound": "boolean",
     "cumulative": "double",
     "token": "string",
     "probability": "double",

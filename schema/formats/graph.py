@@ -7,8 +7,9 @@
             decides
 5. view     pins, supernodes and labels; traced attention scores are kept unchanged
 6. order    sort canonically and hash, so that a graph that was imported before is recognised
+7. derive   what the file determines of influence, shares and scores (`schema.circuit.derived`)
 
-Facts that a file lacks are None. A pruned file cannot give raw influence, shares or scores.
+Facts that a file neither gives nor determines are None.
 """
 
 import re
@@ -18,6 +19,7 @@ from functools import partial
 from typing import NamedTuple
 
 from schema.circuit.canonical import canonical, digest
+from schema.circuit.derived import derive, is_cumulative
 from schema.circuit.direction import backward_edge
 from schema.circuit.records import (
     FLOAT32_MAX,
@@ -141,25 +143,42 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
     else:
         circuit = canonical(circuit)
         circuit = replace(circuit, content=digest(circuit))
+    doubts = _doubts(raw, circuit)
+    circuit = derive(circuit, influence=not doubts)
     prompt = circuit.prompt
     prompt = replace(
         prompt,
         family=given.family or prompt.family,
         tags=tuple(sorted({*prompt.tags, *given.tags})),
     )
-    return Imported(replace(circuit, prompt=prompt), left.notes + notes + _left_out(raw))
+    return Imported(replace(circuit, prompt=prompt), left.notes + notes + doubts)
 
 
-def _left_out(raw: RawGraph) -> tuple[str, ...]:
-    """A note on the influences that are no shares."""
-    strange = [
-        node.influence for node in raw.nodes if node.influence is not None and not _is_share(node.influence)
-    ]
+def _doubts(raw: RawGraph, circuit: Circuit) -> tuple[str, ...]:
+    """Notes on influences that are no cumulative shares, from which nothing is derived then."""
     # A logit's influence is its probability, whatever the file says.
-    if not strange:
-        return ()
-    nodes = counted(len(strange), "node")
-    return (f"the influence of {nodes} is outside 0 … 1 (such as {strange[0]:g}): left unknown",)
+    strange = [
+        node.influence
+        for node in raw.nodes
+        if node.influence is not None and _share_of(node.influence) is None
+    ]
+    if strange:
+        nodes = counted(len(strange), "node")
+        return (
+            f"the influence of {nodes} is outside 0 … 1 (such as {strange[0]:g}): left unknown, "
+            "and no influence is derived",
+        )
+    if not is_cumulative(
+        [
+            node.cumulative
+            for node in circuit.nodes
+            if node.kind in (NodeKind.FEATURE, NodeKind.ERROR) and node.cumulative is not None
+        ]
+    ):
+        return (
+            "the influence of the nodes is no cumulative share of all influence: none is derived from it",
+        )
+    return ()
 
 
 def _named(found: SourceNames, given: Given, file: str) -> SourceNames:
@@ -238,16 +257,19 @@ def _node(raw: RawGraph, variant: Variant, node: RawNode, place: int, tokens: li
         found.index,
         node.activation,
         influence,
-        None if found.kind is NodeKind.LOGIT or not _is_share(node.influence) else node.influence,
+        None if found.kind is NodeKind.LOGIT or node.influence is None else _share_of(node.influence),
         token,
         probability,
         found.component,
     )
 
 
-def _is_share(value: float | None) -> bool:
-    """Whether a cumulative influence is one: a share, 0 to 1. Some tools write other numbers there."""
-    return value is not None and 0 <= value <= 1
+def _share_of(value: float) -> float | None:
+    """A cumulative influence, 0 to 1; None when the value is none. Some tools write other numbers there.
+
+    circuit-tracer adds 32-bit numbers, so its last values can be a little above 1.
+    """
+    return min(value, 1.0) if 0 <= value <= 1 + 1e-5 else None
 
 
 def _output(node: RawNode, variant: Variant) -> tuple[str | None, float | None]:

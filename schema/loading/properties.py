@@ -50,6 +50,8 @@ MODEL_FIELDS = shared_fields(Model, MODEL)
 SET_FIELDS = shared_fields(TranscoderSet, TRANSCODER_SET)
 PROMPT_FIELDS = shared_fields(Prompt, PROMPT)
 NODE_FIELDS = shared_fields(Node, NODE, FEATURE_NODE, ERROR_NODE, TOKEN_NODE, LOGIT_NODE, OTHER_NODE)
+MARKS = ("pinned", "influence_is_bound")
+"""Fields of `Node` that are stored as true or not at all."""
 LABEL_FIELDS = shared_fields(Label, LABEL)
 SUPERNODE_FIELDS = shared_fields(Supernode, SUPERNODE)
 

@@ -10,6 +10,7 @@ from schema.circuit.attention import HeadPart, HeadTotal
 from schema.circuit.canonical import canonical
 from schema.circuit.records import (
     Circuit,
+    Derived,
     Edge,
     Label,
     Model,
@@ -26,6 +27,7 @@ from schema.loading.properties import (
     CIRCUIT_FIELDS,
     FEATURE_LISTS,
     LABEL_FIELDS,
+    MARKS,
     MODEL_FIELDS,
     NODE_FIELDS,
     PROMPT_FIELDS,
@@ -69,6 +71,7 @@ def read_circuit(database: Database, circuit_id: str) -> Circuit:
     stored, model = frame.circuit, Model(**known(frame.model, MODEL_FIELDS))
     values = known(stored, CIRCUIT_FIELDS)
     values |= {name: unnumbered(values[name]) for name in FEATURE_LISTS}
+    values["derived"] = tuple(map(Derived, values["derived"] or ()))
     nodes: list[Node] = []
     places: dict[str, int] = {}
     for row in database.read(_NODES, parameters):
@@ -155,7 +158,7 @@ def _prompt(frame: _StoredFrame) -> Prompt:
 
 def _node(labels: list[str], row: Properties) -> Node:
     kind = next(kind for kind in NodeKind if f"{kind.capitalize()}Node" in labels)
-    return Node(kind, **known(row, NODE_FIELDS) | {"pinned": row.get("pinned", False)})
+    return Node(kind, **known(row, NODE_FIELDS) | {name: row.get(name, False) for name in MARKS})
 
 
 def _label(row: dict[str, Any]) -> Label:

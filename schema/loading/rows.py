@@ -157,6 +157,7 @@ def frame(circuit: Circuit, run: Run) -> Frame:
             circuit,
             pruned_features=numbered(circuit.pruned_features),
             unselected_features=numbered(circuit.unselected_features),
+            derived=[str(name) for name in circuit.derived] or None,
             n_nodes=len(circuit.nodes),
             n_edges=len(circuit.edges),
             answer=None if answer is None else answer.token,
@@ -307,8 +308,8 @@ def _node_row(node: Node, circuit_id: str, last: int) -> Properties:
     }
     for name in NODE_FIELDS:
         value = getattr(node, name)
-        # Absent properties are left out, because a message has a row for every node. `pinned` is true or
-        # absent.
+        # Absent properties are left out, because a message has a row for every node. Marks are true
+        # or absent.
         if value is not None and value is not False:
             row[name] = value
     return row

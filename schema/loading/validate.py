@@ -70,6 +70,7 @@ def _numbers(circuit: Circuit) -> Iterable[float]:
     """All numbers that could be NaN or infinity."""
     values: list[float | None] = [circuit.node_threshold, circuit.edge_threshold, circuit.replacement_score]
     values += [circuit.completeness_score, circuit.error_share, circuit.kept_influence]
+    values += [circuit.error_share_low, circuit.error_share_high]
     values += [group.score for group in circuit.supernodes]
     for label in circuit.labels:
         values += [label.score, label.null_score]

@@ -261,8 +261,28 @@ CIRCUIT = NodeType(
         P(
             "error_share",
             "float?",
-            "Share of the errors in the influence of all features and errors before pruning, 0 to 1. Absent "
-            "if unknown.",
+            "Share of the errors in the influence of all features and errors before pruning, 0 to 1. If it "
+            "is derived: among the kept features and errors. Absent if unknown.",
+        ),
+        P(
+            "error_share_low",
+            "float?",
+            "The error share if all pruned influence belongs to features, 0 to 1. Absent unless "
+            "error_share is derived.",
+        ),
+        P(
+            "error_share_high",
+            "float?",
+            "The error share if all pruned influence belongs to errors, 0 to 1. Absent unless "
+            "error_share is derived.",
+        ),
+        P(
+            "derived",
+            "list of strings?",
+            "What was derived from a pruned file, because the file does not give it: any of influence (of "
+            "nodes; a share of all influence), share (of edges; among the kept inputs), error_share, "
+            "replacement_score and completeness_score (of the kept graph). USES, the sums by layer and "
+            "stage_flows follow from influence and share. Absent if nothing was derived.",
         ),
         P(
             "n_active_features",
@@ -404,8 +424,9 @@ NODE = NodeType(
         P(
             "influence",
             "float?",
-            "Raw influence on the target logits in the unpruned graph, 0 or more. For a logit: its "
-            "probability. Absent if a file does not give it.",
+            "Raw influence on the target logits in the unpruned graph, 0 or more. If the circuit's influence "
+            "is derived: the node's share of all influence, 0 to 1. For a logit: its probability. Absent if "
+            "unknown.",
         ),
         P(
             "cumulative",
@@ -420,6 +441,12 @@ NODE = NodeType(
             "MLP, tokens and logits.",
         ),
         P("pinned", "boolean?", "true if somebody pinned the node in a viewer. Absent otherwise."),
+        P(
+            "influence_is_bound",
+            "boolean?",
+            "true if the influence is derived and only an upper bound, because pruned nodes stood before the "
+            "node in the order of influence. Absent otherwise.",
+        ),
     ),
 )
 FEATURE_NODE = NodeType(
@@ -579,7 +606,8 @@ RELATIONSHIPS = (
                 "share",
                 "float?",
                 "|weight| divided by the sum of |weight| over all inputs of the target in the unpruned "
-                "graph, 0 to 1. Absent if a file does not give it.",
+                "graph, 0 to 1. If the circuit's shares are derived: over the kept inputs, so it is an upper "
+                "bound. Absent if unknown.",
             ),
             P(
                 "heads",

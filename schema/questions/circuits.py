@@ -50,6 +50,10 @@ class CircuitRow(NamedTuple):
     replacement_score: float | None
     completeness_score: float | None
     error_share: float | None
+    error_share_low: float | None
+    error_share_high: float | None
+    derived: list[str] | None
+    """Names of `Derived`; None when nothing was derived."""
     n_active_features: int | None
     n_selected_features: int | None
     kept_influence: float | None

@@ -19,6 +19,7 @@ class NodeRow(NamedTuple):
     """Index of the feature in its layer; None for other nodes."""
     activation: float | None
     influence: float | None
+    influence_is_bound: bool
     cumulative: float | None
     """Share of the influence of this node and of all nodes with more influence, 0 to 1."""
     token: str | None

@@ -1,5 +1,6 @@
 """Graph JSON of EleutherAI is read, and its weights are marked as gradients."""
 
+from schema.circuit.derived import underived
 from schema.circuit.records import Model, Node
 from tests.support.graph_files import eleuther
 from tests.support.little_graph import ERROR, FEATURE, LOGIT, TOKEN, circuit_of
@@ -9,7 +10,7 @@ def test_eleuther_weights_are_marked_as_gradients() -> None:
     found = circuit_of(eleuther())
     assert found.weights == "gradient"
     assert found.model == Model("model of default", None, None, 2, None, None)
-    assert found.nodes == (
+    assert underived(found).nodes == (
         Node(FEATURE, 0, 1, 3, None, None, 0.5),
         Node(ERROR, 1, 1, None),
         Node(TOKEN, -1, 0, None, None, None, None, "<bos>"),

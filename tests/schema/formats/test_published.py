@@ -92,8 +92,17 @@ def test_influence_that_is_no_share_is_unknown_and_noted() -> None:
     read = read_graph(encode(graph), "a.json")
     assert [each.cumulative for each in read.circuit.nodes if each.kind == "feature"] == [None, None]
     assert read.notes == (
-        "the influence of 2 nodes is outside 0 … 1 (such as 12.3): left unknown",
+        "the influence of 2 nodes is outside 0 … 1 (such as 12.3): left unknown, and no influence is derived",
     )  # fmt: skip
+    assert [each.influence for each in read.circuit.nodes if each.kind != "logit"] == [None] * 5
+
+
+def test_a_cumulative_influence_that_32_bits_push_above_1_is_1() -> None:
+    graph = circuit_tracer()
+    graph["nodes"][4]["influence"] = 1.0000001
+    read = read_graph(encode(graph), "a.json")
+    assert [each.cumulative for each in read.circuit.nodes if each.kind == "token"] == [0.9, 1.0]
+    assert read.notes == ()
 
 
 def test_small_probabilities_in_scientific_notation_are_read() -> None:

@@ -36,11 +36,12 @@ def types(node: NodeType, names: set[str]) -> dict[str, object]:
 
 
 def summary(node: NodeType) -> set[str]:
-    """The properties of a circuit that its row has: no lists, and nothing that only imports have."""
+    """The properties of a circuit that its row has: no long lists, and nothing that only imports have."""
     return {
         each.name
         for each in node.properties
-        if each.name not in {"id", *IMPORTED} and not each.type.startswith("list of ")
+        if each.name not in {"id", *IMPORTED}
+        and (each.name == "derived" or not each.type.startswith("list of "))
     }
 
 

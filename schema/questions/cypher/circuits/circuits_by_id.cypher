@@ -15,6 +15,7 @@ RETURN key, p.id AS prompt, t.id AS transcoders, head([(c)-[:FROM_RUN]->(r:Run) 
        c.edge_threshold AS edge_threshold, c.max_feature_nodes AS max_feature_nodes, c.dtype AS dtype,
        c.special_first_token AS special_first_token, c.replacement_score AS replacement_score,
        c.completeness_score AS completeness_score, c.error_share AS error_share,
+       c.error_share_low AS error_share_low, c.error_share_high AS error_share_high, c.derived AS derived,
        c.n_active_features AS n_active_features, c.n_selected_features AS n_selected_features,
        c.kept_influence AS kept_influence, c.n_nodes AS n_nodes, c.n_edges AS n_edges,
        c.answer AS answer, c.answer_probability AS answer_probability, c.correct AS correct
