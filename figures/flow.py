@@ -27,7 +27,7 @@ def draw(answer: Answer) -> Figure:
     names = [each["stage"] for each in stages]
     start = [0.0] * len(stages)
     for place, (source, colour) in enumerate(COLOURS.items()):
-        widths = [max(0.0, each["inputs"][place]["influence"]) for each in stages]
+        widths = [max(0.0, each["inputs"][place]["influence"] or 0.0) for each in stages]
         axes.barh(names, widths, left=start, color=colour, label=source)
         start = [a + b for a, b in zip(start, widths, strict=True)]
     axes.invert_yaxis()

@@ -25,6 +25,10 @@ class FamilyError:
         description="Number of these circuits whose error share is known: "
         "the denominator of `mean` and nUntrusted."
     )
+    n_derived: int = strawberry.field(
+        description="Number of the nKnown circuits whose error share is derived: it is that of the nodes "
+        "that pruning kept (see `Circuit.errorShareLow`)."
+    )
     mean: float | None = strawberry.field(
         description="Mean error share over the nKnown circuits, 0 to 1. Null when nKnown is 0."
     )
@@ -45,6 +49,10 @@ class LayerError:
     n_circuits: int = strawberry.field(
         description="Number of circuits in which features or errors of this layer have influence: "
         "the sums are over these."
+    )
+    n_derived: int = strawberry.field(
+        description="Number of the nCircuits circuits whose influence is derived: a share of all influence, "
+        "so that sums over it and over other influence have no unit."
     )
     errors: float = strawberry.field(
         description="Influence of the error nodes, summed over the nCircuits circuits: 0 or more."

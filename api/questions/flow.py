@@ -20,8 +20,9 @@ class StageInput:
         "for what the transcoders miss; `other` kinds of source nodes; "
         "`pruned`, for effects that pruning removed."
     )
-    influence: float = strawberry.field(
-        description="Mean influence over the nConsidered circuits, 0 or more."
+    influence: float | None = strawberry.field(
+        description="Mean influence over the nConsidered circuits, 0 or more. Null for `pruned` when all "
+        "these circuits are derived; when some are, they count here as 0."
     )
     share: float | None = strawberry.field(
         description="Share of the stage's influence that comes from this source, 0 to 1. "
@@ -52,6 +53,10 @@ class FlowStages:
         description="Number of these circuits whose influences, "
         "shares and layers are all known: the means are over these."
     )
+    n_derived: int = strawberry.field(
+        description="Number of the nConsidered circuits whose influences or shares are derived: their "
+        "influence is a share of all influence, and nothing is known of their pruned inputs."
+    )
     stages: list[FlowStage] = strawberry.field(
         description="The stages, from the lowest layers to the logits. Empty when nConsidered is 0."
     )
@@ -80,9 +85,18 @@ class FlowQuery:
         for stage in STAGES if row.n_considered else ():
             given = {source: found.get((stage, source), 0.0) for source in SOURCES}
             total = fsum(given.values())
+            known = dict[str, float | None](given)
+            if row.n_derived == row.n_considered:
+                known["pruned"] = None
             inputs = [
-                StageInput(source=source, influence=value, share=value / total if total else None)
-                for source, value in given.items()
+                StageInput(
+                    source=source,
+                    influence=value,
+                    share=value / total if total and value is not None else None,
+                )
+                for source, value in known.items()
             ]
             stages.append(FlowStage(stage=stage, influence=total, inputs=inputs))
-        return FlowStages(n_circuits=row.n_circuits, n_considered=row.n_considered, stages=stages)
+        return FlowStages(
+            n_circuits=row.n_circuits, n_considered=row.n_considered, n_derived=row.n_derived, stages=stages
+        )

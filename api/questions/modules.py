@@ -60,8 +60,9 @@ class ModuleFamily:
     n_considered: int = strawberry.field(
         description="Number of circuits of the family made with the transcoder set."
     )
-    influence: float = strawberry.field(
-        description="Influence of the members, summed over the nConsidered circuits: 0 or more."
+    influence: float | None = strawberry.field(
+        description="Influence of the members, summed over the nConsidered circuits: 0 or more. Null when "
+        "unknown in all of them."
     )
     share: float | None = strawberry.field(
         description="Share of the influence of all the transcoder set's features in the family, 0 to 1. "

@@ -111,7 +111,10 @@ class SharedEffect:
 
 @strawberry.type(description="A circuit that is similar to another one.")
 class SimilarCircuit:
-    similarity: float = strawberry.field(description="Similarity by the chosen `metric`, 0 to 1.")
+    similarity: float | None = strawberry.field(
+        description="Similarity by the chosen `metric`, 0 to 1. Null for the cosine when an influence in one "
+        "of the circuits is unknown."
+    )
     n_common: int = strawberry.field(
         description="Number of features that both circuits have. "
         "Features that all circuits have do not count."

@@ -64,6 +64,15 @@ class Connection(Generic[Item]):
         total: int = (await self.source.read).page.total
         return total
 
+    @strawberry.field(
+        description="Number of entries of the whole list whose influence is unknown. An order by influence "
+        "does without it: these entries come last, by id, and a least influence leaves them out. Null where "
+        "influence does not order the list."
+    )
+    async def unknown_influence(self) -> int | None:
+        n_unknown: int | None = getattr((await self.source.read).page, "n_unknown", None)
+        return n_unknown
+
     @strawberry.field(description="Place of this page in the list.")
     async def page_info(self) -> PageInfo:
         where, (page, items) = self.source.where, await self.source.read

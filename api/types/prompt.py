@@ -51,6 +51,10 @@ class Family:
     error_share: float | None = strawberry.field(
         description="Mean error share, 0 to 1. Null when no circuit has one."
     )
+    n_derived: int = strawberry.field(
+        description="Number of circuits with values that were derived from a pruned graph file "
+        "(`Circuit.derived`)."
+    )
     n_judged: int = strawberry.field(description="Number of circuits whose expected token is known.")
     n_correct: int = strawberry.field(description="Number of circuits whose answer is the expected token.")
     accuracy: float | None = strawberry.field(

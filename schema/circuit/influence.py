@@ -23,16 +23,19 @@ def influence_sums(circuit: Circuit) -> dict[str, list[float] | None]:
     """The properties `layer_features`, `layer_errors` and `stage_flows` of a circuit.
 
     `layer_features` and `layer_errors` have one element for each layer: the summed influence of the kept
-    nodes. Nodes of unknown influence do not count; when no influence is known, both are None. `stage_flows`
-    has len(STAGES) * len(SOURCES) elements, stage by stage. It is None unless every influence, every share
-    and the number of the model's layers are known.
+    nodes. Nodes of unknown influence do not count; when the influence of all features or of all errors is
+    unknown, both are None. `stage_flows` has len(STAGES) * len(SOURCES) elements, stage by stage. It is None
+    unless every influence, every share and the number of the model's layers are known.
     """
     return {**_layers(circuit), "stage_flows": _flows(circuit)}
 
 
 def _layers(circuit: Circuit) -> dict[str, list[float] | None]:
     kinds = {NodeKind.FEATURE: "layer_features", NodeKind.ERROR: "layer_errors"}
-    known = [node for node in circuit.nodes if node.kind in kinds and node.influence is not None]
+    carriers = [node for node in circuit.nodes if node.kind in kinds]
+    known = [node for node in carriers if node.influence is not None]
+    if {node.kind for node in known} != {node.kind for node in carriers}:
+        return dict.fromkeys(kinds.values())
     if not known or any(node.layer < 0 for node in known):
         return dict.fromkeys(kinds.values())
     n_layers = max(node.layer for node in known) + 1

@@ -317,13 +317,13 @@ CIRCUIT = NodeType(
             "layer_features",
             "list of floats?",
             "Influence of the feature nodes, summed by layer from layer 0, each 0 or more. Nodes of unknown "
-            "influence do not count. Absent if no influence is known.",
+            "influence do not count. Absent if the influence of all features or of all errors is unknown.",
         ),
         P(
             "layer_errors",
             "list of floats?",
             "Influence of the error nodes, summed by layer from layer 0, each 0 or more. Nodes of unknown "
-            "influence do not count. Absent if no influence is known.",
+            "influence do not count. Absent if the influence of all features or of all errors is unknown.",
         ),
         P(
             "stage_flows",

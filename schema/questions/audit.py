@@ -15,6 +15,8 @@ class FamilyErrorRow(NamedTuple):
     n_considered: int
     n_known: int
     """Circuits whose error share is known."""
+    n_derived: int
+    """Circuits whose error share is derived."""
     mean: float | None
     """Mean error share, 0 to 1."""
     greatest: float | None
@@ -29,6 +31,8 @@ class LayerErrorRow(NamedTuple):
     transcoders: str
     layer: int
     n_circuits: int
+    n_derived: int
+    """Circuits whose influence is derived."""
     errors: float
     features: float
     error_share: float | None

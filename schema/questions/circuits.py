@@ -108,6 +108,8 @@ class FamilyRow(NamedTuple):
     replacement_score: float | None
     completeness_score: float | None
     error_share: float | None
+    n_derived: int
+    """Circuits with derived values."""
     n_judged: int
     """Circuits whose expected token is known."""
     n_correct: int

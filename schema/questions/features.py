@@ -43,7 +43,7 @@ class SharingRow(NamedTuple):
 
 def _sharing(record: Record) -> Page[SharingRow]:
     rows = [SharingRow(**{**row, "uses": [UseRow(**use) for use in row["uses"]]}) for row in record["rows"]]
-    return Page(record["total"], rows)
+    return Page(record["total"], rows, n_unknown=record["n_unknown"])
 
 
 class LogitEffectRow(NamedTuple):

@@ -29,6 +29,8 @@ class FlowStagesRow(NamedTuple):
 
     n_circuits: int
     n_considered: int
+    n_derived: int
+    """Considered circuits whose influences or shares are derived."""
     flows: list[StageFlow]
     """Means over the circuits considered. Pairs that never occur are left out."""
 

@@ -31,7 +31,8 @@ class ModuleFamilyRow(NamedTuple):
     family: str
     n_features: int
     n_considered: int
-    influence: float
+    influence: float | None
+    """None when it is unknown in all circuits."""
     share: float | None
 
 

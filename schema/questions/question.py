@@ -209,13 +209,15 @@ class Page(NamedTuple, Generic[Row]):
     rows: list[Row]
     key: Any = None
     """What the list belongs to, in questions that are asked of many keys at once."""
+    n_unknown: int | None = None
+    """Entries of the whole list whose influence is unknown; None where influence does not order the list."""
 
 
 def page_of(row: Callable[..., Row]) -> Callable[[Record], Page[Row]]:
     """Decodes {total, rows, key?}, each row a map of the row type's fields."""
 
     def decode(record: Record) -> Page[Row]:
-        return Page(record["total"], [row(**each) for each in record["rows"]], record.get("key"))
+        return Page(record["total"], [row(**each) for each in record["rows"]], *_rest(record))
 
     return decode
 
@@ -228,4 +230,8 @@ def row_of(row: Callable[..., Row]) -> Callable[[Record], Row]:
 
 
 def ids_of(record: Record) -> Page[str]:
-    return Page(record["total"], list(record["rows"]), record.get("key"))
+    return Page(record["total"], list(record["rows"]), *_rest(record))
+
+
+def _rest(record: Record) -> tuple[Any, int | None]:
+    return record.get("key"), record.get("n_unknown")

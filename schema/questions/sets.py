@@ -47,6 +47,8 @@ class SharedRows(NamedTuple):
     """Number of features with these counts, without the features that no inside circuit has."""
     n_tested: int
     """Number of features of the inside and the outside."""
+    n_unknown: int
+    """Number of listed features whose influence is unknown in all inside circuits."""
 
 
 def _shared(record: Record) -> SharedRows:
@@ -55,6 +57,7 @@ def _shared(record: Record) -> SharedRows:
         [SharedRow(**row) for row in record["rows"]],
         {Counts(*counts): n for *counts, n in record["tested"]},
         record["n_tested"],
+        record["n_unknown"],
     )
 
 
@@ -77,8 +80,8 @@ class SimilarRow(NamedTuple):
     """A circuit that is similar to another."""
 
     circuit: str
-    similarity: float
-    """0 to 1."""
+    similarity: float | None
+    """0 to 1; None for a cosine when an influence is unknown."""
     n_common: int
     """Number of features in both circuits."""
 

@@ -269,7 +269,12 @@ LAYER_SUMS = Aggregate(
     """,
     recomputed="""
     UNWIND $keys AS key
-    MATCH (c:Circuit {id: key})-[:HAS]->(n:FeatureNode|ErrorNode)
+    MATCH (c:Circuit {id: key})
+    // Of a kind that has nodes, one influence is known at least.
+    WHERE all(kind IN ["FeatureNode", "ErrorNode"] WHERE
+      NOT EXISTS { (c)-[:HAS]->(n:Node) WHERE kind IN labels(n) }
+      OR EXISTS { (c)-[:HAS]->(n:Node) WHERE kind IN labels(n) AND n.influence IS NOT NULL })
+    MATCH (c)-[:HAS]->(n:FeatureNode|ErrorNode)
     WITH key, n.layer AS layer, CASE WHEN n:ErrorNode THEN "errors" ELSE "features" END AS kind,
          sum(n.influence) AS influence
     WHERE influence <> 0

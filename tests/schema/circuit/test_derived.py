@@ -8,10 +8,11 @@ import pytest
 from schema.circuit.canonical import digest
 from schema.circuit.derived import derive, is_cumulative, own_shares, underived
 from schema.circuit.influence import influence_sums
-from schema.circuit.records import Circuit, Derived, Edge, Node, NodeKind
+from schema.circuit.records import Derived, Edge, Node, NodeKind
 from schema.exports.graph_json import to_json
 from schema.formats.graph import read_graph
 from tests.support.circuits import synthetic_circuits
+from tests.support.derived_circuits import slow_scores, unknown
 from tests.support.graph_files import circuit_tracer, crm, eleuther, encode
 from tests.support.little_graph import circuit_of
 
@@ -86,55 +87,6 @@ def test_shares_that_are_not_cumulative_are_recognised() -> None:
         "the influence of the nodes is no cumulative share of all influence: none is derived from it",
     )
     assert Derived.INFLUENCE not in read.circuit.derived
-
-
-def slow_scores(circuit: Circuit) -> tuple[float, float]:
-    """Both scores by their definitions: every path from the logits down, one step after the other."""
-    size = len(circuit.nodes)
-    inputs = [sum(abs(e.weight) for e in circuit.edges if e.target == place) for place in range(size)]
-    weights = [node.probability or 0.0 for node in circuit.nodes]
-    influence, step = [0.0] * size, weights
-    while any(step):
-        reached = [0.0] * size
-        for edge in circuit.edges:
-            reached[edge.source] += step[edge.target] * abs(edge.weight) / inputs[edge.target]
-        influence = [a + b for a, b in zip(influence, reached, strict=True)]
-        step = reached
-
-    def of(kind: NodeKind) -> float:
-        return sum(x for x, node in zip(influence, circuit.nodes, strict=True) if node.kind is kind)
-
-    output = [a + b for a, b in zip(influence, weights, strict=True)]
-    from_errors = [
-        sum(
-            abs(e.weight) / inputs[place]
-            for e in circuit.edges
-            if e.target == place and circuit.nodes[e.source].kind is ERROR
-        )
-        for place in range(size)
-    ]
-    held = sum(x * (1 - y) for x, y in zip(output, from_errors, strict=True))
-    return of(TOKEN) / (of(TOKEN) + of(ERROR)), held / sum(output)
-
-
-def unknown(circuit: Circuit, cumulative: bool = True) -> Circuit:
-    """The circuit as a pruned file holds it: no raw influence, shares and scores."""
-    nodes, held = list(circuit.nodes), 0.0
-    carriers = [place for place, node in enumerate(nodes) if node.kind is not LOGIT]
-    whole = sum(nodes[place].influence or 0.0 for place in carriers)
-    for place in sorted(carriers, key=lambda place: -(nodes[place].influence or 0.0)):
-        held += (nodes[place].influence or 0.0) / whole
-        nodes[place] = replace(
-            nodes[place], influence=None, cumulative=min(held, 1.0) if cumulative else None
-        )
-    return replace(
-        circuit,
-        nodes=tuple(nodes),
-        edges=tuple(edge._replace(share=None) for edge in circuit.edges),
-        replacement_score=None,
-        completeness_score=None,
-        error_share=None,
-    )
 
 
 @pytest.mark.parametrize("place", range(6))

@@ -142,8 +142,8 @@ def problems(text: str, record: Any) -> list[str]:
     """What the text returns otherwise than the record declares."""
     columns, outermost = returned(text), None if get_origin(record) is Page else record
     wrong = []
-    if outermost is None and set(columns) - {"key"} != {"total", "rows"}:
-        wrong.append(f"a page has total and rows, and may have key: {columns}")
+    if outermost is None and set(columns) - {"key", "n_unknown"} != {"total", "rows"}:
+        wrong.append(f"a page has total and rows, and may have key and n_unknown: {columns}")
     for each in records_of(record):
         if each is outermost:
             fits = agree(columns, each)

@@ -1,12 +1,14 @@
 // Which families of prompts exist, and how well are their circuits explained?
-// Scores are means over the circuits that have the score. The accuracy is n_correct / n_judged; n_judged counts the
+// Scores are means over the circuits that have the score; n_derived counts the circuits
+// with derived values. The accuracy is n_correct / n_judged; n_judged counts the
 // circuits whose expected token is known. If `n_settings` is above 1, the scores mix circuits of different transcoder
 // sets or thresholds.
 // $names: names of families; null means all families.
-// Sample answer: name | n_prompts | n_circuits | replacement_score | completeness_score | error_share | n_judged | n_correct | n_settings | tags
-//   "arithmetic" | 40 | 40 | 0.933 | 0.982 | 0.0374 | 40 | 40 | 1 | ["first:0", "first:10", … 106 more]
-//   "chain-of-thought" | 48 | 48 | 0.895 | 0.969 | 0.0712 | 48 | 48 | 1 | ["faithful", "function:cosine", … 31 more]
-//   "entities" | 32 | 32 | 0.87 | 0.957 | 0.112 | 32 | 32 | 1 | ["answer:basketball", "answer:boxing", … 42 more]
+// Sample answer: name | n_prompts | n_circuits | replacement_score | completeness_score | error_share | n_derived | n_judged | n_correct | n_settings | tags
+//   "arithmetic" | 40 | 40 | 0.933 | 0.982 | 0.0374 | 0 | 40 | 40 | 1 | ["first:0", "first:10", … 106 more]
+//   "chain-of-thought" | 48 | 48 | 0.895 | 0.969 | 0.0712 | 0 | 48 | 48 | 1 | ["faithful", "function:cosine", … 31
+//     more]
+//   "entities" | 32 | 32 | 0.87 | 0.957 | 0.112 | 0 | 32 | 32 | 1 | ["answer:basketball", "answer:boxing", … 42 more]
 //   … 5 more rows
 :param names => null;
 
@@ -17,11 +19,12 @@ OPTIONAL MATCH (p)<-[:OF_PROMPT]-(c:Circuit)
 OPTIONAL MATCH (c)-[:BY]->(t:TranscoderSet)
 WITH f, count(DISTINCT p) AS n_prompts, count(DISTINCT c) AS n_circuits,
      avg(c.replacement_score) AS replacement_score, avg(c.completeness_score) AS completeness_score,
-     avg(c.error_share) AS error_share, count(c.correct) AS n_judged,
+     avg(c.error_share) AS error_share,
+     count(DISTINCT CASE WHEN c.derived IS NOT NULL THEN c END) AS n_derived, count(c.correct) AS n_judged,
      count(CASE WHEN c.correct THEN 1 END) AS n_correct,
      count(DISTINCT CASE WHEN c IS NOT NULL THEN
        [t.id, c.target, c.node_threshold, c.edge_threshold, c.max_feature_nodes, c.dtype] END) AS n_settings
-RETURN f.name AS name, n_prompts, n_circuits, replacement_score, completeness_score, error_share, n_judged,
+RETURN f.name AS name, n_prompts, n_circuits, replacement_score, completeness_score, error_share, n_derived, n_judged,
        n_correct, n_settings,
        COLLECT { MATCH (f)<-[:IN_FAMILY]-(:Prompt)-[:TAGGED]->(g:Tag) RETURN DISTINCT g.name AS tag ORDER BY tag } AS tags
 ORDER BY name

@@ -1,6 +1,7 @@
 // Which circuits share these features?
 // Circuits that use the most of the features come first, then those where the features have the highest summed
-// influence.
+// influence. n_unknown counts the circuits where the influence of one of the features is unknown: this influence is
+// left out of the sum, and $min_influence leaves the feature out.
 // $features: ids of features.
 // $needed: how many of the features a circuit must use. 1 means any of them; the length of $features means all of
 //   them.
@@ -9,12 +10,12 @@
 //   means no condition.
 // $circuits: ids of the circuits to choose from; null means all circuits.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
-// Sample answer: total | rows
+// Sample answer: total | rows | n_unknown
 //   6 | [{circuit: "933408547af809ba96a3", uses: [{circuit: "933408547af809ba96a3", feature:
 //     "organism-clt@247d388dcdf1/1/665", positions: [9], activation: 2.8, influence: 0.0388}], influence: 0.0388},
 //     {circuit: "73b3327de94dd0b63096", uses: [{circuit: "73b3327de94dd0b63096", feature:
 //     "organism-clt@247d388dcdf1/1/665", positions: [9], activation: 2.8, influence: 0.0338}], influence: 0.0338}, …
-//     4 more]
+//     4 more] | 0
 :param features => ["organism-clt@247d388dcdf1/1/665"];
 :param needed => 1;
 :param min_influence => null;
@@ -50,4 +51,12 @@ CALL (found) {
   }
   RETURN collect({circuit: c.id, influence: influence, uses: each}) AS rows
 }
-RETURN size(found) AS total, rows
+CALL () {
+  UNWIND $features AS key
+  MATCH (f:Feature {id: key})
+  WHERE f.n_measured < f.n_circuits
+  MATCH (c)-[u:USES]->(f)
+  WHERE u.influence IS NULL AND ($circuits IS NULL OR c.id IN $circuits)
+  RETURN count(DISTINCT c) AS n_unknown
+}
+RETURN size(found) AS total, rows, n_unknown

@@ -3,10 +3,11 @@
 // $layer: null means all layers.
 // $family: name of a family. Only circuits of this family are counted; null means all circuits.
 // $min_circuits: least number of circuits that have the feature.
-// $order: circuits (most circuits first), influence (highest mean influence first) or layer (then index).
+// $order: circuits (most circuits first), influence (highest mean influence first; n_unknown counts the features of
+//   unknown influence, which come last) or layer (then index).
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
-// Sample answer: total | rows
-//   1633 | ["organism-clt@247d388dcdf1/0/463", "organism-clt@247d388dcdf1/0/866", … 18 more]
+// Sample answer: total | rows | n_unknown
+//   1633 | ["organism-clt@247d388dcdf1/0/463", "organism-clt@247d388dcdf1/0/866", … 18 more] | null
 :param search => null;
 :param layer => null;
 :param family => null;
@@ -46,11 +47,12 @@ UNION ALL
 }
 WITH f, n, influence
 WHERE n >= $min_circuits AND ($layer IS NULL OR f.layer = $layer)
-WITH f, CASE $order
+WITH f, $order = "influence" AND influence IS NULL AS unknown, CASE $order
     WHEN "circuits" THEN -n
-    WHEN "influence" THEN -coalesce(influence, 0.0)
+    WHEN "influence" THEN -coalesce(influence, -1.0)
     ELSE [f.layer, f.index]
   END AS rank
 ORDER BY rank, f.id
-WITH collect(f) AS found
-RETURN size(found) AS total, [f IN found[$skip .. $skip + $limit] | f.id] AS rows
+WITH collect(f) AS found, count(CASE WHEN unknown THEN 1 END) AS n_unknown
+RETURN size(found) AS total, [f IN found[$skip .. $skip + $limit] | f.id] AS rows,
+       CASE $order WHEN "influence" THEN n_unknown END AS n_unknown

@@ -3,16 +3,19 @@
 // logit is split over its inputs by their share in the unpruned graph; the rest up to 1 came from inputs that were
 // pruned away. Values are means over the n_considered of n_circuits circuits whose influences, shares and layers are
 // all known.
+// The influences or shares of n_derived of them are derived; nothing is known of their pruned inputs.
 // $families: names of families; null means all families.
-// Sample answer: n_circuits | n_considered | flows
-//   366 | 366 | [{stage: "early", source: "early", influence: 0.0551}, {stage: "early", source: "errors", influence:
-//     0.00704}, … 19 more]
+// Sample answer: n_circuits | n_considered | n_derived | flows
+//   366 | 366 | 0 | [{stage: "early", source: "early", influence: 0.0551}, {stage: "early", source: "errors",
+//     influence: 0.00704}, … 19 more]
 :param families => null;
 
 CALL () {
   MATCH (c:Circuit)-[:OF_PROMPT]->(p:Prompt)
   WHERE $families IS NULL OR EXISTS { (p)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families }
-  RETURN count(*) AS n_circuits, count(c.stage_flows) AS n_considered, collect(c.stage_flows) AS each
+  RETURN count(*) AS n_circuits, count(c.stage_flows) AS n_considered,
+         count(CASE WHEN c.stage_flows IS NOT NULL AND c.derived IS NOT NULL THEN 1 END) AS n_derived,
+         collect(c.stage_flows) AS each
 }
 CALL (each) {
   UNWIND each AS flows
@@ -24,5 +27,5 @@ CALL (each) {
   ORDER BY stage, source
   RETURN collect({stage: stage, source: source, influence: influence}) AS flows
 }
-RETURN n_circuits, n_considered,
+RETURN n_circuits, n_considered, n_derived,
        [f IN flows | {stage: f.stage, source: f.source, influence: f.influence / n_considered}] AS flows

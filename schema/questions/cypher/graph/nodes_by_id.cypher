@@ -1,9 +1,9 @@
 // What are the properties of these nodes?
 // One row for each node that exists.
 // $keys: ids of nodes.
-// Sample answer: key | kind | layer | position | position_from_end | number | activation | influence | cumulative | token | probability | feature
-//   "f8d98257b1a3c1872ea8/feature:0:9:1066" | "feature" | 0 | 9 | 0 | 1066 | 2.81 | 0.101 | 0.37 | null | null |
-//     "organism-clt@247d388dcdf1/0/1066"
+// Sample answer: key | kind | layer | position | position_from_end | number | activation | influence | influence_is_bound | cumulative | token | probability | feature
+//   "f8d98257b1a3c1872ea8/feature:0:9:1066" | "feature" | 0 | 9 | 0 | 1066 | 2.81 | 0.101 | false | 0.37 | null |
+//     null | "organism-clt@247d388dcdf1/0/1066"
 :param keys => ["f8d98257b1a3c1872ea8/feature:0:9:1066"];
 
 UNWIND $keys AS key

@@ -30,7 +30,7 @@ CALL () {
 }
 CALL (t) {
   MATCH (t)<-[:IN]-(:Feature)-[i:FOUND_IN]->(y:Family)
-  WITH t, y, sum(i.influence) AS influence
+  WITH t, y, CASE WHEN sum(i.n_measured) > 0 THEN sum(i.influence) END AS influence
   MATCH (t)-[v:COVERS]->(y)
   RETURN collect({family: y.name, influence: influence, considered: v.n_circuits}) AS whole
 }
@@ -43,7 +43,8 @@ CALL (found, whole) {
   UNWIND found[$skip .. $skip + $limit] AS m
   CALL (m, whole) {
     MATCH (m)<-[:MEMBER_OF]-(f:Feature)-[i:FOUND_IN]->(y:Family)
-    WITH y, whole, count(f) AS n_features, sum(i.influence) AS influence
+    WITH y, whole, count(f) AS n_features,
+         CASE WHEN sum(i.n_measured) > 0 THEN sum(i.influence) END AS influence
     WITH y, n_features, influence, head([each IN whole WHERE each.family = y.name]) AS of
     WITH y, n_features, influence, of, CASE of.influence WHEN 0 THEN null ELSE influence / of.influence END AS share
     ORDER BY coalesce(share, -1.0) DESC, y.name

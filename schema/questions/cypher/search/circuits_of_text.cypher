@@ -1,12 +1,12 @@
 // In which circuits does a text that a search found occur?
 // Circuits where the text carries the most influence come first. The influence of a label is that of its features, of
 // a supernode that of its members, and of a token that of its token nodes (null where the token is only the answer).
-// The influence of a prompt is null.
+// The influence of a prompt is null. n_unknown counts the circuits without an influence, which come last.
 // $keys: pairs of a kind (prompt, label, supernode or token) and a text.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
-// Sample answer: key | total | rows
+// Sample answer: key | total | rows | n_unknown
 //   ["supernode", "say texas"] | 5 | [{circuit: "73b3327de94dd0b63096", influence: 0.167}, {circuit:
-//     "933408547af809ba96a3", influence: 0.163}, … 3 more]
+//     "933408547af809ba96a3", influence: 0.163}, … 3 more] | 0
 :param keys => [["supernode", "say texas"]];
 :param skip => 0;
 :param limit => 20;
@@ -44,4 +44,5 @@ CALL (key) {
   ORDER BY coalesce(influence, -1.0) DESC, c.id
   RETURN collect({circuit: c.id, influence: influence}) AS found
 }
-RETURN key, size(found) AS total, found[$skip .. $skip + $limit] AS rows
+RETURN key, size(found) AS total, found[$skip .. $skip + $limit] AS rows,
+       size([row IN found WHERE row.influence IS NULL]) AS n_unknown

@@ -3,6 +3,7 @@
 // feature cannot occur in other circuits. `tested` counts the features of the inside by (support, n_inside,
 // support_outside, n_outside), before any filter. n_tested counts all features of the inside and the outside: the
 // number of tests that a correction of the p-values must assume.
+// n_unknown counts the listed features whose influence is unknown in all inside circuits.
 // $inside: ids of the circuits.
 // $outside: ids of the circuits to compare with; null means all other circuits.
 // $min_circuits: least number of inside circuits that use the feature.
@@ -12,11 +13,11 @@
 // $p: for the order p, a map from "support/n_inside/support_outside/n_outside" to the p-value. Cypher has no function
 //   for it.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
-// Sample answer: total | rows | tested | n_tested
+// Sample answer: total | rows | tested | n_tested | n_unknown
 //   16 | [{feature: "organism-clt@247d388dcdf1/3/1262", lift: 36.4, support_outside: 10, support: 2, n_outside: 364,
 //     influence: 0.0648, n_inside: 2}, {feature: "organism-clt@247d388dcdf1/0/742", lift: 12.6, support_outside: 29,
 //     support: 2, n_outside: 364, influence: 0.0618, n_inside: 2}, … 14 more] | [[2, 2, … 3 more], [2, 2, … 3 more],
-//     … 22 more] | 2163
+//     … 22 more] | 2163 | 0
 :param inside => ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"];
 :param outside => null;
 :param min_circuits => 2;
@@ -74,10 +75,10 @@ CALL (groups) {
   WITH g, lift, member[0] AS f, member[1] AS influence
   ORDER BY CASE $order
              WHEN "support" THEN -toFloat(g.support)
-             WHEN "influence" THEN -coalesce(influence, 0.0)
+             WHEN "influence" THEN -coalesce(influence, -1.0)
              WHEN "lift" THEN CASE WHEN g.n_outside = 0 THEN 1.0 WHEN lift IS NULL THEN -1.0e300 ELSE -lift END
              WHEN "p" THEN $p[g.support + "/" + g.n_inside + "/" + g.support_outside + "/" + g.n_outside]
-           END, g.support DESC, coalesce(influence, 0.0) DESC, f.id
+           END, g.support DESC, coalesce(influence, -1.0) DESC, f.id
   RETURN collect([f, influence, g, lift]) AS found
 }
 RETURN size(found) AS total,
@@ -88,4 +89,5 @@ RETURN size(found) AS total,
        [g IN groups WHERE g.support > 0 |
          [g.support, g.n_inside, g.support_outside, g.n_outside, size(g.members)]] AS tested,
        CASE WHEN $outside IS NULL THEN n_features
-         ELSE reduce(n = 0, g IN groups | n + size(g.members)) END AS n_tested
+         ELSE reduce(n = 0, g IN groups | n + size(g.members)) END AS n_tested,
+       size([row IN found WHERE row[1] IS NULL]) AS n_unknown

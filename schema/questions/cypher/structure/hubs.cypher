@@ -1,16 +1,17 @@
 // Which features are hubs?
 // A feature is dense when more than $dense_above of the circuits of its transcoder set have it.
+// n_unknown counts the features whose influence is unknown in all circuits, which come last by influence.
 // $by: frequency (share of the circuits of the set that have the feature), influence (summed over circuits) or degree
 //   (number of features that it drives or that drive it).
 // $dense: true lists only dense features, false only the others; null means both.
 // $dense_above: between 0 and 1.
 // $min_circuits: least number of circuits that have the feature.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
-// Sample answer: total | rows
+// Sample answer: total | rows | n_unknown
 //   2163 | [{n_circuits: 53, feature: "organism-clt@247d388dcdf1/0/463", drives: 120, n_considered: 366, driven_by:
 //     0, dense: false, influence: 1.62, frequency: 0.145}, {n_circuits: 53, feature:
 //     "organism-clt@247d388dcdf1/0/866", drives: 212, n_considered: 366, driven_by: 0, dense: false, influence:
-//     0.808, frequency: 0.145}, … 18 more]
+//     0.808, frequency: 0.145}, … 18 more] | null
 :param by => "frequency";
 :param dense => null;
 :param dense_above => 0.5;
@@ -35,7 +36,7 @@ CALL () {
     USING INDEX f:Feature(influence)
     WHERE f.influence >= least AND f.n_circuits >= $min_circuits
     WITH f
-    ORDER BY f.influence DESC, f.n_circuits DESC, f.id
+    ORDER BY f.influence DESC, f.n_measured > 0 DESC, f.n_circuits DESC, f.id
     RETURN collect(f) AS found
   }
   RETURN total, found
@@ -135,4 +136,6 @@ CALL (found) {
                   dense: frequency > $dense_above, influence: CASE WHEN f.n_measured > 0 THEN f.influence END,
                   drives: COUNT { (f)-[:DRIVES]->() }, driven_by: COUNT { (f)<-[:DRIVES]-() }}) AS rows
 }
-RETURN total, rows
+RETURN total, rows, CASE $by WHEN "influence" THEN COUNT {
+         MATCH (f:Feature) WHERE f.n_measured = 0 AND f.n_circuits >= $min_circuits
+       } END AS n_unknown
