@@ -71,7 +71,7 @@ def numbers(made: list[Circuit]) -> dict[str, str]:
         "nearestFeatures": f'feature: "{feature}"',
         "similarLabels": 'text: "token"',
         "similarCircuits": f'circuit: "{first.id}"',
-        "motifs": "minSupport: 1",
+        "motifs": "minSupport: 2",
         "search": 'text: "token"',
         "tokensOfFamily": 'family: "capitals"',
         "presence": f'features: ["{feature}"]',
