@@ -53,8 +53,8 @@ LEVELS = 5
 """Levels of objects below a root field."""
 SHALLOW = {"Circuit", "Feature", "CircuitNode", "Prompt", "Model", "Run"}
 """Types of which only their own numbers are asked below other objects: root fields ask for the rest."""
-LEFT_OUT = {"job", "compareCheckpoints", "supernodeHistory"}
-"""Root fields that need the id of something that these atlases do not hold."""
+LEFT_OUT = {"job", "compareCheckpoints", "supernodeHistory", "nearestFeatures"}
+"""Root fields that need something that these atlases do not hold."""
 OF_KNOWLEDGE = {
     "unknownInfluence", "nDerived", "nKnown", "nConsidered", "errorShareLow", "errorShareHigh", "totalCount",
 }  # fmt: skip
@@ -68,7 +68,6 @@ def numbers(made: list[Circuit]) -> dict[str, str]:
     return {
         "contrast": 'positive: {families: ["capitals"]}, negative: {families: ["arithmetic"]}',
         "paths": f'from: {{feature: "{feature}"}}, to: {{logit: "something else"}}, inCircuits: {{}}',
-        "nearestFeatures": f'feature: "{feature}"',
         "similarLabels": 'text: "token"',
         "similarCircuits": f'circuit: "{first.id}"',
         "motifs": "minSupport: 2",
