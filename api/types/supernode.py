@@ -136,7 +136,7 @@ class Supernode:
         "influence that the supernode holds, 0 to 1. Null when the method gives no score."
     )
     influence: float | None = strawberry.field(
-        description="Sum of the members' influence, 0 or more. Null when no member's influence is known."
+        description="Sum of the members' influence, 0 or more. Null when a member's influence is unknown."
     )
     circuit_id: strawberry.Private[str]
     member_ids: strawberry.Private[list[str]]

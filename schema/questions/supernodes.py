@@ -41,7 +41,7 @@ class SupernodeRow(NamedTuple):
     members: list[str]
     """Ids of nodes."""
     influence: float | None
-    """Sum of the members' influences; None when none is known."""
+    """Sum of the members' influences; None when one of them is unknown."""
 
 
 class SupernodeEdgeRow(NamedTuple):

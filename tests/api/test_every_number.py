@@ -56,7 +56,8 @@ SHALLOW = {"Circuit", "Feature", "CircuitNode", "Prompt", "Model", "Run"}
 LEFT_OUT = {"job", "compareCheckpoints", "supernodeHistory", "nearestFeatures"}
 """Root fields that need something that these atlases do not hold."""
 OF_KNOWLEDGE = {
-    "unknownInfluence", "nDerived", "nKnown", "nConsidered", "errorShareLow", "errorShareHigh", "totalCount",
+    "nUntrusted", "unknownInfluence", "nDerived", "nKnown", "nConsidered", "errorShareLow", "errorShareHigh",
+    "totalCount",
 }  # fmt: skip
 """Numbers that say how much is known: they differ between the atlases, as they must."""
 

@@ -30,14 +30,14 @@ CALL (key) {
     MATCH (:Concept {label: key[1]})<-[:MEANS]-(s:Supernode)<-[:HAS]-(c:Circuit)
     MATCH (s)-[:GROUPS]->(n:Node)
     WITH DISTINCT c, n
-    RETURN c, CASE WHEN count(n.influence) > 0 THEN sum(n.influence) END AS influence
+    RETURN c, CASE WHEN count(n.influence) > 0 AND count(n.influence) = count(n) THEN sum(n.influence) END AS influence
   UNION ALL
     WITH key WHERE key[0] = "token"
     MATCH (c:Circuit)-[:OF_PROMPT]->(p:Prompt)
     WHERE any(token IN p.tokens + coalesce(c.answer, "") WHERE trim(token) = key[1])
     OPTIONAL MATCH (c)-[:HAS]->(n:TokenNode)
     WHERE trim(n.token) = key[1]
-    RETURN c, CASE WHEN count(n.influence) > 0 THEN sum(n.influence) END AS influence
+    RETURN c, CASE WHEN count(n.influence) > 0 AND count(n.influence) = count(n) THEN sum(n.influence) END AS influence
   }
   // Rounded, so that sums that differ only by the order of addition are equal, and pages do not overlap.
   WITH c, round(influence, 9) AS influence

@@ -34,7 +34,7 @@ CALL () {
   WHERE $author IS NULL OR s.author = $author
   MATCH (s)-[:GROUPS]->(n:Node)
   WITH DISTINCT c, s.label AS label, n
-  WITH c, label, CASE WHEN count(n.influence) > 0 THEN sum(n.influence) END AS influence
+  WITH c, label, CASE WHEN count(n.influence) > 0 AND count(n.influence) = count(n) THEN sum(n.influence) END AS influence
   RETURN label, influence, count(CASE WHEN c.id IN $positive THEN 1 END) AS positive,
          count(CASE WHEN c.id IN $negative THEN 1 END) AS negative
 }
