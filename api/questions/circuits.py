@@ -24,7 +24,7 @@ class CircuitQuery:
         row = await info.context.loaders.owner_of(CIRCUITS_BY_ID, id, next_page(info, PAGES))
         return None if row is None else Circuit.of(row)
 
-    @strawberry.field(description="Circuits by prompt, answer, scores, model and transcoder set.")
+    @strawberry.field(description="Circuits by prompt, answer, scores, model, transcoder set and source.")
     def circuits(
         self,
         info: Info,
@@ -56,6 +56,11 @@ class CircuitQuery:
                 "transcoders": given.transcoders,
                 "pair": given.pair,
                 "split": given.split,
+                "tool": given.tool,
+                "slug": given.slug,
+                "creator": given.creator,
+                "pinned": given.pinned,
+                "pinned_features": checked_list(limits, "filter.pinnedFeatures", given.pinned_features),
             },
             "order": order_by.value,
         }

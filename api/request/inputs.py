@@ -123,6 +123,18 @@ class CircuitFilter:
     split: str | None = strawberry.field(
         default=None, description="Split of the prompt: `train` or `held-out`."
     )
+    tool: str | None = strawberry.field(
+        default=None, description="Tool in whose format the imported graph was, for example `neuronpedia`."
+    )
+    slug: str | None = strawberry.field(default=None, description="Slug of the imported graph.")
+    creator: str | None = strawberry.field(default=None, description="Creator of the imported graph.")
+    pinned: bool | None = strawberry.field(
+        default=None, description="Whether somebody pinned a node of the circuit in a viewer."
+    )
+    pinned_features: list[strawberry.ID] | None = strawberry.field(
+        default=None,
+        description="Only circuits in which one of these features is pinned. Unknown ids match no circuit.",
+    )
 
 
 Kind = Annotated[

@@ -58,7 +58,7 @@ async def load_circuits(info: Info, ids: list[str]) -> list["Circuit"]:
 
 PAGES: dict[str, Listing[Any]] = {
     "features": Listing(FEATURES_OF_CIRCUIT),
-    "nodes": Listing(NODES_OF_CIRCUIT, {"kind": None, "min_influence": None}),
+    "nodes": Listing(NODES_OF_CIRCUIT, {"kind": None, "min_influence": None, "pinned": None}),
     "edges": Listing(EDGES_OF_CIRCUIT, {"source_kind": None, "target_kind": None}),
 }
 """What the fields of a circuit ask when they have no argument but `first` and `after`."""
@@ -133,6 +133,20 @@ class Circuit:
     )
     n_nodes: int = strawberry.field(description="Number of nodes after pruning.")
     n_edges: int = strawberry.field(description="Number of edges after pruning.")
+    tool: str | None = strawberry.field(
+        description="Tool in whose format the imported graph was, for example `neuronpedia`. Null for "
+        "circuits that were not imported, like all fields from here to `description`."
+    )
+    slug: str | None = strawberry.field(description="Name of the graph in its file.")
+    source_set: str | None = strawberry.field(
+        description="Neuronpedia's name for the transcoders. Null when the file does not give it."
+    )
+    creator: str | None = strawberry.field(
+        description="Name of the graph's creator. Null when the file does not give it."
+    )
+    description: str | None = strawberry.field(
+        description="Description of the graph. Null when the file does not give it."
+    )
     prompt_id: strawberry.Private[str]
     set_id: strawberry.Private[str]
     run_id: strawberry.Private[str | None]
@@ -176,10 +190,14 @@ class Circuit:
             float | None,
             strawberry.argument(description="Only nodes with at least this influence: 0 or more."),
         ] = None,
+        pinned: Annotated[
+            bool | None,
+            strawberry.argument(description="Whether the nodes are pinned. Left out: all nodes."),
+        ] = None,
         first: First = None,
         after: After = None,
     ) -> Connection[CircuitNode]:
-        asked = {"kind": node_label(kind), "min_influence": min_influence}
+        asked = {"kind": node_label(kind), "min_influence": min_influence, "pinned": pinned}
         return connect_keys(info, Listing(NODES_OF_CIRCUIT, asked, self.id), first, after, load_nodes)
 
     @strawberry.field(description="The direct effects between the nodes. The greatest |weight| comes first.")

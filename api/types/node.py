@@ -70,6 +70,7 @@ class NodeFacts:
         description="Probability that the model gives the token of a logit node, 0 to 1. "
         "Null for other kinds of node."
     )
+    pinned: bool = strawberry.field(description="Whether somebody pinned the node in a viewer.")
 
 
 @looked_up_by(NODES_BY_ID)

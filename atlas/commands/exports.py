@@ -24,7 +24,8 @@ def export(
     circuits: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Circuits to write: ids or their beginnings, slugs, prompt families or tags.",
+            help="Circuits to write: ids or their beginnings, slugs, prompt families, tags; tools or "
+            "source sets of imported graphs.",
             metavar="CIRCUIT",
             show_default="all circuits",
         ),

@@ -202,8 +202,8 @@ def import_(
         err.print(f"and {more} more")
     for name, n in summary.elsewhere.most_common(MAX_PROBLEMS):
         err.print(
-            f"note: {n} rows are about {name}, with which no circuit here was made. If it is a set of the "
-            "database under another name, name that set with --transcoders.",
+            f"note: {counted(n, 'row is', 'rows are')} about {name}, with which no circuit here was "
+            "made. If it is a set of the database under another name, name that set with --transcoders.",
             markup=False,
             soft_wrap=True,
         )

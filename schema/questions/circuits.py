@@ -63,6 +63,12 @@ class CircuitRow(NamedTuple):
     answer: str | None
     answer_probability: float | None
     correct: bool | None
+    tool: str | None
+    """Imported circuits only, like all that follow: the tool in whose format the file was."""
+    slug: str | None
+    source_set: str | None
+    creator: str | None
+    description: str | None
 
 
 class CircuitSummaryRow(NamedTuple):

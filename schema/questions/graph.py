@@ -27,6 +27,8 @@ class NodeRow(NamedTuple):
     """Probability of the token; logit nodes only."""
     feature: str | None
     """Id of the feature; None for other nodes."""
+    pinned: bool
+    """Whether somebody pinned the node in a viewer."""
 
 
 class EffectRow(NamedTuple):

@@ -22,8 +22,11 @@ PYTHON = {
     "list of strings": list[str],
     "list of integers": list[int],
 }
-IMPORTED = {"weights", "content", "qk_tracing", "target_logit", *SOURCE_FIELDS}
-"""Properties of a circuit that only imports have; questions do not return them."""
+NOT_ASKED = {
+    *("weights", "content", "qk_tracing", "target_logit"),
+    *("scan", "attention_source_set"),
+}
+"""Properties of imported circuits that questions do not return."""
 
 
 def types(node: NodeType, names: set[str]) -> dict[str, object]:
@@ -36,11 +39,11 @@ def types(node: NodeType, names: set[str]) -> dict[str, object]:
 
 
 def summary(node: NodeType) -> set[str]:
-    """The properties of a circuit that its row has: no long lists, and nothing that only imports have."""
+    """The properties of a circuit that its row has: no long lists, and nothing that nobody asks for."""
     return {
         each.name
         for each in node.properties
-        if each.name not in {"id", *IMPORTED}
+        if each.name not in {"id", *NOT_ASKED}
         and (each.name == "derived" or not each.type.startswith("list of "))
     }
 

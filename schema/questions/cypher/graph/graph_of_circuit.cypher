@@ -20,7 +20,8 @@ CALL (c) {
     CASE WHEN n:FeatureNode THEN "feature" WHEN n:ErrorNode THEN "error" WHEN n:TokenNode THEN "token"
          WHEN n:LogitNode THEN "logit" ELSE "other" END,
     n.layer, n.position, n.position_from_end, n.index, n.activation, n.influence,
-    coalesce(n.influence_is_bound, false), n.cumulative, n.token, n.probability, f.id]) AS nodes
+    coalesce(n.influence_is_bound, false), n.cumulative, n.token, n.probability, f.id,
+    coalesce(n.pinned, false)]) AS nodes
 }
 CALL (c) {
   MATCH (c)-[:HAS]->(t:Node)<-[e:ATTRIBUTES]-(s:Node)
