@@ -28,7 +28,7 @@ from schema.circuit.records import Circuit, FeatureNotes, Model, TranscoderSet
 from schema.counted import counted
 from schema.errors import FileError, InputError
 from schema.formats.features import from_file
-from schema.formats.files import FileKind, FoundFile, is_feature, read
+from schema.formats.files import FileKind, FoundFile, is_feature, parts, read
 from schema.formats.graph import read_graph
 from schema.loading.additions import NOTHING_ADDED, AddedParts
 from schema.loading.model_of_set import says_more
@@ -117,14 +117,24 @@ class Reader:
         if found.kind is FileKind.JSON and is_feature(data):
             writer.add_note(from_file(found.path, data))
             return
+        name = str(found.path)
+        for part, content in parts(data, name) if found.kind is FileKind.JSON else [(name, data)]:
+            try:
+                self._read_graph(found, part, content, writer)
+            except (InputError, EngineError) as error:
+                if part == name:
+                    raise
+                self.refuse(Path(part), error, writer)  # the other graphs of the list go on
+
+    def _read_graph(self, found: FoundFile, name: str, data: bytes, writer: CircuitWriter) -> None:
         key = hashlib.sha256(data).hexdigest()
         if writer.has(key):
             self.count(new=False)
             return
-        circuit = self._with_model(self._circuit(found, data), str(found.path), writer)
-        writer.write(circuit, Entry(key, str(found.path)))
+        circuit = self._with_model(self._circuit(found, name, data), name, writer)
+        writer.write(circuit, Entry(key, name))
 
-    def _circuit(self, found: FoundFile, data: bytes) -> Circuit:
+    def _circuit(self, found: FoundFile, name: str, data: bytes) -> Circuit:
         settings = self.settings
         if found.kind is FileKind.PT:
             from ingest.imports.unpruned import read_circuit  # needs torch, which JSON files do not
@@ -137,7 +147,6 @@ class Reader:
                 tokenizer=settings.tokenizer,
                 data=data,
             )
-        name = str(found.path)
         imported = read_graph(data, name, settings.given)
         if imported.notes:
             self.summary.notes[name] = list(imported.notes)

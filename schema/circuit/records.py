@@ -321,6 +321,23 @@ class Source:
     """Name of the graph's creator as the file gives it."""
     description: str | None = None
     """Description of the graph as the file gives it."""
+    title: str | None = None
+    """Title of the graph as the file gives it: `title_prefix`, or else `title`."""
+    creator_url: str | None = None
+    """Address of the graph's creator."""
+    source_urls: tuple[str, ...] = ()
+    """Addresses of the features, such as https://neuronpedia.org/gemma-2-2b/clt-hp."""
+    create_time_ms: int | None = None
+    """Time at which the graph was made, in milliseconds since 1970."""
+    generator: str | None = None
+    """Name and version of the program that made the graph."""
+    file_metadata: str | None = None
+    """`metadata` of the file, unchanged, as JSON. This field and the next two are None when the file is no
+    graph JSON, or when they are too large to keep."""
+    file_view: str | None = None
+    """`qParams` of the file, unchanged, as JSON: what a viewer shows first."""
+    file_layout: str | None = None
+    """The rest of the file: `schema.exports.layout`, packed."""
 
 
 @dataclass(frozen=True, slots=True)

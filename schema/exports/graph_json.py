@@ -7,6 +7,11 @@ Facts for which the format has no key are in keys that other readers ignore: `me
 `raw_influence`, `token` and `component` of nodes; `share` and `heads` of links. `schema.formats` reads the
 file back as the same circuit with the same id; only attention scores (`qk`) are not read back.
 
+A circuit that was imported from graph JSON is written as its file was (`schema.exports.layout`): every key,
+the order of nodes and links, and the forms of ids are those of the file. `metadata.atlas` is added. Labels
+that the atlas has fill empty clerps, and supernodes of the atlas stand after those of the file. The rest of
+this page is about other circuits.
+
 node_id     feature {layer}_{index}_{position}, of attention {layer}_lor_{index}_{position}
             error {layer}_-1_{position}, of attention {layer}_error_attn_{position}
             token E_{vocabulary id}_{position}; logit {n_layers + 1}_{vocabulary id}_{position}
@@ -14,11 +19,14 @@ feature     features: Cantor pairing of layer and index; errors: -1; tokens: the
             vocabulary id, or null when it is unknown; other nodes: null
 """
 
+import json
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -26,8 +34,9 @@ import orjson
 from schema.atomic_file import atomic_write
 from schema.circuit.canonical import canonical, digest
 from schema.circuit.derived import underived
-from schema.circuit.records import Circuit, FeatureKey, Label, Node, NodeKind, Prompt, stable_id
+from schema.circuit.records import Circuit, FeatureKey, Label, Node, NodeKind, Prompt, Source, stable_id
 from schema.errors import InputError
+from schema.exports.layout import laid_out_ids, laid_out_links, laid_out_nodes, renamed, unpack
 from schema.loading.properties import CIRCUIT_FIELDS
 
 GENERATOR = "circuit-atlas"
@@ -50,29 +59,104 @@ BIAS = "bias:"
 """Beginning of the component of a bias."""
 VERSION = 1
 """Version of `metadata.atlas`."""
+VIEWER = "viewer"
+"""`Label.method` and `Supernode.method` of labels and supernodes from another tool's viewer."""
+FILE_SECTIONS = ("file_metadata", "file_view", "file_layout")
+"""Fields of `Source` that hold parts of the file."""
 
 
 def to_json(circuit: Circuit, *, slug: str | None = None) -> dict[str, Any]:
     """The file as plain values. slug: name of the graph in viewers; the default is `default_slug`."""
     circuit = underived(circuit)
     ids = [node_id(node) for node in circuit.nodes]
+    if circuit.source is not None and circuit.source.file_layout is not None:
+        return _as_in_file(circuit, circuit.source, slug, ids)
+    traced = {} if circuit.qk_tracing is None else orjson.loads(circuit.qk_tracing)
+    return {
+        "metadata": _metadata(circuit, slug or default_slug(circuit), ids),
+        "qParams": _view(circuit, ids),
+        "nodes": nodes_of(circuit, ids, traced.get(QK_RESULTS, {}), newest_labels(circuit.labels)),
+        "links": _links(circuit, ids),
+        **({QK_ONLY: traced[QK_ONLY]} if QK_ONLY in traced else {}),
+    }
+
+
+def _links(circuit: Circuit, ids: list[str]) -> list[dict[str, Any]]:
     keys = [node.key for node in circuit.nodes] if circuit.head_parts else ids
     heads: dict[tuple[str, str], dict[str, list[Any]]] = {}
     for part in circuit.head_parts:
         carried = {"layer": part.layer, "head": part.head, "weight": part.weight}
         heads.setdefault((part.source, part.target), {"heads": []})["heads"].append(carried)
+    return [
+        {"source": ids[source], "target": ids[target], "weight": weight}
+        | ({} if share is None else {"share": share})
+        | heads.get((keys[source], keys[target]), {})
+        for source, target, weight, share in circuit.edges
+    ]
+
+
+def _as_in_file(circuit: Circuit, source: Source, slug: str | None, ids: list[str]) -> dict[str, Any]:
+    """The file from which the circuit was imported, with what the atlas adds."""
+    assert source.file_layout is not None
+    layout = unpack(source.file_layout)
+    order = layout["nodes"].get("order", range(len(ids)))
+    names = laid_out_ids(ids, layout["nodes"])
     traced = {} if circuit.qk_tracing is None else orjson.loads(circuit.qk_tracing)
+    results = renamed(traced.get(QK_RESULTS, {}), dict(zip(ids, names, strict=True)))
+    nodes = laid_out_nodes(nodes_of(circuit, ids, results), layout["nodes"])
+    # Labels that were made in a viewer are in the file that they come from, and only there.
+    said = {str(node.get("clerp")).strip() for node in nodes}
+    labels = newest_labels(
+        tuple(label for label in circuit.labels if label.method != VIEWER and label.text not in said)
+    )
+    for place, node in zip(order, nodes, strict=True):
+        ours = circuit.nodes[place]
+        if ours.kind is NodeKind.FEATURE and not node.get("clerp") and ours.feature_key in labels:
+            node["clerp"] = labels[ours.feature_key]
+    metadata = {} if source.file_metadata is None else json.loads(source.file_metadata)
+    view = None if source.file_view is None else json.loads(source.file_view)
+    view = _view_with(view, layout["groups"], circuit, names)
+    links = laid_out_links(_links(circuit, names), circuit.edges, layout["links"], order)
+    only = {QK_ONLY: traced[QK_ONLY]} if QK_ONLY in traced else {}
     return {
-        "metadata": _metadata(circuit, slug or default_slug(circuit), ids),
-        "qParams": _view(circuit, ids),
-        "nodes": _nodes(circuit, ids, traced.get(QK_RESULTS, {})),
-        "links": [
-            {"source": ids[source], "target": ids[target], "weight": weight}
-            | ({} if share is None else {"share": share})
-            | heads.get((keys[source], keys[target]), {})
-            for source, target, weight, share in circuit.edges
-        ],
-        **({QK_ONLY: traced[QK_ONLY]} if QK_ONLY in traced else {}),
+        "metadata": metadata
+        | ({} if slug is None else {"slug": slug})
+        | {"atlas": _atlas_block(circuit, ids)},
+        **({} if view is None else {"qParams": view}),
+        "nodes": nodes,
+        "links": links,
+        **only,
+        **layout["more"],
+    }
+
+
+def _view_with(
+    view: dict[str, Any] | None, groups: list[list[int] | None], circuit: Circuit, ids: list[str]
+) -> dict[str, Any] | None:
+    """`qParams` of the file with the supernodes that the circuit has now.
+
+    groups: the members of each supernode of the file, or None for one that the atlas cannot hold.
+    """
+    held = {(group.label, group.members) for group in circuit.supernodes}
+    text = (view or {}).get("supernodes")
+    entries = json.loads(text) if isinstance(text, str) and groups else text or []
+    kept, shown = [], set()
+    for entry, members in zip(entries, groups, strict=False):
+        group = None if members is None else (entry[0], tuple(members))
+        shown.add(group)
+        if group is None or group in held:
+            kept.append(entry)
+    added = [group for group in circuit.supernodes if (group.label, group.members) not in shown]
+    if not added and len(kept) == len(groups):
+        return view
+    kept += [[group.label, *(ids[member] for member in group.members)] for group in added]
+    pins = (view or {}).get("pinnedIds")
+    pinned = [pin for pin in pins.split(",") if pin] if isinstance(pins, str) else pins or []
+    # Viewers draw only supernodes whose members are pinned.
+    pinned = [*dict.fromkeys([*pinned, *(ids[member] for group in added for member in group.members)])]
+    return (view or {}) | {
+        "supernodes": json.dumps(kept) if isinstance(text, str) else kept,
+        "pinnedIds": ",".join(pinned) if isinstance(pins, str) else pinned,
     }
 
 
@@ -80,11 +164,19 @@ def write(circuit: Circuit, path: Path, *, slug: str | None = None) -> None:
     """Write the file. Raises InputError when the path cannot be written."""
     try:
         with atomic_write(path) as part:
-            part.write_bytes(orjson.dumps(to_json(circuit, slug=slug)))
+            part.write_bytes(encode(to_json(circuit, slug=slug)))
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror}", next_step="name a file in a folder that exists"
         ) from error
+
+
+def encode(values: dict[str, Any]) -> bytes:
+    """The file's content."""
+    try:
+        return orjson.dumps(values)
+    except TypeError:  # a number of more than 64 bits, which came with the file
+        return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def default_slug(circuit: Circuit) -> str:
@@ -167,7 +259,7 @@ def _metadata(circuit: Circuit, slug: str, ids: list[str]) -> dict[str, Any]:
 
 def _atlas_block(circuit: Circuit, ids: list[str]) -> dict[str, Any]:
     """`metadata.atlas`: the facts for which the format has no key."""
-    prompt = circuit.prompt
+    prompt, source = circuit.prompt, circuit.source
     return {
         "version": VERSION,
         "circuit": circuit.id,
@@ -179,7 +271,8 @@ def _atlas_block(circuit: Circuit, ids: list[str]) -> dict[str, Any]:
             each.name: getattr(prompt, each.name) for each in fields(Prompt) if each.name not in OWN_KEYS
         },
         "settings": {name: getattr(circuit, name) for name in SETTINGS},
-        "source": None if circuit.source is None else asdict(circuit.source),
+        "source": None if source is None else _without_sections(source),
+        **({"as_in_file": True} if source is not None and source.file_layout is not None else {}),
         "labels": [asdict(label) for label in circuit.labels],
         "pinned": [name for node, name in zip(circuit.nodes, ids, strict=True) if node.pinned],
         "supernodes": [
@@ -188,6 +281,11 @@ def _atlas_block(circuit: Circuit, ids: list[str]) -> dict[str, Any]:
         ],
         **_attention(circuit),
     }
+
+
+def _without_sections(source: Source) -> dict[str, Any]:
+    """The facts about the file, without the sections that the exported file has anyway."""
+    return {name: value for name, value in asdict(source).items() if name not in FILE_SECTIONS}
 
 
 def _attention(circuit: Circuit) -> dict[str, Any]:
@@ -231,8 +329,13 @@ def newest_labels(labels: tuple[Label, ...]) -> dict[FeatureKey, str]:
     return {FeatureKey(label.layer, label.index, label.component): label.text for label in labels}
 
 
-def _nodes(circuit: Circuit, ids: list[str], traced: dict[str, Any]) -> list[dict[str, Any]]:
-    labels = newest_labels(circuit.labels)
+def nodes_of(
+    circuit: Circuit,
+    ids: list[str],
+    traced: Mapping[str, Any],
+    labels: Mapping[FeatureKey, str] = MappingProxyType({}),
+) -> list[dict[str, Any]]:
+    """The nodes in our form. ids: `node_id` of each. traced: attention scores by id. labels: by feature."""
     answer = None if circuit.answer is None else circuit.answer.key
     target = circuit.target_logit or answer
     nodes = []

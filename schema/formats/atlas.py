@@ -15,7 +15,7 @@ from schema.circuit.attention import HeadPart, HeadTotal
 from schema.circuit.canonical import digest
 from schema.circuit.records import Circuit, Label, Model, NodeKind, Prompt, Source, Supernode, TranscoderSet
 from schema.errors import FileError
-from schema.exports.graph_json import ATTENTION, OWN_KEYS, SETTINGS, VERSION
+from schema.exports.graph_json import ATTENTION, OWN_KEYS, SETTINGS, VERSION, node_id
 from schema.formats.circuit_tracer import plain_place
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
@@ -68,9 +68,11 @@ class AtlasBlock(msgspec.Struct):
     prompt: _PROMPT  # type: ignore[valid-type]  # made from the record
     settings: _CIRCUIT  # type: ignore[valid-type]  # made from the record
     source: Source | None = None
+    as_in_file: bool = False
+    """Whether the file is written as the one from which the circuit was imported."""
     labels: tuple[Label, ...] = ()
     pinned: tuple[str, ...] = ()
-    """Node ids of the pinned nodes."""
+    """Pinned nodes; here and in `supernodes` a node goes by its id in our form."""
     supernodes: tuple[SupernodeInFile, ...] = ()
     heads: tuple[_HEAD_TOTAL, ...] = ()  # type: ignore[valid-type]  # made from the record
 
@@ -89,7 +91,9 @@ def block(graph: RawGraph, file: str) -> AtlasBlock | None:
 
 
 def applies(graph: RawGraph) -> bool:
-    return graph.metadata.atlas is not None and graph.metadata.atlas.get("version") == VERSION
+    """Whether the nodes are written in our form, and not as in the file that the circuit came from."""
+    found = graph.metadata.atlas
+    return found is not None and found.get("version") == VERSION and not found.get("as_in_file")
 
 
 def place(node: RawNode, graph: RawGraph) -> NodePlace:
@@ -115,17 +119,18 @@ def restore(
 ) -> Circuit:
     """The circuit with the facts from the block and from the heads of the links.
 
-    places: node id → place in `circuit.nodes`. Raises FileError.
+    places: node id in the file → place in `circuit.nodes`. Raises FileError.
     """
     prompt = Prompt(circuit.prompt.text, circuit.prompt.tokens, **_fields(found.prompt))
     members = {name for group in found.supernodes for name in group.members}
     kept = set(found.pinned)
-    names = {place: name for name, place in places.items()}
+    names = [node_id(node) for node in circuit.nodes]
     nodes = tuple(
-        replace(node, pinned=names[place] in kept or names[place] not in members) if node.pinned else node
-        for place, node in enumerate(circuit.nodes)
+        replace(node, pinned=name in kept or name not in members) if node.pinned else node
+        for node, name in zip(circuit.nodes, names, strict=True)
     )
-    groups = _groups(circuit.supernodes, found.supernodes, places)
+    ours = {name: place for place, name in enumerate(names)}
+    groups = _groups(circuit.supernodes, found.supernodes, ours)
     restored = replace(
         circuit,
         prompt=prompt,

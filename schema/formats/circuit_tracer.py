@@ -9,7 +9,16 @@ import re
 from schema.circuit.records import NodeKind, stable_id
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
-from schema.formats.variant import NodePlace, SourceNames, Variant, kind, layer_number, section, vocabulary_id
+from schema.formats.variant import (
+    LAYER,
+    NodePlace,
+    SourceNames,
+    Variant,
+    kind,
+    layer_number,
+    section,
+    vocabulary_id,
+)
 
 _TOKEN = re.compile(r"E_(-?\d{1,9})_(\d{1,9})", re.ASCII)
 _REVISION = re.compile(r"(.+)@([^@/]+)", re.DOTALL)
@@ -52,9 +61,9 @@ def plain_place(node: RawNode, what: NodeKind) -> NodePlace:
 def logit_layer(graph: RawGraph) -> int | None:
     """The number of layers, from the layer of the logits; None when the logits do not agree."""
     layers = {node.layer for node in graph.nodes if node.feature_type == "logit"}
-    if len(layers) != 1 or not re.fullmatch(r"\d{1,4}", only := str(layers.pop()), re.ASCII):
+    if len(layers) != 1 or (found := LAYER.fullmatch(str(layers.pop()))) is None:
         return None
-    return max(int(only) - 1, 0)
+    return max(int(found[1]) - 1, 0)
 
 
 def names(graph: RawGraph) -> SourceNames:

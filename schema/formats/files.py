@@ -1,11 +1,14 @@
 """Finds the files below a path, recognises what each file is, and reads and unpacks a file."""
 
+import codecs
 import gzip
 import zlib
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from schema.errors import FileError, InputError
 from schema.formats.features import INDEX
@@ -82,6 +85,35 @@ def read(path: Path) -> bytes:
             str(path), "the file", f"unpacks to more than {SIZE_LIMIT >> 20} MB", next_step=SMALLER
         )
     return data
+
+
+class _Graph(msgspec.Struct):
+    """What every graph has."""
+
+    nodes: msgspec.Raw
+
+
+def parts(data: bytes, file: str) -> list[tuple[str, bytes]]:
+    """Name and content of each graph of a JSON file: FILE, or FILE[0], FILE[1] … when the file is a list.
+
+    Raises FileError when it is a list of something else.
+    """
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if data.lstrip()[:1] != b"[":
+        return [(file, data)]
+    try:
+        found = msgspec.json.decode(data, type=list[msgspec.Raw])
+        msgspec.json.decode(found[0], type=_Graph)
+    except (IndexError, msgspec.ValidationError) as error:
+        raise FileError(
+            file,
+            "the file",
+            "is a list, but not of graphs",
+            next_step="name graph files, or folders of them",
+        ) from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise FileError(file, "the file", str(error), next_step="write or download the file again") from error
+    return [(f"{file}[{number}]", bytes(each)) for number, each in enumerate(found)]
 
 
 def is_feature(data: bytes) -> bool:

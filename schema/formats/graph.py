@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schema.circuit.canonical import canonical, digest
 from schema.circuit.derived import derive, is_cumulative
@@ -29,21 +29,23 @@ from schema.circuit.records import (
     Node,
     NodeKind,
     Prompt,
-    Source,
     TranscoderSet,
 )
 from schema.counted import counted
 from schema.errors import FileError
+from schema.exports.graph_json import FILE_SECTIONS
 from schema.formats import atlas
+from schema.formats.about import source
 from schema.formats.anthropic import ANTHROPIC
 from schema.formats.atlas import ATLAS
 from schema.formats.circuit_tracer import CIRCUIT_TRACER
 from schema.formats.crm import CRM
 from schema.formats.eleuther import ELEUTHER
+from schema.formats.layout import TOO_LARGE, layout_of
 from schema.formats.neuronpedia import NEURONPEDIA
 from schema.formats.qk_tracing import qk_tracing
-from schema.formats.raw import TEXT_LIMIT, RawGraph, RawLink, RawNode, decode
-from schema.formats.variant import SourceNames, Variant, section
+from schema.formats.raw import TEXT_LIMIT, RawGraph, RawLink, RawNode, decode, decode_whole
+from schema.formats.variant import SourceNames, Variant
 from schema.formats.view import view
 
 VARIANTS = (ATLAS, ELEUTHER, CRM, ANTHROPIC, CIRCUIT_TRACER, NEURONPEDIA)
@@ -88,8 +90,10 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
     traced, notes = qk_tracing(raw, nodes, places, file)
     for place in left.pinned:
         nodes[place] = replace(nodes[place], pinned=True)
-    ours = atlas.block(raw, file) if variant is ATLAS else None
+    ours = atlas.block(raw, file)
     names = _named(variant.names(raw), given, file) if ours is None else SourceNames("-", "-", None)
+    whole = decode_whole(data, file)
+    about, unkept = source(raw, whole, variant, names)
     circuit = Circuit(
         prompt=_prompt(raw, nodes),
         model=Model(names.model, None, None, names.n_layers, None, None),
@@ -121,28 +125,27 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
         nodes=tuple(nodes),
         edges=tuple(edges),
         labels=left.labels,
-        supernodes=left.supernodes,
+        supernodes=tuple(entry for entry in left.entries if entry is not None),
         weights=names.weights,
         qk_tracing=traced,
         target_logit=_target_logit(raw, nodes),
-        source=Source(
-            tool=variant.tool,
-            slug=raw.metadata.slug[:TEXT_LIMIT],
-            scan=raw.metadata.scan[:TEXT_LIMIT],
-            source_set=names.source_set,
-            attention_source_set=names.attention_source_set,
-            creator=section(raw.metadata.info, "creator_name"),
-            description=section(raw.metadata.info, "description"),
-        ),
+        source=about,
     )
+    before = canonical(circuit)
+    places_of = {node.key: place for place, node in enumerate(before.nodes)}
+    order = [places_of[node.key] for node in nodes]
     if ours is not None:
-        before = canonical(circuit)
-        order = {node.key: place for place, node in enumerate(before.nodes)}
-        moved = {name: order[nodes[place].key] for name, place in places.items()}
+        moved = {name: order[place] for name, place in places.items()}
         circuit = canonical(atlas.restore(before, ours, moved, raw, file))
     else:
-        circuit = canonical(circuit)
-        circuit = replace(circuit, content=digest(circuit))
+        circuit = replace(before, content=digest(before))
+    if variant is not ATLAS:
+        if not unkept:
+            layout = layout_of(whole, circuit, order, edges, left.entries)
+            about = replace(about, file_layout=layout)
+            unkept = (TOO_LARGE,) if layout is None else ()
+        sections = {name: getattr(about, name) for name in FILE_SECTIONS}
+        circuit = replace(circuit, source=replace(circuit.source or about, **sections))
     doubts = _doubts(raw, circuit)
     circuit = derive(circuit, influence=not doubts)
     prompt = circuit.prompt
@@ -151,7 +154,7 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
         family=given.family or prompt.family,
         tags=tuple(sorted({*prompt.tags, *given.tags})),
     )
-    return Imported(replace(circuit, prompt=prompt), left.notes + notes + doubts)
+    return Imported(replace(circuit, prompt=prompt), left.notes + notes + doubts + unkept)
 
 
 def _doubts(raw: RawGraph, circuit: Circuit) -> tuple[str, ...]:
@@ -406,8 +409,8 @@ def _prompt(raw: RawGraph, nodes: list[Node]) -> Prompt:
 
 def _target(raw: RawGraph) -> str | None:
     settings = raw.metadata.generation_settings or {}
-    most, wanted = settings.get("max_n_logits"), settings.get("desired_logit_prob")
-    if type(most) is int and isinstance(wanted, int | float):
+    most, wanted = _whole(settings.get("max_n_logits")), settings.get("desired_logit_prob")
+    if most is not None and isinstance(wanted, int | float):
         return f"salient-logits({most}, {float(wanted)})"
     return None
 
@@ -431,5 +434,12 @@ def _share(raw: RawGraph, key: str) -> float | None:
 
 
 def _positive_integer(raw: RawGraph, key: str) -> int | None:
-    value = (raw.metadata.generation_settings or {}).get(key)
-    return value if type(value) is int and 0 < value < 2**63 else None
+    value = _whole((raw.metadata.generation_settings or {}).get(key))
+    return value if value is not None and 0 < value < 2**63 else None
+
+
+def _whole(value: Any) -> int | None:
+    """The whole number, also when it is written as 5.0."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if type(value) is int else None

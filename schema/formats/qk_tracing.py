@@ -13,12 +13,11 @@ import orjson
 from schema.circuit.records import Node
 from schema.errors import FileError
 from schema.exports.graph_json import QK_ONLY, QK_RESULTS, node_id
+from schema.exports.layout import renamed
 from schema.formats.raw import RawGraph
 
 LIMIT = 4_000_000
 """Largest size of the text in bytes."""
-DEPTH = 20
-"""Largest depth of lists and objects inside each other."""
 _NOTHING = b"null"
 
 
@@ -51,22 +50,8 @@ def qk_tracing(
 
 def _parsed(value: Any, names: Mapping[str, str], file: str, key: str) -> Any:
     try:
-        return _renamed(orjson.loads(bytes(value)), names, DEPTH)
+        return renamed(orjson.loads(bytes(value)), names)
     except ValueError as error:
         raise FileError(
             file, key, str(error), next_step="remove the key to import the graph without it"
         ) from error
-
-
-def _renamed(value: Any, names: Mapping[str, str], depth: int) -> Any:
-    """The value with the ids of the graph's nodes replaced by our ids."""
-    if depth < 0:
-        raise ValueError(f"has more than {DEPTH} lists and objects inside each other")
-    match value:
-        case str():
-            return names.get(value, value)
-        case list():
-            return [_renamed(each, names, depth - 1) for each in value]
-        case dict():
-            return {name: _renamed(each, names, depth - 1) for name, each in value.items()}
-    return value

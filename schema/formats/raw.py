@@ -49,7 +49,7 @@ class RawNode(msgspec.Struct, gc=False):
     influence: float | None = None
     activation: float | None = None
     token_prob: float | None = None
-    is_target_logit: bool | None = None
+    is_target_logit: bool | int | None = None
     token: str | None = None
     jsNodeId: str | None = None
     raw_influence: float | None = None
@@ -89,15 +89,35 @@ class RawGraph(msgspec.Struct, gc=False):
 
 
 _DECODER = msgspec.json.Decoder(RawGraph)
+_LAX = msgspec.json.Decoder(RawGraph, strict=False)
+_WHOLE: "msgspec.json.Decoder[dict[str, Any]]" = msgspec.json.Decoder(dict[str, Any])
 
 
 def decode(data: bytes, file: str) -> RawGraph:
     """The parsed content of a file. file: its name in messages. Raises FileError."""
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        return parse(_DECODER, data, file)
+        return _decoded(data, file)
     except FileError as error:
-        raise _not_finite(error, data) or _numbered(error, data) from error
+        raise (_not_finite(error, data) or _other_graph(error, data) or _numbered(error, data)) from error
+
+
+def _decoded(data: bytes, file: str) -> RawGraph:
+    """As `decode`, with errors that do not number the items of lists."""
+    try:
+        found: RawGraph = parse(_DECODER, data, file)
+    except FileError as error:
+        if not error.reason.endswith("got `float`"):
+            raise
+        # Some programs write whole numbers as 1.0 or 1e0. Few files need this, and it takes longer.
+        found = parse(_LAX, data, file)
+    return found
+
+
+def decode_whole(data: bytes, file: str) -> dict[str, Any]:
+    """Every key of a file that `decode` accepts. Raises FileError."""
+    found: dict[str, Any] = parse(_WHOLE, data.removeprefix(codecs.BOM_UTF8), file)
+    return found
 
 
 def _not_finite(error: FileError, data: bytes) -> FileError | None:
@@ -125,6 +145,25 @@ def _not_finite(error: FileError, data: bytes) -> FileError | None:
     return None
 
 
+def _other_graph(error: FileError, data: bytes) -> FileError | None:
+    """The error of a file whose nodes have the keys of another format."""
+    try:
+        nodes = msgspec.json.decode(data, type=_Loose).nodes
+        first = msgspec.json.decode(nodes[0]) if nodes else None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    wanted = [each.encode_name for each in msgspec.structs.fields(RawNode) if each.required]
+    if not isinstance(first, dict) or len(first.keys() & set(wanted)) > 2:
+        return None
+    keys = ", ".join(key[:40] for key in list(first)[:12]) or "no keys"
+    return FileError(
+        error.file,
+        "nodes[0]",
+        f"has {keys}, but nodes of graph JSON have {', '.join(wanted)}: the file is in another format",
+        next_step="convert it (docs/import.md lists the keys of graph JSON), or leave it out",
+    )
+
+
 class _Loose(msgspec.Struct):
     """The lists of a file with unparsed items."""
 
@@ -145,7 +184,7 @@ def _numbered(error: FileError, data: bytes) -> FileError:
         return error
     for place, item in enumerate(items):
         try:
-            msgspec.json.decode(item, type=kind)
+            msgspec.json.decode(item, type=kind, strict=not error.reason.endswith("got `float`"))
         except msgspec.DecodeError:
             key = error.key.replace("[...]", f"[{place}]", 1)
             return FileError(error.file, key, error.reason, next_step=error.next_step)

@@ -81,6 +81,10 @@ KINDS = {
 """`feature_type` → kind of the node. Viewers also use `feature_type` and not `node_id`."""
 
 
+LAYER = re.compile(r"(\d{1,4})(?:\.0+)?", re.ASCII)
+"""A layer as a text, such as "5" or "5.0"."""
+
+
 def kind(node: RawNode) -> NodeKind:
     """The kind of a node. Raises ValueError when it is unknown."""
     try:
@@ -93,9 +97,10 @@ def layer_number(node: RawNode) -> int:
     """The layer of a feature or an error. Raises ValueError when it is not a number in range."""
     layer = node.layer
     if isinstance(layer, str):
-        if not re.fullmatch(r"\d{1,4}", layer, re.ASCII):
+        found = LAYER.fullmatch(layer)
+        if found is None:
             raise ValueError(f"layer {layer[:60]!r} is not a number")
-        layer = int(layer)
+        layer = int(found[1])
     if not 0 <= layer < 10_000:
         raise ValueError(f"layer {layer} is outside 0 … 9999")
     return layer

@@ -14,11 +14,10 @@ import msgspec
 from schema.circuit.records import Label, Node, NodeKind, Supernode
 from schema.counted import counted
 from schema.errors import FileError
+from schema.exports.graph_json import VIEWER
 from schema.formats.raw import RawGraph, RawView
 from schema.formats.variant import Variant, section
 
-METHOD = "viewer"
-"""`Label.method` and `Supernode.method` of labels and supernodes from another tool's viewer."""
 EXPLANATION = "explanation"
 """`Label.method` of explanations of which it is unknown how they were made."""
 NAMED = 5
@@ -32,7 +31,8 @@ class View(NamedTuple):
 
     pinned: frozenset[int]
     """Places of the pinned nodes."""
-    supernodes: tuple[Supernode, ...]
+    entries: tuple[Supernode | None, ...]
+    """The supernode of each entry of `qParams.supernodes`; None for an entry without a node of the graph."""
     labels: tuple[Label, ...]
     notes: tuple[str, ...]
     """Remarks about pins and members that the graph lacks."""
@@ -58,9 +58,10 @@ def view(graph: RawGraph, nodes: list[Node], places: dict[str, int], variant: Va
     pinned = frozenset(names[name] for name in pins if name in names)
     if missing := sum(name not in names for name in pins):
         notes.append(f"{counted(missing, 'pinned node is', 'pinned nodes are')} not in the graph")
-    groups: list[Supernode] = []
+    entries: list[Supernode | None] = []
     for number, parts in enumerate(_lists(query.supernodes) if query is not None else []):
         if not parts:
+            entries.append(None)
             continue
         label, members = parts[0], [names[name] for name in parts[1:] if name in names]
         if len(label.encode(errors="replace")) > LABEL_LIMIT:
@@ -74,12 +75,14 @@ def view(graph: RawGraph, nodes: list[Node], places: dict[str, int], variant: Va
             notes.append(
                 f"{counted(missing, 'member')} of supernode {label[:60]!r} left out: not in the graph"
             )
-        if members:
+        if not members:
+            entries.append(None)
+        else:
             positions = {nodes[place].position for place in members}
             position = positions.pop() if len(positions) == 1 else None
-            groups.append(Supernode(label, position, tuple(sorted(set(members))), METHOD, author))
+            entries.append(Supernode(label, position, tuple(sorted(set(members))), VIEWER, author))
     labels = _labels(graph, nodes, names, variant, author, notes)
-    return View(pinned, tuple(groups), labels, tuple(notes))
+    return View(pinned, tuple(entries), labels, tuple(notes))
 
 
 def _labels(
@@ -93,7 +96,7 @@ def _labels(
     """Labels at the nodes, and those of the viewer."""
     found: dict[Label, None] = {}
 
-    def add(node: Node, text: str | None, method: str = METHOD, author: str = author) -> None:
+    def add(node: Node, text: str | None, method: str = VIEWER, author: str = author) -> None:
         text = (text or "").strip()
         if not text or node.kind is not NodeKind.FEATURE or node.index is None:
             return

@@ -91,7 +91,7 @@ def read_circuit(database: Database, circuit_id: str) -> Circuit:
             edges=tuple(edges),
             labels=tuple(_label(row) for row in database.read(_LABELS, parameters)),
             supernodes=tuple(_supernode(row, places) for row in database.read(_SUPERNODES, parameters)),
-            source=Source(**known(stored, SOURCE_FIELDS)) if "tool" in stored else None,
+            source=_source(stored),
             head_parts=tuple(_head_parts(nodes, edges, stored_edges)),
             head_totals=tuple(HeadTotal(**row) for row in database.read(_HEADS, parameters)),
             **values,
@@ -154,6 +154,13 @@ def _prompt(frame: _StoredFrame) -> Prompt:
     values = known(frame.prompt, PROMPT_FIELDS)
     values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return Prompt(**values, family=frame.family, tags=tuple(frame.tags))
+
+
+def _source(stored: Properties) -> Source | None:
+    if "tool" not in stored:
+        return None
+    values = known(stored, SOURCE_FIELDS)
+    return Source(**values | {"source_urls": tuple(values["source_urls"] or ())})
 
 
 def _node(labels: list[str], row: Properties) -> Node:

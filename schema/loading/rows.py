@@ -145,6 +145,7 @@ def frame(circuit: Circuit, run: Run) -> Frame:
     """The circuit's own properties, its model, transcoder set, run and prompt."""
     prompt, answer = circuit.prompt, circuit.answer
     source = dict.fromkeys(SOURCE_FIELDS) if circuit.source is None else asdict(circuit.source)
+    source["source_urls"] = source["source_urls"] or None  # no list is absent, as in every other property
     return Frame(
         model=properties_of(MODEL, circuit.model),
         transcoders=properties_of(TRANSCODER_SET, circuit.transcoders),

@@ -95,4 +95,5 @@ def _texts(circuit: Circuit) -> Iterable[str]:
     for group in circuit.supernodes:
         yield from (group.method, group.author)
     if circuit.source is not None:
-        yield from (text for text in asdict(circuit.source).values() if text is not None)
+        yield from (text for text in asdict(circuit.source).values() if isinstance(text, str))
+        yield from circuit.source.source_urls

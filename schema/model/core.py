@@ -405,6 +405,53 @@ CIRCUIT = NodeType(
             "string?",
             "Imported circuits: description of the graph. Absent if the file does not give it.",
         ),
+        P(
+            "title",
+            "string?",
+            "Imported circuits: title of the graph (title_prefix or title). Absent if the file does not give "
+            "it.",
+        ),
+        P(
+            "creator_url",
+            "string?",
+            "Imported circuits: address of the graph's creator. Absent if the file does not give it.",
+        ),
+        P(
+            "source_urls",
+            "list of strings?",
+            "Imported circuits: addresses of the features, such as "
+            "https://neuronpedia.org/gemma-2-2b/clt-hp. Absent if the file does not give them.",
+        ),
+        P(
+            "create_time_ms",
+            "integer?",
+            "Imported circuits: time at which the graph was made, in milliseconds since 1970. Absent if the "
+            "file does not give it.",
+        ),
+        P(
+            "generator",
+            "string?",
+            "Imported circuits: name and version of the program that made the graph. Absent if the file does "
+            "not give it.",
+        ),
+        P(
+            "file_metadata",
+            "string?",
+            "Imported circuits: `metadata` of the file, unchanged, as a JSON object. Absent if the file is "
+            "not graph JSON, or if it is too large.",
+        ),
+        P(
+            "file_view",
+            "string?",
+            "Imported circuits: `qParams` of the file, unchanged, as a JSON object. Absent if the file has "
+            "none, or if it is too large.",
+        ),
+        P(
+            "file_layout",
+            "string?",
+            "Imported circuits: order of nodes and links, forms of ids and unknown keys of the file, packed "
+            "for exports. Absent if the file is not graph JSON, or if it is too large.",
+        ),
     ),
 )
 

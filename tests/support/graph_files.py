@@ -73,7 +73,14 @@ def neuronpedia() -> Graph:
     graph["metadata"] |= {
         "scan": "gemma-2-2b",
         "feature_details": {"neuronpedia_source_set": "gemmascope-transcoder-16k"},
-        "info": {"creator_name": "Ada", "description": "a greeting", "generator": {"name": "x"}},
+        "info": {
+            "creator_name": "Ada",
+            "creator_url": "https://ada.example",
+            "description": "a greeting",
+            "generator": {"name": "x", "version": "2"},
+            "source_urls": ["https://www.neuronpedia.org/gemma-2-2b/gemmascope-transcoder-16k"],
+            "create_time_ms": 1_753_000_000_000,
+        },
         "generation_settings": {
             "max_n_logits": 10,
             "desired_logit_prob": 0.95,

@@ -1,5 +1,6 @@
 """The circuit that the little graph of tests/support/graph_files.py means."""
 
+from dataclasses import replace
 from typing import Any
 
 from schema.circuit.derived import underived
@@ -55,9 +56,18 @@ def expected(**changes: Any) -> dict[str, Any]:
     }
 
 
+def read_part(circuit: Circuit) -> Circuit:
+    """The circuit without the sections of its file that are kept unread; they have tests of their own."""
+    assert circuit.source is not None
+    return replace(
+        circuit, source=replace(circuit.source, file_metadata=None, file_view=None, file_layout=None)
+    )
+
+
 def same(circuit: Circuit, **changes: Any) -> None:
     """Compares what was read; tests/schema/circuit/test_derived.py compares what was derived from it."""
-    assert underived(circuit) == Circuit(**expected(**changes), content=circuit.content)
+    circuit = underived(read_part(circuit))
+    assert circuit == Circuit(**expected(**changes), content=circuit.content)
 
 
 def changed(path: str, value: Any) -> Graph:

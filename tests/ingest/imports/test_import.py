@@ -100,6 +100,39 @@ def test_bad_files_are_named_and_the_rest_goes_on(database: Database, folder: Pa
     assert {Path(name).name for name, _ in ledger.refusals(database, runs[0])} == {name for name, _ in found}
 
 
+def test_each_graph_of_a_list_is_loaded_or_refused_by_itself(database: Database, tmp_path: Path) -> None:
+    worse = neuronpedia()
+    worse["links"][2]["source"] = "nobody"
+    path = tmp_path / "list.json"
+    path.write_bytes(encode([circuit_tracer(), worse, neuronpedia()]))  # type: ignore[arg-type]  # a list
+    summary = run(database, path)
+    assert counts(summary) == (2, 0, 1)
+    (problem,) = summary.problems
+    assert isinstance(problem, FileError)
+    assert (problem.file, problem.key) == (f"{path}[1]", "links[2].source")
+    rows = database.read("MATCH (e:Entry) RETURN e.name AS name, e.outcome AS outcome ORDER BY name")
+    assert [(row["name"], row["outcome"]) for row in rows] == [
+        (f"{path}[0]", "loaded"),
+        (f"{path}[1]", "refused"),
+        (f"{path}[2]", "loaded"),
+    ]
+    assert counts(run(database, path)) == (0, 2, 1)
+
+
+def test_exports_of_stored_circuits_equal_their_files(database: Database, tmp_path: Path) -> None:
+    """Features, prompts and labels are shared in the database, but each export has what its own file has."""
+    for name, make in ALL.items():
+        (tmp_path / f"{name}.json").write_bytes(encode(make()))
+    run(database, tmp_path)
+    for name, make in ALL.items():
+        circuit = read_graph(encode(make()), name).circuit
+        exported = to_json(read_circuit(database, circuit.id))
+        block = exported["metadata"].pop("atlas")
+        assert exported == make(), name
+        exported["metadata"]["atlas"] = block
+        assert read_graph(encode(exported), name).circuit.id == circuit.id
+
+
 def test_the_model_that_one_file_names_is_that_of_all(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "graph.pt"
     save_pt(path, pt_values() | {"scan": "org/clt@0123456789abcdef"})

@@ -21,5 +21,5 @@ def test_anthropic() -> None:
         node_threshold=None,
         labels=(Label(1, 40000, "say you", "viewer", "Anthropic"),),
         supernodes=(Supernode("hello", 1, (0, 1), "viewer", "Anthropic"),),
-        source=Source("anthropic", "hi", scan),
+        source=Source("anthropic", "hi", scan, title="Greeting"),
     )

@@ -4,7 +4,7 @@ from schema.circuit.derived import underived
 from schema.circuit.records import Model, Node, Source
 from schema.formats.graph import read_graph
 from tests.support.graph_files import crm, encode
-from tests.support.little_graph import ERROR, FEATURE, LOGIT, OTHER, TOKEN, circuit_of
+from tests.support.little_graph import ERROR, FEATURE, LOGIT, OTHER, TOKEN, circuit_of, read_part
 
 
 def test_crm_keeps_attention_apart() -> None:
@@ -21,7 +21,9 @@ def test_crm_keeps_attention_apart() -> None:
     )
     assert found.model == Model("qwen3-1.7b", None, None, 2, None, None)
     assert found.transcoders.name == "qwen3-1.7b/transcoder-8x"
-    assert found.source == Source("neuronpedia-crm", "crm", "qwen3-1.7b", "transcoder-8x", "lorsa-8x")
+    assert read_part(found).source == Source(
+        "neuronpedia-crm", "crm", "qwen3-1.7b", "transcoder-8x", "lorsa-8x"
+    )
     assert found.labels == ()
     assert found.prompt.token_ids is None  # one of the two tokens has no node
     assert len({node.key for node in found.nodes}) == len(found.nodes)

@@ -145,8 +145,7 @@ def test_the_marked_target_is_the_answer_among_equally_probable_logits(
     # The mark is no part of the graph, so a file that somebody writes again is the same circuit.
     assert found.content == circuit_of(circuit_tracer() | graph | {"nodes": _unmarked(graph)}).content
     again = to_json(found)
-    # Without a mark in the file, the answer is marked.
-    assert [each["is_target_logit"] for each in again["nodes"][-2:]] == [marked != 1, marked == 1]
+    assert [each["is_target_logit"] for each in again["nodes"][-2:]] == [marked == 0, marked == 1]
     assert circuit_of(again) == found
 
 

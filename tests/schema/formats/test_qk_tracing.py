@@ -1,5 +1,6 @@
 """Traces of attention scores are kept in any JSON form and come back as they were."""
 
+import json
 from typing import Any
 
 import pytest
@@ -12,14 +13,14 @@ from tests.support.little_graph import circuit_of
 
 
 def test_what_was_traced_of_attention_scores_comes_back() -> None:
-    """Under the ids that we export where the graph has the node."""
+    """In the database under our ids where the graph has the node, in an export under those of the file."""
     graph = crm()
     found = circuit_of(graph)
     assert found.qk_tracing is not None
     exported = to_json(found)
     assert exported["qk_only_nodes"] == graph["qk_only_nodes"]
-    traced = {each["node_id"]: each.get("qk_tracing_results") for each in exported["nodes"]}
-    assert {name: results for name, results in traced.items() if results} == {
+    assert exported["nodes"] == graph["nodes"]
+    assert json.loads(found.qk_tracing)["qk_tracing_results"] == {
         "0_lor_3_1": {
             "pair_wise_contributors": [["0_3_1", "0_cro_9_0", 0.5]],
             "top_q_marginal_contributors": [["0_3_1", 0.5]],

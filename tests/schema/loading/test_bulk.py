@@ -85,16 +85,20 @@ def test_a_model_that_a_later_file_names_is_the_same_in_bulk(
     folder = tmp_path / "graphs"
     folder.mkdir()
     (folder / "a.json").write_bytes(encode(circuit_tracer()))
+    published = circuit_tracer()
+    published["metadata"]["scan"] = "gemma-2-2b"
+    published["metadata"]["info"] = {"source_urls": ["https://a.example", HOSTILE], "create_time_ms": 1}
+    (folder / "c.json").write_bytes(encode(published))
     save_pt(folder / "b.pt", pt_values() | {"scan": "org/clt@0123456789abcdef"})
     settings, quiet = ImportSettings((folder,)), Console(file=StringIO())
-    assert import_files(database, settings, console=quiet).loaded == 2
+    assert import_files(database, settings, console=quiet).loaded == 3
     tables = write_tables(settings, tmp_path / "tables", console=quiet)
     admin.import_tables(home, tables.writer.finish(), heap_mb=512)
     with connect(home) as imported:
         migrate(imported)
         tables.finish(imported)
         ordinary, bulk = dump(database), dump(imported)
-        assert [properties["id"] for _, properties in bulk["Model"]] == ["model"]
+        assert [properties["id"] for _, properties in bulk["Model"]] == ["gemma-2-2b", "model"]
         assert bulk == ordinary
         assert list(check(imported)) == []
 

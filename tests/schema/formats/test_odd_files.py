@@ -1,0 +1,94 @@
+"""Odd files: each kind is read, or refused with its name, the place and the reason."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from schema.errors import FileError
+from schema.formats.files import parts
+from schema.formats.graph import read_graph
+from tests.support.graph_files import ALL, circuit_tracer, crm, encode
+from tests.support.little_graph import circuit_of, read_part
+
+
+def pointed(value: Any) -> Any:
+    """The value with every whole number written as 1.0."""
+    if isinstance(value, dict):
+        return {key: pointed(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [pointed(each) for each in value]
+    return float(value) if type(value) is int else value
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_whole_numbers_with_a_point_are_read(name: str) -> None:
+    graph = ALL[name]()
+    found, wanted = (read_part(circuit_of(each)) for each in (pointed(graph), graph))
+    assert replace(found, qk_tracing=None) == replace(wanted, qk_tracing=None)  # that text keeps its points
+
+
+@pytest.mark.parametrize("name", ["circuit-tracer", "anthropic"])
+def test_layers_as_texts_with_a_point_are_read(name: str) -> None:
+    graph = ALL[name]()
+    for each in graph["nodes"]:
+        if each["layer"].isdecimal():
+            each["layer"] += ".0"
+    assert read_part(circuit_of(graph)) == read_part(circuit_of(ALL[name]()))
+
+
+def test_whole_numbers_with_an_exponent_are_read() -> None:
+    graph = crm()
+    text = (
+        json.dumps(graph)
+        .replace('"ctx_idx": 1,', '"ctx_idx": 1e0,')
+        .replace('"layer": 1,', '"layer": 10E-1,')
+    )
+    assert "1e0" in text
+    assert "10E-1" in text
+    assert read_part(read_graph(text.encode(), "hi.json").circuit) == read_part(circuit_of(graph))
+
+
+def test_a_number_that_is_not_whole_is_refused_with_its_place() -> None:
+    graph = circuit_tracer()
+    graph["nodes"][0]["ctx_idx"], graph["nodes"][4]["ctx_idx"] = 1.0, 1.5
+    with pytest.raises(FileError, match=r"nodes\[4\].ctx_idx: Expected `int`, got `float`"):
+        read_graph(encode(graph), "a.json")
+
+
+OTHER = [
+    {"nodes": [{"id": "f", "node_type": "feature", "feature_idx": 3, "layer": 1}], "edges": []},
+    {"metadata": {"prompt": "", "prompt_tokens": []}, "links": []}
+    | {"nodes": [{"node_id": "f", "node_type": "feature", "feature_idx": 3, "layer": 1, "position": 2}]},
+    {"directed": True, "multigraph": False, "graph": {}, "nodes": [{"id": 1}], "edges": []},
+]
+
+
+@pytest.mark.parametrize("graph", OTHER)
+def test_a_graph_in_another_format_is_refused_with_the_keys_of_its_nodes(graph: Any) -> None:
+    with pytest.raises(FileError) as refused:
+        read_graph(encode(graph), "a.json")
+    assert refused.value.file == "a.json"
+    assert refused.value.key == "nodes[0]"
+    keys = ", ".join(graph["nodes"][0])
+    assert refused.value.reason == (
+        f"has {keys}, but nodes of graph JSON have node_id, layer, ctx_idx, feature_type: "
+        "the file is in another format"
+    )
+
+
+def test_a_list_of_graphs_has_a_name_for_each() -> None:
+    graphs = [circuit_tracer(), crm()]
+    found = parts(b"\xef\xbb\xbf \n" + json.dumps(graphs).encode(), "a.json")
+    assert [(name, json.loads(data)) for name, data in found] == [
+        ("a.json[0]", graphs[0]),
+        ("a.json[1]", graphs[1]),
+    ]
+    assert parts(encode(crm()), "a.json") == [("a.json", encode(crm()))]
+
+
+@pytest.mark.parametrize("data", [b"[]", b"[1, 2]", b'[{"modelId": "gemma-2-2b"}]', b'["nodes"]'])
+def test_a_list_of_something_else_is_refused(data: bytes) -> None:
+    with pytest.raises(FileError, match=r"a\.json: the file: is a list, but not of graphs"):
+        parts(data, "a.json")
