@@ -35,6 +35,7 @@ from atlas.commands.report import report
 from atlas.commands.serve import serve
 from atlas.commands.studies import study
 from atlas.commands.supernodes import supernodes
+from atlas.commands.transcoders import transcoders
 from ingest.engine.errors import EngineError
 from schema.errors import AtlasError
 
@@ -53,6 +54,7 @@ CONTENTS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
         "bulk-import": imports.bulk_import,
         "checkpoints": checkpoints,
         "family": family,
+        "transcoders": transcoders,
         "job": job,
     },
     "Labels and groups of features": {

@@ -21,7 +21,15 @@ FOLDERS = {
     ),
     "ingest": (
         *("", "annotations", "circuits", "evidence", "imports", "labels", "organism", "organism/families"),
-        *("studies", "studies/tools", "engine", "engine/adapters", "engine/attribution", "engine/heads"),
+        *(
+            "studies",
+            "studies/tools",
+            "training",
+            "engine",
+            "engine/adapters",
+            "engine/attribution",
+            "engine/heads",
+        ),
         *("engine/intervention", "engine/replacement", "engine/transcoders", "engine/transcoders/formats"),
     ),
     "api": ("", "downloads", "mutations", "questions", "request", "serving", "types"),

@@ -7,6 +7,7 @@
     roles        supernodes of the method that groups features by role
     modules      communities of features; communities finds them in a graph
     checkpoints  checkpoints of a training run, and the features that they have in common
+    measured     how well transcoders replace the MLPs of their model
     tags         tags of prompts
 
 `schema.questions` reads all of it.

@@ -48,6 +48,8 @@ FEATURE_LISTS = ("pruned_features", "unselected_features")
 """Fields of `Circuit` that are stored as numbers of features."""
 MODEL_FIELDS = shared_fields(Model, MODEL)
 SET_FIELDS = shared_fields(TranscoderSet, TRANSCODER_SET)
+MEASURED = ("fvu", "agreement", "measured")
+"""Properties of a transcoder set that no circuit gives: `schema.annotations.measured` writes them."""
 PROMPT_FIELDS = shared_fields(Prompt, PROMPT)
 NODE_FIELDS = shared_fields(Node, NODE, FEATURE_NODE, ERROR_NODE, TOKEN_NODE, LOGIT_NODE, OTHER_NODE)
 MARKS = ("pinned", "influence_is_bound")

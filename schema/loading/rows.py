@@ -28,6 +28,7 @@ from schema.circuit.records import (
 )
 from schema.loading.properties import (
     LABEL_FIELDS,
+    MEASURED,
     NODE_FIELDS,
     SOURCE_FIELDS,
     SUPERNODE_FIELDS,
@@ -148,7 +149,7 @@ def frame(circuit: Circuit, run: Run) -> Frame:
     source["source_urls"] = source["source_urls"] or None  # no list is absent, as in every other property
     return Frame(
         model=properties_of(MODEL, circuit.model),
-        transcoders=properties_of(TRANSCODER_SET, circuit.transcoders),
+        transcoders=properties_of(TRANSCODER_SET, circuit.transcoders, **dict.fromkeys(MEASURED)),
         run=run_row(run),
         prompt=properties_of(PROMPT, prompt),
         families=[] if prompt.family is None else [prompt.family],

@@ -60,6 +60,25 @@ TRANSCODER_SET = NodeType(
             "string?",
             "The same for the features of attention. Absent if no graph file says it.",
         ),
+        P(
+            "fvu",
+            "float?",
+            "Fraction of variance unexplained: the share of the variance of an MLP's outputs that the "
+            "transcoders miss, 0 or more; the median over layers. Absent unless `atlas transcoders measure` "
+            "wrote it.",
+        ),
+        P(
+            "agreement",
+            "float?",
+            "Share of tokens at which the model with all MLPs replaced by the transcoders has the same most "
+            "probable next token as the model, 0 to 1. Absent unless `atlas transcoders measure` wrote it.",
+        ),
+        P(
+            "measured",
+            "string?",
+            "JSON: what `atlas transcoders measure` found for each layer and for replaced layers. Absent "
+            "unless it wrote it.",
+        ),
     ),
 )
 

@@ -50,6 +50,8 @@ class TranscodersRow(NamedTuple):
     """Model and source set under which Neuronpedia has the features."""
     neuronpedia_attention: str | None
     """The same for features of attention."""
+    measured: str | None
+    """JSON of `schema.annotations.measured`."""
     circuits: int
     """Number of circuits that were made with the set."""
     model_id: str

@@ -14,7 +14,8 @@ class Stats(NamedTuple):
     relationships: dict[str, int]
     """Type → number of relationships."""
     sets: list[dict[str, Any]]
-    """One row for each set: model, set, circuits, features."""
+    """One row for each set: model, set, circuits, features, fvu and agreement. The last two are what `atlas
+    transcoders measure` found, or null."""
     settings: list[dict[str, Any]]
     """One row for each combination of settings: set, target, node_threshold, edge_threshold,
     max_feature_nodes, dtype, circuits. Circuits of two rows were made in different ways, so their numbers are
@@ -44,7 +45,8 @@ def _one(database: Database, text: str) -> int:
 
 _SETS = """
 MATCH (t:TranscoderSet)-[:FOR]->(m:Model)
-RETURN m.id AS model, t.id AS set, COUNT { (t)<-[:BY]-() } AS circuits, COUNT { (t)<-[:IN]-() } AS features
+RETURN m.id AS model, t.id AS set, COUNT { (t)<-[:BY]-() } AS circuits, COUNT { (t)<-[:IN]-() } AS features,
+       t.fvu AS fvu, t.agreement AS agreement
 ORDER BY model, set
 """
 

@@ -83,7 +83,7 @@ class ReplacementModel:
     def load(
         cls,
         model_dir: Path | str,
-        transcoders_dir: Path | str,
+        transcoders_dir: Path | str | None,
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -93,7 +93,10 @@ class ReplacementModel:
         """Read a model and its transcoders, each from a local folder or from `hf://org/name[@revision]`.
 
         The model may be a GGUF file, which is dequantised once into a folder of `cache`; None is the cache of
-        huggingface_hub. Raises ModelError for a missing folder or an unknown architecture, FormatError for
+        huggingface_hub. transcoders_dir: None for a model without transcoders, on which they are to be
+        trained.
+
+        Raises ModelError for a missing folder or an unknown architecture, FormatError for
         unreadable transcoder files, FitError for transcoders of another model, and SettingError for a device
         that this machine does not have.
         """
@@ -101,7 +104,9 @@ class ReplacementModel:
         _check_device(device)
         files = find(model_dir, ARCHITECTURES, hub=hub, cache=cache)
         folder = files.folder
-        transcoders = recognise.read(transcoders_dir, device=device, dtype=dtype, hub=hub)
+        transcoders = None
+        if transcoders_dir is not None:
+            transcoders = recognise.read(transcoders_dir, device=device, dtype=dtype, hub=hub)
         try:
             with _quiet():
                 loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -131,12 +136,12 @@ class ReplacementModel:
         cls,
         model: Any,
         tokenizer: Any,
-        transcoders: TranscoderSet,
+        transcoders: TranscoderSet | None,
         *,
         files: ModelFiles | None = None,
         device: torch.device | str = "cpu",
     ) -> "ReplacementModel":
-        """Join a loaded Hugging Face model (eager attention) with transcoders.
+        """Join a loaded Hugging Face model (eager attention) with transcoders, or None for no transcoders.
 
         Raises ModelError for an architecture without an adapter or for weights that are not finite, and
         FitError when the transcoders do not fit the model.
@@ -157,8 +162,12 @@ class ReplacementModel:
                     next_step="save or download the model again",
                 )
         anatomy = adapter(model)
-        _check_fit(anatomy, transcoders, architecture)
         weight = anatomy.unembedding
+        if transcoders is None:
+            transcoders = TranscoderSet.none(
+                len(anatomy.layers), weight.shape[1], weight.device, weight.dtype
+            )
+        _check_fit(anatomy, transcoders, architecture)
         return cls(model, tokenizer, anatomy, transcoders, files, weight.device, weight.dtype)
 
     @property

@@ -117,6 +117,20 @@ class TranscoderSet:
     files: tuple[Path, ...] = ()
     """The files from which the set was read. Their hash is its revision."""
 
+    @classmethod
+    def none(cls, n_layers: int, d_model: int, device: torch.device, dtype: torch.dtype) -> "TranscoderSet":
+        """A set without features, for a model whose transcoders do not exist yet."""
+        dtype = torch.promote_types(dtype, torch.float32)
+
+        def zeros(*size: int) -> Tensor:
+            return torch.zeros(*size, device=device, dtype=dtype)
+
+        layers = (
+            Transcoder(zeros(0, d_model), zeros(0), zeros(0, 1, d_model), zeros(d_model))
+            for _ in range(n_layers)
+        )
+        return cls(tuple(layers), "no transcoders", "mlp.hook_in", "hook_mlp_out")
+
     @property
     def n_layers(self) -> int:
         return len(self.layers)
@@ -184,6 +198,25 @@ class TranscoderSet:
                 next_step="download or save the file again",
             )
         return rows
+
+    def decode(self, layer: int, activation: Tensor) -> Tensor:
+        """What all features of one layer write, to its own layer first and then to the later ones.
+
+        activation: (n, n_features) of the layer's features. Returns (n, n_written, d_model), without the bias
+        and the skip connection. Only rows of active features are read.
+        """
+        at = activation.nonzero()
+        used, feature = torch.unique(at[:, 1], return_inverse=True)
+        rows = self.decoder_rows(layer, used, activation.dtype)
+        starts = torch.searchsorted(
+            at[:, 0].contiguous(), torch.arange(len(activation), device=activation.device)
+        )
+        values = activation[at[:, 0], at[:, 1]]
+        if not len(used):
+            return activation.new_zeros(len(activation), *self.layers[layer].decoder.shape[1:])
+        return torch.nn.functional.embedding_bag(
+            feature, rows.flatten(1), starts, mode="sum", per_sample_weights=values
+        ).view(len(activation), *rows.shape[1:])
 
     def writes(self, active: Active) -> list[tuple[Tensor, Tensor]]:
         """What the active features write, layer by layer.
