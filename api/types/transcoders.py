@@ -82,15 +82,15 @@ class ReplacementFigures:
         description="`loss` of the model itself. Null without tokens."
     )
     loss_recovered: float | None = strawberry.field(
-        description="Share of the loss that is recovered: 0 is as bad as MLPs that write their mean output, 1 "
-        "is as good as the model. Null when writing means is no worse than the model."
+        description="Share of the loss that is recovered: 0 is as bad as MLPs that write their mean output, "
+        "1 is as good as the model. Null when writing means is no worse than the model."
     )
 
 
 @strawberry.type(
     description="How well transcoders rebuild what the MLPs write, and how well they replace the MLPs, as "
-    "`atlas transcoders measure` found on texts. This is not the replacement score of a circuit, whose errors "
-    "carry the model's own activations."
+    "`atlas transcoders measure` found on texts. This is not the replacement score of a circuit, whose "
+    "errors carry the model's own activations."
 )
 class MeasuredTranscoders:
     tokens: int = strawberry.field(description="Tokens on which the layers were measured.")

@@ -185,6 +185,86 @@ def sparsify(folder: Path, skip: bool) -> Made:
     return Made(act, out, ("plt", "topk", "mlp.hook_in", "mlp.hook_out"))
 
 
+def sae_lens(folder: Path, activation: str, skip: bool) -> Made:
+    made = []
+    for i in range(L):
+        new = arrays(i)
+        raw = {"W_enc": new(D, N), "W_dec": new(N, D), "b_enc": new(N), "b_dec": new(D)}
+        if activation == "jumprelu":
+            raw["threshold"] = new(N)  # some are negative: only positive numbers pass
+        if skip:
+            raw["W_skip"] = new(D, D)
+        path = folder / f"set-{L - i}"
+        path.mkdir()
+        save_file(raw, path / "sae_weights.safetensors")
+        hooks = {"hook_name": f"blocks.{i}.ln2.hook_normalized", "hook_name_out": f"blocks.{i}.hook_mlp_out"}
+        architecture = "_".join((*["jumprelu"] * (activation == "jumprelu"), *["skip"] * skip, "transcoder"))
+        config = {"architecture": architecture, "d_in": D, "d_out": D, "d_sae": N, "dtype": "float32"}
+        config |= {"normalize_activations": "none", "apply_b_dec_to_input": False}
+        config |= {"metadata": hooks} if skip else hooks
+        (path / "cfg.json").write_text(json.dumps(config))
+        made.append(raw)
+
+    def act(i: int, x: Array) -> Array:
+        z = x @ made[i]["W_enc"] + made[i]["b_enc"]
+        return relu(z) if activation == "relu" else relu(z) * (z > made[i]["threshold"])
+
+    def out(i: int, a: list[Array], x: Array) -> Array:
+        straight = x @ made[i]["W_skip"].T if skip else 0
+        return a[i] @ made[i]["W_dec"] + made[i]["b_dec"] + straight
+
+    return Made(act, out, ("plt", activation, "ln2.hook_normalized", "hook_mlp_out"))
+
+
+def crosslayer_coding(folder: Path, tying: str, *, old: bool = False, normalised: bool = False) -> Made:
+    new = arrays(7)
+    raw, stats = {}, {}
+    encoders, decoders = (
+        ("encoders", "decoders") if old else ("encoder_module.encoders", "decoder_module.decoders")
+    )
+
+    def key(i: int, j: int) -> str:
+        return {"none": f"{i}->{j}", "per_target": str(j), "per_source": str(i)}[tying]
+
+    for i in range(L):
+        raw |= {f"{encoders}.{i}.weight": new(N, D), f"{encoders}.{i}.bias_param": new(N)}
+        for j in range(i, L):
+            raw[f"{decoders}.{key(i, j)}.weight"] = new(D, N)
+            raw[f"{decoders}.{key(i, j)}.bias_param"] = new(D)
+        stats[str(i)] = {
+            side: {"mean": new(D).tolist(), "std": (abs(new(D)) + 0.5).tolist()}
+            for side in ("inputs", "targets")
+        }
+    raw["log_threshold" if old else "theta_manager.log_threshold"] = new(L, N)
+    save_file(raw, folder / "clt.safetensors")
+    config = {"num_features": N, "num_layers": L, "d_model": D, "activation_fn": "jumprelu"}
+    config |= {"decoder_tying": tying, "normalization_method": "mean_std" if normalised else "none"}
+    (folder / "cfg.json").write_text(json.dumps(config))
+    if normalised:
+        (folder / "norm_stats.json").write_text(json.dumps(stats))
+
+    def stat(i: int, side: str, what: str, otherwise: float) -> Any:
+        return np.array(stats[str(i)][side][what]) if normalised else otherwise
+
+    def act(i: int, x: Array) -> Array:
+        scaled = (x - stat(i, "inputs", "mean", 0.0)) / stat(i, "inputs", "std", 1.0)
+        z = scaled @ raw[f"{encoders}.{i}.weight"].T + raw[f"{encoders}.{i}.bias_param"]
+        name = "log_threshold" if old else "theta_manager.log_threshold"
+        return np.where(z > np.exp(raw[name][i]), z, 0)
+
+    def out(j: int, a: list[Array], x: Array) -> Array:
+        if tying == "per_target":
+            total = sum(a[: j + 1]) @ raw[f"{decoders}.{j}.weight"].T + raw[f"{decoders}.{j}.bias_param"]
+        else:
+            total = sum(
+                a[i] @ raw[f"{decoders}.{key(i, j)}.weight"].T + raw[f"{decoders}.{key(i, j)}.bias_param"]
+                for i in range(j + 1)
+            )
+        return total * stat(j, "targets", "std", 1.0) + stat(j, "targets", "mean", 0.0)
+
+    return Made(act, out, ("clt", "jumprelu", "mlp.hook_in", "mlp.hook_out"))
+
+
 FORMATS: dict[str, Callable[[Path], Made]] = {
     "circuit-tracer by layer, ReLU": lambda folder: tracer_plt(folder, "relu"),
     "circuit-tracer by layer, JumpReLU, skip": lambda folder: tracer_plt(folder, "jumprelu", skip=True),
@@ -198,6 +278,16 @@ FORMATS: dict[str, Callable[[Path], Made]] = {
     "GemmaScope 2 cross-layer, skip": lambda folder: gemma_scope_2(folder, crosses=True, skip=True),
     "sparsify": lambda folder: sparsify(folder, skip=False),
     "sparsify, skip": lambda folder: sparsify(folder, skip=True),
+    "SAELens": lambda folder: sae_lens(folder, "relu", skip=False),
+    "SAELens, JumpReLU, skip": lambda folder: sae_lens(folder, "jumprelu", skip=True),
+    "crosslayer-coding": lambda folder: crosslayer_coding(folder, "none"),
+    "crosslayer-coding, normalised": lambda folder: crosslayer_coding(folder, "none", normalised=True),
+    "crosslayer-coding, tied by target": lambda folder: crosslayer_coding(
+        folder, "per_target", normalised=True
+    ),
+    "crosslayer-coding, tied by source, old": lambda folder: crosslayer_coding(
+        folder, "per_source", old=True
+    ),
 }
 
 
@@ -214,3 +304,7 @@ def raw(path: Path) -> dict[str, NDArray[np.float32]]:
 
 def change(path: Path, name: str, value: NDArray[Any]) -> None:
     save_file(raw(path) | {name: value}, path)
+
+
+def change_json(path: Path, **keys: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | keys))

@@ -10,7 +10,18 @@ from safetensors.numpy import save_file
 
 from ingest.engine.errors import FormatError
 from ingest.engine.transcoders.formats import recognise
-from tests.support.transcoder_files import FORMATS, D, L, N, change, drop, raw, tracer_plt, write_config
+from tests.support.transcoder_files import (
+    FORMATS,
+    D,
+    L,
+    N,
+    change,
+    change_json,
+    drop,
+    raw,
+    tracer_plt,
+    write_config,
+)
 
 BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "a missing layer": (
@@ -108,6 +119,56 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
             folder / "params_layer_1.safetensors", "w_dec", np.zeros((N, L + 1, D), np.float32)
         ),
         "params_layer_1.safetensors: w_dec is 10 × 4 × 6 where 10 × 3 × 6 is expected",
+    ),
+    "an autoencoder of SAELens": (
+        "SAELens",
+        lambda folder: (folder / "set-3/cfg.json").write_text('{"architecture": "standard"}'),
+        "set-3/cfg.json says architecture: standard, which cannot replace an MLP",
+    ),
+    "inputs of SAELens that are normalised": (
+        "SAELens",
+        lambda folder: change_json(folder / "set-2/cfg.json", normalize_activations="layer_norm"),
+        "set-2/cfg.json says normalize_activations: layer_norm, which is not supported",
+    ),
+    "an unknown place of SAELens": (
+        "SAELens",
+        lambda folder: change_json(folder / "set-1/cfg.json", hook_name="blocks.2.hook_z"),
+        "set-1/cfg.json says hook_name: blocks.2.hook_z",
+    ),
+    "one layer of SAELens twice": (
+        "SAELens",
+        lambda folder: (folder / "set-1/cfg.json").write_bytes((folder / "set-2/cfg.json").read_bytes()),
+        "more than one file of layer 1: set-1/sae_weights.safetensors and set-2/sae_weights.safetensors",
+    ),
+    "a missing layer of SAELens": (
+        "SAELens",
+        lambda folder: (folder / "set-2/sae_weights.safetensors").unlink(),
+        "has no file of layer 1, although it has one of layer 2",
+    ),
+    "a batch-wise activation of crosslayer-coding": (
+        "crosslayer-coding",
+        lambda folder: change_json(folder / "cfg.json", activation_fn="batchtopk"),
+        "cfg.json says activation_fn: batchtopk, which depends on the other tokens of a batch",
+    ),
+    "skip connections of crosslayer-coding": (
+        "crosslayer-coding",
+        lambda folder: change_json(folder / "cfg.json", skip_connection=True),
+        "cfg.json says skip_connection: true, a skip connection from every earlier layer",
+    ),
+    "no statistics of crosslayer-coding": (
+        "crosslayer-coding, normalised",
+        lambda folder: (folder / "norm_stats.json").unlink(),
+        " has no norm_stats.json",
+    ),
+    "statistics of too few layers": (
+        "crosslayer-coding, normalised",
+        lambda folder: change_json(folder / "norm_stats.json", **{"1": None}),
+        "norm_stats.json lacks the mean and std of layer 1",
+    ),
+    "two files of weights": (
+        "crosslayer-coding",
+        lambda folder: save_file({"w": np.zeros(3)}, folder / "other.safetensors"),
+        "has 2 .safetensors files beside cfg.json",
     ),
     "tensors of no format": (
         "GemmaScope 2 by layer",

@@ -10,6 +10,9 @@
     W_enc, W_dec in npz           Gemma Scope 1
     w_enc, w_dec                  Gemma Scope 2, per layer or cross-layer
     encoder.weight                sparsify
+
+Two formats are recognised from other files: SAELens by sae_weights.safetensors, whose cfg.json names the
+layer, and crosslayer-coding by a cfg.json with num_layers and num_features.
 """
 
 import re
@@ -19,12 +22,18 @@ from pathlib import Path
 import torch
 
 from ingest.engine.errors import FormatError
-from ingest.engine.transcoders.formats import circuit_tracer, gemma_scope, sparsify
+from ingest.engine.transcoders.formats import (
+    circuit_tracer,
+    crosslayer_coding,
+    gemma_scope,
+    sae_lens,
+    sparsify,
+)
 from ingest.engine.transcoders.formats.hub import SCHEME, Hub, HubReference, is_reference
 from ingest.engine.transcoders.formats.tensors import File, open_file
 from ingest.engine.transcoders.transcoder import Transcoder, TranscoderSet
 
-WANTED = ("*.safetensors", "*.npz", "*cfg.json", "config.yaml")
+WANTED = ("*.safetensors", "*.npz", "*cfg.json", "*norm_stats.json", "config.yaml")
 """Name patterns of the files that a reader may need."""
 
 CROSS_FILE = re.compile(r"W_(?:enc|dec)_(\d+)\.safetensors")
@@ -34,7 +43,8 @@ layer_3/…/params.npz, …"""
 
 KNOWN = (
     "circuit-tracer (layer_0.safetensors, or W_enc_0.safetensors with W_dec_0.safetensors), GemmaScope "
-    "(layer_0/…/params.npz or .safetensors) or sparsify (layers.0.mlp/sae.safetensors)"
+    "(layer_0/…/params.npz or .safetensors), sparsify (layers.0.mlp/sae.safetensors), SAELens "
+    "(sae_weights.safetensors with cfg.json) or crosslayer-coding (cfg.json with one .safetensors)"
 )
 
 
@@ -67,6 +77,10 @@ def read(
         found = _cross_layer(folder, 1 + max(cross), device, dtype)
     elif said is not None and said.transcoders:
         found = _layers([_listed(hub, folder, item) for item in said.transcoders], said, device, dtype)
+    elif crosslayer_coding.is_config(folder):
+        found = crosslayer_coding.read(folder, device=device, dtype=dtype)
+    elif saved := sorted(folder.rglob(sae_lens.WEIGHTS)):
+        found = _sae_lens(folder, saved, device, dtype)
     else:
         found = _layers(_named(folder), said, device, dtype)
     named = replace(found, name=name)
@@ -75,7 +89,7 @@ def read(
             named,
             files=(config_file, *named.files),
             name=said.name or name,
-            model_name=said.model_name,
+            model_name=said.model_name or named.model_name,
             read_at=said.read_at or named.read_at,
             write_at=said.write_at or named.write_at,
         )
@@ -166,6 +180,40 @@ def _layers(
         if "encoder.weight" in file.tensors:
             files.append(path.with_name("cfg.json"))
     return TranscoderSet(tuple(layers), "", **hooks, files=tuple(files))
+
+
+def _sae_lens(
+    folder: Path, saved: list[Path], device: torch.device | str, dtype: torch.dtype
+) -> TranscoderSet:
+    layers: dict[int, sae_lens.SavedLayer] = {}
+    for path in saved:
+        found = sae_lens.layer(path, device=device, dtype=dtype)
+        if found.number in layers:
+            first, second = (one.files[1].relative_to(folder) for one in (layers[found.number], found))
+            raise FormatError(
+                f"{folder} has more than one file of layer {found.number}: {first} and {second}",
+                next_step="keep one folder for each layer",
+            )
+        layers[found.number] = found
+    for number in range(1 + max(layers)):
+        if number not in layers:
+            raise FormatError(
+                f"{folder} has no file of layer {number}, although it has one of layer {max(layers)}",
+                next_step="copy the missing folder, or download the set again",
+            )
+    ordered = [layers[number] for number in range(len(layers))]
+    for one in ordered:
+        if one.hooks != ordered[0].hooks:
+            raise FormatError(
+                f"{one.files[0]} reads and writes at other places than layer 0",
+                next_step="keep the layers of one set in a folder",
+            )
+    return TranscoderSet(
+        tuple(one.transcoder for one in ordered),
+        "",
+        **ordered[0].hooks,
+        files=tuple(path for one in ordered for path in one.files),
+    )
 
 
 def _layer(

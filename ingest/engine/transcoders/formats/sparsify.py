@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
 import torch
 
 from ingest.engine.errors import FormatError
-from ingest.engine.transcoders.formats.tensors import File, place
+from ingest.engine.transcoders.formats.tensors import File, place, read_json
 from ingest.engine.transcoders.transcoder import Transcoder
 
 READ_AT, WRITE_AT = "mlp.hook_in", "mlp.hook_out"
@@ -47,16 +46,7 @@ def layer(file: File, *, device: torch.device | str, dtype: torch.dtype) -> Tran
 
 
 def _config(path: Path) -> Mapping[str, Any]:
-    try:
-        config = orjson.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise FormatError(
-            f"{path.parent} has no cfg.json", next_step="copy it, or download the set again"
-        ) from error
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise FormatError(f"{path} cannot be read as JSON: {error}", next_step="download it again") from error
-    if not isinstance(config, dict):
-        raise FormatError(f"{path} holds no keys", next_step="download it again")
+    config = read_json(path)
     if not config.get("transcode", False):
         raise FormatError(
             f"{path} says transcode: false, so it is an autoencoder, which cannot replace an MLP",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
@@ -66,6 +67,21 @@ class File(NamedTuple):
                 next_step="download or save the file again; in 16 bits a number may have overflowed",
             )
         return tensor
+
+
+def read_json(path: Path) -> Mapping[str, Any]:
+    """The keys of a JSON file. Raises FormatError when it is missing or holds no object."""
+    try:
+        found = orjson.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise FormatError(
+            f"{path.parent} has no {path.name}", next_step="copy it, or download the set again"
+        ) from error
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise FormatError(f"{path} cannot be read as JSON: {error}", next_step="download it again") from error
+    if not isinstance(found, dict):
+        raise FormatError(f"{path} holds no keys", next_step="download it again")
+    return found
 
 
 def open_file(path: Path) -> File:
