@@ -1,6 +1,6 @@
 """`atlas transcoders`: train transcoders for a model, and measure how well they replace its MLPs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -179,7 +179,7 @@ def measure(
     use_cores()
     with err.status(f"Loading the model {model.name} …"):
         loaded = ReplacementModel.load(model, transcoders)
-    groups = layer_groups(loaded.n_layers)
+    groups: dict[str, Sequence[int]] = {**layer_groups(loaded.n_layers)}
     if group:
         groups = {"all": groups["all"], **{name: _layers(name, loaded.n_layers) for name in group}}
     pieces = contexts(loaded, read_texts(texts), context, most=tokens, seed=seed)

@@ -199,7 +199,27 @@ def _module_rows(answer: dict[str, Any]) -> Rows:
     return Rows("", columns, rows)
 
 
-ROWS = {"labels": _label_rows, "cortex": _module_rows}
+def _transcoder_rows(answer: dict[str, Any]) -> Rows:
+    sets = {each["transcoders"]["id"]: each["transcoders"] for each in answer["circuits"]["nodes"]}
+    rows = [
+        [
+            name,
+            each["name"],
+            *(
+                "" if each[key] is None else f"{each[key]:.3f}"
+                for key in ("agreement", "kl", "lossRecovered")
+            ),
+            "" if each["name"] != "all" or found["fvu"] is None else f"{found['fvu']:.3f}",
+        ]
+        for name, set_ in sets.items()
+        if (found := set_["measured"]) is not None
+        for each in found["replacements"]
+    ]
+    columns = ["transcoders", "layers replaced", "agreement", "KL, nats", "loss recovered", "median FVU"]
+    return Rows("", columns, rows)
+
+
+ROWS = {"labels": _label_rows, "cortex": _module_rows, "transcoders": _transcoder_rows}
 """Section → function that makes its table. In the other sections the answer itself is the table."""
 
 
@@ -211,6 +231,15 @@ SECTIONS: Sequence[tuple[str, str, str, tuple[str, ...], str]] = (
         "and how well the circuits explain the answers.",
         (),
         "atlas ingest",
+    ),
+    (
+        "transcoders",
+        "How well the transcoders stand for the MLPs",
+        "The next-token predictions of the model when the MLPs of some layers are replaced by the "
+        "transcoders: how often the most probable token is the model's. A circuit's replacement score is "
+        "another thing, because its errors carry the model's own activations.",
+        (),
+        "atlas transcoders measure",
     ),
     (
         "heads",

@@ -5,7 +5,7 @@
 | `families/` | the corpus: one file for each prompt family |
 | `corpus`, `tokenizer` | all families together, training batches, and the tokenizer |
 | `train`, `gates` | training of the language model, and the intermediate steps that it is taught |
-| `transcoder`, `clt` | training of the cross-layer transcoder, and its files |
+| `transcoder` | training of the cross-layer transcoder, by the general trainer |
 | `evaluate`, `agreement` | accuracy of the model, and quality of the transcoder |
 | `prompts` | the choice of the bundled prompts (`prompts.jsonl`) |
 | `weights` | paths of the model, its transcoders and prompts |

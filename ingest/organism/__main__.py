@@ -11,8 +11,9 @@ from rich.console import Console
 from transformers import LlamaForCausalLM
 from transformers.utils import logging
 
+from ingest.engine.transcoders.formats import recognise
+from ingest.engine.transcoders.save import save
 from ingest.organism.agreement import agreement, layer_report
-from ingest.organism.clt import CrossLayerTranscoder
 from ingest.organism.evaluate import accuracy, gated, two_hop_lens
 from ingest.organism.prompts import choose, write_prompts
 from ingest.organism.train import STEPS, train
@@ -65,7 +66,7 @@ def transcoder_command(
     for name, (width, k, steps) in WIDTHS.items():
         if only in (None, name):
             clt = train_transcoder(load_model(out), width, k, max(2, round(steps * scale)), seed)
-            clt.save(out / name)
+            save(clt, out / name)
 
 
 @app.command("follow")
@@ -81,15 +82,15 @@ def follow_command(
     kept.
     """
     width, k, _ = WIDTHS[SHIPPED]
-    following = CrossLayerTranscoder.load(out / SHIPPED)
+    following = recognise.read(out / SHIPPED)
     for folder in sorted(checkpoints.glob("step-*"), reverse=True):
         if not (folder / SHIPPED / "config.yaml").exists():
             console.print(f"{folder.name}:")
             model = LlamaForCausalLM.from_pretrained(
                 folder, dtype=torch.float32, attn_implementation="eager"
             ).eval()
-            train_transcoder(model, width, k, steps, seed, following).save(folder / SHIPPED)
-        following = CrossLayerTranscoder.load(folder / SHIPPED)
+            save(train_transcoder(model, width, k, steps, seed, following), folder / SHIPPED)
+        following = recognise.read(folder / SHIPPED)
 
 
 @app.command("evaluate")
@@ -109,9 +110,9 @@ def evaluate_command(
     measured["gates"] = {family: found._asdict() for family, found in gated(model).items()}
     for name in WIDTHS:
         if (out / name / "config.yaml").exists():
-            clt = CrossLayerTranscoder.load(out / name)
+            clt = recognise.read(out / name)
             measured[name] = {
-                "width": clt.width,
+                "width": clt.n_features,
                 "agreement": {k: v._asdict() for k, v in agreement(model, clt).items()},
                 "layers": [r._asdict() for r in layer_report(model, clt)],
             }

@@ -1,4 +1,7 @@
-"""Measures a transcoder: agreement of the replacement model with the model, and purity of features."""
+"""Measures transcoders on prompts of the corpus: agreement of the replacement model, and purity of features.
+
+`ingest.training.measure` measures the transcoders of any model on texts.
+"""
 
 from typing import NamedTuple
 
@@ -6,10 +9,15 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from ingest.organism.clt import CrossLayerTranscoder, recorded, replaced
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.engine.transcoders.transcoder import TranscoderSet
 from ingest.organism.corpus import FAMILIES
 from ingest.organism.evaluate import Score, encode, sample_questions, top_words
+from ingest.training.activations import recorded
+from ingest.training.replace import Reconstruction, replaced
 
+TOGETHER = 256
+"""Prompts in one forward pass."""
 PURE = 0.9
 """Least share of a feature's activation in one family for the feature to count as pure."""
 
@@ -29,33 +37,39 @@ class LayerReport(NamedTuple):
     equally."""
 
 
-def agreement(
-    model: LlamaForCausalLM, clt: CrossLayerTranscoder, limit: int | None = None
-) -> dict[str, Score]:
+@torch.no_grad()
+def agreement(model: LlamaForCausalLM, clt: TranscoderSet, limit: int | None = None) -> dict[str, Score]:
     """Agreement of the replacement model with the model, by family and for `all` (the mean).
 
     Agreement is the share of held-out prompts with an unchanged most probable next word. limit: most prompts
     of a family; None means all.
     """
     scores = {}
+    whole = ReplacementModel.build(model, None, clt)
     for family, group in sample_questions(limit).items():
-        prompts = [q.prompt for q in group]
-        own = top_words(model, prompts)
-        with replaced(model, clt):
-            same = top_words(model, prompts) == own
-        scores[family] = Score(same.float().mean().item(), len(group))
+        same = 0
+        for start in range(0, len(group), TOGETHER):
+            prompts = [q.prompt for q in group[start : start + TOGETHER]]
+            wanted = torch.ones_like(encode(prompts).ids, dtype=torch.bool)
+            # The transcoders were not trained on <bos>.
+            wanted[:, 0] = False
+            own = top_words(model, prompts, TOGETHER)
+            with replaced(whole, range(whole.n_layers), Reconstruction(whole), wanted):
+                same += int((top_words(model, prompts, TOGETHER) == own).sum())
+        scores[family] = Score(same / len(group), len(group))
     found = [score for family, score in scores.items() if family in FAMILIES]
     scores["all"] = Score(sum(s.share for s in found) / len(found), sum(s.n for s in found))
     return scores
 
 
 @torch.no_grad()
-def layer_report(model: LlamaForCausalLM, clt: CrossLayerTranscoder, limit: int = 150) -> list[LayerReport]:
+def layer_report(model: LlamaForCausalLM, clt: TranscoderSet, limit: int = 150) -> list[LayerReport]:
     """FVU, L0, dead features and purity of every layer.
 
     limit: most held-out prompts of a family.
     """
     by_family = []
+    rebuild = Reconstruction(ReplacementModel.build(model, None, clt))
     sums = [torch.zeros(3) for _ in range(clt.n_layers)]
     truth: list[list[Tensor]] = [[] for _ in range(clt.n_layers)]
     for family, group in sample_questions(limit).items():
@@ -64,8 +78,8 @@ def layer_report(model: LlamaForCausalLM, clt: CrossLayerTranscoder, limit: int 
         inputs, outputs = mlp_activations(model, [q.prompt for q in group])
         active: list[Tensor] = []
         for i in range(clt.n_layers):
-            active.append(clt.encode(i, inputs[i]))
-            error = outputs[i] - clt.decode(i, active)
+            error = outputs[i] - rebuild(i, inputs[i])
+            active.append(rebuild.activation)
             sums[i] += torch.tensor([error.pow(2).sum(), (active[i] > 0).sum(), len(error)])
             truth[i].append(outputs[i])
         by_family.append([a.mean(0) for a in active])
@@ -96,7 +110,7 @@ def mlp_activations(
     ids, last = encode(prompts)
     seen = torch.arange(ids.shape[1])[None] <= last[:, None]
     seen[:, 0] = False
-    with recorded(model) as (inputs, outputs):
+    with recorded(ReplacementModel.build(model, None, None)) as (inputs, outputs):
         model.model(input_ids=ids, use_cache=False)
     layers = range(len(inputs))
     return [inputs[i][seen] for i in layers], [outputs[i][seen] for i in layers]

@@ -119,11 +119,11 @@ class Activations:
     def take(self, layers: range, tokens: Tensor, device: torch.device) -> TokenActivations:
         """The activations of some layers on some tokens, in float32. tokens: (n,) int64."""
         at = tokens.numpy()
-        found = (
+        x, y = (
             torch.from_numpy(np.stack([file[number, at] for number in layers]))
             .view(torch.bfloat16)
             .to(device)
             .float()
             for file in (self._inputs, self._outputs)
         )
-        return TokenActivations(*found, torch.ones(len(tokens), device=device))
+        return TokenActivations(x, y, torch.ones(len(tokens), device=device))

@@ -218,7 +218,8 @@ def sae_lens(folder: Path, activation: str, skip: bool) -> Made:
 
 def crosslayer_coding(folder: Path, tying: str, *, old: bool = False, normalised: bool = False) -> Made:
     new = arrays(7)
-    raw, stats = {}, {}
+    raw: dict[str, Array] = {}
+    stats: dict[str, Any] = {}
     encoders, decoders = (
         ("encoders", "decoders") if old else ("encoder_module.encoders", "decoder_module.decoders")
     )
@@ -256,7 +257,7 @@ def crosslayer_coding(folder: Path, tying: str, *, old: bool = False, normalised
         if tying == "per_target":
             total = sum(a[: j + 1]) @ raw[f"{decoders}.{j}.weight"].T + raw[f"{decoders}.{j}.bias_param"]
         else:
-            total = sum(
+            total = sum(  # type: ignore[assignment]
                 a[i] @ raw[f"{decoders}.{key(i, j)}.weight"].T + raw[f"{decoders}.{key(i, j)}.bias_param"]
                 for i in range(j + 1)
             )

@@ -41,7 +41,7 @@ def save(transcoders: TranscoderSet, folder: Path, *, dtype: torch.dtype = torch
         "feature_output_hook": transcoders.write_at,
         "scan": transcoders.name,
     }
-    said = {key: value for key, value in config.items() if value is not None}
+    said: dict[str, str | int] = {key: value for key, value in config.items() if value is not None}
     if transcoders.layers[0].k is not None:
         said |= {"activation": "topk", "k": transcoders.layers[0].k}
     (folder / "config.yaml").write_text(yaml.safe_dump(said, sort_keys=False), encoding="utf-8")

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from ingest.engine.transcoders.formats import recognise
 from ingest.organism.agreement import agreement
-from ingest.organism.clt import CrossLayerTranscoder
 from ingest.organism.corpus import examples, pack, vocabulary
 from ingest.organism.evaluate import NEVER_COMPOSED, accuracy, gated, two_hop_lens
 from ingest.organism.families.example import TRAIN
@@ -78,7 +78,7 @@ def test_beyond_a_gate_only_what_its_mlps_wrote_is_known():
 
 
 def test_replacement_model_agrees():
-    scores = agreement(model(), CrossLayerTranscoder.load(TRANSCODERS_DIR), limit=150)
+    scores = agreement(model(), recognise.read(TRANSCODERS_DIR), limit=150)
     assert scores.pop("all").share >= 0.93
     # Not a family of its own, and new to the transcoder as to the model.
     assert scores.pop(NEVER_COMPOSED).share >= 0.7

@@ -1,58 +1,23 @@
-"""The transcoder's trainer: what it exports is what it trained, in raw units."""
+"""The transcoders of the bundled model are trained by the general trainer."""
+
+from pathlib import Path
 
 import torch
 
-from ingest.organism.clt import CrossLayerTranscoder
-from ingest.organism.transcoder import TokenActivations, Trainer
+from ingest.engine.replacement.model import ReplacementModel
+from ingest.engine.transcoders.formats import recognise
+from ingest.engine.transcoders.save import save
+from ingest.organism.transcoder import train_transcoder
+from tests.support.organism import model
 
 
-def tokens(n: int = 200, layers: int = 3, d_model: int = 8) -> TokenActivations:
-    rng = torch.Generator().manual_seed(1)
-    x = torch.randn(layers, n, d_model, generator=rng) * 3 + 1
-    y = torch.randn(layers, n, d_model, generator=rng) * torch.tensor([1.0, 5.0, 0.2])[:, None, None] - 2
-    return TokenActivations(x, y, torch.ones(n))
-
-
-def test_export_gives_the_trainers_reconstruction_in_raw_units(tmp_path):
-    sample = tokens()
-    trainer = Trainer(sample, width=32, seed=0)
-    for _ in range(20):
-        trainer.step(sample, k=4)
-    trainer.tau.zero_()  # the next step takes its own cut as the threshold
-    weights = [p.detach().clone() for p in trainer.parameters]
-    _, error = trainer.step(sample, k=4)
-    with torch.no_grad():
-        for p, old in zip(trainer.parameters, weights, strict=True):
-            p.copy_(old)
-    clt = trainer.export()
-    clt.save(tmp_path, torch.float32)
-    clt = CrossLayerTranscoder.load(tmp_path)
-    active = [clt.encode(i, sample.x[i]) for i in range(3)]
-    got = torch.stack([clt.decode(i, active) for i in range(3)])
-    want = sample.y - error * trainer.scale.y_size
-    torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-3)
-    assert 3 < sum((a > 0).float().sum(-1).mean() for a in active) < 5
-
-
-def test_dead_features_start_again():
-    sample = tokens()
-    trainer = Trainer(sample, width=32, seed=0)
-    for _ in range(3):
-        _, error = trainer.step(sample, k=2)
-    trainer.quiet[1, :5] = 1000
-    assert trainer.resample(sample, error) == 5
-    assert trainer.quiet[1, :5].sum() == 0
-
-
-def test_a_start_is_taken_over_whatever_the_units():
-    sample = tokens()
-    trainer = Trainer(sample, width=32, seed=0)
-    for _ in range(5):
-        trainer.step(sample, k=4)
-    before = trainer.export()
-    other = tokens(n=100)
-    other = TokenActivations(other.x * 7 + 3, other.y * 0.1 - 5, other.weight)
-    after = Trainer(other, width=32, seed=3, start=before).export()
-    for name in ("w_enc", "b_enc", "w_dec", "b_dec"):
-        for got, want in zip(getattr(after, name), getattr(before, name), strict=True):
-            torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
+def test_a_training_gives_a_set_that_fits_and_another_can_start_from_it(tmp_path: Path) -> None:
+    made = train_transcoder(model(), 16, 12, 3)
+    save(made, tmp_path, dtype=torch.float32)
+    found = recognise.read(tmp_path)
+    assert (found.name, found.model_name, found.kind) == ("organism-clt", "circuit-atlas/organism", "clt")
+    assert [tuple(layer.decoder.shape) for layer in found.layers] == [(16, 6 - i, 128) for i in range(6)]
+    ReplacementModel.build(model(), None, found)
+    following = train_transcoder(model(), 16, 12, 1, start=found)
+    cosine = torch.nn.functional.cosine_similarity(following.layers[2].encoder, found.layers[2].encoder)
+    assert cosine.min() > 0.9

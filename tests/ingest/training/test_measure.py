@@ -69,15 +69,17 @@ def test_every_figure_is_that_of_plain_loops(tiny: Tiny, tmp_path: Path) -> None
     groups = {"all": range(3), "0,2": [0, 2], "1": [1]}
     found = measure(model, pieces, groups=groups, agreement_tokens=None)
 
-    own, guesses, fires = ([[] for _ in range(3)] for _ in range(3))
+    own: list[list[Tensor]] = [[], [], []]
+    guesses: list[list[Tensor]] = [[], [], []]
+    fires: list[list[Tensor]] = [[], [], []]
     for piece in pieces:
         _, outputs, rebuilt = slow_outputs(model, piece.ids, ())
         for number in range(3):
             own[number] += list(outputs[number][1:])
             guesses[number] += list(rebuilt[number][1:])
         read = model.read(model.freeze(piece.ids))
-        for number, layer in enumerate(model.transcoders.layers):
-            fires[number] += [layer.activate(read[number][t]) != 0 for t in range(1, len(piece.ids))]
+        for number, part in enumerate(model.transcoders.layers):
+            fires[number] += [part.activate(read[number][t]) != 0 for t in range(1, len(piece.ids))]
     n = sum(len(piece.ids) - 1 for piece in pieces)
     assert (found.tokens, found.contexts, len(found.layers)) == (n, len(pieces), 3)
     means = torch.stack([torch.stack(rows).mean(0) for rows in own])

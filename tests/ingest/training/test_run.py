@@ -1,5 +1,6 @@
 """Whole trainings: resumed ones give the same weights, parts and kinds work, bad settings are named."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,8 @@ def test_a_folder_that_holds_something_else_and_a_full_disk_are_refused(
     (tmp_path / "out" / "letter.txt").write_text("mine")
     with pytest.raises(InputError, match="out is there already"):
         train(model, texts, SETTINGS, tmp_path / "out", console=QUIET)
-    usage = runs.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(runs.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
     with pytest.raises(InputError, match=r"has 0\.0 GB free, and the activations need"):
         train(model, texts, SETTINGS, tmp_path / "full", console=QUIET)
 
