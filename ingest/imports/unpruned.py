@@ -107,7 +107,7 @@ def _texts(ids: tuple[int, ...], tokenizer: Path | None) -> tuple[str, ...]:
     from transformers import AutoTokenizer
 
     try:
-        found = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
+        found = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True, trust_remote_code=False)
         return tuple(str(found.decode([number])) for number in ids)
     except (OSError, ValueError, KeyError, OverflowError) as error:
         raise InputError(

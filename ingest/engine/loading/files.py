@@ -13,6 +13,10 @@ from ingest.engine.transcoders.formats.hub import Hub, HubReference, is_referenc
 PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 """Name patterns of the files of a model and its tokenizer on the hub."""
 
+SAFETENSORS = "*.safetensors"
+PICKLED = "pytorch_model*.bin"
+"""Older files of weights, which transformers reads where there are no safetensors. Nothing in them is run."""
+
 HUB_CACHE = "models--"
 """Prefix of a model's folder in the hub's cache: models--org--name/snapshots/…"""
 
@@ -43,8 +47,10 @@ def find(
     place = Path(given)
     if is_reference(given):
         reference = HubReference.parse(str(given))
-        patterns = () if reference.path.endswith(gguf.ENDING) else PATTERNS
-        place = (hub or Hub()).fetch(reference, patterns)
+        hub = hub or Hub()
+        place = hub.fetch(reference, () if reference.path.endswith(gguf.ENDING) else PATTERNS)
+        if place.is_dir() and not list(place.glob(SAFETENSORS)):
+            place = hub.fetch(reference, (*PATTERNS, PICKLED))
     elif place.is_dir() and not (place / "config.json").exists():
         place = _only_gguf(place)
     if place.is_file():
@@ -60,7 +66,12 @@ def in_folder(folder: Path) -> ModelFiles:
     where, name = folder.resolve(), folder.resolve().name
     if where.parent.name == "snapshots" and where.parent.parent.name.startswith(HUB_CACHE):
         name = where.parent.parent.name.removeprefix(HUB_CACHE).replace("--", "/", 1)
-    return ModelFiles(folder, name, (*folder.glob("*.safetensors"), folder / "config.json"))
+    return ModelFiles(folder, name, (*weights(folder), folder / "config.json"))
+
+
+def weights(folder: Path) -> list[Path]:
+    """The files of weights in a model's folder that transformers reads."""
+    return sorted(folder.glob(SAFETENSORS)) or sorted(folder.glob(PICKLED))
 
 
 def _only_gguf(folder: Path) -> Path:

@@ -102,7 +102,9 @@ def _convert(path: Path, part: Path, architectures: Collection[str]) -> None:
     """Write the model and the tokenizer of a GGUF file into a new folder."""
     header = _Header.read(path)
     try:
-        config: Any = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
+        config: Any = AutoConfig.from_pretrained(
+            path.parent, gguf_file=path.name, local_files_only=True, trust_remote_code=False
+        )
         architecture = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type, config.model_type)
     except DAMAGED as error:
         # The header itself is sound.
@@ -117,10 +119,11 @@ def _convert(path: Path, part: Path, architectures: Collection[str]) -> None:
             config=config,
             dtype=torch.float32,
             local_files_only=True,
+            trust_remote_code=False,
             output_loading_info=True,
         )
         tokenizer: Any = AutoTokenizer.from_pretrained(
-            path.parent, gguf_file=path.name, local_files_only=True
+            path.parent, gguf_file=path.name, local_files_only=True, trust_remote_code=False
         )
     model, info = loaded
     if missing := sorted(info["missing_keys"]):

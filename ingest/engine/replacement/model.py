@@ -4,6 +4,8 @@ One class serves every architecture. What differs between architectures is in an
 builds (`ingest.engine.adapters`).
 """
 
+import pickle
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +23,8 @@ from ingest.engine.adapters.gemma import gemma
 from ingest.engine.adapters.gpt import gpt2, gpt_neox
 from ingest.engine.adapters.llama import llama
 from ingest.engine.errors import FitError, ModelError, PromptError, SettingError, shape
-from ingest.engine.loading.files import ModelFiles, find
+from ingest.engine.loading.checks import check_folder
+from ingest.engine.loading.files import ModelFiles, find, weights
 from ingest.engine.replacement.record import Frozen, record
 from ingest.engine.transcoders.formats import recognise
 from ingest.engine.transcoders.formats.hub import Hub
@@ -46,6 +49,9 @@ READ_AT = ("mlp.hook_in", "hook_resid_mid", "ln2.hook_normalized")
 WRITE_AT = ("hook_mlp_out", "mlp.hook_out")
 """The places where transcoders may write, by TransformerLens's names; see `TranscoderSet.write_at`."""
 
+
+BACKENDS = ("sentencepiece", "tiktoken", "protobuf", "mistral-common", "accelerate", "kernels")
+"""Packages that some tokenizers and weights need, by their names in transformers' messages."""
 
 FirstToken = Literal["left-out", "counted", "none"]
 """Treatment of the special token that tokenizers put first. `left-out`: the token is added, and its features
@@ -104,6 +110,7 @@ class ReplacementModel:
         _check_device(device)
         files = find(model_dir, ARCHITECTURES, hub=hub, cache=cache)
         folder = files.folder
+        check_folder(folder, weights(folder))
         transcoders = None
         if transcoders_dir is not None:
             transcoders = recognise.read(transcoders_dir, device=device, dtype=dtype, hub=hub)
@@ -114,11 +121,28 @@ class ReplacementModel:
                     dtype=dtype,
                     attn_implementation="eager",
                     local_files_only=True,
+                    trust_remote_code=False,
+                    weights_only=True,
                     output_loading_info=True,
                 )
                 model, info = loaded
-                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+                tokenizer = AutoTokenizer.from_pretrained(
+                    folder, local_files_only=True, trust_remote_code=False
+                )
+        except ImportError as error:
+            raise ModelError(
+                f"{folder} needs a package that is not installed: {_package(error)}",
+                next_step=f"pip install {_package(error)}",
+            ) from error
+        except (
+            *(OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError),
+            *(pickle.UnpicklingError, EOFError, AttributeError),
+        ) as error:
+            if "custom code" in str(error):
+                raise ModelError(
+                    f"{folder} brings code of its own (`auto_map`), which is never run",
+                    next_step=f"use a model of one of these architectures: {', '.join(ARCHITECTURES)}",
+                ) from error
             raise ModelError(
                 f"{folder} cannot be loaded: {str(error).splitlines()[0] if str(error) else repr(error)}",
                 next_step="check that weights, config.json and the tokenizer's files are complete",
@@ -234,11 +258,25 @@ class ReplacementModel:
 
         Prompts of similar length are fastest.
         """
-        frozen = record(self.model, self.anatomy, prompts, self.device)
-        if not all(torch.isfinite(one.logits).all() for one in frozen):
-            raise ModelError(
-                f"The model's logits are not finite in {self.dtype}", next_step="load it with dtype float32"
-            )
+        try:
+            frozen = record(self.model, self.anatomy, prompts, self.device)
+        except torch.OutOfMemoryError as error:
+            if len(prompts) == 1:
+                raise ModelError(
+                    f"One prompt of {len(prompts[0])} tokens exceeds the memory of {self.device}",
+                    next_step="shorten the prompt, or use --device cpu or --dtype bfloat16",
+                ) from error
+            frozen = []
+        if not frozen:
+            # This is outside the handler, because the error keeps alive the tensors that did not fit.
+            half = len(prompts) // 2
+            return self.freeze_many(prompts[:half]) + self.freeze_many(prompts[half:])
+        for one in frozen:
+            if not one.logits.isfinite().all():
+                raise ModelError(
+                    f"The model's logits are not finite in {self.dtype}{_overflowed(one)}",
+                    next_step="use --dtype float32",
+                )
         return frozen
 
     def read(self, frozen: Frozen) -> Tensor:
@@ -318,6 +356,23 @@ class ReplacementModel:
                 next_step="use words of its vocabulary; tokenizer.json in the model's folder lists them",
             )
         return ids
+
+
+def _overflowed(frozen: Frozen) -> str:
+    """Where the first number that is not finite appears."""
+    for layer, (attention, mlp) in enumerate(zip(frozen.attention_output, frozen.mlp_output, strict=True)):
+        for part, values in (("attention", attention), ("MLP", mlp)):
+            if not values.isfinite().all():
+                return f"; the first is in the {part} of layer {layer}"
+    return ""
+
+
+def _package(error: ImportError) -> str:
+    """The package whose absence made transformers fail. Its messages name it in several ways."""
+    text = str(error).lower()
+    known = [name for name in BACKENDS if name in text]
+    found = re.search(r"no module named '([\w.]+)'", text)
+    return known[0] if known else found[1].split(".")[0] if found else str(error).strip().splitlines()[0]
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def test_a_model_without_weights_says_so(folders: Folders) -> None:
 
 
 def test_a_model_with_damaged_weights_says_so(folders: Folders) -> None:
-    (folders.model / "model.safetensors").write_bytes(b"{}")
+    (folders.model / "model.safetensors").write_bytes(b"{}" * 20_000)
     with pytest.raises(ModelError, match=r"lm cannot be loaded: "):
         ReplacementModel.load(*folders)
 
