@@ -85,10 +85,15 @@ def _check_quantisation(folder: Path, config: dict[str, Any]) -> None:
 
 def _check_size(folder: Path, config: dict[str, Any], size: int) -> None:
     """Compare the fewest numbers that a model of this config has with the bytes of its weights."""
-    width = config.get("hidden_size", config.get("n_embd"))
-    layers, words = config.get("num_hidden_layers", config.get("n_layer")), config.get("vocab_size")
-    if not size or not all(isinstance(number, int) and number > 0 for number in (width, layers, words)):
+    sizes = [
+        config.get("hidden_size", config.get("n_embd")),
+        config.get("num_hidden_layers", config.get("n_layer")),
+        config.get("vocab_size"),
+    ]
+    known = [number for number in sizes if isinstance(number, int) and number > 0]
+    if not size or len(known) < len(sizes):
         return
+    width, layers, words = known
     # The embedding, and one square matrix in each layer.
     least = width * (words + layers * width)
     if least * MARGIN > size:
