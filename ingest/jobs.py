@@ -19,7 +19,6 @@ from rich.console import Console
 from ingest.circuits.prompts import read_lines
 from ingest.circuits.run import Attributor, IngestSettings, ingest_job
 from ingest.engine.errors import EngineError, SettingError
-from ingest.engine.replacement.model import ReplacementModel
 from ingest.evidence.claims import measure, requested
 from ingest.evidence.named_edits import grouped_edits, plain_edits
 from schema.counted import counted
@@ -58,7 +57,7 @@ def watch(
     another worker takes the job of a worker that died. Raises EngineError when the model cannot be used.
     """
     with console.status(f"Loading the model {settings.model.name} …"):
-        attributor = Attributor(ReplacementModel.load(settings.model, settings.transcoders), settings)
+        attributor = Attributor(settings.load_model(), settings)
     worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     console.print(f"Worker {worker} waits for jobs.", markup=False, soft_wrap=True)
     finished = 0

@@ -8,6 +8,8 @@ import orjson
 import typer
 
 from atlas.commands.options import (
+    Device,
+    Dtype,
     EdgeThreshold,
     FirstToken,
     MaxFeatureNodes,
@@ -30,6 +32,8 @@ def attribute(
     ],
     model: ModelPath = MODEL_DIR,
     transcoders: TranscodersPath = TRANSCODERS_DIR,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
     max_feature_nodes: MaxFeatureNodes = None,
@@ -67,6 +71,8 @@ def attribute(
         prompt,
         model=model,
         transcoders=transcoders,
+        device=device,
+        dtype=dtype,
         node_threshold=node_threshold,
         edge_threshold=edge_threshold,
         max_feature_nodes=max_feature_nodes,

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from atlas.commands.options import (
+    Device,
+    Dtype,
     EdgeThreshold,
     FirstToken,
     MaxFeatureNodes,
@@ -34,6 +36,8 @@ def ingest(
     ] = PROMPTS_PATH,
     model: ModelPath = MODEL_DIR,
     transcoders: TranscodersPath = TRANSCODERS_DIR,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
     max_feature_nodes: MaxFeatureNodes = None,
@@ -74,6 +78,8 @@ def ingest(
         prompts=prompts,
         model=model,
         transcoders=transcoders,
+        device=device,
+        dtype=dtype,
         node_threshold=node_threshold,
         edge_threshold=edge_threshold,
         max_feature_nodes=max_feature_nodes,

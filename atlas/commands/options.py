@@ -39,6 +39,22 @@ TranscodersPath = Annotated[
     ),
 ]
 
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        help="Where the model runs: cpu, cuda, cuda:1 or mps. `auto` is the first GPU, or else the CPU.",
+    ),
+]
+Dtype = Annotated[
+    Literal["float32", "bfloat16", "float16"],
+    typer.Option(
+        "--dtype",
+        help="Number format of the weights. 16 bits take half of the memory; sums stay in 32 bits. Two "
+        "formats give two circuits.",
+    ),
+]
+
 CorpusName = Annotated[
     str | None,
     typer.Option(

@@ -75,6 +75,10 @@ class IngestSettings:
     """Folder of the language model."""
     transcoders: Path
     """Folder of the transcoders."""
+    device: str = "auto"
+    """Where the model runs; `auto` is the first GPU, or else the CPU."""
+    dtype: str = "float32"
+    """Number format of the weights."""
     node_threshold: float = 0.8
     """Share of influence, 0 to 1, that the kept nodes have together."""
     edge_threshold: float = 0.98
@@ -88,6 +92,10 @@ class IngestSettings:
     """Bytes that attribution may use besides the model; None means no limit."""
     heads: bool = False
     """Whether to compute and store what attention heads carry of each edge."""
+
+    def load_model(self) -> ReplacementModel:
+        """The model with its transcoders. Raises EngineError."""
+        return ReplacementModel.load(self.model, self.transcoders, device=self.device, dtype=self.dtype)
 
 
 @dataclass
@@ -139,7 +147,7 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
         # The result is not needed: the first query reports what is wrong with the database.
         planner.submit(prepare, database)
         with console.status(f"Loading the model {settings.model.name} …"):
-            model = ReplacementModel.load(settings.model, settings.transcoders)
+            model = settings.load_model()
         attributor = Attributor(model, settings)
         planned = attributor.plan(file.prompts, summary.problems)
         missing = _missing(database, planned, summary)
@@ -200,6 +208,8 @@ def attribute_one(
     *,
     model: Path,
     transcoders: Path,
+    device: str = "auto",
+    dtype: str = "float32",
     node_threshold: float = 0.8,
     edge_threshold: float = 0.98,
     max_feature_nodes: int | None = None,
@@ -218,6 +228,8 @@ def attribute_one(
         prompts=Path(),
         model=model,
         transcoders=transcoders,
+        device=device,
+        dtype=dtype,
         node_threshold=node_threshold,
         edge_threshold=edge_threshold,
         max_feature_nodes=max_feature_nodes,
@@ -226,7 +238,7 @@ def attribute_one(
         memory=memory,
         heads=heads,
     )
-    attributor = Attributor(ReplacementModel.load(model, transcoders), settings)
+    attributor = Attributor(settings.load_model(), settings)
     problems: list[Exception] = []
     planned = attributor.plan([PromptLine(1, prompt)], problems)
     if problems:

@@ -92,12 +92,13 @@ class ReplacementModel:
         transcoders_dir: Path | str | None,
         *,
         device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | str = torch.float32,
         hub: Hub | None = None,
         cache: Path | None = None,
     ) -> "ReplacementModel":
         """Read a model and its transcoders, each from a local folder or from `hf://org/name[@revision]`.
 
+        device: `auto` is the first GPU, or else the CPU. dtype: also as text, such as `bfloat16`.
         The model may be a GGUF file, which is dequantised once into a folder of `cache`; None is the cache of
         huggingface_hub. transcoders_dir: None for a model without transcoders, on which they are to be
         trained.
@@ -107,7 +108,7 @@ class ReplacementModel:
         that this machine does not have.
         """
         hub = hub or Hub()
-        _check_device(device)
+        device, dtype = _device(device), _dtype(dtype)
         files = find(model_dir, ARCHITECTURES, hub=hub, cache=cache)
         folder = files.folder
         check_folder(folder, weights(folder))
@@ -387,13 +388,25 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _check_device(device: torch.device | str) -> None:
+def _device(given: torch.device | str) -> torch.device:
+    """The device of this name; `auto` is the first GPU, or else the CPU."""
+    if given == "auto":
+        given = "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
     try:
-        torch.empty(0, device=device)
+        return torch.empty(0, device=given).device
     except (RuntimeError, AssertionError) as error:
         raise SettingError(
-            f"The device {device} cannot be used here: {str(error).splitlines()[0]}", next_step="use cpu"
+            f"The device {given} cannot be used here: {str(error).splitlines()[0]}", next_step="use cpu"
         ) from error
+
+
+def _dtype(given: torch.dtype | str) -> torch.dtype:
+    found = getattr(torch, given, None) if isinstance(given, str) else given
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise SettingError(
+            f"There is no number format {given} for weights", next_step="use float32, bfloat16 or float16"
+        )
+    return found
 
 
 def _check_fit(anatomy: Anatomy, transcoders: TranscoderSet, architecture: str) -> None:

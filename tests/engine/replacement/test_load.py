@@ -144,6 +144,18 @@ def test_a_device_that_is_not_there_says_so(folders: Folders) -> None:
         ReplacementModel.load(*folders, device="nowhere")
 
 
+def test_a_number_format_for_no_weights_says_so(folders: Folders) -> None:
+    for name in ("int8", "nothing", "float"[:0]):
+        with pytest.raises(SettingError, match=r"There is no number format .* for weights"):
+            ReplacementModel.load(*folders, dtype=name)
+
+
+def test_device_and_number_format_are_given_as_text(folders: Folders) -> None:
+    found = ReplacementModel.load(*folders, device="auto", dtype="bfloat16")
+    expected = "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
+    assert (found.device.type, found.dtype) == (expected, torch.bfloat16)
+
+
 def test_an_unknown_architecture_says_which_are_known(folders: Folders) -> None:
     config = OPTConfig(vocab_size=40, hidden_size=16, num_hidden_layers=3, num_attention_heads=2, ffn_dim=8)
     with pytest.raises(ModelError) as caught:
