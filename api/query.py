@@ -13,6 +13,7 @@ from api.questions.compare import CompareQuery
 from api.questions.components import ComponentQuery
 from api.questions.contrast import ContrastQuery
 from api.questions.diagnostics import DiagnosticsQuery
+from api.questions.drives_logit import LogitQuery
 from api.questions.families import FamilyQuery
 from api.questions.features import FeatureQuery
 from api.questions.flow import FlowQuery
@@ -44,6 +45,7 @@ Query = strawberry.type(
             PathQuery,
             MotifQuery,
             HubQuery,
+            LogitQuery,
             SearchQuery,
             AuditQuery,
             RunQuery,

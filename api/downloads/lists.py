@@ -28,7 +28,7 @@ from schema.questions.question import Question
 from schema.questions.runs import MadeRow
 from schema.questions.search import FoundRow
 from schema.questions.sets import ContrastRow, SharedRow, SimilarRow
-from schema.questions.structure import HubRow, MotifRow, PathRow, RecurringRow
+from schema.questions.structure import HubRow, LogitDriverRow, MotifRow, PathRow, RecurringRow
 from schema.questions.supernodes import SUPERNODES_BY_ID, SupernodeEdgeRow, SupernodeRow
 
 Row = dict[str, Any]
@@ -113,6 +113,7 @@ _SUPERNODES = (Detail(SUPERNODES_BY_ID, SupernodeRow),)
 _FEATURES = (Detail(FEATURES_BY_ID, FeatureRow),)
 _COMPARED = ("OnlyInA", "OnlyInB", "InBoth")
 _WEIGHTS = {"both": "n_considered"}
+_DRIVERS = {"mean": "mean_weight", "sum": "sum_weight", "share": "mean_share"}
 _SIDES = {
     "with_positive": "n_circuits_positive",
     "n_positive": "n_considered_positive",
@@ -156,6 +157,7 @@ DOWNLOADS = {
         Download("paths", PathRow),
         Download("motifs", MotifRow),
         Download("hubs", HubRow),
+        Download("drivesLogit", LogitDriverRow, rename=_DRIVERS),
         Download("search", FoundRow),
         Download("supernodes", details=_SUPERNODES),
         Download("families", FamilyRow),

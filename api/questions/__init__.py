@@ -7,6 +7,7 @@
 | `shared`, `sharing` | `sharedFeatures`; `circuitsSharing` |
 | `contrast`, `compare`, `similar` | `contrast`; `compareCircuits`; `similarCircuits` |
 | `recurring_edges`, `paths`, `motifs` | `recurringEdges`; `paths`; `motifs` |
+| `drives_logit` | `drivesLogit` |
 | `hubs`, `modules`, `heads` | `hubs`; `modules`; `headsByFamily` |
 | `presence`, `audit`, `flow`, `tokens` | `presence`; `errorAudit`; `flowStages`; `tokensOfFamily` |
 | `components`, `diagnostics` | `components`; `diagnostics` |

@@ -5,10 +5,10 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import require_known
+from api.questions.considered import require_known, set_ids
 from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, RowList, connect_keys
-from api.request.inputs import checked_list
+from api.request.inputs import SetNames, checked_list
 from api.types.circuit import Circuit, load_circuits
 from api.types.rows import columns
 from schema.questions.audit import ERROR_BY_FAMILY, ERROR_BY_LAYER, UNTRUSTED
@@ -72,18 +72,22 @@ class LayerError:
 )
 class ErrorAudit:
     families: strawberry.Private[list[str] | None]
+    sets: strawberry.Private[list[str] | None]
     max_error_share: strawberry.Private[float]
 
     @strawberry.field(description="Error shares by family and transcoder set. The highest mean comes first.")
     async def by_family(self, info: Info) -> list[FamilyError]:
         rows = await info.context.loaders.ask(
-            ERROR_BY_FAMILY, families=self.families, max_error_share=self.max_error_share
+            ERROR_BY_FAMILY,
+            families=self.families,
+            transcoders=self.sets,
+            max_error_share=self.max_error_share,
         )
         return RowList(rows, lambda row: FamilyError(**columns(row)))
 
     @strawberry.field(description="Influence of errors and features by transcoder set and layer.")
     async def by_layer(self, info: Info) -> list[LayerError]:
-        rows = await info.context.loaders.ask(ERROR_BY_LAYER, families=self.families)
+        rows = await info.context.loaders.ask(ERROR_BY_LAYER, families=self.families, transcoders=self.sets)
         return RowList(rows, lambda row: LayerError(**columns(row)))
 
     @strawberry.field(
@@ -92,7 +96,11 @@ class ErrorAudit:
         "The highest error share comes first."
     )
     def untrusted(self, info: Info, first: First = None, after: After = None) -> Connection[Circuit]:
-        asked = {"families": self.families, "max_error_share": self.max_error_share}
+        asked = {
+            "families": self.families,
+            "transcoders": self.sets,
+            "max_error_share": self.max_error_share,
+        }
         return connect_keys(info, Listing(UNTRUSTED, asked), first, after, load_circuits)
 
 
@@ -109,6 +117,7 @@ class AuditQuery:
             list[str] | None,
             argument(description="Only circuits of these families. An unknown name is an error (NOT_FOUND)."),
         ] = None,
+        transcoders: SetNames = None,
         max_error_share: Annotated[
             float,
             argument(description="A circuit whose error share is above this is not trusted: 0 to 1."),
@@ -116,4 +125,5 @@ class AuditQuery:
     ) -> ErrorAudit:
         families = checked_list(info.context.limits, "families", families)
         await require_known(info, families=families)
-        return ErrorAudit(families=families, max_error_share=max_error_share)
+        sets = await set_ids(info, transcoders)
+        return ErrorAudit(families=families, sets=sets, max_error_share=max_error_share)

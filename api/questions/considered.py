@@ -1,12 +1,14 @@
 """The circuits that a question considers (its denominator), and the check that named things exist."""
 
 import asyncio
+from collections.abc import Sequence
 
 from api.request.batching import Info, Later
 from api.request.inputs import CircuitSet, checked_list, tags_needed
 from api.types.considered import Considered
 from schema.errors import NotFoundError
 from schema.questions.circuits import CONSIDERED, UNKNOWN
+from schema.questions.runs import SETS_NAMED
 
 MIXED = (
     "Whether the circuits have different transcoder sets or thresholds. "
@@ -33,6 +35,24 @@ async def require_known(info: Info, **names: list[str] | None) -> None:
         )
 
 
+async def set_ids(info: Info, names: Sequence[str] | None) -> list[str] | None:
+    """The ids of transcoder sets, each given by its id or its name; None for no condition.
+
+    A name can mean several sets, of different revisions. Raises NotFoundError for a name without a set, and
+    what `checked_list` raises.
+    """
+    wanted = checked_list(info.context.limits, "transcoders", names)
+    if wanted is None:
+        return None
+    rows = await info.context.loaders.ask(SETS_NAMED, names=wanted)
+    if unknown := [name for name in wanted if name not in {row.name for row in rows}]:
+        raise NotFoundError(
+            f"The database has no transcoder set {unknown[0][:80]!r}",
+            next_step="take an id from `circuits { nodes { transcoders { id } } }`, or leave it out",
+        )
+    return sorted({row.transcoders for row in rows})
+
+
 async def consider(
     info: Info, among: CircuitSet | None, *, transcoders: list[str] | None = None, ids: bool = True
 ) -> Considered:
@@ -41,9 +61,13 @@ async def consider(
     among: None for all circuits.
     transcoders: only circuits made with one of these transcoder sets; None: with any.
     ids: whether to read the circuits' ids as well, which takes time when the set is large.
-    Raises NotFoundError when the set names a circuit, family or tag that the database does not have.
+    Raises NotFoundError when the set names a circuit, family, tag or transcoder set that the database does
+    not have.
     """
     limits, given = info.context.limits, among or CircuitSet()
+    if given.transcoders is not None:
+        named = await set_ids(info, given.transcoders)
+        transcoders = [each for each in named or () if transcoders is None or each in transcoders]
     circuits = checked_list(limits, "circuits", given.circuits)
     families = checked_list(limits, "families", given.families)
     tags = checked_list(limits, "tags", given.tags)

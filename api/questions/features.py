@@ -5,10 +5,12 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
+from api.questions.considered import require_known, set_ids
 from api.request.batching import Info, Listing, next_page
 from api.request.connection import After, Connection, First, connect_keys
-from api.request.inputs import FeatureOrder, checked_count, checked_text
+from api.request.inputs import FeatureOrder, checked_count, checked_list, checked_text
 from api.types.feature import PAGES, Feature, load_features
+from schema.errors import InputError
 from schema.questions.features import FEATURES, FEATURES_BY_COUNT, FEATURES_BY_ID
 from schema.questions.question import full_text
 
@@ -28,7 +30,7 @@ class FeatureQuery:
         return None if row is None else Feature.of(row)
 
     @strawberry.field(description="Features by label, layer and family.")
-    def features(
+    async def features(
         self,
         info: Info,
         search: Annotated[
@@ -43,6 +45,20 @@ class FeatureQuery:
             str | None,
             argument(description="Only circuits of this family count for `minCircuits` and `orderBy`."),
         ] = None,
+        families: Annotated[
+            list[str] | None,
+            argument(
+                description="Only circuits of these families count for `minCircuits` and `orderBy`. "
+                "Give either `family` or `families`. An unknown name is an error (NOT_FOUND)."
+            ),
+        ] = None,
+        transcoders: Annotated[
+            list[str] | None,
+            argument(
+                description="Only features of these transcoder sets, by id or name. "
+                "An unknown one is an error (NOT_FOUND)."
+            ),
+        ] = None,
         min_circuits: Annotated[
             int, argument(description="Only features that at least this many circuits have: 1 or more.")
         ] = 1,
@@ -55,13 +71,22 @@ class FeatureQuery:
         limits = info.context.limits
         search = checked_text(limits, "search", search)
         least = checked_count("minCircuits", min_circuits, 1)
-        if search is None and layer is None and family is None and order_by is FeatureOrder.CIRCUITS:
+        families = checked_list(limits, "families", families)
+        if families is not None and family is not None:
+            raise InputError("family, families: both are given", next_step="give the families, or one family")
+        await require_known(info, families=families)
+        sets = await set_ids(info, transcoders)
+        if family is not None:
+            families = [family]
+        narrowed = search is not None or layer is not None or families is not None or sets is not None
+        if not narrowed and order_by is FeatureOrder.CIRCUITS:
             listing = Listing(FEATURES_BY_COUNT, {"min_circuits": least})
         else:
             asked = {
                 "search": None if search is None else full_text(search),
                 "layer": layer,
-                "family": family,
+                "families": families,
+                "transcoders": sets,
                 "min_circuits": least,
                 "order": order_by.value,
             }

@@ -6,9 +6,9 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import require_known
+from api.questions.considered import require_known, set_ids
 from api.request.batching import Info
-from api.request.inputs import checked_list
+from api.request.inputs import SetNames, checked_list
 from schema.circuit.influence import SOURCES, STAGES
 from schema.questions.flow import FLOW_STAGES
 
@@ -76,10 +76,13 @@ class FlowQuery:
             list[str] | None,
             argument(description="Only circuits of these families. An unknown name is an error (NOT_FOUND)."),
         ] = None,
+        transcoders: SetNames = None,
     ) -> FlowStages:
         families = checked_list(info.context.limits, "families", families)
         await require_known(info, families=families)
-        (row,) = await info.context.loaders.ask(FLOW_STAGES, families=families)
+        (row,) = await info.context.loaders.ask(
+            FLOW_STAGES, families=families, transcoders=await set_ids(info, transcoders)
+        )
         found = {(flow.stage, flow.source): flow.influence for flow in row.flows}
         stages = []
         for stage in STAGES if row.n_considered else ():

@@ -5,9 +5,9 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import require_known
+from api.questions.considered import require_known, set_ids
 from api.request.batching import Info
-from api.request.inputs import checked_list
+from api.request.inputs import SetNames, checked_list
 from api.types.heads import NET
 from api.types.rows import columns
 from schema.questions.heads import HEADS_BY_FAMILY
@@ -59,10 +59,13 @@ class HeadQuery:
             list[str] | None,
             argument(description="Only circuits of these families. An unknown name is an error (NOT_FOUND)."),
         ] = None,
+        transcoders: SetNames = None,
     ) -> list[FamilyHead]:
         families = checked_list(info.context.limits, "families", families)
         await require_known(info, families=families)
-        rows = await info.context.loaders.ask(HEADS_BY_FAMILY, families=families)
+        rows = await info.context.loaders.ask(
+            HEADS_BY_FAMILY, families=families, transcoders=await set_ids(info, transcoders)
+        )
         return [
             FamilyHead(
                 n_considered=row.considered,

@@ -6,9 +6,10 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
+from api.questions.considered import require_known, set_ids
 from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, connect
-from api.request.inputs import checked_count
+from api.request.inputs import SetNames, checked_count, checked_list
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
 from schema.questions.structure import HUBS, SPECIFICITY_OF_FEATURE, HubRow
@@ -49,7 +50,9 @@ class Specificity:
 class HubFeature:
     n_circuits: int = strawberry.field(description="Number of circuits that have the feature.")
     n_considered: int = strawberry.field(
-        description="Number of circuits made with the feature's transcoder set: the denominator of nCircuits."
+        description="Number of circuits made with the feature's transcoder set: "
+        "the denominator of nCircuits. "
+        "With `families`, only their circuits count here and in every other number."
     )
     frequency: float = strawberry.field(description="nCircuits / nConsidered, 0 to 1.")
     dense: bool = strawberry.field(
@@ -88,7 +91,7 @@ class HubQuery:
         description="Hubs: features that occur in many circuits or connect to many features, "
         "and how specific they are for a family of prompts."
     )
-    def hubs(
+    async def hubs(
         self,
         info: Info,
         by: Annotated[HubBy, argument(description="Measure by which features are ranked.")] = HubBy.FREQUENCY,
@@ -108,10 +111,22 @@ class HubQuery:
         min_circuits: Annotated[
             int, argument(description="Only features that at least this many circuits have: 1 or more.")
         ] = 1,
+        families: Annotated[
+            list[str] | None,
+            argument(
+                description="Only circuits of these families count, in the ranking and in every number "
+                "but `specificity`. An unknown name is an error (NOT_FOUND)."
+            ),
+        ] = None,
+        transcoders: SetNames = None,
         first: First = None,
         after: After = None,
     ) -> Connection[HubFeature]:
+        families = checked_list(info.context.limits, "families", families)
+        await require_known(info, families=families)
         asked = {
+            "families": families,
+            "transcoders": await set_ids(info, transcoders),
             "by": by.value,
             "dense": dense,
             "dense_above": dense_above,

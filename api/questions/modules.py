@@ -6,9 +6,10 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
+from api.questions.considered import require_known
 from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, source_of
-from api.request.inputs import checked_count
+from api.request.inputs import checked_count, checked_list
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
 from schema.errors import LimitError
@@ -130,12 +131,20 @@ class ModuleQuery:
         "more than chance would explain, as `atlas modules compute` found them. "
         "The newest computation is used unless `partition` names another."
     )
-    def modules(
+    async def modules(
         self,
         info: Info,
         transcoders: Annotated[
             strawberry.ID | None,
-            argument(description="Id of a transcoder set. Left out: any transcoder set."),
+            argument(description="Id or name of a transcoder set. Left out: any transcoder set."),
+        ] = None,
+        families: Annotated[
+            list[str] | None,
+            argument(
+                description="Only these families are listed. Modules without a feature in their circuits are "
+                "left out, and the modules with the most influence there come first. "
+                "An unknown name is an error (NOT_FOUND). Left out: the largest modules come first."
+            ),
         ] = None,
         partition: Annotated[
             strawberry.ID | None,
@@ -158,7 +167,14 @@ class ModuleQuery:
                 f"strongest: {strongest} is over the limit of {limits.page_size}",
                 next_step=f"ask for strongest: {limits.page_size}",
             )
-        asked = {"transcoders": transcoders, "partition": partition, "strongest": strongest}
+        families = checked_list(limits, "families", families)
+        await require_known(info, families=families)
+        asked = {
+            "transcoders": transcoders,
+            "families": families,
+            "partition": partition,
+            "strongest": strongest,
+        }
 
         def entries(page: ModuleRows) -> list[Module]:
             return [Module.of(row) for row in page.rows]

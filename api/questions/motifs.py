@@ -16,7 +16,7 @@ from api.types.rows import columns
 from schema.questions.structure import MOTIFS, MotifRow, MotifRows
 
 STRONG_EFFECTS = 300
-"""Effects that are combined to motifs: those that the most circuits have."""
+"""Effects that are combined to motifs: those that the most circuits of the set have."""
 
 
 @strawberry.enum(description="Shape of a motif: how its three nodes are connected.")
@@ -97,13 +97,29 @@ class Motifs(Connection[Motif]):
 
     @strawberry.field(
         description="Whether motifs may be missing. "
-        f"Only the {STRONG_EFFECTS} effects that the most circuits have are combined; "
-        "this is true when more effects recur in minSupport circuits. "
+        f"Only the {STRONG_EFFECTS} effects that the most circuits of the set have are combined; "
+        "this is true when more effects recur in minSupport of these circuits. "
         "To see all motifs, raise minSupport."
     )
     async def truncated(self) -> bool:
         page: MotifRows = (await self.source.read).page
         return page.truncated
+
+    @strawberry.field(
+        description="Number of effects of one feature on another "
+        "that at least minSupport circuits of the set have."
+    )
+    async def n_effects(self) -> int:
+        page: MotifRows = (await self.source.read).page
+        return page.n_effects
+
+    @strawberry.field(
+        description="Number of these effects that were combined to motifs: "
+        "those that the most circuits have. The others, nEffects - nCombined, were left out."
+    )
+    async def n_combined(self) -> int:
+        page: MotifRows = (await self.source.read).page
+        return page.n_combined
 
 
 @strawberry.type
@@ -128,6 +144,7 @@ class MotifQuery:
         asked = {
             "shape": shape.value,
             "circuits": None if among is None else considered.ids,
+            "family": None if among is None else among.family_alone,
             "min_support": checked_count("minSupport", min_support, 2),
             "strong": STRONG_EFFECTS,
         }

@@ -6,10 +6,10 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import require_known
+from api.questions.considered import require_known, set_ids
 from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, connect
-from api.request.inputs import MinCircuits, checked_count, checked_list
+from api.request.inputs import MinCircuits, SetNames, checked_count, checked_list
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
 from schema.questions.structure import RECURRING_EFFECTS, RecurringRow
@@ -97,6 +97,7 @@ class RecurringEdgeQuery:
             list[str] | None,
             argument(description="Only circuits of these families. An unknown name is an error (NOT_FOUND)."),
         ] = None,
+        transcoders: SetNames = None,
         order_by: Annotated[
             EffectOrder, argument(description="Which effects come first.")
         ] = EffectOrder.CIRCUITS,
@@ -107,6 +108,7 @@ class RecurringEdgeQuery:
         await require_known(info, families=families)
         asked = {
             "families": families,
+            "transcoders": await set_ids(info, transcoders),
             "min_circuits": checked_count("minCircuits", min_circuits, 1),
             "sign_consistency": sign_consistency,
             "order": order_by.value,

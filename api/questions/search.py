@@ -6,9 +6,10 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
+from api.questions.considered import require_known, set_ids
 from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, connect
-from api.request.inputs import checked_text
+from api.request.inputs import SetNames, checked_list, checked_text
 from api.types.circuit import Circuit, circuit_of
 from api.types.rows import columns
 from schema.errors import InputError
@@ -47,15 +48,24 @@ class SearchHit:
         description="Number of features that have the label. 0 for prompts, supernodes and tokens."
     )
 
+    families: strawberry.Private[tuple[str, ...] | None]
+    sets: strawberry.Private[tuple[str, ...] | None]
+
     @classmethod
-    def of(cls, row: FoundRow) -> "SearchHit":
-        return cls(kind=SearchKind(row.kind), **columns(row, without=("kind",)))
+    def of(cls, row: FoundRow, families: list[str] | None, sets: list[str] | None) -> "SearchHit":
+        return cls(
+            kind=SearchKind(row.kind),
+            families=None if families is None else tuple(families),
+            sets=None if sets is None else tuple(sets),
+            **columns(row, without=("kind",)),
+        )
 
     @strawberry.field(
         description="The circuits in which the text occurs. Those where it has the most influence come first."
     )
     def circuits(self, info: Info, first: First = None, after: After = None) -> Connection[TextUse]:
-        listing = Listing(CIRCUITS_OF_TEXT, key=(self.kind.value, self.text))
+        asked = {"families": self.families, "transcoders": self.sets}
+        listing = Listing(CIRCUITS_OF_TEXT, asked, key=(self.kind.value, self.text))
         return connect(
             info,
             listing,
@@ -72,7 +82,7 @@ class SearchQuery:
         "Texts that equal the search text come first, "
         "then those that occur in the most circuits."
     )
-    def search(
+    async def search(
         self,
         info: Info,
         text: Annotated[
@@ -85,6 +95,14 @@ class SearchQuery:
         kinds: Annotated[
             list[SearchKind] | None, argument(description="Where to look. Left out: everywhere.")
         ] = None,
+        families: Annotated[
+            list[str] | None,
+            argument(
+                description="Only circuits of these families count; texts that occur in none are left out. "
+                "An unknown name is an error (NOT_FOUND)."
+            ),
+        ] = None,
+        transcoders: SetNames = None,
         first: First = None,
         after: After = None,
     ) -> Connection[SearchHit]:
@@ -92,11 +110,19 @@ class SearchQuery:
             raise InputError(
                 "kinds: the list is empty", next_step="name at least one kind, or leave kinds out"
             )
-        checked_text(info.context.limits, "text", text)
+        limits = info.context.limits
+        checked_text(limits, "text", text)
+        wanted = checked_list(limits, "families", families)
+        await require_known(info, families=wanted)
+        sets = await set_ids(info, transcoders)
         asked = {
+            "families": wanted,
+            "transcoders": sets,
             "text": full_text(text),
             "words": words_of(text),
             "exact": text.strip().lower(),
             "kinds": [kind.value for kind in kinds or SearchKind],
         }
-        return connect(info, Listing(SEARCH, asked), first, after, SearchHit.of)
+        return connect(
+            info, Listing(SEARCH, asked), first, after, lambda row: SearchHit.of(row, wanted, sets)
+        )

@@ -11,7 +11,7 @@ from api.questions.considered import MIXED, consider, mixed
 from api.questions.significance import SharingTests, p_values
 from api.request.batching import Info, Later, Listing
 from api.request.connection import After, Connection, First, source_of
-from api.request.inputs import CircuitSet, Match, checked_count, checked_list
+from api.request.inputs import CircuitSet, Match, SetNames, checked_count, checked_list
 from api.types.considered import Considered
 from api.types.feature import Feature, feature_of
 from schema.counted import counted
@@ -231,6 +231,7 @@ class SharedQuery:
         tag_mode: Annotated[
             Match, argument(description="Whether a prompt needs all of `tags` or at least one.")
         ] = Match.ALL,
+        transcoders: SetNames = None,
         min_circuits: Annotated[
             int,
             argument(
@@ -252,7 +253,9 @@ class SharedQuery:
     ) -> SharedFeatures:
         return await SharedFeatures.ask(
             info,
-            CircuitSet(circuits=circuits, families=families, tags=tags, tag_mode=tag_mode),
+            CircuitSet(
+                circuits=circuits, families=families, tags=tags, tag_mode=tag_mode, transcoders=transcoders
+            ),
             checked_count("minCircuits", min_circuits, 1),
             absent_from,
             order_by,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import strawberry
 
@@ -72,11 +72,24 @@ class CircuitSet:
     tag_mode: Match = strawberry.field(
         default=Match.ALL, description="Whether a prompt needs all of `tags` or at least one."
     )
+    transcoders: list[str] | None = strawberry.field(
+        default=None,
+        description="Only circuits made with these transcoder sets, by id or name. "
+        "An unknown one is an error (NOT_FOUND).",
+    )
 
     @property
     def circuits_alone(self) -> list[strawberry.ID] | None:
         """The circuits when nothing else is given: then the set is known without the database. Else None."""
-        return None if self.families or self.tags else self.circuits
+        return None if self.families or self.tags or self.transcoders else self.circuits
+
+    @property
+    def family_alone(self) -> str | None:
+        """The family when the set is all circuits of one family. Else None."""
+        if self.circuits or self.tags or self.transcoders or len(set(self.families or ())) != 1:
+            return None
+        (family,) = set(self.families or ())
+        return family
 
 
 @strawberry.input(
@@ -137,11 +150,21 @@ class CircuitFilter:
     )
 
 
+Value = TypeVar("Value", str, int)
+
 Kind = Annotated[
     NodeKind | None, strawberry.argument(description="Only nodes of this kind. Left out: all nodes.")
 ]
 MinCircuits = Annotated[
     int, strawberry.argument(description="Only effects that at least this many circuits have: 1 or more.")
+]
+
+SetNames = Annotated[
+    list[str] | None,
+    strawberry.argument(
+        description="Only circuits made with these transcoder sets, by id or name. "
+        "An unknown one is an error (NOT_FOUND)."
+    ),
 ]
 
 
@@ -150,7 +173,7 @@ def node_label(kind: NodeKind | None) -> str | None:
     return None if kind is None else f"{kind.value.capitalize()}Node"
 
 
-def checked_list(limits: Limits, name: str, values: Sequence[str] | None) -> list[str] | None:
+def checked_list(limits: Limits, name: str, values: Sequence[Value] | None) -> list[Value] | None:
     """`values` in their order, without repetitions.
 
     Raises InputError when the list is given and empty, LimitError when it is too long.

@@ -22,7 +22,7 @@ from atlas.local.login import Login
 from atlas.settings import Settings
 from schema.database import AsyncDatabase, Parameters, Rows
 from schema.errors import AtlasError
-from schema.questions.question import cypher_files
+from schema.questions.question import KEYS, Question, cypher_files
 
 FOLDER = Path(__file__).parents[2] / "docs" / "questions"
 QUERIES = "questions.graphql"
@@ -144,9 +144,20 @@ def _folder(name: str) -> str:
 
 def _names(texts: list[str]) -> list[str]:
     """Names of the Cypher files that were sent, with lookups last."""
-    body = {name: _read(name).split(";\n\n", 1)[-1].strip() for name in cypher_files()}
-    found = dict.fromkeys(name for text in texts for name in body if text.endswith(body[name]))
+    # Several questions can travel as one text, and lookups without their first line.
+    body = {name: _body(name) for name in cypher_files()}
+    found = dict.fromkeys(
+        name
+        for text in texts
+        for name in sorted((name for name in body if body[name] in text), key=lambda n: text.index(body[n]))
+    )
     return sorted(found, key=lambda name: name.endswith(LOOKUPS))
+
+
+def _body(name: str) -> str:
+    """The Cypher of a file without the comment on top, parameters and sample answer."""
+    text = Question[object](name, lambda record: record).text
+    return re.sub(r"\A(?:\s*//[^\n]*\n)*\s*", "", text).removeprefix(KEYS)
 
 
 def with_fields(folder: Path) -> list[tuple[Asked, GraphQLField]]:

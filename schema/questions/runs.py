@@ -64,7 +64,17 @@ class TranscodersRow(NamedTuple):
     model_training_step: int | None
 
 
+class NamedSetRow(NamedTuple):
+    """A transcoder set that a text means."""
+
+    name: str
+    """The id or the name, as it was given."""
+    transcoders: str
+    """Id of the set."""
+
+
 HEALTH = Question("health", row_of(HealthRow))
 RUNS_BY_ID = Question("runs_by_id", row_of(RunRow))
 RUNS = Question("runs", page_of(MadeRow))
 TRANSCODERS_BY_ID = Question("transcoders_by_id", row_of(TranscodersRow))
+SETS_NAMED = Question("sets_named", row_of(NamedSetRow))

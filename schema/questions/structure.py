@@ -86,10 +86,50 @@ class MotifRows(NamedTuple):
     rows: list[MotifRow]
     truncated: bool
     """Whether more effects recur than the question combines."""
+    n_effects: int
+    """Number of effects that recur in the circuits."""
+    n_combined: int
+    """Number of these effects that were combined."""
 
 
 def _motifs(record: Record) -> MotifRows:
-    return MotifRows(record["total"], [MotifRow(**row) for row in record["rows"]], record["truncated"])
+    rows = [MotifRow(**row) for row in record["rows"]]
+    return MotifRows(record["total"], rows, record["truncated"], record["n_effects"], record["n_combined"])
+
+
+class LogitDriverRow(NamedTuple):
+    """A feature that acts directly on the logits of some tokens."""
+
+    feature: str
+    n_circuits: int
+    """Circuits in which it has such an effect."""
+    n_considered: int
+    """Circuits of the feature's transcoder set that have such a logit."""
+    mean: float
+    """Mean signed weight over the n_circuits circuits, in units of the logit."""
+    sum: float
+    """Sum of the signed weights."""
+    share: float | None
+    """Mean share of the logit's input, 0 to 1; None when unknown."""
+    n_promotes: int
+    """Circuits in which the weight is above 0."""
+    n_suppresses: int
+    """Circuits in which the weight is below 0."""
+    sign_consistency: float
+
+
+class LogitDriverRows(NamedTuple):
+    """A page of features that act on logits."""
+
+    total: int
+    rows: list[LogitDriverRow]
+    n_with_logit: int
+    """Circuits that have such a logit."""
+
+
+def _drivers(record: Record) -> LogitDriverRows:
+    rows = [LogitDriverRow(**row) for row in record["rows"]]
+    return LogitDriverRows(record["total"], rows, record["n_with_logit"])
 
 
 class HubRow(NamedTuple):
@@ -129,6 +169,9 @@ RECURRING_EFFECTS = Question(
 PATHS = Question("paths", page_of(PathRow))
 MOTIFS: Question[MotifRows] = Question(
     "motifs", _motifs, refers=KeyReference(FEATURES_BY_ID, ("first", "second", "third"))
+)
+DRIVES_LOGIT: Question[LogitDriverRows] = Question(
+    "drives_logit", _drivers, refers=KeyReference(FEATURES_BY_ID, ("feature",))
 )
 HUBS = Question("hubs", page_of(HubRow), refers=KeyReference(FEATURES_BY_ID, ("feature",)))
 SPECIFICITY_OF_FEATURE = Question("specificity_of_feature", row_of(SpecificityRow))

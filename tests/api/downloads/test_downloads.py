@@ -86,6 +86,7 @@ def arguments(circuits):
             ("minWeight", "0"),
         ],
         "motifs": [("minSupport", "2")],
+        "drivesLogit": [("tokens", "something else"), ("tokenIds", "7")],
         "search": [("text", "word")],
     }
     for path in DOWNLOADS:

@@ -5,7 +5,8 @@ from collections import defaultdict
 
 from schema.circuit.records import NodeKind
 
-ASKED = """query ($families: [String!]) { flowStages(families: $families) {
+ASKED = """query ($families: [String!], $sets: [String!]) {
+  flowStages(families: $families, transcoders: $sets) {
   nCircuits nConsidered stages { stage influence inputs { source influence share } } } }"""
 SOURCES = ("tokens", "early", "middle", "late", "errors", "other", "pruned")
 
@@ -34,8 +35,9 @@ def slow(circuits):
 
 
 async def test_flow_through_stages(api, circuits, near):
-    for families in (None, ["capitals", "antonyms"]):
+    for families, sets in ((None, None), (["capitals", "antonyms"], None), (["arithmetic"], ["made-up-plt"])):
         mine = [circuit for circuit in circuits if families is None or circuit.prompt.family in families]
+        mine = [circuit for circuit in mine if sets is None or circuit.transcoders.name in sets]
         flows = slow(mine)
         stages = []
         for stage in ("early", "middle", "late", "logits"):
@@ -47,7 +49,7 @@ async def test_flow_through_stages(api, circuits, near):
             ]
             stages.append({"stage": stage, "influence": total, "inputs": inputs})
         expected = {"nCircuits": len(mine), "nConsidered": len(mine), "stages": stages}
-        assert (await api(ASKED, families=families))["flowStages"] == near(expected)
+        assert (await api(ASKED, families=families, sets=sets))["flowStages"] == near(expected)
 
 
 async def test_the_parts_of_a_stage_are_what_its_nodes_carry(api, circuits, near):

@@ -5,18 +5,22 @@ from collections import Counter, defaultdict
 
 import pytest
 
+from tests.api.questions.test_structure import in_set
 from tests.support.circuits import drives, uses
 
 HUBS = """
-query ($by: HubBy!, $dense: Boolean, $above: Float!) {
-  hubs(by: $by, dense: $dense, denseAbove: $above, minCircuits: 2, first: 100) {
+query ($by: HubBy!, $dense: Boolean, $above: Float!, $families: [String!], $transcoders: [String!]) {
+  hubs(by: $by, dense: $dense, denseAbove: $above, minCircuits: 2, first: 100, families: $families,
+       transcoders: $transcoders) {
     totalCount
     nodes { nCircuits nConsidered frequency dense influence drives drivenBy feature { id }
             specificity { tau family share } } } }"""
 
 
-def hubs(circuits, above):
-    """Feature → what hubs should say."""
+def hubs(circuits, above, among):
+    """Feature → what hubs should say of a set of circuits. Specificity is that among all circuits."""
+    everything = hubs(circuits, above, {}) if among else {}
+    circuits = in_set(circuits, among)
     table, found = uses(circuits), defaultdict(list)
     for (circuit, feature), use in table.items():
         found[feature].append((circuit, use.influence))
@@ -46,17 +50,28 @@ def hubs(circuits, above):
                 "share": -greatest,
             },
         }
+        if everything:
+            answer[feature]["specificity"] = everything[feature]["specificity"]
     return answer
 
 
+AMONG = [
+    {},
+    {"families": ["arithmetic", "capitals"]},
+    {"transcoders": ["made-up-plt"]},
+    {"families": ["arithmetic"], "transcoders": ["made-up-clt@fedcba987654"]},
+]
+
+
+@pytest.mark.parametrize("among", AMONG)
 @pytest.mark.parametrize("dense", [None, True, False])
 @pytest.mark.parametrize("by", ["INFLUENCE", "DEGREE", "FREQUENCY"])
-async def test_hubs(api, near, circuits, by, dense):
+async def test_hubs(api, near, circuits, by, dense, among):
     above = 0.4
-    everything = {f: row for f, row in hubs(circuits, above).items() if row["nCircuits"] >= 2}
+    everything = {f: row for f, row in hubs(circuits, above, among).items() if row["nCircuits"] >= 2}
     expected = {f: row for f, row in everything.items() if dense in (None, row["dense"])}
-    data = (await api(HUBS, by=by, dense=dense, above=above))["hubs"]
-    assert data["totalCount"] == len(expected) > 0
+    data = (await api(HUBS, by=by, dense=dense, above=above, **among))["hubs"]
+    assert data["totalCount"] == len(expected)
     place = {
         "INFLUENCE": lambda row: row["influence"],
         "DEGREE": lambda row: row["drives"] + row["drivenBy"],

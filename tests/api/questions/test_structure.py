@@ -11,19 +11,29 @@ from tests.support.choosing import of_family
 from tests.support.circuits import drives, feature_id, uses
 
 RECURRING = """
-query ($families: [String!], $order: EffectOrder!, $least: Int!, $consistency: Float!) {
-  recurringEdges(families: $families, orderBy: $order, minCircuits: $least, signConsistency: $consistency,
-                 first: 100) {
+query ($families: [String!], $transcoders: [String!], $order: EffectOrder!, $least: Int!,
+       $consistency: Float!) {
+  recurringEdges(families: $families, transcoders: $transcoders, orderBy: $order,
+                 minCircuits: $least, signConsistency: $consistency, first: 100) {
     totalCount
     nodes { nCircuits nConsidered mean sd signConsistency source { id } target { id } } } }"""
 
 
 @pytest.mark.parametrize("order", ["CIRCUITS", "WEIGHT", "SHARE"])
-@pytest.mark.parametrize("families", [None, ["capitals", "antonyms"]])
-async def test_recurring_edges(api, near, circuits, families, order):
-    least = 4 if families is None else 2
-    data = await api(RECURRING, families=families, order=order, least=least, consistency=0.9)
-    considered = circuits if families is None else of_family(circuits, *families)
+@pytest.mark.parametrize(
+    "among",
+    [
+        {},
+        {"families": ["capitals", "antonyms"]},
+        {"transcoders": ["made-up-clt"]},
+        {"transcoders": ["made-up-plt"]},
+        {"families": ["arithmetic"], "transcoders": ["made-up-clt"]},
+    ],
+)
+async def test_recurring_edges(api, near, circuits, among, order):
+    least = 2 if "families" in among or among == {"transcoders": ["made-up-plt"]} else 4
+    data = await api(RECURRING, **among, order=order, least=least, consistency=0.9)
+    considered = in_set(circuits, among)
     having = defaultdict(set)
     for circuit, feature in uses(considered):
         having[feature].add(circuit)
@@ -39,7 +49,7 @@ async def test_recurring_edges(api, near, circuits, families, order):
         if drive.n_circuits >= least and drive.sign_consistency >= 0.9
     }
     nodes = data["recurringEdges"]["nodes"]
-    assert data["recurringEdges"]["totalCount"] == len(expected) > 3
+    assert data["recurringEdges"]["totalCount"] == len(expected) > 1
     found = {(node.pop("source")["id"], node.pop("target")["id"]): node for node in nodes}
     assert found == near({pair: expected[pair] for pair in found})
     place = {
@@ -148,13 +158,18 @@ async def test_paths_are_bounded(api, circuits, monkeypatch):
 MOTIFS = """
 query ($support: Int!, $shape: MotifShape!, $among: CircuitSet) {
   motifs(minSupport: $support, shape: $shape, among: $among, first: 100) {
-    totalCount truncated considered { nCircuits }
+    totalCount truncated nEffects nCombined considered { nCircuits }
     nodes { nCircuits product direct signConsistency token first { id } second { id } third { id } } } }"""
 
 
-def motifs(circuits, considered, support, shape):
-    """(first, second, third, token) → what motifs should say, by walking all chains of two effects."""
-    recurring = {pair for pair, drive in drives(circuits).items() if drive.n_circuits >= support}
+def recurring(considered, support):
+    """The effects that recur in the circuits of the set, those in the most circuits first."""
+    found = {pair: drive.n_circuits for pair, drive in drives(considered).items()}
+    return sorted((pair for pair, n in found.items() if n >= support), key=lambda pair: (-found[pair], pair))
+
+
+def motifs(considered, effects, support, shape):
+    """(first, second, third, token) → what motifs should say, by walking all chains of two of the effects."""
     products: dict[Any, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     directs: dict[Any, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for circuit in considered:
@@ -168,7 +183,7 @@ def motifs(circuits, considered, support, shape):
             if (x.kind, y.kind) != (NodeKind.FEATURE, NodeKind.FEATURE):
                 continue
             a, b = feature_id(circuit, x), feature_id(circuit, y)
-            if (a, b) not in recurring:
+            if (a, b) not in effects:
                 continue
             for two in out[one.target]:
                 z, direct = nodes[two.target], weights.get((one.source, two.target))
@@ -177,7 +192,7 @@ def motifs(circuits, considered, support, shape):
                     key, direct = (a, b, None, z.token), None
                 elif shape != "OUTPUT" and z.kind is NodeKind.FEATURE:
                     c = feature_id(circuit, z)
-                    if (b, c) in recurring and (shape == "CHAIN" or direct is not None):
+                    if (b, c) in effects and (shape == "CHAIN" or direct is not None):
                         key = (a, b, c, None)
                 if key:
                     products[key][circuit.id].append(one.weight * two.weight)
@@ -196,16 +211,40 @@ def motifs(circuits, considered, support, shape):
     return answer
 
 
+def in_set(circuits, among):
+    """The circuits of a set, by its definition."""
+    fits = {
+        "families": lambda circuit, names: circuit.prompt.family in names,
+        "tags": lambda circuit, names: set(names) <= set(circuit.prompt.tags),
+        "circuits": lambda circuit, names: circuit.id in names,
+        "transcoders": lambda circuit, names: {circuit.transcoders.id, circuit.transcoders.name} & {*names},
+    }
+    return [
+        each for each in circuits if all(fits[kind](each, names) for kind, names in (among or {}).items())
+    ]
+
+
 @pytest.mark.parametrize("shape", ["CHAIN", "TRIANGLE", "OUTPUT"])
-@pytest.mark.parametrize("families", [None, ["capitals", "antonyms"]])
-async def test_motifs(api, near, circuits, shape, families, monkeypatch):
-    monkeypatch.setattr("api.questions.motifs.STRONG_EFFECTS", 5000)
-    among = None if families is None else {"families": families}
-    considered = circuits if families is None else of_family(circuits, *families)
-    expected = motifs(circuits, considered, 2, shape)
-    assert expected or families
+@pytest.mark.parametrize("strong", [5000, 20])
+@pytest.mark.parametrize(
+    "among",
+    [
+        None,
+        {"families": ["arithmetic"]},
+        {"families": ["arithmetic", "antonyms"]},
+        {"tags": ["easy"]},
+        {"transcoders": ["made-up-plt"]},
+        {"families": ["arithmetic"], "transcoders": ["made-up-clt"]},
+    ],
+)
+async def test_motifs(api, near, circuits, shape, strong, among, monkeypatch):
+    monkeypatch.setattr("api.questions.motifs.STRONG_EFFECTS", strong)
+    considered = in_set(circuits, among)
+    effects = recurring(considered, 2)
+    expected = motifs(considered, {*effects[:strong]}, 2, shape)
     data = (await api(MOTIFS, support=2, shape=shape, among=among))["motifs"]
-    assert (data["totalCount"], data["truncated"]) == (len(expected), False)
+    assert (data["totalCount"], data["truncated"]) == (len(expected), len(effects) > strong)
+    assert (data["nEffects"], data["nCombined"]) == (len(effects), min(strong, len(effects)))
     assert data["considered"] == {"nCircuits": len(considered)}
     order = [node["nCircuits"] for node in data["nodes"]]
     assert order == sorted((each["nCircuits"] for each in expected.values()), reverse=True)[:100]
@@ -217,7 +256,19 @@ async def test_motifs(api, near, circuits, shape, families, monkeypatch):
     assert found == near({key: expected[key] for key in found})
 
 
-async def test_motifs_say_when_some_may_be_missing(api, circuits, monkeypatch):
-    monkeypatch.setattr("api.questions.motifs.STRONG_EFFECTS", 3)
-    assert (await api(MOTIFS, support=2, shape="CHAIN"))["motifs"]["truncated"] is True
+async def test_motifs_of_a_set_do_not_depend_on_the_other_circuits(api, circuits, monkeypatch):
+    monkeypatch.setattr("api.questions.motifs.STRONG_EFFECTS", 20)
+    considered = in_set(circuits, {"families": ["arithmetic"]})
+    in_all, in_those = ({*recurring(each, 2)[:20]} for each in (circuits, considered))
+    own = motifs(considered, in_those, 2, "CHAIN")
+    assert len(motifs(considered, in_all, 2, "CHAIN")) < len(own)
+    ids = {"circuits": [circuit.id for circuit in considered]}
+    for among in (ids, {"families": ["arithmetic"]}):
+        answer = (await api(MOTIFS, support=2, shape="CHAIN", among=among))["motifs"]
+        assert answer["totalCount"] == len(own)
+
+
+async def test_motifs_of_what_the_database_does_not_have(api, circuits):
+    for among in ({"transcoders": ["nobody"]}, {"families": ["nobody"]}):
+        assert (await api.error(MOTIFS, support=2, shape="CHAIN", among=among))[0] == "NOT_FOUND"
     assert (await api.error(MOTIFS, support=1, shape="CHAIN"))[0] == "BAD_INPUT"

@@ -78,8 +78,9 @@ def test_planted_modules_are_found_and_random_graphs_are_not_above_the_null():
     assert abs(chance.modularity - chance.null_mean) < 4 * chance.null_sd + 0.02
 
 
-QUERY = """query ($set: ID, $partition: ID, $first: Int, $after: String) {
-  modules(transcoders: $set, partition: $partition, strongest: 3, first: $first, after: $after) {
+QUERY = """query ($set: ID, $families: [String!], $partition: ID, $first: Int, $after: String) {
+  modules(transcoders: $set, families: $families, partition: $partition, strongest: 3, first: $first,
+          after: $after) {
     totalCount pageInfo { hasNextPage endCursor }
     partition { id transcoders seed resolution minCircuits
                 nFeatures nEffects nModules modularity nNull nullMean }
@@ -177,6 +178,21 @@ def slow(circuits, effects, module_of):
             }
         )
     return nodes
+
+
+async def test_families_rank_modules_by_what_they_carry_there(api, circuits, found):
+    for each in found:
+        name, families = each.transcoders.partition("@")[0], ["capitals", "antonyms"]
+        nodes = (await api(QUERY, set=name, first=100))["modules"]["nodes"]
+        for node in nodes:
+            node["families"] = [one for one in node["families"] if one["family"] in families]
+        expected = [node for node in nodes if node["families"]]
+        expected.sort(
+            key=lambda node: (-round(sum(one["influence"] for one in node["families"]), 9), node["number"])
+        )
+        answer = (await api(QUERY, set=name, families=families, first=100))["modules"]
+        assert (answer["totalCount"], answer["nodes"]) == (len(expected), expected)
+    assert (await api.error(QUERY, families=["nobody"]))[0] == "NOT_FOUND"
 
 
 async def test_computing_again_keeps_what_was(api, found, connection):

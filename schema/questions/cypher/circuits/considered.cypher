@@ -1,7 +1,7 @@
 // Which circuits does a selection contain, and with which settings were they made?
 // One row for each combination of settings. Conditions combine with AND.
 // $circuits, $families: ids of circuits, names of families; null means no condition.
-// $transcoders: ids or names of transcoder sets; null means no condition.
+// $transcoders: ids of transcoder sets; null means no condition.
 // $tags, $min_tags: the prompt must have at least $min_tags of $tags. 0 means no condition, 1 any of them, the length
 //   of $tags all of them.
 // $ids: true lists the ids of the circuits. Without the ids, the question takes half the time for ten thousand

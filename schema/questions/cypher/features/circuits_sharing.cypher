@@ -31,7 +31,8 @@ WHERE ($min_influence IS NULL OR u.influence >= $min_influence)
   AND ($circuits IS NULL OR c.id IN $circuits)
   AND ($kind IS NULL OR EXISTS {
     UNWIND u.positions AS position
-    MATCH (:Node {id: c.id + "/feature:" + f.layer + ":" + position + ":" + f.index})-[:ATTRIBUTES]->(n:Node)
+    MATCH (:Node {id: c.id + "/feature:" + f.layer + ":" + position + ":" + f.index
+                + coalesce(":" + f.component, "")})-[:ATTRIBUTES]->(n:Node)
     WHERE $kind IN labels(n)
   })
 WITH c, count(*) AS n, CASE WHEN count(u.influence) > 0 THEN sum(u.influence) END AS influence, collect(u) AS uses

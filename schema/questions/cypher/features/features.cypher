@@ -1,7 +1,8 @@
 // Which features have this label, layer and family, and in how many circuits do they occur?
 // $search: a full-text query over the labels; null means no condition.
 // $layer: null means all layers.
-// $family: name of a family. Only circuits of this family are counted; null means all circuits.
+// $families: names of families. Only circuits of these families are counted; null means all circuits.
+// $transcoders: ids of transcoder sets; null means all sets.
 // $min_circuits: least number of circuits that have the feature.
 // $order: circuits (most circuits first), influence (highest mean influence first; n_unknown counts the features of
 //   unknown influence, which come last) or layer (then index).
@@ -10,7 +11,8 @@
 //   1633 | ["organism-clt@247d388dcdf1/0/463", "organism-clt@247d388dcdf1/0/866", … 18 more] | null
 :param search => null;
 :param layer => null;
-:param family => null;
+:param families => null;
+:param transcoders => null;
 :param min_circuits => 2;
 :param order => "circuits";
 :param skip => 0;
@@ -23,30 +25,34 @@ CALL () {
   MATCH (node)-[:LABELS]->(f:Feature)
   WITH DISTINCT f
   MATCH (f)<-[u:USES]-(c:Circuit)
-  WHERE $family IS NULL OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(:Family {name: $family}) }
+  WHERE $families IS NULL
+     OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families }
   RETURN f, count(u) AS n, avg(u.influence) AS influence
 UNION ALL
   // Without conditions, sorted by influence.
-  WITH $order AS order WHERE $search IS NULL AND $family IS NULL AND order = "influence"
+  WITH $order AS order WHERE $search IS NULL AND $families IS NULL AND order = "influence"
   MATCH (f:Feature)
   WHERE f.n_circuits >= $min_circuits
   OPTIONAL MATCH (f)<-[u:USES]-()
   RETURN f, count(u) AS n, avg(u.influence) AS influence
 UNION ALL
   // Without conditions: every load keeps the number of circuits of a feature up to date.
-  WITH $order AS order WHERE $search IS NULL AND $family IS NULL AND order <> "influence"
+  WITH $order AS order WHERE $search IS NULL AND $families IS NULL AND order <> "influence"
   MATCH (f:Feature)
   WHERE f.n_circuits >= $min_circuits
   RETURN f, f.n_circuits AS n, null AS influence
 UNION ALL
-  // With a family: every load keeps its counts up to date, too.
-  WITH $family AS family WHERE $search IS NULL AND family IS NOT NULL
-  MATCH (:Family {name: family})<-[i:FOUND_IN]-(f)
-  RETURN f, i.n_circuits AS n,
-         CASE WHEN $order = "influence" AND i.n_measured > 0 THEN i.influence / i.n_measured END AS influence
+  // With families: every load keeps their counts up to date, too.
+  WITH $families AS families WHERE $search IS NULL AND families IS NOT NULL
+  MATCH (y:Family)<-[i:FOUND_IN]-(f)
+  WHERE y.name IN families
+  WITH f, i ORDER BY i.influence
+  WITH f, sum(i.n_circuits) AS n, sum(i.n_measured) AS n_measured, sum(i.influence) AS influence
+  RETURN f, n, CASE WHEN $order = "influence" AND n_measured > 0 THEN influence / n_measured END AS influence
 }
 WITH f, n, influence
 WHERE n >= $min_circuits AND ($layer IS NULL OR f.layer = $layer)
+  AND ($transcoders IS NULL OR EXISTS { (f)-[:IN]->(t:TranscoderSet) WHERE t.id IN $transcoders })
 WITH f, $order = "influence" AND influence IS NULL AS unknown, CASE $order
     WHEN "circuits" THEN -n
     WHEN "influence" THEN -coalesce(influence, -1.0)

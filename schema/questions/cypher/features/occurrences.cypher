@@ -12,7 +12,8 @@ MATCH (p:Prompt)<-[:OF_PROMPT]-(c:Circuit {id: key[0]})-[u:USES]->(f:Feature {id
 USING INDEX c:Circuit(id)
 USING INDEX f:Feature(id)
 UNWIND u.positions AS position
-MATCH (n:Node {id: key[0] + "/feature:" + f.layer + ":" + position + ":" + f.index})
+MATCH (n:Node {id: key[0] + "/feature:" + f.layer + ":" + position + ":" + f.index
+               + coalesce(":" + f.component, "")})
 RETURN key, n.id AS node, position, n.position_from_end AS position_from_end,
        p.tokens[position] AS token, n.activation AS activation, n.influence AS influence,
        COLLECT {

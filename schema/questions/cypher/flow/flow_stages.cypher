@@ -5,14 +5,17 @@
 // all known.
 // The influences or shares of n_derived of them are derived; nothing is known of their pruned inputs.
 // $families: names of families; null means all families.
+// $transcoders: ids of transcoder sets; null means all sets.
 // Sample answer: n_circuits | n_considered | n_derived | flows
 //   366 | 366 | 0 | [{stage: "early", source: "early", influence: 0.0551}, {stage: "early", source: "errors",
 //     influence: 0.00704}, … 19 more]
 :param families => null;
+:param transcoders => null;
 
 CALL () {
   MATCH (c:Circuit)-[:OF_PROMPT]->(p:Prompt)
-  WHERE $families IS NULL OR EXISTS { (p)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families }
+  WHERE ($families IS NULL OR EXISTS { (p)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families })
+    AND ($transcoders IS NULL OR EXISTS { (c)-[:BY]->(t:TranscoderSet) WHERE t.id IN $transcoders })
   RETURN count(*) AS n_circuits, count(c.stage_flows) AS n_considered,
          count(CASE WHEN c.stage_flows IS NOT NULL AND c.derived IS NOT NULL THEN 1 END) AS n_derived,
          collect(c.stage_flows) AS each

@@ -2,7 +2,9 @@
 // `atlas modules compute` finds the communities. The share of a module in a family is its part of the influence that
 // all features of the transcoder set carry there.
 // $partition: id of one computation; null means the newest one.
-// $transcoders: id of a transcoder set, whose newest computation is read; null means any set.
+// $families: names of families. Only they are listed, modules without a feature in their circuits are left out, and the
+//   modules with the most influence there come first; null means all families, and the largest modules first.
+// $transcoders: id or name of a transcoder set, whose newest computation is read; null means any set.
 // $strongest: how many members of each module are listed. Members with the most weight inside the module come first.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows | partition
@@ -18,6 +20,7 @@
 //     modularity: 0.725, n_effects: 15873, null_mean: 0.39, n_modules: 14, transcoders: "organism-clt@247d388dcdf1",
 //     id: "7d059a08de2a4047675f", n_null: 20, computed_at: 2026-11-26T16:09:38.564000000+00:00}
 :param partition => null;
+:param families => null;
 :param transcoders => null;
 :param strongest => 10;
 :param skip => 0;
@@ -25,7 +28,7 @@
 
 CALL () {
   OPTIONAL MATCH (p:Partition)-[:PARTITIONS]->(t:TranscoderSet)
-  WHERE ($partition IS NULL OR p.id = $partition) AND ($transcoders IS NULL OR t.id = $transcoders)
+  WHERE ($partition IS NULL OR p.id = $partition) AND ($transcoders IS NULL OR t.id = $transcoders OR t.name = $transcoders)
   RETURN p, t ORDER BY p.computed_at DESC, p.id LIMIT 1
 }
 CALL (t) {
@@ -35,14 +38,30 @@ CALL (t) {
   RETURN collect({family: y.name, influence: influence, considered: v.n_circuits}) AS whole
 }
 CALL (p) {
-  MATCH (p)<-[:PART_OF]-(m:Module)
-  WITH m ORDER BY m.number
-  RETURN collect(m) AS found
+  WITH p WHERE $families IS NULL
+  CALL (p) {
+    MATCH (p)<-[:PART_OF]-(m:Module)
+    WITH m ORDER BY m.number
+    RETURN collect(m) AS found
+  }
+  RETURN found
+UNION ALL
+  WITH p WHERE $families IS NOT NULL
+  CALL (p) {
+    MATCH (p)<-[:PART_OF]-(m:Module)<-[:MEMBER_OF]-(:Feature)-[i:FOUND_IN]->(y:Family)
+    WHERE y.name IN $families
+    WITH m, i ORDER BY i.influence
+    WITH m, round(sum(i.influence), 9) AS influence
+    ORDER BY influence DESC, m.number
+    RETURN collect(m) AS found
+  }
+  RETURN found
 }
 CALL (found, whole) {
   UNWIND found[$skip .. $skip + $limit] AS m
   CALL (m, whole) {
     MATCH (m)<-[:MEMBER_OF]-(f:Feature)-[i:FOUND_IN]->(y:Family)
+    WHERE $families IS NULL OR y.name IN $families
     WITH y, whole, count(f) AS n_features,
          CASE WHEN sum(i.n_measured) > 0 THEN sum(i.influence) END AS influence
     WITH y, n_features, influence, head([each IN whole WHERE each.family = y.name]) AS of

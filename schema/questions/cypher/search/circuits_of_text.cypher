@@ -3,11 +3,14 @@
 // a supernode that of its members, and of a token that of its token nodes (null where the token is only the answer).
 // The influence of a prompt is null. n_unknown counts the circuits without an influence, which come last.
 // $keys: pairs of a kind (prompt, label, supernode or token) and a text.
+// $families, $transcoders: names of families, ids of transcoder sets; null means no condition.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: key | total | rows | n_unknown
 //   ["supernode", "say texas"] | 5 | [{circuit: "73b3327de94dd0b63096", influence: 0.167}, {circuit:
 //     "933408547af809ba96a3", influence: 0.163}, … 3 more] | 0
 :param keys => [["supernode", "say texas"]];
+:param families => null;
+:param transcoders => null;
 :param skip => 0;
 :param limit => 20;
 
@@ -41,6 +44,9 @@ CALL (key) {
   }
   // Rounded, so that sums that differ only by the order of addition are equal, and pages do not overlap.
   WITH c, round(influence, 9) AS influence
+  WHERE ($families IS NULL
+         OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families })
+    AND ($transcoders IS NULL OR EXISTS { (c)-[:BY]->(t:TranscoderSet) WHERE t.id IN $transcoders })
   ORDER BY coalesce(influence, -1.0) DESC, c.id
   RETURN collect({circuit: c.id, influence: influence}) AS found
 }

@@ -6,6 +6,8 @@
 // $dense: true lists only dense features, false only the others; null means both.
 // $dense_above: between 0 and 1.
 // $min_circuits: least number of circuits that have the feature.
+// $families: names of families; only their circuits count. null means all circuits.
+// $transcoders: ids of transcoder sets; null means all sets.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows | n_unknown
 //   2163 | [{n_circuits: 53, feature: "organism-clt@247d388dcdf1/0/463", drives: 120, n_considered: 366, driven_by:
@@ -16,12 +18,14 @@
 :param dense => null;
 :param dense_above => 0.5;
 :param min_circuits => 1;
+:param families => null;
+:param transcoders => null;
 :param skip => 0;
 :param limit => 20;
 
 CALL () {
   // Every load keeps these sums up to date, and their indexes sort them.
-  WITH * WHERE $by = "influence" AND $dense IS NULL
+  WITH * WHERE $by = "influence" AND $dense IS NULL AND $families IS NULL AND $transcoders IS NULL
   CALL () { MATCH (f:Feature) WHERE f.n_circuits >= $min_circuits RETURN count(*) AS total }
   CALL () {
     MATCH (f:Feature)
@@ -41,7 +45,7 @@ CALL () {
   }
   RETURN total, found
 UNION ALL
-  WITH * WHERE $by = "degree" AND $dense IS NULL
+  WITH * WHERE $by = "degree" AND $dense IS NULL AND $families IS NULL AND $transcoders IS NULL
   CALL () { MATCH (f:Feature) WHERE f.n_circuits >= $min_circuits RETURN count(*) AS total }
   CALL () {
     MATCH (f:Feature)
@@ -61,7 +65,7 @@ UNION ALL
   }
   RETURN total, found
 UNION ALL
-  WITH * WHERE $by = "frequency" AND $dense IS NULL
+  WITH * WHERE $by = "frequency" AND $dense IS NULL AND $families IS NULL AND $transcoders IS NULL
   CALL () { MATCH (f:Feature) WHERE f.n_circuits >= $min_circuits RETURN count(*) AS total }
   CALL () { MATCH (t:TranscoderSet) RETURN collect([t, COUNT { (t)<-[:BY]-() }]) AS sets }
   CALL (sets) {
@@ -96,19 +100,41 @@ UNION ALL
   }
   RETURN total, found
 UNION ALL
-  // Whether a feature is dense depends on the circuits of its set.
-  WITH * WHERE $dense IS NOT NULL
+  // Whether a feature is dense depends on the circuits of its set; with families, only their circuits count.
+  WITH * WHERE $dense IS NOT NULL OR $families IS NOT NULL OR $transcoders IS NOT NULL
   CALL () {
     MATCH (t:TranscoderSet)
-    WITH t, COUNT { (t)<-[:BY]-() } AS n_considered
-    MATCH (f:Feature)-[:IN]->(t)
-    WHERE f.n_circuits >= $min_circuits
-      AND ($dense IS NULL OR $dense = (toFloat(f.n_circuits) / n_considered > $dense_above))
+    WHERE $transcoders IS NULL OR t.id IN $transcoders
+    CALL (t) {
+      WITH t WHERE $families IS NULL
+      WITH t, COUNT { (t)<-[:BY]-() } AS n_considered
+      MATCH (f:Feature)-[:IN]->(t)
+      RETURN f, n_considered, f.n_circuits AS n_circuits, f.influence AS influence, f.degree AS degree
+    UNION ALL
+      WITH t WHERE $families IS NOT NULL
+      CALL (t) {
+        MATCH (t)-[v:COVERS]->(y:Family)
+        WHERE y.name IN $families
+        RETURN sum(v.n_circuits) AS n_considered
+      }
+      MATCH (y:Family)<-[i:FOUND_IN]-(f:Feature)-[:IN]->(t)
+      WHERE y.name IN $families
+      WITH f, n_considered, i ORDER BY i.influence
+      WITH f, n_considered, sum(i.n_circuits) AS n_circuits, sum(i.influence) AS influence
+      RETURN f, n_considered, n_circuits, influence,
+             CASE $by WHEN "degree" THEN
+               COUNT { MATCH (f)-[d:DRIVES_IN]->(g) WHERE d.family IN $families RETURN DISTINCT g }
+               + COUNT { MATCH (f)<-[d:DRIVES_IN]-(g) WHERE d.family IN $families RETURN DISTINCT g }
+             END AS degree
+    }
+    WITH f, n_considered, n_circuits, influence, degree
+    WHERE n_circuits >= $min_circuits
+      AND ($dense IS NULL OR $dense = (toFloat(n_circuits) / n_considered > $dense_above))
     RETURN collect([f, CASE $by
-                      WHEN "frequency" THEN toFloat(f.n_circuits) / n_considered
-                      WHEN "degree" THEN toFloat(f.degree)
-                      WHEN "influence" THEN f.influence
-                    END]) AS hubs
+                      WHEN "frequency" THEN toFloat(n_circuits) / n_considered
+                      WHEN "degree" THEN toFloat(degree)
+                      WHEN "influence" THEN influence
+                    END, n_circuits]) AS hubs
   }
   CALL (hubs) {
     // Sort by size alone first. The query looks up what decides between equals only for features near the page.
@@ -120,9 +146,9 @@ UNION ALL
   }
   CALL (hubs, least) {
     UNWIND hubs AS hub
-    WITH hub[0] AS f, hub[1] AS size
+    WITH hub[0] AS f, hub[1] AS size, hub[2] AS n_circuits
     WHERE size >= least
-    ORDER BY size DESC, f.n_circuits DESC, f.id
+    ORDER BY size DESC, n_circuits DESC, f.id
     RETURN collect(f) AS found
   }
   RETURN size(hubs) AS total, found
@@ -130,11 +156,27 @@ UNION ALL
 CALL (found) {
   UNWIND found[$skip .. $skip + $limit] AS f
   MATCH (f)-[:IN]->(t:TranscoderSet)
-  WITH f, COUNT { (t)<-[:BY]-() } AS n_considered
-  WITH f, n_considered, toFloat(f.n_circuits) / n_considered AS frequency
-  RETURN collect({feature: f.id, n_circuits: f.n_circuits, n_considered: n_considered, frequency: frequency,
-                  dense: frequency > $dense_above, influence: CASE WHEN f.n_measured > 0 THEN f.influence END,
-                  drives: COUNT { (f)-[:DRIVES]->() }, driven_by: COUNT { (f)<-[:DRIVES]-() }}) AS rows
+  CALL (f, t) {
+    WITH f, t WHERE $families IS NULL
+    RETURN COUNT { (t)<-[:BY]-() } AS n_considered, f.n_circuits AS n_circuits, f.n_measured AS n_measured,
+           f.influence AS influence, COUNT { (f)-[:DRIVES]->() } AS drives, COUNT { (f)<-[:DRIVES]-() } AS driven_by
+  UNION ALL
+    WITH f, t WHERE $families IS NOT NULL
+    MATCH (t)-[v:COVERS]->(y:Family)
+    WHERE y.name IN $families
+    OPTIONAL MATCH (f)-[i:FOUND_IN]->(y)
+    WITH f, v, i ORDER BY i.influence
+    WITH f, sum(v.n_circuits) AS n_considered, sum(i.n_circuits) AS n_circuits, sum(i.n_measured) AS n_measured,
+         sum(i.influence) AS influence
+    RETURN n_considered, n_circuits, n_measured, influence,
+           COUNT { MATCH (f)-[d:DRIVES_IN]->(g) WHERE d.family IN $families RETURN DISTINCT g } AS drives,
+           COUNT { MATCH (f)<-[d:DRIVES_IN]-(g) WHERE d.family IN $families RETURN DISTINCT g } AS driven_by
+  }
+  WITH f, n_considered, n_circuits, n_measured, influence, drives, driven_by,
+       toFloat(n_circuits) / n_considered AS frequency
+  RETURN collect({feature: f.id, n_circuits: n_circuits, n_considered: n_considered, frequency: frequency,
+                  dense: frequency > $dense_above, influence: CASE WHEN n_measured > 0 THEN influence END,
+                  drives: drives, driven_by: driven_by}) AS rows
 }
 RETURN total, rows, CASE $by WHEN "influence" THEN COUNT {
          MATCH (f:Feature) WHERE f.n_measured = 0 AND f.n_circuits >= $min_circuits

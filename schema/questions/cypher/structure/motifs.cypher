@@ -1,49 +1,102 @@
 // Which sub-circuits of three nodes recur?
 // The three nodes must be connected in the same circuit. n_circuits counts the circuits that have the motif.
 // `product` is the product of the two signed weights of the chain, `direct` the weight of the direct effect of the
-// first on the third; both are summed within a circuit and averaged over circuits. The question considers the $strong
-// effects that recur in the most circuits of the database. If `truncated` is true, more effects than these recur in
-// $min_support circuits.
+// first on the third; both are summed within a circuit and averaged over circuits. The question combines the $strong
+// effects that the most of the given circuits have. n_effects counts all effects that at least $min_support of these
+// circuits have, n_combined those that were combined; `truncated` is true when there are more than $strong.
 // $shape: chain (a feature drives a second feature, which drives a third), triangle (a chain whose first feature also
 //   drives the third directly) or output (a feature drives a second feature, which drives a logit, given by its
 //   token).
 // $circuits: ids of circuits; null means all circuits.
+// $family: name of a family, when $circuits are all circuits of that family; null otherwise. It makes the question
+//   faster.
 // $min_support: least number of circuits that have the motif.
 // $strong: greatest number of effects to combine.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
-// Sample answer: total | rows | truncated
+// Sample answer: total | rows | truncated | n_effects | n_combined
 //   139 | [{product: 0.0512, n_circuits: 20, third: "organism-clt@247d388dcdf1/2/1435", sign_consistency: 1, direct:
 //     0.541, first: "organism-clt@247d388dcdf1/0/1303", second: "organism-clt@247d388dcdf1/1/1182", token: null},
 //     {product: 0.0464, n_circuits: 20, third: "organism-clt@247d388dcdf1/2/1435", sign_consistency: 1, direct: 0.2,
 //     first: "organism-clt@247d388dcdf1/0/932", second: "organism-clt@247d388dcdf1/1/1182", token: null}, … 18 more]
-//     | true
+//     | true | 15873 | 300
 :param shape => "chain";
 :param circuits => null;
+:param family => null;
 :param min_support => 2;
 :param strong => 300;
 :param skip => 0;
 :param limit => 20;
 
 CALL () {
-  MATCH ()-[d:DRIVES]->()
-  WHERE d.n_circuits >= $min_support AND d.sign_consistency IS NOT NULL
-  WITH d.n_circuits AS n_circuits
-  ORDER BY n_circuits DESC LIMIT $strong + 1
-  RETURN min(n_circuits) AS least
+  // All circuits: every load keeps the effects up to date, and an index sorts them.
+  WITH * WHERE $circuits IS NULL
+  CALL () {
+    MATCH ()-[d:DRIVES]->()
+    WHERE d.n_circuits >= $min_support AND d.sign_consistency IS NOT NULL
+    RETURN count(*) AS n_effects
+  }
+  CALL () {
+    MATCH ()-[d:DRIVES]->()
+    WHERE d.n_circuits >= $min_support AND d.sign_consistency IS NOT NULL
+    WITH d.n_circuits AS n_circuits
+    ORDER BY n_circuits DESC LIMIT $strong
+    RETURN min(n_circuits) AS least
+  }
+  CALL (least) {
+    MATCH (f)-[d:DRIVES]->(g)
+    WHERE d.n_circuits >= least AND d.sign_consistency IS NOT NULL
+    WITH f, g, d.n_circuits AS n_circuits
+    ORDER BY n_circuits DESC, f.id, g.id LIMIT $strong
+    RETURN collect([f, g]) AS drives
+  }
+  RETURN n_effects, drives
+UNION ALL
+  // All circuits of one family: the same.
+  WITH * WHERE $circuits IS NOT NULL AND $family IS NOT NULL
+  CALL () {
+    MATCH ()-[d:DRIVES_IN]->()
+    WHERE d.family = $family AND d.n_circuits >= $min_support AND d.sign_consistency IS NOT NULL
+    RETURN count(*) AS n_effects
+  }
+  CALL () {
+    MATCH ()-[d:DRIVES_IN]->()
+    WHERE d.family = $family AND d.n_circuits >= $min_support AND d.sign_consistency IS NOT NULL
+    WITH d.n_circuits AS n_circuits
+    ORDER BY n_circuits DESC LIMIT $strong
+    RETURN min(n_circuits) AS least
+  }
+  CALL (least) {
+    MATCH (f)-[d:DRIVES_IN]->(g)
+    WHERE d.family = $family AND d.n_circuits >= least AND d.sign_consistency IS NOT NULL
+    WITH f, g, d.n_circuits AS n_circuits
+    ORDER BY n_circuits DESC, f.id, g.id LIMIT $strong
+    RETURN collect([f, g]) AS drives
+  }
+  RETURN n_effects, drives
+UNION ALL
+  // Any other set: count the effects in its circuits. Features that recur nowhere cannot recur here.
+  WITH * WHERE $circuits IS NOT NULL AND $family IS NULL
+  CALL () {
+    UNWIND $circuits AS id
+    CALL (id) {
+      MATCH (:Circuit {id: id})-[:HAS]->(y:FeatureNode)-[:INSTANCE_OF]->(g:Feature)
+      WHERE g.n_circuits >= $min_support
+      MATCH (y)<-[:ATTRIBUTES]-(x:FeatureNode)-[:INSTANCE_OF]->(f:Feature)
+      WHERE f.n_circuits >= $min_support
+      RETURN DISTINCT f, g
+    }
+    WITH f, g, count(*) AS n_circuits
+    WHERE n_circuits >= $min_support
+    WITH f, g, n_circuits
+    ORDER BY n_circuits DESC, f.id, g.id
+    RETURN collect([f, g]) AS recurring
+  }
+  RETURN size(recurring) AS n_effects, recurring[..$strong] AS drives
 }
-CALL (least) {
-  MATCH (f)-[d:DRIVES]->(g)
-  WHERE d.n_circuits >= least AND d.sign_consistency IS NOT NULL
-  WITH f, d, g
-  ORDER BY d.n_circuits DESC, f.id, g.id
-  LIMIT $strong + 1
-  RETURN collect(d) AS recurring
-}
-WITH recurring[..$strong] AS drives, size(recurring) > $strong AS truncated
 CALL (drives) {
   UNWIND drives AS d
-  WITH drives, endNode(d) AS b, collect(startNode(d)) AS sources
-  WITH b, sources, [d IN drives WHERE startNode(d) = b | endNode(d)] AS targets
+  WITH drives, d[1] AS b, collect(d[0]) AS sources
+  WITH b, sources, [d IN drives WHERE d[0] = b | d[1]] AS targets
   WHERE $shape = "output" OR size(targets) > 0
   RETURN collect({b: b, sources: sources, source_indices: [f IN sources | f.index],
                   targets: targets, target_indices: [f IN targets | f.index]}) AS middles
@@ -98,4 +151,5 @@ CALL (middles) {
   RETURN collect({first: first, second: second, third: third, token: token, n_circuits: n_circuits,
                   product: product, direct: direct, sign_consistency: sign_consistency}) AS found
 }
-RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows, truncated
+RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows, n_effects > $strong AS truncated, n_effects,
+       size(drives) AS n_combined

@@ -2,6 +2,7 @@
 // `both` counts the circuits that have both features: the denominator of n_circuits. It is null unless $denominators
 // is true.
 // $families: names of families; null means all families.
+// $transcoders: ids of transcoder sets; null means all sets.
 // $min_circuits: least number of circuits that have the effect.
 // $sign_consistency: least share of these circuits where the effect has its more common sign, between 0 and 1.
 // $order: circuits (most circuits first), weight (greatest |mean| first) or share (greatest n_circuits / both first).
@@ -13,6 +14,7 @@
 //     n_circuits: 28, sign_consistency: 1, mean: 0.342, source: "organism-clt@247d388dcdf1/0/562", both: 28, target:
 //     "organism-clt@247d388dcdf1/3/330"}, … 18 more]
 :param families => null;
+:param transcoders => null;
 :param min_circuits => 2;
 :param sign_consistency => 0.9;
 :param order => "circuits";
@@ -22,7 +24,7 @@
 
 CALL () {
   // Every load keeps the effects up to date, for all circuits and for each family, and an index sorts them.
-  WITH * WHERE $families IS NULL AND $order = "circuits"
+  WITH * WHERE $families IS NULL AND $transcoders IS NULL AND $order = "circuits"
   CALL () {
     MATCH ()-[d:DRIVES]->()
     WHERE d.n_circuits >= $min_circuits AND d.sign_consistency >= $sign_consistency
@@ -45,7 +47,7 @@ CALL () {
   }
   RETURN total, page
 UNION ALL
-  WITH head($families) AS family WHERE size($families) = 1 AND $order = "circuits"
+  WITH head($families) AS family WHERE size($families) = 1 AND $transcoders IS NULL AND $order = "circuits"
   CALL (family) {
     MATCH ()-[d:DRIVES_IN]->()
     WHERE d.family = family AND d.n_circuits >= $min_circuits AND d.sign_consistency >= $sign_consistency
@@ -68,7 +70,7 @@ UNION ALL
   }
   RETURN total, page
 UNION ALL
-  WITH * WHERE size($families) <> 1 OR $order <> "circuits"
+  WITH * WHERE $transcoders IS NOT NULL OR size($families) <> 1 OR $order <> "circuits"
   CALL () {
     WITH * WHERE $families IS NULL
     MATCH (f)-[d:DRIVES]->(g)
@@ -94,6 +96,9 @@ UNION ALL
          sqrt(reduce(m2 = 0.0, d IN parts | m2 + d.m2 + d.n_circuits * (d.mean - mean) ^ 2) / n_circuits) AS sd
     RETURN f, g, n_circuits, mean, sd, sign_consistency
   }
+  WITH f, g, n_circuits, mean, sd, sign_consistency
+  // Both features of an effect belong to one set.
+  WHERE $transcoders IS NULL OR EXISTS { (f)-[:IN]->(t:TranscoderSet) WHERE t.id IN $transcoders }
   WITH f, g, n_circuits, mean, sd, sign_consistency,
        CASE WHEN $order = "share" THEN
          COUNT { (f)<-[:USES]-(c:Circuit)-[:USES]->(g)
@@ -107,7 +112,7 @@ UNION ALL
            END, n_circuits DESC, abs(mean) DESC, f.id, g.id
   WITH collect([f, g, n_circuits, mean, sd, sign_consistency]) AS found
   // An empty list must give a row, too.
-  WHERE size($families) <> 1 OR $order <> "circuits"
+  WHERE $transcoders IS NOT NULL OR size($families) <> 1 OR $order <> "circuits"
   RETURN size(found) AS total, found[$skip .. $skip + $limit] AS page
 }
 CALL (page) {
