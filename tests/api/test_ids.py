@@ -42,7 +42,8 @@ from tests.support.little_graph import circuit_of
 from tests.support.servers import empty
 
 SCHEMA = build_schema(sdl())
-assert SCHEMA.query_type is not None and SCHEMA.mutation_type is not None
+assert SCHEMA.query_type is not None
+assert SCHEMA.mutation_type is not None
 FIELDS = SCHEMA.query_type.fields
 MUTATIONS = SCHEMA.mutation_type.fields
 LIMITS = Limits(
@@ -51,19 +52,32 @@ LIMITS = Limits(
 REFUSED = {"NOT_FOUND", "BAD_INPUT", "BAD_QUERY", "INTERNAL", "DATABASE_ERROR"}
 
 OF_TYPE = {
-    **{"Run": "run", "RunMade": "run", "DeletedRun": "run", "GraphNode": "node", "CircuitNode": "node"},
-    **{"SupernodeVersion": "supernode", "TranscoderSet": "transcoders"},
+    "Run": "run",
+    "RunMade": "run",
+    "DeletedRun": "run",
+    "GraphNode": "node",
+    "CircuitNode": "node",
+    "SupernodeVersion": "supernode",
+    "TranscoderSet": "transcoders",
 }
 """Type → the kind of its `id`, where the kind is not the type's own name."""
 OF_FIELD = {"measured": "claim", "replaces": "supernode"}
 """Field → the kind of the ids that it holds, where the kind is not the field's own name."""
 TAKEN = {
-    **{("circuit", "id"): "circuit", ("feature", "id"): "feature", ("job", "id"): "job"},
-    **{("compareCircuits", "a"): "circuit", ("compareCircuits", "b"): "circuit"},
-    **{("compareCheckpoints", "a"): "checkpoint", ("compareCheckpoints", "b"): "checkpoint"},
-    **{("claims", "ids"): "claim", ("supernodeHistory", "id"): "supernode", ("deleteRun", "id"): "run"},
-    **{("renameSupernode", "id"): "supernode", ("splitSupernode", "id"): "supernode"},
-    **{("mergeSupernodes", "ids"): "supernode", ("tagPrompts", "prompts"): "prompt"},
+    ("circuit", "id"): "circuit",
+    ("feature", "id"): "feature",
+    ("job", "id"): "job",
+    ("compareCircuits", "a"): "circuit",
+    ("compareCircuits", "b"): "circuit",
+    ("compareCheckpoints", "a"): "checkpoint",
+    ("compareCheckpoints", "b"): "checkpoint",
+    ("claims", "ids"): "claim",
+    ("supernodeHistory", "id"): "supernode",
+    ("deleteRun", "id"): "run",
+    ("renameSupernode", "id"): "supernode",
+    ("splitSupernode", "id"): "supernode",
+    ("mergeSupernodes", "ids"): "supernode",
+    ("tagPrompts", "prompts"): "prompt",
 }
 """(field, argument) → the kind of the ids that it takes, where the name of the argument does not say it."""
 PLAIN = {"circuits": "circuit", "circuit": "circuit", "features": "feature", "feature": "feature"} | {
@@ -74,14 +88,16 @@ PLAIN = {"circuits": "circuit", "circuit": "circuit", "features": "feature", "fe
 }
 """Name of an argument, or of a field of an input object, → the kind of the ids that it takes."""
 GIVEN: dict[str, Any] = {
-    **{
-        "from": {"token": "Hi"},
-        "to": {"logit": " you"},
-        "inCircuits": {},
-        "text": "words",
-        "tokens": [" you"],
-    },
-    **{"minSupport": 2, "label": "words", "author": "ada", "tags": ["seen"], "edits": ["ablate 0/3@all"]},
+    "from": {"token": "Hi"},
+    "to": {"logit": " you"},
+    "inCircuits": {},
+    "text": "words",
+    "tokens": [" you"],
+    "minSupport": 2,
+    "label": "words",
+    "author": "ada",
+    "tags": ["seen"],
+    "edits": ["ablate 0/3@all"],
     "prompts": [{"prompt": "Hi"}],
 }
 """What an argument is given, where it needs no id."""
@@ -204,8 +220,8 @@ def walk(value: Any, found: dict[str, set[str]]) -> None:
         if isinstance(each, dict) or (isinstance(each, list) and each and isinstance(each[0], dict)):
             walk(each, found)
         elif each and name != "__typename":
-            type_ = value["__typename"]
-            kind: str = OF_TYPE.get(type_, type_.lower()) if name == "id" else OF_FIELD.get(name, name)
+            type_: str = value["__typename"]
+            kind = OF_TYPE.get(type_, type_.lower()) if name == "id" else OF_FIELD.get(name, name)
             found[kind] |= {*each} if isinstance(each, list) else {each}
 
 
