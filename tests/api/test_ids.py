@@ -221,7 +221,7 @@ def walk(value: Any, found: dict[str, set[str]]) -> None:
             walk(each, found)
         elif each and name != "__typename":
             type_: str = value["__typename"]
-            kind = OF_TYPE.get(type_, type_.lower()) if name == "id" else OF_FIELD.get(name, name)
+            kind = OF_TYPE.get(type_, type_.lower()) if name == "id" else OF_FIELD.get(str(name), str(name))
             found[kind] |= {*each} if isinstance(each, list) else {each}
 
 
