@@ -54,6 +54,8 @@ class Download:
     """Of the GraphQL field, such as `contrast.features`."""
     row: type | None = None
     """The columns of its rows; None: the rows are ids."""
+    nested: frozenset[str] = frozenset()
+    """Columns of the row that hold records, which the table leaves out."""
     rename: Mapping[str, str] = field(default_factory=dict)
     """Column of the row → column of the table."""
     details: tuple[Detail, ...] = ()
@@ -68,7 +70,8 @@ class Download:
         if self.row is None:
             columns["id"] = pa.string()
         else:
-            columns |= {self.rename.get(name, name): kind for name, kind in _columns(self.row).items()}
+            own = _columns(self.row, self.nested)
+            columns |= {self.rename.get(name, name): kind for name, kind in own.items()}
         for detail in self.details:
             columns |= {detail.prefix + name: kind for name, kind in _columns(detail.row).items()}
         if self.tested:
@@ -80,11 +83,12 @@ class Download:
         """Column of the row → column of the table; empty when rows have to be filled in or spread first."""
         if self.row is None or self.details or self.spread is not None:
             return {}
-        return {name: self.rename.get(name, name) for name in _columns(self.row)}
+        return {name: self.rename.get(name, name) for name in _columns(self.row, self.nested)}
 
 
-def _columns(row: type) -> dict[str, pa.DataType]:
-    return {name: arrow_type(hint) for name, hint in typing.get_type_hints(row).items() if name != "key"}
+def _columns(row: type, without: frozenset[str] = frozenset()) -> dict[str, pa.DataType]:
+    hints = typing.get_type_hints(row)
+    return {name: arrow_type(hint) for name, hint in hints.items() if name not in {"key", *without}}
 
 
 class UseOfShared(typing.NamedTuple):
@@ -160,7 +164,7 @@ DOWNLOADS = {
         Download("drivesLogit", LogitDriverRow, rename=_DRIVERS),
         Download("search", FoundRow),
         Download("supernodes", details=_SUPERNODES),
-        Download("families", FamilyRow),
+        Download("families", FamilyRow, nested=frozenset({"settings"})),
         Download("errorAudit.byFamily", FamilyErrorRow),
         Download("errorAudit.byLayer", LayerErrorRow),
         Download("errorAudit.untrusted", details=_CIRCUITS),

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import MIXED, consider
+from api.questions.considered import MIXED, WHAT_IS_MIXED, consider
 from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, connect
 from api.request.inputs import Align, CircuitSet
 from api.types.circuit import Circuit, load_circuits
+from api.types.considered import MixedSetting
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
 from schema.questions.circuits import COMPARE_EDGES, COMPARE_FEATURES, ComparedEdgeRow, ComparedFeatureRow
@@ -101,6 +102,7 @@ class CircuitComparison:
     b: Circuit = strawberry.field(description="Circuit b.")
     align: Align = strawberry.field(description="How the positions of the two prompts are aligned.")
     mixed_settings: bool = strawberry.field(description=MIXED)
+    mixed: list[MixedSetting] = strawberry.field(description=WHAT_IS_MIXED)
 
     @strawberry.field(description="Features that only circuit a has. The highest influence comes first.")
     def features_only_in_a(
@@ -154,13 +156,14 @@ class CircuitComparison:
     def _features(
         self, info: Info, part: str, first: int | None, after: str | None
     ) -> Connection[ComparedFeature]:
-        listing = Listing(COMPARE_FEATURES, self._asked(part))
+        listing = Listing(COMPARE_FEATURES, self._asked(part), kept=True)
         return connect(info, listing, first, after, ComparedFeature.of)
 
     def _edges(
         self, info: Info, part: str, first: int | None, after: str | None
     ) -> Connection[ComparedEffect]:
-        return connect(info, Listing(COMPARE_EDGES, self._asked(part)), first, after, ComparedEffect.of)
+        listing = Listing(COMPARE_EDGES, self._asked(part), kept=True)
+        return connect(info, listing, first, after, ComparedEffect.of)
 
     def _asked(self, part: str) -> dict[str, Any]:
         return {"a": self.a.id, "b": self.b.id, "align": self.align.value, "part": part}
@@ -184,4 +187,6 @@ class CompareQuery:
     ) -> CircuitComparison:
         both = await consider(info, CircuitSet(circuits=[a, b]))
         first, second = await load_circuits(info, [a, b])
-        return CircuitComparison(a=first, b=second, align=align, mixed_settings=both.mixed_settings)
+        return CircuitComparison(
+            a=first, b=second, align=align, mixed_settings=both.mixed_settings, mixed=both.mixed
+        )

@@ -5,17 +5,20 @@ from collections.abc import Sequence
 
 from api.request.batching import Info, Later
 from api.request.inputs import CircuitSet, checked_list, tags_needed
-from api.types.considered import Considered
+from api.types.considered import Considered, MixedSetting, mixed_of
 from schema.errors import NotFoundError
 from schema.questions.circuits import CONSIDERED, UNKNOWN
 from schema.questions.runs import SETS_NAMED
 
 MIXED = (
-    "Whether the circuits have different transcoder sets or thresholds. "
+    "Whether the circuits have different settings, such as transcoder set or thresholds; `mixed` names them. "
     "If so, something may be absent from a circuit only because its pruning was stricter, "
     "or because its transcoder set does not have it."
 )
 """Description of `mixedSettings`."""
+
+WHAT_IS_MIXED = "The settings in which the circuits differ, with their values. Empty when they are equal."
+"""Description of `mixed`."""
 
 
 async def require_known(info: Info, **names: list[str] | None) -> None:
@@ -109,6 +112,6 @@ async def counted_and_ids(
     return Later(counted), considered.ids
 
 
-def mixed(*sets: Considered) -> bool:
-    """Whether the circuits of all sets together have different settings."""
-    return len({each.key for considered in sets for each in considered.settings}) > 1
+def mixed(*sets: Considered) -> list[MixedSetting]:
+    """The settings in which the circuits of all sets together differ."""
+    return mixed_of(each for considered in sets for each in considered.settings)

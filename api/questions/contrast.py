@@ -7,11 +7,12 @@ from typing import Annotated, Self
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import MIXED, consider, mixed
+from api.questions.considered import MIXED, WHAT_IS_MIXED, consider, mixed
+from api.questions.counting import CountByArgument, Units, units_of
 from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, connect, source_of
-from api.request.inputs import CircuitSet, checked_count
-from api.types.considered import Considered
+from api.request.inputs import CircuitSet, CountBy, checked_count
+from api.types.considered import Considered, MixedSetting
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
 from api.types.supernode import GroupingAcross, OfAuthor, OfMethodAcross, author_of, first_fitting
@@ -41,7 +42,11 @@ MinCircuitsOfBoth = Annotated[
 ]
 
 
-@strawberry.type(description="How differently something occurs in two sets of circuits.")
+@strawberry.type(
+    description="How differently something occurs in two sets of circuits. "
+    "Numbers of circuits count what `countBy` names: by default prompts, "
+    "so that all circuits of a prompt are one."
+)
 class Contrast:
     n_positive: int = strawberry.field(description="Number of positive circuits that have it.")
     n_considered_positive: int = strawberry.field(
@@ -139,6 +144,12 @@ class CircuitContrast:
         description="The negative circuits: the denominator on the negative side."
     )
     mixed_settings: bool = strawberry.field(description=MIXED)
+    mixed: list[MixedSetting] = strawberry.field(description=WHAT_IS_MIXED)
+    n_on_both_sides: int = strawberry.field(
+        description="Number of units that have circuits on both sides, such as a prompt under two settings. "
+        "They count on each side."
+    )
+    units: strawberry.Private[Units]
 
     @strawberry.field(description="Features, compared by influence.")
     def features(
@@ -166,9 +177,8 @@ class CircuitContrast:
         def effect(row: ContrastRow) -> ContrastEffect:
             return ContrastEffect.of(row, source_id=row.name, target_id=str(row.target))
 
-        return connect(
-            info, Listing(CONTRAST_EDGES, self._asked(order_by, min_circuits)), first, after, effect
-        )
+        listing = Listing(CONTRAST_EDGES, self._asked(order_by, min_circuits), kept=True)
+        return connect(info, listing, first, after, effect)
 
     @strawberry.field(
         description="Groupings of the features of the circuits in both sets. "
@@ -213,6 +223,7 @@ class CircuitContrast:
         return {
             "positive": self.positive.ids,
             "negative": self.negative.ids,
+            "units": self.units.of_circuits([*self.positive.ids, *self.negative.ids]),
             "min_circuits": checked_count("minCircuits", min_circuits, 1),
             "order": order.value,
         }
@@ -233,11 +244,21 @@ class ContrastQuery:
             CircuitSet,
             argument(description="The negative circuits, to which the positive ones are compared."),
         ],
+        count_by: CountByArgument = CountBy.PROMPTS,
     ) -> CircuitContrast:
-        ours, theirs = await asyncio.gather(consider(info, positive), consider(info, negative))
+        ours, theirs, units = await asyncio.gather(
+            consider(info, positive), consider(info, negative), units_of(info, count_by)
+        )
         if common := len(set(ours.ids) & set(theirs.ids)):
             raise InputError(
                 f"{counted(common, 'circuit is', 'circuits are')} both in positive and in negative",
                 next_step="narrow one set, for example by a tag that the other circuits do not have",
             )
-        return CircuitContrast(positive=ours, negative=theirs, mixed_settings=mixed(ours, theirs))
+        return CircuitContrast(
+            positive=units.counted(ours),
+            negative=units.counted(theirs),
+            mixed_settings=bool(mixed(ours, theirs)),
+            mixed=mixed(ours, theirs),
+            n_on_both_sides=units.n_common(ours.ids, theirs.ids),
+            units=units,
+        )

@@ -6,11 +6,11 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import MIXED, consider
+from api.questions.considered import MIXED, WHAT_IS_MIXED, consider
 from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, source_of
 from api.request.inputs import CircuitSet, checked_count
-from api.types.considered import Considered
+from api.types.considered import Considered, MixedSetting
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
 from schema.questions.structure import MOTIFS, MotifRow, MotifRows
@@ -94,6 +94,7 @@ class Motifs(Connection[Motif]):
         description="The circuits that were searched: the denominator of nCircuits."
     )
     mixed_settings: bool = strawberry.field(description=MIXED)
+    mixed: list[MixedSetting] = strawberry.field(description=WHAT_IS_MIXED)
 
     @strawberry.field(
         description="Whether motifs may be missing. "
@@ -155,5 +156,6 @@ class MotifQuery:
         return Motifs(
             considered=considered,
             mixed_settings=considered.mixed_settings,
+            mixed=considered.mixed,
             source=source_of(info, Listing(MOTIFS, asked), first, after, entries),
         )

@@ -5,12 +5,12 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import MIXED, consider, require_known
+from api.questions.considered import MIXED, WHAT_IS_MIXED, consider, require_known
 from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, source_of
 from api.request.inputs import CircuitSet, checked_text
 from api.types.circuit import Circuit, circuit_of
-from api.types.considered import Considered
+from api.types.considered import Considered, MixedSetting
 from api.types.node import CircuitNode, load_nodes
 from api.types.rows import columns
 from schema.errors import InputError, LimitError
@@ -78,6 +78,7 @@ class EffectPath:
 class EffectPaths(Connection[EffectPath]):
     considered: Considered = strawberry.field(description="The circuits that were searched.")
     mixed_settings: bool = strawberry.field(description=MIXED)
+    mixed: list[MixedSetting] = strawberry.field(description=WHAT_IS_MIXED)
 
 
 def _paths(page: Page[PathRow]) -> list[EffectPath]:
@@ -145,5 +146,6 @@ class PathQuery:
         return EffectPaths(
             considered=considered,
             mixed_settings=considered.mixed_settings,
+            mixed=considered.mixed,
             source=source_of(info, Listing(PATHS, asked), first, after, _paths),
         )

@@ -6,12 +6,12 @@ from typing import Annotated, NamedTuple
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import MIXED, consider
+from api.questions.considered import MIXED, WHAT_IS_MIXED, consider
 from api.request.batching import Info
 from api.request.connection import After, Connection, First, connect_known
 from api.request.inputs import CircuitSet, checked_list
 from api.types.circuit import Circuit, load_circuits
-from api.types.considered import Considered
+from api.types.considered import Considered, MixedSetting
 from schema.errors import InputError, NotFoundError
 from schema.loading.properties import LAYERS
 from schema.questions.runs import TRANSCODERS_BY_ID
@@ -71,6 +71,7 @@ class PresenceAnswer:
         description="The circuits that were looked at: the denominator."
     )
     mixed_settings: bool = strawberry.field(description=MIXED)
+    mixed: list[MixedSetting] = strawberry.field(description=WHAT_IS_MIXED)
     features: list[FeaturePresence] = strawberry.field(
         description="The features, in the order in which they were asked for."
     )
@@ -108,6 +109,7 @@ class PresenceQuery:
         return PresenceAnswer(
             considered=considered,
             mixed_settings=considered.mixed_settings,
+            mixed=considered.mixed,
             features=[
                 FeaturePresence(feature=strawberry.ID(each), found=states) for each, states in found.items()
             ],

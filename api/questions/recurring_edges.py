@@ -1,17 +1,21 @@
 """`recurringEdges`: effects of one feature on another that recur in circuits."""
 
+import asyncio
 from enum import Enum
 from typing import Annotated
 
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import require_known, set_ids
-from api.request.batching import Info, Listing
-from api.request.connection import After, Connection, First, connect
-from api.request.inputs import MinCircuits, SetNames, checked_count, checked_list
+from api.questions.considered import consider, require_known, set_ids
+from api.questions.counting import CountByArgument, units_of
+from api.request.batching import Info, Later, Listing
+from api.request.connection import After, Connection, First, source_of
+from api.request.inputs import CircuitSet, CountBy, MinCircuits, SetNames, checked_count, checked_list
+from api.types.considered import Considered
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
+from schema.questions.question import Page
 from schema.questions.structure import RECURRING_EFFECTS, RecurringRow
 
 
@@ -33,7 +37,8 @@ class EffectOrder(Enum):
 
 @strawberry.type(
     description="A recurring effect: a direct effect of one feature on another in several circuits, "
-    "summed over positions."
+    "summed over positions. Numbers of circuits count what `countBy` names: by default prompts, "
+    "so that all circuits of a prompt are one. The weight in a prompt is the mean over its circuits."
 )
 class RecurringEdge:
     n_circuits: int = strawberry.field(
@@ -77,6 +82,18 @@ class RecurringEdge:
         return feature_of(info, self.target_id)
 
 
+@strawberry.type(description="The effects that recur.")
+class RecurringEdges(Connection[RecurringEdge]):
+    counted: strawberry.Private[Later[Considered]]
+
+    @strawberry.field(
+        description="The circuits that were looked at: all, or those of `families`. "
+        "`nUnits` says how many prompts they are, or what `countBy` says."
+    )
+    async def considered(self) -> Considered:
+        return await self.counted
+
+
 @strawberry.type
 class RecurringEdgeQuery:
     @strawberry.field(
@@ -101,17 +118,31 @@ class RecurringEdgeQuery:
         order_by: Annotated[
             EffectOrder, argument(description="Which effects come first.")
         ] = EffectOrder.CIRCUITS,
+        count_by: CountByArgument = CountBy.PROMPTS,
         first: First = None,
         after: After = None,
-    ) -> Connection[RecurringEdge]:
+    ) -> RecurringEdges:
         families = checked_list(info.context.limits, "families", families)
-        await require_known(info, families=families)
+        units, sets, _ = await asyncio.gather(
+            units_of(info, count_by), set_ids(info, transcoders), require_known(info, families=families)
+        )
+
+        async def counted() -> Considered:
+            return units.counted(await consider(info, CircuitSet(families=families), transcoders=sets))
+
+        def entries(page: Page[RecurringRow]) -> list[RecurringEdge]:
+            return [RecurringEdge.of(row) for row in page.rows]
+
         asked = {
             "families": families,
-            "transcoders": await set_ids(info, transcoders),
+            "transcoders": sets,
             "min_circuits": checked_count("minCircuits", min_circuits, 1),
             "sign_consistency": sign_consistency,
             "order": order_by.value,
             "denominators": info.context.loaders.may_read("nConsidered"),
+            "units": units.of_effects(families),
         }
-        return connect(info, Listing(RECURRING_EFFECTS, asked), first, after, RecurringEdge.of)
+        return RecurringEdges(
+            counted=Later(counted),
+            source=source_of(info, Listing(RECURRING_EFFECTS, asked), first, after, entries),
+        )

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import MIXED, consider, mixed
+from api.questions.considered import MIXED, WHAT_IS_MIXED, consider, mixed
+from api.questions.counting import CountByArgument, units_of
 from api.questions.significance import SharingTests, p_values
 from api.request.batching import Info, Later, Listing
 from api.request.connection import After, Connection, First, source_of
-from api.request.inputs import CircuitSet, Match, SetNames, checked_count, checked_list
-from api.types.considered import Considered
+from api.request.inputs import CircuitSet, CountBy, Match, SetNames, checked_count, checked_list
+from api.types.considered import Considered, MixedSetting
 from api.types.feature import Feature, feature_of
 from schema.counted import counted
 from schema.errors import InputError
@@ -45,7 +46,11 @@ class AbsentFrom(CircuitSet):
     )
 
 
-@strawberry.type(description="A feature that circuits of a set share, and how common it is outside the set.")
+@strawberry.type(
+    description="A feature that circuits of a set share, and how common it is outside the set. "
+    "Numbers of circuits count what `countBy` names: by default prompts, "
+    "so that all circuits of a prompt are one."
+)
 class SharedFeature:
     n_circuits: int = strawberry.field(description="Number of circuits of the set that have the feature.")
     n_considered: int = strawberry.field(
@@ -118,6 +123,7 @@ class SharedFeature:
 class SharedFeatures(Connection[SharedFeature]):
     inside: strawberry.Private[Later[Considered]]
     beyond: strawberry.Private[Later[Considered]]
+    common: strawberry.Private[Later[int]]
 
     @strawberry.field(
         description="Number of features that occur inside or outside: "
@@ -136,13 +142,26 @@ class SharedFeatures(Connection[SharedFeature]):
     @strawberry.field(
         description="The circuits outside: those of `absentFrom`, "
         "or else all other circuits of the same transcoder sets. "
-        "The denominator outside."
+        "The denominator outside. Of all other circuits, those whose unit (such as the prompt) is inside "
+        "are not counted in `nUnits` and in the answer."
     )
     async def outside(self) -> Considered:
         return await self.beyond
 
+    @strawberry.field(
+        description="Number of units that are inside and, through other circuits, in `absentFrom`, "
+        "such as a prompt under two settings. They count on each side, "
+        "so the p-values take them for independent. 0 without `absentFrom`."
+    )
+    async def n_on_both_sides(self) -> int:
+        return await self.common
+
     @strawberry.field(description=MIXED)
     async def mixed_settings(self) -> bool:
+        return bool(mixed(await self.inside, await self.beyond))
+
+    @strawberry.field(description=WHAT_IS_MIXED)
+    async def mixed(self) -> list[MixedSetting]:
         return mixed(await self.inside, await self.beyond)
 
     @classmethod
@@ -153,16 +172,18 @@ class SharedFeatures(Connection[SharedFeature]):
         min_circuits: int,
         absent_from: AbsentFrom | None,
         order: SharedOrder,
+        count_by: CountBy,
         first: int | None,
         after: str | None,
     ) -> "SharedFeatures":
         asked: dict[str, Any] = {"outside": None, "max_outside": None, "min_circuits": min_circuits}
-        inside = Later(lambda: consider(info, among))
+        found = Later(lambda: consider(info, among))
+        units = await units_of(info, count_by)
         named = checked_list(info.context.limits, "circuits", among.circuits_alone)
         if absent_from is not None:
             asked["max_outside"] = checked_count("absentFrom.maxCircuits", absent_from.max_circuits, 0)
             outside = await consider(info, absent_from)
-            asked["inside"], asked["outside"] = (await inside).ids, outside.ids
+            asked["inside"], asked["outside"] = (await found).ids, outside.ids
             if common := len(set(asked["inside"]) & set(outside.ids)):
                 raise InputError(
                     f"{counted(common, 'circuit is', 'circuits are')} both in the set and in absentFrom",
@@ -172,18 +193,28 @@ class SharedFeatures(Connection[SharedFeature]):
             # The list need not wait for the circuits to be counted, which happens beside it.
             asked["inside"] = named
         else:
-            asked["inside"] = (await inside).ids
+            asked["inside"] = (await found).ids
+        asked["units"] = (
+            units.everywhere if absent_from is None else units.of_circuits(asked["inside"] + asked["outside"])
+        )
+
+        async def inside() -> Considered:
+            return units.counted(await found)
 
         async def beyond() -> Considered:
             if absent_from is not None:
-                return outside
+                return units.counted(outside)
             if named is not None:
-                part, whole = await asyncio.gather(inside, consider(info, None, ids=False))
+                part, whole = await asyncio.gather(found, consider(info, None, ids=False))
+                sets = sorted({str(each.transcoders) for each in part.settings})
             else:
-                part = await inside
+                part = await found
                 sets = sorted({str(each.transcoders) for each in part.settings})
                 whole = await consider(info, None, transcoders=sets, ids=False)
-            return whole.without(part)
+            return units.counted(whole.without(part), sets, part.ids)
+
+        async def on_both_sides() -> int:
+            return 0 if absent_from is None else units.n_common(asked["inside"], asked["outside"])
 
         if order is SharedOrder.P_VALUE:
             ask = info.context.loaders.ask_page
@@ -196,9 +227,12 @@ class SharedFeatures(Connection[SharedFeature]):
             tests = SharingTests(page.tested, page.n_tested)
             return [SharedFeature.of(row, tests) for row in page.rows]
 
-        listing = Listing(SHARED_FEATURES, {**asked, "order": order.value, "p": p}, checked=inside)
+        listing = Listing(SHARED_FEATURES, {**asked, "order": order.value, "p": p}, checked=found)
         return cls(
-            inside=inside, beyond=Later(beyond), source=source_of(info, listing, first, after, entries)
+            inside=Later(inside),
+            beyond=Later(beyond),
+            common=Later(on_both_sides),
+            source=source_of(info, listing, first, after, entries),
         )
 
 
@@ -248,6 +282,7 @@ class SharedQuery:
         order_by: Annotated[
             SharedOrder, argument(description="Which features come first.")
         ] = SharedOrder.SUPPORT,
+        count_by: CountByArgument = CountBy.PROMPTS,
         first: First = None,
         after: After = None,
     ) -> SharedFeatures:
@@ -259,6 +294,7 @@ class SharedQuery:
             checked_count("minCircuits", min_circuits, 1),
             absent_from,
             order_by,
+            count_by,
             first,
             after,
         )

@@ -1,21 +1,22 @@
 """`circuitsSharing`: the circuits that share features, and what the features do in each."""
 
+import asyncio
 from typing import Annotated
 
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import MIXED, counted_and_ids, require_known
+from api.questions.considered import MIXED, WHAT_IS_MIXED, counted_and_ids, require_known
+from api.questions.counting import CountByArgument, units_of
 from api.request.batching import Info, Later, Listing
 from api.request.connection import After, Connection, First, source_of
-from api.request.inputs import CircuitSet, Match, checked_list, node_label
+from api.request.inputs import CircuitSet, CountBy, Match, checked_list, node_label
 from api.types.circuit import Circuit, circuit_of
-from api.types.considered import Considered
+from api.types.considered import Considered, MixedSetting
 from api.types.feature import FeatureUse, load_features
 from schema.circuit.records import NodeKind
 from schema.errors import InputError
-from schema.questions.features import CIRCUITS_SHARING, SharingRow
-from schema.questions.question import Page
+from schema.questions.features import CIRCUITS_SHARING, SharingRow, SharingRows
 
 
 @strawberry.type(description="A circuit that has some or all of the features asked for.")
@@ -54,6 +55,14 @@ class CircuitsSharing(Connection[CircuitSharing]):
     counted: strawberry.Private[Later[Considered]]
 
     @strawberry.field(
+        description="Number of units that have the features: of the circuits in the list, each prompt "
+        "(or what `countBy` says) counts once. The denominator is `considered.nUnits`."
+    )
+    async def n_units(self) -> int:
+        page: SharingRows = (await self.source.read).page
+        return page.n_units
+
+    @strawberry.field(
         description="The circuits made with the features' transcoder sets, "
         "and of `among` if it is given: the denominator."
     )
@@ -62,7 +71,11 @@ class CircuitsSharing(Connection[CircuitSharing]):
 
     @strawberry.field(description=MIXED)
     async def mixed_settings(self) -> bool:
-        return (await self.counted).mixed_settings
+        return bool((await self.counted).mixed)
+
+    @strawberry.field(description=WHAT_IS_MIXED)
+    async def mixed(self) -> list[MixedSetting]:
+        return (await self.counted).mixed
 
     @classmethod
     async def ask(
@@ -73,6 +86,7 @@ class CircuitsSharing(Connection[CircuitSharing]):
         min_influence: float | None,
         kind: NodeKind | None,
         among: CircuitSet | None,
+        count_by: CountBy,
         first: int | None,
         after: str | None,
     ) -> "CircuitsSharing":
@@ -85,20 +99,27 @@ class CircuitsSharing(Connection[CircuitSharing]):
             await require_known(info, features=features)
         sets = sorted({each.set_id for each in loaded})
 
-        counted, circuits = await counted_and_ids(info, among, sets)
+        (counted, circuits), units = await asyncio.gather(
+            counted_and_ids(info, among, sets), units_of(info, count_by)
+        )
+
+        async def in_units() -> Considered:
+            return units.counted(await counted, sets if circuits is None else None)
+
         asked = {
             "features": features,
             "needed": len(features) if mode is Match.ALL else 1,
             "min_influence": min_influence,
             "kind": node_label(kind),
             "circuits": circuits,
+            "units": units.everywhere if circuits is None else units.of_circuits(circuits),
         }
 
-        def entries(page: Page[SharingRow]) -> list[CircuitSharing]:
+        def entries(page: SharingRows) -> list[CircuitSharing]:
             return [CircuitSharing.of(row) for row in page.rows]
 
         return cls(
-            counted=counted,
+            counted=Later(in_units),
             source=source_of(info, Listing(CIRCUITS_SHARING, asked), first, after, entries),
         )
 
@@ -136,8 +157,11 @@ class SharingQuery:
                 "Left out: all circuits of the features' transcoder sets."
             ),
         ] = None,
+        count_by: CountByArgument = CountBy.PROMPTS,
         first: First = None,
         after: After = None,
     ) -> CircuitsSharing:
         ids = checked_list(info.context.limits, "features", features)
-        return await CircuitsSharing.ask(info, ids or [], mode, min_influence, kind, among, first, after)
+        return await CircuitsSharing.ask(
+            info, ids or [], mode, min_influence, kind, among, count_by, first, after
+        )

@@ -6,12 +6,12 @@ from typing import Annotated
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import MIXED, consider, counted_and_ids, mixed
+from api.questions.considered import MIXED, WHAT_IS_MIXED, consider, counted_and_ids, mixed
 from api.request.batching import Info, Later, Listing
 from api.request.connection import After, Connection, First, connect, source_of
 from api.request.inputs import CircuitSet
 from api.types.circuit import Circuit, circuit_of
-from api.types.considered import Considered
+from api.types.considered import Considered, MixedSetting
 from api.types.feature import Feature, feature_of
 from schema.questions.question import Page
 from schema.questions.sets import (
@@ -159,6 +159,10 @@ class SimilarCircuits(Connection[SimilarCircuit]):
 
     @strawberry.field(description=MIXED)
     async def mixed_settings(self) -> bool:
+        return bool(mixed(self.asked, await self.counted))
+
+    @strawberry.field(description=WHAT_IS_MIXED)
+    async def mixed(self) -> list[MixedSetting]:
         return mixed(self.asked, await self.counted)
 
 

@@ -28,7 +28,8 @@ Four mechanisms, all in this file:
 
 A field that answers with a list returns a value that says what to ask: a `Listing`, which is a question and
 its parameters. Its connection reads one page of it when a field of the connection is resolved. A download
-takes the same value and streams the whole list.
+takes the same value and streams the whole list. A list that takes long to compute is read in long stretches,
+which wait for the next pages (`api.request.kept_lists`).
 
 Values from outside are parameters of these messages, never part of their text.
 """
@@ -58,6 +59,7 @@ from strawberry.types.nodes import SelectedField
 from strawberry.utils.str_converters import to_camel_case
 
 from api.request.cursors import window
+from api.request.kept_lists import Kept, KeptLists, key_of
 from api.request.limits import Limits
 from api.request.metrics import Metrics
 from schema.database import AsyncDatabase, Database
@@ -267,6 +269,9 @@ class Listing(Generic[Answer]):
     """The object whose list it is, in questions that are asked of many keys at once; None in the others."""
     checked: Later[Any] | None = None
     """Raises what refuses the list. A page awaits it beside the list; a download awaits it first."""
+    kept: bool = False
+    """Whether the database computes the whole list for each page, so that later pages are kept. Its question
+    answers with a `Page` and has no key."""
 
     @property
     def of_everything(self) -> dict[str, Any]:
@@ -280,9 +285,13 @@ class Listing(Generic[Answer]):
 class Loaders:
     """Every way in which one request reads the database."""
 
-    def __init__(self, database: AsyncDatabase, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self, database: AsyncDatabase, limits: Limits, metrics: Metrics, kept: KeptLists | None = None
+    ) -> None:
+        """kept: what several requests share; None: each page is computed by itself."""
         self._database = database
         self._metrics = metrics
+        self._kept = kept
         self._running: set[asyncio.Task[Any]] = set()
         self._limits = limits
         self._deadline: float | None = None
@@ -339,7 +348,7 @@ class Loaders:
 
     def renewed(self) -> "Loaders":
         """Loaders that remember nothing, with the full time and number of rows."""
-        return Loaders(self._database, self._limits, self._metrics)
+        return Loaders(self._database, self._limits, self._metrics, self._kept)
 
     def seconds_left(self) -> float:
         """Seconds that the request may still spend in the database; raises QueryTimeoutError at 0."""
@@ -415,11 +424,27 @@ class Loaders:
         return page
 
     async def _page(self, listing: Listing[Answer], skip: int, limit: int) -> Answer:
+        if listing.kept and self._kept is not None:
+            return await self._kept_page(self._kept, listing, skip, limit)
         if listing.key is None:
             return await self.ask_page(listing.question, **listing.parameters, skip=skip, limit=limit)
         pages = self._pages(listing.question, **listing.parameters, skip=skip, limit=limit)
         loaded: Answer = await pages.load(listing.key)
         return loaded
+
+    async def _kept_page(self, lists: KeptLists, listing: Listing[Answer], skip: int, limit: int) -> Answer:
+        self.spend(limit)
+        start = skip - skip % self._limits.kept_rows
+        key = key_of(listing.question.name, listing.parameters, start)
+        kept = lists.get(key) if skip else None
+        if kept is None:
+            # A page may begin in one stretch and end in the next one.
+            longest = self._limits.kept_rows + self._limits.page_size
+            asked = {**listing.parameters, "skip": start, "limit": longest}
+            (record,) = await self.ask(_undecoded(listing.question), **asked)
+            kept = Kept.of(record)
+            lists.put(key, kept)
+        return listing.question.decode({**kept.columns, "rows": kept.rows(skip - start, limit)})
 
     async def ask_page(self, question: Question[Answer], *, limit: int, **parameters: object) -> Answer:
         """The answer to a question that has exactly one row, a page of `limit` entries."""
@@ -469,6 +494,12 @@ class Loaders:
 
             self._loaders[name] = DataLoader(load_fn=load)
         return self._loaders[name]
+
+
+@cache
+def _undecoded(question: Question[Any]) -> Question[Mapping[str, Any]]:
+    """The question with its records as they come, and alone: what its rows refer to is asked page by page."""
+    return Question(question.name, dict)
 
 
 def _hashable(key: object) -> Hashable:

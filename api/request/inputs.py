@@ -17,6 +17,20 @@ class Match(Enum):
     ANY = strawberry.enum_value("ANY", description="At least one name must match.")
 
 
+@strawberry.enum(description="What the numbers of an answer count.")
+class CountBy(Enum):
+    CIRCUITS = strawberry.enum_value("circuits", description="Circuits. Two of one prompt count as two.")
+    PROMPTS = strawberry.enum_value(
+        "prompts", description="Prompts. All circuits of a prompt, whatever their settings, count as one."
+    )
+    CLUSTERS = strawberry.enum_value(
+        "clusters",
+        description="Clusters of prompts that are nearly equal: the texts are equal "
+        "except for case, blanks and at most one word, or the prompts are a minimal pair. "
+        "A template with one slot is one cluster.",
+    )
+
+
 @strawberry.enum(description="Order of circuits. Ties are broken by family, prompt and id.")
 class CircuitOrder(Enum):
     FAMILY = strawberry.enum_value(

@@ -41,6 +41,12 @@ class Limits:
     """WebSockets that are open at once."""
     subscriptions: int = 10
     """Subscriptions on one WebSocket."""
+    kept_rows: int = 20_000
+    """Entries of a list that takes long to compute: so many are read at once, and wait for later pages."""
+    kept_bytes: int = 64_000_000
+    """Bytes of such entries, of all lists together. 0: none are kept."""
+    kept_s: float = 600.0
+    """Seconds for which such entries are kept. After that, a page computes its list again."""
     introspection: bool = True
     """Whether clients may query the schema itself. GraphiQL needs it."""
     timeout_s: float = 20.0

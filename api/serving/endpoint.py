@@ -20,6 +20,7 @@ from api.request.batching import Context, Loaders
 from api.request.concurrency import QuerySlots, ServerBusy
 from api.request.disconnect import unless_disconnected
 from api.request.errors import presentable, refusal
+from api.request.kept_lists import KeptLists
 from api.request.limits import Limits
 from api.request.metrics import Metrics
 from api.serving.bearer_token import has_token
@@ -63,6 +64,7 @@ class Endpoint(GraphQL[Context, None]):
         self._limits = limits
         self._metrics = metrics
         self._slots = slots
+        self._kept = KeptLists(limits.kept_bytes, limits.kept_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -117,8 +119,11 @@ class Endpoint(GraphQL[Context, None]):
         async def replay() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}
 
-        scope["atlas.loaders"] = loaders = Loaders(self._database, self._limits, self._metrics)
+        scope["atlas.loaders"] = loaders = self._loaders()
         return await unless_disconnected(receive, self._run(Request(scope, replay)), loaders.cancel)
+
+    def _loaders(self) -> Loaders:
+        return Loaders(self._database, self._limits, self._metrics, self._kept)
 
     async def _run(self, request: Request) -> Response:
         try:
@@ -137,7 +142,7 @@ class Endpoint(GraphQL[Context, None]):
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
         loaders = request.scope.get("atlas.loaders")
         return Context(
-            loaders or Loaders(self._database, self._limits, self._metrics),
+            loaders or self._loaders(),
             self._limits,
             writer=self._writer,
             authorization=request.headers.get("authorization", ""),

@@ -2,6 +2,7 @@
 
 import strawberry
 
+from api.types.considered import MixedSetting, mixed_of
 from api.types.rows import columns
 from schema.questions.circuits import FamilyRow, PromptRow
 from schema.questions.features import FamilyOfFeatureRow
@@ -61,8 +62,12 @@ class Family:
         description="nCorrect / nJudged, 0 to 1. Null when nJudged is 0."
     )
     mixed_settings: bool = strawberry.field(
-        description="Whether the family's circuits differ in transcoder set or thresholds. The means "
+        description="Whether the family's circuits differ in their settings, see `mixed`. The means "
         "then mix different settings."
+    )
+    mixed: list[MixedSetting] = strawberry.field(
+        description="The settings in which the family's circuits differ, such as the transcoder set or a "
+        "threshold, with their values. Empty when they are equal."
     )
 
     @classmethod
@@ -70,7 +75,8 @@ class Family:
         return cls(
             accuracy=row.n_correct / row.n_judged if row.n_judged else None,
             mixed_settings=row.n_settings > 1,
-            **columns(row, without=("n_settings",)),
+            mixed=mixed_of(row.settings),
+            **columns(row, without=("n_settings", "settings")),
         )
 
 

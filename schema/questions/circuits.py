@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from schema.questions.question import KeyReference, Question, ids_of, lookup, page_of, row_of
+from schema.questions.question import KeyReference, Question, Record, ids_of, lookup, page_of, row_of
 
 
 class UnknownRow(NamedTuple):
@@ -14,19 +14,57 @@ class UnknownRow(NamedTuple):
     """The name as it was given."""
 
 
-class SettingsRow(NamedTuple):
-    """One combination of settings, and the circuits that were made with it."""
+class Settings(NamedTuple):
+    """One combination of settings under which circuits were made."""
 
     transcoders: str
     """Id of the transcoder set."""
+    model: str
+    """Id of the model."""
     target: str | None
     node_threshold: float | None
     edge_threshold: float | None
     max_feature_nodes: int | None
     dtype: str | None
+    tool: str | None
+    """None for circuits that the atlas computed."""
+    derived: list[str] | None
+    """What was derived because a file does not give it; None when nothing was."""
+
+
+class SettingsRow(NamedTuple):
+    """One combination of settings, and the circuits that were made with it."""
+
+    transcoders: str
+    """Id of the transcoder set."""
+    model: str
+    """Id of the model."""
+    target: str | None
+    node_threshold: float | None
+    edge_threshold: float | None
+    max_feature_nodes: int | None
+    dtype: str | None
+    tool: str | None
+    """None for circuits that the atlas computed."""
+    derived: list[str] | None
+    """What was derived because a file does not give it; None when nothing was."""
     n_circuits: int
     circuits: list[str]
     """Ids of the circuits; empty unless they were asked for."""
+
+
+class PromptOfCircuitsRow(NamedTuple):
+    """A prompt, and the circuits that were made of it."""
+
+    prompt: str
+    """Id of the prompt."""
+    text: str
+    pair: str | None
+    family: str | None
+    circuits: list[str]
+    """Ids of the circuits, ascending."""
+    transcoders: list[str]
+    """Id of the transcoder set of each of these circuits."""
 
 
 class CircuitRow(NamedTuple):
@@ -121,8 +159,14 @@ class FamilyRow(NamedTuple):
     n_correct: int
     """Circuits whose answer is right."""
     n_settings: int
-    """Combinations of transcoder set and thresholds; above 1 the means mix them."""
+    """Combinations of settings; above 1 the means mix them."""
+    settings: list[Settings]
+    """These combinations."""
     tags: list[str]
+
+
+def _family(record: Record) -> FamilyRow:
+    return FamilyRow(**{**record, "settings": [Settings(**each) for each in record["settings"]]})
 
 
 class ComparedFeatureRow(NamedTuple):
@@ -159,6 +203,7 @@ class ComparedEdgeRow(NamedTuple):
 
 UNKNOWN = Question("unknown", row_of(UnknownRow))
 CONSIDERED = Question("considered", row_of(SettingsRow))
+PROMPTS_OF_CIRCUITS = Question("prompts_of_circuits", row_of(PromptOfCircuitsRow))
 PROMPT_TEXTS = lookup("prompt_texts", PromptTextRow)
 PROMPTS_BY_ID = lookup("prompts_by_id", PromptRow, summary=PROMPT_TEXTS)
 CIRCUIT_SUMMARIES = lookup("circuit_summaries", CircuitSummaryRow)
@@ -166,6 +211,6 @@ CIRCUITS_BY_ID = lookup(
     "circuits_by_id", CircuitRow, KeyReference(PROMPTS_BY_ID, ("prompt",)), summary=CIRCUIT_SUMMARIES
 )
 CIRCUITS = Question("circuits", ids_of, refers=KeyReference(CIRCUITS_BY_ID))
-FAMILIES = Question("families", row_of(FamilyRow))
+FAMILIES: Question[FamilyRow] = Question("families", _family)
 COMPARE_FEATURES = Question("compare_features", page_of(ComparedFeatureRow))
 COMPARE_EDGES = Question("compare_edges", page_of(ComparedEdgeRow))

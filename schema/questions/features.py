@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from schema.questions.circuits import CIRCUITS_BY_ID
-from schema.questions.question import KeyReference, Page, Question, Record, ids_of, lookup, page_of, row_of
+from schema.questions.question import KeyReference, Question, Record, ids_of, lookup, page_of, row_of
 
 
 class FeatureRow(NamedTuple):
@@ -41,9 +41,20 @@ class SharingRow(NamedTuple):
     """The feature with the most influence comes first."""
 
 
-def _sharing(record: Record) -> Page[SharingRow]:
+class SharingRows(NamedTuple):
+    """A page of circuits that share features."""
+
+    total: int
+    rows: list[SharingRow]
+    n_units: int
+    """Number of units, such as prompts, that all these circuits belong to."""
+    n_unknown: int
+    """Number of circuits in which the influence of one of the features is unknown."""
+
+
+def _sharing(record: Record) -> SharingRows:
     rows = [SharingRow(**{**row, "uses": [UseRow(**use) for use in row["uses"]]}) for row in record["rows"]]
-    return Page(record["total"], rows, n_unknown=record["n_unknown"])
+    return SharingRows(record["total"], rows, record["n_units"], record["n_unknown"])
 
 
 class LogitEffectRow(NamedTuple):
@@ -143,7 +154,7 @@ CIRCUITS_OF_FEATURE = Question(
     "circuits_of_feature", page_of(UseRow), refers=KeyReference(CIRCUITS_BY_ID, ("circuit",))
 )
 NEAREST_FEATURES: Question[NearestFeatureRows] = Question("nearest_features", _nearest)
-CIRCUITS_SHARING: Question[Page[SharingRow]] = Question(
+CIRCUITS_SHARING: Question[SharingRows] = Question(
     "circuits_sharing", _sharing, refers=KeyReference(CIRCUITS_BY_ID, ("circuit",))
 )
 OCCURRENCES = Question("occurrences", _occurrence)

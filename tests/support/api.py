@@ -32,12 +32,18 @@ def some_circuits() -> list[Circuit]:
 
 
 class CountingDatabase(AsyncDatabase):
-    """Counts the queries that reach the database."""
+    """Counts the queries that reach the database, by their text."""
 
-    queries = 0
+    def __init__(self, driver: Any, uri: str) -> None:
+        super().__init__(driver, uri)
+        self.texts: list[str] = []
+
+    @property
+    def queries(self) -> int:
+        return len(self.texts)
 
     async def read(self, text: str, parameters: Parameters = None, *, timeout_s: float | None = None) -> Rows:
-        self.queries += 1
+        self.texts.append(text)
         return await super().read(text, parameters, timeout_s=timeout_s)
 
 

@@ -10,7 +10,7 @@ from tests.support.circuits import effects
 
 CONTRAST = """
 query ($positive: CircuitSet!, $negative: CircuitSet!, $order: ContrastOrder!, $least: Int!) {
-  contrast(positive: $positive, negative: $negative) {
+  contrast(positive: $positive, negative: $negative, countBy: CIRCUITS) {
     mixedSettings positive { nCircuits } negative { nCircuits }
     features(orderBy: $order, minCircuits: $least, first: 100) {
       totalCount nodes { feature { id } ...facts } }

@@ -10,6 +10,7 @@ SHARED = """
 query ($circuits: [ID!], $families: [String!], $tags: [String!], $tagMode: Match!, $min: Int!,
        $absent: AbsentFrom, $order: SharedOrder!, $first: Int, $after: String) {
   sharedFeatures(circuits: $circuits, families: $families, tags: $tags, tagMode: $tagMode, minCircuits: $min,
+                 countBy: CIRCUITS,
                  absentFrom: $absent, orderBy: $order, first: $first, after: $after) {
     totalCount mixedSettings considered { nCircuits } outside { nCircuits }
     pageInfo { hasNextPage hasPreviousPage endCursor }

@@ -54,7 +54,8 @@ def test_q_values_are_those_of_the_definition():
 
 TESTED = """
 query ($families: [String!], $absent: AbsentFrom, $order: SharedOrder!) {
-  sharedFeatures(families: $families, minCircuits: 2, absentFrom: $absent, orderBy: $order, first: 100) {
+  sharedFeatures(families: $families, minCircuits: 2, countBy: CIRCUITS, absentFrom: $absent,
+                 orderBy: $order, first: 100) {
     totalCount nTested nodes { feature { id } nCircuits pValue qValue } } }"""
 
 

@@ -13,7 +13,7 @@ from tests.support.circuits import drives, feature_id, uses
 RECURRING = """
 query ($families: [String!], $transcoders: [String!], $order: EffectOrder!, $least: Int!,
        $consistency: Float!) {
-  recurringEdges(families: $families, transcoders: $transcoders, orderBy: $order,
+  recurringEdges(countBy: CIRCUITS, families: $families, transcoders: $transcoders, orderBy: $order,
                  minCircuits: $least, signConsistency: $consistency, first: 100) {
     totalCount
     nodes { nCircuits nConsidered mean sd signConsistency source { id } target { id } } } }"""

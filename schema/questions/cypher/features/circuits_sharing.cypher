@@ -9,18 +9,21 @@
 // $kind: FeatureNode or LogitNode counts a feature only where it has a direct effect on a node of this label; null
 //   means no condition.
 // $circuits: ids of the circuits to choose from; null means all circuits.
+// $units: for each circuit that shares its unit (such as its prompt) with other circuits, the unit; null counts
+//   circuits. n_units counts the units of the circuits found.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
-// Sample answer: total | rows | n_unknown
+// Sample answer: total | rows | n_unknown | n_units
 //   6 | [{circuit: "933408547af809ba96a3", uses: [{circuit: "933408547af809ba96a3", feature:
 //     "organism-clt@247d388dcdf1/1/665", positions: [9], activation: 2.8, influence: 0.0388}], influence: 0.0388},
 //     {circuit: "73b3327de94dd0b63096", uses: [{circuit: "73b3327de94dd0b63096", feature:
 //     "organism-clt@247d388dcdf1/1/665", positions: [9], activation: 2.8, influence: 0.0338}], influence: 0.0338}, …
-//     4 more] | 0
+//     4 more] | 0 | 6
 :param features => ["organism-clt@247d388dcdf1/1/665"];
 :param needed => 1;
 :param min_influence => null;
 :param kind => null;
 :param circuits => null;
+:param units => null;
 :param skip => 0;
 :param limit => 20;
 
@@ -60,4 +63,9 @@ CALL () {
   WHERE u.influence IS NULL AND ($circuits IS NULL OR c.id IN $circuits)
   RETURN count(DISTINCT c) AS n_unknown
 }
-RETURN size(found) AS total, rows, n_unknown
+CALL (found) {
+  UNWIND CASE WHEN $units IS NULL THEN [] ELSE found END AS row
+  RETURN count(DISTINCT coalesce($units[row[0].id], row[0].id)) AS n_units
+}
+RETURN size(found) AS total, rows, n_unknown,
+       CASE WHEN $units IS NULL THEN size(found) ELSE n_units END AS n_units

@@ -4,6 +4,8 @@
 // circuit of $positive than in a random circuit of $negative; ties count half. Only circuits made with the features'
 // own transcoder set count.
 // $positive, $negative: ids of the circuits of the two sets.
+// $units: for each circuit that shares its unit (such as its prompt) with other circuits, the unit; null counts
+//   circuits. A unit has what one of its circuits has, and its value is the mean over these circuits.
 // $min_circuits: least number of circuits of both sets together that have it.
 // $order: auroc (highest first), separation (furthest from 0.5 first) or lift (share of the positive circuits / share
 //   of the negative circuits; effects that no negative circuit has come first).
@@ -16,6 +18,7 @@
 //     1}, … 18 more]
 :param positive => ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"];
 :param negative => ["fd72be67a9e40556d5aa", "147bf5affe463b044ce0"];
+:param units => null;
 :param min_circuits => 2;
 :param order => "separation";
 :param skip => 0;
@@ -24,26 +27,46 @@
 CALL () {
   MATCH (c:Circuit)-[:BY]->(t:TranscoderSet)
   WHERE c.id IN $positive OR c.id IN $negative
-  WITH t, count(CASE WHEN c.id IN $positive THEN 1 END) AS positive,
-       count(CASE WHEN c.id IN $negative THEN 1 END) AS negative
+  WITH t, coalesce($units[c.id], c.id) AS unit, c
+  WITH t, count(DISTINCT CASE WHEN c.id IN $positive THEN unit END) AS positive,
+       count(DISTINCT CASE WHEN c.id IN $negative THEN unit END) AS negative
   RETURN collect({set: t, positive: positive, negative: negative}) AS sets
 }
 CALL () {
-  MATCH (c:Circuit)
-  WHERE c.id IN $positive OR c.id IN $negative
-  WITH c, CASE WHEN c.id IN $positive THEN 1 ELSE 0 END AS side
-  CALL (c) {
-    // Look up the feature once for each node, not once for each effect of the node.
-    MATCH (c)-[:HAS]->(m:FeatureNode)-[:INSTANCE_OF]->(g:Feature)
-    MATCH (n:FeatureNode)-[e:ATTRIBUTES]->(m)
-    WITH n, g, sum(e.weight) AS weight
-    WITH n, collect([g, weight]) AS effects
-    MATCH (n)-[:INSTANCE_OF]->(f:Feature)
-    UNWIND effects AS effect
-    RETURN f, effect[0] AS g, sum(effect[1]) AS weight
+  CALL () {
+    WITH * WHERE $units IS NULL
+    MATCH (c:Circuit)
+    WHERE c.id IN $positive OR c.id IN $negative
+    WITH c, CASE WHEN c.id IN $positive THEN 1 ELSE 0 END AS side
+    CALL (c) {
+      // Look up the feature once for each node, not once for each effect of the node.
+      MATCH (c)-[:HAS]->(m:FeatureNode)-[:INSTANCE_OF]->(g:Feature)
+      MATCH (n:FeatureNode)-[e:ATTRIBUTES]->(m)
+      WITH n, g, sum(e.weight) AS weight
+      WITH n, collect([g, weight]) AS effects
+      MATCH (n)-[:INSTANCE_OF]->(f:Feature)
+      UNWIND effects AS effect
+      RETURN f, effect[0] AS g, sum(effect[1]) AS weight
+    }
+    RETURN f, collect([g, weight, side]) AS effects
+  UNION ALL
+    WITH * WHERE $units IS NOT NULL
+    MATCH (c:Circuit)
+    WHERE c.id IN $positive OR c.id IN $negative
+    WITH c, CASE WHEN c.id IN $positive THEN 1 ELSE 0 END AS side, coalesce($units[c.id], c.id) AS unit
+    CALL (c) {
+      MATCH (c)-[:HAS]->(m:FeatureNode)-[:INSTANCE_OF]->(g:Feature)
+      MATCH (n:FeatureNode)-[e:ATTRIBUTES]->(m)
+      WITH n, g, sum(e.weight) AS weight
+      WITH n, collect([g, weight]) AS effects
+      MATCH (n)-[:INSTANCE_OF]->(f:Feature)
+      UNWIND effects AS effect
+      RETURN f, effect[0] AS g, sum(effect[1]) AS weight
+    }
+    WITH f, g, side, unit, avg(weight) AS weight
+    RETURN f, collect([g, weight, side]) AS effects
   }
   // One feature after the other. Grouping and sorting all effects together takes twice as long and more memory.
-  WITH f, collect([g, weight, side]) AS effects
   CALL (effects) {
     UNWIND effects AS effect
     WITH effect[0] AS g, effect[1] AS weight, sum(effect[2]) AS positive, sum(1 - effect[2]) AS negative

@@ -3,6 +3,8 @@
 // circuit of $negative; ties count half. Circuits without the feature rank lowest, and circuits where its influence
 // is unknown rank next. Only circuits made with the feature's own transcoder set count.
 // $positive, $negative: ids of the circuits of the two sets.
+// $units: for each circuit that shares its unit (such as its prompt) with other circuits, the unit; null counts
+//   circuits. A unit has what one of its circuits has, and its value is the mean over these circuits.
 // $min_circuits: least number of circuits of both sets together that have it.
 // $order: auroc (highest first), separation (furthest from 0.5 first) or lift (share of the positive circuits / share
 //   of the negative circuits; features that no negative circuit has come first).
@@ -14,6 +16,7 @@
 //     mean_positive: 0.0235, auroc: 1}, … 18 more]
 :param positive => ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"];
 :param negative => ["fd72be67a9e40556d5aa", "147bf5affe463b044ce0"];
+:param units => null;
 :param min_circuits => 2;
 :param order => "separation";
 :param skip => 0;
@@ -22,16 +25,29 @@
 CALL () {
   MATCH (c:Circuit)-[:BY]->(t:TranscoderSet)
   WHERE c.id IN $positive OR c.id IN $negative
-  WITH t, count(CASE WHEN c.id IN $positive THEN 1 END) AS positive,
-       count(CASE WHEN c.id IN $negative THEN 1 END) AS negative
+  WITH t, coalesce($units[c.id], c.id) AS unit, c
+  WITH t, count(DISTINCT CASE WHEN c.id IN $positive THEN unit END) AS positive,
+       count(DISTINCT CASE WHEN c.id IN $negative THEN unit END) AS negative
   RETURN collect({set: t, positive: positive, negative: negative}) AS sets
 }
 CALL (sets) {
-  MATCH (c:Circuit)
-  WHERE c.id IN $positive OR c.id IN $negative
-  WITH sets, c, CASE WHEN c.id IN $positive THEN 1 ELSE 0 END AS side
-  MATCH (c)-[u:USES]->(f)
-  WITH sets, f, collect([u.influence, side]) AS uses, sum(side) AS p
+  CALL () {
+    WITH * WHERE $units IS NULL
+    MATCH (c:Circuit)
+    WHERE c.id IN $positive OR c.id IN $negative
+    WITH c, CASE WHEN c.id IN $positive THEN 1 ELSE 0 END AS side
+    MATCH (c)-[u:USES]->(f)
+    RETURN f, u.influence AS influence, side
+  UNION ALL
+    WITH * WHERE $units IS NOT NULL
+    MATCH (c:Circuit)
+    WHERE c.id IN $positive OR c.id IN $negative
+    WITH c, CASE WHEN c.id IN $positive THEN 1 ELSE 0 END AS side
+    MATCH (c)-[u:USES]->(f)
+    WITH f, side, coalesce($units[c.id], c.id) AS unit, avg(u.influence) AS influence
+    RETURN f, influence, side
+  }
+  WITH sets, f, collect([influence, side]) AS uses, sum(side) AS p
   WHERE size(uses) >= $min_circuits
   MATCH (f)-[:IN]->(t:TranscoderSet)
   WITH head([s IN sets WHERE s.set = t]) AS counts, p, size(uses) - p AS q, collect([f, uses]) AS members

@@ -2,6 +2,8 @@
 // The influence of a label in a circuit is that of all members of its supernodes. Only circuits that are grouped in
 // this way count. AUROC, lift and order are those of contrast_features.cypher.
 // $positive, $negative: ids of the circuits of the two sets.
+// $units: for each circuit that shares its unit (such as its prompt) with other circuits, the unit; null counts
+//   circuits. A unit has what one of its circuits has, and its value is the mean over these circuits.
 // $min_circuits: least number of circuits of both sets together that have it.
 // $method, $author: the way of grouping; a null author means all authors. groupings_of_set.cypher lists the ways.
 // $order: auroc, separation or lift.
@@ -14,6 +16,7 @@
 :param negative => ["fd72be67a9e40556d5aa", "147bf5affe463b044ce0"];
 :param method => "label-and-position-v1";
 :param author => null;
+:param units => null;
 :param min_circuits => 2;
 :param order => "separation";
 :param skip => 0;
@@ -24,8 +27,9 @@ CALL () {
   WHERE (c.id IN $positive OR c.id IN $negative) AND EXISTS {
     (c)-[:HAS]->(s:Supernode {method: $method}) WHERE $author IS NULL OR s.author = $author
   }
-  RETURN count(CASE WHEN c.id IN $positive THEN 1 END) AS n_positive,
-         count(CASE WHEN c.id IN $negative THEN 1 END) AS n_negative
+  WITH c, coalesce($units[c.id], c.id) AS unit
+  RETURN count(DISTINCT CASE WHEN c.id IN $positive THEN unit END) AS n_positive,
+         count(DISTINCT CASE WHEN c.id IN $negative THEN unit END) AS n_negative
 }
 CALL () {
   MATCH (c:Circuit)
@@ -35,8 +39,9 @@ CALL () {
   MATCH (s)-[:GROUPS]->(n:Node)
   WITH DISTINCT c, s.label AS label, n
   WITH c, label, CASE WHEN count(n.influence) > 0 AND count(n.influence) = count(n) THEN sum(n.influence) END AS influence
-  RETURN label, influence, count(CASE WHEN c.id IN $positive THEN 1 END) AS positive,
-         count(CASE WHEN c.id IN $negative THEN 1 END) AS negative
+  WITH label, c.id IN $positive AS ours, coalesce($units[c.id], c.id) AS unit, avg(influence) AS influence
+  RETURN label, influence, count(CASE WHEN ours THEN 1 END) AS positive,
+         count(CASE WHEN NOT ours THEN 1 END) AS negative
 }
 WITH n_positive, n_negative, label, influence, positive, negative
 ORDER BY coalesce(influence, -1.0)

@@ -12,6 +12,9 @@
 //   never seen outside come first) or p (smallest first).
 // $p: for the order p, a map from "support/n_inside/support_outside/n_outside" to the p-value. Cypher has no function
 //   for it.
+// $units: for each circuit that shares its unit (such as its prompt) with other circuits, the unit; null counts
+//   circuits. A unit has a feature if one of its circuits has it; the influence is the mean over these circuits. With
+//   all other circuits outside, those whose unit is inside do not count.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows | tested | n_tested | n_unknown
 //   16 | [{feature: "organism-clt@247d388dcdf1/3/1262", lift: 36.4, support_outside: 10, support: 2, n_outside: 364,
@@ -24,6 +27,7 @@
 :param max_outside => null;
 :param order => "support";
 :param p => {};
+:param units => null;
 :param skip => 0;
 :param limit => 20;
 
@@ -32,35 +36,60 @@ CALL () {
   WHERE c.id IN $inside
   // In one fixed order, so that means do not depend on how the question is asked, not even in the last bit.
   WITH t, c ORDER BY c.id
-  WITH t, collect(c) AS circuits
+  WITH t, collect(c) AS circuits, count(DISTINCT coalesce($units[c.id], c.id)) AS n_inside
+  CALL (t) {
+    // What each outside unit counts more than once, or counts although it is inside, too.
+    UNWIND keys($units) AS id
+    MATCH (t)<-[:BY]-(:Circuit {id: id})
+    WHERE NOT id IN $inside
+    WITH $units[id] AS unit, [i IN $inside | $units[i]] AS inside_units
+    RETURN count(DISTINCT CASE WHEN NOT coalesce(unit IN inside_units, false) THEN unit END) - count(*) AS repeated
+  }
   RETURN collect({
     set: t,
     circuits: circuits,
-    n_inside: size(circuits),
+    n_inside: n_inside,
     n_outside: CASE WHEN $outside IS NULL
-      THEN COUNT { (t)<-[:BY]-() } - size(circuits)
-      ELSE COUNT { (t)<-[:BY]-(o:Circuit) WHERE o.id IN $outside }
+      THEN COUNT { (t)<-[:BY]-() } - size(circuits) + repeated
+      ELSE COUNT { MATCH (t)<-[:BY]-(o:Circuit) WHERE o.id IN $outside RETURN DISTINCT coalesce($units[o.id], o.id) }
     END
   }) AS sets, sum(COUNT { (t)<-[:IN]-() }) AS n_features
 }
-CALL (sets) {
+WITH sets, n_features, [id IN $inside WHERE $units[id] IS NOT NULL | $units[id]] AS inside_units
+CALL (sets, inside_units) {
   UNWIND sets AS each
-  WITH each.set AS t, each.circuits AS circuits, each.n_inside AS n_inside, each.n_outside AS n_outside
-  CALL (t, circuits) {
-    CALL (t, circuits) {
+  WITH inside_units, each.set AS t, each.circuits AS circuits, each.n_inside AS n_inside, each.n_outside AS n_outside
+  CALL (t, circuits, inside_units) {
+    CALL (t, circuits, inside_units) {
+      WITH * WHERE $units IS NULL
       UNWIND circuits AS c
       MATCH (c)-[u:USES]->(f)
-      RETURN f, count(*) AS inside, 0 AS outside, avg(u.influence) AS influence
+      RETURN f, count(*) AS inside, count(*) AS uses, 0 AS outside, avg(u.influence) AS influence
+    UNION ALL
+      WITH * WHERE $units IS NOT NULL
+      UNWIND circuits AS c
+      MATCH (c)-[u:USES]->(f)
+      WITH f, coalesce($units[c.id], c.id) AS unit, count(*) AS uses, avg(u.influence) AS influence
+      RETURN f, count(*) AS inside, sum(uses) AS uses, 0 AS outside, avg(influence) AS influence
     UNION ALL
       UNWIND $outside AS id
       MATCH (t)<-[:BY]-(:Circuit {id: id})-[:USES]->(f)
-      RETURN f, 0 AS inside, count(*) AS outside, null AS influence
+      RETURN f, 0 AS inside, 0 AS uses, count(DISTINCT coalesce($units[id], id)) AS outside, null AS influence
+    UNION ALL
+      // The number of circuits that every load keeps up to date counts each circuit of a unit.
+      UNWIND CASE WHEN $outside IS NULL THEN keys($units) END AS id
+      MATCH (t)<-[:BY]-(:Circuit {id: id})-[:USES]->(f)
+      WHERE NOT id IN $inside
+      WITH f, count(*) AS uses,
+           count(DISTINCT CASE WHEN NOT $units[id] IN inside_units THEN $units[id] END) AS outside
+      RETURN f, 0 AS inside, 0 AS uses, outside - uses AS outside, null AS influence
     }
-    RETURN f, sum(inside) AS support, sum(outside) AS named_outside, max(influence) AS influence
+    RETURN f, sum(inside) AS support, sum(uses) AS uses, sum(outside) AS named_outside,
+           max(influence) AS influence
   }
   // Features with the same counts have the same lift and p-value, so grouping them saves work.
   WITH support, n_inside, n_outside,
-       CASE WHEN $outside IS NULL THEN f.n_circuits - support ELSE named_outside END AS support_outside,
+       CASE WHEN $outside IS NULL THEN f.n_circuits - uses ELSE 0 END + named_outside AS support_outside,
        collect([f, influence]) AS members
   RETURN collect({
     support: support, n_inside: n_inside, support_outside: support_outside, n_outside: n_outside, members: members
@@ -88,6 +117,8 @@ RETURN size(found) AS total,
        }] AS rows,
        [g IN groups WHERE g.support > 0 |
          [g.support, g.n_inside, g.support_outside, g.n_outside, size(g.members)]] AS tested,
-       CASE WHEN $outside IS NULL THEN n_features
+       CASE WHEN $outside IS NULL
+         THEN n_features - reduce(n = 0, g IN groups |
+           n + CASE WHEN g.support = 0 AND g.support_outside = 0 THEN size(g.members) ELSE 0 END)
          ELSE reduce(n = 0, g IN groups | n + size(g.members)) END AS n_tested,
        size([row IN found WHERE row[1] IS NULL]) AS n_unknown
