@@ -53,6 +53,8 @@ class AtlasClient:
         self.url = url
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
         self._http = httpx.Client(timeout=timeout_s, headers=headers)
+        self._labelled: set[str] | None = None
+        """The downloads that can have labels; None before the server was asked."""
 
     def __enter__(self) -> "AtlasClient":
         return self
@@ -88,15 +90,31 @@ class AtlasClient:
         asked = [{"prompt": each} if isinstance(each, str) else dict(each) for each in prompts]
         return dict(self.query(_REQUEST, {"prompts": asked, "author": author})["requestCircuits"])
 
-    def download(self, question: str, **arguments: Any) -> "polars.DataFrame":
+    def download(self, question: str, *, labels: bool = True, **arguments: Any) -> "polars.DataFrame":
         """The complete list that answers a question, such as `circuit.edges`, from one request.
 
-        arguments: the arguments of the GraphQL fields, with input objects as dicts. `GET /export` lists the
-        questions with their arguments and columns. Raises what `query` raises, and InputError when polars is
-        not installed.
+        labels: whether a list of features gets columns with the first label of each feature and with the
+        address of its page at Neuronpedia: `label` and `neuronpedia_url`, or `source_label`, `target_label`
+        and so on where a row has several features. Both are null when unknown. arguments: the arguments of
+        the GraphQL fields, with input objects as dicts. `GET /export` lists the questions with their
+        arguments and columns. Raises what `query` raises, and InputError when polars is not installed.
         """
         polars = _library("polars")
-        return polars.read_ipc_stream(self._export(f"{question}.arrow", arguments))
+        given = {**arguments, "labels": True} if labels and self._has_features(question) else arguments
+        return polars.read_ipc_stream(self._export(f"{question}.arrow", given))
+
+    def _has_features(self, question: str) -> bool:
+        """Whether the rows of a download have features, which can be labelled."""
+        if self._labelled is None:
+            with self._named():
+                answer = self._http.get(f"{self.url.removesuffix('/graphql')}/export")
+            listed = answer.json()["questions"] if answer.status_code == 200 else []
+            self._labelled = {
+                each["name"]
+                for each in listed
+                if any(argument["name"] == "labels" for argument in each["arguments"])
+            }
+        return question in self._labelled
 
     def save(self, question: str, file: Path, **arguments: Any) -> None:
         """Write the complete list that answers a question to a file, without holding it in memory.
@@ -207,10 +225,12 @@ class AtlasClient:
     def circuit_graph(self, circuit: str) -> "networkx.DiGraph":
         """The attribution graph of a circuit: nodes by id, edges with `weight` and `share`.
 
+        Nodes of features have their first `label` and their `neuronpedia_url`; both are None when unknown.
+
         Raises QueryError when the circuit does not exist, InputError when networkx is not installed.
         """
         graph = _library("networkx").DiGraph(circuit=circuit)
-        for node in self._lines("circuit.nodes", id=circuit):
+        for node in self._lines("circuit.nodes", id=circuit, labels=True):
             graph.add_node(node.pop("id"), **{**node, "kind": node["kind"].upper()})
         for edge in self._lines("circuit.edges", id=circuit):
             graph.add_edge(edge["source"], edge["target"], weight=edge["weight"], share=edge["share"])

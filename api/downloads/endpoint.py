@@ -27,12 +27,13 @@ from graphql import (
     execute,
     parse,
 )
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from api.downloads.formats import FORMATS
-from api.downloads.lists import DOWNLOADS, Download, Row
+from api.downloads.lists import DOWNLOADS, Download, Row, label_columns
 from api.downloads.question_string import FieldPath
 from api.questions.significance import SharingTests
 from api.request.batching import Context, Listing, Loaders
@@ -43,13 +44,22 @@ from api.request.errors import presentable, refusal
 from api.request.limits import Limits
 from api.request.metrics import Metrics
 from schema.database import AsyncDatabase
-from schema.errors import AtlasError, NotFoundError
+from schema.errors import AtlasError, InputError, NotFoundError
 from schema.exports.arrow import Columns, columns_of
+from schema.questions.labels import FIRST_LABEL_OF_FEATURE
 from schema.questions.question import CHUNK, stream_async, stream_columns
 from schema.questions.sets import SHARED_FEATURES, Counts
 
 log = logging.getLogger("atlas.api")
 
+LABELS = "labels"
+"""Name of the argument that every list with features has."""
+_LABELS_ARGUMENT = {
+    "name": LABELS,
+    "type": "Boolean",
+    "about": "Whether to add the first label of each feature and the address of its page at Neuronpedia.",
+    "default": False,
+}
 STATUS = {
     "NOT_FOUND": 404,
     "QUERY_TIMEOUT": 504,
@@ -122,18 +132,20 @@ class Downloads:
     async def _pieces(
         self, request: Request, download: Download, ending: str, loaders: Loaders
     ) -> AsyncGenerator[bytes, None]:
-        schema = download.schema
-        writer = FORMATS[ending].writer(schema)
-        async with aclosing(self._columns(request, download, loaders)) as pieces:
+        labels, arguments = _labels_wanted(request.query_params, download)
+        writer = FORMATS[ending].writer(download.labelled if labels else download.schema)
+        async with aclosing(self._columns(arguments, download, loaders)) as pieces:
             async for columns in pieces:
+                if labels:
+                    columns = {**columns, **await _labels(columns, download, loaders)}
                 if written := writer.write(columns):
                     yield written
         yield writer.end()
 
     async def _columns(
-        self, request: Request, download: Download, loaders: Loaders
+        self, arguments: QueryParams, download: Download, loaders: Loaders
     ) -> AsyncGenerator[Columns, None]:
-        found = await self._list(request, download, loaders)
+        found = await self._list(arguments, download, loaders)
         # Each detail is looked up by itself: records that travelled with the list would be kept to the end.
         loaders.expect(frozenset())
         if isinstance(found, RowList):
@@ -183,11 +195,11 @@ class Downloads:
                 )
 
     async def _list(
-        self, request: Request, download: Download, loaders: Loaders
+        self, arguments: QueryParams, download: Download, loaders: Loaders
     ) -> Listing[Any] | RowList[Any, Any]:
         """What the list's field returns. Raises AtlasError, GraphQLError."""
         path = self._fields[download.path]
-        variables = path.variables(request.query_params)
+        variables = path.variables(arguments)
         returned: list[Any] = []
 
         def keep_last(
@@ -217,7 +229,7 @@ class Downloads:
         if result.errors:
             raise result.errors[0]
         if not returned:
-            what = ", ".join(f"{name}={text[:80]}" for name, text in request.query_params.items())
+            what = ", ".join(f"{name}={text[:80]}" for name, text in arguments.items())
             raise NotFoundError(
                 f"The database has no {path.names[0]} {what}",
                 next_step="compare the id with GET /export/circuits",
@@ -227,6 +239,29 @@ class Downloads:
             return value
         listing: Listing[Any] = value.source.listing
         return listing
+
+
+def _labels_wanted(query: QueryParams, download: Download) -> tuple[bool, QueryParams]:
+    """Whether labels are asked for, and the other arguments. Raises InputError."""
+    given = query.getlist(LABELS)
+    if given and not download.features:
+        return False, query  # an unknown argument, which is refused with the others
+    if any(each not in ("true", "false") for each in given) or len(given) > 1:
+        raise InputError(f"{LABELS}={', '.join(given)[:80]!r} is no Boolean", next_step="give true or false")
+    return given == ["true"], QueryParams([pair for pair in query.multi_items() if pair[0] != LABELS])
+
+
+async def _labels(columns: Columns, download: Download, loaders: Loaders) -> dict[str, list[str | None]]:
+    """The columns that `labels=true` adds."""
+    keys = {key: None for column in download.features for key in columns[column] if key is not None}
+    rows = {row.key: row for row in await loaders.ask(FIRST_LABEL_OF_FEATURE, keys=list(keys))}
+    added: dict[str, list[str | None]] = {}
+    for column in download.features:
+        found = [rows.get(key) for key in columns[column]]
+        label, url = label_columns(column)
+        added[label] = [None if row is None else row.label for row in found]
+        added[url] = [None if row is None else row.url for row in found]
+    return added
 
 
 async def _tests(loaders: Loaders, listing: Listing[Any]) -> SharingTests:
@@ -281,7 +316,8 @@ def _listing(fields: dict[str, FieldPath]) -> Response:
                 {
                     "name": path,
                     "about": fields[path].about,
-                    "arguments": [each.describe() for each in fields[path].arguments.values()],
+                    "arguments": [each.describe() for each in fields[path].arguments.values()]
+                    + ([_LABELS_ARGUMENT] if download.features else []),
                     "columns": [
                         {"name": column.name, "type": str(column.type)} for column in download.schema
                     ],

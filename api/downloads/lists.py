@@ -63,6 +63,8 @@ class Download:
     """One row of the answer → those of the table."""
     tested: bool = False
     """Whether p_value and q_value are added."""
+    features: tuple[str, ...] = ()
+    """Columns with ids of features, to which `labels=true` adds labels and links."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -79,6 +81,12 @@ class Download:
         return pa.schema(list(columns.items()))
 
     @property
+    def labelled(self) -> pa.Schema:
+        """The schema with the columns that `labels=true` adds."""
+        added = (name for column in self.features for name in label_columns(column))
+        return pa.schema([*self.schema, *(pa.field(name, pa.string()) for name in added)])
+
+    @property
     def plain(self) -> dict[str, str]:
         """Column of the row → column of the table; empty when rows have to be filled in or spread first."""
         if self.row is None or self.details or self.spread is not None:
@@ -89,6 +97,12 @@ class Download:
 def _columns(row: type, without: frozenset[str] = frozenset()) -> dict[str, pa.DataType]:
     hints = typing.get_type_hints(row)
     return {name: arrow_type(hint) for name, hint in hints.items() if name not in {"key", *without}}
+
+
+def label_columns(column: str) -> tuple[str, str]:
+    """The columns of the label and of the Neuronpedia page that belong to a column of features."""
+    prefix = "" if column in ("id", "feature") else f"{column}_"
+    return f"{prefix}label", f"{prefix}neuronpedia_url"
 
 
 class UseOfShared(typing.NamedTuple):
@@ -136,32 +150,35 @@ DOWNLOADS = {
     each.path: each
     for each in (
         Download("circuits", details=_CIRCUITS),
-        Download("circuit.nodes", details=_NODES),
+        Download("circuit.nodes", details=_NODES, features=("feature",)),
         Download("circuit.edges", EffectRow),
-        Download("circuit.features", UseRow),
+        Download("circuit.features", UseRow, features=("feature",)),
         Download("circuit.supernodes", details=_SUPERNODES),
         Download("circuit.supernodeEdges", SupernodeEdgeRow),
-        Download("features", details=_FEATURES),
-        Download("feature.circuits", UseRow),
+        Download("features", details=_FEATURES, features=("id",)),
+        Download("feature.circuits", UseRow, features=("feature",)),
         Download("feature.families", FamilyOfFeatureRow),
-        Download("circuitsSharing", UseOfShared, spread=_uses),
-        Download("sharedFeatures", SharedRow, rename=_SHARED, tested=True),
+        Download("circuitsSharing", UseOfShared, spread=_uses, features=("feature",)),
+        Download("sharedFeatures", SharedRow, rename=_SHARED, tested=True, features=("feature",)),
         *(
-            Download(f"contrast.{part}", ContrastRow, rename=rename | _SIDES)
-            for part, rename in (
-                ("features", {"name": "feature"}),
-                ("edges", {"name": "source"}),
-                ("supernodes", {"name": "label"}),
+            Download(f"contrast.{part}", ContrastRow, rename=rename | _SIDES, features=features)
+            for part, rename, features in (
+                ("features", {"name": "feature"}, ("feature",)),
+                ("edges", {"name": "source"}, ("source", "target")),
+                ("supernodes", {"name": "label"}, ()),
             )
         ),
-        *(Download(f"compareCircuits.features{part}", ComparedFeatureRow) for part in _COMPARED),
+        *(
+            Download(f"compareCircuits.features{part}", ComparedFeatureRow, features=("feature",))
+            for part in _COMPARED
+        ),
         *(Download(f"compareCircuits.edges{part}", ComparedEdgeRow) for part in (*_COMPARED, "Flipped")),
         Download("similarCircuits", SimilarRow),
-        Download("recurringEdges", RecurringRow, rename=_WEIGHTS),
+        Download("recurringEdges", RecurringRow, rename=_WEIGHTS, features=("source", "target")),
         Download("paths", PathRow),
-        Download("motifs", MotifRow),
-        Download("hubs", HubRow),
-        Download("drivesLogit", LogitDriverRow, rename=_DRIVERS),
+        Download("motifs", MotifRow, features=("first", "second", "third")),
+        Download("hubs", HubRow, features=("feature",)),
+        Download("drivesLogit", LogitDriverRow, rename=_DRIVERS, features=("feature",)),
         Download("search", FoundRow),
         Download("supernodes", details=_SUPERNODES),
         Download("families", FamilyRow, nested=frozenset({"settings"})),

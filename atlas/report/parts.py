@@ -30,6 +30,21 @@ class Missing(NamedTuple):
     """The command that makes the missing data. None: unknown."""
 
 
+class Link(str):
+    """The text of a cell that links to a page."""
+
+    href: str
+
+    @classmethod
+    def to(cls, href: str | None, text: str) -> str:
+        """The text, with the link if there is one."""
+        if href is None:
+            return text
+        link = cls(text)
+        link.href = href
+        return link
+
+
 Part = Picture | Rows | Missing
 
 

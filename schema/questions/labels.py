@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from schema.circuit.neuronpedia_pages import feature_url, pages_of
 from schema.questions.question import Question, Record, page_of, row_of
 
 
@@ -18,6 +19,28 @@ class LabelRow(NamedTuple):
     null_score: float | None
     scorer: str | None
     """The test that gave an imported label its score."""
+
+
+class FirstLabelRow(NamedTuple):
+    """The label of a feature that comes first, and where Neuronpedia has the feature."""
+
+    key: str
+    """Id of the feature."""
+    label: str | None
+    layer: int
+    number: int
+    """Index in the dictionary of its layer."""
+    component: str | None
+    transcoders: str
+    """Name of the transcoder set."""
+    neuronpedia: str | None
+    neuronpedia_attention: str | None
+
+    @property
+    def url(self) -> str | None:
+        """The address of the feature's page at Neuronpedia; None when unknown."""
+        pages = pages_of(self.transcoders, self.neuronpedia, self.neuronpedia_attention)
+        return feature_url(pages, self.layer, self.number, self.component)
 
 
 class EvidenceRow(NamedTuple):
@@ -75,6 +98,7 @@ class SimilarLabelRow(NamedTuple):
 
 
 LABELS_OF_FEATURE = Question("labels_of_feature", row_of(LabelRow))
+FIRST_LABEL_OF_FEATURE = Question("first_label_of_feature", row_of(FirstLabelRow))
 EVIDENCE_OF_LABEL = Question("evidence_of_label", row_of(EvidenceRow))
 MEMBERS_OF_LABEL = Question("members_of_label", _label_members)
 SIMILAR_LABELS = Question("similar_labels", page_of(SimilarLabelRow))

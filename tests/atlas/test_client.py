@@ -49,6 +49,20 @@ def test_a_frame(atlas, circuits):
     )
 
 
+def test_frames_have_the_labels_of_their_features(atlas, circuits):
+    frame = atlas.download("features", minCircuits=2)
+    query = "query ($id: ID!) { feature(id: $id) { neuronpediaUrl labels { text } } }"
+    assert frame["label"].drop_nulls().len() > 0
+    for row in frame.head(5).iter_rows(named=True):
+        feature = atlas.query(query, {"id": row["id"]})["feature"]
+        assert row["label"] == next((each["text"] for each in feature["labels"]), None)
+        assert row["neuronpedia_url"] == feature["neuronpediaUrl"]
+    assert frame.drop("label", "neuronpedia_url").equals(
+        atlas.download("features", labels=False, minCircuits=2)
+    )
+    assert "label" not in atlas.download("circuits").columns
+
+
 def test_a_circuit_as_a_graph(atlas, circuits):
     circuit = circuits[3]
     graph = atlas.circuit_graph(circuit.id)

@@ -1,5 +1,7 @@
 """Questions about imported circuits: their influence is unknown, their sets have no revision."""
 
+import json
+
 import pytest
 
 from schema.circuit.records import Circuit, NodeKind
@@ -46,3 +48,45 @@ async def test_influence_that_is_unknown_is_null_in_sharing(api, imported):
             "uses": [{"influence": None}] * len(features),
         }
     ]
+
+
+async def test_features_link_to_their_pages(api, circuits, imported):
+    query = "query ($id: ID!) { feature(id: $id) { neuronpediaUrl transcoders { neuronpedia } } }"
+    pages = "gemma-2-2b/gemmascope-transcoder-16k"
+    assert (await api(query, id=f"{imported.transcoders.id}/0/3"))["feature"] == {
+        "neuronpediaUrl": "https://www.neuronpedia.org/gemma-2-2b/0-gemmascope-transcoder-16k/3",
+        "transcoders": {"neuronpedia": pages},
+    }
+    ours = next(feature_id(circuits[0], n) for n in circuits[0].nodes if n.kind is NodeKind.FEATURE)
+    assert (await api(query, id=ours))["feature"] == {
+        "neuronpediaUrl": None,
+        "transcoders": {"neuronpedia": None},
+    }
+
+
+@pytest.mark.parametrize("name", ["features", "recurringEdges"])
+async def test_a_download_can_have_labels_and_links(api, imported, name):
+    answer = await api.http.get(f"/export/{name}.jsonl", params={"labels": "true", "minCircuits": 1})
+    rows = [json.loads(line) for line in answer.text.splitlines()]
+    bare = await api.http.get(f"/export/{name}.jsonl", params={"minCircuits": 1})
+    columns = {"features": [("id", "")], "recurringEdges": [("source", "source_"), ("target", "target_")]}
+    added = [prefix + each for _, prefix in columns[name] for each in ("label", "neuronpedia_url")]
+    assert [{k: v for k, v in row.items() if k not in added} for row in rows] == [
+        json.loads(line) for line in bare.text.splitlines()
+    ]
+    query = "query ($id: ID!) { feature(id: $id) { neuronpediaUrl labels { text } } }"
+    mine = [row for row in rows if row[columns[name][0][0]].startswith(imported.transcoders.id)]
+    assert mine
+    for row in mine + rows[:3]:
+        for column, prefix in columns[name]:
+            found = (await api(query, id=row[column]))["feature"]
+            first = [each["text"] for each in found["labels"]] or [None]
+            assert row[f"{prefix}label"] == first[0]
+            assert row[f"{prefix}neuronpedia_url"] == found["neuronpediaUrl"]
+
+
+async def test_a_download_without_features_has_no_labels(api, imported):
+    for name, value, says in (("circuits", "true", "no argument 'labels'"), ("hubs", "maybe", "no Boolean")):
+        answer = await api.http.get(f"/export/{name}.csv", params={"labels": value})
+        assert answer.status_code == 400
+        assert says in answer.json()["errors"][0]["message"]

@@ -19,6 +19,7 @@ from atlas.report.sections import atlas_sections, components_sections, study_sec
 from atlas.studies.figures import cortex, drawn
 from atlas.studies.results import read_results, write_result
 from atlas.tables import Rows
+from schema.circuit.neuronpedia_pages import SITE
 from schema.errors import InputError
 from tests.support.cli import Cli
 from tests.support.paths import HOME
@@ -104,12 +105,13 @@ def page(sections: list[Section]) -> str:
 
 
 def needs_nothing(text: str) -> bool:
-    """Whether a page loads, links and runs nothing but itself."""
+    """Whether a page loads and runs nothing but itself, and links only to pages of features."""
     for tag, attributes in Page(text).tags:
         if tag in ("script", "link", "iframe", "object", "embed", "base", "form"):
             return False
         for name, value in attributes.items():
             ours = (value or "").startswith(("#", "data:image/svg+xml;base64,"))
+            ours |= tag == "a" and (value or "").startswith(f"{SITE}/")
             if name in ("src", "href", "srcset", "data", "action", "style") and not ours:
                 return False
             if name.startswith("on"):
