@@ -52,6 +52,11 @@ class Units:
         chosen = {circuit: self.of[circuit] for circuit in circuits if circuit in self.of}
         return chosen if len(set(chosen.values())) < len(chosen) else None
 
+    @property
+    def everywhere(self) -> dict[str, str] | None:
+        """The parameter `$units` of a question that is about all circuits."""
+        return self.of or None
+
     def of_effects(self, families: Iterable[str] | None) -> dict[str, str] | None:
         """The parameter `$units` of a question about the effects of all circuits, or of those of families.
 

@@ -154,7 +154,15 @@ class CircuitFilter:
         default=None, description="Tool in whose format the imported graph was, for example `neuronpedia`."
     )
     slug: str | None = strawberry.field(default=None, description="Slug of the imported graph.")
+    title: str | None = strawberry.field(
+        default=None, description="Part of the imported graph's title. Upper and lower case are the same."
+    )
     creator: str | None = strawberry.field(default=None, description="Creator of the imported graph.")
+    source_url: str | None = strawberry.field(
+        default=None,
+        description="One of the imported graph's source URLs, for example "
+        "`https://neuronpedia.org/gemma-2-2b/clt-hp`.",
+    )
     pinned: bool | None = strawberry.field(
         default=None, description="Whether somebody pinned a node of the circuit in a viewer."
     )

@@ -135,7 +135,7 @@ class Circuit:
     n_edges: int = strawberry.field(description="Number of edges after pruning.")
     tool: str | None = strawberry.field(
         description="Tool in whose format the imported graph was, for example `neuronpedia`. Null for "
-        "circuits that were not imported, like all fields from here to `description`."
+        "circuits that were not imported, like all fields from here to `generator`."
     )
     slug: str | None = strawberry.field(description="Name of the graph in its file.")
     source_set: str | None = strawberry.field(
@@ -146,6 +146,19 @@ class Circuit:
     )
     description: str | None = strawberry.field(
         description="Description of the graph. Null when the file does not give it."
+    )
+    title: str | None = strawberry.field(
+        description="Title of the graph. Null when the file does not give it."
+    )
+    creator_url: str | None = strawberry.field(
+        description="Address of the graph's creator. Null when the file does not give it."
+    )
+    source_urls: list[str] | None = strawberry.field(
+        description="Addresses of the transcoders' features. Null when the file does not give them."
+    )
+    generator: str | None = strawberry.field(
+        description="Name and version of the program that made the graph. Null when the file does not give "
+        "them."
     )
     prompt_id: strawberry.Private[str]
     set_id: strawberry.Private[str]

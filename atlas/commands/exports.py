@@ -24,8 +24,8 @@ def export(
     circuits: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Circuits to write: ids or their beginnings, slugs, prompt families, tags; tools or "
-            "source sets of imported graphs.",
+            help="Circuits to write: ids or their beginnings, slugs, prompt families, tags; tools, source "
+            "sets or source URLs of imported graphs.",
             metavar="CIRCUIT",
             show_default="all circuits",
         ),

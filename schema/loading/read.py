@@ -124,7 +124,7 @@ def find_circuit(database: Database, name: str) -> str:
 def circuit_ids(database: Database, wanted: Sequence[str]) -> list[str]:
     """The ids of the circuits that the names mean; the ids of all circuits when no names are given.
 
-    A name is a slug, family, tag, tool, source set, id or the beginning of an id. Raises
+    A name is a slug, family, tag, tool, source set, source URL, id or the beginning of an id. Raises
     NotFoundError when a name means no circuit, InputError when several ids begin with it.
     """
     if not wanted:
@@ -136,7 +136,7 @@ def circuit_ids(database: Database, wanted: Sequence[str]) -> list[str]:
             found |= dict.fromkeys([row["id"] for row in rows] or [find_circuit(database, name)])
         except NotFoundError as error:
             raise NotFoundError(
-                f"{name[:80]!r} is not a circuit, slug, family, tag, tool or source set",
+                f"{name[:80]!r} is not a circuit, slug, family, tag, tool, source set or source URL",
                 next_step="leave it out to export all circuits",
             ) from error
     return list(found)
@@ -216,7 +216,7 @@ CALL () {
   MATCH (c:Circuit {slug: $name}) RETURN c
   UNION MATCH (:Family {name: $name})<-[:IN_FAMILY]-(:Prompt)<-[:OF_PROMPT]-(c:Circuit) RETURN c
   UNION MATCH (:Tag {name: $name})<-[:TAGGED]-(:Prompt)<-[:OF_PROMPT]-(c:Circuit) RETURN c
-  UNION MATCH (c:Circuit) WHERE c.tool = $name OR c.source_set = $name RETURN c
+  UNION MATCH (c:Circuit) WHERE c.tool = $name OR c.source_set = $name OR $name IN c.source_urls RETURN c
 }
 RETURN DISTINCT c.id AS id ORDER BY id
 """

@@ -107,6 +107,10 @@ class CircuitRow(NamedTuple):
     source_set: str | None
     creator: str | None
     description: str | None
+    title: str | None
+    creator_url: str | None
+    source_urls: list[str] | None
+    generator: str | None
 
 
 class CircuitSummaryRow(NamedTuple):

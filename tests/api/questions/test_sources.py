@@ -1,4 +1,4 @@
-"""Imported circuits by what their files say: tool, slug, creator and pins."""
+"""Imported circuits by what their files say: tool, slug, title, creator, source URL and pins."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def imported(connection: Database, circuits: list[Circuit]) -> list[Circuit]:
 
 async def test_a_circuit_says_what_its_file_says(api, circuits, imported):
     query = """query ($id: ID!) { circuit(id: $id) {
-      tool slug description creator sourceSet
+      tool slug title description creator creatorUrl sourceSet sourceUrls generator
       pins: nodes(pinned: true) { totalCount nodes { kind pinned index } }
       others: nodes(pinned: false) { totalCount }
       graph { nodes { kind pinned } } } }"""
@@ -49,9 +49,13 @@ async def test_a_circuit_says_what_its_file_says(api, circuits, imported):
     assert found == {
         "tool": "neuronpedia",
         "slug": "dallas",
+        "title": "The Capital of Texas",
         "description": "a greeting",
         "creator": "Ada",
+        "creatorUrl": "https://example.org/ada",
         "sourceSet": "gemmascope-transcoder-16k",
+        "sourceUrls": [URL],
+        "generator": imported[0].source.generator,
         "pins": {
             "totalCount": 2,
             "nodes": [
@@ -71,13 +75,16 @@ FILTERS: list[tuple[dict[str, Any], list[int]]] = [
     ({"tool": "circuit-tracer"}, [1]),
     ({"slug": "dallas"}, [0]),
     ({"slug": "hi"}, [1]),
-    ({"slug": "' OR true //"}, []),
+    ({"title": "capital of tex"}, [0]),
+    ({"title": "' OR true //"}, []),
     ({"creator": "Ada"}, [0]),
     ({"creator": "ada"}, []),
+    ({"sourceUrl": URL}, [0]),
+    ({"sourceUrl": "https://www.neuronpedia.org"}, []),
     ({"pinned": True}, [0]),
     ({"pinned": False, "tool": "circuit-tracer"}, [1]),
     ({"pinned": False, "tool": "neuronpedia"}, []),
-    ({"pinned": True, "slug": "dallas", "creator": "Ada"}, [0]),
+    ({"pinned": True, "slug": "dallas", "creator": "Ada", "sourceUrl": URL}, [0]),
 ]
 
 

@@ -202,7 +202,9 @@ def test_circuits_by_name(database: Database, tmp_path: Path) -> None:
     assert circuit_ids(database, [every[0].id[:8]]) == [every[0].id]
     assert set(circuit_ids(database, [every[0].id, "arithmetic"])) == {every[0].id} | arithmetic
     assert set(circuit_ids(database, ["easy"])) == {c.id for c in every if "easy" in c.prompt.tags}
-    with pytest.raises(NotFoundError, match="is not a circuit, slug, family, tag, tool or source set"):
+    with pytest.raises(
+        NotFoundError, match="is not a circuit, slug, family, tag, tool, source set or source URL"
+    ):
         export_circuits(database, ["nothing"], ExportFormat.JSON, tmp_path, step=nothing)
 
 

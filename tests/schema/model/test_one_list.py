@@ -24,7 +24,7 @@ PYTHON = {
 }
 NOT_ASKED = {
     *("weights", "content", "qk_tracing", "target_logit"),
-    *("scan", "attention_source_set"),
+    *("scan", "attention_source_set", "create_time_ms", "file_metadata", "file_view", "file_layout"),
 }
 """Properties of imported circuits that questions do not return."""
 
@@ -44,7 +44,7 @@ def summary(node: NodeType) -> set[str]:
         each.name
         for each in node.properties
         if each.name not in {"id", *NOT_ASKED}
-        and (each.name == "derived" or not each.type.startswith("list of "))
+        and (each.name in {"derived", "source_urls"} or not each.type.startswith("list of "))
     }
 
 

@@ -1,8 +1,8 @@
 // Which circuits have these properties?
 // $filter: the conditions, combined with AND. An entry that is null or absent sets no condition, and neither does
 //   min_tags = 0. The conditions are one map, so that the plan does not depend on which of them are given. `text` is
-//   a full-text query over the prompts; min_tags is how many of `tags` the prompt must have; `pinned` is
-//   whether the circuit has pinned nodes.
+//   a full-text query over the prompts; min_tags is how many of `tags` the prompt must have; `title` is a part of the
+//   title; `pinned` is whether the circuit has pinned nodes.
 // $order: family (then the prompt's text), replacement or completeness (highest score first), or error (lowest error
 //   share first).
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
@@ -36,6 +36,8 @@ WHERE ($filter.families IS NULL OR EXISTS { (p)-[:IN_FAMILY]->(f:Family) WHERE f
   AND ($filter.split IS NULL OR p.split = $filter.split)
   AND ($filter.tool IS NULL OR c.tool = $filter.tool)
   AND ($filter.slug IS NULL OR c.slug = $filter.slug)
+  AND ($filter.title IS NULL OR toLower(c.title) CONTAINS toLower($filter.title))
+  AND ($filter.source_url IS NULL OR $filter.source_url IN c.source_urls)
   AND ($filter.creator IS NULL OR c.creator = $filter.creator)
   AND ($filter.pinned IS NULL
        OR $filter.pinned = (c.tool IS NOT NULL AND EXISTS { (c)-[:HAS]->(n:Node) WHERE n.pinned }))

@@ -2,10 +2,11 @@
 // One row for each circuit that exists. Scores and shares are between 0 and 1; a property that was not recorded is
 // null.
 // $keys: ids of circuits.
-// Sample answer: key | prompt | transcoders | run | target | target_position | node_threshold | edge_threshold | max_feature_nodes | dtype | special_first_token | replacement_score | completeness_score | error_share | error_share_low | error_share_high | derived | n_active_features | n_selected_features | kept_influence | n_nodes | n_edges | answer | answer_probability | correct | tool | slug | source_set | creator | description
+// Sample answer: key | prompt | transcoders | run | target | target_position | node_threshold | edge_threshold | max_feature_nodes | dtype | special_first_token | replacement_score | completeness_score | error_share | error_share_low | error_share_high | derived | n_active_features | n_selected_features | kept_influence | n_nodes | n_edges | answer | answer_probability | correct | tool | slug | source_set | creator | description | title | creator_url | source_urls | generator
 //   "f8d98257b1a3c1872ea8" | "df67c3dfb7af4bd9dceb" | "organism-clt@247d388dcdf1" | "911a95def0b099d0c121" |
 //     "salient-logits(10, 0.95)" | 9 | 0.8 | 0.98 | null | "float32" | true | 0.946 | 0.984 | 0.0381 | null | null |
-//     null | 314 | 314 | 0.82 | 35 | 175 | "austin" | 1 | true | null | null | null | null | null
+//     null | 314 | 314 | 0.82 | 35 | 175 | "austin" | 1 | true | null | null | null | null | null |
+//     null | null | null | null
 :param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key
@@ -20,4 +21,5 @@ RETURN key, p.id AS prompt, t.id AS transcoders, head([(c)-[:FROM_RUN]->(r:Run) 
        c.kept_influence AS kept_influence, c.n_nodes AS n_nodes, c.n_edges AS n_edges,
        c.answer AS answer, c.answer_probability AS answer_probability, c.correct AS correct,
        c.tool AS tool, c.slug AS slug, c.source_set AS source_set, c.creator AS creator,
-       c.description AS description
+       c.description AS description, c.title AS title, c.creator_url AS creator_url,
+       c.source_urls AS source_urls, c.generator AS generator
