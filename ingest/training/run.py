@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple
 
 import orjson
 import torch
+from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import load_file, save_file
@@ -107,11 +108,35 @@ def train(
     not finite.
     """
     _check(model, settings)
-    work = out.with_name(out.name + ".training")
+    work = _work(out)
     said = asdict(settings) | {"model": model.name, "texts": _fingerprint(texts)}
     if (done := _finished(out, said)) is not None:
         return done
     resumed = _open(work, said, out)
+    lock = FileLock(work / "lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise InputError(
+            f"Another command trains in {work}", next_step="wait for it, or give another --out"
+        ) from error
+    try:
+        return _train(model, texts, settings, out, said, resumed, console, stop)
+    finally:
+        lock.release()
+
+
+def _train(
+    model: ReplacementModel,
+    texts: Sequence[Encoded],
+    settings: TrainingSettings,
+    out: Path,
+    said: dict[str, object],
+    resumed: bool,
+    console: Console,
+    stop: Callable[[], object],
+) -> Trained:
+    work = _work(out)
     # 1
     parts = list(_parts(model, texts, settings))
     groups = (
@@ -167,6 +192,11 @@ def train(
     _export(model, states, out, record)
     shutil.rmtree(work)
     return Trained(out, record["n_tokens"], total, losses, resumed)
+
+
+def _work(out: Path) -> Path:
+    """The folder of unfinished work."""
+    return out.with_name(out.name + ".training")
 
 
 def _check(model: ReplacementModel, settings: TrainingSettings) -> None:
