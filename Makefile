@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 SINCE  ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
 
-.PHONY: demo test test-long check changes docs docs-site answers performance lock organism help clean
+.PHONY: demo test test-long check changes docs docs-site answers performance real lock organism help clean
 
 help:
 	@echo "make demo         set up, ingest the bundled prompts, serve the API, print three answers and three studies"
@@ -21,6 +21,7 @@ help:
 	@echo "make docs-site    build the documentation as a website in site/; a link that leads nowhere is an error"
 	@echo "make answers      write the sample answers in schema/questions/cypher/ and docs/questions, from a new database"
 	@echo "make performance  measure attribution: docs/performance.md, and the comparison with circuit-tracer"
+	@echo "make real         train and measure transcoders of SmolLM2-135M in .real (hours on two cores; can be stopped)"
 	@echo "make organism     train the bundled model and its transcoders again (about an hour)"
 	@echo "make lock         write requirements.txt from pyproject.toml"
 
@@ -46,6 +47,9 @@ check: $(VENV)/.installed-dev
 changes: $(VENV)/.installed
 	@test -n "$(SINCE)" || { echo "There is no release to compare with."; echo "  -> name a commit: make changes SINCE=HEAD~10"; exit 1; }
 	git show $(SINCE):api/schema.graphql | $(BIN)/python -m api.changes
+
+real: $(VENV)/.installed-dev
+	$(BIN)/python bench/real_model.py .real $(ARGS)
 
 organism: $(VENV)/.installed
 	$(BIN)/python -m ingest.organism all $(ARGS)

@@ -80,7 +80,7 @@ class Trained(NamedTuple):
     """Whether the work of an earlier command was continued."""
 
 
-class _Part(NamedTuple):
+class TextPart(NamedTuple):
     """Contexts whose activations are on disk together."""
 
     number: int
@@ -268,21 +268,23 @@ def _token_bytes(model: ReplacementModel) -> int:
     return BYTES * model.n_layers * model.d_model
 
 
-def _parts(model: ReplacementModel, texts: Sequence[Encoded], settings: TrainingSettings) -> Iterator[_Part]:
+def _parts(
+    model: ReplacementModel, texts: Sequence[Encoded], settings: TrainingSettings
+) -> Iterator[TextPart]:
     most = settings.buffer // _token_bytes(model)
     kept: list[Encoded] = []
     number = n_tokens = first_step = 0
     for encoded in texts:
         n = sum(counted(model, encoded))
         if kept and n_tokens + n > most:
-            yield _Part(number, kept, n_tokens, first_step)
+            yield TextPart(number, kept, n_tokens, first_step)
             first_step += _steps(n_tokens, settings)
             number, kept, n_tokens = number + 1, [], 0
         kept.append(encoded)
         n_tokens += n
     if n_tokens == 0:
         raise InputError("The texts have only special tokens", next_step="give longer texts")
-    yield _Part(number, kept, n_tokens, first_step)
+    yield TextPart(number, kept, n_tokens, first_step)
 
 
 def _steps(n_tokens: int, settings: TrainingSettings) -> int:
@@ -295,7 +297,7 @@ def _order(seed: int, round_: int, n: int) -> Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + round_ + 1))
 
 
-def _batches(part: _Part, settings: TrainingSettings, done: int) -> Iterator[Tensor]:
+def _batches(part: TextPart, settings: TrainingSettings, done: int) -> Iterator[Tensor]:
     """The tokens of each step on a part, from step `done` on. Each is an ascending (batch,) tensor."""
     each = _steps(part.n_tokens, settings) // settings.epochs
     for epoch in range(settings.epochs):

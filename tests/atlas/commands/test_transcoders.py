@@ -48,8 +48,8 @@ def test_a_trained_set_is_measured_and_the_figures_are_stored(
     options = ["--features", "24", "--l0", "4", "--skip", "--batch", "64", "--epochs", "8", "--threads", "1"]
     done = cli(*words, *options)
     assert done.exit_code == 0, done.text
-    # 200 + 100 + 10 · 12 words in pieces of 11, less those shorter than 4.
-    assert "24 features a layer, trained on 408 tokens in 48 steps a layer" in done.stdout
+    # 200, 100 and ten times 12 words in pieces of 11, less those shorter than 4.
+    assert "24 features a layer, trained on 407 tokens in 48 steps a layer" in done.stdout
     assert "left out: three.jsonl, line 11" in done.stderr
     assert sorted(path.name for path in out.iterdir()) == [
         "config.yaml", *(f"layer_{i}.safetensors" for i in range(3)), "training.json"
@@ -59,7 +59,7 @@ def test_a_trained_set_is_measured_and_the_figures_are_stored(
     words = ["transcoders", "measure", "--model", model, "--transcoders", out, "--texts", texts]
     found = cli(*words, "--context", "12", "--group", "0-1", "--json")
     measured = json.loads(found.stdout)
-    assert measured["tokens"] == 408
+    assert measured["tokens"] == 407
     assert [each["name"] for each in measured["replacements"]] == ["all", "0-1"]
     assert [each["layer"] for each in measured["layers"]] == [0, 1, 2]
     assert all(0 < each["fvu"] < 0.7 for each in measured["layers"])
@@ -88,7 +88,7 @@ def test_without_a_database_the_figures_are_printed_as_tables(
     words = ["transcoders", "measure", "--model", made.model, "--transcoders", made.transcoders]
     found = cli_without_database(*words, "--texts", texts, "--context", "12", "--tokens", "60")
     assert found.exit_code == 0, found.text
-    for part in ("FVU", "dead", "agreement", "Median FVU", "in place"):
+    for part in ("FVU", "dead", "agreement", "Median FVU", "of places"):
         assert part in found.stdout
     assert "The figures were not stored" in found.stderr
 
