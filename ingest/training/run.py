@@ -188,10 +188,10 @@ def _train(
             shutil.rmtree(folder)
     # 4
     losses = [state.mean_loss for state in states]
-    record = said | {"n_tokens": sum(part.n_tokens for part in parts), "steps": total, "losses": losses}
-    _export(model, states, out, record)
+    n_tokens = sum(part.n_tokens for part in parts)
+    _export(model, states, out, said | {"n_tokens": n_tokens, "steps": total, "losses": losses})
     shutil.rmtree(work)
-    return Trained(out, record["n_tokens"], total, losses, resumed)
+    return Trained(out, n_tokens, total, losses, resumed)
 
 
 def _work(out: Path) -> Path:
