@@ -44,7 +44,18 @@ def test_a_trained_set_is_measured_and_the_figures_are_stored(
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "plt"
-    words = ["transcoders", "train", "--model", model, "--texts", texts, "--out", out, "--context", "12"]
+    words: list[str | Path] = [
+        "transcoders",
+        "train",
+        "--model",
+        model,
+        "--texts",
+        texts,
+        "--out",
+        out,
+        "--context",
+        "12",
+    ]
     options = ["--features", "24", "--l0", "4", "--skip", "--batch", "64", "--epochs", "8", "--threads", "1"]
     done = cli(*words, *options)
     assert done.exit_code == 0, done.text
@@ -85,7 +96,14 @@ def test_without_a_database_the_figures_are_printed_as_tables(
 ) -> None:
     made = save(Tiny(), tmp_path / "it")
     assert isinstance(made, Folders)
-    words = ["transcoders", "measure", "--model", made.model, "--transcoders", made.transcoders]
+    words: list[str | Path] = [
+        "transcoders",
+        "measure",
+        "--model",
+        made.model,
+        "--transcoders",
+        made.transcoders,
+    ]
     found = cli_without_database(*words, "--texts", texts, "--context", "12", "--tokens", "60")
     assert found.exit_code == 0, found.text
     for part in ("FVU", "dead", "agreement", "Median FVU", "of places"):
@@ -112,7 +130,7 @@ def test_bad_inputs_are_named(
     made = save(Tiny(), tmp_path / "it")
     (tmp_path / "empty").mkdir()
     words = [word.format(empty=tmp_path / "empty", texts=texts) for word in options]
-    given = [] if "--texts" in words else ["--texts", texts]
+    given: list[str | Path] = [] if "--texts" in words else ["--texts", texts]
     found = cli_without_database(
         *("transcoders", "measure", "--model", made.model, "--transcoders", made.transcoders),
         *("--context", "12", *given, *words),
