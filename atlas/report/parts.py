@@ -30,7 +30,7 @@ class Missing(NamedTuple):
     """The command that makes the missing data. None: unknown."""
 
 
-class Link(str):
+class PageLink(str):
     """The text of a cell that links to a page."""
 
     href: str

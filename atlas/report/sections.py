@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any
 
 from atlas.client import AtlasClient
-from atlas.report.parts import Link, Missing, Part, Picture, Section, chart_picture
+from atlas.report.parts import Missing, PageLink, Part, Picture, Section, chart_picture
 from atlas.studies.figures import drawn, study_figure
 from atlas.studies.tables import measured_tables
 from atlas.tables import Rows, tables
@@ -168,7 +168,7 @@ def _tables(client: AtlasClient, name: str, command: str) -> list[Part]:
 def _label_rows(answer: dict[str, Any]) -> Rows:
     rows = [
         [
-            Link.to(feature["neuronpediaUrl"], feature["id"]),
+            PageLink.to(feature["neuronpediaUrl"], feature["id"]),
             feature["nCircuits"],
             label["text"],
             label["method"],

@@ -28,8 +28,8 @@ from schema.counted import counted
 from schema.database import Database
 from schema.errors import FileError, InputError
 from schema.formats.labels import (
-    FeatureLabel,
     LabelFile,
+    LabelInFile,
     TableColumns,
     find_labels,
     read_labels,
@@ -58,7 +58,7 @@ class LabelSettings:
 
 
 @dataclass
-class LabelSummary:
+class LabelImport:
     """What one import of labels did."""
 
     labels: int = 0
@@ -113,7 +113,7 @@ class LabelSummary:
         return f"{'; '.join(parts)} ({counted(self.files, 'file')} in {self.seconds:.1f} s)."
 
 
-def import_labels(database: Database, settings: LabelSettings, *, console: Console) -> LabelSummary:
+def import_labels(database: Database, settings: LabelSettings, *, console: Console) -> LabelImport:
     """Import labels and examples into a migrated database.
 
     The errors of rows and files are in the summary. Raises InputError when a path or the name of a set is
@@ -154,7 +154,7 @@ class _LabelImport:
     """Collects rows and writes them."""
 
     def __init__(self, database: Database, settings: LabelSettings) -> None:
-        self.summary = LabelSummary()
+        self.summary = LabelImport()
         self._database = database
         self._columns = settings.columns
         self._places: dict[str, list[_Place]] = {}
@@ -204,7 +204,7 @@ class _LabelImport:
         if len(self.summary.problems) < PROBLEMS:
             self.summary.problems.append(error)
 
-    def _take(self, found: FeatureLabel | FeatureNotes, file: LabelFile) -> None:
+    def _take(self, found: LabelInFile | FeatureNotes, file: LabelFile) -> None:
         name = self._given or found.transcoders or self._only
         if name is None:
             raise FileError(
@@ -225,13 +225,13 @@ class _LabelImport:
             if (found.layer, found.index, component) not in features:
                 continue
             wanted = True
-            if isinstance(found, FeatureLabel):
+            if isinstance(found, LabelInFile):
                 self._label(transcoders, component, found)
             elif component is None:
                 self._note(transcoders, found)
         self.summary.strangers += not wanted
 
-    def _label(self, transcoders: str, component: str | None, found: FeatureLabel) -> None:
+    def _label(self, transcoders: str, component: str | None, found: LabelInFile) -> None:
         waiting = self._labels.setdefault(transcoders, [])
         waiting.append(
             Label(

@@ -65,7 +65,7 @@ _MODULE = re.compile(r"(?:^|[._/-])(?:layers?|h|blocks?)[._](\d{1,4})(?![0-9])",
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureLabel:
+class LabelInFile:
     """A label of a feature that may or may not be in the database."""
 
     transcoders: str | None
@@ -81,7 +81,7 @@ class FeatureLabel:
     """The test that gave the score."""
 
 
-Found = FeatureLabel | FeatureNotes | FileError | None
+Found = LabelInFile | FeatureNotes | FileError | None
 """What a row holds. An error names its line. None stands for a row with an empty text."""
 
 
@@ -332,7 +332,7 @@ def _held(row: dict[str, Any], columns: TableColumns) -> Iterator[Found]:
         yield None
         return
     score, scorer = _score(row, columns)
-    yield FeatureLabel(
+    yield LabelInFile(
         transcoders,
         layer,
         index,
@@ -469,7 +469,7 @@ def _latent(path: Path, module: str, index: int, columns: TableColumns) -> Found
         return None
     config = _config(base)
     score, scorer = _delphi_score(base / "scores", f"{module}_latent{index}".replace("/", "--"))
-    return FeatureLabel(
+    return LabelInFile(
         config.get("sparse_model"),
         int(found[1]),
         index,

@@ -14,7 +14,7 @@ class UnknownRow(NamedTuple):
     """The name as it was given."""
 
 
-class Settings(NamedTuple):
+class FamilySettings(NamedTuple):
     """One combination of settings under which circuits were made."""
 
     transcoders: str
@@ -164,13 +164,13 @@ class FamilyRow(NamedTuple):
     """Circuits whose answer is right."""
     n_settings: int
     """Combinations of settings; above 1 the means mix them."""
-    settings: list[Settings]
+    settings: list[FamilySettings]
     """These combinations."""
     tags: list[str]
 
 
 def _family(record: Record) -> FamilyRow:
-    return FamilyRow(**{**record, "settings": [Settings(**each) for each in record["settings"]]})
+    return FamilyRow(**{**record, "settings": [FamilySettings(**each) for each in record["settings"]]})
 
 
 class ComparedFeatureRow(NamedTuple):

@@ -4,12 +4,12 @@ One class serves every architecture. What differs between architectures is in an
 builds (`ingest.engine.adapters`).
 """
 
-import pickle
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import torch
@@ -137,7 +137,7 @@ class ReplacementModel:
             ) from error
         except (
             *(OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError),
-            *(pickle.UnpicklingError, EOFError, AttributeError),
+            *(UnpicklingError, EOFError, AttributeError),
         ) as error:
             if "custom code" in str(error):
                 raise ModelError(

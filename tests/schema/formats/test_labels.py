@@ -11,7 +11,7 @@ import pytest
 
 from schema.circuit.records import FeatureExample, FeatureNotes
 from schema.errors import FileError, InputError
-from schema.formats.labels import FeatureLabel, TableColumns, find_labels, read_labels
+from schema.formats.labels import LabelInFile, TableColumns, find_labels, read_labels
 
 ROW = {
     "id": "abc",
@@ -27,7 +27,7 @@ ROW = {
 }
 """A row of Neuronpedia's export of explanations."""
 SET = "gemma-2-2b/gemmascope-transcoder-16k"
-LABEL = FeatureLabel(SET, 20, 123, "say the word you", "oai_token-act-pair", "gpt-4o-mini")
+LABEL = LabelInFile(SET, 20, 123, "say the word you", "oai_token-act-pair", "gpt-4o-mini")
 
 
 def found(path: Path, columns: TableColumns = TableColumns({})) -> list[Any]:  # noqa: B008  immutable
@@ -49,7 +49,7 @@ def test_explanations_of_neuronpedia(tmp_path: Path, name: str) -> None:
     text = json.dumps(rows if "list" in name else ROW) if len(rows) == 1 or "list" in name else ""
     data = (text or "\n".join(map(json.dumps, rows))).encode()
     path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
-    other = FeatureLabel("gemma-2-2b/clt-hp", 0, 7, LABEL.text, LABEL.method, LABEL.author)
+    other = LabelInFile("gemma-2-2b/clt-hp", 0, 7, LABEL.text, LABEL.method, LABEL.author)
     assert found(path) == [LABEL, other][: len(rows)]
 
 
@@ -81,7 +81,7 @@ def test_author_method_and_score_are_kept(
 ) -> None:
     (label,) = found(lines(tmp_path, {**ROW, **change}))
     plain = {name: getattr(LABEL, name) for name in LABEL.__slots__}
-    assert label == FeatureLabel(**{**plain, **wanted})
+    assert label == LabelInFile(**{**plain, **wanted})
 
 
 def test_activations_and_features_of_neuronpedia(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_activations_and_features_of_neuronpedia(tmp_path: Path) -> None:
         "activations": [activation],
     }
     assert found(lines(tmp_path, whole)) == [
-        FeatureLabel(SET, 20, 123, "hello", "t", "neuronpedia"),
+        LabelInFile(SET, 20, 123, "hello", "t", "neuronpedia"),
         FeatureNotes(20, 123, None, (example,), (), (), SET),
         FeatureNotes(20, 123, None, (), ("up",), ("down",), SET, 0.25),
     ]
@@ -192,11 +192,11 @@ def test_tables(tmp_path: Path, name: str) -> None:
         ],
     )
     assert found(path) == [
-        FeatureLabel(None, 3, 4, "hello", "by hand", "ada", 0.5),
-        FeatureLabel(None, 3, 5, "you", "by hand", "ada", 1.0),
+        LabelInFile(None, 3, 4, "hello", "by hand", "ada", 0.5),
+        LabelInFile(None, 3, 5, "you", "by hand", "ada", 1.0),
     ]
     named = TableColumns({"text": "author", "author": "label", "index": "layer"})
-    assert found(path, named)[0] == FeatureLabel(None, 3, 3, "ada", "by hand", "hello", 0.5)
+    assert found(path, named)[0] == LabelInFile(None, 3, 3, "ada", "by hand", "hello", 0.5)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
@@ -207,9 +207,9 @@ def test_what_a_table_does_not_say(tmp_path: Path, name: str) -> None:
     ):
         found(path)
     text = {"text": "what"}
-    assert found(path, TableColumns(text)) == [FeatureLabel(None, 3, 4, "hello", "explanation", "unknown")]
+    assert found(path, TableColumns(text)) == [LabelInFile(None, 3, 4, "hello", "explanation", "unknown")]
     assert found(path, TableColumns(text, "ada", "by hand")) == [
-        FeatureLabel(None, 3, 4, "hello", "by hand", "ada")
+        LabelInFile(None, 3, 4, "hello", "by hand", "ada")
     ]
     with pytest.raises(FileError, match="no column who for the author"):
         found(path, TableColumns({**text, "author": "who"}))
@@ -240,8 +240,8 @@ def test_delphi(tmp_path: Path) -> None:
         "transformer.h.11.mlp_latent0.txt",
     ]
     assert [found(each.path) for each in files] == [
-        [FeatureLabel("org/transcoders", 5, 12, "say you", "delphi", "org/llm", 0.75, "fuzz")],
-        [FeatureLabel("org/transcoders", 11, 0, "plain text", "delphi", "org/llm")],
+        [LabelInFile("org/transcoders", 5, 12, "say you", "delphi", "org/llm", 0.75, "fuzz")],
+        [LabelInFile("org/transcoders", 11, 0, "plain text", "delphi", "org/llm")],
     ]
 
 
