@@ -36,7 +36,7 @@ from ingest.training.trainer import Schedule, Trainer
 from schema.atomic_file import atomic_write
 from schema.errors import InputError
 
-SAMPLE = 16384
+SAMPLE = 8192
 """Tokens from which scales, skip connections and first features are computed."""
 SAVE_EVERY = 120.0
 """Seconds after which the state of a group is saved even though its part is not finished."""
