@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.progress import Progress
 
-from atlas.commands.options import AsJson, ModelPath, Seed, TranscodersPath, err, out, use_cores
+from atlas.commands.options import (
+    AsJson,
+    Device,
+    Dtype,
+    ModelPath,
+    Seed,
+    TranscodersPath,
+    err,
+    out,
+    use_cores,
+)
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
@@ -53,6 +63,8 @@ def train(
     texts: Texts,
     out_path: Annotated[Path, typer.Option("--out", help="The folder to write, in circuit-tracer's layout.")],
     model: ModelPath = MODEL_DIR,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
     kind: Annotated[
         Literal["plt", "clt"],
         typer.Option(
@@ -107,7 +119,7 @@ def train(
 
     use_cores(threads or os.cpu_count())
     with err.status(f"Loading the model {model.name} …"):
-        loaded = ReplacementModel.load(model, None)
+        loaded = ReplacementModel.load(model, None, device=device, dtype=dtype)
     pieces = contexts(loaded, read_texts(texts), context, most=tokens, seed=seed)
     settings = TrainingSettings(
         kind=kind,
@@ -139,6 +151,8 @@ def measure(
     texts: Texts,
     model: ModelPath = MODEL_DIR,
     transcoders: TranscodersPath = TRANSCODERS_DIR,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
     tokens: Tokens = 20_000,
     agreement_tokens: Annotated[
         int,
@@ -178,7 +192,7 @@ def measure(
 
     use_cores()
     with err.status(f"Loading the model {model.name} …"):
-        loaded = ReplacementModel.load(model, transcoders)
+        loaded = ReplacementModel.load(model, transcoders, device=device, dtype=dtype)
     groups: dict[str, Sequence[int]] = {**layer_groups(loaded.n_layers)}
     if group:
         groups = {"all": groups["all"], **{name: _layers(name, loaded.n_layers) for name in group}}

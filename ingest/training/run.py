@@ -109,7 +109,8 @@ def train(
     """
     _check(model, settings)
     work = _work(out)
-    said = asdict(settings) | {"model": model.name, "texts": _fingerprint(texts)}
+    dtype = str(model.dtype).removeprefix("torch.")
+    said = asdict(settings) | {"model": model.name, "dtype": dtype, "texts": _fingerprint(texts)}
     if (done := _finished(out, said)) is not None:
         return done
     resumed = _open(work, said, out)
