@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 DEFAULT_URL = "http://127.0.0.1:8000/graphql"
 _PAGE = "pageInfo { hasNextPage endCursor }"
-_RECURRING = f"""query ($least: Int!, $consistency: Float!, $families: [String!], $after: String) {{
-  recurringEdges(minCircuits: $least, signConsistency: $consistency, families: $families, first: 100,
-                 after: $after) {{
+_RECURRING = f"""query ($least: Int!, $consistency: Float!, $families: [String!], $by: CountBy!,
+  $after: String) {{
+  recurringEdges(minCircuits: $least, signConsistency: $consistency, families: $families, countBy: $by,
+                 first: 100, after: $after) {{
     {_PAGE} nodes {{ nCircuits nConsidered mean sd signConsistency source {{ id }} target {{ id }} }} }} }}"""
 
 _REQUEST = """mutation ($prompts: [PromptInput!]!, $author: String!) {
@@ -237,15 +238,21 @@ class AtlasClient:
         return graph
 
     def feature_graph(
-        self, *, min_circuits: int = 2, sign_consistency: float = 0.0, families: list[str] | None = None
+        self,
+        *,
+        min_circuits: int = 2,
+        sign_consistency: float = 0.0,
+        families: list[str] | None = None,
+        count_by: str = "PROMPTS",
     ) -> "networkx.DiGraph":
         """The graph of recurring effects: features by id, edges as `recurringEdges` returns them.
 
         min_circuits: the fewest circuits that an effect occurs in; sign_consistency: the lowest share of
-        circuits with the more common sign; families: count only circuits of these prompt families.
+        circuits with the more common sign; families: count only circuits of these prompt families;
+        count_by: what counts as one, `PROMPTS`, `CLUSTERS` or `CIRCUITS`.
         """
         graph = _library("networkx").DiGraph()
-        asked = {"least": min_circuits, "consistency": sign_consistency, "families": families}
+        asked = {"least": min_circuits, "consistency": sign_consistency, "families": families, "by": count_by}
         for edge in self.nodes(_RECURRING, asked):
             source, target = edge.pop("source")["id"], edge.pop("target")["id"]
             graph.add_edge(source, target, **edge)

@@ -231,7 +231,8 @@ def _table(path: Path, file: IO[bytes], separator: str, columns: TableColumns) -
             next_step="write the file again as UTF-8",
         ) from error
     finally:
-        text.detach()  # whoever opened the file closes it
+        if not file.closed:
+            text.detach()  # whoever opened the file closes it
 
 
 def _parquet(path: Path, columns: TableColumns) -> Iterator[tuple[str, Any]]:

@@ -5,6 +5,7 @@ transcoders. Another file, `atlas import --model` or `atlas ingest` can name the
 properties of the set are filled in at the same time.
 """
 
+from schema.circuit.influence import N_FLOWS, STAGE_FLOW_ROWS
 from schema.circuit.records import Model, TranscoderSet
 from schema.database import Database, Transaction
 from schema.loading.fragments import LOCK_SET
@@ -55,6 +56,8 @@ def assign_model(
         properties = properties_of(MODEL, model)
         transaction.run(_MOVE, {"id": id_, "old": stored.id, "model": properties})
         transaction.run(_FORGET, {"old": stored.id})
+        if model.n_layers != stored.n_layers:
+            transaction.run(_STAGES, {"id": id_})
         return model
 
     return database.transaction(work)
@@ -74,5 +77,16 @@ DELETE f
 MERGE (m:Model {id: $model.id}) ON CREATE SET m = $model
 MERGE (t)-[:FOR]->(m)
 """
+
+_STAGES = f"""
+MATCH (:TranscoderSet {{id: $id}})<-[:BY]-(c:Circuit)
+CALL (c) {{
+  {STAGE_FLOW_ROWS}
+  RETURN collect([i, influence]) AS flows
+}}
+SET c.stage_flows = CASE WHEN size(flows) > 0 THEN [place IN range(0, {N_FLOWS - 1}) | coalesce(
+  head([flow IN flows WHERE flow[0] = place | flow[1]]), 0.0)] END
+"""
+"""The stages are thirds of the model's layers, so they are known when the number of layers is."""
 
 _FORGET = "MATCH (m:Model {id: $old}) WHERE NOT EXISTS { (m)<-[:FOR|OF_MODEL]-() } DELETE m"

@@ -57,11 +57,11 @@ def test_no_schema_is_named():
 @pytest.mark.parametrize(
     ("text", "code", "last"),
     [
-        (sdl(), 0, "0 breaking and 0 dangerous changes"),
+        (sdl(), 0, "0 breaking changes and 0 dangerous changes"),
         (
             sdl().replace("type Query {", "type Query {\n  gone: Int\n"),
             1,
-            "1 breaking and 0 dangerous changes",
+            "1 breaking change and 0 dangerous changes",
         ),
         ("", 2, ""),
     ],

@@ -72,6 +72,7 @@ def numbers(made: list[Circuit]) -> dict[str, str]:
         "similarLabels": 'text: "token"',
         "similarCircuits": f'circuit: "{first.id}"',
         "motifs": "minSupport: 2",
+        "drivesLogit": 'tokens: ["something else"]',
         "search": 'text: "token"',
         "tokensOfFamily": 'family: "capitals"',
         "presence": f'features: ["{feature}"]',

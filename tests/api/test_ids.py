@@ -78,6 +78,7 @@ TAKEN = {
     ("splitSupernode", "id"): "supernode",
     ("mergeSupernodes", "ids"): "supernode",
     ("tagPrompts", "prompts"): "prompt",
+    ("setFamily", "prompts"): "prompt",
 }
 """(field, argument) → the kind of the ids that it takes, where the name of the argument does not say it."""
 PLAIN = {"circuits": "circuit", "circuit": "circuit", "features": "feature", "feature": "feature"} | {

@@ -108,7 +108,7 @@ def test_a_download_as_a_frame_and_as_a_file(atlas, circuits, tmp_path):
 
 
 def test_recurring_effects_as_a_graph(atlas, circuits):
-    graph = atlas.feature_graph(min_circuits=3)
+    graph = atlas.feature_graph(min_circuits=3, count_by="CIRCUITS")
     expected = {pair: drive.n_circuits for pair, drive in drives(circuits).items() if drive.n_circuits >= 3}
     assert {(s, t): data["nCircuits"] for s, t, data in graph.edges(data=True)} == expected
 

@@ -248,7 +248,7 @@ def test_hypotheses_are_drawn_as_they_fell():
     prompts, null = (dots.get_offsets().tolist() for dots in axes.collections[:2])  # type: ignore[union-attr]
     assert prompts == [[-1.5, 0], [-0.5, 0], [-2.5, 1], [-1.5, 1]]
     assert null == [[0.5, 0], [1.0, 1]]
-    assert axes.get_title(loc="left") == "2 of 3 hypotheses were tested"
+    assert axes.get_title(loc="left") == "tested: 2 of 3 hypotheses"
     assert axes.get_yticklabels()[1].get_text() == "$why2?\nlowers (n=2, q=0.020)"
     with pytest.raises(NotFoundError, match="no hypothesis was tested"):
         CHARTS["hypotheses"].draw({"hypotheses": [waiting]})

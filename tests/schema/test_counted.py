@@ -46,6 +46,17 @@ SEVERAL = {
     # Numbers with decimals.
     ("ingest/circuits/run.py", "self.loaded / self.seconds"),
     ("ingest/organism/__main__.py", "(time.monotonic() - started) / 60"),
+    ("atlas/commands/transcoders.py", "done.n_tokens"),
+    ("atlas/commands/transcoders.py", "features"),
+    ("atlas/commands/transcoders.py", "found.agreement_tokens"),
+    ("atlas/commands/transcoders.py", "found.tokens"),
+    ("ingest/engine/loading/checks.py", "layers"),
+    ("ingest/engine/loading/checks.py", "least"),
+    ("ingest/engine/loading/checks.py", "size"),
+    ("ingest/engine/loading/checks.py", "words"),
+    ("ingest/engine/replacement/model.py", "len(prompts[0])"),
+    ("ingest/training/run.py", "settings.features"),
+    ("ingest/training/texts.py", "length"),
     # No numbers.
     ("ingest/studies/components.py", "name"),
     ("ingest/studies/tools/prompts.py", "study"),

@@ -1,4 +1,4 @@
-"""Questions about imported circuits: their influence is unknown, their sets have no revision."""
+"""Questions about imported circuits: their influence can be unknown, their sets have no revision."""
 
 import json
 
@@ -16,7 +16,10 @@ from tests.support.little_graph import circuit_of
 def imported(connection: Database, circuits: list[Circuit]) -> Circuit:
     """A graph of Neuronpedia beside the circuits of the atlas itself."""
     assert circuits
-    circuit = circuit_of(neuronpedia())
+    graph = neuronpedia()
+    for node in graph["nodes"]:
+        node["influence"] = None
+    circuit = circuit_of(graph)
     load_circuit(connection, circuit, RUN)
     return circuit
 

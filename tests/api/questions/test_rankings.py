@@ -50,6 +50,7 @@ async def test_search(api, circuits, among):
         texts = [("TOKEN", text) for text in tokens if text.lower().startswith("the")]
         if "the" in circuit.prompt.text.lower().split():
             texts.append(("PROMPT", circuit.prompt.text))
+        texts += [("SUPERNODE", each.label) for each in circuit.supernodes if "the" in each.label.split()]
         for kind_and_text in texts:
             expected.setdefault(kind_and_text, set()).add(circuit.id)
     data = await api(query, **among)

@@ -89,7 +89,7 @@ def test_transcoders_of_another_width_do_not_fit() -> None:
     wide = random_model("qwen3")
     narrow = random_transcoders("mlp.hook_in", cross_layer=True)
     short = TranscoderSet(narrow.layers[:2], "random", "mlp.hook_in", "hook_mlp_out")
-    with pytest.raises(FitError, match="2 layers"):
+    with pytest.raises(FitError, match="replace layers 0 … 1"):
         ReplacementModel.build(wide, tokenizer(Tiny()), short)
 
 

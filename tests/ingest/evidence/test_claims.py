@@ -130,7 +130,7 @@ async def test_a_claim_is_what_one_by_one_gives(
     before = database.read("MATCH (k:Claim) RETURN k {.*} AS k ORDER BY k.id")
     assert tiny_atlas.run(*keep, "--family", "pi", "--ablate", f"{layer}/{index}@all") == printed
     assert database.read("MATCH (k:Claim) RETURN k {.*} AS k ORDER BY k.id") == before
-    assert "As kept, in all 2 circuits." in tiny_atlas.run("claim", "again", printed["id"])
+    assert "As kept, in 2 circuits." in tiny_atlas.run("claim", "again", printed["id"])
     listed = tiny_atlas.run("claim", "list", "--json", "--failed")
     assert [each["id"] for each in listed] == [each["id"] for each in by_p if not each["survived"]]
     database.write("MATCH (i:Intervention) WHERE i.effect > -1e9 SET i.effect = i.effect + 1")

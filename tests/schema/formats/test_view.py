@@ -127,6 +127,7 @@ def test_a_label_of_the_viewer_stands_beside_the_explanation() -> None:
 def test_a_download_of_a_graph_with_pages_holds_explanations_whoever_made_the_graph() -> None:
     graph = generated(SITE)
     del graph["metadata"]["info"]["creator_url"]
+    graph["metadata"]["info"].pop("source_urls", None)
     assert labels_of(graph)[0] == {explanation(0, 3, "greetings"), explanation(1, 40000, "polite words")}
     graph["metadata"]["feature_details"] = {"feature_json_base_url": "https://example.org/features"}
     graph["metadata"]["schema_version"] = 1

@@ -27,7 +27,7 @@ from tests.support.tiny_circuit import tiny
         ({"nodes": (*tiny().nodes, tiny().nodes[2])}, "two nodes are feature:0:1:5"),
         ({"nodes": (*tiny().nodes, Node(NodeKind.FEATURE, 0, 0, None))}, "a feature node without an index"),
         ({"nodes": (*tiny().nodes, Node(NodeKind.FEATURE, 0, 0, 2**63))}, "outside 0 … 2^63-1"),
-        ({"supernodes": (Supernode("x", None, (99,), "m", "a"),)}, "groups node 99, but there are"),
+        ({"supernodes": (Supernode("x", None, (99,), "m", "a"),)}, "groups node 99, but the last node is"),
         ({"supernodes": (Supernode("x" * 5000, None, (2,), "m", "a"),)}, "is longer than 4000 bytes"),
         ({"labels": (Label(3, 3, "x", "m", "a"),)}, "is about feature 3/3, which no node has"),
         ({"labels": (Label(0, 5, "\ud800", "m", "a"),)}, "half of a surrogate pair"),

@@ -161,12 +161,13 @@ def test_a_database_of_the_first_version_becomes_one_of_today(version_1: Databas
         asked = {
             "search": None,
             "layer": None,
+            "transcoders": None,
             "min_circuits": 1,
             "order": "circuits",
             "skip": 0,
             "limit": 9999,
         }
-        (page,) = ask(version_1, FEATURES, timeout_s=20, family=family, **asked)
+        (page,) = ask(version_1, FEATURES, timeout_s=20, families=[family], **asked)
         assert set(page.rows) == {
             circuit.transcoders.feature_id(node.layer, node.index)
             for circuit in circuits
