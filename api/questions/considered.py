@@ -28,6 +28,8 @@ async def require_known(info: Info, **names: list[str] | None) -> None:
     Raises NotFoundError, which names what is missing.
     """
     asked = {kind: names.get(kind) or [] for kind in ("circuits", "features", "families", "tags")}
+    if not any(asked.values()):
+        return
     unknown = await info.context.loaders.ask(UNKNOWN, **asked)
     if unknown:
         listed = ", ".join(f"{row.kind} {row.name[:80]!r}" for row in unknown[:5])

@@ -231,10 +231,10 @@ async def test_the_number_of_database_queries_does_not_grow_with_the_page(api):
         ("{ circuit(id: $c) { edges { nodes { weight } } } }", 1),
         ("{ feature(id: $f) { drives { nodes { feature { layer } } } } }", 1),
         ("{ feature(id: $f) { drivenBy { nodes { feature { layer } } } } }", 1),
-        ("{ circuitsSharing(features: [$f]) { nodes { circuit { prompt { text } } } } }", 2),
-        ("{ sharedFeatures(circuits: [$c, $d], minCircuits: 1) { nodes { feature { layer } } } }", 2),
+        ("{ circuitsSharing(features: [$f]) { nodes { circuit { prompt { text } } } } }", 3),
+        ("{ sharedFeatures(circuits: [$c, $d], minCircuits: 1) { nodes { feature { layer } } } }", 3),
         ("{ contrast(positive: {circuits: [$c]}, negative: {circuits: [$d]}) { features { nodes { "
-         "feature { layer } } } } }", 3),
+         "feature { layer } } } } }", 4),
         ("{ similarCircuits(circuit: $c) { nodes { circuit { prompt { text } } } } }", 2),
     ],
 )  # fmt: skip

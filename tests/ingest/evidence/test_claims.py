@@ -134,7 +134,7 @@ async def test_a_claim_is_what_one_by_one_gives(
     listed = tiny_atlas.run("claim", "list", "--json", "--failed")
     assert [each["id"] for each in listed] == [each["id"] for each in by_p if not each["survived"]]
     database.write("MATCH (i:Intervention) WHERE i.effect > -1e9 SET i.effect = i.effect + 1")
-    with pytest.raises(AtlasError, match="2 of 2 circuits differ"):
+    with pytest.raises(AtlasError, match="differs in 2 of 2 circuits"):
         tiny_atlas.run("claim", "again", printed["id"])
     database.write("MATCH (c:Circuit {id: $id}) DETACH DELETE c", {"id": one})
     with pytest.raises(NotFoundError, match=one):
