@@ -51,7 +51,7 @@ def test_graph_json_satisfies_neuronpedia(name: str) -> None:
     for each in graph["nodes"]:
         if each["feature_type"] == "logit":  # viewers read what follows "(p="
             assert "(p=" in each["clerp"]
-        assert isinstance(each["layer"], int if name == "crm" else str)  # as its tool writes it
+        assert isinstance(each["layer"], int | str if name == "crm" else str)  # as its tool writes it
 
 
 def test_the_schema_refuses_what_is_wrong() -> None:
