@@ -21,6 +21,7 @@ from atlas.commands.options import (
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+from schema.counted import counted
 from schema.errors import AtlasError, InputError
 
 if TYPE_CHECKING:
@@ -134,8 +135,9 @@ def train(
     done = run(loaded, pieces, settings, out_path, console=err)
     worst = max(done.losses)
     out.print(
-        f"{done.folder}: {features} features a layer, trained on {done.n_tokens} tokens in {done.steps} "
-        f"steps a layer; mean loss at the end {sum(done.losses) / len(done.losses):.3f}, worst {worst:.3f}",
+        f"{done.folder}: {counted(features, 'feature')} a layer, trained on "
+        f"{counted(done.n_tokens, 'token')} in {counted(done.steps, 'step')} a layer; "
+        f"mean loss at the end {sum(done.losses) / len(done.losses):.3f}, worst {worst:.3f}",
         markup=False,
         soft_wrap=True,
     )
@@ -233,7 +235,7 @@ def show(found: "MeasuredSet") -> None:
     print_rows(
         out,
         Rows(
-            f"Layers, on {found.tokens} tokens",
+            f"Layers, on {counted(found.tokens, 'token')}",
             ["layer", "FVU", "FVU of ordinary", "outliers", "L0", "dead", "density", "dense"],
             [
                 [
@@ -248,7 +250,7 @@ def show(found: "MeasuredSet") -> None:
     print_rows(
         out,
         Rows(
-            f"Replaced layers, on {found.agreement_tokens} tokens",
+            f"Replaced layers, on {counted(found.agreement_tokens, 'token')}",
             ["replaced", "agreement", "KL, nats", "loss", "loss of model", "recovered"],
             [
                 [

@@ -23,7 +23,7 @@ from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.engine.replacement.precise import precise
 from ingest.engine.replacement.record import Hook, hooks
 from ingest.training.scale import TokenActivations
-from ingest.training.texts import counted
+from ingest.training.texts import positions_counted
 from schema.atomic_file import atomic_write
 
 TOGETHER = 16
@@ -60,7 +60,7 @@ class Activations:
     def __init__(self, folder: Path, model: ReplacementModel, texts: Sequence[Encoded]) -> None:
         """Open the files in a folder, or make them. `fill` computes what is missing."""
         self.folder, self._model, self._texts = folder, model, texts
-        self._counted = [counted(model, encoded) for encoded in texts]
+        self._counted = [positions_counted(model, encoded) for encoded in texts]
         self.n_tokens = sum(map(sum, self._counted))
         folder.mkdir(parents=True, exist_ok=True)
         shape = (model.n_layers, self.n_tokens, model.d_model)

@@ -25,7 +25,7 @@ from ingest.engine.replacement.precise import precise
 from ingest.training.activations import recorded
 from ingest.training.replace import Instead, Reconstruction, replaced
 from ingest.training.scale import OUTLIER
-from ingest.training.texts import counted
+from ingest.training.texts import positions_counted
 from schema.annotations.measured import MeasuredLayer, MeasuredReplacement, MeasuredSet
 
 TOGETHER = 8
@@ -78,7 +78,9 @@ class _Batch:
             return torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=device)
 
         self.ids = matrix([list(each.ids) for each in texts], model.device)
-        self.wanted = matrix([[int(c) for c in counted(model, each)] for each in texts], model.device).bool()
+        self.wanted = matrix(
+            [[int(c) for c in positions_counted(model, each)] for each in texts], model.device
+        ).bool()
         """(row, position): where transcoders are measured and replace the MLP"""
         follows = matrix([[1] * (len(each.ids) - 1) + [0] for each in texts], model.device).bool()
         self.asked = self.wanted & follows

@@ -31,9 +31,10 @@ from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.engine.transcoders.save import save
 from ingest.engine.transcoders.transcoder import Transcoder, TranscoderSet
 from ingest.training.activations import BYTES, Activations
-from ingest.training.texts import counted
+from ingest.training.texts import positions_counted
 from ingest.training.trainer import Schedule, Trainer
 from schema.atomic_file import atomic_write
+from schema.counted import counted
 from schema.errors import InputError
 
 SAMPLE = 8192
@@ -208,7 +209,7 @@ def _check(model: ReplacementModel, settings: TrainingSettings) -> None:
         )
     if not 0 < settings.l0 <= settings.features:
         raise SettingError(
-            f"{settings.l0:g} of {settings.features} features of a layer cannot be active",
+            f"{settings.l0:g} of {counted(settings.features, 'feature')} of a layer cannot be active",
             next_step=f"give a number above 0, and at most {settings.features}",
         )
 
@@ -276,7 +277,7 @@ def _parts(
     kept: list[Encoded] = []
     number = n_tokens = first_step = 0
     for encoded in texts:
-        n = sum(counted(model, encoded))
+        n = sum(positions_counted(model, encoded))
         if kept and n_tokens + n > most:
             yield TextPart(number, kept, n_tokens, first_step)
             first_step += _steps(n_tokens, settings)

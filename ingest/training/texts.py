@@ -5,6 +5,7 @@ from random import Random
 
 from ingest.engine.errors import PromptError, SettingError
 from ingest.engine.replacement.model import Encoded, ReplacementModel
+from schema.counted import counted
 
 SHORTEST = 4
 """Tokens of the shortest context that is used, without the special first token."""
@@ -24,7 +25,7 @@ def contexts(
     """
     if not SHORTEST < length <= model.anatomy.context:
         raise SettingError(
-            f"A context cannot have {length} tokens",
+            f"A context cannot have {counted(length, 'token')}",
             next_step=f"give a number from {SHORTEST + 1} to {model.anatomy.context}",
         )
     pieces: dict[tuple[int, ...], None] = {}
@@ -51,7 +52,7 @@ def _pieces(ids: Sequence[int], length: int) -> Iterator[tuple[int, ...]]:
     return (piece for piece in pieces if len(piece) >= SHORTEST)
 
 
-def counted(model: ReplacementModel, encoded: Encoded) -> list[bool]:
+def positions_counted(model: ReplacementModel, encoded: Encoded) -> list[bool]:
     """Which positions of a context count in training and measuring.
 
     The special first token, whose activations are artefacts, and other special tokens do not count.

@@ -17,7 +17,7 @@ from ingest.engine.transcoders.formats import recognise
 from ingest.training import run as runs
 from ingest.training.activations import Activations
 from ingest.training.run import Trained, TrainingSettings, train
-from ingest.training.texts import contexts, counted
+from ingest.training.texts import contexts, positions_counted
 from schema.errors import InputError
 from tests.support.engine import WORDS, Tiny, save, tokenizer
 from tests.support.models import random_model
@@ -72,7 +72,7 @@ def test_contexts_have_the_first_token_and_lose_nothing_else(model: ReplacementM
     pieces = sorted(encoded.ids[1:] for encoded in found)
     # 22 = 3 · 7 + 1: the last token is too short a context; the second text is the first.
     assert pieces == [ids[start : start + 7] for start in (0, 7, 14)]
-    assert counted(model, model.encode("w1 <end> w2")) == [False, True, False, True]
+    assert positions_counted(model, model.encode("w1 <end> w2")) == [False, True, False, True]
     with pytest.raises(PromptError, match="no context of 4 tokens"):
         contexts(model, ["w1 w2"], 8)
     with pytest.raises(SettingError, match="cannot have 17 tokens"):
