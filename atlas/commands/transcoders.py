@@ -295,7 +295,7 @@ def _layers(text: str, n_layers: int) -> list[int]:
 
 def read_texts(paths: list[Path]) -> Iterator[str]:
     """The texts of files and folders. Raises InputError for a path that holds none."""
-    from ingest.circuits.prompts import read_prompts
+    from ingest.circuits.prompts import read_prompts, read_text
 
     for path in paths:
         files = [path]
@@ -311,24 +311,9 @@ def read_texts(paths: list[Path]) -> Iterator[str]:
                     err.print(f"left out: {problem}", markup=False, soft_wrap=True)
                 yield from (line.prompt for line in prompts.prompts)
             elif file.suffix.lower() in PROSE:
-                yield _prose(file)
+                yield read_text(file)
             else:
                 raise InputError(
                     f"{file} is no text: its ending is {file.suffix}",
                     next_step="give .txt, .md, .rst or .jsonl",
                 )
-
-
-def _prose(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError(f"There is no file {file}", next_step="check the path") from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{file} is not UTF-8 text (byte {error.start})", next_step="save it as UTF-8"
-        ) from error
-    except OSError as error:
-        raise InputError(
-            f"{file} cannot be read: {error.strerror}", next_step="check its permissions"
-        ) from error

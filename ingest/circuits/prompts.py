@@ -50,18 +50,16 @@ class PromptFile:
 KEYS = tuple(f.name for f in fields(PromptLine) if f.name != "line")
 
 
-def read_prompts(path: Path) -> PromptFile:
-    """Read a prompts file. Its suffix says the format.
+def read_text(path: Path, what: str = "file") -> str:
+    """The text of a UTF-8 file, without a byte order mark.
 
-    `.jsonl` and `.ndjson` hold an object on each line, `.json` a list of objects, `.csv` and `.tsv` a table;
-    `.txt`, `.text` and no suffix are plain text.
-
-    Raises InputError when the file is missing, empty, not UTF-8 or of another format.
+    what: what the file is, for the error. Raises InputError when the file is missing, a folder, not UTF-8, or
+    cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
-        raise InputError(f"There is no prompts file {path}", next_step="check the path") from error
+        raise InputError(f"There is no {what} {path}", next_step="check the path") from error
     except IsADirectoryError as error:
         raise InputError(
             f"{path} is a folder", next_step="name one .jsonl, .csv or .txt file in it"
@@ -74,6 +72,17 @@ def read_prompts(path: Path) -> PromptFile:
         raise InputError(
             f"{path} cannot be read: {error.strerror}", next_step="check its permissions"
         ) from error
+
+
+def read_prompts(path: Path) -> PromptFile:
+    """Read a prompts file. Its suffix says the format.
+
+    `.jsonl` and `.ndjson` hold an object on each line, `.json` a list of objects, `.csv` and `.tsv` a table;
+    `.txt`, `.text` and no suffix are plain text.
+
+    Raises InputError when the file is missing, empty, not UTF-8 or of another format.
+    """
+    text = read_text(path, "prompts file")
     suffix = path.suffix.lower()
     if suffix in {".jsonl", ".ndjson"}:
         rows = _json_rows(text)
