@@ -10,12 +10,11 @@ database holds now, and whoever goes on reads the same list to its end.
 
 import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
+from cachetools import TTLCache
 
 PIECE = 200
 """Entries that are packed together. A page unpacks one or two pieces."""
@@ -54,52 +53,18 @@ class Kept(NamedTuple):
         return found[skip - first * PIECE :][:limit]
 
 
-@dataclass
-class _Entry:
-    kept: Kept
-    until: float
-    """Time of the clock at which the stretch expires."""
-
-
-class KeptLists:
+class KeptLists(TTLCache[bytes, Kept]):
     """The stretches that one process keeps: the least recently read one goes first when memory is short."""
 
     def __init__(self, max_bytes: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """max_bytes: of all stretches together; 0 keeps nothing. seconds: after which a stretch expires."""
-        self._max_bytes = max_bytes
-        self._seconds = seconds
-        self._clock = clock
-        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
-        self.size = 0
-        """Bytes that are kept now."""
-
-    def get(self, key: bytes) -> Kept | None:
-        """The stretch, or None when it is not kept or has expired."""
-        self._expire()
-        if (entry := self._entries.get(key)) is None:
-            return None
-        self._entries.move_to_end(key)
-        return entry.kept
+        super().__init__(max_bytes, seconds, timer=clock, getsizeof=lambda kept: kept.size)
 
     def put(self, key: bytes, kept: Kept) -> None:
         """Keeps a stretch in place of an older one. One that is longer than the whole memory is not kept."""
-        self._remove(key)
-        self._expire()
-        if kept.size > self._max_bytes:
-            return
-        while self.size + kept.size > self._max_bytes:
-            self._remove(next(iter(self._entries)))
-        self._entries[key] = _Entry(kept, self._clock() + self._seconds)
-        self.size += kept.size
-
-    def _expire(self) -> None:
-        now = self._clock()
-        for key in [key for key, entry in self._entries.items() if entry.until <= now]:
-            self._remove(key)
-
-    def _remove(self, key: bytes) -> None:
-        if (entry := self._entries.pop(key, None)) is not None:
-            self.size -= entry.kept.size
+        self.pop(key, None)
+        if kept.size <= self.maxsize:
+            self[key] = kept
 
 
 def key_of(question: str, parameters: Mapping[str, Any], start: int) -> bytes:
