@@ -109,9 +109,11 @@ def _as_in_file(circuit: Circuit, source: Source, slug: str | None, ids: list[st
     labels = newest_labels(
         tuple(label for label in circuit.labels if label.method != VIEWER and label.text not in said)
     )
+    filled: dict[str, list[Any]] = {}
     for place, node in zip(order, nodes, strict=True):
         ours = circuit.nodes[place]
         if ours.kind is NodeKind.FEATURE and not node.get("clerp") and ours.feature_key in labels:
+            filled[node["node_id"]] = [node["clerp"]] if "clerp" in node else []
             node["clerp"] = labels[ours.feature_key]
     metadata = {} if source.file_metadata is None else json.loads(source.file_metadata)
     view = None if source.file_view is None else json.loads(source.file_view)
@@ -121,7 +123,7 @@ def _as_in_file(circuit: Circuit, source: Source, slug: str | None, ids: list[st
     return {
         "metadata": metadata
         | ({} if slug is None else {"slug": slug})
-        | {"atlas": _atlas_block(circuit, ids)},
+        | {"atlas": _atlas_block(circuit, ids) | ({"filled": filled} if filled else {})},
         **({} if view is None else {"qParams": view}),
         "nodes": nodes,
         "links": links,

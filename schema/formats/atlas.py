@@ -71,6 +71,8 @@ class AtlasBlock(msgspec.Struct):
     as_in_file: bool = False
     """Whether the file is written as the one from which the circuit was imported."""
     labels: tuple[Label, ...] = ()
+    filled: dict[str, list[Any]] = {}
+    """Node id in the file → its clerp before a label filled it: [] for no such key, [value]."""
     pinned: tuple[str, ...] = ()
     """Pinned nodes; here and in `supernodes` a node goes by its id in our form."""
     supernodes: tuple[SupernodeInFile, ...] = ()
@@ -175,6 +177,19 @@ def _labels(in_view: tuple[Label, ...], exported: tuple[Label, ...]) -> tuple[La
         *exported,
         *(label for label in in_view if (label.layer, label.index, label.component, label.text) not in known),
     )
+
+
+def unfilled(nodes: list[dict[str, Any]], found: AtlasBlock) -> list[dict[str, Any]]:
+    """The nodes of a file with the clerps that an export filled empty again, unless they were edited."""
+    labels = {label.text for label in found.labels}
+    plain = []
+    for node in nodes:
+        before = found.filled.get(node["node_id"])
+        if before is not None and node.get("clerp") in labels:
+            node = {key: value for key, value in node.items() if key != "clerp"}
+            node |= {"clerp": before[0]} if before else {}
+        plain.append(node)
+    return plain
 
 
 def _groups(

@@ -141,6 +141,8 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
         circuit = replace(before, content=digest(before))
     if variant is not ATLAS:
         if not unkept:
+            if ours is not None:
+                whole |= {"nodes": atlas.unfilled(whole["nodes"], ours)}
             layout = layout_of(whole, circuit, order, edges, left.entries)
             about = replace(about, file_layout=layout)
             unkept = (TOO_LARGE,) if layout is None else ()

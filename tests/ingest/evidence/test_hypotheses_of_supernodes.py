@@ -32,7 +32,7 @@ def test_a_hypothesis_about_a_supernode_keeps_the_features_of_its_registration(
     named = add("ablate {mine}@all")
     assert named == add(f"ablate {first.layer}/{first.index}@all")
     group(database, circuit, NodeGroup("mine", (f"{circuit}/{second.key}",)), "me")
-    assert "n = 1 held-out prompts" in tiny_atlas.run("hypothesis", "test", named)
+    assert "1 held-out prompt: mean effect" in tiny_atlas.run("hypothesis", "test", named)
     (row,) = ask_database(database, HYPOTHESES, timeout_s=60)
     assert (row.id, row.edits) == (named, [f"ablate {first.layer}/{first.index}@all"])
     with pytest.raises(NotFoundError, match=r"has the supernode \{theirs\}"):

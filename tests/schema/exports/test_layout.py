@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from schema.circuit.canonical import canonical
 from schema.circuit.records import Circuit, Label, NodeKind, Supernode
 from schema.exports.graph_json import encode as exported
 from schema.exports.graph_json import to_json
@@ -54,6 +55,24 @@ def test_labels_of_the_atlas_fill_empty_clerps_only() -> None:
     ours = (Label(1, 40000, "ours", "person", "ann"),)
     found = export(replace(circuit, labels=circuit.labels + ours))
     assert {node["node_id"]: node["clerp"] for node in found["nodes"]} == clerps | {"1_40000_1": "ours"}
+
+
+@pytest.mark.parametrize("empty", [{"clerp": ""}, {"clerp": None}, {}])
+def test_an_export_with_labels_of_the_atlas_is_read_as_the_same_circuit(empty: Graph) -> None:
+    graph = neuronpedia()
+    node = next(node for node in graph["nodes"] if node["node_id"] == "1_40000_1")
+    del node["clerp"]
+    node |= empty
+    circuit = read_graph(encode(graph), "a.json").circuit
+    labelled = canonical(replace(circuit, labels=(*circuit.labels, Label(1, 40000, "ours", "person", "ann"))))
+    written = to_json(labelled)
+    assert read_graph(exported(written), "b.json").circuit == labelled
+    next(node for node in written["nodes"] if node["node_id"] == "1_40000_1")["clerp"] = "edited"
+    edited = read_graph(exported(written), "b.json").circuit
+    assert {label.text for label in edited.labels} == {label.text for label in labelled.labels} | {"edited"}
+    assert export(edited) == written | {
+        "metadata": {k: v for k, v in written["metadata"].items() if k != "atlas"}
+    }
 
 
 @pytest.mark.parametrize("as_text", [False, True])
