@@ -174,8 +174,9 @@ def write_examples(database: Database, done: CorpusPass, *, console: Console) ->
     """
     features = [(each.layer, each.index) for each in done.features]
     for start in track(range(0, len(features), BATCH), "examples", console=console):
-        rows = [notes(done.model, done.found, key, done.set_id) for key in features[start : start + BATCH]]
-        load_notes(database, rows, None)
+        load_notes(
+            database, notes(done.model, done.found, features[start : start + BATCH], done.set_id), None
+        )
     return sum(key in done.found.slices for key in features)
 
 

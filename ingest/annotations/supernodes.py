@@ -13,7 +13,7 @@ from ingest.annotations.labels import CorpusPass
 from ingest.circuits.convert import transcoders_record
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.labels.contexts import Activity, FeatureKey
-from ingest.labels.examples import logit_effects
+from ingest.labels.promoted import promoted, written
 from ingest.labels.roles import GROUPS, group, profiles
 from ingest.studies.tools.supernodes import SupernodeTensors
 from schema.annotations.roles import read_roles, write_roles
@@ -87,5 +87,5 @@ def _name(done: CorpusPass, keys: Sequence[FeatureKey]) -> str:
         for token, value in zip(tokens, done.found.activation[where].tolist(), strict=True):
             mass[token] += value
     fires = max(mass, key=lambda token: (mass[token], -token))
-    says = int(sum(logit_effects(done.model, key) for key in keys).argmax())  # type: ignore[union-attr]
+    says = int(promoted(done.model, written(done.model, keys).sum(0, keepdim=True), 1))
     return f"{done.model.decode(fires).strip()} → {done.model.decode(says).strip()}"

@@ -46,9 +46,10 @@ from ingest.engine.attribution.prune import Pruned, prune
 from ingest.engine.attribution.targets import DEFAULT, Named, Target, named, parse
 from ingest.engine.errors import EngineError
 from ingest.engine.replacement.model import Encoded, FirstToken, ReplacementModel
+from ingest.labels.explain import AUTHOR, METHOD
 from ingest.labels.namer import Namer
 from ingest.labels.supernodes import group_by_concept
-from schema.circuit.records import Circuit, Model, NodeKind, Prompt, Run, TranscoderSet, circuit_id
+from schema.circuit.records import Circuit, Label, Model, NodeKind, Prompt, Run, TranscoderSet, circuit_id
 from schema.counted import counted
 from schema.database import Database
 from schema.errors import InputError
@@ -376,16 +377,16 @@ class Attributor:
 
 
 def _labelled(circuit: Circuit, namer: Namer) -> Circuit:
-    features = dict.fromkeys(
+    features = [
         (node.layer, node.index)
         for node in circuit.nodes
         if node.kind is NodeKind.FEATURE and node.index is not None
-    )
-    labels = (namer.label(layer, index) for layer, index in features)
+    ]
+    names = namer.names(features)
     return replace(
         circuit,
-        labels=tuple(label for label in labels if label is not None),
-        supernodes=group_by_concept(circuit.nodes, namer.concept),
+        labels=tuple(Label(*key, name.text, METHOD, AUTHOR) for key, name in names.items()),
+        supernodes=group_by_concept(circuit.nodes, {key: name.concept for key, name in names.items()}),
     )
 
 

@@ -1,12 +1,13 @@
 """Examples of features: the contexts with the highest activations, from a pass over a corpus."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
-import torch
 
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.labels.contexts import Activity, FeatureKey
+from ingest.labels.promoted import promoted_and_suppressed, written
 from schema.circuit.records import FeatureExample, FeatureNotes
 
 EXAMPLES = 20
@@ -16,25 +17,28 @@ LOGITS = 10
 
 
 def notes(
-    model: ReplacementModel, found: Activity, key: FeatureKey, transcoders: str | None = None
-) -> FeatureNotes:
-    """The notes of one feature: examples, density, and the tokens whose logits the feature changes most.
+    model: ReplacementModel, found: Activity, keys: Sequence[FeatureKey], transcoders: str | None = None
+) -> list[FeatureNotes]:
+    """The notes of features: examples, density, and the tokens whose logits each feature changes most.
 
     Examples are ordered by activation, the highest first, then by their order in the corpus. transcoders:
     name or id of the transcoder set.
     """
-    effects = logit_effects(model, key)
-    n = min(LOGITS, len(effects))
-    return FeatureNotes(
-        layer=key[0],
-        index=key[1],
-        label=None,
-        examples=tuple(top_contexts(found, key, model.decode)),
-        promotes=tuple(model.decode(token) for token in effects.topk(n).indices.tolist()),
-        suppresses=tuple(model.decode(token) for token in (-effects).topk(n).indices.tolist()),
-        transcoders=transcoders,
-        density=found.density(key),
-    )
+    decode = cache(model.decode)
+    changed = promoted_and_suppressed(model, written(model, keys), LOGITS)
+    return [
+        FeatureNotes(
+            layer=key[0],
+            index=key[1],
+            label=None,
+            examples=tuple(top_contexts(found, key, decode)),
+            promotes=tuple(map(decode, raised)),
+            suppresses=tuple(map(decode, lowered)),
+            transcoders=transcoders,
+            density=found.density(key),
+        )
+        for key, raised, lowered in zip(keys, changed.raised.tolist(), changed.lowered.tolist(), strict=True)
+    ]
 
 
 def top_contexts(
@@ -55,15 +59,3 @@ def top_contexts(
         tokens = tuple(decode(token) for token in found.contexts.ids[start:stop].tolist())
         examples.append(FeatureExample(tokens, tuple(values.tolist())))
     return examples
-
-
-def logit_effects(model: ReplacementModel, key: FeatureKey) -> torch.Tensor:
-    """(vocab_size,) direct effect on the logits of one unit of a feature's activation.
-
-    The effect is the sum over all layers that the feature writes to. The scale of the last norm is taken as
-    1.
-    """
-    rows = model.transcoders.decoder_rows(key[0], torch.tensor([key[1]], device=model.device), torch.float32)
-    norm = model.anatomy.final_norm
-    written = norm.forward(rows[0].sum(0), torch.ones(1, device=model.device)).to(model.dtype)
-    return (model.anatomy.unembedding @ written).float()

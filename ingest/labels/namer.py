@@ -1,35 +1,34 @@
 """First labels for the features of one model, from their firings on a set of prompts."""
 
 from collections.abc import Callable, Iterable
-from itertools import chain
+from functools import cache
 
 import numpy as np
 
+from ingest.engine.replacement.firings import firings
 from ingest.engine.replacement.model import Encoded, ReplacementModel
-from ingest.labels.examples import logit_effects
-from ingest.labels.explain import AUTHOR, METHOD, Explanation, explain
+from ingest.labels.contexts import FeatureKey
+from ingest.labels.explain import Explanation, explain
+from ingest.labels.promoted import promoted, written
 from ingest.labels.statistics import (
     FeatureStatistics,
     Firings,
     count_tokens,
     feature_statistics,
 )
-from schema.circuit.records import Label
-
-TOGETHER = 16
-"""Prompts in one forward pass."""
 
 PROMOTED = 3
 """Promoted tokens that a label names."""
 
 
 class Namer:
-    """Names features. Build a namer once over all prompts, then ask for single features."""
+    """Names features. Build a namer once over all prompts, then ask for the features of each circuit."""
 
     def __init__(self, model: ReplacementModel, statistics: Iterable[FeatureStatistics]) -> None:
         self._model = model
         self._statistics = {(found.layer, found.index): found for found in statistics}
-        self._names: dict[tuple[int, int], Explanation] = {}
+        self._names: dict[FeatureKey, Explanation] = {}
+        self._decode = cache(model.decode)
 
     @classmethod
     def over(
@@ -40,21 +39,9 @@ class Namer:
         `advance` is called after each prompt. Special first tokens are not counted.
         """
         parts = []
-        frozen = chain.from_iterable(
-            model.freeze_many([prompt.ids for prompt in prompts[start : start + TOGETHER]])
-            for start in range(0, len(prompts), TOGETHER)
-        )
-        for prompt, held in zip(prompts, frozen, strict=True):
-            active = model.transcoders.encode(model.read(held), skip_first=prompt.special_first_token)
-            where = active.where.cpu().numpy().astype(np.int32)
-            parts.append(
-                Firings(
-                    layer=where[:, 0],
-                    index=where[:, 2],
-                    token=np.asarray(prompt.ids, np.int32)[where[:, 1]],
-                    activation=active.activation.float().cpu().numpy(),
-                )
-            )
+        for prompt, fired in zip(prompts, firings(model, prompts), strict=True):
+            tokens = np.asarray(prompt.ids, np.int32)[fired.position]
+            parts.append(Firings(fired.layer, fired.feature, tokens, fired.activation))
             advance()
         occurrences = sum(
             (
@@ -65,27 +52,11 @@ class Namer:
         )
         return cls(model, feature_statistics(Firings.join(parts), occurrences))
 
-    def name(self, layer: int, index: int) -> Explanation | None:
-        """What the feature does, in words; None when it did not fire on the prompts."""
-        key = (layer, index)
-        if key not in self._names:
-            found = self._statistics.get(key)
-            if found is None:
-                return None
-            self._names[key] = explain(found, self._promoted(layer, index), self._model.decode)
-        return self._names[key]
-
-    def concept(self, layer: int, index: int) -> str | None:
-        """The short name of a feature; None when it did not fire on the prompts."""
-        found = self.name(layer, index)
-        return None if found is None else found.concept
-
-    def label(self, layer: int, index: int) -> Label | None:
-        """The label of a feature, ready to load; None when it did not fire on the prompts."""
-        found = self.name(layer, index)
-        return None if found is None else Label(layer, index, found.text, METHOD, AUTHOR)
-
-    def _promoted(self, layer: int, index: int) -> list[int]:
-        """The tokens whose logits a feature raises most, over all layers that it writes to."""
-        effects = logit_effects(self._model, (layer, index))
-        return [int(token) for token in effects.topk(min(PROMOTED, len(effects))).indices]
+    def names(self, features: Iterable[FeatureKey]) -> dict[FeatureKey, Explanation]:
+        """What each feature does, in words. Features that did not fire on the prompts are left out."""
+        wanted = [key for key in dict.fromkeys(features) if key in self._statistics]
+        if fresh := [key for key in wanted if key not in self._names]:
+            says = promoted(self._model, written(self._model, fresh), PROMOTED).tolist()
+            for key, tokens in zip(fresh, says, strict=True):
+                self._names[key] = explain(self._statistics[key], tokens, self._decode)
+        return {key: self._names[key] for key in wanted}

@@ -5,7 +5,7 @@ that each supernode records tells the two apart.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 from schema.circuit.records import Node, NodeKind, Supernode
 
@@ -17,17 +17,15 @@ MIN_MEMBERS = 2
 """Least members of a supernode."""
 
 
-def group_by_concept(
-    nodes: Sequence[Node], concept: Callable[[int, int], str | None]
-) -> tuple[Supernode, ...]:
+def group_by_concept(nodes: Sequence[Node], concepts: Mapping[tuple[int, int], str]) -> tuple[Supernode, ...]:
     """The supernodes of one circuit, ordered by position and label. Members are positions in `nodes`.
 
-    concept: gives the short name of the feature (layer, index), or None.
+    concepts: the short names of features, by layer and index.
     """
     groups: dict[tuple[int, str], list[int]] = defaultdict(list)
     for place, node in enumerate(nodes):
         if node.kind is NodeKind.FEATURE and node.index is not None:
-            name = concept(node.layer, node.index)
+            name = concepts.get((node.layer, node.index))
             if name is not None:
                 groups[node.position, name].append(place)
     return tuple(

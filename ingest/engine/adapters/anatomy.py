@@ -235,6 +235,15 @@ class Anatomy:
     """(vocab_size, d_model)"""
     context: int
     """The largest number of tokens in a prompt."""
+    logit_cap: float | None = None
+    """c of a model whose logits are c · tanh(x / c); None for other models."""
+
+    def logits(self, final: Tensor) -> Tensor:
+        """Logits (…, vocab_size), in at least 32 bits, from outputs of the last norm (…, d_model)."""
+        found = torch.nn.functional.linear(final, self.unembedding)
+        if self.logit_cap is not None:
+            found = torch.tanh(found / self.logit_cap) * self.logit_cap
+        return wide(found)
 
     def logit_directions(self, ids: Tensor) -> Tensor:
         """(n, d_model): directions of logits at the last norm's output, minus the mean over the vocabulary.

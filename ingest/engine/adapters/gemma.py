@@ -25,6 +25,7 @@ def gemma(model: Any) -> Anatomy:
         final_norm=_norm(body.norm),
         unembedding=model.lm_head.weight.detach(),
         context=config.max_position_embeddings,
+        logit_cap=config.final_logit_softcapping,
     )
 
 

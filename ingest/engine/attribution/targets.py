@@ -237,10 +237,11 @@ def resolve(model: ReplacementModel, frozen: Frozen, targets: Sequence[Target]) 
     parts = []
     for target in targets:
         place = _place(target.position, len(frozen.ids))
-        probabilities = frozen.logits[place].softmax(-1)
+        logits = frozen.logits_at(place)
+        probabilities = logits.softmax(-1)
         match target:
             case Salient(most, share):
-                ids, weights = salient_logits(frozen.logits[place], most, share)
+                ids, weights = salient_logits(logits, most, share)
                 directions = anatomy.logit_directions(ids)
             case Tokens(tokens):
                 ids = torch.tensor([token_id(model, token) for token in tokens], device=model.device)

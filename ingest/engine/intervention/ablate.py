@@ -102,11 +102,11 @@ def effects(model: ReplacementModel, answers: Sequence[Answer], components: Sequ
 
 def _logits(model: ReplacementModel, answers: Sequence[Answer]) -> Tensor:
     """(n_answers,) float64 logits of the answers minus the mean over the vocabulary."""
-    logits = run(model.model, [answer.ids for answer in answers], model.device)
+    final = run(model.model, [answer.ids for answer in answers], model.device)
     rows = torch.arange(len(answers), device=model.device)
     places, tokens = (
         torch.tensor(each, device=model.device)
         for each in zip(*((answer.position, answer.token) for answer in answers), strict=True)
     )
-    last = logits[rows, places].double()
-    return (last[rows, tokens] - last.mean(-1)).cpu()
+    logits = model.anatomy.logits(final[rows, places])
+    return (logits[rows, tokens].double() - logits.mean(-1, dtype=torch.float64)).cpu()

@@ -7,8 +7,6 @@ model's own modules hold the parts that `Freeze` and `clamped` name at the recor
     attention   holds its pattern: the recorded output plus the pattern applied to the change of the input
     MLP         holds its output, except for a skip connection of its transcoder; the caller's vectors are
                 added
-
-Prompts of different lengths are padded on the right, which a causal model never sees.
 """
 
 from collections.abc import Callable, Sequence
@@ -81,13 +79,6 @@ class Hold:
         return self.freeze is Freeze.EVERYTHING or layer in self.clamped
 
 
-def pad(prompts: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """(n, longest) int64 tokens, padded on the right."""
-    longest = max(map(len, prompts))
-    rows = [[*prompt, *[prompt[-1]] * (longest - len(prompt))] for prompt in prompts]
-    return torch.tensor(rows, dtype=torch.int64, device=device)
-
-
 def run(
     model: ReplacementModel,
     tokens: Tensor,
@@ -98,7 +89,7 @@ def run(
 ) -> Seen:
     """Run the model on a batch and record it.
 
-    tokens: (B, T), e.g. from `pad`. hold: what is held; None for nothing. added: what to add to the MLP
+    tokens: (B, T), e.g. from `padded`. hold: what is held; None for nothing. added: what to add to the MLP
     outputs. embedded: (B, T, d_model), what to add to the first value of the residual stream.
     """
     under_way = _Pass(model, hold, added, embedded)
@@ -194,7 +185,7 @@ class _Pass:
             output, *rest = output if isinstance(output, tuple) else (output,)
             norm, hold = part.mlp_norm, self._hold
             before, after = self._norm_inputs[norm.module], self._norm_outputs[norm.module]
-            read = _read(self._model, norm, before, after, self._held_scale(norm))
+            read = self._model.transcoder_input(norm, before, after, self._held_scale(norm))
             self._read.append(read)
             own = output.dtype
             if hold is not None and hold.clamps(layer):
@@ -214,18 +205,3 @@ class _Pass:
 def norms(layers: Sequence[Layer], final: Norm) -> list[Norm]:
     """All norms of a model, in arbitrary order."""
     return [final, *(part for layer in layers for part in vars(layer).values() if isinstance(part, Norm))]
-
-
-def _read(model: ReplacementModel, norm: Norm, before: Tensor, after: Tensor, scale: Tensor | None) -> Tensor:
-    """A transcoder's input, from the input and output of the norm before the MLP.
-
-    scale: the norm's held scale; None for the scale of this input.
-    """
-    before, after = wide(before), wide(after)
-    match model.transcoders.read_at:
-        case "hook_resid_mid":
-            return before
-        case "ln2.hook_normalized":
-            return norm.centre(before) * (norm.scale(before) if scale is None else scale)
-        case _:
-            return after

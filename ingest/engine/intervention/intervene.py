@@ -30,8 +30,9 @@ from torch import Tensor
 
 from ingest.engine.errors import ModelError, SettingError
 from ingest.engine.intervention.edits import Action, Edit, Step, ablate, resolve, scale, swap
-from ingest.engine.intervention.hold import Freeze, Hold, pad, run
+from ingest.engine.intervention.hold import Freeze, Hold, run
 from ingest.engine.replacement.model import Encoded, ReplacementModel
+from ingest.engine.replacement.record import padded
 from ingest.engine.transcoders.transcoder import Transcoder
 
 __all__ = [
@@ -257,7 +258,7 @@ def _batch(
     """The outcomes of one batch: steps 1 and 2."""
     # 1
     prompts = {ids: number for number, ids in enumerate(dict.fromkeys(case.encoded.ids for case in cases))}
-    plain = run(model, pad(list(prompts), model.device))
+    plain = run(model, padded(list(prompts), model.device))
     if not torch.isfinite(plain.logits).all():
         raise ModelError(
             f"The model's logits are not finite in {model.dtype}", next_step="load it with dtype float32"
@@ -266,7 +267,9 @@ def _batch(
     hold = Hold(plain, rows, freeze, constrained)
     edits = _Edits(model, cases, hold, writes)
     # 2
-    after = run(model, pad([case.encoded.ids for case in cases], model.device), hold=hold, added=edits.added)
+    after = run(
+        model, padded([case.encoded.ids for case in cases], model.device), hold=hold, added=edits.added
+    )
     found = []
     for row, case in enumerate(cases):
         cut, own = len(case.encoded.ids), int(rows[row])

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-from ingest.engine.adapters.anatomy import Anatomy
+from ingest.engine.adapters.anatomy import Anatomy, Norm, wide
 from ingest.engine.adapters.gemma import gemma
 from ingest.engine.adapters.gpt import gpt2, gpt_neox
 from ingest.engine.adapters.llama import llama
@@ -273,7 +273,7 @@ class ReplacementModel:
             half = len(prompts) // 2
             return self.freeze_many(prompts[:half]) + self.freeze_many(prompts[half:])
         for one in frozen:
-            if not one.logits.isfinite().all():
+            if not (one.final.isfinite().all() and one.logits_at(-1).isfinite().all()):
                 raise ModelError(
                     f"The model's logits are not finite in {self.dtype}{_overflowed(one)}",
                     next_step="use --dtype float32",
@@ -282,14 +282,24 @@ class ReplacementModel:
 
     def read(self, frozen: Frozen) -> Tensor:
         """(n_layers, n_positions, d_model): the input of each layer's transcoder."""
+        norms = (layer.mlp_norm for layer in self.anatomy.layers)
+        seen = zip(norms, frozen.mlp_norm_input, frozen.mlp_norm_output, frozen.mlp_scale, strict=True)
+        return torch.stack([self.transcoder_input(*each) for each in seen])
+
+    def transcoder_input(
+        self, norm: Norm, before: Tensor, after: Tensor, scale: Tensor | None = None
+    ) -> Tensor:
+        """A transcoder's input (…, d_model), in at least 32 bits, from the norm before the MLP.
+
+        before: input of the norm. after: its output. scale: its held scale; None for the scale of this input.
+        """
         match self.transcoders.read_at:
             case "hook_resid_mid":
-                return frozen.mlp_norm_input
+                return wide(before)
             case "ln2.hook_normalized":
-                before = zip(self.anatomy.layers, frozen.mlp_norm_input, strict=True)
-                return torch.stack([layer.mlp_norm.centre(x) for layer, x in before]) * frozen.mlp_scale
+                return norm.centre(wide(before)) * (norm.scale(before) if scale is None else scale)
             case _:
-                return frozen.mlp_norm_output
+                return wide(after)
 
     def read_backward(self, layer: int, encoder: Tensor, scale: Tensor) -> Tensor:
         """Gradients (n, d_model) before the norm of a layer's MLP, from encoder vectors of the layer.

@@ -38,8 +38,19 @@ class Frozen:
     """(L, T, d) what the MLP, or the norm after it, adds to the residual stream"""
     final_scale: Tensor
     """(T, 1) frozen scale of the last norm"""
-    logits: Tensor
-    """(T, vocab_size)"""
+    final: Tensor
+    """(T, d) what the unembedding reads"""
+    anatomy: Anatomy
+    """The parts of the model."""
+
+    @property
+    def logits(self) -> Tensor:
+        """(T, vocab_size) logits, computed anew each time: a vocabulary is large."""
+        return self.anatomy.logits(self.final)
+
+    def logits_at(self, position: int) -> Tensor:
+        """(vocab_size,) logits of the token after one position."""
+        return self.anatomy.logits(self.final[position])
 
 
 Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
@@ -57,17 +68,22 @@ def hooks(pairs: Sequence[tuple[nn.Module, Hook]]) -> Iterator[None]:
             handle.remove()
 
 
-def run(model: Any, prompts: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """(n_prompts, longest, vocab_size): logits of several prompts.
+def padded(prompts: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """(n, longest) int64 tokens. Shorter prompts are padded on the right, which a causal model never sees."""
+    longest = max(map(len, prompts))
+    rows = [[*ids, *[0] * (longest - len(ids))] for ids in prompts]
+    return torch.tensor(rows, dtype=torch.int64, device=device)
 
-    Shorter prompts are padded on the right, which a causal model never sees. Logits after the last token of a
-    prompt are meaningless.
+
+def run(model: Any, prompts: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """(n_prompts, longest, d_model): what the unembedding reads. After the end of a prompt it is meaningless.
+
+    Logits of some positions follow from it (`Anatomy.logits`).
     """
-    longest = max(len(ids) for ids in prompts)
-    tokens = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in prompts], device=device)
     with torch.no_grad(), precise(model.dtype):
-        logits: Tensor = model(input_ids=tokens, use_cache=False).logits
-    return logits
+        body = model.base_model(input_ids=padded(prompts, device), use_cache=False)
+    final: Tensor = body.last_hidden_state
+    return final
 
 
 RECORDED = (
@@ -88,9 +104,9 @@ def record(
     seen: dict[str, list[Tensor]] = {name: [] for name in RECORDED}
     # 1
     with hooks(_recorders(anatomy, seen)):
-        logits = run(model, prompts, device)
+        final = run(model, prompts, device)
     # 2
-    return _by_prompt(anatomy, prompts, seen, logits)
+    return _by_prompt(anatomy, prompts, seen, final)
 
 
 def _recorders(anatomy: Anatomy, seen: dict[str, list[Tensor]]) -> list[tuple[nn.Module, Hook]]:
@@ -137,11 +153,11 @@ def _recorders(anatomy: Anatomy, seen: dict[str, list[Tensor]]) -> list[tuple[nn
 
 
 def _by_prompt(
-    anatomy: Anatomy, prompts: Sequence[Sequence[int]], seen: dict[str, list[Tensor]], logits: Tensor
+    anatomy: Anatomy, prompts: Sequence[Sequence[int]], seen: dict[str, list[Tensor]], final: Tensor
 ) -> list[Frozen]:
     """The recorded tensors of each prompt, without the padding.
 
-    seen: lists with one tensor (n_prompts, …) per layer. logits: (n_prompts, longest, vocab_size).
+    seen: lists with one tensor (n_prompts, …) per layer. final: (n_prompts, longest, d_model).
     """
     # (layer, prompt, …)
     stacked = {name: wide(torch.stack(values)) for name, values in seen.items()}
@@ -173,7 +189,8 @@ def _by_prompt(
                 mlp_scale=scales["mlp"][:, number, :n],
                 mlp_output=stacked["mlp_out"][:, number, :n],
                 final_scale=scales["final"][number, :n],
-                logits=wide(logits[number, :n]),
+                final=final[number, :n],
+                anatomy=anatomy,
             )
         )
     return found

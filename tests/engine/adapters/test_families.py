@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -14,7 +15,9 @@ from ingest.engine.heads.loadings import head_loadings
 from ingest.engine.heads.qk import qk_attribution
 from ingest.engine.intervention.intervene import Freeze, ablate, intervene
 from ingest.engine.intervention.measure import measured_effects
+from ingest.engine.replacement.firings import firings
 from ingest.engine.replacement.model import ReplacementModel
+from ingest.engine.replacement.precise import precise
 from ingest.engine.transcoders.formats import recognise
 from tests.support.engine import Tiny, save_clt, tokenizer
 
@@ -128,3 +131,18 @@ def test_a_model_of_16_bits_works_too(tmp_path: Path) -> None:
     torch.testing.assert_close(qk.scores.softmax(-1), qk.pattern, rtol=0.1, atol=0.02)
     for freeze in Freeze:
         intervene(model, PROMPT, [ablate(*graph.features[0].tolist())], freeze=freeze)
+
+
+@pytest.mark.parametrize("memory", [1 << 30, 20_000, 1])
+def test_firings_are_those_of_the_recorded_pass(model: ReplacementModel, memory: int) -> None:
+    texts = [model.encode(text) for text in (PROMPT, "w3 w1", "w1", PROMPT + " w5")]
+    found = list(firings(model, texts, memory=memory))
+    for text, mine in zip(texts, found, strict=True):
+        frozen = model.freeze(text.ids)
+        active = model.transcoders.encode(model.read(frozen), skip_first=text.special_first_token)
+        where = np.stack([mine.layer, mine.position, mine.feature], axis=1)
+        assert where.tolist() == active.where.tolist()
+        assert mine.activation == pytest.approx(active.activation.numpy(), rel=1e-5)
+        with precise(model.dtype):
+            logits = model.model(input_ids=torch.tensor([text.ids])).logits[0]
+        torch.testing.assert_close(frozen.logits, logits)

@@ -183,7 +183,7 @@ def test_prompts_that_exceed_the_memory_together_run_in_smaller_batches(folders:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     room = 2
-    with model.model.register_forward_pre_hook(full, with_kwargs=True):
+    with model.model.base_model.register_forward_pre_hook(full, with_kwargs=True):
         found = model.freeze_many(prompts)
         assert sizes == [5, 2, 3, 1, 2]
         assert all(torch.allclose(a.logits, b, atol=1e-5) for a, b in zip(found, plain, strict=True))

@@ -81,6 +81,6 @@ def test_supernodes_group_like_names_at_one_position():
     nodes = [node(0, 1, 5), node(1, 1, 6), node(0, 2, 5), node(1, 2, 9), node(2, 1, 8)]
     nodes.append(Node(NodeKind.ERROR, 0, 1, None))
     names = {(0, 5): "texas", (1, 6): "texas", (2, 8): "say austin"}
-    assert group_by_concept(nodes, lambda layer, index: names.get((layer, index))) == (
+    assert group_by_concept(nodes, names) == (
         Supernode("texas", 1, (0, 1), "label-and-position-v1", "atlas"),
     )

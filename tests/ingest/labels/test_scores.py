@@ -21,7 +21,8 @@ from ingest.annotations.labels import (
 from ingest.circuits.run import IngestSettings, ingest
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.labels.contexts import Activity, Contexts, activity, encode_all
-from ingest.labels.examples import logit_effects, top_contexts
+from ingest.labels.examples import top_contexts
+from ingest.labels.promoted import written
 from ingest.labels.rules import NOTHING, Condition, FiringRule, Slots, balanced_accuracy, fit
 from ingest.labels.score import label_features, phrases, split, weighted_median
 from schema.annotations.labels import Evidence, load_labels
@@ -249,7 +250,7 @@ def test_examples_and_labels_of_an_atlas(database: Database, folders: Folders, t
     assert max(page.rows[0].activations) == max(expected[0].activations)
     (note,) = ask(database, NOTES_OF_FEATURE, timeout_s=9, keys=[key])
     assert note.density == done.found.density(first.key)
-    effects = logit_effects(done.model, first.key)
+    effects = done.model.anatomy.unembedding @ written(done.model, [first.key])[0]
     assert note.promotes[0] == done.model.decode(int(effects.argmax()))
     assert note.suppresses[0] == done.model.decode(int(effects.argmin()))
     before = database.read("MATCH (n) RETURN count(n) AS n")
