@@ -1,30 +1,31 @@
 """Examples and labels of the features of an atlas, from a pass over a corpus.
 
 1. ask   the database which features circuits have
-2. run   the model over the corpus (`ingest.labels.contexts`)
+2. run   the model over the corpus (`ingest.labels.contexts`), or read what an earlier command kept of it
 3. write examples (`atlas examples`) or labels with scores (`atlas label`), some hundred features at a time
 
 The database holds whole features whenever the command is stopped. Repeating the command writes the same data.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 
-from ingest.circuits.convert import transcoders_record
+from ingest.circuits.convert import model_record, transcoders_record
 from ingest.circuits.prompts import read_prompts
 from ingest.engine.errors import PromptError
-from ingest.engine.replacement.model import ReplacementModel
-from ingest.labels.contexts import TOGETHER, Activity, FeatureKey, activity, encode_all
+from ingest.engine.replacement.model import Encoded, ReplacementModel
+from ingest.labels.contexts import Activity, FeatureKey, activity, encode_all
 from ingest.labels.endpoint import ModelEndpoint
 from ingest.labels.examples import notes
 from ingest.labels.explain import AUTHOR
+from ingest.labels.firings_cache import FiringsCache
 from ingest.labels.model_labels import explain_features
 from ingest.labels.score import ScoredRule, label_features, phrases, weighted_median
 from ingest.organism.corpus import FAMILIES, examples
@@ -58,6 +59,8 @@ class CorpusSettings:
     """Folder of the transcoders."""
     corpus: str | None = None
     """A prompts file, or `bundled`. None means the bundled corpus, for the bundled model only."""
+    cache: Path | None = None
+    """Folder of the cache of firings; None is a folder in the cache of huggingface_hub."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class CorpusPass:
     features: list[LabelledFeature]
     """The features that circuits have, the most influential first."""
     found: Activity
-    """Where all features fire."""
+    """Where these features fire."""
     problems: list[PromptError]
     """One error for each text that the model cannot take."""
     tags: list[tuple[str, ...]]
@@ -150,20 +153,36 @@ def run_pass(database: Database, settings: CorpusSettings, *, console: Console) 
     """
     texts = corpus_texts(settings)
     model = ReplacementModel.load(settings.model, settings.transcoders)
-    set_id = transcoders_record(model).id
-    features = features_of_set(database, set_id)
+    of_model = model_record(model)
+    record = transcoders_record(model, of_model.id)
+    features = features_of_set(database, record.id)
     if not features:
         raise InputError(
-            f"No circuit in the database was made with {set_id}", next_step="run `atlas ingest` with it first"
+            f"No circuit in the database was made with {record.id}",
+            next_step="run `atlas ingest` with it first",
         )
-    encoded, problems = encode_all(model, texts)
-    if not encoded:
+    cache = FiringsCache((of_model.revision, record.revision, str(model.dtype)), settings.cache)
+    kept: list[str] = []
+    problems: list[PromptError] = []
+
+    def encoded() -> Iterator[Encoded]:
+        for text, each in encode_all(model, texts, problems):
+            kept.append(text)
+            yield each
+
+    with Progress(console=console) as progress:
+        task = progress.add_task("corpus", total=len(texts))
+        found = activity(
+            model,
+            encoded(),
+            {(each.layer, each.index) for each in features},
+            cache=cache,
+            advance=lambda n: progress.update(task, completed=len(kept) + len(problems)),
+        )
+        progress.update(task, completed=len(texts))
+    if not kept:
         raise problems[0]
-    parts = range(0, len(encoded), TOGETHER)
-    steps = iter(track(parts, "corpus", console=console, total=len(parts)))
-    next(steps)
-    found = activity(model, list(encoded.values()), advance=lambda n: next(steps, None))
-    return CorpusPass(model, set_id, features, found, problems, [texts[text] for text in encoded])
+    return CorpusPass(model, record.id, features, found, problems, [texts[text] for text in kept])
 
 
 def write_examples(database: Database, done: CorpusPass, *, console: Console) -> int:
@@ -177,7 +196,7 @@ def write_examples(database: Database, done: CorpusPass, *, console: Console) ->
         load_notes(
             database, notes(done.model, done.found, features[start : start + BATCH], done.set_id), None
         )
-    return sum(key in done.found.slices for key in features)
+    return sum(key in done.found for key in features)
 
 
 def write_vectors(database: Database, done: CorpusPass) -> int:

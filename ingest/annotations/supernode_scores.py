@@ -84,7 +84,7 @@ def group_scores(done: CorpusPass, *, n_groups: int = GROUPS, seed: int = 0) -> 
             next_step='score with a corpus of .jsonl lines such as {"prompt": "…", "tags": ["state:texas"]}',
         ) from error
     n = min(n_groups, len(features))
-    ours = group(profiles(rows, seed), n)
+    ours = group(_profiles(rows, seed), n)
     random = np.random.default_rng(seed)
     decoders = torch.stack(
         [
@@ -120,9 +120,13 @@ def group_scores(done: CorpusPass, *, n_groups: int = GROUPS, seed: int = 0) -> 
         n_features=len(features),
         n_groups=len(set(ours.tolist())),
         agreements=agreements,
-        seed_ami=ami(ours, group(profiles(rows, seed + 1), n)),
-        half_ami=ami(ours, group(profiles(rows[:, np.sort(half)], seed), n)),
+        seed_ami=ami(ours, group(_profiles(rows, seed + 1), n)),
+        half_ami=ami(ours, group(_profiles(rows[:, np.sort(half)], seed), n)),
     )
+
+
+def _profiles(rows: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    return profiles(lambda texts: rows[:, texts], rows.shape[1], seed)
 
 
 def ami(one: Groups, other: Groups) -> float:

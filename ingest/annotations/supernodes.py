@@ -29,20 +29,25 @@ class SupernodeSummary(NamedTuple):
     """Mean share of the circuits' feature influence that is in supernodes, 0 to 1."""
 
 
-def highest(found: Activity, features: Sequence[FeatureKey]) -> np.ndarray:
-    """(n_features, n_texts) highest activation of each feature in each text; 0 where it does not fire."""
-    rows = np.zeros((len(features), len(found.contexts.starts) - 1), np.float32)
-    context = found.contexts.context
+def highest(found: Activity, features: Sequence[FeatureKey], texts: slice | None = None) -> np.ndarray:
+    """(n_features, n_texts) highest activation of each feature in each text; 0 where it does not fire.
+
+    texts: the numbers of the texts that are wanted, without a step; None for all.
+    """
+    starts = found.contexts.starts
+    start, stop, _ = (texts or slice(None)).indices(len(starts) - 1)
+    rows = np.zeros((len(features), stop - start), np.float32)
     for row, key in zip(rows, features, strict=True):
-        where = found.slices.get(key, slice(0))
-        np.maximum.at(row, context[found.place[where]], found.activation[where])
+        place, activation = found.of(key)
+        mine = slice(*np.searchsorted(place, starts[[start, stop]]))
+        np.maximum.at(row, found.contexts.number(place[mine]) - start, activation[mine])
     return rows
 
 
 def keys_of(done: CorpusPass) -> list[FeatureKey]:
     """The features of the atlas that fire in the corpus, sorted."""
     found = ((each.layer, each.index) for each in done.features)
-    return sorted(key for key in found if key in done.found.slices)
+    return sorted(key for key in found if key in done.found)
 
 
 def roles(done: CorpusPass, *, n_groups: int = GROUPS, seed: int = 0) -> dict[FeatureKey, str]:
@@ -50,7 +55,8 @@ def roles(done: CorpusPass, *, n_groups: int = GROUPS, seed: int = 0) -> dict[Fe
     features = keys_of(done)
     if not features:
         return {}
-    number = group(profiles(highest(done.found, features), seed), n_groups)
+    found = profiles(lambda texts: highest(done.found, features, texts), len(done.tags), seed)
+    number = group(found, n_groups)
     members: dict[int, list[FeatureKey]] = defaultdict(list)
     for key, group_number in zip(features, number.tolist(), strict=True):
         members[group_number].append(key)
@@ -80,12 +86,10 @@ def supernodes_of(database: Database, model: ReplacementModel) -> SupernodeTenso
 
 def _name(done: CorpusPass, keys: Sequence[FeatureKey]) -> str:
     """Name of a group: the token that the members fire on most → the token that they promote most."""
-    mass: dict[int, float] = defaultdict(float)
+    mass = np.zeros(done.model.vocab_size)
     for key in keys:
-        where = done.found.slices[key]
-        tokens = done.found.contexts.ids[done.found.place[where]].tolist()
-        for token, value in zip(tokens, done.found.activation[where].tolist(), strict=True):
-            mass[token] += value
-    fires = max(mass, key=lambda token: (mass[token], -token))
+        place, activation = done.found.of(key)
+        mass += np.bincount(done.found.contexts.ids[place], activation, done.model.vocab_size)
+    fires = int(mass.argmax())
     says = int(promoted(done.model, written(done.model, keys).sum(0, keepdim=True), 1))
     return f"{done.model.decode(fires).strip()} → {done.model.decode(says).strip()}"

@@ -45,13 +45,12 @@ def top_contexts(
     found: Activity, key: FeatureKey, decode: Callable[[int], str], n: int = EXAMPLES
 ) -> Sequence[FeatureExample]:
     """The contexts with the highest activations: at most `n`, each context once."""
-    where = found.slices.get(key, slice(0))
-    place, activation = found.place[where], found.activation[where]
-    context = np.searchsorted(found.contexts.starts, place, side="right") - 1
+    place, activation = found.of(key)
+    context = found.contexts.number(place)
+    ordered = context[np.argsort(-activation, kind="stable")]
+    first = np.unique(ordered, return_index=True)[1]
     examples: list[FeatureExample] = []
-    for number in dict.fromkeys(context[np.argsort(-activation, kind="stable")].tolist()):
-        if len(examples) == n:
-            break
+    for number in ordered[np.sort(first)[:n]].tolist():
         start, stop = found.contexts.starts[number : number + 2].tolist()
         values = np.zeros(stop - start)
         mine = context == number

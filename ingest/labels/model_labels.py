@@ -79,10 +79,10 @@ def explain_features(
 
 def _contexts(found: Activity, key: FeatureKey, places: np.ndarray, decode: Decode) -> list[list[list[Any]]]:
     """The contexts with the highest activations, each as a list of [token, activation]."""
-    fires = found.slices.get(key, slice(0))
-    mine = np.isin(found.place[fires], places)
-    place, activation = found.place[fires][mine], found.activation[fires][mine]
-    number = found.contexts.context[place]
+    place, activation = found.of(key)
+    mine = np.isin(place, places)
+    place, activation = place[mine], activation[mine]
+    number = found.contexts.number(place)
     shown = []
     for context in list(dict.fromkeys(number[np.argsort(-activation, kind="stable")].tolist()))[:EXPLAINED]:
         start, stop = found.contexts.starts[context : context + 2].tolist()
@@ -133,7 +133,7 @@ def _judged(
     random.shuffle(chosen)
     texts = []
     for place in chosen:
-        context = int(found.contexts.context[place])
+        context = int(found.contexts.number(place))
         start, stop = found.contexts.starts[context : context + 2].tolist()
         tokens = [decode(int(token)) for token in found.contexts.ids[start:stop]]
         tokens[place - start] = f"<<{tokens[place - start]}>>"

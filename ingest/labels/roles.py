@@ -3,19 +3,19 @@
 1. profile  of a feature: its highest activation in each text, to the power of `POWER`, scaled to unit length.
             The power emphasises the texts with the strongest activations, because nearly all features fire
             a little in other texts. With many texts, profiles are projected at random to `WIDTH`
-            dimensions, which keeps angles (Johnson & Lindenstrauss 1984)
+            dimensions, which keeps angles (Johnson & Lindenstrauss 1984), some texts at a time
 2. group    repeatedly join the two groups whose union adds least to the squared distances within groups
             (Ward 1963), among groups with neighbouring members, until few enough groups are left. This step
             is deterministic
 """
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.neighbors import kneighbors_graph
-from sklearn.random_projection import GaussianRandomProjection
 
 POWER = 3
 """Exponent of the activations in a profile."""
@@ -30,15 +30,23 @@ grow with the square of their number."""
 Floats = NDArray[np.float32]
 
 
-def profiles(highest: Floats, seed: int = 0) -> Floats:
+def profiles(highest: Callable[[slice], Floats], n_texts: int, seed: int = 0) -> Floats:
     """The profiles of features, scaled to unit length: (n_features, WIDTH or n_texts).
 
-    highest: (n_features, n_texts) highest activations.
+    highest: gives (n_features, n) highest activations in some of the texts.
     """
-    found = unit(np.maximum(highest, 0) ** POWER)
-    if found.shape[1] > WIDTH:
-        found = GaussianRandomProjection(WIDTH, random_state=seed).fit_transform(found)
-    return unit(found)
+    if n_texts <= WIDTH:
+        return unit(_power(highest(slice(n_texts))))
+    random = np.random.default_rng(seed)
+    found: Floats | float = 0.0
+    for start in range(0, n_texts, WIDTH):
+        part = _power(highest(slice(start, min(start + WIDTH, n_texts))))
+        found = found + part @ random.standard_normal((part.shape[1], WIDTH), np.float32)
+    return unit(np.asarray(found))
+
+
+def _power(highest: Floats) -> Floats:
+    return np.maximum(highest, 0) ** POWER
 
 
 def group(points: Floats, n_groups: int) -> NDArray[np.int64]:

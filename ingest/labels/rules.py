@@ -40,6 +40,8 @@ POSITION = "position"
 """The slot of the token's position in the text."""
 NEXT = 1
 """Offset of the next token. Offsets of earlier tokens are negative."""
+OFFSETS = (0, *range(-1, -BEFORE - 1, -1), NEXT)
+"""Offsets of the tokens that have a slot."""
 NOTHING = -1
 """The value of a slot outside the text."""
 
@@ -79,21 +81,25 @@ class FiringRule:
 class Slots:
     """The values of all slots at every token."""
 
-    of: dict[int | str, NDArray[np.int64]]
+    of: dict[int | str, NDArray[np.int32]]
     """Slot → (n_tokens,) value at each token"""
 
     @classmethod
-    def around(cls, contexts: Contexts) -> "Slots":
-        """The slots at every token of a corpus."""
-        ids, context = contexts.ids, contexts.context
-        found: dict[int | str, NDArray[np.int64]] = {}
-        for offset in (0, *range(-1, -BEFORE - 1, -1), NEXT):
-            there = np.arange(len(ids)) + offset
-            inside = (there >= 0) & (there < len(ids))
-            clipped = np.where(inside, there, 0)
-            same = inside & (context[clipped] == context) if len(ids) else inside
-            found[offset] = np.where(same, ids[clipped], NOTHING) if len(ids) else ids
-        found[POSITION] = contexts.position
+    def around(cls, contexts: Contexts, places: NDArray[np.int64] | None = None) -> "Slots":
+        """The slots at some tokens of a corpus. places: (n,) numbers of the tokens; None for all tokens."""
+        ids = contexts.ids
+        if places is None:
+            places = np.arange(len(ids))
+        if not len(ids):
+            return cls(dict.fromkeys((*OFFSETS, POSITION), ids))
+        number = contexts.number(places)
+        starts, stops = contexts.starts[number], contexts.starts[number + 1]
+        found: dict[int | str, NDArray[np.int32]] = {}
+        for offset in OFFSETS:
+            there = places + offset
+            same = (there >= starts) & (there < stops)
+            found[offset] = np.where(same, ids[np.where(same, there, 0)], np.int32(NOTHING))
+        found[POSITION] = (places - starts).astype(np.int32)
         return cls(found)
 
     @property

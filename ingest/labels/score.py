@@ -1,6 +1,7 @@
 """Labels with a score: each label predicts where its feature fires and is tested on other contexts.
 
-1. split   contexts by a hash: half for fitting, a quarter for development, a quarter held out
+1. split   contexts by a hash: half for fitting, a quarter for development, a quarter held out. A corpus of
+           more than `MOST_TOKENS` is sampled
 2. fit     a rule for each feature (`ingest.labels.rules`) on the first part
 3. choose  the number of clauses by balanced accuracy on the second part: the fewest that do about as well as
            any
@@ -14,6 +15,7 @@ The score is the detection score of "Automatically Interpreting Millions of Feat
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
@@ -25,8 +27,14 @@ from ingest.labels.rules import FiringRule, Slots, balanced_accuracy, fit
 
 SHUFFLES = 5
 """Other rules that the null of a feature is averaged over."""
+MOST_TOKENS = 2_000_000
+"""Tokens that rules are fitted, chosen and scored on, about."""
 SLACK = 0.02
 """Balanced accuracy that a shorter rule may lose, because people read the rules."""
+
+
+Bits = dict[FeatureKey, NDArray[np.uint8]]
+"""Feature → where its rule holds, eight tokens in a byte."""
 
 
 class ScoredRule(NamedTuple):
@@ -51,12 +59,20 @@ class CorpusParts(NamedTuple):
     """Scores are measured on these."""
 
 
-def split(contexts: Contexts) -> CorpusParts:
-    """Split a corpus. A hash of its tokens puts a context into a part, whatever else the corpus contains."""
-    part = np.empty(len(contexts.starts) - 1, np.int64)
-    for number, (start, stop) in enumerate(zip(contexts.starts, contexts.starts[1:], strict=False)):
-        part[number] = (0, 0, 1, 2)[hashlib.sha256(contexts.ids[start:stop].tobytes()).digest()[0] % 4]
-    of_token = part[contexts.context]
+def split(contexts: Contexts, *, most: int = MOST_TOKENS) -> CorpusParts:
+    """Split a corpus. A hash of its tokens puts a context into a part, whatever else the corpus contains.
+
+    most: tokens of all parts together, about; a larger corpus is sampled by the hash as well.
+    """
+    digests = [
+        hashlib.sha256(contexts.ids[start:stop].astype(np.int64).tobytes()).digest()
+        for start, stop in pairwise(contexts.starts.tolist())
+    ]
+    part = np.array([(0, 0, 1, 2)[digest[0] % 4] for digest in digests], np.int8)
+    share = most / max(1, len(contexts.ids))
+    if share < 1:
+        part[[int.from_bytes(digest[1:8]) >= share * 2**56 for digest in digests]] = -1
+    of_token = np.repeat(part, np.diff(contexts.starts))
     return CorpusParts(*(np.flatnonzero(of_token == number) for number in range(3)))
 
 
@@ -69,8 +85,7 @@ def label_features(
 ) -> list[ScoredRule]:
     """Make a scored rule for each feature that fires in the first part of the corpus, in the order given."""
     parts = split(found.contexts)
-    slots = Slots.around(found.contexts)
-    forming, development, held_out = (slots.at(places) for places in parts)
+    forming, development, held_out = (Slots.around(found.contexts, places) for places in parts)
     rules: dict[FeatureKey, FiringRule] = {}
     for key in features:
         fires = found.fires(key)
@@ -78,16 +93,23 @@ def label_features(
         if rule.clauses:
             rules[key] = _shortened(rule, development, fires[parts.development])
         advance()
-    holds = {key: rule.holds(held_out) for key, rule in rules.items()}
     others = _shuffles(list(rules), seed)
-    scored = []
-    for key, rule in rules.items():
-        fires = found.fires(key)[parts.held_out]
-        score = balanced_accuracy(holds[key], fires)
-        wrong = [balanced_accuracy(holds[other], fires) for other in others[key]]
-        null = [each for each in wrong if each is not None]
-        scored.append(ScoredRule(key, rule, score, sum(null) / len(null) if null else None))
-    return scored
+    scored: dict[FeatureKey, ScoredRule] = {}
+    # Nulls stay within a layer, so the predictions of one layer at a time are in memory, one bit each.
+    for layer in dict.fromkeys(layer for layer, _ in rules):
+        mine = {key: rule for key, rule in rules.items() if key[0] == layer}
+        bits = {key: np.packbits(rule.holds(held_out)) for key, rule in mine.items()}
+
+        def accuracy(key: FeatureKey, fires: NDArray[np.bool_], bits: Bits = bits) -> float | None:
+            return balanced_accuracy(np.unpackbits(bits[key], count=len(fires)).view(bool), fires)
+
+        for key, rule in mine.items():
+            fires = found.fires(key)[parts.held_out]
+            score = accuracy(key, fires)
+            wrong = [accuracy(other, fires) for other in others[key]]
+            null = [each for each in wrong if each is not None]
+            scored[key] = ScoredRule(key, rule, score, sum(null) / len(null) if null else None)
+    return [scored[key] for key in rules]
 
 
 def _shortened(rule: FiringRule, slots: Slots, fires: NDArray[np.bool_]) -> FiringRule:

@@ -82,6 +82,7 @@ def feature_statistics(
     result = []
     for start, end in zip(feature_starts, feature_ends, strict=True):
         mass = pair_mass[start:end]
+        total = mass.sum()
         # Among equal tokens the lower id wins, so that labels are the same on every machine.
         best = np.argsort(-mass, kind="stable")[:top]
         tokens = token[pair_starts[start:end]]
@@ -93,7 +94,7 @@ def feature_statistics(
                 tokens=tuple(
                     TokenShare(
                         token=int(tokens[i]),
-                        share=float(mass[i] / mass.sum()),
+                        share=float(mass[i] / total),
                         recall=float(pair_count[start + i] / max(int(occurrences[tokens[i]]), 1)),
                     )
                     for i in best

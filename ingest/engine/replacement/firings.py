@@ -83,7 +83,7 @@ def _of_batch(model: ReplacementModel, texts: list[Encoded], memory: int) -> lis
     except torch.OutOfMemoryError as error:
         if len(texts) == 1:
             raise ModelError(
-                f"One text of {len(texts[0].ids)} tokens exceeds the memory of {model.device}",
+                f"One text (tokens: {len(texts[0].ids)}) exceeds the memory of {model.device}",
                 next_step="cut it into shorter texts, or use --device cpu or --dtype bfloat16",
             ) from error
     # This is outside the handler, because the error keeps alive the tensors that did not fit.

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ingest.labels.contexts import Activity, Contexts
+from ingest.engine.replacement.firings import TextFirings
+from ingest.engine.replacement.model import Encoded
+from ingest.labels.contexts import Activity, Gathering
 from ingest.labels.endpoint import TRIES, ModelEndpoint
 from ingest.labels.model_labels import ModelLabel, explain_features
 from schema.errors import EndpointError, InputError
@@ -78,12 +80,18 @@ def oracle(body: dict[str, Any]) -> tuple[int, str]:
 
 
 def two_features() -> Activity:
+    """Feature 0 fires on token 1, feature 1 on token 2."""
     rng = np.random.default_rng(0)
-    contexts = Contexts.of([rng.integers(0, 4, 6).tolist() for _ in range(80)])
-    places = [np.flatnonzero(contexts.ids == token) for token in (1, 2)]
-    n = [len(each) for each in places]
-    slices = {(0, 0): slice(0, n[0]), (0, 1): slice(n[0], sum(n))}
-    return Activity(contexts, slices, np.concatenate(places), np.ones(sum(n), np.float32))
+    gathering = Gathering(1, 2, [(0, 0), (0, 1)])
+    for _ in range(80):
+        ids = rng.integers(0, 4, 6)
+        position = np.flatnonzero((ids == 1) | (ids == 2)).astype(np.int32)
+        feature = (ids[position] - 1).astype(np.int32)
+        fired = TextFirings(
+            np.array([0, len(position)]), position, feature, np.ones(len(position), np.float32)
+        )
+        gathering.add(Encoded(tuple(ids.tolist()), (), False), fired)
+    return gathering.done()
 
 
 def test_labels_of_a_model_are_scored_beside_their_null(server):

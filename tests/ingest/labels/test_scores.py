@@ -20,8 +20,10 @@ from ingest.annotations.labels import (
 )
 from ingest.circuits.run import IngestSettings, ingest
 from ingest.engine.replacement.model import ReplacementModel
+from ingest.labels import contexts as contexts_module
 from ingest.labels.contexts import Activity, Contexts, activity, encode_all
 from ingest.labels.examples import top_contexts
+from ingest.labels.firings_cache import FiringsCache
 from ingest.labels.promoted import written
 from ingest.labels.rules import NOTHING, Condition, FiringRule, Slots, balanced_accuracy, fit
 from ingest.labels.score import label_features, phrases, split, weighted_median
@@ -29,7 +31,7 @@ from schema.annotations.labels import Evidence, load_labels
 from schema.annotations.notes import load_notes
 from schema.circuit.records import FeatureExample, FeatureNotes
 from schema.database import Database
-from schema.errors import InputError
+from schema.errors import FileError, InputError
 from schema.questions.features import EXAMPLES_OF_FEATURE, NOTES_OF_FEATURE
 from schema.questions.labels import LABELS_OF_FEATURE
 from schema.questions.question import ask
@@ -51,9 +53,10 @@ def model(folders: Folders) -> ReplacementModel:
 
 @pytest.fixture(scope="module")
 def found(model: ReplacementModel) -> Activity:
-    encoded, problems = encode_all(model, [*TEXTS, TEXTS[0], ""])
+    problems: list = []
+    encoded = [each for _, each in encode_all(model, [*TEXTS, TEXTS[0], ""], problems)]
     assert len(problems) == 1
-    return activity(model, list(encoded.values()))
+    return activity(model, encoded)
 
 
 def slow_activity(model: ReplacementModel) -> dict:
@@ -78,27 +81,70 @@ def slow_activity(model: ReplacementModel) -> dict:
 
 def test_a_pass_sees_every_firing(model, found):
     slow = slow_activity(model)
-    assert set(found.slices) == set(slow)
-    context, position = found.contexts.context, found.contexts.position
-    for key, where in found.slices.items():
-        places = found.place[where]
+    assert {key for key in found.features if key in found} == set(slow)
+    context = found.contexts.context
+    position = np.arange(len(context)) - found.contexts.starts[context]
+    for key in slow:
+        places, activation = found.of(key)
         assert list(zip(context[places].tolist(), position[places].tolist(), strict=True)) == sorted(
             slow[key]
         )
-        assert found.activation[where].tolist() == pytest.approx(
-            [slow[key][at] for at in sorted(slow[key])], abs=1e-4
-        )
+        assert activation.tolist() == pytest.approx([slow[key][at] for at in sorted(slow[key])], abs=1e-4)
         assert found.density(key) == len(slow[key]) / len(found.contexts.ids)
     assert found.density((99, 0)) == 0
     assert not found.fires((99, 0)).any()
 
 
+def same(one: Activity, other: Activity) -> bool:
+    return (
+        one.features == other.features
+        and one.firings.counts.tolist() == other.firings.counts.tolist()
+        and one.contexts.ids.tolist() == other.contexts.ids.tolist()
+        and all(
+            np.array_equal(one.of(key).place, other.of(key).place)
+            and np.array_equal(one.of(key).activation, other.of(key).activation)
+            for key in one.features
+        )
+    )
+
+
+def test_a_pass_that_is_gathered_in_many_parts_is_the_same(model, found, monkeypatch):
+    monkeypatch.setattr(contexts_module, "GATHERED", 50)
+    texts = [each for _, each in encode_all(model, TEXTS, [])]
+    parts = activity(model, texts)
+    assert len(parts.firings.runs) > 3
+    assert same(parts, found)
+    few = list(found.features)[::5]
+    some = activity(model, texts, few)
+    assert list(some.features) == few
+    assert all(some.of(key).place.tolist() == found.of(key).place.tolist() for key in few)
+
+
+def test_a_second_pass_reads_what_the_first_one_stored(model, found, tmp_path):
+    texts = [each for _, each in encode_all(model, TEXTS, [])]
+    first = activity(model, texts[:4], cache=FiringsCache(["m", None], tmp_path))
+    calls = []
+    with model.model.base_model.register_forward_hook(lambda *given: calls.append(1)):
+        cache = FiringsCache(["m", None], tmp_path)
+        assert same(activity(model, texts[:4], cache=cache), first)
+        assert not calls
+        whole = activity(model, texts, cache=cache)
+        assert calls
+    for key in found.features:
+        assert whole.of(key).place.tolist() == found.of(key).place.tolist()
+        assert whole.of(key).activation.tolist() == pytest.approx(found.of(key).activation.tolist(), rel=1e-5)
+    assert FiringsCache(["another", None], tmp_path).path != cache.path
+    cache.path.write_bytes(b"no database, but long enough to be taken for one" * 100)
+    with pytest.raises(FileError, match=r"(?s)of firings: file is not a database.*delete this file"):
+        FiringsCache(["m", None], tmp_path)
+
+
 def test_examples_are_the_contexts_with_the_highest_activations(model, found):
-    for key in list(found.slices)[:20]:
+    for key in list(found.features)[:20]:
         best: dict = defaultdict(float)
         dense: dict = {}
-        places = found.place[found.slices[key]].tolist()
-        for place, value in zip(places, found.activation[found.slices[key]].tolist(), strict=True):
+        places, values = found.of(key)
+        for place, value in zip(places.tolist(), values.tolist(), strict=True):
             number = int(found.contexts.context[place])
             start, stop = found.contexts.starts[number : number + 2].tolist()
             dense.setdefault(number, [0.0] * (stop - start))[place - start] = value
@@ -188,7 +234,7 @@ def test_balanced_accuracy_is_that_of_scikit_learn():
 
 
 def test_scores_come_from_held_out_contexts_and_nulls_from_others(found):
-    keys = [*found.slices, (99, 0)]
+    keys = [*found.features, (99, 0)]
     held = split(found.contexts).held_out
     parts = np.sort(np.concatenate(split(found.contexts)))
     assert parts.tolist() == list(range(len(found.contexts.ids)))
@@ -200,6 +246,16 @@ def test_scores_come_from_held_out_contexts_and_nulls_from_others(found):
         assert each.score == balanced_accuracy(each.rule.holds(slots)[held], fires[held])
         assert (each.null_score is None) == (each.score is None)
     assert scored == label_features(found, keys)
+
+
+def test_a_large_corpus_is_sampled_by_whole_contexts():
+    found = contexts()
+    whole, some = split(found), split(found, most=200)
+    assert 0 < sum(map(len, some)) < sum(map(len, whole))
+    for part, sample in zip(whole, some, strict=True):
+        assert set(sample.tolist()) <= set(part.tolist())
+        inside = set(found.number(sample).tolist())
+        assert sample.tolist() == [at for at in part.tolist() if int(found.number(at)) in inside]
 
 
 def test_the_median_is_by_weight():
@@ -228,7 +284,7 @@ def test_examples_and_labels_of_an_atlas(database: Database, folders: Folders, t
     file.write_text("\n".join(TEXTS), encoding="utf-8")
     short = tmp_path / "prompts.txt"
     short.write_text("\n".join(TEXTS[:3]), encoding="utf-8")
-    settings = CorpusSettings(*folders, str(file))
+    settings = CorpusSettings(*folders, str(file), tmp_path)
     with pytest.raises(InputError, match="run `atlas ingest`"):
         run_pass(database, settings, console=QUIET)
     ingest(database, IngestSettings(prompts=short, model=folders[0], transcoders=folders[1]), console=QUIET)

@@ -23,7 +23,8 @@ def test_features_that_fire_together_are_one_group():
     rng = np.random.default_rng(0)
     truth = np.repeat(np.arange(5), 8)
     base = rng.random((5, 600)) < 0.1
-    points = profiles((base[truth] * (0.5 + rng.random((40, 600)))).astype(np.float32))
+    highest = (base[truth] * (0.5 + rng.random((40, 600)))).astype(np.float32)
+    points = profiles(lambda texts: highest[:, texts], 600)
     assert np.linalg.norm(points, axis=1) == pytest.approx(np.ones(40), abs=1e-5)
     found = group(points, 5)
     assert ((found[:, None] == found[None]) == (truth[:, None] == truth[None])).all()
@@ -35,6 +36,15 @@ def test_features_that_fire_together_are_one_group():
     # Equal ones are never parted, though more groups are allowed.
     found = group(apart, 10)
     assert ((found[:, None] == found[None]) == (apart[:, None] == apart[None]).all(-1)).all()
+
+
+def test_a_projection_keeps_the_angles_of_profiles():
+    rng = np.random.default_rng(0)
+    highest = (rng.random((12, 9000)) * (rng.random((12, 9000)) < 0.2)).astype(np.float32)
+    points = profiles(lambda texts: highest[:, texts], 9000)
+    exact = unit(highest**3)
+    assert points.shape == (12, 4096)
+    assert np.abs(points @ points.T - exact @ exact.T).max() < 0.08
 
 
 def slow_fit(row: list[float], tags: list[set[str]], tag: str) -> float:
@@ -89,13 +99,13 @@ def test_supernodes_of_an_atlas_and_people_s_stay(database: Database, tmp_path):
     texts = [" ".join(f"w{(a * b + c) % 11}" for c in range(3, 9)) for a in range(1, 5) for b in range(1, 5)]
     file.write_text("\n".join(dict.fromkeys(texts)), encoding="utf-8")
     ingest(database, IngestSettings(prompts=file, model=folders[0], transcoders=folders[1]), console=QUIET)
-    done = run_pass(database, CorpusSettings(*folders, str(file)), console=QUIET)
-    key = next(iter(done.found.slices))
+    done = run_pass(database, CorpusSettings(*folders, str(file), tmp_path), console=QUIET)
+    key = next(key for key in done.found.features if key in done.found)
     (row,) = highest(done.found, [key])
-    places = done.found.place[done.found.slices[key]]
+    places, activation = done.found.of(key)
     for text in range(len(row)):
         mine = done.found.contexts.context[places] == text
-        values = done.found.activation[done.found.slices[key]][mine]
+        values = activation[mine]
         assert row[text] == (values.max() if len(values) else 0)
     database.write(
         "MATCH (c:Circuit)-[:HAS]->(n:FeatureNode) WITH c, n ORDER BY n.id LIMIT 1 "
