@@ -51,7 +51,10 @@ from schema.formats.view import view
 VARIANTS = (ATLAS, ELEUTHER, CRM, ANTHROPIC, CIRCUIT_TRACER, NEURONPEDIA)
 """The first variant that applies is used. The last one always applies."""
 
-_LOGIT = re.compile(r'(?:Output|Logit|output:) "(.*)" \(p=([\d.]+(?:[eE][-+]?\d+)?|\?)\)', re.DOTALL)
+_OUTPUT = r'(?:Output|Logit|output:) "(.*)" \(p=([\d.]+(?:[eE][-+]?\d+)?|\?)\)'
+_LOGIT = re.compile(_OUTPUT, re.DOTALL)
+_REMARKED_LOGIT = re.compile(r".*[\s\])]" + _OUTPUT, re.DOTALL)
+"""With a remark of a person before it, such as '[Output "big" or "large"] Output "large" (p=0.420)'."""
 _POSITION_LIMIT = 2**31
 _EDGE: Callable[[tuple[int, int, float, float | None]], Edge] = partial(tuple.__new__, Edge)
 """Makes an edge from a tuple of its fields, several times as fast as from the single fields."""
@@ -280,7 +283,8 @@ def _share_of(value: float) -> float | None:
 def _output(node: RawNode, variant: Variant) -> tuple[str | None, float | None]:
     """Text and probability of a logit, from their own keys or from the clerp that other tools write."""
     token, probability = node.token, node.token_prob or None
-    if variant is not ATLAS and (found := _LOGIT.fullmatch(node.clerp or "")):
+    clerp = node.clerp or ""
+    if variant is not ATLAS and (found := _LOGIT.fullmatch(clerp) or _REMARKED_LOGIT.fullmatch(clerp)):
         token = found[1] if token is None else token
         if probability is None and re.fullmatch(r"\d\.?\d{0,17}(?:[eE]-\d{1,3})?", found[2]):
             probability = float(found[2]) or None

@@ -115,7 +115,7 @@ def _graph(raw: dict[str, Any]) -> Graph:
         elif kind == "TOKEN":
             index, token = node["node_id"].split("_")[1], graph.tokens[node["ctx_idx"]]
         elif kind == "LOGIT":
-            match = re.fullmatch(r'Output "(.*)" \(p=(.*)\)', node["clerp"], re.DOTALL)
+            match = re.search(r'(?:^|\] )Output "(.*)" \(p=(.*)\)$', node["clerp"], re.DOTALL)
             assert match is not None
             index, token, probability = str(node["feature"]), match[1], node["token_prob"]
         graph.nodes.append(

@@ -112,6 +112,15 @@ def test_small_probabilities_in_scientific_notation_are_read() -> None:
     assert (found.token, found.probability) == (" x", 9.9e-05)
 
 
+def test_a_logit_with_a_remark_has_its_own_token() -> None:
+    graph = circuit_tracer()
+    graph["nodes"].append(
+        node("3_13_1", 13, "3", 1, "logit", clerp='[Output "big" or "large"] Output "large" (p=0.42)')
+    )
+    (found,) = [each for each in circuit_of(graph).nodes if each.index == 13]
+    assert (found.token, found.probability) == ("large", 0.42)
+
+
 def test_what_programs_leave_beside_files_is_left_out(tmp_path: Path) -> None:
     names = ("good.json", "also.JSON", "._good.json", "__MACOSX/good.json", ".ipynb_checkpoints/good.json")
     for name in names:
