@@ -2,11 +2,13 @@
 
 from atlas.client import AtlasClient
 
-atlas = AtlasClient() atlas.query("{ families { name nCircuits } }")              # one answer, as a dict
-atlas.frame("query ($after: String) { hubs(first: 100, after: $after) {" "  pageInfo { hasNextPage endCursor }
-nodes { frequency feature { id } } } }")   # a polars frame of all pages atlas.download("contrast.features",
-positive={"tags": ["refuse"]}, negative={"tags": ["comply"]})  # in one request
-atlas.circuit_graph("0123456789abcdef0123")                 # a networkx.DiGraph
+atlas = AtlasClient()
+atlas.query("{ families { name nCircuits } }")     # one answer, as a dict
+atlas.frame('''query ($after: String) { hubs(first: 100, after: $after) {
+  pageInfo { hasNextPage endCursor } nodes { frequency feature { id } } } }''')  # a polars frame of all pages
+atlas.download("contrast.features", positive={"tags": ["refuse"]},
+               negative={"tags": ["comply"]})      # a whole list in one request
+atlas.circuit_graph("0123456789abcdef0123")        # a networkx.DiGraph
 """
 
 import json

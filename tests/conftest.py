@@ -1,5 +1,6 @@
 """One real Neo4j for the whole test session; a test that asks for `database` finds it empty and migrated."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from atlas.local.server import Address, LocalServer
 from schema.database import AsyncDatabase, Database
 from schema.upkeep.migrations import migrate
 from tests.support.servers import empty, free_port
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""Tests run side by side. Threads that wait for each other on busy cores take up to 20 times as long."""
 
 pytest_plugins = (
     "tests.support.api",
