@@ -45,8 +45,8 @@ def candidates() -> Iterator[Candidate]:
                 yield Candidate(family, ", ".join(items[start : start + 4]) + ",", (f" {items[start + 4]}",))
         words = table.get("words", ())
         for place in range(len(words)):
-            first, second, third = (words[(place + step) % len(words)] for step in (0, 5, 11))
-            yield Candidate(family, f"{first} {second} {third} {first} {second}", (f" {third}",))
+            *first, last = (words[(place + step) % len(words)] for step in (0, 5, 10, 15, 20))
+            yield Candidate(family, ", ".join([*first, last, *first]) + ",", (f" {last}",))
         for message in table.get("messages", ()):
             yield Candidate(family, message, tuple(table["answers"]), chat=True)
 
