@@ -113,12 +113,13 @@ class FeatureMeasurement(CircuitMeasurement):
         self._set_id = transcoders_record(model).id
 
     def measure(self, keys: Sequence[str]) -> Iterator[MeasuredParts | EngineError | InputError]:
-        flows = {row.key: row for row in ask(self._database, FLOW_OF_CIRCUIT, timeout_s=TIMEOUT_S, keys=keys)}
         for row in ask(self._database, MEASURABLE, timeout_s=TIMEOUT_S, keys=keys):
-            if row.key not in flows:  # deleted meanwhile
+            # A circuit may have half a million effects, so one is in memory at a time.
+            flows = ask(self._database, FLOW_OF_CIRCUIT, timeout_s=TIMEOUT_S, keys=[row.key])
+            if not flows:  # deleted meanwhile
                 continue
             try:
-                tests = diagnosis(self._model, self._matched, row, flows[row.key], self._settings)
+                tests = diagnosis(self._model, self._matched, row, flows[0], self._settings)
                 yield MeasuredFeatures(row.key, self._set_id, tests)
             except (EngineError, InputError) as error:
                 yield error

@@ -8,16 +8,18 @@ circuits). Test: the output of the head is set to 0 at every position of the rea
 mean drop of the correct answer's log-probability. Rank correlation compares the two rankings of all heads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ingest.engine.attribution.prune import node_influence, prune
-from ingest.engine.heads.loadings import HeadLoadings, head_loadings, head_totals
+from ingest.engine.attribution.prune import Pruned, node_influence, prune
+from ingest.engine.heads.loadings import head_loadings, head_totals
 from ingest.engine.intervention.ablate import heads, without
 from ingest.engine.replacement.model import ReplacementModel
+from ingest.engine.replacement.passes import next_logits
 from ingest.studies.tools.graphs import graphs
 from ingest.studies.tools.items import Item, answered, word
 from ingest.studies.tools.prompts import Prompts
@@ -26,6 +28,8 @@ from schema.evidence.ranks import SHUFFLES, agreement
 
 EACH = 12
 """Held-out prompts of each family whose circuits are analysed."""
+EDGES = 50_000
+"""Edges that are split into parts together."""
 TESTED = 60
 """Held-out prompts of each family on which heads are ablated."""
 
@@ -89,9 +93,15 @@ def claims(model: ReplacementModel, items: Sequence[Item]) -> CircuitClaims:
     gross, through, layers = [], [], []
     for graph in graphs(model, [item.prompt for item in items]):
         pruned = prune(graph)
-        found = head_loadings(model, graph, pruned)
-        gross.append(head_totals(found, graph, pruned).gross)
-        through.append(_share_in_heads(found))
+        of_heads, parts, past = torch.zeros(()), 0.0, 0.0
+        for some in _edges(pruned):
+            found = head_loadings(model, graph, some)
+            of_heads = of_heads + head_totals(found, graph, some).gross
+            parts += float(found.heads.abs().sum())
+            past += float(found.past.abs().sum())
+        gross.append(of_heads)
+        # Over the layers that edges cross.
+        through.append(parts / (parts + past))
         influence = node_influence(graph)[graph.feature_nodes]
         sums = torch.zeros(model.n_layers, dtype=influence.dtype)
         sums.index_add_(0, graph.features[:, 0], influence)
@@ -100,10 +110,13 @@ def claims(model: ReplacementModel, items: Sequence[Item]) -> CircuitClaims:
     return CircuitClaims(torch.stack(gross).mean(0), sum(through) / len(through), thirds)
 
 
-def _share_in_heads(found: HeadLoadings) -> float:
-    """Share of |parts| that is in heads, over the layers that edges cross."""
-    parts = float(found.heads.abs().sum())
-    return parts / (parts + float(found.past.abs().sum()))
+def _edges(pruned: Pruned) -> Iterator[Pruned]:
+    """The graph with some of its edges at a time, because each edge has a part for every head."""
+    for start in range(0, max(1, len(pruned.target)), EDGES):
+        some = slice(start, start + EDGES)
+        yield replace(
+            pruned, target=pruned.target[some], source=pruned.source[some], weight=pruned.weight[some]
+        )
 
 
 def effects(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
@@ -120,16 +133,13 @@ def effects(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
 @torch.no_grad()
 def _log_probability(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
     """(n_items,) log-probability of the correct answer."""
-    encoded = [model.encode(item.prompt).ids for item in items]
-    longest = max(map(len, encoded))
-    ids = torch.zeros(len(items), longest, dtype=torch.int64)
-    for row, each in enumerate(encoded):
-        ids[row, : len(each)] = torch.tensor(each)
-    # Padding is on the right, where causal attention does not look.
-    logits = model.model(input_ids=ids, use_cache=False).logits
-    last = logits[torch.arange(len(items)), torch.tensor([len(each) - 1 for each in encoded])]
-    wanted = torch.tensor([word(model, item.expected) for item in items])
-    return last.float().log_softmax(-1)[torch.arange(len(items)), wanted]
+    wanted = next_logits(model, [(model.encode(item.prompt).ids, -1) for item in items])
+    return torch.stack(
+        [
+            logits.log_softmax(-1)[word(model, item.expected)]
+            for item, logits in zip(items, wanted, strict=True)
+        ]
+    ).cpu()
 
 
 STUDY = Study(

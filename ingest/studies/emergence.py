@@ -63,9 +63,10 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
             right = answered(then, items)
             add(family, RIGHT, len(right) / len(items))
             compared.setdefault(family, right[:CIRCUITS])
-            made = list(graphs(then, [item.prompt for item in compared[family]]))
-            shares += [scores(graph).error_share for graph in made]
-            circuits = [parts(graph) for graph in made]
+            circuits = []
+            for graph in graphs(then, [item.prompt for item in compared[family]]):
+                shares.append(scores(graph).error_share)
+                circuits.append(parts(graph))
             share = overlap(circuits, finished.setdefault(family, circuits))
             add(family, FEATURES, share.features)
             add(family, EDGES, share.edges)

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ingest.engine.attribution.graph import AttributionGraph
+from ingest.engine.attribution.graph import GraphNodes
 from ingest.engine.attribution.prune import node_influence, prune
 from ingest.engine.intervention.intervene import Case, Edit, intervene_many
 from ingest.engine.replacement.model import ReplacementModel
@@ -121,7 +121,7 @@ def form_modules(model: ReplacementModel, items: dict[str, Sequence[Item]]) -> C
     return Cortex([frozenset(module) for module in modules], found, share)
 
 
-def _effects(graph: AttributionGraph) -> dict[tuple[Feature, Feature], float]:
+def _effects(graph: GraphNodes) -> dict[tuple[Feature, Feature], float]:
     """The kept effects between features, summed over positions."""
     pruned = prune(graph)
     names = [(layer, index) for layer, _, index in graph.features.tolist()]

@@ -92,7 +92,7 @@ class Budget:
         model = self.model
         n_heads = model.anatomy.layers[0].attention.output.shape[0]
         by_layer = n_positions * (6 * model.d_model + n_heads * n_positions)
-        return 2 * _summed(model) * (model.n_layers * by_layer + n_positions * model.vocab_size)
+        return 2 * _summed(model) * (model.n_layers * by_layer + model.vocab_size)
 
     def _matrix(self, traced: Traced) -> int:
         """Bytes of one prompt's rows and matrix."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.engine.replacement.record import run
+from ingest.engine.replacement.passes import next_logits
 
 
 class Head(NamedTuple):
@@ -89,8 +89,8 @@ class Answer(NamedTuple):
 def effects(model: ReplacementModel, answers: Sequence[Answer], components: Sequence[Component]) -> Tensor:
     """(n_answers, n_components) float64: the effect of ablating each component alone on each answer.
 
-    The effect is the change of the answer's logit minus the mean over the vocabulary. All prompts run
-    together, once per component.
+    The effect is the change of the answer's logit minus the mean over the vocabulary. The prompts run
+    together, as far as memory allows, once per component.
     """
     plain = _logits(model, answers)
     found = torch.empty(len(answers), len(components), dtype=torch.float64)
@@ -102,11 +102,9 @@ def effects(model: ReplacementModel, answers: Sequence[Answer], components: Sequ
 
 def _logits(model: ReplacementModel, answers: Sequence[Answer]) -> Tensor:
     """(n_answers,) float64 logits of the answers minus the mean over the vocabulary."""
-    final = run(model.model, [answer.ids for answer in answers], model.device)
-    rows = torch.arange(len(answers), device=model.device)
-    places, tokens = (
-        torch.tensor(each, device=model.device)
-        for each in zip(*((answer.position, answer.token) for answer in answers), strict=True)
-    )
-    logits = model.anatomy.logits(final[rows, places])
-    return (logits[rows, tokens].double() - logits.mean(-1, dtype=torch.float64)).cpu()
+    wanted = next_logits(model, [(answer.ids, answer.position) for answer in answers])
+    found = [
+        logits[answer.token].double() - logits.mean(dtype=torch.float64)
+        for answer, logits in zip(answers, wanted, strict=True)
+    ]
+    return torch.stack(found).cpu()

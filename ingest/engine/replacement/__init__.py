@@ -2,5 +2,7 @@
 
 model     loading a model with its transcoders, tokenizing prompts, freezing the model on a prompt
 record    the forward pass that records what attribution holds fixed
+passes    batches of forward passes in bounded memory
+firings   where features fire in texts, and nothing else
 precise   forward passes of float64 models without rounding to float32
 """

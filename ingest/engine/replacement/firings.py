@@ -18,13 +18,9 @@ from torch import Tensor, nn
 
 from ingest.engine.errors import ModelError
 from ingest.engine.replacement.model import Encoded, ReplacementModel
+from ingest.engine.replacement.passes import MEMORY, batches, pass_bytes
 from ingest.engine.replacement.precise import precise
 from ingest.engine.replacement.record import Hook, hooks, padded
-
-MEMORY = 256 << 20
-"""Bytes that a forward pass may take besides the model, approximately."""
-MOST_ROWS = 64
-"""The largest number of texts in a batch. More texts are not faster."""
 
 
 class TextFirings(NamedTuple):
@@ -52,29 +48,8 @@ def firings(
 
     Raises ModelError when a number is not finite, or when the device's memory does not hold one text.
     """
-    for batch in _batches(model, texts, memory):
+    for batch in batches(model, texts, lambda text: len(text.ids), memory=memory):
         yield from _of_batch(model, batch, memory)
-
-
-def _bytes(model: ReplacementModel, longest: int, queries: int) -> int:
-    """Bytes that a pass takes for each text of the length `longest`, for so many of its positions."""
-    heads = max(len(layer.attention.output) for layer in model.anatomy.layers)
-    # Attention holds scores, weights and a copy; an MLP is about four times as wide as the residual stream.
-    return queries * (3 * heads * longest + 24 * model.d_model) * max(4, model.dtype.itemsize)
-
-
-def _batches(model: ReplacementModel, texts: Sequence[Encoded], memory: int) -> Iterator[list[Encoded]]:
-    part: list[Encoded] = []
-    longest = 0
-    for text in texts:
-        longest = max(longest, len(text.ids))
-        full = len(part) == MOST_ROWS or (len(part) + 1) * _bytes(model, longest, longest) > memory
-        if part and full:
-            yield part
-            part, longest = [], len(text.ids)
-        part.append(text)
-    if part:
-        yield part
 
 
 def _of_batch(model: ReplacementModel, texts: list[Encoded], memory: int) -> list[TextFirings]:
@@ -102,7 +77,7 @@ def _run(model: ReplacementModel, texts: list[Encoded], memory: int) -> list[Tex
     encoder = _Encoder(model, wanted, memory)
     size = longest
     if len(texts) == 1:
-        size = max(1, min(longest, memory // _bytes(model, longest, 1)))
+        size = max(1, min(longest, memory // pass_bytes(model, longest, 1)))
     past: Any = None
     with hooks(encoder.hooks()), precise(model.dtype):
         for start in range(0, longest, size):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from ingest.engine.attribution.graph import AttributionGraph
+from ingest.engine.attribution.graph import GraphNodes
 from ingest.engine.attribution.prune import prune
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.concepts import activity, every_token
@@ -31,7 +31,7 @@ class CircuitParts(NamedTuple):
     """(source, target) of features, tokens ("token", position) and logits ("logit", vocabulary id)"""
 
 
-def parts(graph: AttributionGraph) -> CircuitParts:
+def parts(graph: GraphNodes) -> CircuitParts:
     """The kept features, and the kept edges except those from error nodes."""
     pruned = prune(graph)
     keys: list[Key | None] = [tuple(each) for each in graph.features.tolist()]

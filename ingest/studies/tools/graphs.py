@@ -5,31 +5,36 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ingest.engine.attribution.attribute import attribute_many
-from ingest.engine.attribution.graph import AttributionGraph
+from ingest.engine.attribution.attribute import attribute_each
+from ingest.engine.attribution.graph import GraphNodes
 from ingest.engine.attribution.prune import node_influence, prune
 from ingest.engine.attribution.targets import DEFAULT
 from ingest.engine.replacement.model import ReplacementModel
 
 TOGETHER = 16
 """Prompts attributed together."""
+MEMORY = 1 << 30
+"""Bytes that attribution may take besides the model. Larger graphs are streamed."""
 
 
-def graphs(model: ReplacementModel, prompts: Sequence[str]) -> Iterator[AttributionGraph]:
-    """The attribution graph of each prompt, with its most probable next tokens as targets."""
+def graphs(model: ReplacementModel, prompts: Sequence[str]) -> Iterator[GraphNodes]:
+    """The attribution graph of each prompt, with its most probable next tokens as targets.
+
+    Release each graph before the next one.
+    """
     for start in range(0, len(prompts), TOGETHER):
         part = [(model.encode(prompt), DEFAULT) for prompt in prompts[start : start + TOGETHER]]
-        yield from attribute_many(model, part)
+        yield from attribute_each(model, part, memory=MEMORY)
 
 
-def token_influence(graph: AttributionGraph) -> Tensor:
+def token_influence(graph: GraphNodes) -> Tensor:
     """(n_positions,) each token's share of the influence of all tokens of the prompt."""
     found = node_influence(graph)[graph.token_nodes]
     return found / found.sum()
 
 
 def leads_through(
-    graph: AttributionGraph, tokens: Iterable[int], through: Iterable[tuple[int, int, int]], logit: int
+    graph: GraphNodes, tokens: Iterable[int], through: Iterable[tuple[int, int, int]], logit: int
 ) -> bool:
     """Whether the pruned graph has a path of positive effects token → feature → … → logit.
 
@@ -39,7 +44,9 @@ def leads_through(
     targets = (graph.logit_ids == logit).nonzero()[:, 0]
     if not len(targets):
         return False
-    positive = prune(graph).edges & (graph.adjacency > 0)
+    pruned = prune(graph)
+    positive = torch.zeros(graph.n_nodes, graph.n_nodes, dtype=torch.bool)
+    positive[pruned.target, pruned.source] = pruned.weight > 0
     below = torch.zeros(graph.n_nodes, dtype=torch.bool)
     below[torch.tensor(list(tokens)) + graph.token_nodes.start] = True
     above = torch.zeros(graph.n_nodes, dtype=torch.bool)
