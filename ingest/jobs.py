@@ -136,6 +136,7 @@ class _Worker:
             name=f"job {self._job.id}",
             check=self._check,
             step=self._step,
+            say=self._say,
         )
         problems = [str(problem) for problem in (*file.problems, *summary.problems)]
         return summary.sentence(), {"circuits": circuits, "problems": problems}

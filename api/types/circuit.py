@@ -115,6 +115,9 @@ class Circuit:
         description="Largest number of features that were attributed from. Null when there was "
         "no limit or it is unknown."
     )
+    max_edges: int | None = strawberry.field(
+        description="Largest number of edges that were kept. Null when no edge was dropped for such a limit."
+    )
     dtype: str | None = strawberry.field(
         description="Number format of the computation, for example `float32`."
     )

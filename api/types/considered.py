@@ -18,6 +18,7 @@ SETTINGS = (
     "node_threshold",
     "edge_threshold",
     "max_feature_nodes",
+    "max_edges",
     "dtype",
     "tool",
     "derived",
@@ -32,7 +33,8 @@ class MixedSetting:
     )
     values: list[str | None] = strawberry.field(
         description="The values that occur, as text in ascending order. Null stands for unknown, "
-        "for no limit (`maxFeatureNodes`), for the atlas itself (`tool`) or for nothing (`derived`)."
+        "for no limit (`maxFeatureNodes`, `maxEdges`), for the atlas itself (`tool`) or for nothing "
+        "(`derived`)."
     )
 
 
@@ -70,6 +72,9 @@ class CircuitSettings:
     max_feature_nodes: int | None = strawberry.field(
         description="Largest number of features that were attributed from. Null when there was "
         "no limit or it is unknown."
+    )
+    max_edges: int | None = strawberry.field(
+        description="Largest number of edges that were kept. Null when no edge was dropped for such a limit."
     )
     dtype: str | None = strawberry.field(
         description="Number format of the computation, for example `float32`."

@@ -12,6 +12,7 @@ from atlas.commands.options import (
     Dtype,
     EdgeThreshold,
     FirstToken,
+    MaxEdges,
     MaxFeatureNodes,
     Memory,
     ModelPath,
@@ -20,6 +21,7 @@ from atlas.commands.options import (
     TranscodersPath,
     err,
 )
+from ingest.circuits.limits import MAX_FEATURE_NODES
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 from schema.counted import counted
 from schema.errors import InputError
@@ -36,7 +38,8 @@ def attribute(
     dtype: Dtype = "float32",
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
-    max_feature_nodes: MaxFeatureNodes = None,
+    max_feature_nodes: MaxFeatureNodes = MAX_FEATURE_NODES,
+    max_edges: MaxEdges = None,
     target: TargetText = None,
     first_token: FirstToken = "left-out",
     memory: Memory = None,
@@ -59,7 +62,8 @@ def attribute(
     For example: `atlas attribute --prompt "the capital of texas is" --out graph.json`. `atlas import
     graph.json` loads the file into the database.
 
-    The thresholds 1 and 1 write the unpruned graph.
+    The thresholds 1 and 1 write the unpruned graph, of at most 7500 features unless --max-feature-nodes says
+    otherwise.
     """
     from ingest.circuits.heads import lines
     from ingest.circuits.run import attribute_one
@@ -76,11 +80,13 @@ def attribute(
         node_threshold=node_threshold,
         edge_threshold=edge_threshold,
         max_feature_nodes=max_feature_nodes,
+        max_edges=max_edges,
         target=DEFAULT if target is None else parse(target),
         first_token=first_token,
         memory=None if memory is None else parse_memory(memory),
         heads=heads,
         qk=qk or (),
+        say=lambda text: err.print(text, markup=False, soft_wrap=True),
     )
     if str(out_path) == "-":
         sys.stdout.buffer.write(orjson.dumps(to_json(circuit, slug=slug)) + b"\n")

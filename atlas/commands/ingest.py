@@ -10,6 +10,7 @@ from atlas.commands.options import (
     Dtype,
     EdgeThreshold,
     FirstToken,
+    MaxEdges,
     MaxFeatureNodes,
     Memory,
     ModelPath,
@@ -22,6 +23,7 @@ from atlas.commands.options import (
     use_cores,
 )
 from atlas.settings import Settings
+from ingest.circuits.limits import MAX_FEATURE_NODES
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
 
 
@@ -40,7 +42,8 @@ def ingest(
     dtype: Dtype = "float32",
     node_threshold: NodeThreshold = 0.8,
     edge_threshold: EdgeThreshold = 0.98,
-    max_feature_nodes: MaxFeatureNodes = None,
+    max_feature_nodes: MaxFeatureNodes = MAX_FEATURE_NODES,
+    max_edges: MaxEdges = None,
     target: TargetText = None,
     first_token: FirstToken = "left-out",
     memory: Memory = None,
@@ -83,6 +86,7 @@ def ingest(
         node_threshold=node_threshold,
         edge_threshold=edge_threshold,
         max_feature_nodes=max_feature_nodes,
+        max_edges=max_edges,
         target=DEFAULT if target is None else parse(target),
         first_token=first_token,
         memory=None if memory is None else parse_memory(memory),

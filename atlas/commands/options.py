@@ -12,12 +12,22 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from ingest.circuits.limits import parse_limit
 from schema.errors import InputError
 
 out = Console(highlight=False)
 """The standard output: answers."""
 err = Console(stderr=True, highlight=False)
 """The standard error output: progress, notes and errors."""
+
+
+def _limit(text: str | int) -> int | None:
+    """A number from 1 up, or `none`."""
+    try:
+        return parse_limit(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither a whole number from 1 up nor `none`") from None
+
 
 # -- the model
 
@@ -81,9 +91,19 @@ EdgeThreshold = Annotated[
 MaxFeatureNodes = Annotated[
     int | None,
     typer.Option(
-        min=1,
-        help="Attribute at most this many features, the most influential ones first.",
-        show_default="no limit",
+        parser=_limit,
+        metavar="N|none",
+        help="Attribute at most this many features, the most influential ones first. `none` lifts the limit.",
+    ),
+]
+MaxEdges = Annotated[
+    int | None,
+    typer.Option(
+        parser=_limit,
+        metavar="N|none",
+        help="Keep at most this many edges of a graph, the strongest ones, and print what share of influence "
+        "they hold.",
+        show_default="none",
     ),
 ]
 TargetText = Annotated[

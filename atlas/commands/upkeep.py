@@ -33,6 +33,7 @@ SHORT_NAMES = {
     "node_threshold": "node share",
     "edge_threshold": "edge share",
     "max_feature_nodes": "most features",
+    "max_edges": "most edges",
 }
 """Shorter names of settings, so that a table fits into 80 columns."""
 

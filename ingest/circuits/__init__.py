@@ -6,6 +6,7 @@
 | `prompts` | prompts files: JSON lines, CSV and plain text |
 | `known_prompts` | new tags for prompts whose circuits the database has already |
 | `convert` | graphs of the engine → records (`schema.circuit.records`) |
+| `limits` | limits of the graphs that are computed and stored |
 | `heads` | what attention heads carry of a circuit's edges, and where attention scores come from |
 | `loader` | threads that load circuits while the next ones are computed |
 """

@@ -90,6 +90,7 @@ def circuit(
         node_threshold=pruned.node_threshold,
         edge_threshold=pruned.edge_threshold,
         max_feature_nodes=graph.max_feature_nodes,
+        max_edges=pruned.max_edges,
         dtype=graph.dtype,
         special_first_token=graph.special_first_token,
         replacement_score=found.replacement,

@@ -16,10 +16,12 @@ the prompts that are computed together.
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,12 +40,13 @@ from rich.text import Text
 from ingest.circuits import convert
 from ingest.circuits.heads import with_heads, with_qk
 from ingest.circuits.known_prompts import KnownPrompts, tag_known_prompts
+from ingest.circuits.limits import MANY_EDGES, MAX_FEATURE_NODES
 from ingest.circuits.loader import LoadingThreads, resumable
 from ingest.circuits.prompts import PromptLine, read_prompts
 from ingest.engine.attribution.attribute import attribute_each
 from ingest.engine.attribution.graph import GraphNodes
 from ingest.engine.attribution.prune import Pruned, prune
-from ingest.engine.attribution.targets import DEFAULT, Named, Target, named, parse
+from ingest.engine.attribution.targets import DEFAULT, Target, named, parse
 from ingest.engine.errors import EngineError
 from ingest.engine.replacement.model import Encoded, FirstToken, ReplacementModel
 from ingest.labels.explain import AUTHOR, METHOD
@@ -53,7 +56,7 @@ from schema.circuit.records import Circuit, Label, Model, NodeKind, Prompt, Run,
 from schema.counted import counted
 from schema.database import Database
 from schema.errors import InputError
-from schema.loading.load import load_circuit, prepare, present
+from schema.loading.load import StoredSize, load_circuit, prepare, present
 from schema.loading.model_of_set import assign_model
 
 VERSIONS = ("circuit-atlas", "torch", "transformers")
@@ -84,8 +87,10 @@ class IngestSettings:
     """Share of influence, 0 to 1, that the kept nodes have together."""
     edge_threshold: float = 0.98
     """Share of influence, 0 to 1, that the kept edges have together."""
-    max_feature_nodes: int | None = None
+    max_feature_nodes: int | None = MAX_FEATURE_NODES
     """Most features of one attribution graph; None means all active features."""
+    max_edges: int | None = None
+    """Most edges of one circuit; None means no limit."""
     target: tuple[Target, ...] = DEFAULT
     """What to attribute when the line of a prompt names no target."""
     first_token: FirstToken = "left-out"
@@ -111,6 +116,8 @@ class IngestSummary:
     """What changed for the prompts of those circuits."""
     problems: list[Exception] = field(default_factory=list)
     """One error for each line or prompt that failed."""
+    edge_shares: list[float] = field(default_factory=list)
+    """For each graph that lost edges to `max_edges`: share of its edges' influence that is left, 0 to 1."""
     seconds: float = 0.0
     """Duration from the first step to the last transaction."""
 
@@ -118,9 +125,15 @@ class IngestSummary:
         """The summary for people."""
         rate = f" ({self.loaded / self.seconds:.1f} circuits/s, all steps counted)" if self.loaded else ""
         failed = f", {len(self.problems)} failed" if self.problems else ""
+        cut = ""
+        if self.edge_shares:
+            cut = (
+                f" {counted(len(self.edge_shares), 'graph')} lost edges to the limit; the kept edges hold "
+                f"at least {min(self.edge_shares):.1%} of the influence of a graph's edges."
+            )
         return (
             f"{counted(self.loaded, 'circuit')} loaded in {self.seconds:.1f} s{rate}, "
-            f"{counted(self.present, 'was', 'were')} there already{failed}.{self.known.sentence()}"
+            f"{counted(self.present, 'was', 'were')} there already{failed}.{cut}{self.known.sentence()}"
         )
 
 
@@ -151,7 +164,7 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
             model = settings.load_model()
         attributor = Attributor(model, settings)
         planned = attributor.plan(file.prompts, summary.problems)
-        missing = _missing(database, planned, summary)
+        missing = _missing(database, attributor, planned, summary)[0]
         if missing:
             with resumable(lambda: summary.loaded), _progress(console) as progress:
                 counting = progress.add_task("counting features", total=len(planned))
@@ -162,6 +175,7 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
                     planned,
                     missing,
                     summary,
+                    say=lambda text: console.print(text, markup=False, soft_wrap=True),
                     counted=lambda: progress.advance(counting),
                     done=lambda: progress.advance(loading),
                 )
@@ -178,16 +192,17 @@ def ingest_job(
     name: str,
     check: Callable[[], None],
     step: Callable[[int], None],
+    say: Callable[[str], None],
 ) -> IngestedJob:
     """Ingest the prompts of a job, as `ingest` does with those of a file. The model is loaded already.
 
     name: what the run records in place of a file name. check: is called often. step: is called, from another
-    thread, with the number of finished prompts. An exception from `check` or `step` stops the work and is
-    raised.
+    thread, with the number of finished prompts. say: is called with what a person should know. An exception
+    from `check` or `step` stops the work and is raised.
     """
     started, summary = time.monotonic(), IngestSummary()
     planned = attributor.plan(lines, summary.problems)
-    missing = _missing(database, planned, summary)
+    missing, ids = _missing(database, attributor, planned, summary)
     n_done = len(lines) - len(missing)
     step(n_done)
 
@@ -198,10 +213,10 @@ def ingest_job(
 
     if missing:
         of_job = attributor.for_run(name)
-        _ingest_all(database, of_job, planned, missing, summary, counted=check, done=done)
+        ids |= _ingest_all(database, of_job, planned, missing, summary, say=say, counted=check, done=done)
         database.wait_for_full_text()
     summary.seconds = time.monotonic() - started
-    return IngestedJob(summary, [each.circuit_id for each in planned])
+    return IngestedJob(summary, [ids.get(each.key, each.key) for each in planned])
 
 
 def attribute_one(
@@ -213,17 +228,20 @@ def attribute_one(
     dtype: str = "float32",
     node_threshold: float = 0.8,
     edge_threshold: float = 0.98,
-    max_feature_nodes: int | None = None,
+    max_feature_nodes: int | None = MAX_FEATURE_NODES,
+    max_edges: int | None = None,
     target: tuple[Target, ...] = DEFAULT,
     first_token: FirstToken = "left-out",
     memory: int | None = None,
     heads: bool = False,
     qk: Sequence[str] = (),
+    say: Callable[[str], None] = lambda text: None,
 ) -> Circuit:
     """The circuit of one prompt, without labels and without a database. Raises EngineError.
 
     heads: add what attention heads carry of each edge. qk: add the attention scores of these heads and
-    positions, each written like 3/1@5 (layer 3, head 1, position 5).
+    positions, each written like 3/1@5 (layer 3, head 1, position 5). say: is called with what a person should
+    know of the number of edges.
     """
     settings = IngestSettings(
         prompts=Path(),
@@ -234,6 +252,7 @@ def attribute_one(
         node_threshold=node_threshold,
         edge_threshold=edge_threshold,
         max_feature_nodes=max_feature_nodes,
+        max_edges=max_edges,
         target=target,
         first_token=first_token,
         memory=memory,
@@ -248,6 +267,8 @@ def attribute_one(
     if isinstance(graph, EngineError):
         raise graph
     pruned = attributor.prune(graph)
+    if (note := edge_note(pruned)) is not None:
+        say(note)
     return with_qk(attributor.circuit(planned[0], graph, pruned), attributor.model, qk)
 
 
@@ -258,7 +279,23 @@ class _PlannedCircuit:
     line: PromptLine
     encoded: Encoded
     target: tuple[Target, ...]
-    circuit_id: str
+    ids: tuple["_PossibleId", ...]
+    """The first one is that of a circuit for which no limit dropped anything."""
+
+    @property
+    def key(self) -> str:
+        """Tells the prompts of one file apart."""
+        return self.ids[0].id
+
+
+class _PossibleId(NamedTuple):
+    """An id that a circuit may get. Whether a limit drops something is known only when it is computed."""
+
+    id: str
+    max_feature_nodes: int | None
+    """The limit of features, if this is the id of a circuit for which features were dropped."""
+    max_edges: int | None
+    """The limit of edges, if this is the id of a circuit for which edges were dropped."""
 
 
 class Attributor:
@@ -287,6 +324,7 @@ class Attributor:
                 "node_threshold": settings.node_threshold,
                 "edge_threshold": settings.edge_threshold,
                 "max_feature_nodes": settings.max_feature_nodes,
+                **({} if settings.max_edges is None else {"max_edges": settings.max_edges}),
                 "first_token": settings.first_token,
             },
             versions={name: importlib.metadata.version(name) for name in VERSIONS},
@@ -299,20 +337,20 @@ class Attributor:
             try:
                 encoded = self.model.encode(line.prompt, first_token=self.settings.first_token)
                 target = self.settings.target if line.target is None else parse(line.target)
-                key = self._circuit_id(encoded, named(self.model, encoded, target))
+                each = _PlannedCircuit(line, encoded, target, self._ids(encoded, target))
             except EngineError as error:
                 problems.append(InputError(f"line {line.line}: {error.what}", next_step=error.next_step))
                 continue
-            if key in planned:
+            if each.key in planned:
                 problems.append(
                     InputError(
-                        f"line {line.line}: the same prompt as on line {planned[key].line.line}; "
+                        f"line {line.line}: the same prompt as on line {planned[each.key].line.line}; "
                         "this line was skipped",
                         next_step="put all tags of a prompt on one line",
                     )
                 )
                 continue
-            planned[key] = _PlannedCircuit(line, encoded, target, key)
+            planned[each.key] = each
         return list(planned.values())
 
     def graphs(self, group: list[_PlannedCircuit]) -> Iterator[GraphNodes | EngineError]:
@@ -338,7 +376,12 @@ class Attributor:
     def prune(self, graph: GraphNodes) -> Pruned:
         """Prune a graph to the thresholds of the settings."""
         settings = self.settings
-        return prune(graph, node_threshold=settings.node_threshold, edge_threshold=settings.edge_threshold)
+        return prune(
+            graph,
+            node_threshold=settings.node_threshold,
+            edge_threshold=settings.edge_threshold,
+            max_edges=settings.max_edges,
+        )
 
     def circuit(
         self, planned: _PlannedCircuit, graph: GraphNodes, pruned: Pruned, namer: Namer | None = None
@@ -360,9 +403,10 @@ class Attributor:
             circuit = with_heads(circuit, self.model, graph, pruned, planned.target)
         return circuit if namer is None else _labelled(circuit, namer)
 
-    def _circuit_id(self, encoded: Encoded, name: Named) -> str:
-        settings = self.settings
-        return circuit_id(
+    def _ids(self, encoded: Encoded, target: tuple[Target, ...]) -> tuple[_PossibleId, ...]:
+        settings, name = self.settings, named(self.model, encoded, target)
+        id_of = partial(
+            circuit_id,
             model_id=self.model_record.id,
             transcoders_id=self.transcoders_record.id,
             dtype=str(self.model.dtype).removeprefix("torch."),
@@ -371,9 +415,45 @@ class Attributor:
             target_position=name.position,
             node_threshold=settings.node_threshold,
             edge_threshold=settings.edge_threshold,
-            max_feature_nodes=settings.max_feature_nodes,
             special_first_token=encoded.special_first_token,
         )
+        limits = product(
+            dict.fromkeys((None, settings.max_feature_nodes)), dict.fromkeys((None, settings.max_edges))
+        )
+        return tuple(
+            _PossibleId(id_of(max_feature_nodes=features, max_edges=edges), features, edges)
+            for features, edges in limits
+        )
+
+    def finds(self, planned: _PlannedCircuit, there: Mapping[str, StoredSize]) -> str | None:
+        """The id of the stored circuit that these settings give; None when none of `there` is it."""
+        settings = self.settings
+        for each in planned.ids:
+            if (size := there.get(each.id)) is None:
+                continue
+            all_features = each.max_feature_nodes is not None or _fits(
+                size.n_active_features, settings.max_feature_nodes
+            )
+            all_edges = each.max_edges is not None or _fits(size.n_edges, settings.max_edges)
+            if all_features and all_edges:
+                return each.id
+        return None
+
+
+def _fits(size: int | None, limit: int | None) -> bool:
+    return limit is None or size is None or size <= limit
+
+
+def edge_note(pruned: Pruned) -> str | None:
+    """What a person should know of the number of edges of a pruned graph; None for an ordinary one."""
+    n = counted(len(pruned.weight), "edge")
+    if pruned.edge_share is not None:
+        return (
+            f"the strongest {n} are kept, with {pruned.edge_share:.1%} of the influence of the graph's edges"
+        )
+    if len(pruned.weight) > MANY_EDGES:
+        return f"the graph has {n}; --max-edges, or lower thresholds, keep fewer"
+    return None
 
 
 def _labelled(circuit: Circuit, namer: Namer) -> Circuit:
@@ -391,14 +471,19 @@ def _labelled(circuit: Circuit, namer: Namer) -> Circuit:
 
 
 def _missing(
-    database: Database, planned: list[_PlannedCircuit], summary: IngestSummary
-) -> list[_PlannedCircuit]:
-    """The circuits that the database lacks. The prompts of the others get new tags, and are counted."""
-    there = present(database, [each.circuit_id for each in planned])
-    known = {each.circuit_id: each.line for each in planned if each.circuit_id in there}
-    summary.present = len(known)
-    summary.known = tag_known_prompts(database, known)
-    return [each for each in planned if each.circuit_id not in there]
+    database: Database, attributor: Attributor, planned: list[_PlannedCircuit], summary: IngestSummary
+) -> tuple[list[_PlannedCircuit], dict[str, str]]:
+    """The circuits that the database lacks, and key → id of those it has.
+
+    The prompts of the circuits that it has get new tags, and are counted.
+    """
+    there = present(database, [possible.id for each in planned for possible in each.ids])
+    ids = {each.key: found for each in planned if (found := attributor.finds(each, there)) is not None}
+    summary.present = len(ids)
+    summary.known = tag_known_prompts(
+        database, {ids[each.key]: each.line for each in planned if each.key in ids}
+    )
+    return [each for each in planned if each.key not in ids], ids
 
 
 def _ingest_all(
@@ -408,9 +493,11 @@ def _ingest_all(
     missing: list[_PlannedCircuit],
     summary: IngestSummary,
     *,
+    say: Callable[[str], None],
     counted: Callable[[], None],
     done: Callable[[], None],
-) -> None:
+) -> dict[str, str]:
+    """Compute and load the missing circuits. Returns key → id of those that could be computed."""
     # All prompts of the file are counted, not only the missing ones: a resumed run gives the same labels.
     namer = Namer.over(attributor.model, [each.encoded for each in planned], advance=counted)
     run = attributor.run()
@@ -420,14 +507,15 @@ def _ingest_all(
         summary.loaded += load_circuit(database, circuit, run)
         done()
 
-    wanted = {each.circuit_id for each in missing}
+    ids: dict[str, str] = {}
+    wanted = {each.key for each in missing}
     with LoadingThreads(load, 1, WAITING) as loader:
         for start in range(0, len(planned), GROUP_SIZE):
             group = planned[start : start + GROUP_SIZE]
-            if wanted.isdisjoint(each.circuit_id for each in group):
+            if wanted.isdisjoint(each.key for each in group):
                 continue
             for each, graph in zip(group, attributor.graphs(group), strict=True):
-                if each.circuit_id not in wanted:
+                if each.key not in wanted:
                     continue
                 if isinstance(graph, EngineError):
                     summary.problems.append(
@@ -435,7 +523,15 @@ def _ingest_all(
                     )
                     done()
                     continue
-                loader.put(attributor.circuit(each, graph, attributor.prune(graph), namer))
+                pruned = attributor.prune(graph)
+                if pruned.edge_share is not None:
+                    summary.edge_shares.append(pruned.edge_share)
+                elif (note := edge_note(pruned)) is not None:
+                    say(f"line {each.line.line}: {note}")
+                circuit = attributor.circuit(each, graph, pruned, namer)
+                ids[each.key] = circuit.id
+                loader.put(circuit)
+    return ids
 
 
 def _progress(console: Console) -> Progress:

@@ -360,7 +360,7 @@ class Circuit:
     edge_threshold: float | None
     """Share of the influence, 0 to 1, that pruning had to keep with the edges."""
     max_feature_nodes: int | None
-    """Largest number of feature nodes that are attributed. None also means no limit."""
+    """Largest number of feature nodes that are attributed. None also means that all active ones are."""
     dtype: str | None
     """Number format of the computation, such as `float32`."""
     special_first_token: bool | None
@@ -413,6 +413,8 @@ class Circuit:
     """Derived error share: the least value that the file allows, 0 to 1. None when `error_share` is known."""
     error_share_high: float | None = None
     """Derived error share: the greatest value that the file allows, 0 to 1."""
+    max_edges: int | None = None
+    """Largest number of edges to keep, when edges were dropped for it."""
 
     @property
     def id(self) -> str:
@@ -430,6 +432,7 @@ class Circuit:
             edge_threshold=self.edge_threshold,
             max_feature_nodes=self.max_feature_nodes,
             special_first_token=self.special_first_token,
+            max_edges=self.max_edges,
         )
 
     @property
@@ -484,11 +487,14 @@ def circuit_id(
     edge_threshold: float | None,
     max_feature_nodes: int | None,
     special_first_token: bool | None,
+    max_edges: int | None = None,
 ) -> str:
-    """The id of the circuit that these inputs give. It is known before the circuit is computed.
+    """The id of the circuit that these inputs give.
 
-    Equal inputs give equal ids, so loading a circuit again changes nothing, and circuits with different
-    settings never share an id.
+    max_feature_nodes, max_edges: limits for which something was dropped. A limit that drops nothing gives the
+    circuit of no limit. An id is therefore known before the circuit is computed, except for whether a limit
+    drops something. Equal inputs give equal ids, so loading a circuit again changes nothing, and different
+    circuits never share an id.
     """
     return stable_id(
         model_id,
@@ -501,6 +507,7 @@ def circuit_id(
         None if edge_threshold is None else float(edge_threshold),
         max_feature_nodes,
         special_first_token,
+        *(() if max_edges is None else (max_edges,)),
     )
 
 

@@ -247,7 +247,9 @@ def _metadata(circuit: Circuit, slug: str, ids: list[str]) -> dict[str, Any]:
         "info": info,
         "generation_settings": settings,
         "pruning_settings": _without_none(
-            node_threshold=circuit.node_threshold, edge_threshold=circuit.edge_threshold
+            node_threshold=circuit.node_threshold,
+            edge_threshold=circuit.edge_threshold,
+            max_edges=circuit.max_edges,
         ),
         "atlas": _atlas_block(circuit, ids),
     }

@@ -116,7 +116,8 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
         target_position=max((n.position for n in nodes if n.kind is NodeKind.LOGIT), default=0),
         node_threshold=_share(raw, "node_threshold"),
         edge_threshold=_share(raw, "edge_threshold"),
-        max_feature_nodes=_positive_integer(raw, "max_feature_nodes"),
+        max_feature_nodes=_positive_integer(raw.metadata.generation_settings, "max_feature_nodes"),
+        max_edges=_positive_integer(raw.metadata.pruning_settings, "max_edges"),
         dtype=None,
         special_first_token=None,
         replacement_score=None,
@@ -439,8 +440,8 @@ def _share(raw: RawGraph, key: str) -> float | None:
     return raw.metadata.node_threshold if key == "node_threshold" else None
 
 
-def _positive_integer(raw: RawGraph, key: str) -> int | None:
-    value = _whole((raw.metadata.generation_settings or {}).get(key))
+def _positive_integer(settings: dict[str, Any] | None, key: str) -> int | None:
+    value = _whole((settings or {}).get(key))
     return value if value is not None and 0 < value < 2**63 else None
 
 

@@ -16,6 +16,7 @@ are exact before they are rounded, so the same loads in the same order give the 
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from schema.circuit.records import Circuit, Run
 from schema.database import Database, Transaction
@@ -111,16 +112,28 @@ def _write(
             join(transaction, other["id"], family, stored_effects(transaction, other["id"]))
 
 
-def present(database: Database, circuit_ids: Iterable[str]) -> set[str]:
-    """The given ids whose circuits are stored."""
-    return {row["id"] for row in database.read(_PRESENT, {"p": {"ids": list(circuit_ids)}})}
+class StoredSize(NamedTuple):
+    """How large a stored circuit is."""
+
+    n_active_features: int | None
+    """Feature nodes that were active before any selection; None when unknown."""
+    n_edges: int
+
+
+def present(database: Database, circuit_ids: Iterable[str]) -> dict[str, StoredSize]:
+    """The given ids whose circuits are stored, with the size of each circuit."""
+    rows = database.read(_PRESENT, {"p": {"ids": list(circuit_ids)}})
+    return {row["id"]: StoredSize(row["n_active_features"], row["n_edges"]) for row in rows}
 
 
 # -- Cypher. Every value from outside is a parameter. All parameters are in one map, `p`, because Neo4j plans
 # a query again (1 to 2 s for the large ones) for each new order of magnitude of the size of a list parameter,
 # but does not look at the sizes of lists inside a map.
 
-_PRESENT = "UNWIND $p.ids AS id MATCH (c:Circuit {id: id}) RETURN c.id AS id"
+_PRESENT = """
+UNWIND $p.ids AS id MATCH (c:Circuit {id: id})
+RETURN c.id AS id, c.n_active_features AS n_active_features, c.n_edges AS n_edges
+"""
 
 _CIRCUIT = """
 CREATE (c:Circuit)

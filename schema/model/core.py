@@ -255,8 +255,13 @@ CIRCUIT = NodeType(
         P(
             "max_feature_nodes",
             "integer?",
-            "Largest number of feature nodes to attribute, 1 or more. Absent if there was no limit or it is "
-            "unknown.",
+            "Largest number of feature nodes to attribute, 1 or more. Absent if all active features were "
+            "attributed, or if it is unknown.",
+        ),
+        P(
+            "max_edges",
+            "integer?",
+            "Largest number of edges to keep, 1 or more. Absent if no edge was dropped for such a limit.",
         ),
         P("dtype", "string?", "Number format of the computation, such as float32. Absent if unknown."),
         P(

@@ -25,6 +25,7 @@ class FamilySettings(NamedTuple):
     node_threshold: float | None
     edge_threshold: float | None
     max_feature_nodes: int | None
+    max_edges: int | None
     dtype: str | None
     tool: str | None
     """None for circuits that the atlas computed."""
@@ -43,6 +44,7 @@ class SettingsRow(NamedTuple):
     node_threshold: float | None
     edge_threshold: float | None
     max_feature_nodes: int | None
+    max_edges: int | None
     dtype: str | None
     tool: str | None
     """None for circuits that the atlas computed."""
@@ -83,6 +85,7 @@ class CircuitRow(NamedTuple):
     node_threshold: float | None
     edge_threshold: float | None
     max_feature_nodes: int | None
+    max_edges: int | None
     dtype: str | None
     special_first_token: bool | None
     replacement_score: float | None

@@ -18,8 +18,8 @@ class Stats(NamedTuple):
     transcoders measure` found, or null."""
     settings: list[dict[str, Any]]
     """One row for each combination of settings: set, target, node_threshold, edge_threshold,
-    max_feature_nodes, dtype, circuits. Circuits of two rows were made in different ways, so their numbers are
-    not comparable."""
+    max_feature_nodes, max_edges, dtype, circuits. Circuits of two rows were made in different ways, so their
+    numbers are not comparable."""
     families: list[dict[str, Any]]
     """One row for each family: family, prompts, circuits."""
 
@@ -53,9 +53,9 @@ ORDER BY model, set
 _SETTINGS = """
 MATCH (c:Circuit)-[:BY]->(t:TranscoderSet)
 RETURN t.id AS set, c.target AS target, c.node_threshold AS node_threshold,
-       c.edge_threshold AS edge_threshold, c.max_feature_nodes AS max_feature_nodes, c.dtype AS dtype,
-       count(*) AS circuits
-ORDER BY set, circuits DESC, target, node_threshold, edge_threshold, max_feature_nodes, dtype
+       c.edge_threshold AS edge_threshold, c.max_feature_nodes AS max_feature_nodes, c.max_edges AS max_edges,
+       c.dtype AS dtype, count(*) AS circuits
+ORDER BY set, circuits DESC, target, node_threshold, edge_threshold, max_feature_nodes, max_edges, dtype
 """
 
 _FAMILIES = """

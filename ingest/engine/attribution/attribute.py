@@ -149,7 +149,7 @@ class _Prompt:
             "target": self.name.target,
             "target_position": self.name.position,
             "special_first_token": self.encoded.special_first_token,
-            "max_feature_nodes": limit,
+            "max_feature_nodes": None if len(selected) == self.n_active else limit,
             "dtype": str(model.dtype).removeprefix("torch."),
         }
 

@@ -53,7 +53,7 @@ class GraphNodes(ABC):
     special_first_token: bool
     """Whether position 0 holds a special token whose features and errors are left out."""
     max_feature_nodes: int | None
-    """The largest allowed number of selected features; None for no limit."""
+    """The largest allowed number of selected features; None when every active feature is selected."""
     dtype: str
     """Number format of the computation, e.g. `float32`."""
     logit_positions: Tensor | None = None

@@ -16,6 +16,7 @@ Pruning
 2. Score the edges among the kept nodes: score = N'[t, s] · (influence'[t] + p[t]), where N' and influence'
    belong to the remaining graph. Keep the best edges that together hold `edge_threshold` of all scores.
 3. Drop features without an input, and features and errors without an effect. Repeat until nothing changes.
+4. When more than `max_edges` edges are left, keep the best so many by the score of step 2, and repeat step 3.
 
 Scores of the unpruned graph
 - replacement: token influence / (token + error influence), the share of influence that runs from tokens to
@@ -69,6 +70,11 @@ class Pruned:
     small value means an important node."""
     kept_influence: float
     """Share of all influence that the kept nodes hold, 0 … 1."""
+    max_edges: int | None
+    """The limit of step 4; None when there was none, or when no edge had to go for it."""
+    edge_share: float | None
+    """Share of the scores of all edges among the nodes of step 1 that the kept edges hold, 0 … 1. None when
+    `max_edges` is."""
     scores: Scores
     """Scores of the unpruned graph."""
 
@@ -130,15 +136,24 @@ def node_influence(graph: GraphNodes) -> Tensor:
     return _pass(graph).influence
 
 
-def prune(graph: GraphNodes, *, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruned:
+def prune(
+    graph: GraphNodes,
+    *,
+    node_threshold: float = 0.8,
+    edge_threshold: float = 0.98,
+    max_edges: int | None = None,
+) -> Pruned:
     """Keep the nodes and edges that carry the most influence.
 
-    Thresholds are shares of all influence, 0 … 1. When both thresholds are 1, nothing is dropped. Raises
-    SettingError for a threshold outside 0 … 1.
+    Thresholds are shares of all influence, 0 … 1. When both thresholds are 1, nothing is dropped for them.
+    max_edges: the largest number of edges; None for no limit. Raises SettingError for a threshold outside
+    0 … 1 and for a limit below 1.
     """
     for name, value in (("node_threshold", node_threshold), ("edge_threshold", edge_threshold)):
         if not 0 <= value <= 1:
             raise SettingError(f"{name} is {value}", next_step="give a share from 0 to 1")
+    if max_edges is not None and max_edges < 1:
+        raise SettingError(f"max_edges is {max_edges}", next_step="give a whole number from 1 up")
     whole = _pass(graph)
     influence = whole.influence
     n_features, n_prunable = graph.n_features, graph.token_nodes.start
@@ -147,21 +162,28 @@ def prune(graph: GraphNodes, *, node_threshold: float = 0.8, edge_threshold: flo
     nodes[n_prunable:] = True
     kept = nodes.nonzero().flatten()
     matrix = graph.among(kept)
+    feature, prunable = kept < n_features, kept < n_prunable
+    stays, edge_share = torch.ones_like(kept, dtype=torch.bool), None
     if node_threshold == edge_threshold == 1:
         edges = matrix != 0
     else:
         # 2
-        edges = _keep_edges(graph, kept, matrix, edge_threshold)
+        score = _edge_scores(graph, kept, matrix)
+        edges = score > 0
+        edges &= score >= _threshold(score[edges], edge_threshold)
         # 3
-        stays = torch.ones_like(kept, dtype=torch.bool)
-        feature, prunable = kept < n_features, kept < n_prunable
-        while True:
-            left = stays & (edges.any(1) | ~feature) & (edges.any(0) | ~prunable)
-            if torch.equal(left, stays):
-                break
-            stays = left
-            edges &= stays & stays[:, None]
-        nodes[kept[~stays]] = False
+        stays = _drop_loose_ends(edges, stays, feature, prunable)
+    if max_edges is not None and int(edges.sum()) > max_edges:
+        # 4
+        score = _edge_scores(graph, kept, matrix)
+        total_score = score.sum()
+        best = torch.argsort(score[edges], descending=True, stable=True)[:max_edges]
+        target, source = edges.nonzero(as_tuple=True)
+        edges = torch.zeros_like(edges)
+        edges[target[best], source[best]] = True
+        stays = _drop_loose_ends(edges, stays, feature, prunable)
+        edge_share = float(score[edges].sum() / total_score)
+    nodes[kept[~stays]] = False
     target, source = edges.nonzero(as_tuple=True)
     total = float(influence.sum())
     return Pruned(
@@ -175,6 +197,8 @@ def prune(graph: GraphNodes, *, node_threshold: float = 0.8, edge_threshold: flo
         influence=influence,
         cumulative=_cumulative(influence),
         kept_influence=float(influence[nodes].sum()) / total if total > 0 else 1.0,
+        max_edges=None if edge_share is None else max_edges,
+        edge_share=edge_share,
         scores=_scores(graph, whole),
     )
 
@@ -231,14 +255,26 @@ def _threshold(values: Tensor, share: float) -> float:
     return float(ordered[min(enough, len(ordered) - 1)])
 
 
-def _keep_edges(graph: GraphNodes, kept: Tensor, matrix: Tensor, edge_threshold: float) -> Tensor:
-    """(n_kept, n_kept) bool: which edges stay, of the matrix among the kept nodes (step 2)."""
+def _edge_scores(graph: GraphNodes, kept: Tensor, matrix: Tensor) -> Tensor:
+    """(n_kept, n_kept) float64 ≥ 0: the score of each edge of the matrix among the kept nodes (step 2)."""
     weights = _weights(graph)[kept]
     bounds = [
         torch.searchsorted(kept, torch.tensor([level.start, level.stop])).tolist() for level in graph.levels()
     ]
     levels = [slice(first, last) for first, last in bounds]
     influence = accumulate(weights, ((level, matrix[level]) for level in levels))
-    score = normalise(matrix) * (influence + weights)[:, None]
-    found = score > 0
-    return found & (score >= _threshold(score[found], edge_threshold))
+    return normalise(matrix) * (influence + weights)[:, None]
+
+
+def _drop_loose_ends(edges: Tensor, stays: Tensor, feature: Tensor, prunable: Tensor) -> Tensor:
+    """Step 3: which of the nodes that stay still do. Their edges go from `edges`, in place.
+
+    edges: (n, n) bool. The others, and the result: (n,) bool; which nodes stay so far, are features, and are
+    features or errors.
+    """
+    while True:
+        left = stays & (edges.any(1) | ~feature) & (edges.any(0) | ~prunable)
+        if torch.equal(left, stays):
+            return stays
+        stays = left
+        edges &= stays & stays[:, None]

@@ -178,9 +178,9 @@ def test_a_limit_keeps_the_most_influential_features(
 
 
 def test_a_limit_above_the_number_of_features_changes_nothing(model: ReplacementModel) -> None:
-    assert torch.equal(
-        attribute(model, PROMPT, max_feature_nodes=10_000).adjacency, attribute(model, PROMPT).adjacency
-    )
+    limited, whole = attribute(model, PROMPT, max_feature_nodes=10_000), attribute(model, PROMPT)
+    assert torch.equal(limited.adjacency, whole.adjacency)
+    assert limited.max_feature_nodes is None
 
 
 def test_a_prompt_on_which_nothing_fires_has_a_graph(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Influence, pruning and scores against the power series written out, and what pruning promises."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -47,8 +49,10 @@ def smallest_needed(values: Tensor, share: float) -> float:
     return 0.0
 
 
-def prune_slowly(graph: AttributionGraph, node_share: float, edge_share: float) -> tuple[Tensor, Tensor]:
-    """Node and edge masks by the definitions, with dense matrices."""
+def prune_slowly(
+    graph: AttributionGraph, node_share: float, edge_share: float, max_edges: int | None = None
+) -> tuple[Tensor, Tensor, float]:
+    """Node and edge masks by the definitions, with dense matrices, and the edges' share of all scores."""
     weights, influence = logit_weights(graph), series(graph.adjacency, logit_weights(graph))
     fixed = graph.n_features + graph.n_layers * graph.n_positions
     nodes = influence >= smallest_needed(influence, node_share)
@@ -56,6 +60,16 @@ def prune_slowly(graph: AttributionGraph, node_share: float, edge_share: float) 
     matrix = graph.adjacency * nodes * nodes[:, None]
     score = share_of_inputs(matrix) * (series(matrix, weights) + weights)[:, None]
     edges = (score > 0) & (score >= smallest_needed(score, edge_share))
+    drop_loose_ends(graph, nodes, edges, fixed)
+    if max_edges is not None:
+        by_score = sorted(edges.nonzero().tolist(), key=lambda at: float(score[tuple(at)]), reverse=True)
+        for target, source in by_score[max_edges:]:
+            edges[target, source] = False
+        drop_loose_ends(graph, nodes, edges, fixed)
+    return nodes, edges, float(score[edges].sum() / score.sum())
+
+
+def drop_loose_ends(graph: AttributionGraph, nodes: Tensor, edges: Tensor, fixed: int) -> None:
     while True:
         before = int(nodes.sum())
         for number in nodes[:fixed].nonzero().flatten().tolist():
@@ -66,7 +80,6 @@ def prune_slowly(graph: AttributionGraph, node_share: float, edge_share: float) 
                 edges[number] = edges[:, number] = False
         if int(nodes.sum()) == before:
             break
-    return nodes, edges
 
 
 def test_influence_is_the_sum_over_all_paths(graph: AttributionGraph) -> None:
@@ -79,12 +92,32 @@ def test_pruning_keeps_what_the_definition_keeps(
     graph: AttributionGraph, shares: tuple[float, float]
 ) -> None:
     pruned = prune(graph, node_threshold=shares[0], edge_threshold=shares[1])
-    nodes, edges = prune_slowly(graph, *shares)
+    nodes, edges, _ = prune_slowly(graph, *shares)
     assert torch.equal(pruned.nodes, nodes)
     assert torch.equal(pruned.edges, edges)
     influence = series(graph.adjacency, logit_weights(graph))
     torch.testing.assert_close(pruned.influence, influence, rtol=1e-6, atol=1e-9)
     assert pruned.kept_influence == pytest.approx(float(influence[nodes].sum() / influence.sum()), abs=1e-6)
+
+
+@pytest.mark.parametrize("shares", [(0.8, 0.98), (1, 1)])
+def test_a_limit_of_edges_keeps_the_strongest(graph: AttributionGraph, shares: tuple[float, float]) -> None:
+    whole = prune(graph, node_threshold=shares[0], edge_threshold=shares[1])
+    limit = len(whole.weight) // 3
+    pruned = prune(graph, node_threshold=shares[0], edge_threshold=shares[1], max_edges=limit)
+    nodes, edges, share = prune_slowly(graph, *shares, limit)
+    assert torch.equal(pruned.nodes, nodes)
+    assert torch.equal(pruned.edges, edges)
+    assert 0 < len(pruned.weight) <= limit
+    assert (pruned.max_edges, pruned.edge_share) == (limit, pytest.approx(share, abs=1e-6))
+    assert share > limit / len(whole.weight)
+
+
+def test_a_limit_that_drops_no_edge_leaves_no_trace(graph: AttributionGraph) -> None:
+    whole = prune(graph)
+    pruned = prune(graph, max_edges=len(whole.weight))
+    assert torch.equal(pruned.edges, whole.edges)
+    assert (pruned.max_edges, pruned.edge_share) == (None, None)
 
 
 def test_tokens_and_logits_are_always_kept(graph: AttributionGraph) -> None:
@@ -143,5 +176,6 @@ def test_scores_are_what_their_definitions_say(graph: AttributionGraph) -> None:
 @pytest.mark.parametrize("argument", ["node_threshold", "edge_threshold"])
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
 def test_a_threshold_outside_the_range_says_so(graph: AttributionGraph, argument: str, value: float) -> None:
+    settings: dict[str, Any] = {argument: value}
     with pytest.raises(SettingError, match=rf"{argument} is {value}\n  → give a share from 0 to 1"):
-        prune(graph, **{argument: value})
+        prune(graph, **settings)

@@ -175,8 +175,7 @@ def test_loading_twice_changes_nothing(database: Database):
     assert [load_circuit(database, circuit, other_run) for circuit in circuits] == [False] * 4
     assert digest(database) == before
     assert present(database, [circuits[0].id, "no such id", circuits[3].id]) == {
-        circuits[0].id,
-        circuits[3].id,
+        circuit.id: (circuit.n_active_features, len(circuit.edges)) for circuit in (circuits[0], circuits[3])
     }
 
 

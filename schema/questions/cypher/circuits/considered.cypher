@@ -6,9 +6,9 @@
 //   of $tags all of them.
 // $ids: true lists the ids of the circuits. Without the ids, the question takes half the time for ten thousand
 //   circuits.
-// Sample answer: transcoders | model | target | node_threshold | edge_threshold | max_feature_nodes | dtype | tool | derived | n_circuits | circuits
+// Sample answer: transcoders | model | target | node_threshold | edge_threshold | max_feature_nodes | max_edges | dtype | tool | derived | n_circuits | circuits
 //   "organism-clt@247d388dcdf1" | "circuit-atlas/organism@0e36652b03e0" | "salient-logits(10, 0.95)" | 0.8 | 0.98 |
-//     null | "float32" | null | null | 60 | ["4012db4770d4d6bcd9c2", "7eef85391eb2c310b963", … 58 more]
+//     null | null | "float32" | null | null | 60 | ["4012db4770d4d6bcd9c2", "7eef85391eb2c310b963", … 58 more]
 :param circuits => null;
 :param families => ["multi-step"];
 :param tags => [];
@@ -49,9 +49,10 @@ UNION ALL
   RETURN c, t
 }
 WITH t, c.target AS target, c.node_threshold AS node_threshold, c.edge_threshold AS edge_threshold,
-     c.max_feature_nodes AS max_feature_nodes, c.dtype AS dtype, c.tool AS tool, c.derived AS derived,
-     count(*) AS n_circuits, collect(CASE WHEN $ids THEN c.id END) AS circuits
+     c.max_feature_nodes AS max_feature_nodes, c.max_edges AS max_edges, c.dtype AS dtype,
+     c.tool AS tool, c.derived AS derived, count(*) AS n_circuits, collect(CASE WHEN $ids THEN c.id END) AS circuits
 MATCH (t)-[:FOR]->(m:Model)
-RETURN t.id AS transcoders, m.id AS model, target, node_threshold, edge_threshold, max_feature_nodes, dtype, tool,
-       derived, n_circuits, circuits
-ORDER BY n_circuits DESC, transcoders, target, node_threshold, edge_threshold, max_feature_nodes, dtype, tool, derived
+RETURN t.id AS transcoders, m.id AS model, target, node_threshold, edge_threshold, max_feature_nodes, max_edges, dtype,
+       tool, derived, n_circuits, circuits
+ORDER BY n_circuits DESC, transcoders, target, node_threshold, edge_threshold, max_feature_nodes, max_edges, dtype,
+         tool, derived

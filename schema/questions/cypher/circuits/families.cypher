@@ -32,8 +32,8 @@ WITH f, count(DISTINCT p) AS n_prompts, count(DISTINCT c) AS n_circuits,
      count(CASE WHEN c.correct THEN 1 END) AS n_correct,
      collect(DISTINCT CASE WHEN c IS NOT NULL THEN
        {transcoders: t.id, model: m.id, target: c.target, node_threshold: c.node_threshold,
-        edge_threshold: c.edge_threshold, max_feature_nodes: c.max_feature_nodes, dtype: c.dtype, tool: c.tool,
-        derived: c.derived} END) AS settings
+        edge_threshold: c.edge_threshold, max_feature_nodes: c.max_feature_nodes, max_edges: c.max_edges, dtype: c.dtype,
+        tool: c.tool, derived: c.derived} END) AS settings
 RETURN f.name AS name, n_prompts, n_circuits, replacement_score, completeness_score, error_share, n_derived, n_judged,
        n_correct, size(settings) AS n_settings, settings,
        COLLECT { MATCH (f)<-[:IN_FAMILY]-(:Prompt)-[:TAGGED]->(g:Tag) RETURN DISTINCT g.name AS tag ORDER BY tag } AS tags
