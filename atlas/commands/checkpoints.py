@@ -5,7 +5,13 @@ from typing import Annotated
 
 import typer
 
-from atlas.commands.options import err, out, use_cores
+from atlas.commands.options import (
+    Device,
+    Dtype,
+    err,
+    out,
+    use_cores,
+)
 from atlas.settings import Settings
 from ingest.organism.weights import CHECKPOINTS_DIR
 from schema.counted import counted
@@ -38,6 +44,8 @@ def load(
             show_default="the bundled model's",
         ),
     ] = CHECKPOINTS_DIR,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
 ) -> None:
     """Ingest prompts at every checkpoint and link each feature with itself at the next checkpoint.
 
@@ -56,7 +64,7 @@ def load(
     use_cores()
     with Login(Settings.load()).connect() as database:
         # load_checkpoints replaces model and transcoders by those of each checkpoint.
-        settings = IngestSettings(prompts, folder, folder / TRANSCODERS)
+        settings = IngestSettings(prompts, folder, folder / TRANSCODERS, device, dtype)
         loaded = load_checkpoints(database, folder, settings, console=err)
     for problem in loaded.problems:
         err.print(str(problem), markup=False, soft_wrap=True)

@@ -8,7 +8,13 @@ import typer
 from rich.progress import Progress
 
 from atlas.commands.edits import EditOptions
-from atlas.commands.options import AsJson, err, out
+from atlas.commands.options import (
+    AsJson,
+    Device,
+    Dtype,
+    err,
+    out,
+)
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows, short
 from schema.circuit.edit_grammar import parse_edit
@@ -52,7 +58,6 @@ def keep_intervention(
     """Measure edits on circuits, keep them as a claim of the ledger, and print what came out."""
     from atlas.local.login import Login
     from ingest.circuits.convert import transcoders_record
-    from ingest.engine.replacement.model import ReplacementModel
     from ingest.evidence.model_names import model_name, transcoders_name
     from ingest.evidence.named_edits import grouped_edits, plain_edits
     from schema.evidence.claims import ClaimStatement, keep_claim
@@ -65,7 +70,7 @@ def keep_intervention(
         raise InputError("Which circuits?", next_step="give --circuit, --family or --prompt")
     for edit in asked.edits:
         parse_edit(edit)
-    model = ReplacementModel.load(asked.model, asked.transcoders)
+    model = asked.load_model()
     set_id = transcoders_record(model).id
     with Login(Settings.load()).connect() as database:
         made = ClaimStatement(
@@ -201,6 +206,8 @@ def again(
     id_: Annotated[
         str, typer.Argument(metavar="ID", help="Id of the claim, as `atlas claim list` prints it.")
     ],
+    device: Device = "auto",
+    dtype: Dtype = "float32",
 ) -> None:
     """Measure a kept claim again and compare. Exit code 1 when it differs; the kept result is not changed."""
     from atlas.local.login import Login
@@ -212,7 +219,7 @@ def again(
     with Login(Settings.load()).connect() as database:
         made = kept_claim(database, id_)
         rows = ask(database, INTERVENTIONS_OF_CLAIM, timeout_s=60, keys=[id_])
-        model = load_named(made.model_path, made.transcoders_path)
+        model = load_named(made.model_path, made.transcoders_path, device=device, dtype=dtype)
         if (set_id := transcoders_record(model).id) != made.transcoders:
             raise InputError(
                 f"The claim was measured with {made.transcoders}; {made.transcoders_path} now holds {set_id}",

@@ -1,6 +1,8 @@
 """`atlas ablate`: what heads, and the attention and MLP of each layer, do to the answers of circuits."""
 
 from atlas.commands.options import (
+    Device,
+    Dtype,
     Families,
     LimitPerFamily,
     MeasureAgain,
@@ -21,6 +23,8 @@ def ablate(
     anew: MeasureAgain = False,
     model: ModelPath = MODEL_DIR,
     transcoders: TranscodersPath = TRANSCODERS_DIR,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
 ) -> None:
     """Ablate each head, and the attention and MLP of each layer, in circuits that were loaded with heads.
 
@@ -31,7 +35,7 @@ def ablate(
     from ingest.evidence.components import ablate as run
     from ingest.evidence.walk import WalkSettings
 
-    settings = WalkSettings(model, transcoders, family, limit, anew)
+    settings = WalkSettings(model, transcoders, family, limit, anew, device, dtype)
     use_cores()
     with Login(Settings.load()).connect() as database:
         summary = run(database, settings, console=err)

@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from atlas.commands.options import (
+    Device,
+    Dtype,
     Families,
     LimitPerFamily,
     MeasureAgain,
@@ -31,6 +33,8 @@ def diagnose(
     anew: MeasureAgain = False,
     model: ModelPath = MODEL_DIR,
     transcoders: TranscodersPath = TRANSCODERS_DIR,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
 ) -> None:
     """Ablate features of circuits beside random features, to test what the circuits claim.
 
@@ -42,7 +46,7 @@ def diagnose(
     from ingest.evidence.diagnostics import diagnose as run
 
     settings = DiagnoseSettings(
-        model, transcoders, family, limit, anew, per_band=per_band, draws=draws, seed=seed
+        model, transcoders, family, limit, anew, device, dtype, per_band=per_band, draws=draws, seed=seed
     )
     use_cores()
     with Login(Settings.load()).connect() as database:

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ingest.engine.replacement.model import ReplacementModel
 
 SetEdits = Annotated[
     list[str] | None,
@@ -83,3 +86,13 @@ class EditOptions:
     """Layers that the edits write to; None for all layers."""
     model: Path
     transcoders: Path
+    device: str
+    """Where the model runs; `auto` is the first GPU, or else the CPU."""
+    dtype: str
+    """Number format of the weights."""
+
+    def load_model(self) -> "ReplacementModel":
+        """The model with its transcoders. Raises EngineError."""
+        from ingest.engine.replacement.model import ReplacementModel
+
+        return ReplacementModel.load(self.model, self.transcoders, device=self.device, dtype=self.dtype)

@@ -8,7 +8,13 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from atlas.commands.options import AsJson, err, out
+from atlas.commands.options import (
+    AsJson,
+    Device,
+    Dtype,
+    err,
+    out,
+)
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows, short
 from schema.counted import counted
@@ -52,6 +58,8 @@ def add(
     transcoders: Annotated[
         str, typer.Option(help="Folder of the transcoders, or hf://org/name.")
     ] = "bundled",
+    device: Device = "auto",
+    dtype: Dtype = "float32",
 ) -> None:
     """Register a hypothesis and print its id.
 
@@ -67,7 +75,7 @@ def add(
 
     with Login(Settings.load()).connect() as database:
         if any(map(needs_database, edit)):
-            set_id = transcoders_record(load_named(model, transcoders)).id
+            set_id = transcoders_record(load_named(model, transcoders, device=device, dtype=dtype)).id
             named = grouped_edits(database, set_id, edit)
             edit = plain_edits(database, set_id, named)
             err.print(f"{'; '.join(named)}: {counted(len(edit), 'edit')}", markup=False, soft_wrap=True)
@@ -78,7 +86,11 @@ def add(
 
 
 @hypothesis.command("test")
-def test(id_: Annotated[str, typer.Argument(metavar="ID", help="Id of the hypothesis.")]) -> None:
+def run_test(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="Id of the hypothesis.")],
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+) -> None:
     """Test a hypothesis beside random features, and keep the result whatever comes out."""
     from atlas.local.login import Login
     from ingest.evidence.hypotheses import DRAWS, measured_hypothesis
@@ -87,7 +99,7 @@ def test(id_: Annotated[str, typer.Argument(metavar="ID", help="Id of the hypoth
 
     with Login(Settings.load()).connect() as database:
         statement = registered(database, id_)
-        model = load_named(statement.model, statement.transcoders)
+        model = load_named(statement.model, statement.transcoders, device=device, dtype=dtype)
         with Progress(console=err, transient=True) as progress:
             task = progress.add_task("draws", total=DRAWS)
             outcome, tested = measured_hypothesis(model, statement, step=lambda: progress.advance(task))

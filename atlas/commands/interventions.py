@@ -20,7 +20,14 @@ from atlas.commands.edits import (
     SwapEdits,
     WrittenLayers,
 )
-from atlas.commands.options import JsonOrTable, ModelPath, TranscodersPath, out
+from atlas.commands.options import (
+    Device,
+    Dtype,
+    JsonOrTable,
+    ModelPath,
+    TranscodersPath,
+    out,
+)
 from atlas.settings import Settings
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 from schema.circuit.edit_grammar import parse_edit
@@ -68,6 +75,8 @@ def intervene(
     as_json: JsonOrTable = False,
     model: ModelPath = MODEL_DIR,
     transcoders: TranscodersPath = TRANSCODERS_DIR,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
 ) -> None:
     """Set, scale, ablate, swap or plant features in the real model, and show what changes.
 
@@ -80,7 +89,7 @@ def intervene(
     """
     given = {"set": set_, "scale": scale, "ablate": ablate, "swap": swap, "plant": plant}
     edits = [f"{kind} {text}" for kind, texts in given.items() for text in texts or ()]
-    asked = EditOptions(edits, freeze.value, constrained, writes, model, transcoders)
+    asked = EditOptions(edits, freeze.value, constrained, writes, model, transcoders, device, dtype)
     if keep:
         from atlas.commands.claims import ClaimCircuits, keep_intervention
 
@@ -103,14 +112,13 @@ def show_intervention(
     """Run one prompt under the edits, and print what changes."""
     from ingest.circuits.convert import transcoders_record
     from ingest.engine.intervention.hold import Freeze
-    from ingest.engine.replacement.model import ReplacementModel
     from ingest.evidence.interventions import InterventionSettings, intervention
     from ingest.evidence.named_edits import needs_database, plain_edits
 
     edits = asked.edits
     for edit in edits:
         parse_edit(edit, generating=n_tokens > 0)
-    model = ReplacementModel.load(asked.model, asked.transcoders)
+    model = asked.load_model()
     if any(map(needs_database, edits)):
         from atlas.local.login import Login
 

@@ -9,6 +9,8 @@ import typer
 from atlas.commands.options import (
     AsJson,
     CorpusName,
+    Device,
+    Dtype,
     ModelPath,
     TranscodersPath,
     err,
@@ -32,7 +34,11 @@ if TYPE_CHECKING:
 
 
 def examples(
-    corpus: CorpusName = None, model: ModelPath = MODEL_DIR, transcoders: TranscodersPath = TRANSCODERS_DIR
+    corpus: CorpusName = None,
+    model: ModelPath = MODEL_DIR,
+    transcoders: TranscodersPath = TRANSCODERS_DIR,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
 ) -> None:
     """Find the contexts in a corpus in which each feature of the atlas fires most, and store them.
 
@@ -46,7 +52,7 @@ def examples(
     from ingest.annotations.labels import CorpusSettings, write_examples, write_vectors
 
     with Login(Settings.load()).connect() as database:
-        done = corpus_pass(database, CorpusSettings(model, transcoders, corpus))
+        done = corpus_pass(database, CorpusSettings(model, transcoders, corpus, device, dtype))
         n_stored = write_examples(database, done, console=err)
         write_vectors(database, done)
     out.print(
@@ -60,6 +66,8 @@ def label(
     corpus: CorpusName = None,
     model: ModelPath = MODEL_DIR,
     transcoders: TranscodersPath = TRANSCODERS_DIR,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
     llm: Annotated[
         str | None,
         typer.Option(
@@ -97,7 +105,7 @@ def label(
         endpoint = ModelEndpoint(llm, llm_model, None if llm_key_file is None else read_token(llm_key_file))
 
     with Login(Settings.load()).connect() as database:
-        done = corpus_pass(database, CorpusSettings(model, transcoders, corpus))
+        done = corpus_pass(database, CorpusSettings(model, transcoders, corpus, device, dtype))
         if endpoint is None:
             sentence = write_labels(database, done, console=err).sentence()
         else:

@@ -9,7 +9,16 @@ import orjson
 import typer
 
 from atlas.client import DEFAULT_URL
-from atlas.commands.options import JsonOrTable, ModelPath, TranscodersPath, err, out, use_cores
+from atlas.commands.options import (
+    Device,
+    Dtype,
+    JsonOrTable,
+    ModelPath,
+    TranscodersPath,
+    err,
+    out,
+    use_cores,
+)
 from atlas.local.login import Login
 from atlas.settings import Settings
 from atlas.studies.results import to_json, write_result
@@ -56,6 +65,8 @@ def run(
     names: Names = None,
     model: ModelPath = MODEL_DIR,
     transcoders: TranscodersPath = TRANSCODERS_DIR,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
     prompts: Annotated[
         Path | None,
         typer.Option(
@@ -111,7 +122,7 @@ def run(
             "The studies use the prompts of the bundled corpus. Choose others with --prompts.", style="dim"
         )
     use_cores(1)  # The published rates come from one thread; more would add in another order.
-    loaded = ReplacementModel.load(model, transcoders)
+    loaded = ReplacementModel.load(model, transcoders, device=device, dtype=dtype)
     given = replace(given, supernodes=_supernodes(loaded))
     folder = results or Settings.load().home / "studies"
     found = {}

@@ -7,7 +7,15 @@ from rich import box
 from rich.table import Table
 
 from atlas.commands.labels import corpus_pass
-from atlas.commands.options import CorpusName, ModelPath, TranscodersPath, err, out
+from atlas.commands.options import (
+    CorpusName,
+    Device,
+    Dtype,
+    ModelPath,
+    TranscodersPath,
+    err,
+    out,
+)
 from atlas.settings import Settings
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 from schema.counted import counted
@@ -20,6 +28,8 @@ def supernodes(
     corpus: CorpusName = None,
     model: ModelPath = MODEL_DIR,
     transcoders: TranscodersPath = TRANSCODERS_DIR,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
     score: Annotated[
         bool,
         typer.Option(
@@ -42,7 +52,7 @@ def supernodes(
     from ingest.annotations.supernodes import write_supernodes
 
     with Login(Settings.load()).connect() as database:
-        done = corpus_pass(database, CorpusSettings(model, transcoders, corpus))
+        done = corpus_pass(database, CorpusSettings(model, transcoders, corpus, device, dtype))
         if score:
             scores = group_scores(done)
             if as_json:

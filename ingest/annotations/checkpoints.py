@@ -24,7 +24,6 @@ from torch.nn.functional import cosine_similarity
 from ingest.circuits.convert import transcoders_record
 from ingest.circuits.prompts import read_prompts
 from ingest.circuits.run import IngestSettings, ingest
-from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.checkpoints import fires, identity
 from ingest.studies.tools.items import Item
 from schema.annotations.checkpoints import Checkpoint, SameFeature, StartedFrom, features_of, keep_checkpoints
@@ -99,9 +98,7 @@ def load_checkpoints(
     n_circuits, problems = 0, []
     for step, path in found:
         console.print(f"step {step}")
-        made = ingest(
-            database, replace(settings, model=path, transcoders=path / TRANSCODERS), console=console
-        )
+        made = ingest(database, _at_checkpoint(settings, path), console=console)
         n_circuits += made.loaded
         problems += made.problems
     items = [
@@ -109,16 +106,20 @@ def load_checkpoints(
         for line in read_prompts(settings.prompts).prompts
     ]
     with console.status("Comparing the features of neighbouring checkpoints …"):
-        then, starts = _follow(database, found, items)
+        then, starts = _follow(database, found, items, settings)
     same = _links(then)
     keep_checkpoints(database, folder.resolve().name, [each.checkpoint for each in then], starts, same)
     return LoadedCheckpoints([each.checkpoint for each in then], starts, len(same), n_circuits, problems)
 
 
+def _at_checkpoint(settings: IngestSettings, path: Path) -> IngestSettings:
+    return replace(settings, model=path, transcoders=path / TRANSCODERS)
+
+
 def _follow(
-    database: Database, found: Sequence[tuple[int, Path]], items: Sequence[Item]
+    database: Database, found: Sequence[tuple[int, Path]], items: Sequence[Item], settings: IngestSettings
 ) -> tuple[list[_CheckpointFeatures], list[StartedFrom]]:
-    models = [(step, ReplacementModel.load(path, path / TRANSCODERS)) for step, path in found]
+    models = [(step, _at_checkpoint(settings, path).load_model()) for step, path in found]
     checkpoints = [Checkpoint(step, transcoders_record(model).id) for step, model in models]
     kept = [set(features_of(database, each.transcoders)) for each in checkpoints]
     wanted = sorted(set.union(*kept))

@@ -59,6 +59,10 @@ class CorpusSettings:
     """Folder of the transcoders."""
     corpus: str | None = None
     """A prompts file, or `bundled`. None means the bundled corpus, for the bundled model only."""
+    device: str = "auto"
+    """Where the model runs; `auto` is the first GPU, or else the CPU."""
+    dtype: str = "float32"
+    """Number format of the weights."""
     cache: Path | None = None
     """Folder of the cache of firings; None is a folder in the cache of huggingface_hub."""
 
@@ -152,7 +156,9 @@ def run_pass(database: Database, settings: CorpusSettings, *, console: Console) 
     take any text, and EngineError when the model cannot be loaded.
     """
     texts = corpus_texts(settings)
-    model = ReplacementModel.load(settings.model, settings.transcoders)
+    model = ReplacementModel.load(
+        settings.model, settings.transcoders, device=settings.device, dtype=settings.dtype
+    )
     of_model = model_record(model)
     record = transcoders_record(model, of_model.id)
     features = features_of_set(database, record.id)

@@ -94,7 +94,7 @@ def ablate(database: Database, settings: WalkSettings, *, console: Console) -> W
 
     Raises InputError when no circuit was loaded with heads, EngineError, DatabaseError.
     """
-    model = ReplacementModel.load(settings.model, settings.transcoders)
+    model = settings.load_model()
     return walk(database, model, ComponentMeasurement(database, model), settings, console=console)
 
 

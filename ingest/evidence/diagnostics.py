@@ -130,7 +130,7 @@ def diagnose(database: Database, settings: DiagnoseSettings, *, console: Console
 
     Raises InputError when no circuit fits, EngineError, DatabaseError.
     """
-    model = ReplacementModel.load(settings.model, settings.transcoders)
+    model = settings.load_model()
     return walk(database, model, FeatureMeasurement(database, model, settings), settings, console=console)
 
 

@@ -78,11 +78,10 @@ def node_place(node: str) -> tuple[int, int, int] | None:
 
 
 def activations(model: ReplacementModel, encoded: Encoded) -> Tensor:
-    """Activations of all features on a prompt: (n_positions, n_layers, n_features)."""
+    """(n_positions, n_layers, n_features) on the CPU: activations of all features on a prompt."""
     read = model.read(model.freeze_many([encoded.ids])[0])
-    return torch.stack(
-        [part.activate(read[number]) for number, part in enumerate(model.transcoders.layers)], 1
-    )
+    found = [part.activate(read[number]) for number, part in enumerate(model.transcoders.layers)]
+    return torch.stack(found, 1).cpu()
 
 
 def absolute(model: ReplacementModel, texts: Sequence[str], encoded: Encoded, dense: Tensor) -> list[Edit]:

@@ -21,9 +21,11 @@ def transcoders_name(given: Path) -> str:
     return BUNDLED if given == TRANSCODERS_DIR else str(given)
 
 
-def load_named(model: str, transcoders: str) -> ReplacementModel:
-    """The model and transcoders of these names. Raises EngineError."""
+def load_named(model: str, transcoders: str, *, device: str, dtype: str) -> ReplacementModel:
+    """The model and transcoders of these names; see `ReplacementModel.load`. Raises EngineError."""
     return ReplacementModel.load(
         MODEL_DIR if model == BUNDLED else Path(model),
         TRANSCODERS_DIR if transcoders == BUNDLED else Path(transcoders),
+        device=device,
+        dtype=dtype,
     )

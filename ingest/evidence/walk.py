@@ -41,6 +41,14 @@ class WalkSettings:
     """Circuits of each family, the first ones by id; None for all."""
     anew: bool = False
     """Whether circuits that were measured already are measured again."""
+    device: str = "auto"
+    """Where the model runs; `auto` is the first GPU, or else the CPU."""
+    dtype: str = "float32"
+    """Number format of the weights."""
+
+    def load_model(self) -> ReplacementModel:
+        """The model with its transcoders. Raises EngineError."""
+        return ReplacementModel.load(self.model, self.transcoders, device=self.device, dtype=self.dtype)
 
 
 @dataclass

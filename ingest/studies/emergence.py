@@ -53,7 +53,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     later = model
     for folder in reversed(checkpoints()):
         step = int(folder.name.removeprefix("step-"))
-        then = ReplacementModel.load(folder, folder / "clt")
+        then = ReplacementModel.load(folder, folder / "clt", device=model.device, dtype=model.dtype)
 
         def add(group: str, what: str, value: float, step: int = step) -> None:
             points[group, what].insert(0, (step, value))

@@ -111,7 +111,7 @@ def identity(
         if len(alive) < 2:
             continue
         drawn = _derange(alive, generator)
-        writes = [model.transcoders.layers[layer].decoder.float().flatten(1) for model in (one, other)]
+        writes = [model.transcoders.layers[layer].decoder.cpu().float().flatten(1) for model in (one, other)]
         rows.append(
             torch.stack(
                 [

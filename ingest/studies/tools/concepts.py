@@ -168,7 +168,7 @@ def statistics(
 
 
 def activity(model: ReplacementModel, items: Sequence[Item], places: Places) -> Iterator[Tensor]:
-    """(n_places, n_layers, n_features) activations of each item at its places.
+    """(n_places, n_layers, n_features) on the CPU: activations of each item at its places.
 
     All layers must have one width.
     """
@@ -178,6 +178,5 @@ def activity(model: ReplacementModel, items: Sequence[Item], places: Places) -> 
         frozen = model.freeze_many([prompt.ids for prompt in encoded])
         for item, prompt, held in zip(part, encoded, frozen, strict=True):
             read = model.read(held)[:, places(item, len(prompt.ids))]
-            yield torch.stack(
-                [layer.activate(read[number]) for number, layer in enumerate(model.transcoders.layers)], 1
-            )
+            found = [layer.activate(read[number]) for number, layer in enumerate(model.transcoders.layers)]
+            yield torch.stack(found, 1).cpu()
