@@ -112,6 +112,7 @@ def test_a_whole_file() -> None:
                     "target_logit": None,
                     "pruned_features": None,
                     "unselected_features": None,
+                    "max_edges": None,
                 },
                 "source": None,
                 "labels": [asdict(label) for label in CIRCUIT.labels],
