@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from atlas.client import AtlasClient
 from atlas.commands.options import ApiAddress, TokenFile, Variables, name_and_value, out
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
@@ -28,6 +27,8 @@ def figure(
     names all figures with their variables. Figures need the extra `figures` and a running API (`atlas
     serve`).
     """
+    from atlas.client import AtlasClient
+
     try:
         from figures.all import CHARTS
     except ImportError as error:

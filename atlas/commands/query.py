@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from atlas.client import AtlasClient
 from atlas.commands.options import ApiAddress, JsonOrTable, TokenFile, Variables, name_and_value, out
 from atlas.settings import Settings
 from atlas.tables import print_rows, tables, write_csv
@@ -36,6 +35,8 @@ def query(
     For example: `atlas query question.graphql --var family=arithmetic --table`. `atlas serve` starts the API;
     docs/questions has a page with a query for each question.
     """
+    from atlas.client import AtlasClient
+
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

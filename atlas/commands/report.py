@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from atlas.client import AtlasClient
 from atlas.commands.options import ApiAddress
 from atlas.commands.options import out as console
 from atlas.settings import Settings
@@ -42,6 +41,7 @@ def report(
     The studies come from the files that `atlas study run` writes, everything else from the API (`atlas
     serve`). A section whose data is missing names the command that makes the data.
     """
+    from atlas.client import AtlasClient
     from atlas.report.compare import comparison
     from atlas.report.page import html, write_figures
     from atlas.report.parts import Missing, Report, Section

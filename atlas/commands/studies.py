@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from atlas.client import DEFAULT_URL
 from atlas.commands.options import (
     Device,
     Dtype,
@@ -19,10 +18,7 @@ from atlas.commands.options import (
     out,
     use_cores,
 )
-from atlas.local.login import Login
 from atlas.settings import Settings
-from atlas.studies.results import to_json, write_result
-from atlas.studies.tables import measured_tables
 from atlas.tables import Rows, print_rows
 from ingest.engine.errors import EngineError
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
@@ -93,8 +89,12 @@ def run(
         ),
     ] = None,
     api: Annotated[
-        str, typer.Option(help="With --pages: address of the API of an atlas of the bundled prompts.")
-    ] = DEFAULT_URL,
+        str | None,
+        typer.Option(
+            help="With --pages: address of the API of an atlas of the bundled prompts.",
+            show_default="ATLAS_API",
+        ),
+    ] = None,
 ) -> None:
     """Run studies and store their results. Each takes half a minute to five minutes on the bundled model.
 
@@ -107,6 +107,8 @@ def run(
     the others continue.
     """
     from atlas.studies.pages import write_page
+    from atlas.studies.results import to_json, write_result
+    from atlas.studies.tables import measured_tables
     from ingest.engine.replacement.model import ReplacementModel
     from ingest.studies.all import STUDIES
     from ingest.studies.tools.prompts import BUNDLED, bundled, from_file
@@ -152,7 +154,7 @@ def run(
             for rows in measured_tables(measured):
                 print_rows(out, rows)
         if pages is not None:
-            write_page(pages, measured, result.grids, api)
+            write_page(pages, measured, result.grids, api or Settings.load().api)
     if as_json:
         sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
     if skipped and not found:
@@ -162,6 +164,7 @@ def run(
 
 
 def _supernodes(model: "ReplacementModel") -> "SupernodeTensors | None":
+    from atlas.local.login import Login
     from ingest.annotations.supernodes import supernodes_of
 
     reason = "the local database does not run (`atlas db start`)"

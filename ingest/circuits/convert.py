@@ -1,28 +1,24 @@
 """Converts graphs of the engine (tensors) to records.
 
-Nothing is read or written, except that the files of a model are read once to hash them.
+Nothing is read or written, except that the files of a model are read to hash them
+(`ingest.engine.loading.hashes`).
 """
 
-import hashlib
 import re
-from collections.abc import Iterable
-from pathlib import Path
 
 from ingest.engine.attribution.graph import GraphNodes
 from ingest.engine.attribution.prune import Pruned
+from ingest.engine.loading.hashes import file_set_hash
 from ingest.engine.replacement.model import ReplacementModel
 from schema.circuit.records import Circuit, Edge, Model, Node, NodeKind, Prompt, TranscoderSet
 
-CHUNK = 1 << 20
-"""Bytes that are read at a time for hashing."""
-
 
 def model_record(model: ReplacementModel) -> Model:
-    """The record of a model. Its revision is a hash of config.json and the weights, which are read once."""
+    """The record of a model. Its revision is a hash of config.json and the weights."""
     files = model.files
     return Model(
         name=model.name,
-        revision=revision(() if files is None else files.identity),
+        revision=file_set_hash(() if files is None else files.identity),
         architecture=model.architecture,
         n_layers=model.n_layers,
         d_model=model.d_model,
@@ -41,14 +37,14 @@ def training_step(name: str) -> int | None:
 
 
 def transcoders_record(model: ReplacementModel, model_id: str | None = None) -> TranscoderSet:
-    """The record of a model's transcoders. Its revision is a hash of their files, which are read once.
+    """The record of a model's transcoders. Its revision is a hash of their files.
 
     model_id: `Model.id`, if it is known; otherwise the files of the model are hashed too.
     """
     found = model.transcoders
     return TranscoderSet(
         name=found.name,
-        revision=revision(found.files),
+        revision=file_set_hash(found.files),
         kind=found.kind,
         activation=found.activation,
         input_hook=found.read_at,
@@ -56,17 +52,6 @@ def transcoders_record(model: ReplacementModel, model_id: str | None = None) -> 
         n_features=found.n_features,
         model_id=model_record(model).id if model_id is None else model_id,
     )
-
-
-def revision(files: Iterable[Path]) -> str:
-    """SHA-256 of the names, sizes and contents of files. The name of their folder does not matter."""
-    whole = hashlib.sha256()
-    for path in sorted(files, key=lambda path: path.name):
-        whole.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                whole.update(chunk)
-    return whole.hexdigest()
 
 
 def circuit(

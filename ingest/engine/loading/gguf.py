@@ -11,7 +11,6 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
 import errno
-import hashlib
 import json
 import shutil
 from collections.abc import Collection, Iterator
@@ -29,6 +28,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from ingest.engine.errors import ModelError
+from ingest.engine.loading.hashes import content_hash
 
 ENDING = ".gguf"
 MAGIC = b"GGUF"
@@ -53,8 +53,7 @@ def converted(path: Path, cache: Path, architectures: Collection[str]) -> Path:
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise ModelError(f"{path} is no GGUF file", next_step="give a GGUF file or a model's folder")
-        file.seek(0)
-        key = hashlib.file_digest(file, "sha256").hexdigest()
+    key = content_hash(path)
     place, part = cache / key, cache / f"{key}.part"
     if _is_current(place):
         return place
