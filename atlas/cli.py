@@ -122,6 +122,17 @@ def main() -> None:
     except (AtlasError, EngineError) as error:
         print_error(error)
         sys.exit(1)
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # of torch, which is imported by then
+            raise
+        print_error(
+            AtlasError(
+                f"The memory of the device is full: {str(error).splitlines()[0]}",
+                next_step="use smaller batches (--batch, --memory), shorter texts, --dtype bfloat16 or "
+                "--device cpu",
+            )
+        )
+        sys.exit(1)
     except KeyboardInterrupt:
         err.print("Interrupted. Repeat the command to continue.")
         sys.exit(130)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ingest.engine.errors import ModelError
+from ingest.engine.replacement.memory import say_smaller
 from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.engine.replacement.precise import precise
 from ingest.engine.replacement.record import Hook, hooks
@@ -54,6 +55,15 @@ def recorded(model: ReplacementModel) -> Iterator[tuple[list[Tensor], list[Tenso
         yield inputs, outputs
 
 
+def check_finite(model: ReplacementModel, layer: int, values: Tensor) -> None:
+    """Raise ModelError when a number that the MLP of a layer reads or writes is not finite."""
+    if not values.isfinite().all():
+        raise ModelError(
+            f"The MLP of layer {layer} gives a number that is not finite in {model.dtype}",
+            next_step="use --dtype float32",
+        )
+
+
 class Activations:
     """The activations of some contexts, on disk."""
 
@@ -86,28 +96,31 @@ class Activations:
         before = sum(map(sum, self._counted[:done]))
         advance(before)
         with recorded(self._model) as (inputs, outputs):
-            for start in range(done, len(self._texts), TOGETHER):
-                part = range(start, min(start + TOGETHER, len(self._texts)))
+            together = TOGETHER
+            while done < len(self._texts):
+                part = range(done, min(done + together, len(self._texts)))
                 longest = max(len(self._texts[i].ids) for i in part)
                 rows = [[*self._texts[i].ids, *[0] * (longest - len(self._texts[i].ids))] for i in part]
                 wanted = torch.tensor(
                     [[*self._counted[i], *[False] * (longest - len(self._counted[i]))] for i in part],
                     device=self._model.device,
                 )
-                with precise(self._model.dtype):
-                    self._model.model.base_model(
-                        input_ids=torch.tensor(rows, device=self._model.device), use_cache=False
-                    )
+                try:
+                    with precise(self._model.dtype):
+                        self._model.model.base_model(
+                            input_ids=torch.tensor(rows, device=self._model.device), use_cache=False
+                        )
+                except torch.OutOfMemoryError as error:
+                    if len(part) == 1:
+                        raise self._model.too_long(longest) from error
+                    together = len(part) // 2
+                    say_smaller(self._model.device, len(part), together)
+                    continue
                 n = int(wanted.sum())
                 for number in range(self._model.n_layers):
                     for file, seen in ((self._inputs, inputs), (self._outputs, outputs)):
                         kept = seen[number][wanted].bfloat16()
-                        if not kept.isfinite().all():
-                            raise ModelError(
-                                f"The MLP of layer {number} gives a number that is not finite in "
-                                f"{self._model.dtype}",
-                                next_step="load the model with dtype float32",
-                            )
+                        check_finite(self._model, number, kept)
                         file[number, before : before + n] = kept.cpu().view(torch.int16).numpy()
                 before += n
                 self._inputs.flush()
@@ -115,6 +128,7 @@ class Activations:
                 with atomic_write(self.folder / "done") as path:
                     path.write_text(str(part.stop), encoding="ascii")
                 advance(n)
+                done = part.stop
 
     def take(self, layers: range, tokens: Tensor, device: torch.device) -> TokenActivations:
         """The activations of some layers on some tokens, in float32. tokens: (n,) int64."""

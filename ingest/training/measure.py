@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.engine.replacement.precise import precise
-from ingest.training.activations import recorded
+from ingest.training.activations import check_finite, recorded
 from ingest.training.replace import Instead, Reconstruction, replaced
 from ingest.training.scale import OUTLIER
 from ingest.training.texts import positions_counted
@@ -146,6 +146,7 @@ class _Rebuilt:
             model.model.base_model(input_ids=batch.ids, use_cache=False)
         for number, (output, guess) in enumerate(zip(outputs, guesses, strict=True)):
             y = output[batch.wanted].double()
+            check_finite(model, number, y)
             error, size = (y - guess.double()).square().sum(1), y.norm(dim=1)
             if number == len(self._limit):
                 self._limit.append(OUTLIER * float(size.median()))

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from ingest.engine.adapters.anatomy import HeldAttention, Layer
+from ingest.engine.replacement.memory import say_smaller
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.engine.replacement.record import Frozen
 from ingest.engine.transcoders.transcoder import Active
@@ -178,6 +179,7 @@ def effects(
                 if size == 1:
                     raise
                 limit = math.ceil(size / 2)
+                say_smaller(model.device, size, limit)
                 waiting.append(parts)
                 continue
             for part, effect in zip(parts, rows, strict=True):

@@ -90,9 +90,12 @@ def effects(model: ReplacementModel, answers: Sequence[Answer], components: Sequ
     """(n_answers, n_components) float64: the effect of ablating each component alone on each answer.
 
     The effect is the change of the answer's logit minus the mean over the vocabulary. The prompts run
-    together, as far as memory allows, once per component.
+    together, as far as memory allows, once per component. Raises ModelError for a prompt that does not fit
+    alone, and for logits that are not finite.
     """
     plain = _logits(model, answers)
+    if not plain.isfinite().all():
+        raise model.not_finite([answer.ids for answer in answers])
     found = torch.empty(len(answers), len(components), dtype=torch.float64)
     for place, component in enumerate(components):
         with without(model, component):

@@ -28,9 +28,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ingest.engine.errors import ModelError, SettingError
+from ingest.engine.errors import SettingError
 from ingest.engine.intervention.edits import Action, Edit, Step, ablate, resolve, scale, swap
 from ingest.engine.intervention.hold import Freeze, Hold, run
+from ingest.engine.replacement.memory import in_halves
 from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.engine.replacement.record import padded
 from ingest.engine.transcoders.transcoder import Transcoder
@@ -180,21 +181,13 @@ def outcomes(
     if batch_size is not None and batch_size < 1:
         raise SettingError(f"batch_size is {batch_size}", next_step="give a whole number from 1 up")
 
-    def compute(part: list[ResolvedCase]) -> Iterator[InterventionOutcome]:
-        found: list[InterventionOutcome] = []
-        try:
-            found = _batch(model, part, freeze, constrained, written)
-        except torch.OutOfMemoryError as error:
-            if len(part) == 1:
-                raise SettingError(
-                    f"One case (tokens: {len(part[0].encoded.ids)}) exceeds the memory of {model.device}",
-                    next_step="shorten the prompt, or load the model on cpu or in 16 bits",
-                ) from error
-        if not found:
-            # This is outside the handler, because the error keeps alive the tensors that did not fit.
-            yield from compute(part[: len(part) // 2])
-            yield from compute(part[len(part) // 2 :])
-        yield from found
+    def compute(part: Sequence[ResolvedCase]) -> Iterator[InterventionOutcome]:
+        yield from in_halves(
+            part,
+            lambda cases: _batch(model, list(cases), freeze, constrained, written),
+            model.device,
+            lambda case: model.too_long(len(case.encoded.ids)),
+        )
 
     return (outcome for part in _chunks(model, cases, batch_size) for outcome in compute(part))
 
@@ -260,9 +253,7 @@ def _batch(
     prompts = {ids: number for number, ids in enumerate(dict.fromkeys(case.encoded.ids for case in cases))}
     plain = run(model, padded(list(prompts), model.device))
     if not torch.isfinite(plain.logits).all():
-        raise ModelError(
-            f"The model's logits are not finite in {model.dtype}", next_step="load it with dtype float32"
-        )
+        raise model.not_finite(list(prompts))
     rows = torch.tensor([prompts[case.encoded.ids] for case in cases], device=model.device)
     hold = Hold(plain, rows, freeze, constrained)
     edits = _Edits(model, cases, hold, writes)

@@ -4,5 +4,6 @@ model     loading a model with its transcoders, tokenizing prompts, freezing the
 record    the forward pass that records what attribution holds fixed
 passes    batches of forward passes in bounded memory
 firings   where features fire in texts, and nothing else
+memory    smaller batches where a batch does not fit into the memory of a device
 precise   forward passes of float64 models without rounding to float32
 """

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ingest.engine.errors import ModelError
+from ingest.engine.replacement.memory import in_halves
 from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.engine.replacement.passes import MEMORY, batches, pass_bytes
 from ingest.engine.replacement.precise import precise
@@ -49,25 +50,16 @@ def firings(
     Raises ModelError when a number is not finite, or when the device's memory does not hold one text.
     """
     for batch in batches(model, texts, lambda text: len(text.ids), memory=memory):
-        yield from _of_batch(model, batch, memory)
-
-
-def _of_batch(model: ReplacementModel, texts: list[Encoded], memory: int) -> list[TextFirings]:
-    try:
-        return _run(model, texts, memory)
-    except torch.OutOfMemoryError as error:
-        if len(texts) == 1:
-            raise ModelError(
-                f"One text (tokens: {len(texts[0].ids)}) exceeds the memory of {model.device}",
-                next_step="cut it into shorter texts, or use --device cpu or --dtype bfloat16",
-            ) from error
-    # This is outside the handler, because the error keeps alive the tensors that did not fit.
-    half = len(texts) // 2
-    return _of_batch(model, texts[:half], memory) + _of_batch(model, texts[half:], memory)
+        yield from in_halves(
+            batch,
+            lambda part: _run(model, part, memory),
+            model.device,
+            lambda text: model.too_long(len(text.ids)),
+        )
 
 
 @torch.inference_mode()
-def _run(model: ReplacementModel, texts: list[Encoded], memory: int) -> list[TextFirings]:
+def _run(model: ReplacementModel, texts: Sequence[Encoded], memory: int) -> list[TextFirings]:
     tokens = padded([text.ids for text in texts], model.device)
     longest = tokens.shape[1]
     counts = torch.tensor([len(text.ids) for text in texts], device=model.device)

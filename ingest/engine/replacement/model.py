@@ -25,6 +25,7 @@ from ingest.engine.adapters.llama import llama
 from ingest.engine.errors import FitError, ModelError, PromptError, SettingError, shape
 from ingest.engine.loading.checks import check_folder
 from ingest.engine.loading.files import ModelFiles, find, weights
+from ingest.engine.replacement.memory import in_halves
 from ingest.engine.replacement.record import Frozen, record
 from ingest.engine.transcoders.formats import recognise
 from ingest.engine.transcoders.formats.hub import Hub
@@ -259,26 +260,36 @@ class ReplacementModel:
 
         Prompts of similar length are fastest.
         """
-        try:
-            frozen = record(self.model, self.anatomy, prompts, self.device)
-        except torch.OutOfMemoryError as error:
-            if len(prompts) == 1:
-                raise ModelError(
-                    f"One prompt of {len(prompts[0])} tokens exceeds the memory of {self.device}",
-                    next_step="shorten the prompt, or use --device cpu or --dtype bfloat16",
-                ) from error
-            frozen = []
-        if not frozen:
-            # This is outside the handler, because the error keeps alive the tensors that did not fit.
-            half = len(prompts) // 2
-            return self.freeze_many(prompts[:half]) + self.freeze_many(prompts[half:])
+        frozen = in_halves(
+            prompts,
+            lambda part: record(self.model, self.anatomy, part, self.device),
+            self.device,
+            lambda prompt: self.too_long(len(prompt)),
+        )
         for one in frozen:
             if not (one.final.isfinite().all() and one.logits_at(-1).isfinite().all()):
-                raise ModelError(
-                    f"The model's logits are not finite in {self.dtype}{_overflowed(one)}",
-                    next_step="use --dtype float32",
-                )
+                raise self._not_finite(_overflowed(one))
         return frozen
+
+    def too_long(self, n_tokens: int) -> ModelError:
+        """The error of a prompt that does not fit into the device's memory even alone."""
+        return ModelError(
+            f"One prompt of {n_tokens} tokens exceeds the memory of {self.device}",
+            next_step="shorten the prompt, or use --device cpu or --dtype bfloat16",
+        )
+
+    def not_finite(self, prompts: Sequence[Sequence[int]]) -> ModelError:
+        """The error of prompts whose logits are not finite. It names the layer where this begins."""
+        try:
+            self.freeze_many(prompts)
+        except ModelError as error:
+            return error
+        return self._not_finite("")
+
+    def _not_finite(self, where: str) -> ModelError:
+        return ModelError(
+            f"The model's logits are not finite in {self.dtype}{where}", next_step="use --dtype float32"
+        )
 
     def read(self, frozen: Frozen) -> Tensor:
         """(n_layers, n_positions, d_model): the input of each layer's transcoder."""

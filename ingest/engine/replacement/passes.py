@@ -6,6 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from ingest.engine.replacement.memory import in_halves
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.engine.replacement.record import run
 
@@ -48,10 +49,15 @@ def batches(
 def next_logits(model: ReplacementModel, prompts: Sequence[tuple[Sequence[int], int]]) -> Iterator[Tensor]:
     """(vocab_size,) logits of the token after one position of each prompt, in order.
 
-    prompts: vocabulary ids and a position, which may count from the end.
+    prompts: vocabulary ids and a position, which may count from the end. Raises ModelError for a prompt that
+    does not fit into the device's memory alone.
     """
-    for batch in batches(model, prompts, lambda prompt: len(prompt[0])):
+
+    def together(batch: Sequence[tuple[Sequence[int], int]]) -> list[Tensor]:
         final = run(model.model, [ids for ids, _ in batch], model.device)
         rows = torch.arange(len(batch), device=model.device)
         places = torch.tensor([place % len(ids) for ids, place in batch], device=model.device)
-        yield from model.anatomy.logits(final[rows, places])
+        return list(model.anatomy.logits(final[rows, places]))
+
+    for batch in batches(model, prompts, lambda prompt: len(prompt[0])):
+        yield from in_halves(batch, together, model.device, lambda prompt: model.too_long(len(prompt[0])))
