@@ -2,7 +2,7 @@
 `atlas/commands`.
 
 Exit codes: 0 success; 1 something failed, or some of the inputs did; 2 the command line is wrong;
-130 interrupted.
+130 interrupted by Ctrl-C; 143 ended by SIGTERM.
 """
 
 import sys
@@ -29,7 +29,7 @@ from atlas.commands.ingest import ingest
 from atlas.commands.interventions import intervene
 from atlas.commands.jobs import job
 from atlas.commands.modules import modules
-from atlas.commands.options import err, print_error
+from atlas.commands.options import print_error, quietable
 from atlas.commands.query import query
 from atlas.commands.report import report
 from atlas.commands.serve import serve
@@ -110,9 +110,12 @@ app = typer.Typer(
 for heading, commands in CONTENTS.items():
     for name, command in commands.items():
         if isinstance(command, typer.Typer):
+            for each in command.registered_commands:
+                if each.callback is not None:
+                    each.callback = quietable(each.callback)
             app.add_typer(command, name=name, rich_help_panel=heading)
         else:
-            app.command(name, rich_help_panel=heading)(command)
+            app.command(name, rich_help_panel=heading)(quietable(command))
 
 
 def main() -> None:
@@ -133,9 +136,6 @@ def main() -> None:
             )
         )
         sys.exit(1)
-    except KeyboardInterrupt:
-        err.print("Interrupted. Repeat the command to continue.")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from atlas.commands.options import (
     Dtype,
     err,
     out,
+    print_error,
     use_cores,
 )
 from atlas.settings import Settings
@@ -67,7 +68,7 @@ def load(
         settings = IngestSettings(prompts, folder, folder / TRANSCODERS, device, dtype)
         loaded = load_checkpoints(database, folder, settings, console=err)
     for problem in loaded.problems:
-        err.print(str(problem), markup=False, soft_wrap=True)
+        print_error(problem)
     for checkpoint, start in zip(loaded.checkpoints, loaded.starts, strict=False):
         out.print(
             f"step {checkpoint.step}: decoder cosine with the next {start.cosine:.3f}, firing agreement "

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress
 
 from atlas.commands.edits import EditOptions
 from atlas.commands.options import (
@@ -17,6 +16,7 @@ from atlas.commands.options import (
 )
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows, short
+from ingest.progress import progress
 from schema.circuit.edit_grammar import parse_edit
 from schema.counted import counted
 from schema.errors import AtlasError, InputError
@@ -147,9 +147,9 @@ def _measure(
 ) -> "tuple[ClaimOutcome, list[MeasuredCircuit]]":
     from ingest.evidence.claims import measure
 
-    with Progress(console=err, transient=True) as progress:
-        task = progress.add_task("circuits", total=len(made.circuits))
-        return measure(database, model, made, edits, step=lambda: progress.advance(task))
+    with progress(err, resumes=False, erase=True) as work:
+        circuits = work.add("circuits", len(made.circuits))
+        return measure(database, model, made, edits, step=circuits.advance)
 
 
 @claim.callback()

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
 from atlas.commands.options import err, name_and_value
 from atlas.settings import Settings
+from ingest.progress import progress
 from schema.counted import counted
 from schema.errors import DatabaseError, InputError
 
@@ -70,11 +70,8 @@ def export(
         ) from None
     if query is not None and circuits:
         raise InputError("Both circuits and --query are given", next_step="give only one of them")
-    with Login(Settings.load()).connect() as database, Progress(console=err, transient=True) as progress:
-        task = progress.add_task("circuits", total=None)
-
-        def step() -> None:
-            progress.advance(task)
+    with Login(Settings.load()).connect() as database, progress(err, resumes=False, erase=True) as work:
+        step = work.add("circuits").advance
 
         if query is None:
             n_written = export_circuits(database, circuits or [], chosen, out_path, step=step)

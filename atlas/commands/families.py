@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
 from atlas.commands.choosing import (
     ChoosingOptions,
@@ -17,6 +16,7 @@ from atlas.commands.choosing import (
 )
 from atlas.commands.options import err, out
 from atlas.settings import Settings
+from ingest.progress import progress
 from schema.counted import counted
 from schema.errors import InputError
 
@@ -59,12 +59,12 @@ def family(
             out.print(f"{counted(len(prompts), 'prompt')} would be {_where(name)}.", markup=False)
             return
         n_prompts = n_circuits = 0
-        with Progress(console=err, transient=True) as progress:
-            task = progress.add_task("prompts", total=len(prompts))
+        with progress(err, erase=True) as work:
+            steps = work.add("prompts", len(prompts))
             for moved in set_family(database, prompts, name):
                 n_prompts += 1
                 n_circuits += moved.n_circuits
-                progress.advance(task)
+                steps.advance()
     stayed = len(prompts) - n_prompts
     out.print(
         f"{counted(n_prompts, 'prompt')} with {counted(n_circuits, 'circuit')} moved, "

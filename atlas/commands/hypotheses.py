@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
 from atlas.commands.options import (
     AsJson,
@@ -17,6 +16,7 @@ from atlas.commands.options import (
 )
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows, short
+from ingest.progress import progress
 from schema.counted import counted
 
 hypothesis = typer.Typer(
@@ -100,9 +100,9 @@ def run_test(
     with Login(Settings.load()).connect() as database:
         statement = registered(database, id_)
         model = load_named(statement.model, statement.transcoders, device=device, dtype=dtype)
-        with Progress(console=err, transient=True) as progress:
-            task = progress.add_task("draws", total=DRAWS)
-            outcome, tested = measured_hypothesis(model, statement, step=lambda: progress.advance(task))
+        with progress(err, resumes=False, erase=True) as work:
+            draws = work.add("draws", DRAWS)
+            outcome, tested = measured_hypothesis(model, statement, step=draws.advance)
         keep_test(database, statement, outcome, tested)
     out.print(
         f"{counted(len(tested), 'held-out prompt')}: mean effect {outcome.mean_effect:+.4f}, "

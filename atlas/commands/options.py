@@ -4,15 +4,19 @@ An option that several commands have is declared here once, so that it has one n
 text.
 """
 
+import inspect
 import json
 import os
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
 from ingest.circuits.limits import parse_limit
+from ingest.progress import Terminated
 from schema.errors import InputError
 
 out = Console(highlight=False)
@@ -183,6 +187,9 @@ JsonOrTable = Annotated[
     bool, typer.Option("--json/--table", help="Print JSON for scripts, or tables for people.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print no progress and no notes, only results and errors.")
+]
 
 
 def name_and_value(text: str, option: str, example: str) -> tuple[str, object]:
@@ -197,9 +204,30 @@ def name_and_value(text: str, option: str, example: str) -> tuple[str, object]:
 
 
 def print_error(error: Exception) -> None:
-    """Print an error to the standard error output. Undecodable bytes of file names become `?`."""
-    err.print("[red]error:[/] ", end="")
-    err.print(str(error).encode(errors="replace").decode(), markup=False, soft_wrap=True)
+    """Print an error to the standard error output, with --quiet too. Undecodable bytes become `?`."""
+    loud = Console(stderr=True, highlight=False)
+    loud.print("[red]error:[/] ", end="")
+    loud.print(str(error).encode(errors="replace").decode(), markup=False, soft_wrap=True)
+
+
+def quietable(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the option --quiet, and with the exit codes of interrupted commands."""
+
+    @wraps(command)
+    def run(*given: Any, quiet: bool = False, **named: Any) -> None:
+        err.quiet = quiet
+        try:
+            command(*given, **named)
+        except KeyboardInterrupt as stop:
+            raise typer.Exit(143 if isinstance(stop, Terminated) else 130) from stop
+        finally:
+            err.quiet = False
+
+    signature = inspect.signature(command)
+    parameter = inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet)
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), parameter])  # type: ignore[attr-defined]
+    run.__annotations__ = {**command.__annotations__, "quiet": Quiet}
+    return run
 
 
 def use_cores(threads: int | None = None) -> None:

@@ -22,6 +22,7 @@ from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
 from ingest.engine.errors import EngineError
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+from ingest.progress import progress
 from schema.errors import AtlasError, InputError, UnreachableError
 
 if TYPE_CHECKING:
@@ -129,10 +130,12 @@ def run(
     folder = results or Settings.load().home / "studies"
     found = {}
     skipped = []
-    for name in names or list(STUDIES):
+    wanted = names or list(STUDIES)
+    for number, name in enumerate(wanted, 1):
         chosen = STUDIES[name]
         try:
-            with err.status(f"{chosen.title} …"):
+            with progress(err, resumes=False, erase=True) as work:
+                work.add(f"{chosen.title} ({number} of {len(wanted)})")
                 result = chosen.on(loaded, given)
         except (AtlasError, EngineError) as error:
             if names:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.progress import Progress
 
 from atlas.commands.options import (
     AsJson,
@@ -21,6 +20,7 @@ from atlas.commands.options import (
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+from ingest.progress import progress
 from schema.counted import counted
 from schema.errors import AtlasError, InputError
 
@@ -199,14 +199,14 @@ def measure(
     if group:
         groups = {"all": groups["all"], **{name: _layers(name, loaded.n_layers) for name in group}}
     pieces = contexts(loaded, read_texts(texts), context, most=tokens, seed=seed)
-    with Progress(console=err) as progress:
-        task = progress.add_task("measuring", total=1.0)
+    with progress(err, resumes=False) as work:
+        share_done = work.add("measuring", 1.0)
         found = run(
             loaded,
             pieces,
             agreement_tokens=agreement_tokens,
             groups=groups,
-            advance=lambda share: progress.advance(task, share),
+            advance=share_done.advance,
         )
     if as_json:
         out.print_json(found.to_text())

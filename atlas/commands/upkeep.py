@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import Progress
 
 from atlas.commands.choosing import (
     ChoosingOptions,
@@ -22,6 +21,7 @@ from atlas.commands.choosing import (
 from atlas.commands.options import JsonOrTable, err, out
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
+from ingest.progress import progress
 from schema.counted import counted
 from schema.errors import InputError
 
@@ -144,15 +144,15 @@ def delete(
             return
         err.print(f"{counted(n, 'circuit')} to delete")
         total = NOTHING
-        with Progress(console=err, transient=True) as progress:
-            task = progress.add_task("circuits deleted", total=n)
+        with progress(err, erase=True) as work:
+            deleted = work.add("circuits deleted", n)
             for parts in (
                 delete_circuits(database, chosen.ids)
                 if chosen.run is None
                 else delete_run(database, chosen.run)
             ):
                 total = total.and_also(parts)
-                progress.advance(task)
+                deleted.advance()
     out.print(
         f"{counted(total.n_circuits, 'circuit')} deleted, with {counted(total.n_prompts, 'prompt')} and "
         f"{counted(total.n_features, 'feature')} of no other circuit.",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from atlas.commands.options import err, out
+from atlas.commands.options import out, print_error
 from schema.counted import counted
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def print_summary(summary: "WalkSummary", sentence: str) -> None:
     """Print the problems and what was done. Exit code 1 when a circuit could not be measured."""
     for problem in summary.problems:
-        err.print(str(problem), markup=False, soft_wrap=True)
+        print_error(problem)
     failed = (
         f" {counted(len(summary.problems), 'circuit')} could not be measured." if summary.problems else ""
     )

@@ -18,14 +18,6 @@ import httpx2
 from jgo.constants import default_jgo_cache
 from jgo.maven import MavenContext
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from tenacity import (
     Retrying,
     retry_if_exception_type,
@@ -35,6 +27,7 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
+from ingest.progress import progress
 from schema.errors import DownloadError
 
 VERSION = "2026.08.1"
@@ -108,23 +101,16 @@ def ensure_jars(
     folder.mkdir(parents=True, exist_ok=True)
     bases = list(MavenContext().remote_repos.values()) if repositories is None else repositories
     with (
-        Progress(
-            TextColumn("Neo4j {task.fields[version]}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        ) as progress,
+        progress(Console(stderr=True)) as work,
         httpx2.Client(timeout=30, follow_redirects=True) as client,
         ThreadPoolExecutor(CONNECTIONS) as pool,
     ):
-        task = progress.add_task("", total=sum(jar.size for jar in missing), version=VERSION)
+        fetched = work.add(f"Neo4j {VERSION}", sum(jar.size for jar in missing), in_bytes=True)
         stop = threading.Event()
 
         def fetch(jar: Jar) -> None:
             if not stop.is_set():
-                _fetch(client, bases, jar, folder, attempts, lambda n: progress.advance(task, n), stop)
+                _fetch(client, bases, jar, folder, attempts, fetched.advance, stop)
 
         futures = [pool.submit(fetch, jar) for jar in sorted(missing, key=lambda jar: -jar.size)]
         try:

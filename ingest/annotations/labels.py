@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import torch
 from rich.console import Console
-from rich.progress import Progress, track
 
 from ingest.circuits.convert import model_record, transcoders_record
 from ingest.circuits.prompts import read_prompts
@@ -31,6 +30,7 @@ from ingest.labels.score import ScoredRule, label_features, phrases, weighted_me
 from ingest.organism.corpus import FAMILIES, examples
 from ingest.organism.families.example import HELD_OUT, TRAIN, unit
 from ingest.organism.weights import MODEL_DIR
+from ingest.progress import progress
 from schema.annotations.labels import Evidence, LabelledFeature, features_of_set, load_labels
 from schema.annotations.notes import load_notes
 from schema.annotations.vectors import keep_directions, keep_label_vectors
@@ -176,16 +176,16 @@ def run_pass(database: Database, settings: CorpusSettings, *, console: Console) 
             kept.append(text)
             yield each
 
-    with Progress(console=console) as progress:
-        task = progress.add_task("corpus", total=len(texts))
+    with progress(console) as work:
+        read = work.add("texts of the corpus", len(texts))
         found = activity(
             model,
             encoded(),
             {(each.layer, each.index) for each in features},
             cache=cache,
-            advance=lambda n: progress.update(task, completed=len(kept) + len(problems)),
+            advance=lambda n: read.reach(len(kept) + len(problems)),
         )
-        progress.update(task, completed=len(texts))
+        read.reach(len(texts))
     if not kept:
         raise problems[0]
     return CorpusPass(model, record.id, features, found, problems, [texts[text] for text in kept])
@@ -198,10 +198,12 @@ def write_examples(database: Database, done: CorpusPass, *, console: Console) ->
     features that fire.
     """
     features = [(each.layer, each.index) for each in done.features]
-    for start in track(range(0, len(features), BATCH), "examples", console=console):
-        load_notes(
-            database, notes(done.model, done.found, features[start : start + BATCH], done.set_id), None
-        )
+    with progress(console) as work:
+        described = work.add("features with examples", len(features))
+        for start in range(0, len(features), BATCH):
+            part = features[start : start + BATCH]
+            load_notes(database, notes(done.model, done.found, part, done.set_id), None)
+            described.advance(len(part))
     return sum(key in done.found for key in features)
 
 
@@ -225,9 +227,9 @@ def write_vectors(database: Database, done: CorpusPass) -> int:
 def write_labels(database: Database, done: CorpusPass, *, console: Console) -> LabelSummary:
     """Make, score and store a label for every feature of the atlas that fires in the corpus."""
     influence = {(each.layer, each.index): each.influence for each in done.features}
-    steps = iter(track(list(influence), "labels", console=console))
-    next(steps)
-    scored = label_features(done.found, list(influence), advance=lambda: next(steps, None))
+    with progress(console) as work:
+        labelled = work.add("features with labels", len(influence))
+        scored = label_features(done.found, list(influence), advance=labelled.advance)
     load_labels(database, [evidence(done.model, each) for each in scored], done.set_id)
     return summary(scored, influence)
 
@@ -251,15 +253,18 @@ def write_model_labels(
     features = [(each.layer, each.index) for each in done.features[:n]]
     stored, problems = 0, []
     found = explain_features(endpoint, done.found, features, done.model.decode)
-    for each in track(found, "labels", total=len(features), console=console):
-        if isinstance(each, EndpointError):
-            if not stored:
-                raise each
-            problems.append(each)
-            continue
-        label = Label(*each.key, each.text, MODEL_METHOD, endpoint.model, each.score, each.null_score)
-        row = Evidence(label, asked=each.answer.asked, answered=each.answer.answered)
-        stored += load_labels(database, [row], done.set_id)
+    with progress(console) as work:
+        labelled = work.add("features that the language model labels", len(features))
+        for each in found:
+            labelled.advance()
+            if isinstance(each, EndpointError):
+                if not stored:
+                    raise each
+                problems.append(each)
+                continue
+            label = Label(*each.key, each.text, MODEL_METHOD, endpoint.model, each.score, each.null_score)
+            row = Evidence(label, asked=each.answer.asked, answered=each.answer.answered)
+            stored += load_labels(database, [row], done.set_id)
     return ModelLabels(stored, problems)
 
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 
 from ingest.annotations.labels import CorpusPass
 from ingest.circuits.convert import transcoders_record
@@ -15,6 +14,7 @@ from ingest.engine.replacement.model import ReplacementModel
 from ingest.labels.contexts import Activity, FeatureKey
 from ingest.labels.promoted import promoted, written
 from ingest.labels.roles import GROUPS, group, profiles
+from ingest.progress import progress
 from ingest.studies.tools.supernodes import SupernodeTensors
 from schema.annotations.roles import read_roles, write_roles
 from schema.database import Database
@@ -74,7 +74,12 @@ def roles(done: CorpusPass, *, n_groups: int = GROUPS, seed: int = 0) -> dict[Fe
 def write_supernodes(database: Database, done: CorpusPass, *, console: Console) -> SupernodeSummary:
     """Write the supernodes of all circuits of the transcoder set."""
     found = roles(done)
-    shares = list(track(write_roles(database, done.set_id, found), "circuits", console=console, total=None))
+    shares = []
+    with progress(console) as work:
+        circuits = work.add("circuits")
+        for share in write_roles(database, done.set_id, found):
+            shares.append(share)
+            circuits.advance()
     return SupernodeSummary(len(shares), fmean(shares) if shares else 0.0)
 
 

@@ -26,16 +26,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from ingest.circuits import convert
 from ingest.circuits.heads import with_heads, with_qk
@@ -52,6 +42,7 @@ from ingest.engine.replacement.model import Encoded, FirstToken, ReplacementMode
 from ingest.labels.explain import AUTHOR, METHOD
 from ingest.labels.namer import Namer
 from ingest.labels.supernodes import group_by_concept
+from ingest.progress import progress
 from schema.circuit.records import Circuit, Label, Model, NodeKind, Prompt, Run, TranscoderSet, circuit_id
 from schema.counted import counted
 from schema.database import Database
@@ -166,9 +157,9 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
         planned = attributor.plan(file.prompts, summary.problems)
         missing = _missing(database, attributor, planned, summary)[0]
         if missing:
-            with resumable(lambda: summary.loaded), _progress(console) as progress:
-                counting = progress.add_task("counting features", total=len(planned))
-                loading = progress.add_task("circuits", total=len(missing))
+            with resumable(lambda: summary.loaded), progress(console) as work:
+                counting = work.add("prompts whose features are counted", len(planned))
+                loading = work.add("circuits", len(missing))
                 _ingest_all(
                     database,
                     attributor,
@@ -176,8 +167,8 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
                     missing,
                     summary,
                     say=lambda text: console.print(text, markup=False, soft_wrap=True),
-                    counted=lambda: progress.advance(counting),
-                    done=lambda: progress.advance(loading),
+                    counted=counting.advance,
+                    done=loading.advance,
                 )
             database.wait_for_full_text()
     summary.seconds = time.monotonic() - started
@@ -532,22 +523,3 @@ def _ingest_all(
                 ids[each.key] = circuit.id
                 loader.put(circuit)
     return ids
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-        console=console,
-    )
-
-
-class _Rate(ProgressColumn):
-    """Steps a second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 
 from ingest.circuits.convert import transcoders_record
 from ingest.engine.errors import EngineError
 from ingest.engine.replacement.model import ReplacementModel
+from ingest.progress import progress
 from schema.database import Database
 from schema.errors import InputError
 from schema.evidence.interventions import CircuitToMeasureRow
@@ -124,8 +124,8 @@ def walk(
         )
     todo = [row.circuit for row in found if settings.anew or not row.done]
     summary = WalkSummary(present=len(found) - len(todo))
-    with Progress(console=console) as progress:
-        bar = progress.add_task("circuits", total=len(todo))
+    with progress(console) as work:
+        circuits = work.add("circuits", len(todo))
         for start in range(0, len(todo), measurement.together):
             keys = todo[start : start + measurement.together]
             # 2
@@ -137,6 +137,6 @@ def walk(
                     summary.parts += measured.n_parts
                 else:
                     summary.problems.append(measured)
-                progress.update(bar, completed=n_done)
-            progress.update(bar, completed=start + len(keys))
+                circuits.reach(n_done)
+            circuits.reach(start + len(keys))
     return summary

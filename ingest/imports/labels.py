@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ingest.imports.reader import rare_collection
+from ingest.progress import progress
 from schema.annotations.labels import features_of, labelled_sets, write_imported
 from schema.annotations.notes import load_notes
 from schema.circuit.records import FeatureNotes, Label
@@ -124,20 +124,14 @@ def import_labels(database: Database, settings: LabelSettings, *, console: Conso
     work = _LabelImport(database, settings)
     with (
         rare_collection(),
-        Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TimeRemainingColumn(),
-            console=console,
-        ) as progress,
+        progress(console) as shown,
     ):
-        task = progress.add_task("labels", total=sum(each.size for each in files))
+        size = shown.add("labels", sum(each.size for each in files), in_bytes=True)
         done = 0
         for each in files:
-            work.read(each, lambda n, done=done: progress.update(task, completed=done + n))  # type: ignore[misc]
+            work.read(each, lambda n, done=done: size.reach(done + n))  # type: ignore[misc]
             done += each.size
-            progress.update(task, completed=done)
+            size.reach(done)
         work.flush()
     database.wait_for_full_text()
     work.summary.seconds = time.monotonic() - started

@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.text import Text
 
 from ingest.engine.errors import EngineError
 from ingest.imports.settings import ImportSettings, ImportSummary
+from ingest.progress import progress
 from schema.annotations.tags import TaggedCircuit
 from schema.circuit.records import Circuit, FeatureNotes, Model, TranscoderSet
 from schema.counted import counted
@@ -206,31 +205,19 @@ def progress_bar(
     """
     if not console.is_terminal:
         console.print(f"{counted(len(files), 'file')} to import")
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), _Pace(summary), console=console, transient=transient
-    ) as progress:
+    with progress(console, erase=transient) as work:
         n_read = 0
         # The bar is measured in bytes on the disk, because nothing else is known before the files are read.
-        task = progress.add_task(_of(0, files), total=sum(found.size for found in files))
+        size = work.add(_of(0, files), sum(found.size for found in files), pace=summary.pace)
 
         def done(found: FoundFile) -> None:
             nonlocal n_read
             n_read += 1
-            progress.update(task, advance=found.size, description=_of(n_read, files))
+            size.what = _of(n_read, files)
+            size.advance(found.size)
 
         yield done
 
 
 def _of(n_read: int, files: Sequence[FoundFile]) -> str:
     return f"{n_read} of {counted(len(files), 'file')}"
-
-
-class _Pace(ProgressColumn):
-    """What was read so far, in what time, and the rate."""
-
-    def __init__(self, summary: ImportSummary) -> None:
-        super().__init__()
-        self._summary = summary
-
-    def render(self, task: Task) -> Text:
-        return Text(self._summary.pace(), style="progress.data.speed")

@@ -13,14 +13,7 @@ import math
 from pathlib import Path
 
 import torch
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Console
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -37,6 +30,7 @@ from ingest.organism.corpus import (
 from ingest.organism.evaluate import accuracy, two_hop_lens
 from ingest.organism.gates import streams
 from ingest.organism.tokenizer import save_tokenizer
+from ingest.progress import progress
 
 STEPS = 2200
 ROWS = 48  # of a batch
@@ -123,20 +117,17 @@ def train(out: Path, checkpoints: Path | None, seed: int = 0, steps: int = STEPS
     groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": rest, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=(0.9, 0.98))
     source = batches(seed, ROWS)
-    bar = Progress(
-        TextColumn("model"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )  # fmt: skip
-    with bar:
-        task = bar.add_task("", total=steps)
+    console = Console()
+    with progress(console, resumes=False) as work:
+        steps_done = work.add("model", steps)
         for step in range(steps + 1):
             if checkpoints and step in CHECKPOINTS:
                 save(model, checkpoints / f"step-{step:05d}")
             if step % 200 == 0 or step == steps:
                 found = accuracy(model, limit=60)
                 hops = two_hop_lens(model)
-                bar.console.print(f"step {step} " + " ".join(f"{k} {v.share:.2f}" for k, v in found.items()))
-                bar.console.print(
+                console.print(f"step {step} " + " ".join(f"{k} {v.share:.2f}" for k, v in found.items()))
+                console.print(
                     "  state / capital on top by layer: "
                     + " ".join(f"{row.state_on_top:.2f}/{row.answer_on_top:.2f}" for row in hops)
                 )
@@ -149,6 +140,7 @@ def train(out: Path, checkpoints: Path | None, seed: int = 0, steps: int = STEPS
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-            bar.update(task, advance=1, description=f"loss {loss.item():.3f}")
+            steps_done.what = f"model, loss {loss.item():.3f}"
+            steps_done.advance()
     save(model, out)
     return model

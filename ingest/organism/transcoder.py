@@ -8,19 +8,13 @@ from collections.abc import Iterator
 from itertools import islice
 
 import torch
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Console
 from transformers import LlamaForCausalLM
 
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.engine.transcoders.transcoder import TranscoderSet
 from ingest.organism.corpus import BOS, END, attention_mask, batches, word_ids
+from ingest.progress import progress
 from ingest.training.activations import recorded
 from ingest.training.scale import TokenActivations
 from ingest.training.trainer import Schedule, Trainer
@@ -78,15 +72,13 @@ def train_transcoder(
     )
     trainer = Trainer(pooled, width, seed, start=None if start is None else start.layers)
     schedule = Schedule(steps, k, keeps=start is not None)
-    bar = Progress(
-        TextColumn(f"transcoder {width}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TimeRemainingColumn(), TextColumn("{task.description}"),
-    )  # fmt: skip
-    with bar:
-        task = bar.add_task("", total=steps)
+    console = Console()
+    with progress(console, resumes=False) as work:
+        steps_done = work.add(f"transcoder {width}", steps)
         for step, tokens in enumerate(islice(activations(model, seed + 2000), steps)):
             loss = trainer.step(tokens, schedule)
-            bar.update(task, advance=1, description=f"loss {loss:.4f}")
+            steps_done.what = f"transcoder {width}, loss {loss:.4f}"
+            steps_done.advance()
             if step % 200 == 0:
-                bar.console.print(f"step {step} k {schedule.k_at(step):.0f} loss {loss:.4f}")
+                console.print(f"step {step} k {schedule.k_at(step):.0f} loss {loss:.4f}")
     return TranscoderSet(tuple(trainer.export()), SET_NAME, "mlp.hook_in", "mlp.hook_out", MODEL_NAME)

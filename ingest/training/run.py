@@ -22,7 +22,6 @@ import orjson
 import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -30,6 +29,7 @@ from ingest.engine.errors import SettingError
 from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.engine.transcoders.save import save
 from ingest.engine.transcoders.transcoder import Transcoder, TranscoderSet
+from ingest.progress import progress
 from ingest.training.activations import BYTES, Activations
 from ingest.training.texts import positions_counted
 from ingest.training.trainer import Schedule, Trainer
@@ -149,20 +149,21 @@ def _train(
     total = sum(_steps(part.n_tokens, settings) for part in parts)
     schedules = [Schedule(total, settings.l0 * len(group)) for group in groups]
     states = [_State(work / f"group-{number}.safetensors") for number in range(len(groups))]
-    with _progress(console) as progress:
-        recording = progress.add_task("activations, in tokens", total=sum(part.n_tokens for part in parts))
-        training = progress.add_task("training, in steps", total=total * len(groups))
-        progress.advance(training, sum(state.steps_done for state in states))
+    with progress(console) as shown:
+        recording = shown.add("activations, in tokens", sum(part.n_tokens for part in parts))
+        training = shown.add(
+            "training, in steps", total * len(groups), done=sum(state.steps_done for state in states)
+        )
         for part in parts:
             last_step = part.first_step + _steps(part.n_tokens, settings)
             if all(state.steps_done >= last_step for state in states):
-                progress.advance(recording, part.n_tokens)
+                recording.advance(part.n_tokens)
                 continue
             # 2
             folder = work / f"part-{part.number}"
             _check_disk(work, folder, part.n_tokens * _token_bytes(model))
             activations = Activations(folder, model, part.texts)
-            activations.fill(lambda n: progress.advance(recording, n))
+            activations.fill(recording.advance)
             # 3
             for group, schedule, state in zip(groups, schedules, states, strict=True):
                 if state.steps_done >= last_step:
@@ -180,7 +181,8 @@ def _train(
                 for tokens in _batches(part, settings, trainer.steps_done - part.first_step):
                     loss = trainer.step(activations.take(group, tokens, model.device), schedule)
                     state.note(loss, trainer.steps_done, total)
-                    progress.update(training, advance=1, description=_description(group, loss))
+                    training.what = _description(group, loss)
+                    training.advance()
                     if time.monotonic() - saved > SAVE_EVERY:
                         state.save(trainer)
                         saved = time.monotonic()
@@ -379,13 +381,3 @@ def _export(model: ReplacementModel, states: Sequence[_State], out: Path, record
     if out.exists():
         out.rmdir()
     beside.rename(out)
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )

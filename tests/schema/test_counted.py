@@ -39,7 +39,6 @@ SEVERAL = {
     ("ingest/engine/attribution/targets.py", "model.d_model"),
     ("ingest/engine/attribution/targets.py", "model.vocab_size"),
     *(("ingest/engine/loading/checks.py", name) for name in ("layers", "least", "size", "words")),
-    ("ingest/engine/replacement/model.py", "len(prompts[0])"),
     ("ingest/engine/replacement/model.py", "self.anatomy.context"),
     ("ingest/engine/replacement/model.py", "self.vocab_size"),
     ("ingest/engine/transcoders/formats/circuit_tracer.py", "n_features"),

@@ -274,7 +274,7 @@ class ReplacementModel:
     def too_long(self, n_tokens: int) -> ModelError:
         """The error of a prompt that does not fit into the device's memory even alone."""
         return ModelError(
-            f"One prompt of {n_tokens} tokens exceeds the memory of {self.device}",
+            f"One prompt (tokens: {n_tokens}) exceeds the memory of {self.device}",
             next_step="shorten the prompt, or use --device cpu or --dtype bfloat16",
         )
 

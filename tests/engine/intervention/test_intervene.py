@@ -169,7 +169,7 @@ def test_a_batch_that_is_too_large_is_halved(tiny: ReplacementModel, monkeypatch
     torch.testing.assert_close(whole, found, rtol=1e-4, atol=1e-5)
     assert sizes == [12, 6, 3, 3, 6, 3, 3]
     most = 0
-    with pytest.raises(ModelError, match=r"One prompt of 8 tokens exceeds the memory of cpu"):
+    with pytest.raises(ModelError, match=r"One prompt \(tokens: 8\) exceeds the memory of cpu"):
         next(intervene_many(tiny, cases))
 
 

@@ -188,5 +188,5 @@ def test_prompts_that_exceed_the_memory_together_run_in_smaller_batches(folders:
         assert sizes == [5, 2, 3, 1, 2]
         assert all(torch.allclose(a.logits, b, atol=1e-5) for a, b in zip(found, plain, strict=True))
         room = 0
-        with pytest.raises(ModelError, match=r"One prompt of 3 tokens exceeds the memory of cpu"):
+        with pytest.raises(ModelError, match=r"One prompt \(tokens: 3\) exceeds the memory of cpu"):
             model.freeze_many(prompts)

@@ -59,7 +59,7 @@ def test_components_are_ablated_in_smaller_batches(
         "The memory of cpu does not hold a batch of 5; it goes on with 3 at a time.",
         "The memory of cpu does not hold a batch of 3; it goes on with 2 at a time.",
     ]
-    with room(model, 0), pytest.raises(ModelError, match="One prompt of 4 tokens exceeds the memory of cpu"):
+    with room(model, 0), pytest.raises(ModelError, match=r"One prompt \(tokens: 4\) exceeds the memory"):
         effects(model, answers, [Attention(0)])
 
 
@@ -70,7 +70,7 @@ def test_interventions_run_in_smaller_batches(model: ReplacementModel) -> None:
         found = [outcome.logits for outcome in intervene_many(model, cases)]
     torch.testing.assert_close(found, plain)
     assert max(sizes) == 5
-    with room(model, 0), pytest.raises(ModelError, match="One prompt of 4 tokens exceeds the memory of cpu"):
+    with room(model, 0), pytest.raises(ModelError, match=r"One prompt \(tokens: 4\) exceeds the memory"):
         list(intervene_many(model, cases))
 
 
@@ -85,7 +85,7 @@ def test_activations_are_recorded_in_smaller_batches(model: ReplacementModel, tm
     assert sizes == [5, 2, 2, 1]
     cpu = torch.device("cpu")
     assert torch.equal(small.take(every, n, cpu).y, plain.take(every, n, cpu).y)
-    with room(model, 0), pytest.raises(ModelError, match="One prompt of 5 tokens exceeds the memory of cpu"):
+    with room(model, 0), pytest.raises(ModelError, match=r"One prompt \(tokens: 5\) exceeds the memory"):
         Activations(tmp_path / "none", model, texts).fill()
 
 

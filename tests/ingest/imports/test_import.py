@@ -251,7 +251,7 @@ def test_the_bar_ends_with_what_the_summary_says(
     summary = import_files(database, ImportSettings((folder,)), console=console)
     last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said.getvalue()).strip().splitlines()[-1]
     n = len(list(folder.iterdir()))
-    assert last.startswith(f"{n} of {n} files ")
+    assert last.startswith(f"{n} of {n} files")
     assert last.endswith(summary.pace())
     assert f"({summary.pace()})." in summary.sentence()
     assert re.fullmatch(r"\d+\.\d MB in \d+\.\d s, \d+\.\d MB/s", summary.pace())
