@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from transformers.utils.quantization_config import Mxfp4Config
+
 from ingest.engine.errors import ModelError
 
 POINTER = b"version https://git-lfs.github.com/spec/"
@@ -21,18 +23,17 @@ SENTENCEPIECE = "tokenizer.model"
 MARGIN = 2
 """Bytes of the smallest number that an unquantised weight has."""
 
-DEQUANTISE = {
-    "mxfp4": "Mxfp4Config(dequantize=True)",
-    "fp8": "FineGrainedFP8Config(dequantize=True)",
-}
-"""Quantisation method → the setting with which transformers dequantises it."""
+MXFP4 = "mxfp4"
+"""The quantisation of gpt-oss, which transformers dequantises on any device while it loads."""
+FP8 = "fp8"
 
 
 def check_folder(folder: Path, weights: Sequence[Path]) -> None:
     """Raise ModelError for what transformers would not say, would say badly, or would find out too late.
 
-    That is: files that were not fetched, quantised weights, a config that is larger than its weights, and a
-    tokenizer whose package is not installed. weights: the files of weights in the folder.
+    That is: files that were not fetched, weights of a quantisation that is not read, a config that is larger
+    than its weights, and a tokenizer whose package is not installed. weights: the files of weights in the
+    folder.
     """
     for path in (*weights, *folder.glob("tokenizer*"), folder / "config.json"):
         with path.open("rb") as file:
@@ -41,16 +42,7 @@ def check_folder(folder: Path, weights: Sequence[Path]) -> None:
                     f"{path} is a git-lfs pointer and not the file itself",
                     next_step="fetch the files with `git lfs pull`, or download the model again",
                 )
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(
-            f"{folder / 'config.json'} is not JSON: {error}", next_step="save or download the model again"
-        ) from error
-    if not isinstance(config, dict):
-        raise ModelError(
-            f"{folder / 'config.json'} has no settings", next_step="save or download the model again"
-        )
+    config = _config(folder)
     if (
         (folder / SENTENCEPIECE).exists()
         and not (folder / "tokenizer.json").exists()
@@ -64,15 +56,45 @@ def check_folder(folder: Path, weights: Sequence[Path]) -> None:
     _check_size(folder, config, sum(path.stat().st_size for path in weights))
 
 
-def _check_quantisation(folder: Path, config: dict[str, Any]) -> None:
+def dequantising(folder: Path) -> dict[str, Any]:
+    """The arguments with which `from_pretrained` dequantises the weights of a folder; none for ordinary ones.
+
+    Raises ModelError for a config.json that cannot be read.
+    """
+    if _quantised(_config(folder)) != MXFP4:
+        return {}
+    return {"quantization_config": Mxfp4Config(dequantize=True)}
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(
+            f"{path} is not JSON: {error}", next_step="save or download the model again"
+        ) from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{path} has no settings", next_step="save or download the model again")
+    return config
+
+
+def _quantised(config: dict[str, Any]) -> str | None:
+    """The method by which weights are quantised; None when they are not."""
     found = config.get("quantization_config")
     if not found:
+        return None
+    return str(found.get("quant_method", "an unknown method") if isinstance(found, dict) else found)
+
+
+def _check_quantisation(folder: Path, config: dict[str, Any]) -> None:
+    method = _quantised(config)
+    if method in (None, MXFP4):
         return
-    method = str(found.get("quant_method", "an unknown method") if isinstance(found, dict) else found)
-    if (setting := DEQUANTISE.get(method)) is not None:
+    if method == FP8:
         remedy = (
             "dequantise it once: AutoModelForCausalLM.from_pretrained(MODEL, quantization_config="
-            f"{setting}).save_pretrained(FOLDER), and save the tokenizer there too"
+            "FineGrainedFP8Config(dequantize=True)).save_pretrained(FOLDER), and save the tokenizer there too"
         )
     elif method in ("bitsandbytes", "bnb"):
         remedy = "use the model that it was made from; bitsandbytes quantises while it loads"

@@ -23,7 +23,7 @@ from ingest.engine.adapters.gemma import gemma
 from ingest.engine.adapters.gpt import gpt2, gpt_neox
 from ingest.engine.adapters.llama import llama
 from ingest.engine.errors import FitError, ModelError, PromptError, SettingError, shape
-from ingest.engine.loading.checks import check_folder
+from ingest.engine.loading.checks import check_folder, dequantising
 from ingest.engine.loading.files import ModelFiles, find, weights
 from ingest.engine.replacement.memory import in_halves
 from ingest.engine.replacement.record import Frozen, record
@@ -126,6 +126,7 @@ class ReplacementModel:
                     trust_remote_code=False,
                     weights_only=True,
                     output_loading_info=True,
+                    **dequantising(folder),
                 )
                 model, info = loaded
                 tokenizer = AutoTokenizer.from_pretrained(

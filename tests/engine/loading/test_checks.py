@@ -47,7 +47,6 @@ def test_a_git_lfs_pointer_is_named(name: str, folders: Folders) -> None:
 @pytest.mark.parametrize(
     ("method", "remedy"),
     [
-        ("mxfp4", "Mxfp4Config(dequantize=True)"),
         ("fp8", "FineGrainedFP8Config(dequantize=True)"),
         ("bitsandbytes", "use the model that it was made from; bitsandbytes quantises while it loads"),
         ("gptq", "use the model that it was made from, or a GGUF file of it"),
