@@ -1,6 +1,7 @@
 """One real Neo4j for the whole test session; a test that asks for `database` finds it empty and migrated."""
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from tests.support.servers import empty, free_port
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Tests run side by side. Threads that wait for each other on busy cores take up to 20 times as long."""
+
+_CACHE = tempfile.TemporaryDirectory(prefix="circuit-atlas-")
+os.environ["HF_ASSETS_CACHE"] = _CACHE.name
+"""Hashes and converted models of tests do not go into the cache of whoever runs them."""
 
 pytest_plugins = (
     "tests.support.api",

@@ -183,37 +183,37 @@ def _whole(
 ) -> list[AttributionGraph]:
     """Steps 5 and 6 for graphs held as matrices.
 
-    Without a limit of features, each prompt is taken from the iterable when its walk starts, and released
-    after it.
+    Each prompt is taken from the iterable when its walk starts, and released after it. Prompts with more
+    features than the limit are kept and walked at the end.
     """
-    if limit is not None:
-        prompts = list(prompts)
-        if many := [one for one in prompts if one.n_active > limit]:
-            few = [one for one in prompts if one.n_active <= limit]
-            limited = iter(_limited(model, many, limit, batch_size))
-            whole = iter(_whole(model, few, limit, batch_size))
-            return [next(limited if one.n_active > limit else whole) for one in prompts]
-    found: list[AttributionGraph] = []
+    found: dict[int, AttributionGraph] = {}
+    many: dict[int, _Prompt] = {}
+    walked: list[int] = []
 
     def work() -> Iterator[tuple[Traced, Tensor]]:
-        for one in prompts:
+        for number, one in enumerate(prompts):
+            if limit is not None and one.n_active > limit:
+                many[number] = one
+                continue
             size = one.traced.n_inputs + len(one.logits.ids)
             # Rows of errors and tokens are never written, so their pages take no memory.
             matrix = torch.zeros(size, size, dtype=one.traced.starts.gradient.dtype)
-            found.append(
-                AttributionGraph(adjacency=matrix, **one.about(model, torch.arange(one.n_active), limit))
-            )
+            about = one.about(model, torch.arange(one.n_active), limit)
+            found[number] = AttributionGraph(adjacency=matrix, **about)
+            walked.append(number)
             yield one.traced, torch.arange(len(one.traced.starts.layer))
 
     for number, places, rows in effects(model, work(), batch_size):
-        graph, n_inputs = found[number], rows.shape[1]
+        graph, n_inputs = found[walked[number]], rows.shape[1]
         n = int(torch.searchsorted(places, graph.n_features))
         if n and int(places[n - 1] - places[0]) == n - 1:
             graph.adjacency[int(places[0]) : int(places[0]) + n, :n_inputs] = rows[:n]
         else:
             graph.adjacency[places[:n], :n_inputs] = rows[:n]
         graph.adjacency[places[n:] + (n_inputs - graph.n_features), :n_inputs] = rows[n:]
-    return found
+    if limit is not None and many:
+        found |= zip(many, _limited(model, list(many.values()), limit, batch_size), strict=True)
+    return [found[number] for number in sorted(found)]
 
 
 def _limited(
