@@ -52,7 +52,7 @@ def examples(
     from ingest.annotations.labels import CorpusSettings, write_examples, write_vectors
 
     with Login(Settings.load()).connect() as database:
-        done = corpus_pass(database, CorpusSettings(model, transcoders, corpus, device, dtype))
+        done = corpus_pass(database, CorpusSettings(model, transcoders, corpus, device=device, dtype=dtype))
         n_stored = write_examples(database, done, console=err)
         write_vectors(database, done)
     out.print(
@@ -105,7 +105,7 @@ def label(
         endpoint = ModelEndpoint(llm, llm_model, None if llm_key_file is None else read_token(llm_key_file))
 
     with Login(Settings.load()).connect() as database:
-        done = corpus_pass(database, CorpusSettings(model, transcoders, corpus, device, dtype))
+        done = corpus_pass(database, CorpusSettings(model, transcoders, corpus, device=device, dtype=dtype))
         if endpoint is None:
             sentence = write_labels(database, done, console=err).sentence()
         else:

@@ -52,7 +52,7 @@ def supernodes(
     from ingest.annotations.supernodes import write_supernodes
 
     with Login(Settings.load()).connect() as database:
-        done = corpus_pass(database, CorpusSettings(model, transcoders, corpus, device, dtype))
+        done = corpus_pass(database, CorpusSettings(model, transcoders, corpus, device=device, dtype=dtype))
         if score:
             scores = group_scores(done)
             if as_json:

@@ -59,12 +59,12 @@ class CorpusSettings:
     """Folder of the transcoders."""
     corpus: str | None = None
     """A prompts file, or `bundled`. None means the bundled corpus, for the bundled model only."""
+    cache: Path | None = None
+    """Folder of the cache of firings; None is a folder in the cache of huggingface_hub."""
     device: str = "auto"
     """Where the model runs; `auto` is the first GPU, or else the CPU."""
     dtype: str = "float32"
     """Number format of the weights."""
-    cache: Path | None = None
-    """Folder of the cache of firings; None is a folder in the cache of huggingface_hub."""
 
 
 @dataclass(frozen=True)
