@@ -4,8 +4,8 @@
             the id of a set. The user can name it instead
 2. filter   a feature is stored because a circuit has it, so rows about other features are counted and left
             out. The same command adds them after circuits with these features were imported
-3. write    labels in batches of one transaction each; examples at the end of a file, because a file of
-            Neuronpedia has those of one feature in any order
+3. write    labels in batches, by threads, while the next rows are read; examples at the end of a file,
+            because a file of Neuronpedia has those of one feature in any order
 
 The database holds whole batches whenever the command is stopped. Labels that are there already are left as
 they are, so repeating the command goes on.
@@ -14,6 +14,7 @@ they are, so repeating the command goes on.
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from rich.console import Console
 
 from ingest.imports.reader import rare_collection
 from ingest.progress import progress
-from schema.annotations.labels import features_of, labelled_sets, write_imported
+from schema.annotations.labels import Written, features_of, labelled_sets, write_imported
 from schema.annotations.notes import load_notes
 from schema.circuit.records import FeatureNotes, Label
 from schema.counted import counted
@@ -36,8 +37,10 @@ from schema.formats.labels import (
     strongest,
 )
 
-BATCH = 5000
-"""Labels of one transaction."""
+BATCH = 10_000
+"""Labels that are written while the next ones are read."""
+WRITERS = 2
+"""Transactions that write a batch side by side, because Neo4j runs one query on one core."""
 NOTES = 200
 """Features with examples of one transaction."""
 TOKENS = 4_000_000
@@ -121,11 +124,12 @@ def import_labels(database: Database, settings: LabelSettings, *, console: Conso
     """
     started = time.monotonic()
     files = find_labels(settings.paths)
-    work = _LabelImport(database, settings)
     with (
+        ThreadPoolExecutor(WRITERS) as writers,
         rare_collection(),
         progress(console) as shown,
     ):
+        work = _LabelImport(database, settings, writers)
         size = shown.add("labels", sum(each.size for each in files), in_bytes=True)
         done = 0
         for each in files:
@@ -147,9 +151,11 @@ _Key = tuple[str, int, int]
 class _LabelImport:
     """Collects rows and writes them."""
 
-    def __init__(self, database: Database, settings: LabelSettings) -> None:
+    def __init__(self, database: Database, settings: LabelSettings, writers: ThreadPoolExecutor) -> None:
         self.summary = LabelImport()
         self._database = database
+        self._writers = writers
+        self._writing: list[Future[Written]] = []
         self._columns = settings.columns
         self._places: dict[str, list[_Place]] = {}
         sets = labelled_sets(database)
@@ -191,6 +197,7 @@ class _LabelImport:
         """Write what is waiting."""
         for transcoders in list(self._labels):
             self._write(transcoders)
+        self._wait()
         self._flush_notes()
 
     def _refuse(self, error: FileError) -> None:
@@ -243,9 +250,26 @@ class _LabelImport:
             self._write(transcoders)
 
     def _write(self, transcoders: str) -> None:
-        written = write_imported(self._database, transcoders, self._labels.pop(transcoders))
-        self.summary.labels += written.new
-        self.summary.present += written.present
+        labels = self._labels.pop(transcoders)
+        self._wait()
+        # The labels of one feature go to one writer, so that no writer waits for another.
+        self._writing = [
+            self._writers.submit(
+                write_imported,
+                self._database,
+                transcoders,
+                [each for each in labels if each.index % WRITERS == writer],
+            )
+            for writer in range(WRITERS)
+        ]
+
+    def _wait(self) -> None:
+        """Count what the writers wrote. Raises DatabaseError when one of them failed."""
+        for each in self._writing:
+            written = each.result()
+            self.summary.labels += written.new
+            self.summary.present += written.present
+        self._writing.clear()
 
     def _note(self, transcoders: str, found: FeatureNotes) -> None:
         key = (transcoders, found.layer, found.index)
@@ -267,8 +291,10 @@ class _LabelImport:
 
     def _flush_notes(self) -> None:
         notes: Sequence[FeatureNotes] = list(self._notes.values())
-        for start in range(0, len(notes), NOTES):
-            load_notes(self._database, notes[start : start + NOTES], None)
+        batches = [notes[start : start + NOTES] for start in range(0, len(notes), NOTES)]
+        # The batches are about different features, so no writer waits for another.
+        for _ in self._writers.map(lambda batch: load_notes(self._database, batch, None), batches):
+            pass
         self._described |= self._notes.keys()
         self.summary.examples = len(self._described)
         self._notes.clear()

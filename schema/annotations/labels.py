@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from schema.circuit.neuronpedia_pages import pages_of
 from schema.circuit.records import Label, label_id
@@ -123,30 +123,20 @@ def write_imported(database: Database, transcoders: str, labels: Sequence[Label]
 
     A label that exists stays as it is; if it has no score, it gets the new one. transcoders: id of the set.
     """
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, list[object]] = {}
     for label in labels:
         part = "" if label.component is None else f"{label.component}/"
         feature = f"{transcoders}/{part}{label.layer}/{label.index}"
         id_ = label_id(feature, label.text, label.method, label.author)
-        kept: dict[str, object] = {
-            "id": id_,
-            "text": label.text,
-            "method": label.method,
-            "author": label.author,
-        }
-        if label.score is not None:
-            kept |= {"score": label.score, "scorer": label.scorer}
-        if id_ not in rows or (label.score is not None and "score" not in rows[id_]["label"]):
-            rows[id_] = {"feature": feature, "label": kept}
+        if id_ not in rows or (label.score is not None and rows[id_][-2] is None):
+            rows[id_] = [feature, id_, label.text, label.method, label.author, label.score, label.scorer]
 
     def work(transaction: Transaction) -> Written:
-        there = {row["id"] for row in transaction.run(_THERE, {"ids": list(rows)})}
-        fresh = [row for id_, row in rows.items() if id_ not in there]
-        if fresh:
-            transaction.run(_CREATE, {"rows": fresh})
-        if scored := [rows[id_]["label"] for id_ in there if "score" in rows[id_]["label"]]:
+        new: int = transaction.run(_IMPORT, {"rows": list(rows.values())})[0]["n"]
+        scored = [row for row in rows.values() if row[-2] is not None]
+        if scored and new < len(rows):
             transaction.run(_SCORE, {"rows": scored})
-        return Written(len(fresh), len(there))
+        return Written(new, len(rows) - new)
 
     return database.transaction(work)
 
@@ -184,19 +174,22 @@ MATCH (f:Feature)-[:IN]->(:TranscoderSet {id: $set})
 RETURN f.layer AS layer, f.index AS index, f.component AS component
 """
 
-_THERE = "UNWIND $ids AS id MATCH (l:Label {id: id}) RETURN l.id AS id"
-
-_CREATE = f"""
+# A label has a feature as soon as it exists, so one without a feature is new. MERGE locks its id: another
+# writer of the same label waits, and then finds it.
+_IMPORT = """
 UNWIND $rows AS row
-MATCH (f:Feature {{id: row.feature}})
-{MERGE_LABEL}
-{ATTACH_LABEL}
+MATCH (f:Feature {id: row[0]})
+MERGE (l:Label {id: row[1]})
+ON CREATE SET l.text = row[2], l.method = row[3], l.author = row[4], l.score = row[5], l.scorer = row[6]
+WITH f, l WHERE NOT EXISTS { (l)-[:LABELS]->() }
+CREATE (l)-[:LABELS]->(f)
+RETURN count(*) AS n
 """
 
 _SCORE = """
 UNWIND $rows AS row
-MATCH (l:Label {id: row.id}) WHERE l.score IS NULL
-SET l.score = row.score, l.scorer = row.scorer
+MATCH (l:Label {id: row[1]}) WHERE l.score IS NULL
+SET l.score = row[5], l.scorer = row[6]
 """
 
 _WRITE = f"""

@@ -2,9 +2,11 @@
 
 import gzip
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from schema.annotations.labels import write_imported
 from schema.circuit.records import FeatureExample, Label
 from schema.database import Database
 from schema.loading.read import circuit_ids, read_circuit
@@ -62,6 +64,19 @@ NOTHING = {
     "n_refused": 0,
     "refused": [],
 }
+
+
+def test_writers_of_the_same_labels_do_not_disturb_each_other(database: Database, tmp_path: Path) -> None:
+    graphs(database, tmp_path, a=neuronpedia)
+    before = stored(database)
+    labels = [Label(0, 3, f"text {n}", "m", "a", n / 2000 if n % 2 else None) for n in range(2000)]
+    with ThreadPoolExecutor(2) as writers:
+        halves = writers.map(lambda part: write_imported(database, NP, part), (labels, labels[::-1]))
+        assert [sum(each) for each in zip(*halves, strict=True)] == [2000, 2000]
+    wanted = {(f"{NP}/0/3", each.text, "m", "a", each.score, None) for each in labels}
+    assert stored(database) == before | wanted
+    (count,) = database.read("MATCH (l:Label {method: 'm'})-[r:LABELS]->() RETURN count(r) AS n")
+    assert count == {"n": 2000}
 
 
 def test_explanations_again_and_after_more_imports(database: Database, cli: Cli, tmp_path: Path) -> None:
