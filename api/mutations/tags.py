@@ -11,6 +11,7 @@ from api.request.inputs import checked_list
 from api.types.prompt import Prompt
 from schema.annotations.families import set_family
 from schema.annotations.tags import tag_prompts
+from schema.errors import InputError
 from schema.questions.circuits import PROMPTS_BY_ID
 
 
@@ -49,8 +50,13 @@ class TagMutation:
                 description="Name of 1 to 200 characters of the family, which need not exist. "
                 "null takes the prompts out of their families."
             ),
-        ],
+        ] = strawberry.UNSET,
     ) -> list[Prompt]:
+        if family is strawberry.UNSET:
+            raise InputError(
+                "family: neither a name nor null is given",
+                next_step="name the family, or give null to take the prompts out of their families",
+            )
         ids = checked_list(info.context.limits, "prompts", prompts) or []
         name = None if family is None else checked_name("family", family)
         await write(info, lambda database: list(set_family(database, ids, name)))

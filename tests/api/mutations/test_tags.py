@@ -41,4 +41,5 @@ async def test_prompts_are_put_into_a_family(writing_api, connection):
     await writing_api(write, p=prompts[:1], family=CIRCUITS[1].prompt.family)
     assert (await writing_api.error(write, p=["none"], family="new"))[0] == "NOT_FOUND"
     assert (await writing_api.error(write, p=prompts, family=" "))[0] == "BAD_INPUT"
+    assert (await writing_api.error(write, p=prompts))[0] == "BAD_INPUT"
     assert list(check(connection)) == []
