@@ -6,7 +6,10 @@ tokens take part and logits do not ("Circuit Tracing", Anthropic 2025; circuit-t
 1. influence  In the order of c, a node's own share is c minus the c of the node before. Nodes of equal c
               divide the step between them equally. Own shares never rise in this order. Where the step is
               greater than the share before, pruned nodes stood in between; the share before is then an upper
-              bound, and the node is marked (`Node.influence_is_bound`).
+              bound, and the node is marked (`Node.influence_is_bound`). A node threshold drops the end
+              of the order, and an edge threshold drops nodes that lose their last edge, anywhere in it.
+              A dropped node shows unless its share and the next one together are at most the share
+              before: then the value is an upper bound without a mark.
 2. shares     The inputs of a target sum to 1 over the edges that were kept. Each share is an upper bound,
               because the file lacks the pruned inputs.
 3. scores     The replacement and completeness scores of the kept graph, by the formulas of the unpruned one.
