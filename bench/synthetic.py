@@ -118,7 +118,6 @@ def circuit(known: Dictionary, number: int, shape: Shape, seed: int) -> Circuit:
     rng = np.random.default_rng((seed, 1, number))
     family = number % FAMILIES
     features, positions = _occurrences(known, rng, family, shape.features)
-    layers = known.layers[features]
     nodes, influence = _nodes(known, rng, features, positions, shape, number)
     prompt = Prompt(
         text=f"{WORDS[family % len(WORDS)]} {WORDS[number % 13]} number {number} of family {family}",
@@ -148,7 +147,7 @@ def circuit(known: Dictionary, number: int, shape: Shape, seed: int) -> Circuit:
         n_selected_features=5 * shape.features,
         kept_influence=0.8,
         nodes=nodes,
-        edges=_edges(rng, features, layers, positions, shape, influence),
+        edges=_edges(rng, nodes, features, shape, influence),
         labels=tuple(
             Label(
                 int(known.layers[each]),
@@ -219,16 +218,16 @@ def _nodes(
 
 
 def _edges(
-    rng: np.random.Generator, features: Array, layers: Array, positions: Array, shape: Shape, influence: Array
+    rng: np.random.Generator, nodes: tuple[Node, ...], features: Array, shape: Shape, influence: Array
 ) -> tuple[Edge, ...]:
     """The strongest pairs of an earlier and a later node, ordered by target and source."""
     n_features, n_sources = len(features), len(influence)
-    layer = np.concatenate([layers, rng.integers(0, N_LAYERS, shape.errors), np.full(N_TOKENS, -1)])
-    position = np.concatenate([positions, rng.integers(1, N_TOKENS, shape.errors), np.arange(N_TOKENS)])
+    layer = np.array([node.layer for node in nodes[:n_sources]])
+    position = np.array([node.position for node in nodes[:n_sources]])
     name = np.concatenate([features, 1_000_000 + np.arange(shape.errors), 2_000_000 + np.arange(N_TOKENS)])
     n_targets = n_features + N_LOGITS
-    to_layer = np.concatenate([layers, np.full(N_LOGITS, N_LAYERS)])
-    to_position = np.concatenate([positions, np.full(N_LOGITS, N_TOKENS - 1)])
+    to_layer = np.concatenate([layer[:n_features], np.full(N_LOGITS, N_LAYERS)])
+    to_position = np.concatenate([position[:n_features], np.full(N_LOGITS, N_TOKENS - 1)])
     to_name = np.concatenate([features, 3_000_000 + np.arange(N_LOGITS)])
     source, target = np.nonzero(
         (layer[:, None] < to_layer[None, :]) & (position[:, None] <= to_position[None, :])

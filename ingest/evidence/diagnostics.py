@@ -38,6 +38,7 @@ from ingest.evidence.walk import (
 )
 from schema.circuit.flow import FlowRow
 from schema.circuit.predictions import Predictor
+from schema.counted import counted
 from schema.database import Database
 from schema.errors import InputError
 from schema.evidence.interventions import (
@@ -221,16 +222,19 @@ class _ChosenFeature(NamedTuple):
 
 
 def _chosen(row: MeasurableRow, settings: DiagnoseSettings) -> list[_ChosenFeature]:
-    """Features drawn from each band. Raises InputError for a circuit without influences."""
-    total = sum(use.influence or 0.0 for use in row.uses)
-    if not total:
+    """Features drawn from each band. Raises InputError unless all influences are known, and one is not 0."""
+    known = [use.influence for use in row.uses if use.influence is not None]
+    total = sum(known)
+    if not total or len(known) < len(row.uses):
         raise InputError(
-            f"Circuit {row.key} has no features of known influence",
+            f"Circuit {row.key} has {counted(len(row.uses) - len(known), 'feature')} of unknown influence"
+            if total
+            else f"Circuit {row.key} has no features of known influence",
             next_step="ingest its prompt instead of importing its graph",
         )
     bands: dict[int, list[tuple[int, int, float | None]]] = defaultdict(list)
-    for use in row.uses:
-        share = (use.influence or 0.0) / total
+    for use, influence in zip(row.uses, known, strict=True):
+        share = influence / total
         bands[sum(share < least for least in BANDS)].append((use.layer, use.number, share))
     for layer, index in sorted(row.pruned or ()):
         bands[len(BANDS) + 1].append((layer, index, None))

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from schema.circuit.records import NodeKind
+from schema.questions.question import ask
+from schema.questions.sets import SIMILAR_CIRCUITS
 from tests.support.choosing import influences_of, of_family
 from tests.support.circuits import TRANSCODERS, effects, uses
 
@@ -94,3 +97,23 @@ async def test_similar_circuits_of_a_family(api, near, circuits):
     expected = {name: each for name, each in similar(circuits, asked, "JACCARD").items() if name in family}
     found = {node.pop("circuit")["id"]: node for node in data["similarCircuits"]["nodes"]}
     assert found == near(expected)
+
+
+def test_the_budget_counts_uses_in_the_circuits_to_choose_from(connection, circuits):
+    asked = next(c for c in circuits if c.prompt.family == "capitals")
+    features = len({node.feature_key for node in asked.nodes if node.kind is NodeKind.FEATURE})
+    common = similar(circuits, asked, "OVERLAP")
+    for circuit in common:
+        (page,) = ask(
+            connection,
+            SIMILAR_CIRCUITS,
+            timeout_s=60.0,
+            circuit=asked.id,
+            metric="overlap",
+            among=[circuit],
+            candidates=1,
+            budget=features,
+            skip=0,
+            limit=1,
+        )
+        assert [(row.circuit, row.n_common) for row in page.rows] == [(circuit, common[circuit]["nCommon"])]

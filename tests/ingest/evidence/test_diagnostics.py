@@ -72,6 +72,14 @@ async def test_a_diagnosis_is_what_one_by_one_gives(
     await compare(database, async_database, circuits, rows)
     with pytest.raises(InputError, match="no circuit of the families 'phi'"):
         diagnose(database, DiagnoseSettings(*folders, families=["phi"]), console=QUIET)
+    # Shares of a total that is not known are not made up.
+    database.write(
+        "MATCH (:Family {name: 'e'})<-[:IN_FAMILY]-()<-[:OF_PROMPT]-()-[u:USES]->() "
+        "WITH u LIMIT 1 REMOVE u.influence"
+    )
+    last = diagnose(database, DiagnoseSettings(*folders, families=["e"], anew=True), console=QUIET)
+    (problem,) = last.problems
+    assert "has 1 feature of unknown influence" in str(problem)
 
 
 def stored(database: Database) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 // Which features do circuits claim to be important, and which have an effect when they are ablated?
-// A feature is important when it has at least $min_share of the feature influence of its circuit. It has an effect
+// A feature is important when it has at least $min_share of the feature influence of its circuit. A feature without a
+// share was pruned away, so its graph does not call it important; circuits of unknown influence are not diagnosed. A
+// feature has an effect
 // when p is at most $level. Two bands divide the features: by that share, and by the feature's share of the summed
 // |weights| of all effects that leave features of the circuit (null when the test did not keep it). One row for each
 // family, pair of bands and cell.

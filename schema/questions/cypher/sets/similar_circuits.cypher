@@ -9,8 +9,8 @@
 //   weight; features of unknown influence do not count).
 // $among: ids of circuits to choose from; null means all circuits.
 // $candidates: greatest number of circuits to compare.
-// $budget: the rarest features are taken while they are used at most this many times in all; at least one feature is
-//   taken.
+// $budget: the rarest features are taken while the circuits to choose from use them at most this many times in all;
+//   at least one feature is taken.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows | n_unknown
 //   106 | [{circuit: "73b3327de94dd0b63096", similarity: 0.762, n_common: 20}, {circuit: "583d85d501bdd53e6f0e",
@@ -37,7 +37,9 @@ CALL (a, n) {
 CALL (a, mine) {
   // Take features from the rarest on, within the budget. Common features would add every circuit and weigh little.
   WITH a, mine, reduce(state = [0, 0], use IN mine |
-    CASE WHEN state[0] < $budget THEN [state[0] + use.n_circuits, state[1] + 1] ELSE state END)[1] AS n_rare
+    CASE WHEN state[0] < $budget THEN
+      [state[0] + CASE WHEN size($among) < use.n_circuits THEN size($among) ELSE use.n_circuits END, state[1] + 1]
+    ELSE state END)[1] AS n_rare
   UNWIND mine[..n_rare] AS use
   WITH a, use.feature AS f, use.idf AS idf
   WHERE idf > 0
