@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from schema.circuit.token_display import displayed
 from schema.exports.csv_lines import csv_line
 
 
@@ -111,6 +112,13 @@ def show(value: Any) -> str:
     return str(value)
 
 
+def visible(value: Any) -> str:
+    """`show` for people: spaces at the ends of texts, tabs and line ends can be seen."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(visible(item) for item in value)
+    return displayed(value) if isinstance(value, str) else show(value)
+
+
 def short(*numbers: float | None) -> list[float | None]:
     """The numbers rounded to three decimals, so that tables fit a terminal. None stays None."""
     # Adding 0 turns -0 into 0.
@@ -138,7 +146,7 @@ MAX_WORD_WIDTH = 40
 def print_rows(console: Console, rows: Rows) -> None:
     """Print one table. Numbers are aligned right."""
     table = Table(title=escape(rows.title) or None, title_justify="left", header_style="bold")
-    cells = [[show(value) for value in row] for row in rows.rows]
+    cells = [[visible(value) for value in row] for row in rows.rows]
     numeric = [
         all(isinstance(row[place], int | float | None) for row in rows.rows)
         for place in range(len(rows.columns))

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.chart import Answer, Chart, nothing, shown
+from schema.circuit.token_display import displayed
 from schema.counted import counted
 
 BOX = 1.1
@@ -71,7 +72,7 @@ def draw(answer: Answer) -> Figure:
     tokens = circuit["prompt"]["tokens"]
     starts = list(accumulate(columns.values(), initial=0))
     middles = [start + (n - 1) / 2 for start, n in zip(starts, columns.values(), strict=False)]
-    axes.set_xticks(middles, [f"{at} {shown(tokens[at], 12)}" for at in columns])
+    axes.set_xticks(middles, [f"{at} {shown(displayed(tokens[at]), 12)}" for at in columns])
     for start in starts[1:-1]:
         axes.axvline(start - 0.5, color="#dddddd", linewidth=0.8, zorder=0)
     axes.set_xlim(-0.7, width - 0.3)

@@ -3,6 +3,7 @@
 from matplotlib.figure import Figure
 
 from figures.chart import Answer, Chart, heatmap, nothing
+from schema.circuit.token_display import displayed
 
 
 def draw(answer: Answer) -> Figure:
@@ -12,7 +13,7 @@ def draw(answer: Answer) -> Figure:
     if not outputs:
         raise nothing("no matching circuit has an output", "atlas ingest")
     places: dict[int, str] = {
-        part["position"]: part["token"] or "?" for output in outputs for part in output["tokens"]
+        part["position"]: displayed(part["token"] or "?") for output in outputs for part in output["tokens"]
     }
     order = sorted(places)
     rows = []
@@ -22,9 +23,9 @@ def draw(answer: Answer) -> Figure:
         rows.append([*(given.get(place, 0.0) for place in order), *rest])
     return heatmap(
         [
-            output["logit"] or "?"
+            displayed(output["logit"] or "?")
             if output["probability"] is None
-            else f"{output['logit']} (p={output['probability']:.2f})"
+            else f"{displayed(output['logit'] or '?')} (p={output['probability']:.2f})"
             for output in outputs
         ],
         [*(f"{place} {places[place]}" for place in order), "errors", "other", "biases, pruned"],

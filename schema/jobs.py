@@ -42,7 +42,8 @@ class RequestedPrompt(NamedTuple):
     prompt: str
     family: str | None = None
     tags: tuple[str, ...] = ()
-    expected: str | None = None
+    expected: str | tuple[str, ...] | None = None
+    """The expected answer, or all answers that are right."""
     target: Any = None
     """What to attribute: a token, or any value that a prompts file may have under `target`."""
 

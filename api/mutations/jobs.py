@@ -123,7 +123,12 @@ class PromptInput:
         default=None, description="Prompt family: the kind of task, such as arithmetic."
     )
     tags: list[str] | None = strawberry.field(default=None, description="Tags of the prompt.")
-    expected: str | None = strawberry.field(default=None, description="The expected next token.")
+    expected: str | None = strawberry.field(
+        default=None, description="The expected answer, of one token or several."
+    )
+    accepted: list[str] | None = strawberry.field(
+        default=None, description="Further answers that are right too; only with `expected`."
+    )
     target: str | None = strawberry.field(
         default=None,
         description="What to attribute instead of the most probable next tokens: a token, "
@@ -139,11 +144,16 @@ class PromptInput:
             raise InputError(f"{name}: the text is empty", next_step="give it at least one character")
         for text in (self.prompt, self.target):
             checked_text(limits, name, text)
-        for each in (self.family, self.expected, *(self.tags or ())):
+        for each in (self.family, self.expected, *(self.accepted or ()), *(self.tags or ())):
             if each is not None:
                 checked_name(name, each)
+        if self.accepted and self.expected is None:
+            raise InputError(
+                f"{name}: `accepted` without `expected`", next_step="give the first as `expected`"
+            )
         tags = tuple(dict.fromkeys(self.tags or ()))
-        return RequestedPrompt(self.prompt, self.family, tags, self.expected, self.target)
+        expected = (self.expected, *self.accepted) if self.expected and self.accepted else self.expected
+        return RequestedPrompt(self.prompt, self.family, tags, expected, self.target)
 
 
 async def _job(info: Info, key: str) -> JobRow | None:

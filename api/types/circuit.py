@@ -28,6 +28,7 @@ from api.types.supernode import (
 from api.types.tokens import TokenAttribution
 from api.types.transcoders import TranscoderSet
 from schema.circuit.records import Derived
+from schema.circuit.token_display import displayed
 from schema.questions.circuits import CIRCUITS_BY_ID, PROMPTS_BY_ID, CircuitRow
 from schema.questions.flow import FLOW_OF_CIRCUIT
 from schema.questions.graph import EDGES_OF_CIRCUIT, FEATURES_OF_CIRCUIT, GRAPH_OF_CIRCUIT, NODES_OF_CIRCUIT
@@ -74,10 +75,17 @@ class Circuit:
         description="The target of the attribution, for example `salient-logits(10, 0.95)`."
     )
     target_position: int = strawberry.field(description="Position whose next token was attributed, from 0.")
-    answer: str | None = strawberry.field(description="The most probable next token.")
+    answer: str | None = strawberry.field(
+        description="The most probable next token: its exact text, with its leading space."
+    )
     answer_probability: float | None = strawberry.field(description="Probability of the answer, 0 to 1.")
     correct: bool | None = strawberry.field(
-        description="Whether the answer is the expected token. Null when no expected token is known."
+        description="Whether the answer is an expected one, apart from spaces: the first token, or "
+        "`continuation` when an expected answer has several tokens. Null when no answer is expected."
+    )
+    continuation: str | None = strawberry.field(
+        description="The model's most probable continuation, as far as it was compared with an expected "
+        "answer of several tokens. Null when the first token decided."
     )
     replacement_score: float | None = strawberry.field(
         description="Replacement score, 0 to 1: the share of the influence on the logits that runs "
@@ -124,6 +132,10 @@ class Circuit:
     special_first_token: bool | None = strawberry.field(
         description="Whether the prompt begins with a special token, whose features and "
         "error nodes were left out."
+    )
+    n_left_out: int | None = strawberry.field(
+        description="Number of positions at the start whose features and error nodes were left out, because "
+        "the transcoders were not trained on them. Null when unknown."
     )
     n_active_features: int | None = strawberry.field(
         description="Number of features that are active at some position of the prompt."
@@ -178,7 +190,14 @@ class Circuit:
             **columns(row, without=("prompt", "transcoders", "run", "derived")),
         )
 
-    @strawberry.field(description="The prompt: its text, tokens, family, tags and expected token.")
+    @strawberry.field(
+        description="The answer as people see it: spaces at its ends, tabs and line ends are `␣`, `⇥` "
+        "and `↵`."
+    )
+    def display_answer(self) -> str | None:
+        return None if self.answer is None else displayed(self.answer)
+
+    @strawberry.field(description="The prompt: its text, tokens, family, tags and expected answers.")
     def prompt(self, info: Info) -> Prompt:
         return info.context.loaders.fact(PROMPTS_BY_ID, self.prompt_id, Prompt.of)
 

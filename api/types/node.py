@@ -11,6 +11,7 @@ from api.types.feature import Feature, feature_of
 from api.types.heads import HeadPart, head_parts
 from api.types.rows import columns
 from schema.circuit.records import NodeKind
+from schema.circuit.token_display import displayed
 from schema.questions.graph import NODES_BY_ID, EffectRow, GraphRow, NodeRow
 
 described(
@@ -65,7 +66,9 @@ class NodeFacts:
         description="Share of all influence that this node and all nodes of higher influence hold, "
         "0 to 1. Null when unknown."
     )
-    token: str | None = strawberry.field(description="Text of the token. Null for features and error nodes.")
+    token: str | None = strawberry.field(
+        description="Exact text of the token, with its leading space. Null for features and error nodes."
+    )
     probability: float | None = strawberry.field(
         description="Probability that the model gives the token of a logit node, 0 to 1. "
         "Null for other kinds of node."
@@ -87,6 +90,14 @@ class CircuitNode(NodeFacts):
             feature_id=row.feature,
             **columns(row, without=("kind", "number", "feature")),
         )
+
+    @strawberry.field(
+        description="The token as people see it: spaces at its ends, tabs and line ends are `␣`, `⇥` "
+        "and `↵`. "
+        "Null for features and error nodes."
+    )
+    def display_token(self) -> str | None:
+        return None if self.token is None else displayed(self.token)
 
     @strawberry.field(description="The feature that the node stands for. Null for other kinds of node.")
     def feature(self, info: Info) -> Feature | None:

@@ -4,6 +4,7 @@ import strawberry
 
 from api.types.considered import MixedSetting, mixed_of
 from api.types.rows import columns
+from schema.circuit.token_display import displayed
 from schema.questions.circuits import FamilyRow, PromptRow
 from schema.questions.features import FamilyOfFeatureRow
 
@@ -13,13 +14,17 @@ class Prompt:
     id: strawberry.ID = strawberry.field(description="Id: a hash of text and tokens.")
     text: str = strawberry.field(description="Text of the prompt.")
     tokens: list[str] = strawberry.field(
-        description="Decoded tokens, ordered by position from 0. A special first token is "
-        "included if there is one."
+        description="The exact text of each token, with its leading space, ordered by position from 0. "
+        "Bytes of a character that the tokenizer splits are the character and its part, such as `日[1/3]`. "
+        "A special first token is included if there is one."
     )
     token_ids: list[int] | None = strawberry.field(
         description="Numbers of the tokens in the vocabulary. Null when unknown."
     )
-    expected: str | None = strawberry.field(description="The expected next token. Null when unknown.")
+    expected: str | None = strawberry.field(
+        description="The expected answer, of one token or several. Null when unknown."
+    )
+    accepted: list[str] = strawberry.field(description="Further answers that are right too.")
     split: str | None = strawberry.field(
         description="Part of the model's corpus that the prompt is in: `train` or "
         "`held-out`. Null when unknown."
@@ -32,7 +37,15 @@ class Prompt:
 
     @classmethod
     def of(cls, row: PromptRow) -> "Prompt":
-        return cls(id=strawberry.ID(row.key), **columns(row))
+        found = columns(row, without=("accepted",))
+        return cls(id=strawberry.ID(row.key), accepted=row.accepted or [], **found)
+
+    @strawberry.field(
+        description="The tokens as people see them: spaces at their ends, tabs and line ends are `␣`, `⇥` "
+        "and `↵`."
+    )
+    def display_tokens(self) -> list[str]:
+        return [displayed(token) for token in self.tokens]
 
 
 @strawberry.type(

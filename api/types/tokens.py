@@ -13,7 +13,7 @@ class TokenPart:
     position: int = strawberry.field(
         description="Position in the prompt, from 0. A special first token counts."
     )
-    token: str | None = strawberry.field(description="Text of the token.")
+    token: str | None = strawberry.field(description="Exact text of the token, with its leading space.")
     weight: float = strawberry.field(
         description="Contribution in units of the logit, signed, summed over all paths of the pruned graph."
     )

@@ -8,6 +8,7 @@ import orjson
 import typer
 
 from atlas.commands.options import (
+    Chat,
     Device,
     Dtype,
     EdgeThreshold,
@@ -42,6 +43,7 @@ def attribute(
     max_edges: MaxEdges = None,
     target: TargetText = None,
     first_token: FirstToken = "left-out",
+    chat: Chat = False,
     memory: Memory = None,
     slug: Annotated[
         str | None, typer.Option(help="Name of the graph inside the file.", show_default="from the prompt")
@@ -83,6 +85,7 @@ def attribute(
         max_edges=max_edges,
         target=DEFAULT if target is None else parse(target),
         first_token=first_token,
+        chat=chat,
         memory=None if memory is None else parse_memory(memory),
         heads=heads,
         qk=qk or (),

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from atlas.commands.options import (
+    Chat,
     Device,
     Dtype,
     EdgeThreshold,
@@ -46,6 +47,7 @@ def ingest(
     max_edges: MaxEdges = None,
     target: TargetText = None,
     first_token: FirstToken = "left-out",
+    chat: Chat = False,
     memory: Memory = None,
     heads: Annotated[
         bool,
@@ -89,6 +91,7 @@ def ingest(
         max_edges=max_edges,
         target=DEFAULT if target is None else parse(target),
         first_token=first_token,
+        chat=chat,
         memory=None if memory is None else parse_memory(memory),
         heads=heads,
     )
@@ -100,6 +103,8 @@ def ingest(
         summary = ingest_prompts(database, settings, console=err)
     for problem in summary.problems:
         print_error(problem)
+    for note in summary.notes:
+        err.print(note, markup=False, soft_wrap=True)
     out.print(summary.sentence(), soft_wrap=True)
     if summary.problems:
         raise typer.Exit(1)

@@ -120,10 +120,20 @@ TargetText = Annotated[
     ),
 ]
 FirstToken = Annotated[
-    Literal["left-out", "counted", "none"],
+    str,
     typer.Option(
-        help="How to treat the special first token. `left-out`: the token is added and its features are left "
-        "out of the graph. `counted`: the token is added and its features count. `none`: no token is added."
+        metavar="left-out|counted|none|TOKEN",
+        help="How to treat the special first token, which can change answers. `left-out`: the tokenizer's "
+        "token is added and its features are left out of the graph. `counted`: the token is added and its "
+        "features count. `none`: no token is added. Any other text is a token to add in its place, with its "
+        "features left out.",
+    ),
+]
+Chat = Annotated[
+    bool,
+    typer.Option(
+        "--chat",
+        help="Take each prompt as a message to a chat model, and apply the tokenizer's chat template to it.",
     ),
 ]
 Memory = Annotated[

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from atlas.report.parts import Missing, Picture, Report
-from atlas.tables import show
+from atlas.tables import visible
 from schema.atomic_file import atomic_write
 from schema.errors import InputError
 
@@ -28,7 +28,7 @@ def html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters |= {"shown": show, "data": _data}
+    pages.filters |= {"shown": visible, "data": _data}
     pages.tests |= {
         "picture": lambda part: isinstance(part, Picture),
         "missing": lambda part: isinstance(part, Missing),

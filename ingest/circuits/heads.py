@@ -70,7 +70,7 @@ def with_qk(circuit: Circuit, model: ReplacementModel, queries: Sequence[str]) -
     """
     found: list[QkScore] = []
     prompt = circuit.prompt
-    encoded = Encoded(prompt.token_ids or (), prompt.tokens, bool(circuit.special_first_token))
+    encoded = Encoded(prompt.token_ids or (), prompt.tokens, circuit.n_left_out or 0)
     for text in queries:
         query = re.fullmatch(r"(\d+)/(\d+)@(\d+)", text.strip())
         if query is None:

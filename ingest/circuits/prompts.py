@@ -26,7 +26,9 @@ class PromptLine:
     family: str | None = None
     """The prompt family: the kind of task, such as `arithmetic`."""
     expected: str | None = None
-    """The token that a correct answer begins with."""
+    """The right answer, of one token or several. In a file it may be a list of answers that are all right."""
+    accepted: tuple[str, ...] = ()
+    """The other answers of this list."""
     tags: tuple[str, ...] = ()
     """Free words, or `name:value`."""
     pair: str | None = None
@@ -36,6 +38,11 @@ class PromptLine:
     target: object = None
     """What to attribute, in the form that `ingest.engine.attribution.targets` reads. None means the
     default."""
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """All answers that are right."""
+        return () if self.expected is None else (self.expected, *self.accepted)
 
 
 @dataclass
@@ -47,7 +54,7 @@ class PromptFile:
     problems: list[InputError] = field(default_factory=list)
 
 
-KEYS = tuple(f.name for f in fields(PromptLine) if f.name != "line")
+KEYS = tuple(f.name for f in fields(PromptLine) if f.name not in ("line", "accepted"))
 
 
 def read_text(path: Path, what: str = "file") -> str:
@@ -200,9 +207,16 @@ def _prompt(number: int, row: object) -> PromptLine:
     prompt = row.get("prompt")
     if not isinstance(prompt, str) or not prompt.strip():
         raise InputError("`prompt` is missing or empty", next_step="give a non-empty string under `prompt`")
-    for key in ("family", "expected", "pair", "split"):
+    for key in ("family", "pair", "split"):
         if not isinstance(row.get(key), str | None):
             raise InputError(f"`{key}` is not a string", next_step="write it in quotes, or leave it out")
+    expected = row.get("expected")
+    answers = expected if isinstance(expected, list) else [] if expected is None else [expected]
+    if not all(isinstance(answer, str) and answer.strip() for answer in answers):
+        raise InputError(
+            "`expected` is neither a text nor a list of texts",
+            next_step='write it as "Rome", or as ["Rome", "Roma"] when several answers are right',
+        )
     tags = row.get("tags") or []
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise InputError("`tags` is not a list of strings", next_step='write it as ["tag one", "tag two"]')
@@ -216,7 +230,8 @@ def _prompt(number: int, row: object) -> PromptLine:
         line=number,
         prompt=prompt,
         family=row.get("family"),
-        expected=row.get("expected"),
+        expected=answers[0] if answers else None,
+        accepted=tuple(dict.fromkeys(answers[1:])),
         tags=tuple(dict.fromkeys(tags)),
         pair=row.get("pair"),
         split=row.get("split"),

@@ -28,6 +28,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from ingest.circuits import convert
+from ingest.circuits.expected import continuation, unreachable
 from ingest.circuits.heads import with_heads, with_qk
 from ingest.circuits.known_prompts import KnownPrompts, tag_known_prompts
 from ingest.circuits.limits import MANY_EDGES, MAX_FEATURE_NODES
@@ -38,7 +39,7 @@ from ingest.engine.attribution.graph import GraphNodes
 from ingest.engine.attribution.prune import Pruned, prune
 from ingest.engine.attribution.targets import DEFAULT, Target, named, parse
 from ingest.engine.errors import EngineError
-from ingest.engine.replacement.model import Encoded, FirstToken, ReplacementModel
+from ingest.engine.replacement.model import LEFT_OUT, Encoded, ReplacementModel
 from ingest.labels.explain import AUTHOR, METHOD
 from ingest.labels.namer import Namer
 from ingest.labels.supernodes import group_by_concept
@@ -84,11 +85,13 @@ class IngestSettings:
     """Most edges of one circuit; None means no limit."""
     target: tuple[Target, ...] = DEFAULT
     """What to attribute when the line of a prompt names no target."""
-    first_token: FirstToken = "left-out"
+    first_token: str = LEFT_OUT
     memory: int | None = None
     """Bytes that attribution may use besides the model; None means no limit."""
     heads: bool = False
     """Whether to compute and store what attention heads carry of each edge."""
+    chat: bool = False
+    """Whether prompts are messages to a chat model, to which its chat template is applied."""
 
     def load_model(self) -> ReplacementModel:
         """The model with its transcoders. Raises EngineError."""
@@ -109,6 +112,8 @@ class IngestSummary:
     """One error for each line or prompt that failed."""
     edge_shares: list[float] = field(default_factory=list)
     """For each graph that lost edges to `max_edges`: share of its edges' influence that is left, 0 to 1."""
+    notes: list[str] = field(default_factory=list)
+    """What people should know about prompts that did not fail."""
     seconds: float = 0.0
     """Duration from the first step to the last transaction."""
 
@@ -154,7 +159,9 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
         with console.status(f"Loading the model {settings.model.name} …"):
             model = settings.load_model()
         attributor = Attributor(model, settings)
+        console.print(_first_token(model, settings.first_token), markup=False, soft_wrap=True)
         planned = attributor.plan(file.prompts, summary.problems)
+        summary.notes += attributor.unreachable(planned)
         missing = _missing(database, attributor, planned, summary)[0]
         if missing:
             with resumable(lambda: summary.loaded), progress(console) as work:
@@ -222,17 +229,18 @@ def attribute_one(
     max_feature_nodes: int | None = MAX_FEATURE_NODES,
     max_edges: int | None = None,
     target: tuple[Target, ...] = DEFAULT,
-    first_token: FirstToken = "left-out",
+    first_token: str = LEFT_OUT,
     memory: int | None = None,
     heads: bool = False,
     qk: Sequence[str] = (),
     say: Callable[[str], None] = lambda text: None,
+    chat: bool = False,
 ) -> Circuit:
     """The circuit of one prompt, without labels and without a database. Raises EngineError.
 
     heads: add what attention heads carry of each edge. qk: add the attention scores of these heads and
     positions, each written like 3/1@5 (layer 3, head 1, position 5). say: is called with what a person should
-    know of the number of edges.
+    know of the number of edges. chat: the prompt is a message to a chat model.
     """
     settings = IngestSettings(
         prompts=Path(),
@@ -248,6 +256,7 @@ def attribute_one(
         first_token=first_token,
         memory=memory,
         heads=heads,
+        chat=chat,
     )
     attributor = Attributor(settings.load_model(), settings)
     problems: list[Exception] = []
@@ -317,14 +326,21 @@ class Attributor:
                 "max_feature_nodes": settings.max_feature_nodes,
                 **({} if settings.max_edges is None else {"max_edges": settings.max_edges}),
                 "first_token": settings.first_token,
+                **({"chat": True} if settings.chat else {}),
             },
             versions={name: importlib.metadata.version(name) for name in VERSIONS},
         )
 
     def plan(self, lines: list[PromptLine], problems: list[Exception]) -> list[_PlannedCircuit]:
-        """Tokenize prompts and compute circuit ids. Failed and repeated prompts go to `problems`."""
+        """Tokenize prompts and compute circuit ids. Failed and repeated prompts go to `problems`.
+
+        Raises SettingError for a chat template or a first token that the tokenizer does not have.
+        """
         planned: dict[str, _PlannedCircuit] = {}
+        self.model.first_token(self.settings.first_token)
         for line in lines:
+            if self.settings.chat:
+                line = replace(line, prompt=self.model.chat(line.prompt))
             try:
                 encoded = self.model.encode(line.prompt, first_token=self.settings.first_token)
                 target = self.settings.target if line.target is None else parse(line.target)
@@ -343,6 +359,16 @@ class Attributor:
                 continue
             planned[each.key] = each
         return list(planned.values())
+
+    def unreachable(self, planned: Sequence[_PlannedCircuit]) -> list[str]:
+        """A sentence for each line with an expected answer that the vocabulary cannot write."""
+        found = ((each.line.line, unreachable(self.model, each.line.answers)) for each in planned)
+        return [
+            f"line {line}: the tokenizer cannot write the expected answer {' or '.join(map(repr, texts))}, "
+            "so no answer can equal it"
+            for line, texts in found
+            if texts
+        ]
 
     def graphs(self, group: list[_PlannedCircuit]) -> Iterator[GraphNodes | EngineError]:
         """The attribution graph of each prompt of a group, or the error of the prompt, in order."""
@@ -386,10 +412,15 @@ class Attributor:
             family=line.family,
             tags=line.tags,
             expected=line.expected,
+            accepted=line.accepted,
             pair=line.pair,
             split=line.split,
         )
         circuit = convert.circuit(graph, pruned, prompt, self.model_record, self.transcoders_record)
+        answer = circuit.answer
+        if line.answers and answer is not None and answer.index is not None:
+            said = continuation(self.model, planned.encoded.ids, answer.index, line.answers)
+            circuit = replace(circuit, continuation=said)
         if self.settings.heads:
             circuit = with_heads(circuit, self.model, graph, pruned, planned.target)
         return circuit if namer is None else _labelled(circuit, namer)
@@ -406,7 +437,8 @@ class Attributor:
             target_position=name.position,
             node_threshold=settings.node_threshold,
             edge_threshold=settings.edge_threshold,
-            special_first_token=encoded.special_first_token,
+            special_first_token=encoded.n_left_out > 0,
+            n_left_out=encoded.n_left_out,
         )
         limits = product(
             dict.fromkeys((None, settings.max_feature_nodes)), dict.fromkeys((None, settings.max_edges))
@@ -445,6 +477,17 @@ def edge_note(pruned: Pruned) -> str | None:
     if len(pruned.weight) > MANY_EDGES:
         return f"the graph has {n}; --max-edges, or lower thresholds, keep fewer"
     return None
+
+
+def _first_token(model: ReplacementModel, chosen: str) -> str:
+    """A sentence on the token that is put first."""
+    first = model.first_token(chosen)
+    if first is None:
+        return "No token is put before prompts. --first-token puts one there; it can change answers."
+    return (
+        f"The token {model.decode(first)!r} is put before prompts that do not begin with a special token. It "
+        "can change answers; --first-token chooses another, or none."
+    )
 
 
 def _labelled(circuit: Circuit, namer: Namer) -> Circuit:

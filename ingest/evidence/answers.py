@@ -47,7 +47,8 @@ def encoded_answer(model: ReplacementModel, row: MeasurableRow) -> tuple[Encoded
     """
     ids, aim = checked_answer(model, row)
     encoded = model.encode(ids)
-    if list(encoded.ids) != ids or encoded.special_first_token != bool(row.special_first_token):
+    n_left_out = int(bool(row.special_first_token)) if row.n_left_out is None else row.n_left_out
+    if list(encoded.ids) != ids or encoded.n_left_out != n_left_out:
         raise InputError(
             f"Circuit {row.key} treats the first token otherwise than interventions do",
             next_step="ingest its prompt again, with --first-token left-out",

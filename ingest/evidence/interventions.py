@@ -185,7 +185,7 @@ def _positions(positions: EditedPositions, n_positions: int) -> Positions:
 def one_token(model: ReplacementModel, text: str) -> int:
     """The vocabulary id of a text that is one token. Raises PromptError for one that is not."""
     encoded = model.encode(text)
-    ids = encoded.ids[1:] if encoded.special_first_token and len(encoded.ids) > 1 else encoded.ids
+    ids = encoded.ids[1:] if encoded.n_left_out and len(encoded.ids) > 1 else encoded.ids
     if len(ids) != 1:
         names = ", ".join(repr(model.decode(token)) for token in ids)
         raise PromptError(

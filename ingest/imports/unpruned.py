@@ -13,6 +13,7 @@ import torch
 from ingest.circuits import convert
 from ingest.engine.attribution.graph import AttributionGraph
 from ingest.engine.attribution.prune import prune
+from ingest.engine.replacement.token_texts import token_texts
 from schema.circuit.canonical import canonical, digest
 from schema.circuit.records import Circuit, Model, NodeKind, Prompt, Source, TranscoderSet
 from schema.errors import FileError, InputError
@@ -67,6 +68,7 @@ def read_circuit(
             target=None,
             dtype=found.dtype,
             special_first_token=None,
+            n_left_out=None,
             # circuit-tracer marks the first logit as the target when it writes graph JSON.
             target_logit=next((node.key for node in circuit.nodes if node.kind is NodeKind.LOGIT), None),
             source=Source("circuit-tracer", path.name.removesuffix(".gz").removesuffix(".pt"), found.scan),
@@ -94,7 +96,7 @@ def _graph(found: UnprunedGraph, tokens: tuple[str, ...]) -> AttributionGraph:
         n_layers=found.n_layers,
         target="",
         target_position=len(found.token_ids) - 1,
-        special_first_token=False,
+        n_left_out=0,
         max_feature_nodes=None,
         dtype=found.dtype or "",
     )
@@ -108,7 +110,7 @@ def _texts(ids: tuple[int, ...], tokenizer: Path | None) -> tuple[str, ...]:
 
     try:
         found = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True, trust_remote_code=False)
-        return tuple(str(found.decode([number])) for number in ids)
+        return token_texts(found, ids)
     except (OSError, ValueError, KeyError, OverflowError) as error:
         raise InputError(
             f"{tokenizer} has no tokenizer that fits these graphs: {error}",

@@ -219,7 +219,7 @@ class Gathering:
 
     def add(self, text: Encoded, fired: TextFirings) -> None:
         """Take the firings of the next text."""
-        first = int(text.special_first_token)
+        first = text.n_left_out
         number = self._numbers[fired.layer, fired.feature]
         mine = number >= 0
         place = (fired.position[mine] - first + self._n_tokens).astype(np.int32)

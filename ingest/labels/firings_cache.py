@@ -88,7 +88,7 @@ class FiringsCache:
 
 
 def _key(text: Encoded) -> bytes:
-    ids = np.asarray([int(text.special_first_token), *text.ids], "<i4")
+    ids = np.asarray([text.n_left_out, *text.ids], "<i4")
     return hashlib.sha256(ids.tobytes()).digest()
 
 

@@ -44,10 +44,7 @@ class Namer:
             parts.append(Firings(fired.layer, fired.feature, tokens, fired.activation))
             advance()
         occurrences = sum(
-            (
-                count_tokens([p.ids], vocab_size=model.vocab_size, skip_first=p.special_first_token)
-                for p in prompts
-            ),
+            (count_tokens([p.ids], vocab_size=model.vocab_size, n_left_out=p.n_left_out) for p in prompts),
             np.zeros(model.vocab_size, np.int64),
         )
         return cls(model, feature_statistics(Firings.join(parts), occurrences))

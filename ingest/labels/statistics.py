@@ -105,10 +105,10 @@ def feature_statistics(
 
 
 def count_tokens(
-    token_ids: Iterable[Sequence[int]], *, vocab_size: int, skip_first: bool
+    token_ids: Iterable[Sequence[int]], *, vocab_size: int, n_left_out: int
 ) -> NDArray[np.int64]:
-    """(vocab_size,) occurrences of each token; `skip_first` leaves out the first token of each prompt."""
+    """(vocab_size,) occurrences of each token; the first `n_left_out` of each prompt do not count."""
     counts = np.zeros(vocab_size, np.int64)
     for ids in token_ids:
-        np.add.at(counts, np.asarray(ids[1:] if skip_first else ids, np.int64), 1)
+        np.add.at(counts, np.asarray(ids[n_left_out:], np.int64), 1)
     return counts

@@ -55,8 +55,8 @@ def _pieces(ids: Sequence[int], length: int) -> Iterator[tuple[int, ...]]:
 def positions_counted(model: ReplacementModel, encoded: Encoded) -> list[bool]:
     """Which positions of a context count in training and measuring.
 
-    The special first token, whose activations are artefacts, and other special tokens do not count.
+    Positions that are left out, because their activations are artefacts, and special tokens do not count.
     """
     special = set(model.tokenizer.all_special_ids)
-    first = int(encoded.special_first_token)
+    first = encoded.n_left_out
     return [place >= first and token not in special for place, token in enumerate(encoded.ids)]

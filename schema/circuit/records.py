@@ -121,7 +121,8 @@ class Prompt:
 
     text: str
     tokens: tuple[str, ...]
-    """Decoded tokens. They include the special first token when there is one."""
+    """The text of each token, with its leading space. Bytes of a character that the tokenizer splits are the
+    character and its part, such as `日[1/3]`. A special first token is included when there is one."""
     token_ids: tuple[int, ...] | None
     """Vocabulary ids of the tokens; None when an imported file does not give them."""
     family: str | None = None
@@ -129,7 +130,9 @@ class Prompt:
     tags: tuple[str, ...] = ()
     """Free tags."""
     expected: str | None = None
-    """The expected next token, when known."""
+    """The expected answer, when known: one token or several."""
+    accepted: tuple[str, ...] = ()
+    """Further answers that are right too."""
     pair: str | None = None
     """Shared by the members of a minimal pair."""
     split: str | None = None
@@ -415,6 +418,13 @@ class Circuit:
     """Derived error share: the greatest value that the file allows, 0 to 1."""
     max_edges: int | None = None
     """Largest number of edges to keep, when edges were dropped for it."""
+    n_left_out: int | None = None
+    """Number of positions at the start whose features and errors were left out, because the transcoders were
+    not trained on them. None in circuits that were made before this was recorded: then it is 1 when
+    `special_first_token` is true, else 0."""
+    continuation: str | None = None
+    """The model's most probable continuation, as far as it was compared with an expected answer of several
+    tokens. None when the first token decided."""
 
     @property
     def id(self) -> str:
@@ -433,6 +443,7 @@ class Circuit:
             max_feature_nodes=self.max_feature_nodes,
             special_first_token=self.special_first_token,
             max_edges=self.max_edges,
+            n_left_out=self.n_left_out,
         )
 
     @property
@@ -469,10 +480,16 @@ class Circuit:
 
     @property
     def correct(self) -> bool | None:
-        """Whether the answer is the expected token; None when the expected token or the answer is unknown."""
+        """Whether the answer is an expected one; None when no answer is expected or the answer is unknown.
+
+        The model's most probable continuation is compared with each expected answer over as many tokens as
+        this answer has, apart from spaces around them.
+        """
         if self.prompt.expected is None or self.answer is None or self.answer.token is None:
             return None
-        return self.answer.token.strip() == self.prompt.expected.strip()
+        said = self.answer.token if self.continuation is None else self.continuation
+        right = (self.prompt.expected, *self.prompt.accepted)
+        return said.strip() in {each.strip() for each in right}
 
 
 def circuit_id(
@@ -488,13 +505,14 @@ def circuit_id(
     max_feature_nodes: int | None,
     special_first_token: bool | None,
     max_edges: int | None = None,
+    n_left_out: int | None = None,
 ) -> str:
     """The id of the circuit that these inputs give.
 
     max_feature_nodes, max_edges: limits for which something was dropped. A limit that drops nothing gives the
     circuit of no limit. An id is therefore known before the circuit is computed, except for whether a limit
     drops something. Equal inputs give equal ids, so loading a circuit again changes nothing, and different
-    circuits never share an id.
+    circuits never share an id. n_left_out: counts when it is above 1, which `special_first_token` says not.
     """
     return stable_id(
         model_id,
@@ -508,6 +526,7 @@ def circuit_id(
         max_feature_nodes,
         special_first_token,
         *(() if max_edges is None else (max_edges,)),
+        *([f"n_left_out {n_left_out}"] if (n_left_out or 0) > 1 else []),
     )
 
 

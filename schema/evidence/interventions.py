@@ -70,6 +70,8 @@ class MeasurableRow(NamedTuple):
     token_ids: list[int] | None
     """Vocabulary ids of the prompt."""
     special_first_token: bool | None
+    n_left_out: int | None
+    """Positions at the start without features; None in circuits of version 0.1.0."""
     target_position: int
     """Position whose next token the circuit explains."""
     logit: str | None

@@ -153,6 +153,7 @@ def _head_parts(nodes: list[Node], edges: list[Edge], rows: list[dict[str, Any]]
 def _prompt(frame: _StoredFrame) -> Prompt:
     values = known(frame.prompt, PROMPT_FIELDS)
     values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    values["accepted"] = values["accepted"] or ()
     return Prompt(**values, family=frame.family, tags=tuple(frame.tags))
 
 

@@ -151,7 +151,7 @@ def frame(circuit: Circuit, run: Run) -> Frame:
         model=properties_of(MODEL, circuit.model),
         transcoders=properties_of(TRANSCODER_SET, circuit.transcoders, **dict.fromkeys(MEASURED)),
         run=run_row(run),
-        prompt=properties_of(PROMPT, prompt),
+        prompt=properties_of(PROMPT, prompt, accepted=prompt.accepted or None),
         families=[] if prompt.family is None else [prompt.family],
         tags=list(prompt.tags),
         circuit=properties_of(

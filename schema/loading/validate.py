@@ -88,6 +88,8 @@ def _texts(circuit: Circuit) -> Iterable[str]:
     """All texts that are not keys."""
     prompt = circuit.prompt
     yield from (prompt.text, *prompt.tokens, prompt.expected or "", prompt.pair or "", prompt.split or "")
+    yield from prompt.accepted
+    yield circuit.continuation or ""
     yield circuit.qk_tracing or ""
     yield from (node.token for node in circuit.nodes if node.token is not None)
     for label in circuit.labels:

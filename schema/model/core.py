@@ -158,13 +158,20 @@ PROMPT = NodeType(
             "Hash of the text and the token ids, or of the text and the tokens if the ids are unknown.",
         ),
         P("text", "string", "Text of the prompt as it was given."),
-        P("tokens", "list of strings", "Decoded tokens, including the special first token if there is one."),
+        P(
+            "tokens",
+            "list of strings",
+            "The text of each token, with its leading space, including the special first token if there is "
+            "one. Bytes of a character that the tokenizer splits are the character and its "
+            "part, such as 日[1/3].",
+        ),
         P(
             "token_ids",
             "list of integers?",
             "Vocabulary id of each token, 0 or more. Absent if a file does not give them.",
         ),
-        P("expected", "string?", "The expected next token. Absent if none was given."),
+        P("expected", "string?", "The expected answer, of one token or several. Absent if none was given."),
+        P("accepted", "list of strings?", "Further answers that are right too. Absent if there are none."),
         P(
             "pair",
             "string?",
@@ -271,6 +278,12 @@ CIRCUIT = NodeType(
             "Absent if unknown.",
         ),
         P(
+            "n_left_out",
+            "integer?",
+            "Number of positions at the start whose features and errors were left out, because the "
+            "transcoders were not trained on them. Absent in imported circuits and those of version 0.1.0.",
+        ),
+        P(
             "replacement_score",
             "float?",
             "Share of the end-to-end influence that runs through features and not through errors, 0 to 1. "
@@ -369,8 +382,15 @@ CIRCUIT = NodeType(
         P(
             "correct",
             "boolean?",
-            "Whether the answer is the expected token, apart from spaces. Absent if no token is expected or "
-            "the answer is unknown.",
+            "Whether the answer is an expected one, apart from spaces: the first token, or `continuation` if "
+            "an expected answer has several tokens. Absent if no answer is expected or the answer is "
+            "unknown.",
+        ),
+        P(
+            "continuation",
+            "string?",
+            "The model's most probable continuation, as far as it was compared with an expected answer of "
+            "several tokens. Absent if the first token decided.",
         ),
         P(
             "weights",

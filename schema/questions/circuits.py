@@ -88,6 +88,7 @@ class CircuitRow(NamedTuple):
     max_edges: int | None
     dtype: str | None
     special_first_token: bool | None
+    n_left_out: int | None
     replacement_score: float | None
     completeness_score: float | None
     error_share: float | None
@@ -104,6 +105,7 @@ class CircuitRow(NamedTuple):
     answer: str | None
     answer_probability: float | None
     correct: bool | None
+    continuation: str | None
     tool: str | None
     """Imported circuits only, like all that follow: the tool in whose format the file was."""
     slug: str | None
@@ -144,6 +146,7 @@ class PromptRow(NamedTuple):
     tokens: list[str]
     token_ids: list[int] | None
     expected: str | None
+    accepted: list[str] | None
     split: str | None
     pair: str | None
     family: str | None

@@ -29,7 +29,7 @@ def test_every_edge_is_what_autograd_finds(graph: AttributionGraph) -> None:
         Folders(MODEL_DIR, TRANSCODERS_DIR),
         list(graph.token_ids),
         graph.logit_ids.tolist(),
-        skip_first=True,
+        n_left_out=1,
         dtype=torch.float32,
     )
     assert [tuple(row) for row in graph.active.tolist()] == slow.features

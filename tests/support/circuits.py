@@ -174,6 +174,7 @@ def _circuit(
         family=family,
         tags=tags,
         expected=None if place % 10 == 9 else answer if rng.random() < 0.8 else "something else",
+        accepted=(f"{answer} and more",) if place % 10 == 3 else (),
         pair=f"pair {place // 2}",
         split="held-out" if place % 3 == 0 else "train",
     )
@@ -197,6 +198,8 @@ def _circuit(
         max_feature_nodes=None,
         dtype="float32",
         special_first_token=True,
+        n_left_out=1,
+        continuation=f"{answer} and" if place % 10 == 3 else None,
         replacement_score=round(rng.uniform(0.3, 0.95), 6),
         completeness_score=round(rng.uniform(0.7, 0.99), 6),
         error_share=round(rng.uniform(0.01, 0.3), 6),

@@ -159,7 +159,7 @@ def attribute_slowly(
     ids: list[int],
     logit_ids: list[int],
     *,
-    skip_first: bool,
+    n_left_out: int,
     dtype: torch.dtype,
     without: tuple[int, int] | None = None,
 ) -> Answer:
@@ -206,7 +206,7 @@ def attribute_slowly(
         read = {"mlp.hook_in": normed, "hook_resid_mid": x, "ln2.hook_normalized": plain}[read_at]
         before = read @ clt[f"W_enc_{layer}"].T + clt[f"b_enc_{layer}"]
         fires = before > clt.get(f"threshold_{layer}", torch.zeros(1))
-        fires[: 1 if skip_first else 0] = False
+        fires[:n_left_out] = False
         features += [(layer, position, index) for position, index in fires.nonzero().tolist()]
         activations.append(before[fires].detach())
         outputs.append(body.layers[layer].mlp(normed[None])[0].detach())
@@ -236,10 +236,9 @@ def attribute_slowly(
         # A live linear path, of no node's own.
         skip = read @ clt.get(f"W_skip_{layer}", torch.zeros(x.shape[1], x.shape[1], dtype=dtype))
         error = (outputs[layer] - written - skip).detach()
-        if skip_first:
-            # The special first token keeps what its MLP wrote, as no node's effect.
-            written = torch.cat([(outputs[layer] - skip).detach()[:1], written[1:]])
-            error = torch.cat([torch.zeros_like(error[:1]), error[1:]])
+        # Positions that are left out keep what their MLP wrote, as no node's effect.
+        written = torch.cat([(outputs[layer] - skip).detach()[:n_left_out], written[n_left_out:]])
+        error = torch.cat([torch.zeros_like(error[:n_left_out]), error[n_left_out:]])
         x = x + written + skip + error * by_error[layer][:, None]
     unembedding = weights.get("lm_head.weight", weights["model.embed_tokens.weight"])
     last = norm("model.norm", x)[0][-1]

@@ -42,7 +42,7 @@ from ingest.engine.attribution.streamed import StreamedGraph
 from ingest.engine.attribution.targets import DEFAULT, Logits, Named, PromptTargets, Target, named, resolve
 from ingest.engine.attribution.walk import Traced, effects, sources, starts
 from ingest.engine.errors import SettingError
-from ingest.engine.replacement.model import Encoded, FirstToken, ReplacementModel
+from ingest.engine.replacement.model import LEFT_OUT, Encoded, ReplacementModel
 from ingest.engine.replacement.record import Frozen
 
 BATCH_SIZE = 512
@@ -55,7 +55,7 @@ def attribute(
     prompt: str | Sequence[int],
     targets: Sequence[Target] = DEFAULT,
     *,
-    first_token: FirstToken = "left-out",
+    first_token: str = LEFT_OUT,
     max_feature_nodes: int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> AttributionGraph:
@@ -148,7 +148,7 @@ class _Prompt:
             "n_layers": model.n_layers,
             "target": self.name.target,
             "target_position": self.name.position,
-            "special_first_token": self.encoded.special_first_token,
+            "n_left_out": self.encoded.n_left_out,
             "max_feature_nodes": None if len(selected) == self.n_active else limit,
             "dtype": str(model.dtype).removeprefix("torch."),
         }
@@ -160,20 +160,20 @@ def _ready(model: ReplacementModel, jobs: Sequence[PromptTargets]) -> Iterator[_
     frozen_all = model.freeze_many([encoded.ids for encoded, _ in jobs])
     for (encoded, wanted), name, frozen in zip(jobs, names, frozen_all, strict=True):
         logits = resolve(model, frozen, wanted)
-        traced = trace(model, frozen, logits, skip_first=encoded.special_first_token)
+        traced = trace(model, frozen, logits, n_left_out=encoded.n_left_out)
         yield _Prompt(encoded, name, logits, traced)
 
 
-def trace(model: ReplacementModel, frozen: Frozen, logits: Logits, *, skip_first: bool) -> Traced:
+def trace(model: ReplacementModel, frozen: Frozen, logits: Logits, *, n_left_out: int) -> Traced:
     """Steps 1 (encoding), 2 and 4 for one prompt on which the model has run.
 
-    skip_first: position 0 holds a special token, whose features and error are left out.
+    n_left_out: number of positions at the start whose features and errors are left out.
     """
-    active = model.transcoders.encode(model.read(frozen), skip_first=skip_first)
+    active = model.transcoders.encode(model.read(frozen), n_left_out=n_left_out)
     return Traced(
         frozen,
         active,
-        sources(model, frozen, active, skip_first=skip_first),
+        sources(model, frozen, active, n_left_out=n_left_out),
         starts(model, frozen, active, logits.directions, logits.positions),
     )
 

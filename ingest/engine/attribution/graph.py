@@ -50,8 +50,8 @@ class GraphNodes(ABC):
     """Name of what was attributed, e.g. `salient-logits(10, 0.95)`."""
     target_position: int
     """Position whose next-token logits are the target. With several positions, the last one."""
-    special_first_token: bool
-    """Whether position 0 holds a special token whose features and errors are left out."""
+    n_left_out: int
+    """Number of positions at the start whose features and errors are left out."""
     max_feature_nodes: int | None
     """The largest allowed number of selected features; None when every active feature is selected."""
     dtype: str

@@ -177,9 +177,9 @@ def _name(model: ReplacementModel, target: Target) -> str:
                 )
             return f"salient-logits({most}, {share:g})"
         case Tokens(tokens):
-            return f"tokens({', '.join(str(token_id(model, token)) for token in tokens)})"
+            return f"tokens({', '.join(str(model.token_id(token)) for token in tokens)})"
         case Difference(more, less):
-            return f"difference({token_id(model, more)}, {token_id(model, less)})"
+            return f"difference({model.token_id(more)}, {model.token_id(less)})"
         case Direction(vector, name):
             if len(vector) != model.d_model or not all(map(math.isfinite, vector)) or not any(vector):
                 raise SettingError(
@@ -200,34 +200,6 @@ def _place(position: int, n_positions: int) -> int:
     return position % n_positions
 
 
-def token_id(model: ReplacementModel, token: int | str) -> int:
-    """The vocabulary id of a target token.
-
-    Raises SettingError for an id outside the vocabulary or a text that is not exactly one token.
-    """
-    if isinstance(token, int):
-        if not 0 <= token < model.vocab_size:
-            raise SettingError(
-                f"The target token {token} is outside the vocabulary of {model.vocab_size} tokens",
-                next_step=f"give an id from 0 to {model.vocab_size - 1}",
-            )
-        return token
-    ids = [int(one) for one in model.tokenizer(token, add_special_tokens=False)["input_ids"]]
-    unknown = model.tokenizer.unk_token_id
-    if len(ids) == 1 and (ids[0] != unknown or token == model.tokenizer.unk_token):
-        return ids[0]
-    if len(ids) == 1:
-        raise SettingError(
-            f"The tokenizer does not know the target {token!r}", next_step="use a word of its vocabulary"
-        )
-    pieces = " ".join(repr(model.decode(one)) for one in ids) or "none"
-    raise SettingError(
-        f"The target {token!r} is {len(ids)} tokens, not one: {pieces}",
-        next_step="give one of these tokens; often the model's next token is the first of them, with its "
-        "leading space",
-    )
-
-
 def resolve(model: ReplacementModel, frozen: Frozen, targets: Sequence[Target]) -> Logits:
     """The targets of one prompt as directions, in the given order. Salient tokens come most probable first.
 
@@ -244,10 +216,10 @@ def resolve(model: ReplacementModel, frozen: Frozen, targets: Sequence[Target]) 
                 ids, weights = salient_logits(logits, most, share)
                 directions = anatomy.logit_directions(ids)
             case Tokens(tokens):
-                ids = torch.tensor([token_id(model, token) for token in tokens], device=model.device)
+                ids = torch.tensor([model.token_id(token) for token in tokens], device=model.device)
                 weights, directions = probabilities[ids], anatomy.logit_directions(ids)
             case Difference(more, less):
-                both = torch.tensor([token_id(model, more), token_id(model, less)], device=model.device)
+                both = torch.tensor([model.token_id(more), model.token_id(less)], device=model.device)
                 ids, weights = both.new_tensor([-1]), probabilities[both].sum()[None]
                 directions = wide(anatomy.unembedding[both]).diff(dim=0).neg()
             case Direction(vector):
@@ -267,7 +239,7 @@ def resolve(model: ReplacementModel, frozen: Frozen, targets: Sequence[Target]) 
 def _word(model: ReplacementModel, target: Target, token: int) -> str:
     match target:
         case Difference(more, less):
-            return f"{model.decode(token_id(model, more))} - {model.decode(token_id(model, less))}"
+            return f"{model.decode(model.token_id(more))} - {model.decode(model.token_id(less))}"
         case Direction(_, name):
             return name
     return model.decode(token)

@@ -65,11 +65,11 @@ class Starts(NamedTuple):
     """(n, d_model)"""
 
 
-def sources(model: ReplacementModel, frozen: Frozen, active: Active, *, skip_first: bool) -> Sources:
+def sources(model: ReplacementModel, frozen: Frozen, active: Active, *, n_left_out: int) -> Sources:
     """What each layer's MLP wrote (features and error), and the tokens.
 
-    Input nodes are numbered [features of `active` | errors, layer by layer | tokens]. skip_first: the error
-    of position 0 is set to 0.
+    Input nodes are numbered [features of `active` | errors, layer by layer | tokens]. n_left_out: the
+    errors of this many positions at the start are set to 0.
     """
     n_layers, n_positions, n_active = model.n_layers, len(frozen.ids), len(active.activation)
     device, d_model = frozen.embedding.device, model.d_model
@@ -94,8 +94,7 @@ def sources(model: ReplacementModel, frozen: Frozen, active: Active, *, skip_fir
         at = active.where[features, 1]
         error = frozen.mlp_output[layer] - model.base(layer, frozen)
         error = error.index_add(0, at, vectors, alpha=-1)
-        if skip_first:
-            error[0] = 0
+        error[:n_left_out] = 0
         bottom = int(active.where[features[0], 0]) if len(features) else layer
         low, width = bounds[bottom], bounds[layer + 1] - bounds[bottom]
         block = vectors.new_zeros(n_positions, width, d_model)

@@ -172,7 +172,7 @@ def _parts(
     if not n_edges:
         return heads, past, above
     active = Active(graph.active.to(device), graph.activations.to(device, dtype))
-    written = writes(model, frozen, active, skip_first=graph.special_first_token)
+    written = writes(model, frozen, active, n_left_out=graph.n_left_out)
     starts = _starts(model, frozen, graph, edges, logit_vectors)
     at_once = max(1, MEMORY // (n_layers * cut * model.d_model * dtype.itemsize))
     for first in range(0, len(edges.sources), at_once):

@@ -133,8 +133,8 @@ def qk_attribution(
     with torch.no_grad():
         # 1
         frozen, rotary, pattern = _run(model, encoded.ids, part.attention.module)
-        active = model.transcoders.encode(model.read(frozen), skip_first=encoded.special_first_token)
-        written = writes(model, frozen, active, skip_first=encoded.special_first_token)
+        active = model.transcoders.encode(model.read(frozen), n_left_out=encoded.n_left_out)
+        written = writes(model, frozen, active, n_left_out=encoded.n_left_out)
         here = frozen.attention_input[layer, : position + 1]
         whole = _vectors(how, head, here), _vectors(how, head, here, key=True)
         # 2

@@ -97,7 +97,7 @@ def resolve(
             raise SettingError(
                 f"The edit of {_name(edit)} has the value {edit.value}", next_step="give a finite number"
             )
-        for position in _positions(edit, n_positions, coming, skip_first=encoded.special_first_token):
+        for position in _positions(edit, n_positions, coming, n_left_out=encoded.n_left_out):
             key = edit.layer, position, edit.feature
             if key in seen:
                 raise SettingError(
@@ -110,12 +110,11 @@ def resolve(
     return steps
 
 
-def _positions(edit: Edit, n_positions: int, coming: int, *, skip_first: bool) -> Iterator[int]:
+def _positions(edit: Edit, n_positions: int, coming: int, *, n_left_out: int) -> Iterator[int]:
     """The positions of an edit that exist in the prompt so far."""
     if isinstance(edit.position, slice):
         found: Sequence[int] = range(n_positions + coming)[edit.position]
-        if skip_first and len(found) and found[0] == 0:
-            found = found[1:]
+        found = [position for position in found if position >= n_left_out]
         if not found:
             raise SettingError(
                 f"The edit of {_name(edit)} contains no position", next_step=_allowed(n_positions, coming)
@@ -129,10 +128,10 @@ def _positions(edit: Edit, n_positions: int, coming: int, *, skip_first: bool) -
                 "the prompt",
                 next_step=_allowed(n_positions, coming),
             )
-        if skip_first and position == 0:
+        if position < n_left_out:
             raise SettingError(
-                f"The edit of {_name(edit)} is at the special first token, which has no features",
-                next_step="edit positions from 1 on",
+                f"The edit of {_name(edit)} is at position {position}, whose features are left out",
+                next_step=f"edit positions from {n_left_out} on",
             )
         if position < n_positions:
             yield position

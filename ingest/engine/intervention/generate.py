@@ -99,14 +99,12 @@ def generate(
 def _longer(model: ReplacementModel, start: Encoded, new: Sequence[int]) -> Encoded:
     return Encoded(
         (*start.ids, *new),
-        (*start.tokens, *(model.decode(token) for token in new)),
-        start.special_first_token,
+        model.decode_all([*start.ids, *new]),
+        start.n_left_out,
     )
 
 
 def _continuation(model: ReplacementModel, ids: Sequence[int], end: int | None) -> Continuation:
     ended = end is not None and ids[-1] == end
     kept = tuple(ids[:-1] if ended else ids)
-    return Continuation(
-        kept, tuple(model.decode(token) for token in kept), str(model.tokenizer.decode(kept)), ended
-    )
+    return Continuation(kept, model.decode_all(kept), str(model.tokenizer.decode(kept)), ended)

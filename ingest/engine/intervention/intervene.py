@@ -86,8 +86,8 @@ class InterventionOutcome:
     """(n, 3) int64: layer, position and index of the edited features"""
     values: Tensor
     """(n,) activations of the edited features after the edits"""
-    special_first_token: bool
-    """Whether position 0 holds a special token whose features are left out."""
+    n_left_out: int
+    """Number of positions at the start whose features are left out."""
 
 
 class FeatureChanges(NamedTuple):
@@ -199,8 +199,7 @@ def changes(model: ReplacementModel, outcome: InterventionOutcome, *, least: flo
         old, new = part.activate(outcome.plain_read[number]), part.activate(outcome.read[number])
         mine = outcome.edited[:, 0] == number
         new[outcome.edited[mine, 1], outcome.edited[mine, 2]] = outcome.values[mine]
-        if outcome.special_first_token:
-            old[0] = new[0] = 0
+        old[: outcome.n_left_out] = new[: outcome.n_left_out] = 0
         at = ((new - old).abs() >= least).nonzero()
         where.append(torch.nn.functional.pad(at, (1, 0), value=number))
         before.append(old[at[:, 0], at[:, 1]])
@@ -274,7 +273,7 @@ def _batch(
                 plain_read=torch.stack([read[own, :cut] for read in plain.read]),
                 edited=edited,
                 values=values,
-                special_first_token=case.encoded.special_first_token,
+                n_left_out=case.encoded.n_left_out,
             )
         )
     return found

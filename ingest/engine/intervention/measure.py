@@ -38,7 +38,7 @@ def measured_effects(
     with torch.no_grad():
         frozen = model.freeze(graph.token_ids)
         active = Active(graph.active.to(device), graph.activations.to(device, frozen.embedding.dtype))
-        written = writes(model, frozen, active, skip_first=graph.special_first_token)
+        written = writes(model, frozen, active, n_left_out=graph.n_left_out)
         tokens = torch.tensor([graph.token_ids], device=device)
         plain = run(model, tokens)
         found = []

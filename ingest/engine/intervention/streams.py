@@ -29,10 +29,10 @@ class Writes(NamedTuple):
     """(m, d_model): what each node writes, multiplied by its activation"""
 
 
-def writes(model: ReplacementModel, frozen: Frozen, active: Active, *, skip_first: bool) -> list[Writes]:
+def writes(model: ReplacementModel, frozen: Frozen, active: Active, *, n_left_out: int) -> list[Writes]:
     """What the tokens write, and then what each layer's MLP writes: its features and its error.
 
-    skip_first: the error of position 0 is not a node.
+    n_left_out: the errors of this many positions at the start are not nodes.
     """
     n_positions, n_active = len(frozen.ids), len(active.activation)
     place = torch.arange(n_positions, device=frozen.embedding.device)
@@ -41,7 +41,7 @@ def writes(model: ReplacementModel, frozen: Frozen, active: Active, *, skip_firs
         at = active.where[features, 1]
         error = frozen.mlp_output[layer] - model.base(layer, frozen)
         error = error.index_add(0, at, written, alpha=-1)
-        kept = place[int(skip_first) :]
+        kept = place[n_left_out:]
         found.append(
             Writes(
                 torch.cat([features, kept + (n_active + layer * n_positions)]),

@@ -63,7 +63,7 @@ def _run(model: ReplacementModel, texts: Sequence[Encoded], memory: int) -> list
     tokens = padded([text.ids for text in texts], model.device)
     longest = tokens.shape[1]
     counts = torch.tensor([len(text.ids) for text in texts], device=model.device)
-    first = torch.tensor([int(text.special_first_token) for text in texts], device=model.device)
+    first = torch.tensor([text.n_left_out for text in texts], device=model.device)
     at = torch.arange(longest, device=model.device)
     wanted = (at >= first[:, None]) & (at < counts[:, None])
     encoder = _Encoder(model, wanted, memory)

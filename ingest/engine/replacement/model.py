@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -27,6 +28,7 @@ from ingest.engine.loading.checks import check_folder, dequantising
 from ingest.engine.loading.files import ModelFiles, find, weights
 from ingest.engine.replacement.memory import in_halves
 from ingest.engine.replacement.record import Frozen, record
+from ingest.engine.replacement.token_texts import token_texts
 from ingest.engine.transcoders.formats import recognise
 from ingest.engine.transcoders.formats.hub import Hub
 from ingest.engine.transcoders.transcoder import TranscoderSet
@@ -54,10 +56,14 @@ WRITE_AT = ("hook_mlp_out", "mlp.hook_out")
 BACKENDS = ("sentencepiece", "tiktoken", "protobuf", "mistral-common", "accelerate", "kernels")
 """Packages that some tokenizers and weights need, by their names in transformers' messages."""
 
-FirstToken = Literal["left-out", "counted", "none"]
-"""Treatment of the special token that tokenizers put first. `left-out`: the token is added, and its features
-and errors are left out. `counted`: the token is added and treated as any other token. `none`: the token is
-not added."""
+LEFT_OUT, COUNTED, NONE = "left-out", "counted", "none"
+"""Treatment of the special token that is put first; any other text is a token to put first in its place.
+`left-out`: the token is added, and its features and errors are left out. `counted`: the token is added and
+treated as any other token. `none`: no token is added."""
+
+CHAT_START = 4
+"""Positions at the start of a prompt on which the transcoders of Gemma 3's chat models were not trained:
+`<bos>`, `<start_of_turn>`, `user` and the line end."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,9 @@ class Encoded:
     """Vocabulary ids, including the special first token."""
     tokens: tuple[str, ...]
     """Each id decoded separately."""
-    special_first_token: bool
-    """Whether position 0 holds a special token whose features and errors are left out."""
+    n_left_out: int
+    """Number of positions at the start whose features and errors are left out, because the transcoders were
+    not trained on them: the special first token, or more (`CHAT_START`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,12 +225,14 @@ class ReplacementModel:
     def vocab_size(self) -> int:
         return self.anatomy.unembedding.shape[0]
 
-    def encode(self, prompt: str | Sequence[int], *, first_token: FirstToken = "left-out") -> Encoded:
+    def encode(self, prompt: str | Sequence[int], *, first_token: str = LEFT_OUT) -> Encoded:
         """Tokenize a prompt and add the special first token when the tokenizer has one.
 
-        Text or ids that already begin with a special token get no second one. first_token: see `FirstToken`.
-        Raises PromptError for a prompt that is empty, too long, or has tokens outside the vocabulary.
+        Text or ids that already begin with a special token get no second one. first_token: see `LEFT_OUT`.
+        Raises PromptError for a prompt that is empty, too long, or has tokens outside the vocabulary;
+        SettingError for a first token that is no token.
         """
+        first = self.first_token(first_token)
         ids = self._text_ids(prompt) if isinstance(prompt, str) else [int(token) for token in prompt]
         unknown = [(place, token) for place, token in enumerate(ids) if not 0 <= token < self.vocab_size]
         if unknown:
@@ -235,19 +244,73 @@ class ReplacementModel:
         special = set(self.tokenizer.all_special_ids)
         if not ids or (len(ids) == 1 and ids[0] in special):
             raise PromptError("The prompt is empty", next_step="give at least one token to attribute from")
-        if first_token != "none" and ids[0] not in special and (first := self._first_token()) is not None:
-            ids = [first, *ids]
+        if first is not None:
+            special.add(first)
+            if ids[0] not in special:
+                ids = [first, *ids]
         if len(ids) > self.anatomy.context:
             raise PromptError(
                 f"The prompt has {len(ids)} tokens and the model takes at most {self.anatomy.context}",
                 next_step=f"shorten it to {self.anatomy.context} tokens",
             )
-        left_out = first_token == "left-out" and ids[0] in special
-        return Encoded(tuple(ids), tuple(self.decode(token) for token in ids), left_out)
+        n_left_out = 0
+        if first_token not in (COUNTED, NONE) and ids[0] in special:
+            n_left_out = min(self._untrained, len(ids))
+        return Encoded(tuple(ids), self.decode_all(ids), n_left_out)
+
+    def chat(self, message: str) -> str:
+        """A message of a user in the form in which a chat model was trained, ready for the model's answer.
+
+        The text contains the special tokens, so that `encode` adds none. Raises SettingError when the
+        tokenizer has no chat template, or one that cannot be used.
+        """
+        try:
+            return str(
+                self.tokenizer.apply_chat_template(
+                    [{"role": "user", "content": message}], tokenize=False, add_generation_prompt=True
+                )
+            )
+        except (ValueError, TypeError, TemplateError) as error:
+            raise SettingError(
+                f"The tokenizer of {self.name or self.architecture} has no chat template that can be used: "
+                f"{str(error).splitlines()[0]}",
+                next_step="leave out --chat, or name the model's instruction-tuned version",
+            ) from error
 
     def decode(self, token: int) -> str:
-        """The text of one vocabulary id."""
-        return str(self.tokenizer.decode([token], clean_up_tokenization_spaces=False))
+        """The text of one vocabulary id; see `ingest.engine.replacement.token_texts`."""
+        return token_texts(self.tokenizer, [token])[0]
+
+    def decode_all(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """The text of each token of a prompt, where bytes of a split character are shown as parts of it."""
+        return token_texts(self.tokenizer, ids)
+
+    def token_id(self, token: int | str) -> int:
+        """The vocabulary id of one token, given as its id or its text.
+
+        Raises SettingError for an id outside the vocabulary or a text that is not exactly one token.
+        """
+        if isinstance(token, int):
+            if not 0 <= token < self.vocab_size:
+                raise SettingError(
+                    f"The token {token} is outside the vocabulary of {self.vocab_size} tokens",
+                    next_step=f"give an id from 0 to {self.vocab_size - 1}",
+                )
+            return token
+        ids = [int(one) for one in self.tokenizer(token, add_special_tokens=False)["input_ids"]]
+        unknown = self.tokenizer.unk_token_id
+        if len(ids) == 1 and (ids[0] != unknown or token == self.tokenizer.unk_token):
+            return ids[0]
+        if len(ids) == 1:
+            raise SettingError(
+                f"The tokenizer does not know the token {token!r}", next_step="use a word of its vocabulary"
+            )
+        pieces = " ".join(repr(self.decode(one)) for one in ids) or "none"
+        raise SettingError(
+            f"{token!r} is {len(ids)} tokens, not one: {pieces}",
+            next_step="give one of these tokens; often the model's next token is the first of them, with its "
+            "leading space",
+        )
 
     def freeze(self, ids: Sequence[int]) -> Frozen:
         """Run the model on a prompt and record what attribution needs.
@@ -345,8 +408,20 @@ class ReplacementModel:
             return torch.zeros_like(gradient)
         return self.read_backward(layer, gradient @ skip, scale)
 
-    def _first_token(self) -> int | None:
-        """The special token to put first: the tokenizer's bos, else pad, else eos, else any other."""
+    @property
+    def _untrained(self) -> int:
+        """Positions at the start on which the transcoders were not trained, when prompts begin as usual."""
+        return CHAT_START if re.search(r"gemma-3-.*-it\b", self.name) else 1
+
+    def first_token(self, chosen: str = LEFT_OUT) -> int | None:
+        """The token to put first: the tokenizer's bos, else pad, else eos, else any other special token.
+
+        chosen: see `LEFT_OUT`. Raises SettingError when it is a text that is not exactly one token.
+        """
+        if chosen == NONE:
+            return None
+        if chosen not in (LEFT_OUT, COUNTED):
+            return self.token_id(chosen)
         tokenizer = self.tokenizer
         named = (tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id)
         found = [token for token in (*named, *tokenizer.all_special_ids) if token is not None]

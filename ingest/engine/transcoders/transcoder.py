@@ -161,17 +161,16 @@ class TranscoderSet:
         """Whether any layer has a skip connection."""
         return any(layer.skip is not None for layer in self.layers)
 
-    def encode(self, read: Tensor, *, skip_first: bool) -> Active:
+    def encode(self, read: Tensor, *, n_left_out: int) -> Active:
         """The active features of a prompt.
 
-        read: (n_layers, n_positions, d_model), the input of each layer's transcoder. skip_first: leave out
-        position 0, a special token whose activations are artefacts.
+        read: (n_layers, n_positions, d_model), the input of each layer's transcoder. n_left_out: number
+        of positions at the start that are left out, because their activations are artefacts.
         """
         where, values = [], []
         for number, layer in enumerate(self.layers):
             activation = layer.activate(read[number])
-            if skip_first:
-                activation[0] = 0
+            activation[:n_left_out] = 0
             at = activation.nonzero()
             values.append(activation[at[:, 0], at[:, 1]])
             where.append(torch.nn.functional.pad(at, (1, 0), value=number))

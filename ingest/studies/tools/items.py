@@ -34,7 +34,7 @@ def word(model: ReplacementModel, text: str) -> int:
     """
     for written in (f" {text.strip()}", text):
         encoded = model.encode(written)
-        ids = encoded.ids[1:] if encoded.special_first_token and len(encoded.ids) > 1 else encoded.ids
+        ids = encoded.ids[1:] if encoded.n_left_out and len(encoded.ids) > 1 else encoded.ids
         if model.decode(ids[0]).strip():
             return ids[0]
     return ids[0]

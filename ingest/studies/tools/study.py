@@ -124,7 +124,7 @@ class Study(NamedTuple):
 def _words_are_tokens(study: str, model: ReplacementModel, prompts: Prompts) -> None:
     prompt = next(item.prompt for parts in prompts.families.values() for part in parts for item in part)
     encoded = model.encode(prompt)
-    n = len(encoded.ids) - encoded.special_first_token
+    n = len(encoded.ids) - encoded.n_left_out
     if n != len(prompt.split()):
         raise InputError(
             f"The study {study} counts words, but the tokens of this model are not words: {prompt!r} has "

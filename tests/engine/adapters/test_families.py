@@ -139,7 +139,7 @@ def test_firings_are_those_of_the_recorded_pass(model: ReplacementModel, memory:
     found = list(firings(model, texts, memory=memory))
     for text, mine in zip(texts, found, strict=True):
         frozen = model.freeze(text.ids)
-        active = model.transcoders.encode(model.read(frozen), skip_first=text.special_first_token)
+        active = model.transcoders.encode(model.read(frozen), n_left_out=text.n_left_out)
         where = np.stack([mine.layer, mine.position, mine.feature], axis=1)
         assert where.tolist() == active.where.tolist()
         assert mine.activation == pytest.approx(active.activation.numpy(), rel=1e-5)

@@ -45,10 +45,10 @@ def test_every_edge_is_what_autograd_finds(tiny: Tiny, dtype: torch.dtype, tmp_p
         folders,
         list(graph.token_ids),
         graph.logit_ids.tolist(),
-        skip_first=tiny.special,
+        n_left_out=int(tiny.special),
         dtype=dtype,
     )
-    assert graph.special_first_token == tiny.special
+    assert graph.n_left_out == int(tiny.special)
     assert [tuple(row) for row in graph.active.tolist()] == slow.features
     assert len(slow.features) > 20
     torch.testing.assert_close(graph.activations, slow.activations.to(dtype), rtol=1e-5, atol=1e-5)

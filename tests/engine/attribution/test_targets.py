@@ -51,7 +51,7 @@ def test_given_tokens_are_what_autograd_finds(tmp_path: Path) -> None:
     model = ReplacementModel.load(*folders, dtype=torch.float64)
     graph = attribute(model, PROMPT, [Tokens(("w5", 7))])
     slow = attribute_slowly(
-        folders, list(graph.token_ids), graph.logit_ids.tolist(), skip_first=True, dtype=torch.float64
+        folders, list(graph.token_ids), graph.logit_ids.tolist(), n_left_out=1, dtype=torch.float64
     )
     assert graph.logit_tokens == ("w5", "w4")
     assert graph.target == "tokens(8, 7)"
@@ -103,16 +103,16 @@ def test_the_first_token_can_be_counted_or_left_away(tmp_path: Path) -> None:
     folders = save(Tiny(n_groups=2), tmp_path)
     model = ReplacementModel.load(*folders, dtype=torch.float64)
     graph = attribute(model, PROMPT, first_token="counted")
-    assert (graph.tokens[0], graph.special_first_token) == ("<bos>", False)
+    assert (graph.tokens[0], graph.n_left_out) == ("<bos>", 0)
     assert (graph.active[:, 1] == 0).any()
     slow = attribute_slowly(
-        folders, list(graph.token_ids), graph.logit_ids.tolist(), skip_first=False, dtype=torch.float64
+        folders, list(graph.token_ids), graph.logit_ids.tolist(), n_left_out=0, dtype=torch.float64
     )
     size = slow.adjacency.abs().amax(1, keepdim=True).clamp(min=1e-30)
     close(graph.adjacency / size, slow.adjacency / size)
     without = attribute(model, PROMPT, first_token="none")
     assert without.tokens == tuple(PROMPT.split())
-    assert not without.special_first_token
+    assert without.n_left_out == 0
 
 
 @pytest.mark.parametrize(
@@ -142,9 +142,9 @@ def test_a_target_that_is_not_understood_says_so(value: object) -> None:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        (Tokens(("w1 w2",)), "The target 'w1 w2' is 2 tokens, not one: 'w1' 'w2'"),
-        (Tokens(("other",)), "The tokenizer does not know the target 'other'"),
-        (Tokens((99,)), "The target token 99 is outside the vocabulary of 40 tokens"),
+        (Tokens(("w1 w2",)), "'w1 w2' is 2 tokens, not one: 'w1' 'w2'"),
+        (Tokens(("other",)), "The tokenizer does not know the token 'other'"),
+        (Tokens((99,)), "The token 99 is outside the vocabulary of 40 tokens"),
         (Tokens((1,), 8), "The target's position is 8, but the prompt ends at position 7"),
         (Direction((1.0, 2.0)), "The direction 'direction' has length 2 where the model's width is 16"),
     ],

@@ -72,7 +72,7 @@ def test_a_head_carries_what_the_edge_loses_without_it(tmp_path: Path) -> None:
             folders,
             list(graph.token_ids),
             graph.logit_ids.tolist(),
-            skip_first=True,
+            n_left_out=1,
             dtype=torch.float64,
             without=without,
         )

@@ -307,7 +307,7 @@ def test_hooks_are_gone_afterwards(model: ReplacementModel) -> None:
         (Edit(0, 8, 0, 0.0), "outside the prompt\n  → use 0 to 7"),
         (
             Edit(0, 0, 0, 0.0),
-            "at the special first token, which has no features\n  → edit positions from 1 on",
+            "at position 0, whose features are left out\n  → edit positions from 1 on",
         ),
     ],
 )

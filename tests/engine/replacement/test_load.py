@@ -57,7 +57,7 @@ def test_transcoders_saved_in_16_bits_compute_in_32(tmp_path: Path) -> None:
 
 def test_a_prompt_gets_the_special_first_token(model: ReplacementModel) -> None:
     found = model.encode("w0 w36")
-    assert (found.ids, found.tokens, found.special_first_token) == ((0, 3, 39), ("<bos>", "w0", "w36"), True)
+    assert (found.ids, found.tokens, found.n_left_out) == ((0, 3, 39), ("<bos>", "w0", "w36"), 1)
     assert model.encode("<bos> w0 w36") == found
     assert model.encode([3, 39]) == found
     assert model.encode([0, 3, 39]) == found
@@ -65,7 +65,7 @@ def test_a_prompt_gets_the_special_first_token(model: ReplacementModel) -> None:
 
 def test_a_tokenizer_without_special_tokens_puts_none(tmp_path: Path) -> None:
     found = ReplacementModel.load(*save(Tiny(special=False), tmp_path)).encode("w0 w36")
-    assert (found.ids, found.special_first_token) == ((3, 39), False)
+    assert (found.ids, found.n_left_out) == ((3, 39), 0)
 
 
 @pytest.mark.parametrize(
@@ -301,3 +301,35 @@ def test_a_bad_transcoder_folder_says_what_is_wrong(
 def test_a_missing_transcoder_folder_says_so(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="There is no transcoder folder"):
         recognise.read(tmp_path / "none")
+
+
+def test_another_token_can_be_put_first(model: ReplacementModel) -> None:
+    found = model.encode("w0 w36", first_token="w5")
+    assert (found.ids, found.n_left_out) == ((8, 3, 39), 1)
+    assert model.encode("w5 w0 w36", first_token="w5") == found
+    assert model.encode("<bos> w0", first_token="w5").ids == (0, 3)
+    assert (model.first_token(), model.first_token("none"), model.first_token("w5")) == (0, None, 8)
+    with pytest.raises(SettingError, match="'w1 w2' is 2 tokens, not one"):
+        model.encode("w0", first_token="w1 w2")
+
+
+def test_positions_that_transcoders_of_a_chat_model_never_saw_are_left_out(folders: Folders) -> None:
+    config = folders.transcoders / "config.yaml"
+    config.write_text(config.read_text().replace("tiny", "google/gemma-3-1b-it"))
+    model = ReplacementModel.load(*folders)
+    assert model.encode("w0 w1 w2 w3 w4").n_left_out == 4
+    assert model.encode("w0").n_left_out == 2
+    assert model.encode("w0", first_token="counted").n_left_out == 0
+
+
+def test_a_message_gets_the_chat_template_and_no_special_token_twice(model: ReplacementModel) -> None:
+    with pytest.raises(SettingError, match="has no chat template that can be used"):
+        model.chat("w0")
+    model.tokenizer.chat_template = (
+        "{{ bos_token }}{% for each in messages %} w7 {{ each.content }} w8{% endfor %}"
+        "{% if add_generation_prompt %} w9{% endif %}"
+    )
+    assert model.encode(model.chat("w0 w36")).tokens == ("<bos>", "w7", "w0", "w36", "w8", "w9")
+    model.tokenizer.chat_template = "{{ raise_exception('only Latin') }}"
+    with pytest.raises(SettingError, match="only Latin"):
+        model.chat("w0")

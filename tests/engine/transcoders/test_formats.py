@@ -18,7 +18,7 @@ def test_a_format_means_what_its_arrays_say(write: Callable[[Path], Made], tmp_p
     assert (found.kind, found.activation, found.read_at, found.write_at) == made.facts
     assert {*found.files} == {path for path in tmp_path.rglob("*") if path.is_file()}
     read = np.random.default_rng(9).normal(size=(L, T, D))
-    active = found.encode(torch.from_numpy(read), skip_first=False)
+    active = found.encode(torch.from_numpy(read), n_left_out=0)
     expected = [made.activations(i, read[i]) for i in range(L)]
     dense = torch.zeros(L, T, N, dtype=torch.float64)
     dense[tuple(active.where.T)] = active.activation

@@ -65,7 +65,7 @@ def test_the_command(cli, connection, tmp_path):
         active[step] = []
         for prompt in prompts:
             frozen = model.freeze(model.encode(prompt).ids)
-            found = model.transcoders.encode(model.read(frozen), skip_first=False).where.tolist()
+            found = model.transcoders.encode(model.read(frozen), n_left_out=0).where.tolist()
             active[step].append({(layer, index, place) for layer, place, index in found if place > 0})
     for row in rows[:40]:
         assert (row["step"], row["later"], row["at"]) == (5, 30, row["same"])

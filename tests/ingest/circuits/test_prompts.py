@@ -25,6 +25,12 @@ def test_json_lines(tmp_path):
     ]
 
 
+def test_several_answers_may_be_right(tmp_path):
+    found = read_prompts(write(tmp_path, "p.jsonl", '{"prompt": "a", "expected": ["b", "c d", "c d"]}\n'))
+    assert found.prompts == [PromptLine(1, "a", expected="b", accepted=("c d",))]
+    assert found.prompts[0].answers == ("b", "c d")
+
+
 @pytest.mark.parametrize(
     ("line", "what"),
     [
@@ -35,7 +41,8 @@ def test_json_lines(tmp_path):
         ('{"prompt": 3}', "`prompt` is missing or empty"),
         ('{"prompt": "a", "familly": "f"}', "unknown key 'familly'"),
         ('{"prompt": "a", "tags": "x"}', "`tags` is not a list of strings"),
-        ('{"prompt": "a", "expected": 7}', "`expected` is not a string"),
+        ('{"prompt": "a", "expected": 7}', "`expected` is neither a text nor a list of texts"),
+        ('{"prompt": "a", "expected": ["b", " "]}', "`expected` is neither a text nor a list of texts"),
         ("NaN", "not valid JSON"),
     ],
 )

@@ -49,8 +49,8 @@ def test_no_firings_give_no_statistics():
 
 
 def test_tokens_are_counted_without_the_special_first_one():
-    assert count_tokens([[0, 1, 1], [0, 2]], vocab_size=4, skip_first=True).tolist() == [0, 2, 1, 0]
-    assert count_tokens([[0, 1, 1], [0, 2]], vocab_size=4, skip_first=False).tolist() == [2, 2, 1, 0]
+    assert count_tokens([[0, 1, 1], [0, 2]], vocab_size=4, n_left_out=1).tolist() == [0, 2, 1, 0]
+    assert count_tokens([[0, 1, 1], [0, 2]], vocab_size=4, n_left_out=0).tolist() == [2, 2, 1, 0]
 
 
 def test_a_detector_is_named_after_its_tokens():

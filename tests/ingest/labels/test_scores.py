@@ -68,7 +68,7 @@ def slow_activity(model: ReplacementModel) -> dict:
         if encoded.ids in seen:
             continue
         read = model.read(model.freeze(encoded.ids))
-        first = int(encoded.special_first_token)
+        first = encoded.n_left_out
         for layer, transcoder in enumerate(model.transcoders.layers):
             active = transcoder.activate(read[layer])
             for position, index in active.nonzero().tolist():

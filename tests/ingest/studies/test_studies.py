@@ -62,7 +62,7 @@ def test_activity_is_what_the_engine_encodes(model: ReplacementModel, few: list[
     every = lambda item, n_tokens: range(n_tokens)  # noqa: E731
     for item, dense in zip(few[:4], activity(model, few[:4], every), strict=True):
         frozen = model.freeze(model.encode(item.prompt).ids)
-        active = model.transcoders.encode(model.read(frozen), skip_first=False)
+        active = model.transcoders.encode(model.read(frozen), n_left_out=0)
         expected = torch.zeros_like(dense)
         layer, position, index = active.where.T
         expected[position, layer, index] = active.activation.float()

@@ -67,7 +67,7 @@ def same(one: Path, other: Path) -> bool:
 def test_contexts_have_the_first_token_and_lose_nothing_else(model: ReplacementModel) -> None:
     text = " ".join(WORDS[:22])
     found = contexts(model, [text, text, "w1 w2"], 8)
-    assert all(encoded.special_first_token and len(encoded.ids) <= 8 for encoded in found)
+    assert all(encoded.n_left_out == 1 and len(encoded.ids) <= 8 for encoded in found)
     ids = tuple(3 + number for number in range(22))
     pieces = sorted(encoded.ids[1:] for encoded in found)
     # 22 = 3 · 7 + 1: the last token is too short a context; the second text is the first.

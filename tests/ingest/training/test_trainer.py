@@ -90,7 +90,7 @@ def test_an_export_is_the_trainers_reconstruction_in_raw_units(skip: bool, tmp_p
     )
     found = recognise.read(tmp_path)
     assert (found.kind, found.activation, found.has_skip) == ("clt", "jumprelu", skip)
-    active = found.encode(sample.x, skip_first=False)
+    active = found.encode(sample.x, n_left_out=0)
     assert 3 < len(active.activation) / sample.x.shape[1] < 5
     weights = trainer.scale.weights(sample)
     weights = weights / weights.mean(1, keepdim=True)
