@@ -23,7 +23,6 @@ from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.labels.contexts import Activity, FeatureKey, activity, encode_all
 from ingest.labels.endpoint import ModelEndpoint
 from ingest.labels.examples import notes
-from ingest.labels.explain import AUTHOR
 from ingest.labels.firings_cache import FiringsCache
 from ingest.labels.model_labels import explain_features
 from ingest.labels.score import ScoredRule, label_features, phrases, weighted_median
@@ -34,7 +33,7 @@ from ingest.progress import progress
 from schema.annotations.labels import Evidence, LabelledFeature, features_of_set, load_labels
 from schema.annotations.notes import load_notes
 from schema.annotations.vectors import keep_directions, keep_label_vectors
-from schema.circuit.records import Label
+from schema.circuit.records import ATLAS, Label
 from schema.counted import counted
 from schema.database import Database
 from schema.errors import EndpointError, InputError
@@ -271,7 +270,7 @@ def write_model_labels(
 def evidence(model: ReplacementModel, scored: ScoredRule) -> Evidence:
     """A scored rule as a label with its evidence."""
     text = "fires " + "; or ".join(phrases(scored.rule, model.decode))
-    label = Label(*scored.key, text, METHOD, AUTHOR, scored.score, scored.null_score)
+    label = Label(*scored.key, text, METHOD, ATLAS, scored.score, scored.null_score)
     return Evidence(label, rule=json.dumps(scored.rule.clauses))
 
 

@@ -40,11 +40,21 @@ from ingest.engine.attribution.prune import Pruned, prune
 from ingest.engine.attribution.targets import DEFAULT, Target, named, parse
 from ingest.engine.errors import EngineError
 from ingest.engine.replacement.model import LEFT_OUT, Encoded, ReplacementModel
-from ingest.labels.explain import AUTHOR, METHOD
+from ingest.labels.explain import METHOD
 from ingest.labels.namer import Namer
 from ingest.labels.supernodes import group_by_concept
 from ingest.progress import progress
-from schema.circuit.records import Circuit, Label, Model, NodeKind, Prompt, Run, TranscoderSet, circuit_id
+from schema.circuit.records import (
+    ATLAS,
+    Circuit,
+    Label,
+    Model,
+    NodeKind,
+    Prompt,
+    Run,
+    TranscoderSet,
+    circuit_id,
+)
 from schema.counted import counted
 from schema.database import Database
 from schema.errors import InputError
@@ -499,7 +509,7 @@ def _labelled(circuit: Circuit, namer: Namer) -> Circuit:
     names = namer.names(features)
     return replace(
         circuit,
-        labels=tuple(Label(*key, name.text, METHOD, AUTHOR) for key, name in names.items()),
+        labels=tuple(Label(*key, name.text, METHOD, ATLAS) for key, name in names.items()),
         supernodes=group_by_concept(circuit.nodes, {key: name.concept for key, name in names.items()}),
     )
 

@@ -12,8 +12,6 @@ from ingest.labels.statistics import FeatureStatistics, TokenShare
 
 METHOD = "token-statistics-v1"
 """`Label.method` of first labels."""
-AUTHOR = "atlas"
-"""`Label.author` of labels that the atlas makes itself."""
 
 MIN_RECALL = 0.5
 """Least share of a detected token's occurrences on which the feature fires."""

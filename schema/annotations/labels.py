@@ -48,9 +48,10 @@ def features_of_set(database: Database, transcoders: str) -> list[LabelledFeatur
 
 
 def load_labels(database: Database, found: Sequence[Evidence], transcoders: str) -> int:
-    """Write labels, and return how many found their feature. Writing a label again renews its scores.
+    """Write automatic labels, and return how many found their feature.
 
-    transcoders: id of the set.
+    A label takes the place of the label that its feature had by the same method and author. transcoders: id
+    of the set.
     """
     written = 0
     for start in range(0, len(found), BATCH):
@@ -74,7 +75,7 @@ def load_labels(database: Database, found: Sequence[Evidence], transcoders: str)
                     },
                 }
             )
-        written += database.write(_WRITE, {"p": {"rows": rows}})[0]["n"]
+        written += database.write(_REPLACE, {"p": {"rows": rows}})[0]["n"]
     return written
 
 
@@ -190,6 +191,20 @@ _SCORE = """
 UNWIND $rows AS row
 MATCH (l:Label {id: row[1]}) WHERE l.score IS NULL
 SET l.score = row[5], l.scorer = row[6]
+"""
+
+_REPLACE = f"""
+UNWIND $p.rows AS row
+MATCH (f:Feature {{id: row.feature}})
+CALL (f, row) {{
+  MATCH (old:Label {{author: row.label.author, method: row.label.method}})-[:LABELS]->(f)
+  WHERE old.id <> row.label.id
+  DETACH DELETE old
+}}
+{MERGE_LABEL}
+SET l += row.label
+{ATTACH_LABEL}
+RETURN count(*) AS n
 """
 
 _WRITE = f"""

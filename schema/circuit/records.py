@@ -26,6 +26,10 @@ FLOAT32_MAX = 3.4028235e38
 which variances are made, would not be finite."""
 
 
+ATLAS = "atlas"
+"""Author of the labels that the atlas makes itself. A feature has one of each method."""
+
+
 class NodeKind(StrEnum):
     """The kinds of node of an attribution graph."""
 
@@ -267,7 +271,7 @@ class FeatureNotes:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A description of a feature by a person or a program. A new text is a new label; the old label stays."""
+    """A description of a feature by a person or a program."""
 
     layer: int
     """Layer of the feature."""

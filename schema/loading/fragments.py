@@ -4,6 +4,8 @@ Names of variables: c circuit, t transcoder set, r run, e entry, f feature, l la
 n node, `row` the row of parameters that is written.
 """
 
+from schema.circuit.records import ATLAS
+
 LOCK_SET = "SET t.id = t.id"
 """Locks the transcoder set `t` until the transaction ends, because Neo4j locks every node that is written.
 
@@ -19,6 +21,13 @@ LOCK_ALL_SETS = f"MATCH (t:TranscoderSet) WITH t ORDER BY t.id {LOCK_SET}"
 
 MERGE_LABEL = "MERGE (l:Label {id: row.label.id}) ON CREATE SET l = row.label"
 """Creates the label of a row unless it exists. A label that exists stays as it is."""
+
+FIRST_OF_METHOD = f"""
+WHERE row.label.author <> '{ATLAS}' OR NOT EXISTS {{
+  (:Label {{author: row.label.author, method: row.label.method}})-[:LABELS]->(f)
+}}
+"""
+"""Leaves out a label by the atlas when feature `f` has one of its method already."""
 
 ATTACH_LABEL = "MERGE (l)-[:LABELS]->(f)"
 

@@ -29,7 +29,14 @@ from schema.loading.effects import (
     stored_effects,
 )
 from schema.loading.families import ADD_TO_DRIVES_IN, COUNT_IN_FAMILY, KEEP_PLAN, join
-from schema.loading.fragments import ATTACH_LABEL, CREATE_SUPERNODE, LOCK_SET, MERGE_LABEL, merge_run
+from schema.loading.fragments import (
+    ATTACH_LABEL,
+    CREATE_SUPERNODE,
+    FIRST_OF_METHOD,
+    LOCK_SET,
+    MERGE_LABEL,
+    merge_run,
+)
 from schema.loading.rows import Message, body, frame, messages
 from schema.loading.runs import Entry
 from schema.loading.validate import check_record
@@ -225,8 +232,9 @@ CALL (c, features) {{
 }}
 CALL (features) {{
   UNWIND $p.labels AS row
+  WITH row, features[row.feature] AS f
+  {FIRST_OF_METHOD}
   {MERGE_LABEL}
-  WITH l, features[row.feature] AS f
   {ATTACH_LABEL}
 }}
 CALL (c, nodes) {{

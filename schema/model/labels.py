@@ -4,8 +4,9 @@ from schema.model.declare import NodeType, P, Vector
 
 LABEL = NodeType(
     "Label",
-    "A description of a feature by a person or a program. A label is never overwritten: a new text is a new "
-    "label.",
+    "A description of a feature by a person or a program. A new text of a person, a tool or a file is a new "
+    "label. A feature has one label of each method of the atlas and of each language model: an ingest keeps "
+    "the first, and `atlas label` replaces its own.",
     (
         P("id", "string", "Hash of feature, text, method and author."),
         P("text", "string", "Text of the label."),

@@ -347,9 +347,16 @@ async def test_examples_and_scores_over_graphql(api, connection, circuits):
     note = FeatureNotes(feature.layer, feature.index, None, tuple(examples), ("x",), ("y", "z"), set_id, 0.25)
     load_notes(connection, [note], None)
     labels = [
-        Evidence(replace(feature, text=f"made up {score}", score=score, null_score=0.5), *made_from)
-        for score, made_from in ((0.75, ("[]", None, None)), (0.5, (None, "what is it?", '{"label": "x"}')))
+        Evidence(
+            replace(feature, text=f"made up {score}", method=method, score=score, null_score=0.5), *made_from
+        )
+        for score, method, made_from in (
+            (0.75, "token-rules-v2", ("[]", None, None)),
+            (0.5, "language-model-v1", (None, "what is it?", '{"label": "x"}')),
+        )
     ]
+    earlier = [labels[0]._replace(label=replace(labels[0].label, text="earlier"))]
+    assert load_labels(connection, earlier, set_id) == 1
     assert load_labels(connection, labels, set_id) == 2
     found = (await api(ASKED, id=key))["feature"]
     assert (found["density"], found["promotes"], found["suppresses"]) == (0.25, ["x"], ["y", "z"])

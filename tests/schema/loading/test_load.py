@@ -239,6 +239,23 @@ def test_a_prompt_in_a_second_circuit_keeps_what_was_said_of_it_and_gains_tags(d
     ) == [{"expected": "c", "families": ["letters"], "tags": ["long", "short"]}]
 
 
+def test_a_feature_keeps_the_first_label_of_each_method_of_the_atlas(database: Database):
+    made = Label(0, 5, "of the first ingest", "token-statistics-v1", "atlas")
+    later = Label(0, 5, "of a second ingest", "token-statistics-v1", "atlas")
+    others = (replace(later, author="ann"), replace(later, method="other"))
+    assert load_circuit(database, tiny(labels=(made,)), RUN)
+    assert load_circuit(database, tiny(labels=(later, *others), node_threshold=0.9), RUN)
+    assert list(check(database)) == []
+    found = database.read(
+        "MATCH (l:Label)-[:LABELS]->(f) RETURN l.text AS t, l.method AS m, l.author AS a ORDER BY m, a"
+    )
+    assert [tuple(row.values()) for row in found] == [
+        (later.text, "other", "atlas"),
+        (later.text, "token-statistics-v1", "ann"),
+        (made.text, "token-statistics-v1", "atlas"),
+    ]
+
+
 def test_a_circuit_without_features_edges_or_answer(database: Database):
     bare = tiny(nodes=(tiny().nodes[0],), edges=(), labels=(), supernodes=())
     assert load_circuit(database, bare, RUN)
