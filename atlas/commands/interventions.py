@@ -151,16 +151,21 @@ def _print(report: "InterventionReport") -> None:
             f"{each.logit:.3f}",
             f"{each.edited_logit:.3f}",
         )
-    features = Table("feature", "position", "activation", "edited")
+    features = Table("feature", "position", "activation", "edited", "effect on the answer")
     for one in report.features:
         features.add_row(
             f"{one.layer}/{one.index}",
             f"{one.position} {one.token!r}",
             f"{one.activation:.3f}",
             f"{one.edited_activation:.3f}",
+            f"{one.effect:+.3f}",
         )
     out.print(tokens)
-    out.print(f"{counted(report.n_features_changed, 'feature')} changed; the largest changes:")
+    out.print(
+        f"{counted(report.n_features_changed, 'feature')} changed; those with the largest effect on "
+        f"{report.answer!r}:",
+        markup=False,
+    )
     out.print(features)
     if report.plain is not None and report.edited is not None:
         out.print(f"plain:  {report.plain.text}", markup=False, soft_wrap=True)

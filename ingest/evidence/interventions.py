@@ -1,4 +1,5 @@
-"""`atlas intervene`: one prompt under edits, the next tokens that moved most, and the features that changed.
+"""`atlas intervene`: one prompt under edits, the next tokens that moved most, and the features whose changes
+mattered most for the answer.
 
 Edits are text in the grammar of `schema.circuit.edit_grammar`.
 """
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest.engine.errors import PromptError, SettingError
+from ingest.engine.intervention.answer_effects import effects_on_logit
 from ingest.engine.intervention.edits import Action, Edit, Positions, ablate, swap
 from ingest.engine.intervention.generate import Continuation, generate
 from ingest.engine.intervention.hold import Freeze
@@ -67,6 +69,8 @@ class FeatureChange:
     """The token at that position."""
     activation: float
     edited_activation: float
+    effect: float
+    """Effect of this change on the answer's logit, to first order; see `answer_effects`."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,10 @@ class InterventionReport:
     """The tokens of the prompt."""
     next_tokens: list[TokenChange]
     """The tokens asked for, then those whose probability changed most, the largest change first."""
+    answer: str
+    """The next token without the edits."""
     features: list[FeatureChange]
-    """The features with the largest changes, the largest first."""
+    """The features whose changes have the largest effect on the answer, the largest first."""
     n_features_changed: int
     """Number of features whose activation changed, over all positions."""
     plain: Continuation | None
@@ -115,7 +121,9 @@ def intervention(model: ReplacementModel, settings: InterventionSettings) -> Int
     chances, chances_after = logits.softmax(-1), after.softmax(-1)
     most = (chances_after - chances).abs().topk(min(settings.top, len(logits))).indices.tolist()
     moved = changes(model, outcome)
-    order = (moved.after - moved.before).abs().argsort(descending=True, stable=True)[: settings.top].tolist()
+    answer = int(logits.argmax())
+    effects = effects_on_logit(model, encoded.ids, answer, moved)
+    order = effects.abs().argsort(descending=True, stable=True)[: settings.top].tolist()
     return InterventionReport(
         tokens=list(encoded.tokens),
         next_tokens=[
@@ -128,12 +136,14 @@ def intervention(model: ReplacementModel, settings: InterventionSettings) -> Int
             )
             for token in dict.fromkeys([*asked, *most])
         ],
+        answer=model.decode(answer),
         features=[
-            FeatureChange(layer, index, position, encoded.tokens[position], before, now)
-            for (layer, position, index), before, now in zip(
+            FeatureChange(layer, index, position, encoded.tokens[position], before, now, effect)
+            for (layer, position, index), before, now, effect in zip(
                 moved.where[order].tolist(),
                 moved.before[order].tolist(),
                 moved.after[order].tolist(),
+                effects[order].tolist(),
                 strict=True,
             )
         ],

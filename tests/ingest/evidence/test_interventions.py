@@ -9,8 +9,9 @@ import torch
 
 from ingest.engine.attribution.attribute import attribute
 from ingest.engine.errors import PromptError
+from ingest.engine.intervention.answer_effects import effects_on_logit
 from ingest.engine.intervention.edits import Action, Edit, ablate, scale, swap
-from ingest.engine.intervention.intervene import intervene
+from ingest.engine.intervention.intervene import changes, intervene
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.evidence.interventions import InterventionSettings, engine_edits, intervention, one_token
 from schema.errors import InputError
@@ -85,6 +86,13 @@ def test_a_report_says_what_the_engine_says(model: ReplacementModel) -> None:
     ]
     assert all(one.edited_activation == 0 for one in edited)
     assert found.n_features_changed >= len(found.features) == 4
+    moved = changes(model, outcome)
+    answer = int(outcome.plain_logits[-1].argmax())
+    effects = effects_on_logit(model, model.encode(PROMPT).ids, answer, moved)
+    assert [one.effect for one in found.features] == effects[
+        effects.abs().argsort(descending=True)[:4]
+    ].tolist()
+    assert found.answer == model.decode(answer)
     assert found.edited is not None
     assert len(found.edited.ids) == 3 or found.edited.ended
     assert int(outcome.logits[-1].argmax()) == found.edited.ids[0]
@@ -101,6 +109,7 @@ def test_the_command(cli_without_database: Cli, folders: Folders) -> None:
     assert set(json.loads(printed)) == {
         "tokens",
         "next_tokens",
+        "answer",
         "features",
         "n_features_changed",
         "plain",
