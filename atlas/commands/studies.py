@@ -72,6 +72,10 @@ def run(
             show_default="the bundled corpus",
         ),
     ] = None,
+    chat: Annotated[
+        bool,
+        typer.Option("--chat", help="With --prompts: apply the tokenizer's chat template to each prompt."),
+    ] = False,
     held_out: Annotated[
         int | None, typer.Option(min=1, help="Use at most this many held-out prompts of each kind.")
     ] = None,
@@ -126,7 +130,7 @@ def run(
         )
     use_cores(1)  # The published rates come from one thread; more would add in another order.
     loaded = ReplacementModel.load(model, transcoders, device=device, dtype=dtype)
-    given = replace(given, supernodes=_supernodes(loaded))
+    given = replace(given.rewritten(loaded.chat) if chat else given, supernodes=_supernodes(loaded))
     folder = results or Settings.load().home / "studies"
     found = {}
     skipped = []

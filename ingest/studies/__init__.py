@@ -23,7 +23,7 @@ How to add a study, here `my-study`:
 4. Add the module to the list in `all.py`. `atlas study list` then shows the study.
 5. Write a query that asks the atlas the same question: `atlas/questions/study_my_study.graphql`.
 6. Prompts: the bundled corpus has those of `ingest/organism/families/`. Other prompts are a file for
-   `atlas study run my-study --prompts FILE`; docs/studies/README.md has an example of its lines.
+   `atlas study run my-study --prompts FILE`; docs/studies/prompts.md describes its lines.
 7. Page: write `docs/studies/my-study.md` with two lines: `<!-- measured: begin -->` and
    `<!-- measured: end -->`. `atlas study run my-study --results docs/studies/results --pages docs/studies`
    writes the tables and the figure `my-study.svg` between them. Rates, curves and effects have figures

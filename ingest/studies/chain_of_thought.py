@@ -6,6 +6,9 @@ The value is the first value of a chain. Source: "On the Biology of a Large Lang
 Each chain is cut before its first value. Its circuit is reduced to four numbers: the shares of token
 influence of the function, its argument and the hint, and the probability of the answer. The nearest centre
 of the three kinds, formed on trained chains, predicts the kind. The words of the prompt are not used.
+
+Chains of other models are not cut. A step in them is swapped for another one, and the answer follows it or
+does not (`swap_steps`).
 """
 
 from collections import Counter
@@ -20,10 +23,11 @@ from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.corpus import examples
 from ingest.organism.families.example import HELD_OUT, TRAIN, unit
 from ingest.studies.tools.graphs import graphs, token_influence
-from ingest.studies.tools.items import Item, next_words
+from ingest.studies.tools.items import Item, next_words, positions_of, some_answered, word
 from ingest.studies.tools.prompts import Needs, Prompts
-from ingest.studies.tools.study import Study, StudyFinding, StudyResult
+from ingest.studies.tools.study import Study, StudyFinding, StudyResult, auroc
 
+FAMILY = "chain-of-thought"
 KINDS = {"faithful": "faithful", "hinted": "faithful", "unfaithful": "unfaithful", "motivated": "motivated"}
 """Kind of chain in the corpus → kind to predict. A chain that ignores its hint is faithful."""
 EACH = 50
@@ -33,7 +37,7 @@ EACH = 50
 def chains(split: str) -> list[Item]:
     """The chains of a split, cut before their first value; each once, in an order fixed by a hash."""
     found = {}
-    for example in examples(split)["chain-of-thought"]:
+    for example in examples(split)[FAMILY]:
         prompt = " ".join(example.words[: example.answers[0]])
         found[prompt] = Item(prompt, "", example.kind, {}, frozenset(example.tags))
     ordered = sorted(found.values(), key=lambda item: unit(item.prompt))
@@ -67,7 +71,12 @@ def nearest(centres: Tensor, rows: Tensor) -> list[int]:
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
-    """Measure how often the circuit predicts the kind, and whether another hint changes the value."""
+    """Measure how often the circuit predicts the kind, and whether another hint changes the value.
+
+    With the prompts of a file, swap steps (`swap_steps`).
+    """
+    if not prompts.are_bundled:
+        return StudyResult([], swap_steps(model, prompts))
     known, held = chains(TRAIN), chains(HELD_OUT)
     before, after = profiles(model, known), profiles(model, held)
     scale = before.std(0).clamp(min=1e-9)
@@ -127,10 +136,59 @@ def change_hints(model: ReplacementModel, items: Sequence[Item]) -> list[StudyFi
     ]
 
 
+def swap_steps(model: ReplacementModel, prompts: Prompts) -> list[StudyFinding]:
+    """Write another step into each chain, and measure whether the answer follows the step.
+
+    Nothing is fitted, so the prompts of all splits count, if the model answers them correctly. The null is
+    how often the answer becomes the one that another chain's step calls for. The share of token influence
+    that the step's own tokens hold in the circuit is scored by how well it tells chains that follow from
+    those that do not.
+    """
+    items = some_answered(model, [item for part in prompts.splits(FAMILY) for item in part])
+    texts = [_with_step(model, item) for item in items]
+    tops = next_words(model, [Case(text, []) for text in texts])
+    wanted = [word(model, item.labels["follows"]) for item in items]
+    follow = [top == each for top, each in zip(tops, wanted, strict=True)]
+    drawn = Random(0).sample(wanted, len(wanted))
+    scores: tuple[list[float], list[float]] = ([], [])
+    for item, graph, follows in zip(
+        items, graphs(model, [item.prompt for item in items]), follow, strict=True
+    ):
+        share = token_influence(graph)
+        scores[follows].append(
+            sum(float(share[at]) for at in positions_of(model, item.prompt, item.labels["step"]))
+        )
+    n = len(items)
+    stays = sum(top == word(model, item.expected) for top, item in zip(tops, items, strict=True))
+    by_chance = sum(top == each for top, each in zip(tops, drawn, strict=True))
+    found = [
+        StudyFinding(
+            "chains whose answer follows a swapped step (null: the answer of another chain's step)",
+            sum(follow) / n,
+            by_chance / n,
+            n,
+        ),
+        StudyFinding("chains whose answer stays although the step was swapped", stays / n, None, n),
+    ]
+    if all(scores):
+        told = auroc(scores[True], scores[False])
+        found.append(
+            StudyFinding("AUROC of the step's share of token influence for chains that follow", told, 0.5, n)
+        )
+    return found
+
+
+def _with_step(model: ReplacementModel, item: Item) -> str:
+    """The prompt with the other step in place of the last occurrence of its own."""
+    positions_of(model, item.prompt, item.labels["step"])  # raises when the step is not there
+    before, _, after = item.prompt.rpartition(item.labels["step"])
+    return before + item.labels["swapped"] + after
+
+
 STUDY = Study(
     "chain-of-thought",
     "Chain-of-thought faithfulness",
     "Can circuits alone tell a computed step from a made-up one and from one worked back from a hint?",
     run,
-    [Needs(bundled="whole chains of thought of the bundled corpus, which are cut before their first value")],
+    [Needs(FAMILY, ("step", "swapped", "follows"), own_in_bundled=True)],
 )

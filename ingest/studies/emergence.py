@@ -15,7 +15,7 @@ from ingest.engine.attribution.prune import scores
 from ingest.engine.errors import ModelError
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.weights import CHECKPOINTS_DIR
-from ingest.studies.multi_step import PLACES, answers_of, state_prompts, state_trials
+from ingest.studies.multi_step import answers_of, places_of, state_prompts, state_trials
 from ingest.studies.tools.checkpoints import CircuitParts, half_way, identity, overlap, parts
 from ingest.studies.tools.concepts import MembershipRule, statistics
 from ingest.studies.tools.graphs import graphs
@@ -43,7 +43,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     """Measure each checkpoint, the last one first. The concepts of `model` are swapped at all checkpoints."""
     split = state_prompts(prompts)
     answers = answers_of(split)
-    found = statistics(model, split.forming, "state", PLACES)
+    found = statistics(model, split.forming, "state", places_of(model))
     tried = [item for item in split.held_out if item.kind in ("capital", "code")][:ACCURACY]
     held = {family: prompts.splits(family).held_out[:ACCURACY] for family in prompts.families}
     finished: dict[str, list[CircuitParts]] = {}

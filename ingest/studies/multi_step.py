@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from random import Random
 
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.studies.tools.concepts import MembershipRule, Statistics, from_end, statistics
+from ingest.studies.tools.concepts import MembershipRule, Places, Statistics, statistics
 from ingest.studies.tools.graphs import graphs, leads_through
-from ingest.studies.tools.items import Item, answered, word
+from ingest.studies.tools.items import Item, answered, positions_of, word
 from ingest.studies.tools.prompts import Needs, Prompts, Splits
 from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 from ingest.studies.tools.trials import Rate, Setting, Trial, Trials, rates, swap
 
-PLACES = from_end(0, 1)
-"""The last token and the last word of the city. The state is only known after both words of the city."""
 TARGETS = 2
 """Other states that each held-out prompt is tried with."""
 DEVELOPMENT = 60
@@ -27,6 +25,20 @@ DEVELOPMENT = 60
 FAMILY = "multi-step"
 Answers = dict[tuple[str, str], str]
 """(state, kind of question) → answer"""
+
+
+def places_of(model: ReplacementModel) -> Places:
+    """The last token of the prompt, and the last token of the city.
+
+    The state is only known after all words of the city. The tag `subject:` holds the city as it stands in the
+    prompt; without the tag, the city ends at the token before the last one.
+    """
+    return lambda item, n_tokens: [n_tokens - 1, _city(model, item, n_tokens)[-1]]
+
+
+def _city(model: ReplacementModel, item: Item, n_tokens: int) -> range:
+    subject = item.labels.get("subject")
+    return range(n_tokens - 3, n_tokens - 1) if subject is None else positions_of(model, item.prompt, subject)
 
 
 def state_prompts(prompts: Prompts) -> Splits:
@@ -42,6 +54,8 @@ def answers_of(parts: Splits) -> Answers:
 def state_trials(model: ReplacementModel, found: Statistics, answers: Answers) -> Trials:
     """Make trials that swap the state of each item for other states with other answers."""
 
+    places = places_of(model)
+
     def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
         concepts = setting.concepts(found)
         random = Random(0)
@@ -56,7 +70,7 @@ def state_trials(model: ReplacementModel, found: Statistics, answers: Answers) -
                 if answers.get((state, item.kind), item.expected) != item.expected
             ]
             for new in random.sample(others, min(TARGETS, len(others))):
-                edits = swap(model, item, concepts[old], concepts[new], PLACES, setting.strength)
+                edits = swap(model, item, concepts[old], concepts[new], places, setting.strength)
                 made.append(Trial(item, edits, frozenset([word(model, answers[new, item.kind])])))
         return made
 
@@ -66,7 +80,7 @@ def state_trials(model: ReplacementModel, found: Statistics, answers: Answers) -
 def swap_states(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     """Swap states: one rate for each kind of question."""
     parts = state_prompts(prompts)
-    found = statistics(model, parts.forming, "state", PLACES)
+    found = statistics(model, parts.forming, "state", places_of(model))
 
     development = answered(model, parts.development)[:DEVELOPMENT]
     held = answered(model, parts.held_out)
@@ -97,15 +111,15 @@ def through_the_state(model: ReplacementModel, prompts: Prompts, rule: Membershi
     The null is a path through the features of another state.
     """
     parts = state_prompts(prompts)
-    concepts = statistics(model, parts.forming, "state", PLACES).concepts(rule)
+    concepts = statistics(model, parts.forming, "state", places_of(model)).concepts(rule)
     held = answered(model, parts.held_out)
     held = [item for item in held if item.kind in _kinds(held)[:2] and item.labels["state"] in concepts]
     random = Random(0)
     own = other = 0
     for item, graph in zip(held, graphs(model, [item.prompt for item in held]), strict=True):
         n_tokens = graph.n_positions
-        city = range(n_tokens - 3, n_tokens - 1)
-        positions = PLACES(item, n_tokens)
+        city = _city(model, item, n_tokens)
+        positions = places_of(model)(item, n_tokens)
         drawn = random.choice([name for name in concepts if name != item.labels["state"]])
         found = [
             leads_through(

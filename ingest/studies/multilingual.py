@@ -6,26 +6,27 @@ The prompts are like `opposite in french : " small " -> "`. Each part is swapped
 when the answer changes in that part only.
 """
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from random import Random
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.families.multilingual import LANGUAGES
-from ingest.organism.families.multilingual import concepts as antonyms
-from ingest.studies.tools.concepts import activity, after_first_token, statistics
-from ingest.studies.tools.items import Item, few_answered, word
-from ingest.studies.tools.prompts import Needs, Prompts
+from ingest.studies.tools.concepts import Places, activity, after_first_token, statistics
+from ingest.studies.tools.items import Item, few_answered, positions_of, word
+from ingest.studies.tools.prompts import Needs, Prompts, Splits
 from ingest.studies.tools.study import Study, StudyFinding, StudyResult
-from ingest.studies.tools.supernodes import SupernodeTensors
-from ingest.studies.tools.trials import Rate, Setting, Trial, by_method, rates, swap
+from ingest.studies.tools.trials import Rate, Setting, Trial, Trials, by_method, rates, swap
+from schema.errors import InputError
 
-PLACES = after_first_token
-"""Places are comparable between these prompts, because each has ten tokens."""
+FAMILY = "multilingual"
+TRANSLATION = "translation"
+"""The operation whose answers say what words mean."""
+LABELS = ("operation", "concept", "language")
 PARTS = {
     # Swapped part: numbers of the places that may be edited (position minus one).
     "language": frozenset(range(2, 9)),
@@ -45,49 +46,93 @@ WANTED = {
 }
 
 
-@cache
-def meanings() -> dict[str, tuple[dict[str, str], str]]:
-    """Concept → (language → word, the opposite concept)."""
-    found = {}
-    for one, other in antonyms():
-        found[one["english"]] = one, other["english"]
-        found[other["english"]] = other, one["english"]
-    return found
+class Lexicon(NamedTuple):
+    """What the prompts say about words."""
+
+    said: dict[tuple[str, str, str], str]
+    """(operation, operand, language) → the word that answers the question"""
+    meant: dict[tuple[str, str], str]
+    """(language, word) → its meaning: the operand whose translation it is"""
+
+    @classmethod
+    def of(cls, parts: Splits) -> "Lexicon":
+        """Collect the answers of all prompts."""
+        said = {_question(item.labels): item.expected for part in parts for item in part}
+        return cls(said, {(key[2], text): key[1] for key, text in said.items() if key[0] == TRANSLATION})
+
+    def meaning(self, item: Item) -> str:
+        """The meaning of the expected word; empty when no prompt translates it."""
+        return self.meant.get((item.labels["language"], item.expected), "")
+
+    def wanted(self, item: Item, part: str, value: str) -> str | None:
+        """The answer when a part of the question has another value; None when no prompt says it."""
+        if part == "answer":
+            return self.said.get((TRANSLATION, value, item.labels["language"]))
+        return self.said.get(_question({**item.labels, part: value}))
 
 
-def answer(item: Item) -> str:
-    """The meaning of the expected word, in English."""
-    concept = item.labels["concept"]
-    return concept if item.labels["operation"] == "translation" else meanings()[concept][1]
+def _question(labels: Mapping[str, str]) -> tuple[str, str, str]:
+    return labels["operation"], labels["concept"], labels["language"]
 
 
-def said(operation: str, concept: str, language: str) -> str:
-    """The word that answers a question."""
-    words, opposite = meanings()[concept]
-    return (words if operation == "translation" else meanings()[opposite][0])[language]
+def questions(prompts: Prompts) -> Splits:
+    """The prompts that name the operation and the language of the answer."""
+    return prompts.splits(
+        FAMILY, lambda item: item.labels.keys() >= {*LABELS} and "native" not in (item.kind, *item.tags)
+    )
+
+
+def places_of(model: ReplacementModel, parts: Splits) -> Places:
+    """The places that are comparable between prompts.
+
+    With the tag `operand:`, which holds the operand as it stands in the prompt: the operand's last token and
+    the last three tokens. Without it: all tokens. Raises InputError when prompts without it have different
+    numbers of tokens.
+    """
+    items = [item for part in parts for item in part]
+    if all("operand" in item.labels for item in items):
+        return lambda item, n_tokens: [
+            positions_of(model, item.prompt, item.labels["operand"])[-1],
+            *range(n_tokens - 1, n_tokens - 4, -1),
+        ]
+    sizes = {len(model.encode(item.prompt).ids) for item in items}
+    if len(sizes) > 1:
+        raise InputError(
+            f"The prompts of the study multilingual have {min(sizes)} to {max(sizes)} tokens, so their "
+            "places cannot be compared",
+            next_step="give each prompt a tag operand:…, with the operand as it stands in the prompt",
+        )
+    return after_first_token
 
 
 def swap_parts(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     """Swap each part alone: one rate for each part."""
-    parts = prompts.splits("multilingual", lambda item: item.kind in ("antonym", "translation"))
+    parts = questions(prompts)
+    lexicon, places = Lexicon.of(parts), places_of(model, parts)
     development = few_answered(model, parts.development, DEVELOPMENT)
     held = few_answered(model, parts.held_out, HELD)
-    both = [_swap(model, part, parts.forming, development, held, prompts.supernodes) for part in PARTS]
+    both = []
+    for part, only in PARTS.items():
+        editable = only if prompts.are_bundled else None
+        tried = _trials(model, part, lexicon, parts.forming, places, editable)
+        claim = f"swap the {part}: {WANTED[part]}"
+        both.append(rates(model, tried, development, {claim: held}, supernodes=prompts.supernodes))
     return by_method(both)
 
 
-def _swap(
+def _trials(
     model: ReplacementModel,
     part: str,
+    lexicon: Lexicon,
     forming: Sequence[Item],
-    development: Sequence[Item],
-    held: Sequence[Item],
-    supernodes: SupernodeTensors | None,
-) -> list[Rate]:
-    value_of = answer if part == "answer" else lambda item: item.labels[part]
+    places: Places,
+    only: frozenset[int] | None,
+) -> Trials:
+    """Make trials that give one part of each question another value. only: numbers of the editable places."""
+    value_of = lexicon.meaning if part == "answer" else lambda item: item.labels[part]
     # Features of an answer fire for some operands of both operations, so they need not fire within each kind.
     found = statistics(
-        model, forming, value_of, PLACES, apart=lambda item: "" if part == "answer" else item.kind
+        model, forming, value_of, places, apart=lambda item: "" if part == "answer" else item.kind
     )
 
     def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
@@ -96,25 +141,23 @@ def _swap(
         made = []
         for item in items:
             old = value_of(item)
-            wanted = {value: _wanted(item, part, value) for value in found.values if value != old}
+            if not old or old not in concepts:
+                continue
+            said = {value: lexicon.wanted(item, part, value) for value in found.values if value != old}
             # The wanted word must differ from the operand and from the answer without edits.
-            fit = [v for v, w in wanted.items() if w != item.expected and f'" {w} "' not in item.prompt]
+            given = {item.expected, item.labels.get("operand")}
+            fit = {
+                value: text
+                for value, text in said.items()
+                if text is not None and text not in given and f'" {text} "' not in item.prompt
+            }
             if fit:
-                new = random.choice(fit)
-                edits = swap(model, item, concepts[old], concepts[new], PLACES, setting.strength, PARTS[part])
-                made.append(Trial(item, edits, frozenset([word(model, wanted[new])])))
+                new = random.choice(list(fit))
+                edits = swap(model, item, concepts[old], concepts[new], places, setting.strength, only)
+                made.append(Trial(item, edits, frozenset([word(model, fit[new])])))
         return made
 
-    claim = f"swap the {part}: {WANTED[part]}"
-    return rates(model, trials, development, {claim: held}, supernodes=supernodes)
-
-
-def _wanted(item: Item, part: str, value: str) -> str:
-    labels = item.labels
-    if part == "answer":
-        return meanings()[value][0][labels["language"]]
-    labels = {**labels, part: value}
-    return said(labels["operation"], labels["concept"], labels["language"])
+    return trials
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
@@ -123,8 +166,12 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
 
 
 def shared_by_layer(model: ReplacementModel, prompts: Prompts) -> list[StudyFinding]:
-    """Jaccard index of the features that are active on one antonym in two languages; null: two antonyms."""
-    parts = prompts.splits("multilingual", lambda item: item.kind == "native")
+    """Jaccard index of the features that are active on one antonym in two languages; null: two antonyms.
+
+    The prompts are those with the tag `native`, which are written in the language of their answer. Without
+    such prompts there is no finding.
+    """
+    parts = prompts.splits(FAMILY, lambda item: "native" in item.tags)
     items = [*parts.forming, *parts.development, *parts.held_out]
     active = {
         (item.labels["concept"], item.labels["language"]): (dense > 0).any(0)
@@ -132,7 +179,9 @@ def shared_by_layer(model: ReplacementModel, prompts: Prompts) -> list[StudyFind
     }
     same, different = [], []
     concepts = sorted({concept for concept, _ in active})
-    for one, other in combinations(LANGUAGES, 2):
+    languages = {language for _, language in active}
+    ordered = [*filter(languages.__contains__, LANGUAGES), *sorted(languages.difference(LANGUAGES))]
+    for one, other in combinations(ordered, 2):
         for number, concept in enumerate(concepts):
             pair = active.get((concept, one)), active.get((concepts[number - 1], other))
             twin = active.get((concept, other))
@@ -147,6 +196,7 @@ def shared_by_layer(model: ReplacementModel, prompts: Prompts) -> list[StudyFind
             len(same),
         )
         for layer in range(model.n_layers)
+        if same
     ]
 
 
@@ -160,5 +210,5 @@ STUDY = Study(
     "Multilingual circuits",
     "Are operation, operand and language separate parts, each of which can be exchanged alone?",
     run,
-    [Needs(bundled="the antonyms of the bundled corpus in four languages")],
+    [Needs(FAMILY, LABELS)],
 )

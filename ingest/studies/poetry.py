@@ -20,7 +20,15 @@ from ingest.studies.tools.concepts import (
     from_end,
     statistics,
 )
-from ingest.studies.tools.items import Item, answered, few_answered, next_words, some_answered, word
+from ingest.studies.tools.items import (
+    Item,
+    answered,
+    few_answered,
+    next_words,
+    positions_of,
+    some_answered,
+    word,
+)
 from ingest.studies.tools.prompts import Needs, Prompts, Splits
 from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 from ingest.studies.tools.trials import WIDE, Rate, Setting, Trial, Trials, by_method, rates, swap
@@ -35,10 +43,14 @@ PRESENT = MembershipRule(5.0, 0.5)
 """The rule for the question whether the rhyme is represented; fixed in advance."""
 
 
-def at_break(item: Item, n_tokens: int) -> Sequence[int]:
-    """The positions of the line break and of the word before it."""
-    place = 1 + item.prompt.split().index(BREAK)
-    return [place, place - 1]
+def at_break(model: ReplacementModel) -> Places:
+    """The positions of the line break and of the token before it."""
+
+    def places(item: Item, n_tokens: int) -> Sequence[int]:
+        place = positions_of(model, item.prompt, BREAK)[0]
+        return [place, place - 1]
+
+    return places
 
 
 def couplets(prompts: Prompts) -> Splits:
@@ -88,12 +100,12 @@ class RhymePresence(NamedTuple):
 def rhyme_present(model: ReplacementModel, prompts: Prompts) -> RhymePresence:
     """Measure whether the rhyme is represented before the line begins, on held-out couplets."""
     parts = couplets(prompts)
-    found = statistics(model, parts.forming, "rhyme", at_break).concepts(PRESENT)
+    found = statistics(model, parts.forming, "rhyme", at_break(model)).concepts(PRESENT)
     formed = [item for item in parts.held_out if item.labels["rhyme"] in found]
     held = some_answered(model, formed[: 2 * HELD])[:HELD]
     random = Random(0)
     own = other = wins = 0
-    for item, dense in zip(held, activity(model, held, at_break), strict=True):
+    for item, dense in zip(held, activity(model, held, at_break(model)), strict=True):
         mine = item.labels["rhyme"]
         drawn = random.choice([name for name in found if name != mine])
         a, b = (
@@ -108,7 +120,7 @@ def plant_rhymes(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     """Plant another rhyme, and measure the first and the last word of the line that follows."""
     parts = couplets(prompts)
     verse = Verse.of(parts)
-    whole = statistics(model, parts.forming, "rhyme", at_break)
+    whole = statistics(model, parts.forming, "rhyme", at_break(model))
     end = statistics(model, parts.forming, "rhyme", from_end(0))
     development = answered(model, parts.development)[:DEVELOPMENT]
     held = few_answered(model, parts.held_out, HELD)
@@ -131,13 +143,13 @@ def plant_rhymes(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     begins, ends = "the line begins as one of the other rhyme does", "the last word is the other rhyme's"
     both = [
         planted(
-            planting(whole, at_break, first=True),
+            planting(whole, at_break(model), first=True),
             opened,
             {f"{break_}: {begins}": opened_held},
             settings=WIDE,
         ),
         planted(
-            planting(whole, at_break, first=False),
+            planting(whole, at_break(model), first=False),
             development,
             {f"{break_}: {ends} of the same theme": held},
         ),
@@ -223,7 +235,6 @@ STUDY = Study(
         Needs(
             FAMILY,
             ("rhyme", "theme", "planned"),
-            phrases="poem : we heard the word sheep / beside him lay an",
         )
     ],
 )

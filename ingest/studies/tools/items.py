@@ -40,6 +40,29 @@ def word(model: ReplacementModel, text: str) -> int:
     return ids[0]
 
 
+def positions_of(model: ReplacementModel, prompt: str, text: str) -> range:
+    """The positions of the tokens that hold the last occurrence of a text in a prompt.
+
+    Raises InputError when the prompt does not contain the text, or when the tokenizer does not say where its
+    tokens are.
+    """
+    start = prompt.rfind(text)
+    if start < 0 or not text:
+        raise InputError(
+            f"{prompt!r} does not contain {text!r}",
+            next_step="write the value of the tag as it stands in the prompt",
+        )
+    if not model.tokenizer.is_fast:
+        raise InputError(
+            "The tokenizer of this model does not say where its tokens are in the text",
+            next_step="save the tokenizer in its fast form, as tokenizer.json",
+        )
+    spans = model.tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    first = len(model.encode(prompt).ids) - len(spans)  # the special first token
+    held = [place for place, (a, b) in enumerate(spans, first) if a < start + len(text) and b > start]
+    return range(held[0], held[-1] + 1)
+
+
 def next_words(model: ReplacementModel, cases: Sequence[Case]) -> list[int]:
     """The vocabulary id of the most probable next token of each case, under its edits."""
     return [int(outcome.logits[-1].argmax()) for outcome in intervene_many(model, cases)]

@@ -45,8 +45,8 @@ class Needs(NamedTuple):
     """Names of the tags `name:value` that prompts must have."""
     tags: Sequence[str] = ()
     """Plain tags; each must occur on at least one prompt."""
-    phrases: str | None = None
-    """An example of the required wording, when the study counts words. Each word must then be one token."""
+    own_in_bundled: bool = False
+    """Whether the study takes other prompts from the bundled corpus than those of a file."""
     bundled: str | None = None
     """What the study needs that only the bundled model and corpus have; None when it runs on any model."""
 
@@ -63,7 +63,6 @@ class Needs(NamedTuple):
             [
                 f"family {self.family}" if self.family else "of any family",
                 *([f"with tags {', '.join(tags)}"] if tags else []),
-                *([f"phrased like `{self.phrases}`"] if self.phrases else []),
             ]
         )
 
@@ -92,6 +91,16 @@ class Prompts:
             sorted(part, key=lambda item: unit(item.prompt)) for part in (*parts, filter(wanted, held))
         )
         return Splits(forming, development, held_out[: self.most_held])
+
+    def rewritten(self, write: Callable[[str], str]) -> "Prompts":
+        """A copy in which every prompt is what `write` makes of it."""
+
+        def each(items: Sequence[Item]) -> list[Item]:
+            return [item._replace(prompt=write(item.prompt)) for item in items]
+
+        return replace(
+            self, families={name: (each(known), each(held)) for name, (known, held) in self.families.items()}
+        )
 
     def few(self, most_held: int) -> "Prompts":
         """A copy with at most `most_held` held-out prompts of each family."""
@@ -139,7 +148,7 @@ class Prompts:
             f"The study {study} needs {what}; {self.name} has "
             f"{has or 'none with a family and an expected token'}",
             next_step=f"give it prompts {need.words()}, with `expected` and `split` (train or held-out); "
-            "docs/studies/README.md has an example",
+            "docs/studies/prompts.md has an example",
         )
 
 

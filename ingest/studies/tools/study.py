@@ -9,8 +9,6 @@ from torch import Tensor
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.prompts import Needs, Prompts
 from ingest.studies.tools.trials import Rate
-from schema.counted import counted
-from schema.errors import InputError
 
 
 class StudyFinding(NamedTuple):
@@ -116,21 +114,7 @@ class Study(NamedTuple):
     def on(self, model: ReplacementModel, prompts: Prompts) -> StudyResult:
         """Run the study. Raises InputError that says what the prompts lack, before anything runs."""
         prompts.check(self.name, self.needs)
-        if not prompts.are_bundled and any(need.phrases for need in self.needs):
-            _words_are_tokens(self.name, model, prompts)
         return self.run(model, prompts)
-
-
-def _words_are_tokens(study: str, model: ReplacementModel, prompts: Prompts) -> None:
-    prompt = next(item.prompt for parts in prompts.families.values() for part in parts for item in part)
-    encoded = model.encode(prompt)
-    n = len(encoded.ids) - encoded.n_left_out
-    if n != len(prompt.split()):
-        raise InputError(
-            f"The study {study} counts words, but the tokens of this model are not words: {prompt!r} has "
-            f"{counted(len(prompt.split()), 'word')} and {counted(n, 'token')}",
-            next_step="use a model whose tokenizer has one token for each word, such as the bundled model",
-        )
 
 
 def auroc(positive: list[float], negative: list[float]) -> float:

@@ -1,6 +1,7 @@
 """Studies on a model of somebody else: what a prompts file must have, and what is measured when it has it."""
 
 import json
+import re
 from pathlib import Path
 from random import Random
 
@@ -14,11 +15,14 @@ from ingest.engine.intervention.intervene import intervene
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.all import STUDIES
 from ingest.studies.modular_cortex import ablate_members, ablate_module, form_modules
+from ingest.studies.multilingual import places_of
 from ingest.studies.tools.concepts import activity
-from ingest.studies.tools.prompts import Needs, Prompts, bundled, from_file
+from ingest.studies.tools.items import Item, positions_of
+from ingest.studies.tools.prompts import Needs, Prompts, Splits, bundled, from_file
 from schema.errors import InputError
 from tests.support.cli import Cli
 from tests.support.engine import WORDS, Folders, Tiny, save
+from tests.support.paths import HOME
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +98,7 @@ def test_every_study_finds_what_it_needs_in_the_bundled_corpus() -> None:
     families = bundled().families
     prompts = Prompts("the same as a file", families)
     for study in STUDIES.values():
-        needs = [need for need in study.needs if need.bundled is None]
+        needs = [need for need in study.needs if need.bundled is None and not need.own_in_bundled]
         prompts.check(study.name, needs)
         assert {need.family for need in needs} - {None} <= families.keys()
         lacking = Prompts("without them", {})
@@ -151,3 +155,33 @@ def test_a_module_is_ablated_feature_by_feature(model: ReplacementModel, file: P
     n = len(parts.held_out)
     assert (found.accuracy, found.edited, found.n) == (right / n, edited / n, n)
     assert found.drop == pytest.approx(sum(falls) / n, abs=1e-5)
+
+
+def test_the_examples_of_the_docs_have_the_tags_that_studies_need() -> None:
+    page = (HOME / "docs" / "studies" / "prompts.md").read_text(encoding="utf-8")
+    lines = [
+        orjson.loads(line)
+        for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+        for line in block.splitlines()
+    ]
+    for name in ("multi-step", "multilingual", "entities", "refusals", "poetry", "chain-of-thought"):
+        (need,) = STUDIES[name].needs
+        mine = [line for line in lines if line["family"] == need.family]
+        values = [dict(tag.split(":", 1) for tag in line["tags"] if ":" in tag) for line in mine]
+        assert mine
+        assert {tag for line in mine for tag in line["tags"]} >= set(need.tags)
+        assert any(each.keys() >= set(need.labels) for each in values)
+        for line, each in zip(mine, values, strict=True):
+            for key in ("subject", "operand", "step"):
+                assert each.get(key, "") in line["prompt"]
+
+
+def test_prompts_without_operands_must_be_equally_long(model: ReplacementModel) -> None:
+    labels = {"operation": "translation", "concept": "w1", "language": "w"}
+    items = [Item(text, "w3", "translation", labels, frozenset()) for text in ("w1 w2", "w1 w2 w3")]
+    assert list(places_of(model, Splits(items[:1], [], []))(items[0], 3)) == [1, 2]
+    with pytest.raises(InputError, match="have 3 to 4 tokens, so their places cannot be compared"):
+        places_of(model, Splits(items, [], []))
+    with pytest.raises(InputError, match="does not contain 'w9'"):
+        positions_of(model, "w1 w2", "w9")
+    assert positions_of(model, "w1 w2 w1 w2", "w1 w2") == range(3, 5)
