@@ -1,6 +1,5 @@
 """The type of a figure: a GraphQL question and the function that draws its answer."""
 
-import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from schema.atomic_file import atomic_write
+from schema.circuit.token_display import displayed
 from schema.errors import InputError, NotFoundError
 
 Answer = Mapping[str, Any]
@@ -117,9 +117,8 @@ def styled() -> Iterator[None]:
 
 
 def shown(text: str | None, longest: int = 28) -> str:
-    """A text as a label: on one line, without control characters, cut after `longest` characters."""
-    plain = re.sub(r"[^\S ]", "⏎", text or "?")
-    plain = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in plain)
+    """A text as a label: on one line, with spaces at its ends visible, cut after `longest` characters."""
+    plain = displayed(text or "?")
     return plain if len(plain) <= longest else plain[: longest - 1] + "…"
 
 
