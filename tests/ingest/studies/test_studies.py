@@ -13,6 +13,7 @@ from ingest.engine.intervention.intervene import Edit
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.families.multi_step import states
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+from ingest.studies import components
 from ingest.studies.all import STUDIES
 from ingest.studies.arithmetic import explained_by
 from ingest.studies.chain_of_thought import KINDS, chains
@@ -226,6 +227,17 @@ def test_a_path_is_found_exactly_where_it_is(model: ReplacementModel):
     assert leads_through(graph, range(1, 7), map(tuple, graph.features.tolist()), answer)
     assert not leads_through(graph, range(1, 7), [], answer)
     assert not leads_through(graph, range(1, 7), map(tuple, graph.features.tolist()), answer + 10_000)
+
+
+def test_claims_about_heads_do_not_depend_on_how_edges_are_split(
+    model: ReplacementModel, monkeypatch: pytest.MonkeyPatch
+):
+    items = [Item("calc : 36 + 59 =", "95", "sum", {}, frozenset())]
+    whole = components.claims(model, items)
+    monkeypatch.setattr(components, "EDGES", 500)
+    split = components.claims(model, items)
+    torch.testing.assert_close(whole.heads, split.heads)
+    assert whole.through == pytest.approx(split.through, rel=1e-5)
 
 
 def test_explained_share_of_what_a_group_decides_is_one():
