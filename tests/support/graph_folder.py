@@ -212,8 +212,8 @@ COMPARE = f"""query ($a: ID!, $b: ID!, $after: String) {{ compareCircuits(a: $a,
 SIMILAR = f"""query ($id: ID!, $metric: Similarity!, $after: String) {{
   similarCircuits(circuit: $id, metric: $metric, first: 100, after: $after) {{ {PAGE} nodes {{
     similarity nCommon circuit {{ id }} }} }} }}"""
-RECURRING = f"""query ($sets: [String!], $after: String) {{ recurringEdges(transcoders: $sets, minCircuits: 1,
-  signConsistency: 0, countBy: CIRCUITS, first: 100, after: $after) {{ {PAGE} nodes {{
+RECURRING = f"""query ($sets: [String!], $least: Int!, $after: String) {{ recurringEdges(transcoders: $sets,
+  minCircuits: $least, signConsistency: 0, countBy: CIRCUITS, first: 100, after: $after) {{ {PAGE} nodes {{
     nCircuits nConsidered mean sd signConsistency source {{ id }} target {{ id }} }} }} }}"""
 HUBS = f"""query ($sets: [String!], $after: String) {{
   hubs(by: INFLUENCE, transcoders: $sets, first: 100, after: $after) {{ {PAGE} nodes {{
@@ -346,12 +346,15 @@ async def _set(found: Comparison, name: str, members: dict[str, Graph], ask: Ask
     found.same(f"{name}: order of hubs", *_descending([each["influence"] for each in hubs]))
     found.same(f"{name}: hubs", _by_feature(hubs), want)
 
-    recurring = await pages(ask, RECURRING, "recurringEdges", sets=[name])
+    least = 1 if len(effects) == 1 else 2
+    recurring = await pages(ask, RECURRING, "recurringEdges", sets=[name], least=least)
     have = {(each.pop("source")["id"], each.pop("target")["id"]): each for each in recurring}
     pairs = sorted({pair for each in effects.values() for pair in each})
     effected: dict[tuple[str, str], Any] = {}
     for first, second in pairs:
         weights = [each[first, second] for each in effects.values() if (first, second) in each]
+        if len(weights) < least:
+            continue
         middle = mean(weights)
         more = max(sum(w > 0 for w in weights), sum(w < 0 for w in weights))
         effected[label(first), label(second)] = {
