@@ -1,13 +1,17 @@
 """Questions about imported circuits: their influence can be unknown, their sets have no revision."""
 
 import json
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+from api.request.limits import Limits
 from schema.circuit.records import Circuit, NodeKind
 from schema.database import Database
 from schema.loading.load import load_circuit
-from tests.support.circuits import RUN, feature_id
+from tests.api.questions.test_structure import in_set
+from tests.support.circuits import RUN, feature_id, synthetic_circuits, uses
 from tests.support.graph_files import neuronpedia
 from tests.support.little_graph import circuit_of
 
@@ -65,6 +69,69 @@ async def test_features_link_to_their_pages(api, circuits, imported):
         "neuronpediaUrl": None,
         "transcoders": {"neuronpedia": None},
     }
+
+
+@pytest.fixture(scope="module")
+def unmeasured(connection: Database, imported: Circuit) -> Circuit:
+    """A circuit of unknown influence, in a family of its own; other circuits know some of its features."""
+    (circuit,) = synthetic_circuits(1, seed=5)
+    circuit = replace(
+        circuit,
+        node_threshold=0.7,
+        prompt=replace(circuit.prompt, text="An unmeasured prompt", family="unmeasured"),
+        nodes=tuple(replace(node, influence=None) for node in circuit.nodes),
+        labels=(),
+        supernodes=(),
+    )
+    load_circuit(connection, circuit, RUN)
+    return circuit
+
+
+HUBS = """query ($families: [String!], $transcoders: [String!], $least: Int!, $dense: Boolean, $first: Int) {
+  hubs(by: INFLUENCE, families: $families, transcoders: $transcoders, minCircuits: $least, dense: $dense,
+       denseAbove: 0.3, first: $first) {
+    totalCount unknownInfluence nodes { influence feature { id } } } }"""
+
+
+def known(circuits, least=1, dense=None):
+    """Feature → whether its influence is known in one of these circuits, for the features that HUBS lists."""
+    found: dict[str, list[float | None]] = {}
+    for (_, feature), use in uses(circuits).items():
+        found.setdefault(feature, []).append(use.influence)
+    n_of_set = Counter(circuit.transcoders.id for circuit in circuits)
+    return {
+        feature: any(influence is not None for influence in each)
+        for feature, each in found.items()
+        if len(each) >= least and dense in (None, len(each) / n_of_set[feature.rsplit("/", 2)[0]] > 0.3)
+    }
+
+
+@pytest.mark.parametrize(("dense", "least"), [(None, 1), (True, 1), (False, 2)])
+@pytest.mark.parametrize(
+    "among",
+    [
+        {},
+        {"families": ["unmeasured"]},
+        {"families": ["unmeasured", "capitals"]},
+        {"transcoders": ["made-up-plt"]},
+        {"transcoders": ["made-up-clt"], "families": ["unmeasured", "arithmetic"]},
+    ],
+)
+async def test_hubs_of_unknown_influence_are_counted(
+    api, circuits, imported, unmeasured, among, least, dense
+):
+    listed = known(in_set([*circuits, imported, unmeasured], among), least, dense)
+    hubs = (await api(HUBS, **among, least=least, dense=dense, first=1))["hubs"]
+    assert (hubs["totalCount"], hubs["unknownInfluence"]) == (len(listed), [*listed.values()].count(False))
+
+
+async def test_hubs_of_unknown_influence_come_last(api_with, circuits, unmeasured):
+    among = {"families": ["unmeasured", "capitals"]}
+    listed = known(in_set([*circuits, unmeasured], among))
+    whole = api_with(Limits(timeout_s=120.0, page_size=len(listed)))
+    hubs = (await whole(HUBS, **among, least=1, first=len(listed)))["hubs"]["nodes"]
+    assert {each["feature"]["id"]: each["influence"] is not None for each in hubs} == listed
+    assert [each["influence"] is not None for each in hubs] == sorted(listed.values(), reverse=True)
 
 
 @pytest.mark.parametrize("name", ["features", "recurringEdges"])

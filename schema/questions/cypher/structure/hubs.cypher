@@ -1,6 +1,7 @@
 // Which features are hubs?
 // A feature is dense when more than $dense_above of the circuits of its transcoder set have it.
-// n_unknown counts the features whose influence is unknown in all circuits, which come last by influence.
+// n_unknown counts the listed features whose influence is unknown in all circuits that count. They come last by
+//   influence.
 // $by: frequency (share of the circuits of the set that have the feature), influence (summed over circuits) or degree
 //   (number of features that it drives or that drive it).
 // $dense: true lists only dense features, false only the others; null means both.
@@ -43,7 +44,8 @@ CALL () {
     ORDER BY f.influence DESC, f.n_measured > 0 DESC, f.n_circuits DESC, f.id
     RETURN collect(f) AS found
   }
-  RETURN total, found
+  CALL () { MATCH (f:Feature) WHERE f.n_measured = 0 AND f.n_circuits >= $min_circuits RETURN count(*) AS n_unknown }
+  RETURN total, found, n_unknown
 UNION ALL
   WITH * WHERE $by = "degree" AND $dense IS NULL AND $families IS NULL AND $transcoders IS NULL
   CALL () { MATCH (f:Feature) WHERE f.n_circuits >= $min_circuits RETURN count(*) AS total }
@@ -63,7 +65,7 @@ UNION ALL
     ORDER BY f.degree DESC, f.n_circuits DESC, f.id
     RETURN collect(f) AS found
   }
-  RETURN total, found
+  RETURN total, found, null AS n_unknown
 UNION ALL
   WITH * WHERE $by = "frequency" AND $dense IS NULL AND $families IS NULL AND $transcoders IS NULL
   CALL () { MATCH (f:Feature) WHERE f.n_circuits >= $min_circuits RETURN count(*) AS total }
@@ -98,7 +100,7 @@ UNION ALL
     ORDER BY frequency DESC, f.n_circuits DESC, f.id
     RETURN collect(f) AS found
   }
-  RETURN total, found
+  RETURN total, found, null AS n_unknown
 UNION ALL
   // Whether a feature is dense depends on the circuits of its set; with families, only their circuits count.
   WITH * WHERE $dense IS NOT NULL OR $families IS NOT NULL OR $transcoders IS NOT NULL
@@ -109,7 +111,8 @@ UNION ALL
       WITH t WHERE $families IS NULL
       WITH t, COUNT { (t)<-[:BY]-() } AS n_considered
       MATCH (f:Feature)-[:IN]->(t)
-      RETURN f, n_considered, f.n_circuits AS n_circuits, f.influence AS influence, f.degree AS degree
+      RETURN f, n_considered, f.n_circuits AS n_circuits, f.n_measured AS n_measured, f.influence AS influence,
+             f.degree AS degree
     UNION ALL
       WITH t WHERE $families IS NOT NULL
       CALL (t) {
@@ -120,21 +123,22 @@ UNION ALL
       MATCH (y:Family)<-[i:FOUND_IN]-(f:Feature)-[:IN]->(t)
       WHERE y.name IN $families
       WITH f, n_considered, i ORDER BY i.influence
-      WITH f, n_considered, sum(i.n_circuits) AS n_circuits, sum(i.influence) AS influence
-      RETURN f, n_considered, n_circuits, influence,
+      WITH f, n_considered, sum(i.n_circuits) AS n_circuits, sum(i.n_measured) AS n_measured,
+           sum(i.influence) AS influence
+      RETURN f, n_considered, n_circuits, n_measured, influence,
              CASE $by WHEN "degree" THEN
                COUNT { MATCH (f)-[d:DRIVES_IN]->(g) WHERE d.family IN $families RETURN DISTINCT g }
                + COUNT { MATCH (f)<-[d:DRIVES_IN]-(g) WHERE d.family IN $families RETURN DISTINCT g }
              END AS degree
     }
-    WITH f, n_considered, n_circuits, influence, degree
+    WITH f, n_considered, n_circuits, n_measured, influence, degree
     WHERE n_circuits >= $min_circuits
       AND ($dense IS NULL OR $dense = (toFloat(n_circuits) / n_considered > $dense_above))
     RETURN collect([f, CASE $by
                       WHEN "frequency" THEN toFloat(n_circuits) / n_considered
                       WHEN "degree" THEN toFloat(degree)
                       WHEN "influence" THEN influence
-                    END, n_circuits]) AS hubs
+                    END, n_circuits, n_measured > 0]) AS hubs
   }
   CALL (hubs) {
     // Sort by size alone first. The query looks up what decides between equals only for features near the page.
@@ -146,12 +150,13 @@ UNION ALL
   }
   CALL (hubs, least) {
     UNWIND hubs AS hub
-    WITH hub[0] AS f, hub[1] AS size, hub[2] AS n_circuits
+    WITH hub[0] AS f, hub[1] AS size, hub[2] AS n_circuits, hub[3] AS known
     WHERE size >= least
-    ORDER BY size DESC, n_circuits DESC, f.id
+    ORDER BY size DESC, $by = "influence" AND known DESC, n_circuits DESC, f.id
     RETURN collect(f) AS found
   }
-  RETURN size(hubs) AS total, found
+  RETURN size(hubs) AS total, found,
+         CASE $by WHEN "influence" THEN size([hub IN hubs WHERE NOT hub[3]]) END AS n_unknown
 }
 CALL (found) {
   UNWIND found[$skip .. $skip + $limit] AS f
@@ -178,6 +183,4 @@ CALL (found) {
                   dense: frequency > $dense_above, influence: CASE WHEN n_measured > 0 THEN influence END,
                   drives: drives, driven_by: driven_by}) AS rows
 }
-RETURN total, rows, CASE $by WHEN "influence" THEN COUNT {
-         MATCH (f:Feature) WHERE f.n_measured = 0 AND f.n_circuits >= $min_circuits
-       } END AS n_unknown
+RETURN total, rows, n_unknown
