@@ -60,7 +60,9 @@ class NodeFacts:
     )
     influence_is_bound: bool = strawberry.field(
         description="Whether the influence is derived and only an upper bound, because pruned nodes stood "
-        "before the node in the order of influence."
+        "before the node in the order of influence. Not every such gap can be seen in a file: where the "
+        "dropped share and the node's own share together are at most the share before, the influence is an "
+        "upper bound although this is false."
     )
     cumulative: float | None = strawberry.field(
         description="Share of all influence that this node and all nodes of higher influence hold, "

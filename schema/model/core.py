@@ -536,7 +536,8 @@ NODE = NodeType(
             "influence_is_bound",
             "boolean?",
             "true if the influence is derived and only an upper bound, because pruned nodes stood before the "
-            "node in the order of influence. Absent otherwise.",
+            "node in the order of influence. Absent otherwise, and also where the file does not show that "
+            "nodes are missing there: then the influence is an upper bound without this mark.",
         ),
     ),
 )
