@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from api.request.batching import Info, Later
-from api.request.inputs import CircuitSet, checked_list, tags_needed
+from api.request.inputs import CircuitSet, SourceConditions, checked_list, tags_needed
 from api.types.considered import Considered, MixedSetting, mixed_of
 from schema.errors import NotFoundError
 from schema.questions.circuits import CONSIDERED, UNKNOWN
@@ -21,16 +21,20 @@ WHAT_IS_MIXED = "The settings in which the circuits differ, with their values. E
 """Description of `mixed`."""
 
 
-async def require_known(info: Info, **names: list[str] | None) -> None:
-    """Checks that the database has these circuits, features, families and tags.
+async def require_known(
+    info: Info, *, given: SourceConditions | None = None, **names: list[str] | None
+) -> None:
+    """Checks that the database has these circuits, features, families, tags and sources.
 
     names: lists under the keys circuits, features, families and tags.
+    given: each value must be that of a circuit.
     Raises NotFoundError, which names what is missing.
     """
     asked = {kind: names.get(kind) or [] for kind in ("circuits", "features", "families", "tags")}
-    if not any(asked.values()):
+    given = given or SourceConditions()
+    if not any(asked.values()) and not given.names_source:
         return
-    unknown = await info.context.loaders.ask(UNKNOWN, **asked)
+    unknown = await info.context.loaders.ask(UNKNOWN, **asked, **given.source)
     if unknown:
         listed = ", ".join(f"{row.kind} {row.name[:80]!r}" for row in unknown[:5])
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
@@ -66,8 +70,8 @@ async def consider(
     among: None for all circuits.
     transcoders: only circuits made with one of these transcoder sets; None: with any.
     ids: whether to read the circuits' ids as well, which takes time when the set is large.
-    Raises NotFoundError when the set names a circuit, family, tag or transcoder set that the database does
-    not have.
+    Raises NotFoundError when the set names a circuit, family, tag, transcoder set or source that the database
+    does not have.
     """
     limits, given = info.context.limits, among or CircuitSet()
     if given.transcoders is not None:
@@ -83,11 +87,12 @@ async def consider(
         tags=tags or [],
         min_tags=tags_needed(tags, given.tag_mode),
         transcoders=transcoders,
+        **given.source,
         ids=ids,
     )
-    if families or tags:
+    if families or tags or given.names_source:
         rows, _ = await asyncio.gather(
-            asked, require_known(info, circuits=circuits, families=families, tags=tags)
+            asked, require_known(info, given=given, circuits=circuits, families=families, tags=tags)
         )
         return Considered.of(rows)
     found = Considered.of(await asked)

@@ -12,7 +12,18 @@ from api.questions.counting import CountByArgument, units_of
 from api.questions.significance import SharingTests, p_values
 from api.request.batching import Info, Later, Listing
 from api.request.connection import After, Connection, First, source_of
-from api.request.inputs import CircuitSet, CountBy, Match, SetNames, checked_count, checked_list
+from api.request.inputs import (
+    CircuitSet,
+    CountBy,
+    Creator,
+    Match,
+    SetNames,
+    Slug,
+    SourceUrl,
+    Tool,
+    checked_count,
+    checked_list,
+)
 from api.types.considered import Considered, MixedSetting
 from api.types.feature import Feature, feature_of
 from schema.counted import counted
@@ -240,9 +251,10 @@ class SharedFeatures(Connection[SharedFeature]):
 class SharedQuery:
     @strawberry.field(
         description="Features that circuits share, and how common these features are outside. "
-        "Name the circuits by id, family or tag. "
+        "Name the circuits by id, family, tag, transcoder set or source. "
         "A circuit must fit everything that is given; "
-        "when nothing is given, all circuits belong to the set."
+        "when nothing is given, all circuits belong to the set. "
+        "A tool, slug, creator or source URL that no circuit has is an error (NOT_FOUND)."
     )
     async def shared_features(
         self,
@@ -266,6 +278,10 @@ class SharedQuery:
             Match, argument(description="Whether a prompt needs all of `tags` or at least one.")
         ] = Match.ALL,
         transcoders: SetNames = None,
+        tool: Tool = None,
+        slug: Slug = None,
+        creator: Creator = None,
+        source_url: SourceUrl = None,
         min_circuits: Annotated[
             int,
             argument(
@@ -289,7 +305,15 @@ class SharedQuery:
         return await SharedFeatures.ask(
             info,
             CircuitSet(
-                circuits=circuits, families=families, tags=tags, tag_mode=tag_mode, transcoders=transcoders
+                circuits=circuits,
+                families=families,
+                tags=tags,
+                tag_mode=tag_mode,
+                transcoders=transcoders,
+                tool=tool,
+                slug=slug,
+                creator=creator,
+                source_url=source_url,
             ),
             checked_count("minCircuits", min_circuits, 1),
             absent_from,

@@ -65,12 +65,51 @@ class Align(Enum):
     FROM_END = strawberry.enum_value("from_end", description="Positions counted from the end must be equal.")
 
 
+TOOL = "Tool in whose format the imported graph was, for example `neuronpedia`."
+SLUG = "Slug of the imported graph."
+CREATOR = "Creator of the imported graph."
+SOURCE_URL = (
+    "One of the imported graph's source URLs, for example `https://neuronpedia.org/gemma-2-2b/clt-hp`."
+)
+
+Tool = Annotated[str | None, strawberry.argument(description=TOOL)]
+Slug = Annotated[str | None, strawberry.argument(description=SLUG)]
+Creator = Annotated[str | None, strawberry.argument(description=CREATOR)]
+SourceUrl = Annotated[str | None, strawberry.argument(description=SOURCE_URL)]
+
+
+@strawberry.input
+class SourceConditions:
+    """Conditions on where imported circuits come from; circuits that the atlas computed meet none."""
+
+    tool: str | None = strawberry.field(default=None, description=TOOL)
+    slug: str | None = strawberry.field(default=None, description=SLUG)
+    creator: str | None = strawberry.field(default=None, description=CREATOR)
+    source_url: str | None = strawberry.field(default=None, description=SOURCE_URL)
+
+    @property
+    def source(self) -> dict[str, str | None]:
+        """The values by their names in Cypher; None for no condition."""
+        return {
+            "tool": self.tool,
+            "slug": self.slug,
+            "creator": self.creator,
+            "source_url": self.source_url,
+        }
+
+    @property
+    def names_source(self) -> bool:
+        """Whether one of them is given."""
+        return any(value is not None for value in self.source.values())
+
+
 @strawberry.input(
     description="A set of circuits. "
     "A circuit must fit everything that is given; "
-    "when nothing is given, all circuits belong to the set."
+    "when nothing is given, all circuits belong to the set. "
+    "A tool, slug, creator or source URL that no circuit has is an error (NOT_FOUND)."
 )
-class CircuitSet:
+class CircuitSet(SourceConditions):
     circuits: list[strawberry.ID] | None = strawberry.field(
         default=None, description="Only these circuits, by id. An unknown id is an error (NOT_FOUND)."
     )
@@ -95,12 +134,14 @@ class CircuitSet:
     @property
     def circuits_alone(self) -> list[strawberry.ID] | None:
         """The circuits when nothing else is given: then the set is known without the database. Else None."""
-        return None if self.families or self.tags or self.transcoders else self.circuits
+        narrowed = self.families or self.tags or self.transcoders or self.names_source
+        return None if narrowed else self.circuits
 
     @property
     def family_alone(self) -> str | None:
         """The family when the set is all circuits of one family. Else None."""
-        if self.circuits or self.tags or self.transcoders or len(set(self.families or ())) != 1:
+        narrowed = self.circuits or self.tags or self.transcoders or self.names_source
+        if narrowed or len(set(self.families or ())) != 1:
             return None
         (family,) = set(self.families or ())
         return family
@@ -110,7 +151,7 @@ class CircuitSet:
     description="Conditions on circuits. "
     "A circuit must meet all that are given; when none is given, every circuit fits."
 )
-class CircuitFilter:
+class CircuitFilter(SourceConditions):
     families: list[str] | None = strawberry.field(
         default=None, description="Only circuits of these families. Unknown names match no circuit."
     )
@@ -150,18 +191,8 @@ class CircuitFilter:
     split: str | None = strawberry.field(
         default=None, description="Split of the prompt: `train` or `held-out`."
     )
-    tool: str | None = strawberry.field(
-        default=None, description="Tool in whose format the imported graph was, for example `neuronpedia`."
-    )
-    slug: str | None = strawberry.field(default=None, description="Slug of the imported graph.")
     title: str | None = strawberry.field(
         default=None, description="Part of the imported graph's title. Upper and lower case are the same."
-    )
-    creator: str | None = strawberry.field(default=None, description="Creator of the imported graph.")
-    source_url: str | None = strawberry.field(
-        default=None,
-        description="One of the imported graph's source URLs, for example "
-        "`https://neuronpedia.org/gemma-2-2b/clt-hp`.",
     )
     pinned: bool | None = strawberry.field(
         default=None, description="Whether somebody pinned a node of the circuit in a viewer."

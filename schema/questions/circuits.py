@@ -9,7 +9,7 @@ class UnknownRow(NamedTuple):
     """A name that the database does not contain."""
 
     kind: str
-    """circuit, feature, family or tag."""
+    """circuit, feature, family, tag, tool, slug, creator or source URL."""
     name: str
     """The name as it was given."""
 

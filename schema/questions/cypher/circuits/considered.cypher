@@ -4,6 +4,7 @@
 // $transcoders: ids of transcoder sets; null means no condition.
 // $tags, $min_tags: the prompt must have at least $min_tags of $tags. 0 means no condition, 1 any of them, the length
 //   of $tags all of them.
+// $tool, $slug, $creator, $source_url: properties of imported circuits; null means no condition.
 // $ids: true lists the ids of the circuits. Without the ids, the question takes half the time for ten thousand
 //   circuits.
 // Sample answer: transcoders | model | target | node_threshold | edge_threshold | max_feature_nodes | max_edges | dtype | tool | derived | n_circuits | circuits
@@ -14,6 +15,10 @@
 :param tags => [];
 :param min_tags => 0;
 :param transcoders => null;
+:param tool => null;
+:param slug => null;
+:param creator => null;
+:param source_url => null;
 :param ids => true;
 
 CALL () {
@@ -48,6 +53,11 @@ UNION ALL
   MATCH (t)<-[:BY]-(c:Circuit)
   RETURN c, t
 }
+WITH c, t
+WHERE ($tool IS NULL OR c.tool = $tool)
+  AND ($slug IS NULL OR c.slug = $slug)
+  AND ($creator IS NULL OR c.creator = $creator)
+  AND ($source_url IS NULL OR $source_url IN c.source_urls)
 WITH t, c.target AS target, c.node_threshold AS node_threshold, c.edge_threshold AS edge_threshold,
      c.max_feature_nodes AS max_feature_nodes, c.max_edges AS max_edges, c.dtype AS dtype,
      c.tool AS tool, c.derived AS derived, count(*) AS n_circuits, collect(CASE WHEN $ids THEN c.id END) AS circuits
