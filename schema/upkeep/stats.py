@@ -14,8 +14,9 @@ class Stats(NamedTuple):
     relationships: dict[str, int]
     """Type → number of relationships."""
     sets: list[dict[str, Any]]
-    """One row for each set: model, set, circuits, features, fvu and agreement. The last two are what `atlas
-    transcoders measure` found, or null."""
+    """One row for each set: model, set, circuits, derived, features, fvu and agreement. `derived` counts the
+    circuits whose influence was derived from a pruned file. The last two are what `atlas transcoders measure`
+    found, or null."""
     settings: list[dict[str, Any]]
     """One row for each combination of settings: set, target, node_threshold, edge_threshold,
     max_feature_nodes, max_edges, dtype, circuits. Circuits of two rows were made in different ways, so their
@@ -45,8 +46,9 @@ def _one(database: Database, text: str) -> int:
 
 _SETS = """
 MATCH (t:TranscoderSet)-[:FOR]->(m:Model)
-RETURN m.id AS model, t.id AS set, COUNT { (t)<-[:BY]-() } AS circuits, COUNT { (t)<-[:IN]-() } AS features,
-       t.fvu AS fvu, t.agreement AS agreement
+RETURN m.id AS model, t.id AS set, COUNT { (t)<-[:BY]-() } AS circuits,
+       COUNT { (t)<-[:BY]-(c) WHERE "influence" IN c.derived } AS derived,
+       COUNT { (t)<-[:IN]-() } AS features, t.fvu AS fvu, t.agreement AS agreement
 ORDER BY model, set
 """
 

@@ -14,9 +14,12 @@ from schema.database import Database
 from schema.errors import AtlasError, InputError
 from schema.exports.files import _save
 from schema.exports.graph_json import cantor
+from schema.loading.load import load_circuit
 from schema.upkeep.check import check
+from tests.support.circuits import RUN
 from tests.support.cli import Cli
 from tests.support.graph_files import circuit_tracer, encode, feature, neuronpedia
+from tests.support.little_graph import circuit_of
 from tests.support.loading import count
 
 
@@ -214,6 +217,20 @@ def test_statistics_fit_into_80_columns_with_their_headings_whole(
     assert max(map(len, shown.splitlines())) <= 80
     for heading in ("node", "share", "features", "circuits", "relationships"[:13]):
         assert heading in shown.lower()
+
+
+def test_statistics_count_the_circuits_whose_influence_is_derived(
+    cli: Cli, database: Database, imported: dict[str, object]
+) -> None:
+    graph = neuronpedia()
+    for node in graph["nodes"]:
+        node["influence"] = None
+    load_circuit(database, circuit_of(graph), RUN)
+    sets = json.loads(cli("stats", "--json").stdout)["sets"]
+    assert [(each["set"], each["circuits"], each["derived"]) for each in sets] == [
+        ("gemma-2-2b/gemmascope-transcoder-16k", 2, 1),
+        ("org/clt@0123456789ab", 1, 1),
+    ]
 
 
 def test_features_of_no_circuit_are_said(cli: Cli, database: Database, tmp_path: Path) -> None:
