@@ -4,16 +4,7 @@ from typing import Annotated
 
 import typer
 
-from atlas.commands.choosing import (
-    ChoosingOptions,
-    CircuitOption,
-    DryRun,
-    FamilyOption,
-    ModelOption,
-    RunOption,
-    SourceOption,
-    TagOption,
-)
+from atlas.commands.choosing import ChoosingOptions, DryRun, choosing
 from atlas.commands.options import err, out
 from atlas.settings import Settings
 from ingest.progress import progress
@@ -21,17 +12,14 @@ from schema.counted import counted
 from schema.errors import InputError
 
 
+@choosing
 def family(
     name: Annotated[
         str | None,
         typer.Argument(metavar="NAME", help="The new family. It need not exist.", show_default=False),
     ] = None,
-    run: RunOption = None,
-    circuit: CircuitOption = None,
-    model: ModelOption = None,
-    tag: TagOption = None,
-    family: FamilyOption = None,
-    source: SourceOption = None,
+    *,
+    given: ChoosingOptions,
     none: Annotated[
         bool, typer.Option("--none", help="Take the prompts out of their families. Give no NAME.")
     ] = False,
@@ -49,8 +37,6 @@ def family(
     from atlas.local.login import Login
     from schema.annotations.families import prompts_of, set_family
 
-    given = ChoosingOptions(run, circuit, model, tag, family, source)
-    given.require_one("family")
     if none == (name is not None):
         raise InputError("`atlas family` needs either NAME or --none", next_step="give one of them")
     with Login(Settings.load()).connect() as database:

@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlas.commands.choosing import (
-    ChoosingOptions,
-    CircuitOption,
-    DryRun,
-    FamilyOption,
-    ModelOption,
-    RunOption,
-    SourceOption,
-    TagOption,
-    find_run,
-)
+from atlas.commands.choosing import ChoosingOptions, DryRun, choosing, find_run
 from atlas.commands.options import JsonOrTable, err, out
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
@@ -115,15 +105,8 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def delete(
-    run: RunOption = None,
-    circuit: CircuitOption = None,
-    model: ModelOption = None,
-    tag: TagOption = None,
-    family: FamilyOption = None,
-    source: SourceOption = None,
-    dry_run: DryRun = False,
-) -> None:
+@choosing
+def delete(*, given: ChoosingOptions, dry_run: DryRun = False) -> None:
     """Delete circuits and subtract their share from every aggregate.
 
     For example: `atlas delete --run 173154`, or `atlas delete --source neuronpedia --dry-run`. `atlas runs`
@@ -134,8 +117,6 @@ def delete(
     from atlas.local.login import Login
     from schema.upkeep.delete import NOTHING, delete_circuits, delete_run
 
-    given = ChoosingOptions(run, circuit, model, tag, family, source)
-    given.require_one("delete")
     with Login(Settings.load()).connect() as database:
         chosen = given.find(database)
         n = len(chosen.ids)
