@@ -56,12 +56,16 @@ def runs(
         if as_json:
             _print_json({**_facts(one), "refused": refused})
             return
+        facts = _facts(one)
+        settings = {
+            f"asked: {name}": value for name, value in facts.pop("settings").items() if value or value == 0
+        }
         _print(
             "Run",
-            [{"what": key.replace("_", " "), "value": _text(value)} for key, value in _facts(one).items()],
+            [{"what": key.replace("_", " "), "value": value} for key, value in (facts | settings).items()],
         )
         if refused:
-            _print("Refused", refused)
+            _print("Refused", [each | {"reason": " ".join(each["reason"].split())} for each in refused])
         return
     if as_json:
         _print_json([_facts(each) for each in found])
@@ -92,17 +96,6 @@ def _facts(run: "RunSummary") -> dict[str, Any]:
         "started_at": None if run.started_at is None else run.started_at.isoformat(),
         "ended_at": None if run.ended_at is None else run.ended_at.isoformat(),
     }
-
-
-def _text(value: object) -> str:
-    """A value as lines of text."""
-    if isinstance(value, Mapping):
-        return "\n".join(
-            f"{key}: {_text(each)}" for key, each in value.items() if each is not None and each != []
-        )
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return "" if value is None else str(value)
 
 
 @choosing

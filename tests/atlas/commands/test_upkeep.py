@@ -4,6 +4,7 @@ import errno
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,9 +85,11 @@ def test_a_run_says_what_it_was_asked_and_what_it_refused(cli: Cli, imported: di
     assert max(map(len, listed.splitlines())) <= 80
     shown = cli("runs", run["id"][:8]).stdout
     assert max(map(len, shown.splitlines())) <= 80
-    for text in ("family: greetings", "import: in", "in/c.json", "`metadata`"):
+    for name, value in (("family", "greetings"), ("import", "in"), ("node threshold", "0.8")):
+        assert re.search(rf"asked: {name} +│ {value} ", shown)
+    for text in ("in/c.json", "`metadata`"):
         assert text in shown
-    assert "model:" not in shown  # what was not said is left out
+    assert "model" not in shown  # what was not said is left out
 
 
 def test_a_run_that_is_none_or_several(cli: Cli, imported: dict[str, object]) -> None:
