@@ -13,7 +13,7 @@ import json
 import math
 import re
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -104,7 +104,11 @@ def _names(metadata: dict[str, Any]) -> tuple[str, str, str]:
 def _graph(raw: dict[str, Any]) -> Graph:
     metadata = raw["metadata"]
     graph = Graph(metadata["slug"], *_names(metadata), metadata["prompt_tokens"], metadata)
-    places = {node["node_id"]: place for place, node in enumerate(raw["nodes"])}
+    # Some tools give an error the id of a feature. Errors have no inputs, so the links are the feature's.
+    errors_first = sorted(
+        enumerate(raw["nodes"]), key=lambda item: KINDS[item[1]["feature_type"]] == "FEATURE"
+    )
+    places = {node["node_id"]: place for place, node in errors_first}
     own = _own_shares({p: n["influence"] for p, n in enumerate(raw["nodes"]) if n["influence"] is not None})
     last = len(graph.tokens) - 1
     for place, node in enumerate(raw["nodes"]):
@@ -498,6 +502,8 @@ async def main(folder: str, url: str) -> int:
         found = await disagreements(read_folder(Path(folder)), ask)
     for line in found.differences[:50]:
         print(line)
+    for what, n in Counter(line.split("[")[0] for line in found.differences).items():
+        print(f"{what}: {n} differ")
     print(f"{found.n} values compared, {len(found.differences)} differ")
     return 1 if found.differences else 0
 
