@@ -104,11 +104,9 @@ def _names(metadata: dict[str, Any]) -> tuple[str, str, str]:
 def _graph(raw: dict[str, Any]) -> Graph:
     metadata = raw["metadata"]
     graph = Graph(metadata["slug"], *_names(metadata), metadata["prompt_tokens"], metadata)
-    # Some tools give an error the id of a feature. Errors have no inputs, so the links are the feature's.
-    errors_first = sorted(
-        enumerate(raw["nodes"]), key=lambda item: KINDS[item[1]["feature_type"]] == "FEATURE"
-    )
-    places = {node["node_id"]: place for place, node in errors_first}
+    places: dict[str, list[int]] = {}
+    for place, node in enumerate(raw["nodes"]):
+        places.setdefault(node["node_id"], []).append(place)
     own = _own_shares({p: n["influence"] for p, n in enumerate(raw["nodes"]) if n["influence"] is not None})
     last = len(graph.tokens) - 1
     for place, node in enumerate(raw["nodes"]):
@@ -136,7 +134,16 @@ def _graph(raw: dict[str, Any]) -> Graph:
                 "probability": probability,
             }
         )
-    graph.links = [(places[link["source"]], places[link["target"]], link["weight"]) for link in raw["links"]]
+    before = -1
+    last_target = None
+    for link in raw["links"]:
+        # Some tools give an error the id of a feature. Links to a target are in the order of their sources.
+        before = before if link["target"] == last_target else -1
+        candidates = places[link["source"]]
+        source = next((place for place in candidates if place > before), candidates[-1])
+        before, last_target = source, link["target"]
+        # Errors have no inputs, and features stand before errors.
+        graph.links.append((source, places[link["target"]][0], link["weight"]))
     return graph
 
 
