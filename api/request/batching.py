@@ -163,7 +163,10 @@ def _collected(lookup: Lookup[Any], sent: Lookup[Any]) -> str:
 
 
 def fields_named(document: DocumentNode) -> frozenset[str]:
-    """The name of every field in a GraphQL document, fragments included."""
+    """The name of every field in a GraphQL document, fragments included.
+
+    A field such as `displayTokens` is made of another one, `tokens`, which is named too.
+    """
     names: set[str] = set()
     selections: list[SelectionSetNode | None] = [
         node.selection_set
@@ -174,10 +177,16 @@ def fields_named(document: DocumentNode) -> frozenset[str]:
         chosen = selections.pop()
         for node in chosen.selections if chosen else ():
             if isinstance(node, FieldNode):
-                names.add(node.name.value)
+                names |= {node.name.value, _shown(node.name.value)}
             if isinstance(node, FieldNode | InlineFragmentNode):
                 selections.append(node.selection_set)
     return frozenset(names)
+
+
+def _shown(name: str) -> str:
+    """The field that a field such as `displayTokens` shows; the same name for other fields."""
+    rest = name.removeprefix("display")
+    return name if rest in ("", name) else rest[0].lower() + rest[1:]
 
 
 class AsksForNamed(SchemaExtension):

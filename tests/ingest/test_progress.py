@@ -104,6 +104,9 @@ def test_a_signal_ends_the_work_with_a_summary(
     number: int, error: type[BaseException], resumes: bool, says: str
 ) -> None:
     said = io.StringIO()
+    given = signal.getsignal(number)
+    if number == signal.SIGINT:  # a shell lets programs in the background ignore it
+        signal.signal(number, signal.default_int_handler)
     before = signal.getsignal(number)
 
     def work_until_it_comes() -> None:
@@ -117,6 +120,7 @@ def test_a_signal_ends_the_work_with_a_summary(
         work_until_it_comes()
     assert said.getvalue() == f"Stopped after 0:00:00 (circuits: 3 of 40). {says}\n"
     assert signal.getsignal(number) is before
+    signal.signal(number, given)
 
 
 def test_a_command_that_is_ended_says_how_far_it_came_and_continues(
