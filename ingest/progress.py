@@ -20,11 +20,11 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 FIRST_S = 10.0
-"""Seconds until the first line elsewhere than on a terminal. Each next one takes twice as long, …"""
+"""Seconds until the first line elsewhere than on a terminal. Each later wait is twice as long as the last."""
 EVERY_S = 60.0
-"""… up to this many seconds."""
+"""Longest wait between two lines, in seconds."""
 SLOW = 0.1
-"""Steps a second below which the rate is told for a minute."""
+"""Steps a second below which the rate is given per minute."""
 
 
 class Terminated(KeyboardInterrupt):
