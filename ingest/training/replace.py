@@ -22,16 +22,14 @@ def replaced(
     instead: Instead,
     wanted: Tensor,
     *,
-    asked: int | None = None,
+    asked: Collection[int] | None = None,
 ) -> Iterator[None]:
     """Replace what MLPs write in the `with` block, at the wanted positions.
 
     Other positions keep the output of the MLP: transcoders are not trained on the special first token.
-    `instead` is called for each layer up to the last one in `layers`, in order, so that it can collect what
-    features write to later layers. wanted: (row, position) bool, of the next forward pass. asked: the number
-    of layers for which `instead` is called, when it should be called for more.
+    wanted: (row, position) bool, of the next forward pass. asked: the layers for which `instead` is called,
+    in order, when these are more than the replaced ones (`Reconstruction.asked`).
     """
-    asked = 1 + max(layers, default=-1) if asked is None else asked
     read: list[Tensor] = []
 
     def reader(number: int) -> Hook:
@@ -53,10 +51,51 @@ def replaced(
         return hook
 
     pairs: list[tuple[nn.Module, Hook]] = []
-    for number, layer in enumerate(model.anatomy.layers[:asked]):
+    for number in sorted(layers if asked is None else asked):
+        layer = model.anatomy.layers[number]
         pairs += [(layer.mlp_norm.module, reader(number)), (layer.mlp, writer(number))]
     with hooks(pairs):
         yield
+
+
+class Reused:
+    """What attention and MLPs wrote in one forward pass, for later passes over the same tokens.
+
+    A pass in which only MLPs from some layer on are replaced is equal to the first pass below that layer.
+    """
+
+    def __init__(self, model: ReplacementModel) -> None:
+        layers = model.anatomy.layers
+        self._parts = [module for layer in layers for module in (layer.attention.module, layer.mlp)]
+        self._written: list[Any] = []
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep what the forward pass in the `with` block writes."""
+        self._written.clear()
+
+        def keep(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
+            self._written.append(output)
+
+        with hooks([(part, keep) for part in self._parts]):
+            yield
+
+    @contextmanager
+    def below(self, layer: int) -> Iterator[None]:
+        """Do not compute attention and MLPs below a layer in the `with` block, but write what was kept."""
+
+        def write(output: Any) -> Callable[..., Any]:
+            return lambda *given, **named: output
+
+        skipped = self._parts[: 2 * layer]
+        own = [part.forward for part in skipped]
+        try:
+            for part, output in zip(skipped, self._written, strict=False):
+                part.forward = write(output)
+            yield
+        finally:
+            for part, forward in zip(skipped, own, strict=True):
+                part.forward = forward
 
 
 def transcoder_input(model: ReplacementModel, number: int, before: Tensor, after: Tensor) -> Tensor:
@@ -79,6 +118,10 @@ class Reconstruction:
         self._waiting: dict[int, Tensor] = {}
         self.activation = torch.empty(0)
         """(n_tokens, n_features) of the layer that was asked for last"""
+
+    def asked(self, layers: Collection[int]) -> Collection[int]:
+        """The layers whose features write to the given ones."""
+        return range(1 + max(layers, default=-1)) if self._set.kind == "clt" else layers
 
     def __call__(self, number: int, read: Tensor) -> Tensor:
         """(n_tokens, d_model): bias, skip connection, and what features of this and earlier layers write."""

@@ -147,7 +147,7 @@ def test_transcoders_that_write_what_the_mlps_write_change_nothing(name: str) ->
         seen.append(given)
         return given
 
-    with replaced(model, (), keep, wanted, asked=3):
+    with replaced(model, (), keep, wanted, asked=range(3)):
         assert torch.equal(model.freeze(ids).logits, frozen.logits)
     torch.testing.assert_close(torch.stack(seen), read[:, 1:])
     with replaced(model, [1], Reconstruction(model), wanted):
