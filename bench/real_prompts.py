@@ -1,11 +1,12 @@
-"""Prompts in twelve families that SmolLM2-135M-Instruct can answer, from a list of candidates.
+"""Prompts in twelve families that a model can answer, from a list of candidates.
 
     python bench/real_prompts.py MODEL FILE
 
 A candidate is kept when the most probable next token is the first token of its answer. In each family every
 second prompt is held out: it has `"split": "held-out"`, and tests of claims use only these. The others have
-the tag "formed". FILE gets a prompts file as `atlas ingest` reads it. The table on standard output says how
-many candidates of each family the model answers.
+the tag "formed". Messages are left out when the tokenizer has no chat template. FILE gets a prompts file as
+`atlas ingest` reads it. The table on standard output says how many candidates of each family the model
+answers.
 """
 
 import argparse
@@ -58,6 +59,8 @@ def main(model_path: str, file: Path) -> None:
     lines: list[dict[str, Any]] = []
     for each in candidates():
         text = each.prompt
+        if each.chat and model.tokenizer.chat_template is None:
+            continue
         if each.chat:
             turns = [{"role": "user", "content": text}]
             text = model.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)

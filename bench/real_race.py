@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 from race import Race
-from real_model import MODEL
+from real_model import MODELS
 
 from ingest.engine.loading.files import find
 from ingest.engine.replacement.model import ARCHITECTURES, ReplacementModel
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=300, help="feature nodes per graph; 0 for all")
     parser.add_argument("--peer-batch", type=int, default=256, help="circuit-tracer's batch size, in targets")
     asked = parser.parse_args()
-    model, sets = asked.folder / MODEL, asked.folder / "plt"
+    model, sets = asked.folder / MODELS["smollm2"].file, asked.folder / "plt"
     lines = (asked.folder / "prompts.jsonl").read_text(encoding="utf-8").splitlines()
     every = max(1, len(lines) // (COMPARED + asked.prompts))
     reader = ReplacementModel.load(model, None)
