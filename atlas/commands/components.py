@@ -28,8 +28,8 @@ def ablate(
 ) -> None:
     """Ablate each head, and the attention and MLP of each layer, in circuits that were loaded with heads.
 
-    Results are kept: `components` in GraphQL compares them with the graphs. Repeating the command resumes
-    where it stopped.
+    Each circuit keeps the first token that it was made with. Results are kept: `components` in GraphQL
+    compares them with the graphs. Repeating the command resumes where it stopped.
     """
     from atlas.local.login import Login
     from ingest.evidence.components import ablate as run

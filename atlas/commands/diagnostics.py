@@ -38,8 +38,9 @@ def diagnose(
 ) -> None:
     """Ablate features of circuits beside random features, to test what the circuits claim.
 
-    Features are drawn from important and unimportant ones. Results are kept: `diagnostics` in GraphQL gives
-    the table. Repeating the command resumes where it stopped.
+    Features are drawn from important and unimportant ones. Each circuit keeps the first token that it was
+    made with. Results are kept: `diagnostics` in GraphQL gives the table. Repeating the command resumes where
+    it stopped.
     """
     from atlas.local.login import Login
     from ingest.evidence.diagnostics import DiagnoseSettings

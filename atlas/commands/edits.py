@@ -90,9 +90,12 @@ class EditOptions:
     """Where the model runs; `auto` is the first GPU, or else the CPU."""
     dtype: str
     """Number format of the weights."""
+    first_token: str = "left-out"
+    """Treatment of the special first token of a prompt that is no circuit's."""
 
     def load_model(self) -> "ReplacementModel":
         """The model with its transcoders. Raises EngineError."""
         from ingest.engine.replacement.model import ReplacementModel
 
-        return ReplacementModel.load(self.model, self.transcoders, device=self.device, dtype=self.dtype)
+        found = ReplacementModel.load(self.model, self.transcoders, device=self.device, dtype=self.dtype)
+        return found.putting_first(self.first_token)

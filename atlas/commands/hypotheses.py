@@ -11,6 +11,7 @@ from atlas.commands.options import (
     AsJson,
     Device,
     Dtype,
+    FirstToken,
     err,
     out,
 )
@@ -58,6 +59,7 @@ def add(
     transcoders: Annotated[
         str, typer.Option(help="Folder of the transcoders, or hf://org/name.")
     ] = "bundled",
+    first_token: FirstToken = "left-out",
     device: Device = "auto",
     dtype: Dtype = "float32",
 ) -> None:
@@ -80,7 +82,13 @@ def add(
             edit = plain_edits(database, set_id, named)
             err.print(f"{'; '.join(named)}: {counted(len(edit), 'edit')}", markup=False, soft_wrap=True)
         made = read_hypothesis(
-            question, edit, prediction.value, prompts, model=model, transcoders=transcoders
+            question,
+            edit,
+            prediction.value,
+            prompts,
+            model=model,
+            transcoders=transcoders,
+            first_token=first_token,
         )
         out.print(register(database, made))
 

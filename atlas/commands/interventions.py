@@ -23,6 +23,7 @@ from atlas.commands.edits import (
 from atlas.commands.options import (
     Device,
     Dtype,
+    FirstToken,
     JsonOrTable,
     ModelPath,
     TranscodersPath,
@@ -72,6 +73,7 @@ def intervene(
     limit: Annotated[int | None, typer.Option(min=1, help="With --keep: at most this many circuits.")] = None,
     draws: Annotated[int, typer.Option(min=1, help="With --keep: number of draws of random features.")] = 99,
     seed: Annotated[int, typer.Option(min=0, help="With --keep: seed of the draws.")] = 0,
+    first_token: FirstToken = "left-out",
     as_json: JsonOrTable = False,
     model: ModelPath = MODEL_DIR,
     transcoders: TranscodersPath = TRANSCODERS_DIR,
@@ -83,18 +85,25 @@ def intervene(
     {LABEL} in place of a feature stands for all features that supernodes of this label group in the database,
     in one way of grouping; {LABEL|METHOD} names another way. With --keep the edits become a claim of the
     ledger: they are measured on circuits, beside what the graphs predict and beside random features (`atlas
-    claim list`).
+    claim list`). Each circuit keeps the first token that it was made with.
 
     For example: `atlas intervene --prompt "small big : hot" --ablate 3/17@4 --generate 3`.
     """
     given = {"set": set_, "scale": scale, "ablate": ablate, "swap": swap, "plant": plant}
     edits = [f"{kind} {text}" for kind, texts in given.items() for text in texts or ()]
-    asked = EditOptions(edits, freeze.value, constrained, writes, model, transcoders, device, dtype)
+    asked = EditOptions(
+        edits, freeze.value, constrained, writes, model, transcoders, device, dtype, first_token
+    )
     if keep:
         from atlas.commands.claims import ClaimCircuits, keep_intervention
 
         if generate or token:
             raise InputError("--keep takes no --generate and no --token", next_step="leave them out")
+        if first_token != "left-out":
+            raise InputError(
+                "--keep takes no --first-token: each circuit has its own",
+                next_step="leave it out, or ingest the prompts with --first-token",
+            )
         circuits = ClaimCircuits(circuit, family, prompt, limit)
         keep_intervention(asked, circuits, draws=draws, seed=seed, as_json=as_json)
         return

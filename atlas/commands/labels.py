@@ -11,6 +11,7 @@ from atlas.commands.options import (
     CorpusName,
     Device,
     Dtype,
+    FirstToken,
     ModelPath,
     TranscodersPath,
     err,
@@ -39,6 +40,7 @@ def examples(
     transcoders: TranscodersPath = TRANSCODERS_DIR,
     device: Device = "auto",
     dtype: Dtype = "float32",
+    first_token: FirstToken = "left-out",
 ) -> None:
     """Find the contexts in a corpus in which each feature of the atlas fires most, and store them.
 
@@ -52,7 +54,10 @@ def examples(
     from ingest.annotations.labels import CorpusSettings, write_examples, write_vectors
 
     with Login(Settings.load()).connect() as database:
-        done = corpus_pass(database, CorpusSettings(model, transcoders, corpus, device=device, dtype=dtype))
+        settings = CorpusSettings(
+            model, transcoders, corpus, device=device, dtype=dtype, first_token=first_token
+        )
+        done = corpus_pass(database, settings)
         n_stored = write_examples(database, done, console=err)
         write_vectors(database, done)
     out.print(
@@ -68,6 +73,7 @@ def label(
     transcoders: TranscodersPath = TRANSCODERS_DIR,
     device: Device = "auto",
     dtype: Dtype = "float32",
+    first_token: FirstToken = "left-out",
     llm: Annotated[
         str | None,
         typer.Option(
@@ -105,7 +111,10 @@ def label(
         endpoint = ModelEndpoint(llm, llm_model, None if llm_key_file is None else read_token(llm_key_file))
 
     with Login(Settings.load()).connect() as database:
-        done = corpus_pass(database, CorpusSettings(model, transcoders, corpus, device=device, dtype=dtype))
+        settings = CorpusSettings(
+            model, transcoders, corpus, device=device, dtype=dtype, first_token=first_token
+        )
+        done = corpus_pass(database, settings)
         if endpoint is None:
             sentence = write_labels(database, done, console=err).sentence()
         else:

@@ -11,6 +11,7 @@ import typer
 from atlas.commands.options import (
     Device,
     Dtype,
+    FirstToken,
     JsonOrTable,
     ModelPath,
     TranscodersPath,
@@ -64,6 +65,7 @@ def run(
     transcoders: TranscodersPath = TRANSCODERS_DIR,
     device: Device = "auto",
     dtype: Dtype = "float32",
+    first_token: FirstToken = "left-out",
     prompts: Annotated[
         Path | None,
         typer.Option(
@@ -129,7 +131,7 @@ def run(
             "The studies use the prompts of the bundled corpus. Choose others with --prompts.", style="dim"
         )
     use_cores(1)  # The published rates come from one thread; more would add in another order.
-    loaded = ReplacementModel.load(model, transcoders, device=device, dtype=dtype)
+    loaded = ReplacementModel.load(model, transcoders, device=device, dtype=dtype).putting_first(first_token)
     given = replace(given.rewritten(loaded.chat) if chat else given, supernodes=_supernodes(loaded))
     folder = results or Settings.load().home / "studies"
     found = {}
@@ -153,6 +155,7 @@ def run(
             model=BUNDLED if model == MODEL_DIR else str(model),
             transcoders=BUNDLED if transcoders == TRANSCODERS_DIR else str(transcoders),
             prompts=given.name,
+            first_token=first_token,
         )
         write_result(folder, measured)
         found[name] = measured

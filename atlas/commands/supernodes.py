@@ -11,6 +11,7 @@ from atlas.commands.options import (
     CorpusName,
     Device,
     Dtype,
+    FirstToken,
     ModelPath,
     TranscodersPath,
     err,
@@ -30,6 +31,7 @@ def supernodes(
     transcoders: TranscodersPath = TRANSCODERS_DIR,
     device: Device = "auto",
     dtype: Dtype = "float32",
+    first_token: FirstToken = "left-out",
     score: Annotated[
         bool,
         typer.Option(
@@ -52,7 +54,10 @@ def supernodes(
     from ingest.annotations.supernodes import write_supernodes
 
     with Login(Settings.load()).connect() as database:
-        done = corpus_pass(database, CorpusSettings(model, transcoders, corpus, device=device, dtype=dtype))
+        settings = CorpusSettings(
+            model, transcoders, corpus, device=device, dtype=dtype, first_token=first_token
+        )
+        done = corpus_pass(database, settings)
         if score:
             scores = group_scores(done)
             if as_json:

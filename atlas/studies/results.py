@@ -21,9 +21,19 @@ ROWS = ("rates", "findings", "curves", "effects")
 
 
 def to_json(
-    study: "Study", result: "StudyResult", *, model: str, transcoders: str, prompts: str
+    study: "Study",
+    result: "StudyResult",
+    *,
+    model: str,
+    transcoders: str,
+    prompts: str,
+    first_token: str = "left-out",
 ) -> dict[str, Any]:
-    """A result as a JSON object. model, transcoders, prompts: their names on the command line."""
+    """A result as a JSON object.
+
+    model, transcoders, prompts, first_token: their values on the command line. The usual first token is left
+    out.
+    """
     return {
         "format": FORMAT,
         "study": study.name,
@@ -32,6 +42,7 @@ def to_json(
         "model": model,
         "transcoders": transcoders,
         "prompts": prompts,
+        **({} if first_token == "left-out" else {"first_token": first_token}),
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **{key: [each.row() for each in getattr(result, key)] for key in ROWS},
     }

@@ -19,7 +19,7 @@ from rich.console import Console
 from ingest.circuits.convert import model_record, transcoders_record
 from ingest.circuits.prompts import read_prompts
 from ingest.engine.errors import PromptError
-from ingest.engine.replacement.model import Encoded, ReplacementModel
+from ingest.engine.replacement.model import LEFT_OUT, Encoded, ReplacementModel
 from ingest.labels.contexts import Activity, FeatureKey, activity, encode_all
 from ingest.labels.endpoint import ModelEndpoint
 from ingest.labels.examples import notes
@@ -64,6 +64,8 @@ class CorpusSettings:
     """Where the model runs; `auto` is the first GPU, or else the CPU."""
     dtype: str = "float32"
     """Number format of the weights."""
+    first_token: str = LEFT_OUT
+    """Treatment of the special first token of each text."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def run_pass(database: Database, settings: CorpusSettings, *, console: Console) 
     texts = corpus_texts(settings)
     model = ReplacementModel.load(
         settings.model, settings.transcoders, device=settings.device, dtype=settings.dtype
-    )
+    ).putting_first(settings.first_token)
     of_model = model_record(model)
     record = transcoders_record(model, of_model.id)
     features = features_of_set(database, record.id)

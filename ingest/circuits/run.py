@@ -312,7 +312,8 @@ class Attributor:
     """A loaded model with settings: turns prompts into circuits."""
 
     def __init__(self, model: ReplacementModel, settings: IngestSettings) -> None:
-        self.model = model
+        """Raises SettingError for a first token that the tokenizer does not have."""
+        self.model = model.putting_first(settings.first_token)
         self.settings = settings
         self.model_record: Model = convert.model_record(model)
         self.transcoders_record: TranscoderSet = convert.transcoders_record(model, self.model_record.id)
@@ -344,15 +345,14 @@ class Attributor:
     def plan(self, lines: list[PromptLine], problems: list[Exception]) -> list[_PlannedCircuit]:
         """Tokenize prompts and compute circuit ids. Failed and repeated prompts go to `problems`.
 
-        Raises SettingError for a chat template or a first token that the tokenizer does not have.
+        Raises SettingError for a chat template that the tokenizer does not have.
         """
         planned: dict[str, _PlannedCircuit] = {}
-        self.model.first_token(self.settings.first_token)
         for line in lines:
             if self.settings.chat:
                 line = replace(line, prompt=self.model.chat(line.prompt))
             try:
-                encoded = self.model.encode(line.prompt, first_token=self.settings.first_token)
+                encoded = self.model.encode(line.prompt)
                 target = self.settings.target if line.target is None else parse(line.target)
                 each = _PlannedCircuit(line, encoded, target, self._ids(encoded, target))
             except EngineError as error:

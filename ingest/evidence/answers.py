@@ -40,17 +40,14 @@ def checked_answer(model: ReplacementModel, row: AnsweredCircuit) -> tuple[list[
 
 
 def encoded_answer(model: ReplacementModel, row: MeasurableRow) -> tuple[Encoded, Aim]:
-    """`checked_answer` with the prompt as the model encodes it, for edits of features.
+    """`checked_answer` with the prompt as the circuit has it, for edits of features.
 
-    Raises InputError too when the circuit treats the first token otherwise than the model does now;
-    PromptError.
+    The first token, and how many positions are left out, are those of the circuit, whatever the model would
+    put first now. Only of a graph of a file, which does not say what it left out, the model decides.
     """
     ids, aim = checked_answer(model, row)
-    encoded = model.encode(ids)
-    n_left_out = int(bool(row.special_first_token)) if row.n_left_out is None else row.n_left_out
-    if list(encoded.ids) != ids or encoded.n_left_out != n_left_out:
-        raise InputError(
-            f"Circuit {row.key} treats the first token otherwise than interventions do",
-            next_step="ingest its prompt again, with --first-token left-out",
-        )
-    return encoded, aim
+    n_left_out = row.n_left_out
+    if n_left_out is None:
+        known = row.special_first_token is not None
+        n_left_out = int(bool(row.special_first_token)) if known else model.encode(ids).n_left_out
+    return Encoded(tuple(ids), model.decode_all(ids), n_left_out), aim

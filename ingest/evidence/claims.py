@@ -25,7 +25,7 @@ from ingest.engine.errors import EngineError
 from ingest.engine.intervention.edits import Edit
 from ingest.engine.intervention.hold import Freeze
 from ingest.engine.intervention.intervene import Case, intervene, pre_activations
-from ingest.engine.replacement.model import ReplacementModel
+from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.evidence.answers import encoded_answer
 from ingest.evidence.effects import (
     Aim,
@@ -141,7 +141,7 @@ def _circuit(
     random = Random(f"{claim.seed} {row.key}")
     drawn = [matched.draw(edits, dense, random) for _ in range(claim.draws)]
     # 1, 2
-    cases = [Case(encoded.ids, each) for each in (edits, *drawn)]
+    cases = [Case(encoded, each) for each in (edits, *drawn)]
     effect, *null = effects(model, cases, [aim] * len(cases), held)
     # 3
     factors = _factors(flow, edits, dense)
@@ -165,7 +165,7 @@ def _circuit(
         p=p_value(effect, null),
     )
     features = sorted({f"{claim.transcoders}/{edit.layer}/{edit.feature}" for edit in edits})
-    changes = _changes(model, encoded.ids, edits, flow, predicted, aim, held)
+    changes = _changes(model, encoded, edits, flow, predicted, aim, held)
     return MeasuredCircuit(record, row.key, features, changes), null
 
 
@@ -183,7 +183,7 @@ def _factors(flow: FlowRow, edits: Sequence[Edit], dense: torch.Tensor) -> dict[
 
 def _changes(
     model: ReplacementModel,
-    ids: Sequence[int],
+    encoded: Encoded,
     edits: Sequence[Edit],
     flow: FlowRow,
     predicted: Callable[[str], float | None],
@@ -196,7 +196,7 @@ def _changes(
     with the largest measured changes.
     """
     outcome = intervene(
-        model, ids, edits, freeze=held.freeze, constrained=held.constrained, writes=held.writes
+        model, encoded, edits, freeze=held.freeze, constrained=held.constrained, writes=held.writes
     )
     change = (outcome.logits - outcome.plain_logits)[aim.position].double()
     change -= change.mean()

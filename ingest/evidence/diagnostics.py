@@ -157,7 +157,7 @@ def diagnosis(
         random = Random(f"{settings.seed} {row.key} {each.layer} {each.number}")
         drawn = [matched.draw(edits, dense, random) for _ in range(settings.draws)]
         places.append((len(cases), len(edits)))
-        cases += [Case(encoded.ids, mine) for mine in (edits, *drawn)]
+        cases += [Case(encoded, mine) for mine in (edits, *drawn)]
     # 2, 3
     measured = effects(model, cases, [aim] * len(cases))
     # 4

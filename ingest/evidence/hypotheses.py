@@ -19,7 +19,7 @@ from statistics import fmean, pstdev
 
 from ingest.circuits.prompts import PromptLine, read_prompts
 from ingest.engine.intervention.intervene import Case
-from ingest.engine.replacement.model import ReplacementModel
+from ingest.engine.replacement.model import LEFT_OUT, ReplacementModel
 from ingest.evidence.effects import Aim, absolute, activations, compared, effects
 from ingest.evidence.interventions import engine_edits, one_token
 from ingest.studies.tools.trials import random_edits
@@ -33,7 +33,14 @@ SEED = 0
 
 
 def read_hypothesis(
-    question: str, edits: Sequence[str], prediction: str, prompts: Path, *, model: str, transcoders: str
+    question: str,
+    edits: Sequence[str],
+    prediction: str,
+    prompts: Path,
+    *,
+    model: str,
+    transcoders: str,
+    first_token: str = LEFT_OUT,
 ) -> HypothesisStatement:
     """A hypothesis with the prompts of a file: lines of split `held-out` test it, all other lines formed it.
 
@@ -69,6 +76,7 @@ def read_hypothesis(
         formed_on=tuple(sorted(formed)),
         model=model,
         transcoders=transcoders,
+        first_token=None if first_token == LEFT_OUT else first_token,
     )
 
 
@@ -82,9 +90,10 @@ def measured_hypothesis(
 ) -> tuple[HypothesisOutcome, list[InterventionRecord]]:
     """Run the test: its outcome, and one intervention for each held-out prompt.
 
-    step: called after each draw. Raises EngineError, before anything is computed, for prompts or edits that
-    do not fit the model.
+    The first token is that of the hypothesis. step: called after each draw. Raises EngineError, before
+    anything is computed, for prompts or edits that do not fit the model.
     """
+    model = model.putting_first(hypothesis.first_token or LEFT_OUT)
     encoded = [model.encode(prompt) for prompt in hypothesis.prompts]
     aims = [Aim(one_token(model, token)) for token in hypothesis.tokens]
     present = [activations(model, each) for each in encoded]

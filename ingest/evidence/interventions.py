@@ -14,7 +14,7 @@ from ingest.engine.intervention.edits import Action, Edit, Positions, ablate, sw
 from ingest.engine.intervention.generate import Continuation, generate
 from ingest.engine.intervention.hold import Freeze
 from ingest.engine.intervention.intervene import Case, changes, intervene
-from ingest.engine.replacement.model import ReplacementModel
+from ingest.engine.replacement.model import NONE, ReplacementModel
 from schema.circuit.edit_grammar import (
     EditedPositions,
     EditKind,
@@ -194,8 +194,7 @@ def _positions(positions: EditedPositions, n_positions: int) -> Positions:
 
 def one_token(model: ReplacementModel, text: str) -> int:
     """The vocabulary id of a text that is one token. Raises PromptError for one that is not."""
-    encoded = model.encode(text)
-    ids = encoded.ids[1:] if encoded.n_left_out and len(encoded.ids) > 1 else encoded.ids
+    ids = model.encode(text, first_token=NONE).ids
     if len(ids) != 1:
         names = ", ".join(repr(model.decode(token)) for token in ids)
         raise PromptError(

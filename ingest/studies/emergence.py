@@ -54,6 +54,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     for folder in reversed(checkpoints()):
         step = int(folder.name.removeprefix("step-"))
         then = ReplacementModel.load(folder, folder / "clt", device=model.device, dtype=model.dtype)
+        then = then.putting_first(model.puts_first)
 
         def add(group: str, what: str, value: float, step: int = step) -> None:
             points[group, what].insert(0, (step, value))

@@ -1,9 +1,10 @@
 """Hypotheses in the database: registered before their test, tested once, and listed whatever came out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
+from schema.circuit.records import stable_id
 from schema.database import Database
 from schema.errors import InputError
 from schema.evidence.false_discovery import LEVEL, q_values
@@ -40,6 +41,16 @@ class HypothesisStatement(Statement):
     """Folder or hub name of the model, or `bundled`."""
     transcoders: str
     """Folder or hub name of the transcoders, or `bundled`."""
+    first_token: str | None = None
+    """Treatment of the special first token, as `--first-token` takes it; None for the usual one."""
+
+    @property
+    def id(self) -> str:
+        """Hash of all fields, in order, of `first_token` only where it is given."""
+        fields = asdict(self)
+        if self.first_token is None:
+            del fields["first_token"]
+        return stable_id(*fields.values())
 
 
 class HypothesisOutcome(NamedTuple):

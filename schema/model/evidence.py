@@ -30,6 +30,11 @@ HYPOTHESIS = NodeType(
         ),
         P("model", "string", "Folder or hub name of the model."),
         P("transcoders", "string", "Folder or hub name of the transcoders."),
+        P(
+            "first_token",
+            "string?",
+            "What is put first in each prompt, as --first-token takes it. Absent for the model's own token.",
+        ),
         P("registered_at", "datetime", "Time in UTC when the hypothesis was registered, before its test."),
         P("tested_at", "datetime?", "Time in UTC when the hypothesis was tested. Absent before the test."),
         P(

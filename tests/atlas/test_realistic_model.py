@@ -120,11 +120,15 @@ def test_every_command_that_runs_a_model(
     for words in (
         ["attribute", "--prompt", SPLIT, "--first-token", "<|im_end|>", "--out", tmp_path / "graph.json"],
         ["intervene", "--prompt", SPLIT, "--ablate", f"{node['name']}@all", "--generate", "2"],
+        ["intervene", "--prompt", SPLIT, "--ablate", f"{node['name']}@0", "--first-token", "none"],
         ["intervene", "--keep", "--family", "alone", "--ablate", f"{node['name']}@all"],
-        ["hypothesis", "add", "why?", "--edit", f"ablate {node['name']}@all", "--prompts", held],
+        [
+            *("hypothesis", "add", "why?", "--edit", f"ablate {node['name']}@all", "--prompts", held),
+            *("--first-token", "counted"),
+        ],
         ["diagnose", "--family", "alone"],
         ["ablate", "--family", "alone"],
-        ["examples", "--corpus", file],
+        ["examples", "--corpus", file, "--first-token", "<|im_end|>"],
         ["label", "--corpus", file],
         ["supernodes", "--corpus", file],
         ["transcoders", "measure", "--texts", text, "--tokens", "200"],

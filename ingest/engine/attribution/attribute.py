@@ -42,7 +42,7 @@ from ingest.engine.attribution.streamed import StreamedGraph
 from ingest.engine.attribution.targets import DEFAULT, Logits, Named, PromptTargets, Target, named, resolve
 from ingest.engine.attribution.walk import Traced, effects, sources, starts
 from ingest.engine.errors import SettingError
-from ingest.engine.replacement.model import LEFT_OUT, Encoded, ReplacementModel
+from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.engine.replacement.record import Frozen
 
 BATCH_SIZE = 512
@@ -55,7 +55,7 @@ def attribute(
     prompt: str | Sequence[int],
     targets: Sequence[Target] = DEFAULT,
     *,
-    first_token: str = LEFT_OUT,
+    first_token: str | None = None,
     max_feature_nodes: int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> AttributionGraph:

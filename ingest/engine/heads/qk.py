@@ -119,7 +119,7 @@ def qk_attribution(
     Raises PromptError for a prompt that the model cannot take, SettingError for a layer, head or position
     that does not exist, and ModelError for an attention module whose scores cannot be split.
     """
-    encoded = prompt if isinstance(prompt, Encoded) else model.encode(prompt)
+    encoded = model.encode(prompt)
     if not 0 <= layer < model.n_layers:
         raise SettingError(f"There is no layer {layer}", next_step=f"use 0 to {model.n_layers - 1}")
     part = model.anatomy.layers[layer]

@@ -21,7 +21,7 @@ Source: "Circuit Tracing" (Anthropic 2025), on validating graphs with perturbati
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -62,8 +62,8 @@ MOST_ROWS = 128
 class Case(NamedTuple):
     """One prompt under one set of edits."""
 
-    prompt: str | Sequence[int]
-    """Text, or vocabulary ids."""
+    prompt: str | Sequence[int] | Encoded
+    """Text, vocabulary ids, or a prompt that is encoded already."""
     edits: Sequence[Edit]
     """Edits that apply together."""
 
@@ -103,7 +103,7 @@ class FeatureChanges(NamedTuple):
 
 def intervene(
     model: ReplacementModel,
-    prompt: str | Sequence[int],
+    prompt: str | Sequence[int] | Encoded,
     edits: Sequence[Edit],
     *,
     freeze: Freeze = Freeze.NOTHING,
@@ -137,16 +137,20 @@ def intervene_many(
     """
     encoded: dict[object, Encoded] = {}
     for prompt, _ in cases:
-        key = prompt if isinstance(prompt, str) else tuple(prompt)
+        key = _key(prompt)
         if key not in encoded:
             encoded[key] = model.encode(prompt)
     resolved = []
     for prompt, edits in cases:
-        found = encoded[prompt if isinstance(prompt, str) else tuple(prompt)]
+        found = encoded[_key(prompt)]
         resolved.append(ResolvedCase(found, resolve(model.transcoders, edits, found)))
     return outcomes(
         model, resolved, freeze=freeze, constrained=constrained, writes=writes, batch_size=batch_size
     )
+
+
+def _key(prompt: str | Sequence[int] | Encoded) -> Hashable:
+    return prompt if isinstance(prompt, str | Encoded) else tuple(prompt)
 
 
 class ResolvedCase(NamedTuple):

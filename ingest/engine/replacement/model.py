@@ -7,7 +7,7 @@ builds (`ingest.engine.adapters`).
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -92,6 +92,8 @@ class ReplacementModel:
     """The files from which the model was read; None for a model that was made in memory."""
     device: torch.device
     dtype: torch.dtype
+    puts_first: str = LEFT_OUT
+    """Treatment of the special first token, unless `encode` is told otherwise; see `LEFT_OUT`."""
 
     @classmethod
     def load(
@@ -225,13 +227,26 @@ class ReplacementModel:
     def vocab_size(self) -> int:
         return self.anatomy.unembedding.shape[0]
 
-    def encode(self, prompt: str | Sequence[int], *, first_token: str = LEFT_OUT) -> Encoded:
+    def putting_first(self, chosen: str) -> "ReplacementModel":
+        """The same model with another treatment of the special first token; see `LEFT_OUT`.
+
+        Raises SettingError for a text that is not exactly one token.
+        """
+        self.first_token(chosen)
+        return replace(self, puts_first=chosen)
+
+    def encode(self, prompt: "str | Sequence[int] | Encoded", *, first_token: str | None = None) -> Encoded:
         """Tokenize a prompt and add the special first token when the tokenizer has one.
 
-        Text or ids that already begin with a special token get no second one. first_token: see `LEFT_OUT`.
-        Raises PromptError for a prompt that is empty, too long, or has tokens outside the vocabulary;
-        SettingError for a first token that is no token.
+        Text or ids that already begin with a special token get no second one. A prompt that is encoded
+        already, perhaps with another first token, stays as it is. first_token: see `LEFT_OUT`; None for that
+        of the model (`putting_first`). Raises PromptError for a prompt that is empty, too long, or has tokens
+        outside the vocabulary; SettingError for a first token that is no token.
         """
+        if isinstance(prompt, Encoded):
+            return prompt
+        if first_token is None:
+            first_token = self.puts_first
         first = self.first_token(first_token)
         ids = self._text_ids(prompt) if isinstance(prompt, str) else [int(token) for token in prompt]
         unknown = [(place, token) for place, token in enumerate(ids) if not 0 <= token < self.vocab_size]
