@@ -28,8 +28,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from ingest.engine.errors import ModelError
+from ingest.engine.replacement.memory import say_smaller
 from ingest.engine.transcoders.transcoder import Transcoder
 from ingest.training.scale import Scale, TokenActivations, linear_fit, measure_scale
+from schema.counted import counted
 
 LEARNING_RATE = 1.5e-3
 FIRST_K = 3.0
@@ -104,6 +107,8 @@ class Trainer:
         self.scale = measure_scale(sample)
         self.width = width
         self.steps_done = 0
+        self.together: int | None = None
+        """Tokens of a batch that are computed together; None for all, until they do not fit into memory."""
         self.n_layers, _, self.d_model = sample.x.shape
         self.random = torch.Generator().manual_seed(seed)
         device = sample.x.device
@@ -164,21 +169,84 @@ class Trainer:
     def gradient(self, tokens: TokenActivations, k: float, memory: float = 0) -> tuple[float, Tensor]:
         """Set the gradient of every parameter for one batch, of which k features a token are kept.
 
-        memory: weight of the past in the running threshold τ.
+        memory: weight of the past in the running threshold τ. A batch that does not fit into the device's
+        memory is computed in parts, which changes the sums by rounding only. Raises ModelError when not even
+        one token fits.
 
         Returns the loss, which is about the mean FVU, and the weighted errors (layer, token, d_model).
         """
+        n = tokens.x.shape[1]
+        while True:
+            try:
+                return self._gradient(tokens, k, memory)
+            except torch.OutOfMemoryError as error:
+                size = min(self.together or n, n)
+                if size == 1:
+                    raise ModelError(
+                        f"The memory of {tokens.x.device} does not hold the training of "
+                        f"{counted(self.width, 'feature')} a layer on one token",
+                        next_step="train fewer --features, or on another --device",
+                    ) from error
+            # This is outside the handler, because the error keeps alive the tensors that did not fit.
+            self.together = size - size // 2
+            say_smaller(tokens.x.device, size, self.together)
+
+    def _gradient(self, tokens: TokenActivations, k: float, memory: float) -> tuple[float, Tensor]:
         x, y = self.scale.scaled(tokens)
         weight = self.scale.weights(tokens)
+        weight = weight / weight.mean(1, keepdim=True).clamp(min=1e-9)
         n = x.shape[1]
-        # 3
-        before = [torch.addmm(b, xi, w.T).relu_() for xi, w, b in zip(x, self.w_enc, self.b_enc, strict=True)]
+        size = min(self.together or n, n)
         norms = [w.norm(dim=1) for w in self.w_dec]
+        # 3
+        whole = self._before(x) if size == n else None
         # The k·n-th largest score, from some of the tokens: accurate enough, and cheaper than all scores.
-        sample = torch.cat([(a[::SAMPLED] * norm).flatten() for a, norm in zip(before, norms, strict=True)])
+        sampled = (
+            [[a[::SAMPLED] for a in whole]]
+            if whole is not None
+            else [self._before(part) for part in x[:, ::SAMPLED].split(size, 1)]
+        )
+        sample = torch.cat(
+            [(a * norm).flatten() for part in sampled for a, norm in zip(part, norms, strict=True)]
+        )
         keep = min(len(sample) - 1, round(k * len(range(0, n, SAMPLED))))
         cut = sample.kthvalue(len(sample) - keep).values.clamp(min=1e-6)
+        fired = torch.zeros_like(self.quiet, dtype=torch.bool)
+        for p in self.parameters:
+            p.grad = None
+        loss, errors = 0.0, []
+        for xs, ys, weights in zip(x.split(size, 1), y.split(size, 1), weight.split(size, 1), strict=True):
+            before = self._before(xs) if whole is None else whole
+            guess, active = self._guess(xs, before, norms, cut)
+            for i, (_, feature, _, _) in enumerate(active):
+                fired[i, feature] = True
+            # 4
+            error = ys - guess
+            loss += (error.square().mean(2) * weights).mean().item() * (xs.shape[1] / n)
+            pull = error * weights[..., None] * (-2 / y.numel())
+            for i in range(self.n_layers):
+                self._pull_back(i, xs[i], pull, *active[i])
+            _add(self.b_dec, pull.sum(1))
+            for i, skip in enumerate(self.w_skip):
+                _add(skip, pull[i].T @ xs[i])
+            errors.append(error * weights[..., None].sqrt())
         self.tau = cut if self.steps_done == 0 else memory * self.tau + (1 - memory) * cut
+        self.quiet = (self.quiet + 1).masked_fill(fired, 0)
+        return loss, errors[0] if len(errors) == 1 else torch.cat(errors, 1)
+
+    def _before(self, x: Tensor) -> list[Tensor]:
+        """(token, width) of each layer: activations before the cut. x: (layer, token, d_model)."""
+        return [torch.addmm(b, xi, w.T).relu_() for xi, w, b in zip(x, self.w_enc, self.b_enc, strict=True)]
+
+    def _guess(
+        self, x: Tensor, before: Sequence[Tensor], norms: Sequence[Tensor], cut: Tensor
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor, Tensor, Tensor]]]:
+        """The outputs as the features give them, and the features that are kept in each layer.
+
+        before: of `_before`. norms: of the decoder vectors of each layer. Kept features are pairs of token
+        and feature with their value, ordered by token, and the place in them at which each token begins.
+        """
+        n = x.shape[1]
         places = torch.arange(n, device=x.device)
         guess = self.b_dec[:, None, :].expand(-1, n, -1).clone()
         active = []
@@ -191,26 +259,14 @@ class Trainer:
             ).view(n, self.n_layers - i, self.d_model)
             guess[i:] += written.transpose(0, 1)
             active.append((token, feature, value, starts))
-            self.quiet[i] += 1
-            self.quiet[i, feature] = 0
         for i, skip in enumerate(self.w_skip):
             guess[i] += x[i] @ skip.T
-        # 4
-        error = y - guess
-        weight = weight / weight.mean(1, keepdim=True).clamp(min=1e-9)
-        loss = (error.square().mean(2) * weight).mean()
-        pull = error * weight[..., None] * (-2 / error.numel())
-        for i in range(self.n_layers):
-            self._pull_back(i, x[i], pull, *active[i])
-        self.b_dec.grad = pull.sum(1)
-        for i, skip in enumerate(self.w_skip):
-            skip.grad = pull[i].T @ x[i]
-        return loss.item(), error * weight[..., None].sqrt()
+        return guess, active
 
     def _pull_back(
         self, i: int, x: Tensor, pull: Tensor, token: Tensor, feature: Tensor, value: Tensor, starts: Tensor
     ) -> None:
-        """Set the gradients of the encoder and the decoder of layer i.
+        """Add to the gradients of the encoder and the decoder of layer i.
 
         pull: (layer, token, d_model), the gradient of the loss at the outputs.
         """
@@ -226,13 +282,15 @@ class Trainer:
         counts = torch.bincount(feature, minlength=self.width)
         begins = counts.cumsum(0) - counts
         by_feature = token[order]
-        self.w_dec[i].grad = embedding_bag(
-            by_feature, at_output, begins, mode="sum", per_sample_weights=value[order]
+        _add(
+            self.w_dec[i],
+            embedding_bag(by_feature, at_output, begins, mode="sum", per_sample_weights=value[order]),
         )
-        self.w_enc[i].grad = embedding_bag(
-            by_feature, x, begins, mode="sum", per_sample_weights=at_value[order]
+        _add(
+            self.w_enc[i],
+            embedding_bag(by_feature, x, begins, mode="sum", per_sample_weights=at_value[order]),
         )
-        self.b_enc[i].grad = torch.zeros_like(self.b_enc[i]).index_add_(0, feature, at_value)
+        _add(self.b_enc[i], torch.zeros_like(self.b_enc[i]).index_add_(0, feature, at_value))
 
     def step(self, tokens: TokenActivations, schedule: Schedule) -> float:
         """Make one update. Returns the loss. Raises FloatingPointError when the loss is not finite."""
@@ -316,6 +374,7 @@ class Trainer:
         """The trainer whose state was taken."""
         self = cls.__new__(cls)
         self.steps_done, self.n_layers, self.width, n_skips = state["counts"].tolist()
+        self.together = None
         self.scale = Scale(*(state[f"scale.{name}"] for name in Scale._fields))
         self.tau, self.quiet = state["tau"], state["quiet"]
         self.random = torch.Generator()
@@ -336,3 +395,8 @@ class Trainer:
             if kept:
                 self.optimizer.state[p] = kept
         return self
+
+
+def _add(parameter: Tensor, gradient: Tensor) -> None:
+    """Add to the gradient of a parameter, which begins as None."""
+    parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)

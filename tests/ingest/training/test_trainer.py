@@ -1,11 +1,17 @@
 """The trainer's steps: loss and gradient against autograd, export, restarts, starts."""
 
+import logging
 import math
+from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from ingest.engine.errors import ModelError
+from ingest.engine.replacement.memory import say_smaller
 from ingest.engine.transcoders.formats import recognise
 from ingest.engine.transcoders.save import save
 from ingest.engine.transcoders.transcoder import TranscoderSet
@@ -76,6 +82,55 @@ def test_loss_and_gradient_are_those_of_the_plain_definition(layers: int, skip: 
     for parameter, gradient in zip(trainer.parameters, wanted, strict=True):
         assert parameter.grad is not None
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-7)
+
+
+class Room(TorchDispatchMode):
+    """A device that holds no tensor of more than some numbers."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, torch.Tensor) and found.numel() > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return found
+
+
+@pytest.mark.parametrize(
+    ("layers", "skip", "most", "sizes"),
+    [(1, False, 5_000, (601, 301, 151)), (3, False, 15_000, (601, 301)), (3, True, 15_000, (601, 301))],
+)
+def test_a_batch_that_does_not_fit_is_computed_in_parts(
+    layers: int, skip: bool, most: int, sizes: tuple[int, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    say_smaller.cache_clear()
+    whole, parts = (trained(tokens(n=40, layers=layers), 2, skip=skip) for _ in range(2))
+    schedule = Schedule(6, 4)
+    with caplog.at_level(logging.WARNING):
+        for seed in range(4):
+            batch = tokens(n=sizes[0], layers=layers, seed=seed)
+            wanted, wanted_error = whole.gradient(batch, 3, 0.5)
+            with Room(most):
+                loss, error = parts.gradient(batch, 3, 0.5)
+            assert loss == pytest.approx(wanted, rel=1e-5)
+            torch.testing.assert_close(error, wanted_error, rtol=1e-3, atol=1e-5)
+            torch.testing.assert_close(parts.tau, whole.tau)
+            assert torch.equal(parts.quiet, whole.quiet)
+            for one, other in zip(parts.parameters, whole.parameters, strict=True):
+                torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-6)
+            # The next step is from the same place, because sums in another order drift apart.
+            whole.step(batch, schedule)
+            parts.step(batch, schedule)
+            for one, other in zip(parts.parameters, whole.parameters, strict=True):
+                one.data.copy_(other.data)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The memory of cpu does not hold a batch of {size}; it goes on with {smaller} at a time."
+        for size, smaller in pairwise(sizes)
+    ]
+    with Room(parts.width - 1), pytest.raises(ModelError, match="does not hold the training of 32 features"):
+        parts.gradient(batch, 3)
 
 
 @pytest.mark.parametrize("skip", [False, True])
