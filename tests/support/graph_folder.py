@@ -34,6 +34,10 @@ KINDS = {
     "logit": "LOGIT",
 }
 TOLERANCE = 1e-6
+ROUNDING = 1e-6
+"""Cumulative shares are sums of hundreds of numbers in 32 bits, where neighbours below 1 are 6e-8 apart. So a
+step that rises by less than this is no gap. Cutting such a step moves a layer's sum by 6e-8, and its error
+share, a ratio of sums near 0.02, by 1.3e-6."""
 
 
 @dataclass
@@ -148,14 +152,15 @@ def _graph(raw: dict[str, Any]) -> Graph:
 
 
 def _own_shares(cumulative: dict[int, float]) -> dict[int, float]:
-    """The steps between cumulative shares; a step that rises is cut to the one before."""
+    """The steps between cumulative shares; a step that rises beyond rounding is cut to the one before."""
     found: dict[int, float] = {}
     before, least = 0.0, 1.0
     for value, group in groupby(sorted(cumulative, key=lambda place: cumulative[place]), cumulative.get):
         places = list(group)
         assert value is not None
-        least = min(least, (value - before) / len(places))
-        found |= dict.fromkeys(places, least)
+        step = (value - before) / len(places)
+        found |= dict.fromkeys(places, step if step <= least + ROUNDING else least)
+        least = min(least, step)
         before = value
     return found
 
