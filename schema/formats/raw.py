@@ -156,10 +156,12 @@ def _other_graph(error: FileError, data: bytes) -> FileError | None:
     if not isinstance(first, dict) or len(first.keys() & set(wanted)) > 2:
         return None
     keys = ", ".join(key[:40] for key in list(first)[:12]) or "no keys"
+    # llm-circuits names no transcoders, gives logits no probability, and links nodes by their place.
+    named = "that of llm-circuits" if first.keys() >= {"node_type", "feature_idx"} else "another"
     return FileError(
         error.file,
         "nodes[0]",
-        f"has {keys}, but nodes of graph JSON have {', '.join(wanted)}: the file is in another format",
+        f"has {keys}, but nodes of graph JSON have {', '.join(wanted)}: the format is {named}",
         next_step="convert it (docs/import.md lists the keys of graph JSON), or leave it out",
     )
 

@@ -57,16 +57,36 @@ def test_a_number_that_is_not_whole_is_refused_with_its_place() -> None:
         read_graph(encode(graph), "a.json")
 
 
+LLM_CIRCUITS: dict[str, Any] = {
+    "prompt": "2+3=",
+    "model": "qwen3-4b",
+    "tokens": ["2", "+", "3", "="],
+    "logit_token_strs": {"20": "5"},
+    "nodes": [
+        {"node_type": kind, "layer": layer, "position": 3, "feature_idx": feature, "token_id": token}
+        | {"activation": 2.5, "label": None}
+        for kind, layer, feature, token in (
+            ("embedding", -1, None, None),
+            ("feature", 1, 7, None),
+            ("logit", 36, None, 20),
+        )
+    ],
+    "edges": [{"source": 0, "target": 1, "weight": 1.0}, {"source": 1, "target": 2, "weight": 2.0}],
+}
 OTHER = [
-    {"nodes": [{"id": "f", "node_type": "feature", "feature_idx": 3, "layer": 1}], "edges": []},
-    {"metadata": {"prompt": "", "prompt_tokens": []}, "links": []}
-    | {"nodes": [{"node_id": "f", "node_type": "feature", "feature_idx": 3, "layer": 1, "position": 2}]},
-    {"directed": True, "multigraph": False, "graph": {}, "nodes": [{"id": 1}], "edges": []},
+    (LLM_CIRCUITS, "that of llm-circuits"),
+    ({"nodes": [{"id": "f", "type": "feature", "feature_idx": 3, "layer": "1"}], "edges": []}, "another"),
+    (
+        {"metadata": {"prompt": "", "prompt_tokens": []}, "links": []}
+        | {"nodes": [{"node_id": "f", "node_type": "feature", "feature_idx": 3, "layer": 1, "position": 2}]},
+        "that of llm-circuits",
+    ),
+    ({"directed": True, "multigraph": False, "graph": {}, "nodes": [{"id": 1}], "edges": []}, "another"),
 ]
 
 
-@pytest.mark.parametrize("graph", OTHER)
-def test_a_graph_in_another_format_is_refused_with_the_keys_of_its_nodes(graph: Any) -> None:
+@pytest.mark.parametrize(("graph", "named"), OTHER)
+def test_a_graph_in_another_format_is_refused_with_the_keys_of_its_nodes(graph: Any, named: str) -> None:
     with pytest.raises(FileError) as refused:
         read_graph(encode(graph), "a.json")
     assert refused.value.file == "a.json"
@@ -74,7 +94,7 @@ def test_a_graph_in_another_format_is_refused_with_the_keys_of_its_nodes(graph: 
     keys = ", ".join(graph["nodes"][0])
     assert refused.value.reason == (
         f"has {keys}, but nodes of graph JSON have node_id, layer, ctx_idx, feature_type: "
-        "the file is in another format"
+        f"the format is {named}"
     )
 
 
