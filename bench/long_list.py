@@ -2,9 +2,11 @@
 
     python -m bench.long_list --home FOLDER [--circuits 20] [--pages 10]
 
-FOLDER is an ATLAS_HOME that `bench/bulk.py` filled. The lists are the effects of a contrast of two families,
-with this number of circuits on each side, and the effects that only one of two circuits has. The API runs in
-this process and is asked over ASGI, with and without memory for its lists (`Limits.kept_bytes`).
+FOLDER is an ATLAS_HOME that `bench/bulk.py` filled, or one with imported graphs. The lists are the effects of
+a contrast of two families (or of two halves of the only one), with this number of circuits on each side; the
+effects that only one of two circuits has; and the effects that recur in the circuits of one transcoder set.
+The API runs in this process and is asked over ASGI, with and without memory for its lists
+(`Limits.kept_bytes`).
 """
 
 import argparse
@@ -25,6 +27,8 @@ PAGE = "totalCount pageInfo { endCursor hasNextPage } nodes { source { id } targ
 CONTRAST = f"""query ($a: [ID!], $b: [ID!], $after: String) {{
   asked: contrast(positive: {{ circuits: $a }}, negative: {{ circuits: $b }}) {{
     list: edges(minCircuits: 1, first: 100, after: $after) {{ {PAGE} }} }} }}"""
+RECURRING = f"""query ($sets: [String!], $after: String) {{
+  list: recurringEdges(transcoders: $sets, first: 100, after: $after) {{ {PAGE} }} }}"""
 COMPARE = f"""query ($a: ID!, $b: ID!, $after: String) {{
   asked: compareCircuits(a: $a, b: $b) {{ list: edgesOnlyInA(first: 100, after: $after) {{ {PAGE} }} }} }}"""
 
@@ -48,11 +52,17 @@ async def measure(address: Address, n_circuits: int, n_pages: int) -> None:
             "RETURN circuits ORDER BY name LIMIT 2",
             {"n": n_circuits},
         )
-        ours, theirs = (row["circuits"] for row in rows)
+        ours, theirs = rows[0]["circuits"], rows[-1]["circuits"]
+        if len(rows) == 1:
+            ours, theirs = ours[::2], theirs[1::2]
+        (largest,) = await database.read(
+            "MATCH (t:TranscoderSet) RETURN t.id AS id ORDER BY COUNT { (t)<-[:BY]-() } DESC LIMIT 1"
+        )
         print(f"{'list':42} {'entries':>8} {'pages':>6} {'first s':>8} {'next s':>8}")
         for name, text, variables in (
             (f"contrast of {n_circuits} + {n_circuits}, edges", CONTRAST, {"a": ours, "b": theirs}),
             ("compareCircuits, edgesOnlyInA", COMPARE, {"a": ours[0], "b": theirs[0]}),
+            ("recurringEdges of a set, by prompt", RECURRING, {"sets": [largest["id"]]}),
         ):
             for kept in (0, Limits.kept_bytes):
                 total, times = await pages(
@@ -78,7 +88,7 @@ async def pages(
             body = {"query": text, "variables": {**variables, "after": after}}
             answer = (await http.post("/graphql", json=body)).json()
             times.append(time.perf_counter() - begin)
-            found = answer["data"]["asked"]["list"]
+            found = answer["data"].get("asked", answer["data"])["list"]
             after, total = found["pageInfo"]["endCursor"], found["totalCount"]
             if not found["pageInfo"]["hasNextPage"]:
                 break

@@ -156,13 +156,13 @@ class CircuitComparison:
     def _features(
         self, info: Info, part: str, first: int | None, after: str | None
     ) -> Connection[ComparedFeature]:
-        listing = Listing(COMPARE_FEATURES, self._asked(part), kept=True)
+        listing = Listing(COMPARE_FEATURES, self._asked(part), kept={})
         return connect(info, listing, first, after, ComparedFeature.of)
 
     def _edges(
         self, info: Info, part: str, first: int | None, after: str | None
     ) -> Connection[ComparedEffect]:
-        listing = Listing(COMPARE_EDGES, self._asked(part), kept=True)
+        listing = Listing(COMPARE_EDGES, self._asked(part), kept={})
         return connect(info, listing, first, after, ComparedEffect.of)
 
     def _asked(self, part: str) -> dict[str, Any]:

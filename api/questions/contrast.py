@@ -177,7 +177,7 @@ class CircuitContrast:
         def effect(row: ContrastRow) -> ContrastEffect:
             return ContrastEffect.of(row, source_id=row.name, target_id=str(row.target))
 
-        listing = Listing(CONTRAST_EDGES, self._asked(order_by, min_circuits), kept=True)
+        listing = Listing(CONTRAST_EDGES, self._asked(order_by, min_circuits), kept={})
         return connect(info, listing, first, after, effect)
 
     @strawberry.field(

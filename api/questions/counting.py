@@ -57,17 +57,23 @@ class Units:
         """The parameter `$units` of a question that is about all circuits."""
         return self.of or None
 
-    def of_effects(self, families: Iterable[str] | None) -> dict[str, str] | None:
-        """The parameter `$units` of a question about the effects of all circuits, or of those of families.
+    def of_effects(
+        self, families: Iterable[str] | None, sets: Iterable[str] | None = None
+    ) -> dict[str, str] | None:
+        """The parameter `$units` of a question about the effects of all circuits, or of some.
+
+        families, sets: only circuits of these families and transcoder sets count; None: of all.
 
         Only circuits of one transcoder set can have the same effect, so circuits that share their unit with
         circuits of other sets alone are left out.
         """
         chosen = None if families is None else set(families)
+        made = None if sets is None else set(sets)
         found = {
             circuit: (unit, self.sets[circuit])
             for circuit, unit in self.of.items()
-            if chosen is None or self.families[circuit] in chosen
+            if (chosen is None or self.families[circuit] in chosen)
+            and (made is None or self.sets[circuit] in made)
         }
         sizes = Counter(found.values())
         return {circuit: unit for circuit, (unit, of) in found.items() if sizes[unit, of] > 1} or None

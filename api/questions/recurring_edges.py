@@ -16,7 +16,7 @@ from api.types.considered import Considered
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
 from schema.questions.question import Page
-from schema.questions.structure import RECURRING_EFFECTS, RecurringRow
+from schema.questions.structure import CIRCUITS_OF_BOTH, RECURRING_EFFECTS, RecurringRow
 
 
 @strawberry.enum(
@@ -35,6 +35,10 @@ class EffectOrder(Enum):
     )
 
 
+Denominators = dict[tuple[str, str], int]
+"""Source and target → number of circuits that have both features."""
+
+
 @strawberry.type(
     description="A recurring effect: a direct effect of one feature on another in several circuits, "
     "summed over positions. Numbers of circuits count what `countBy` names: by default prompts, "
@@ -44,10 +48,6 @@ class RecurringEdge:
     n_circuits: int = strawberry.field(
         description="Number of circuits that have the effect: 1 or more. "
         "With `families`, only their circuits count."
-    )
-    n_considered: int = strawberry.field(
-        description="Number of circuits that have both features: the denominator of nCircuits. "
-        "A circuit without one of the features cannot show the effect."
     )
     mean: float = strawberry.field(
         description="Mean signed weight over the nCircuits circuits that have the effect. "
@@ -63,15 +63,28 @@ class RecurringEdge:
     )
     source_id: strawberry.Private[str]
     target_id: strawberry.Private[str]
+    both: strawberry.Private[int | None]
+    """Circuits that have both features; None when `denominators` has it."""
+    denominators: strawberry.Private[Later[Denominators]]
+    """Of all effects of the page."""
 
     @classmethod
-    def of(cls, row: RecurringRow) -> "RecurringEdge":
+    def of(cls, row: RecurringRow, denominators: Later[Denominators]) -> "RecurringEdge":
         return cls(
             source_id=row.source,
             target_id=row.target,
-            n_considered=row.both,
-            **columns(row, without=("source", "target", "both")),
+            denominators=denominators,
+            **columns(row, without=("source", "target")),
         )
+
+    @strawberry.field(
+        description="Number of circuits that have both features: the denominator of nCircuits. "
+        "A circuit without one of the features cannot show the effect."
+    )
+    async def n_considered(self) -> int:
+        if self.both is not None:
+            return self.both
+        return (await self.denominators)[self.source_id, self.target_id]
 
     @strawberry.field(description="The feature that acts.")
     def source(self, info: Info) -> Feature:
@@ -131,7 +144,17 @@ class RecurringEdgeQuery:
             return units.counted(await consider(info, CircuitSet(families=families), transcoders=sets))
 
         def entries(page: Page[RecurringRow]) -> list[RecurringEdge]:
-            return [RecurringEdge.of(row) for row in page.rows]
+            async def both() -> Denominators:
+                rows = await info.context.loaders.ask(
+                    CIRCUITS_OF_BOTH,
+                    keys=[[row.source, row.target] for row in page.rows],
+                    families=families,
+                    units=asked["units"],
+                )
+                return {(row.key[0], row.key[1]): row.both for row in rows}
+
+            denominators = Later(both)
+            return [RecurringEdge.of(row, denominators) for row in page.rows]
 
         asked = {
             "families": families,
@@ -140,9 +163,17 @@ class RecurringEdgeQuery:
             "sign_consistency": sign_consistency,
             "order": order_by.value,
             "denominators": info.context.loaders.may_read("nConsidered"),
-            "units": units.of_effects(families),
+            "units": units.of_effects(families, sets),
         }
+        # An index sorts the effects of all circuits and of one family. Other lists are computed whole.
+        whole = (
+            asked["units"] is not None
+            or sets is not None
+            or (families is not None and len(families) != 1)
+            or order_by is not EffectOrder.CIRCUITS
+        )
+        listing = Listing(RECURRING_EFFECTS, asked, kept={"denominators": False} if whole else None)
         return RecurringEdges(
             counted=Later(counted),
-            source=source_of(info, Listing(RECURRING_EFFECTS, asked), first, after, entries),
+            source=source_of(info, listing, first, after, entries),
         )

@@ -39,7 +39,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Generator, Hashable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
@@ -278,8 +278,9 @@ class Listing(Generic[Answer]):
     """The object whose list it is, in questions that are asked of many keys at once; None in the others."""
     checked: Later[Any] | None = None
     """Raises what refuses the list. A page awaits it beside the list; a download awaits it first."""
-    kept: bool = False
-    """Whether the database computes the whole list for each page, so that later pages are kept. Its question
+    kept: Mapping[str, Any] | None = None
+    """Not None: the database computes the whole list for each page, so later pages are kept. These parameters
+    differ from those of a download, because a kept list is longer than what is read of it. The question
     answers with a `Page` and has no key."""
 
     @property
@@ -433,8 +434,10 @@ class Loaders:
         return page
 
     async def _page(self, listing: Listing[Answer], skip: int, limit: int) -> Answer:
-        if listing.kept and self._kept is not None:
-            return await self._kept_page(self._kept, listing, skip, limit)
+        if listing.kept is not None:
+            listing = replace(listing, parameters={**listing.parameters, **listing.kept})
+            if self._kept is not None:
+                return await self._kept_page(self._kept, listing, skip, limit)
         if listing.key is None:
             return await self.ask_page(listing.question, **listing.parameters, skip=skip, limit=limit)
         pages = self._pages(listing.question, **listing.parameters, skip=skip, limit=limit)

@@ -188,7 +188,7 @@ class RecurringEffect:
         "circuits cannot show the effect."
     )
     async def n_considered(self, info: Info) -> int:
-        row = await info.context.loaders.one(CIRCUITS_OF_BOTH, self.ends, families=None)
+        row = await info.context.loaders.one(CIRCUITS_OF_BOTH, self.ends, families=None, units=None)
         return 0 if row is None else row.both
 
     @strawberry.field(description="The feature at the other end of the effect.")

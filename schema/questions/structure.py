@@ -37,8 +37,8 @@ class RecurringRow(NamedTuple):
     target: str
     """Id of the feature that it acts on."""
     n_circuits: int
-    both: int
-    """Circuits that have both features: the denominator of `n_circuits`. Read it only if it was asked for."""
+    both: int | None
+    """Circuits that have both features: the denominator of `n_circuits`. None if it was not asked for."""
     mean: float
     """Mean weight over these circuits."""
     sd: float

@@ -10,6 +10,7 @@ from api.request.limits import Limits
 from schema.questions.circuits import COMPARE_EDGES, COMPARE_FEATURES
 from schema.questions.question import Question
 from schema.questions.sets import CONTRAST_EDGES
+from schema.questions.structure import RECURRING_EFFECTS
 from tests.support.choosing import of_family, of_set
 
 COMPARED = """query ($a: ID!, $b: ID!, $first: Int, $after: String) { compareCircuits(a: $a, b: $b) {
@@ -65,6 +66,41 @@ async def test_a_list_is_computed_once_for_all_its_pages(api_with, circuits, par
     # Whoever begins again is told what the database holds now.
     await pages(kept, part, 4, **asked)
     assert kept.database.texts.count(question.text) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "orderBy: WEIGHT",
+        "orderBy: SHARE",
+        'transcoders: ["made-up-clt"]',
+        'families: ["capitals", "antonyms"], minCircuits: 2',
+        'transcoders: ["made-up-clt"], families: ["arithmetic"], minCircuits: 2',
+    ],
+)
+async def test_recurring_effects_are_computed_once_for_all_their_pages(api_with, arguments):
+    """The denominators are not kept: each page counts its own."""
+    text = f"""query ($first: Int, $after: String) {{
+      recurringEdges({arguments}, first: $first, after: $after) {{
+        totalCount pageInfo {{ endCursor hasNextPage }}
+        nodes {{ nCircuits nConsidered mean sd signConsistency {EDGE} }} }} }}"""
+    read: list[list[Any]] = []
+    for limits in (Limits(timeout_s=120, kept_bytes=0), Limits(timeout_s=120)):
+        ask = api_with(limits)
+        ask.database.texts.clear()
+        nodes: list[Any] = []
+        after, n = None, 0
+        while n == 0 or after:
+            page = (await ask(text, first=40, after=after))["recurringEdges"]
+            nodes, n = nodes + page["nodes"], n + 1
+            after = page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None
+        assert len(nodes) == page["totalCount"]
+        # Alone, the text is sent as it is.
+        asked = sum(RECURRING_EFFECTS.text in sent for sent in ask.database.texts)
+        assert asked == (n if limits.kept_bytes == 0 else 1)
+        assert n > 1
+        read.append(nodes)
+    assert read[0] == read[1]
 
 
 async def test_a_cursor_outlives_what_is_kept(api_with, circuits):

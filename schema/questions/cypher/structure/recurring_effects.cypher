@@ -118,10 +118,13 @@ UNION ALL
       WHERE $families IS NULL
          OR EXISTS { (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) WHERE y.name IN $families }
       CALL (c) {
+        // A feature of few circuits has no effect in many.
         MATCH (c)-[:HAS]->(m:FeatureNode)-[:INSTANCE_OF]->(g:Feature)
+        WHERE g.n_circuits >= $min_circuits
         MATCH (n:FeatureNode)-[e:ATTRIBUTES]->(m)
         WITH n, g, sum(e.weight) AS weight
         MATCH (n)-[:INSTANCE_OF]->(f:Feature)
+        WHERE f.n_circuits >= $min_circuits
         RETURN f, g, sum(weight) AS weight
       }
       WITH f, g, $units[c.id] AS unit, collect(weight) AS weights, avg(weight) AS mean
