@@ -125,6 +125,25 @@ async def test_hubs_of_unknown_influence_are_counted(
     assert (hubs["totalCount"], hubs["unknownInfluence"]) == (len(listed), [*listed.values()].count(False))
 
 
+@pytest.mark.parametrize("least", [1, 2])
+async def test_contrasted_features_of_unknown_influence_are_counted(
+    api, circuits, imported, unmeasured, least
+):
+    query = """query ($a: CircuitSet!, $b: CircuitSet!, $least: Int!, $order: ContrastOrder!) {
+      contrast(positive: $a, negative: $b, countBy: CIRCUITS) {
+        features(minCircuits: $least, orderBy: $order, first: 1) { totalCount unknownInfluence } } }"""
+    sides = {"a": {"families": ["unmeasured"]}, "b": {"families": ["capitals"]}}
+    listed = known(in_set([*circuits, imported, unmeasured], {"families": ["unmeasured", "capitals"]}), least)
+    for order, n_unknown in (
+        ("SEPARATION", [*listed.values()].count(False)),
+        ("AUROC", [*listed.values()].count(False)),
+        ("LIFT", None),
+    ):
+        found = (await api(query, **sides, least=least, order=order))["contrast"]["features"]
+        assert found == {"totalCount": len(listed), "unknownInfluence": n_unknown}
+    assert len(set(listed.values())) == 2 or least == 2
+
+
 async def test_hubs_of_unknown_influence_come_last(api_with, circuits, unmeasured):
     among = {"families": ["unmeasured", "capitals"]}
     listed = known(in_set([*circuits, unmeasured], among))

@@ -2,6 +2,8 @@
 // AUROC is the probability that the feature has more influence in a random circuit of $positive than in a random
 // circuit of $negative; ties count half. Circuits without the feature rank lowest, and circuits where its influence
 // is unknown rank next. Only circuits made with the feature's own transcoder set count.
+// n_unknown counts the listed features whose influence is unknown in all circuits of both sets; null where influence
+// does not order the list.
 // $positive, $negative: ids of the circuits of the two sets.
 // $units: for each circuit that shares its unit (such as its prompt) with other circuits, the unit; null counts
 //   circuits. A unit has what one of its circuits has, and its value is the mean over these circuits.
@@ -9,11 +11,11 @@
 // $order: auroc (highest first), separation (furthest from 0.5 first) or lift (share of the positive circuits / share
 //   of the negative circuits; features that no negative circuit has come first).
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
-// Sample answer: total | rows
+// Sample answer: total | rows | n_unknown
 //   29 | [{with_positive: 2, with_negative: 0, name: "organism-clt@247d388dcdf1/1/1339", lift: null, n_negative: 2,
 //     n_positive: 2, mean_negative: null, mean_positive: 0.033, auroc: 1}, {with_positive: 2, with_negative: 0, name:
 //     "organism-clt@247d388dcdf1/1/1369", lift: null, n_negative: 2, n_positive: 2, mean_negative: null,
-//     mean_positive: 0.0235, auroc: 1}, … 18 more]
+//     mean_positive: 0.0235, auroc: 1}, … 18 more] | 0
 :param positive => ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"];
 :param negative => ["fd72be67a9e40556d5aa", "147bf5affe463b044ce0"];
 :param units => null;
@@ -47,11 +49,12 @@ CALL (sets) {
     WITH f, side, coalesce($units[c.id], c.id) AS unit, avg(u.influence) AS influence
     RETURN f, influence, side
   }
-  WITH sets, f, collect([influence, side]) AS uses, sum(side) AS p
+  WITH sets, f, collect([influence, side]) AS uses, sum(side) AS p, count(influence) AS known
   WHERE size(uses) >= $min_circuits
   MATCH (f)-[:IN]->(t:TranscoderSet)
-  WITH head([s IN sets WHERE s.set = t]) AS counts, p, size(uses) - p AS q, collect([f, uses]) AS members
-  WITH counts.positive AS n_positive, counts.negative AS n_negative, p, q, members
+  WITH head([s IN sets WHERE s.set = t]) AS counts, p, size(uses) - p AS q, collect([f, uses]) AS members,
+       count(CASE known WHEN 0 THEN 1 END) AS unknown
+  WITH counts.positive AS n_positive, counts.negative AS n_negative, p, q, members, unknown
   WITH *, CASE WHEN q > 0 AND n_positive > 0 THEN toFloat(p) * n_negative / (n_positive * q) END AS lift,
        p * (n_negative - q) + (n_positive - p) * (n_negative - q) / 2.0 AS won,
        CASE WHEN n_positive > 0 AND n_negative > 0 THEN n_positive * n_negative END AS pairs
@@ -69,9 +72,10 @@ CALL (sets) {
        END AS reach
   ORDER BY head(reach) DESC
   RETURN collect({p: p, q: q, n_positive: n_positive, n_negative: n_negative, lift: lift, members: members,
-                  worst: head(reach), best: last(reach)}) AS groups
+                  unknown: unknown, worst: head(reach), best: last(reach)}) AS groups
 }
 WITH groups, reduce(n = 0, g IN groups | n + size(g.members)) AS total,
+     reduce(n = 0, g IN groups | n + g.unknown) AS unknown,
      // The rank that fills the page when every feature has its lowest AUROC.
      reduce(state = [0, null], g IN groups | CASE WHEN state[0] < $skip + $limit
        THEN [state[0] + size(g.members), g.worst] ELSE state END)[1] AS least
@@ -109,4 +113,4 @@ CALL (groups, least) {
                   auroc: auroc, lift: g.lift}) AS found
 }
 // Sorted above without LIMIT: a download's would count all that is held for each of its rows.
-RETURN total, found[$skip .. $skip + $limit] AS rows
+RETURN total, found[$skip .. $skip + $limit] AS rows, CASE WHEN $order <> "lift" THEN unknown END AS n_unknown

@@ -1,6 +1,8 @@
 // Which supernodes, by their label, distinguish two sets of circuits?
 // The influence of a label in a circuit is that of all members of its supernodes. Only circuits that are grouped in
 // this way count. AUROC, lift and order are those of contrast_features.cypher.
+// n_unknown counts the listed labels whose influence is unknown in all circuits of both sets; null where influence
+// does not order the list.
 // $positive, $negative: ids of the circuits of the two sets.
 // $units: for each circuit that shares its unit (such as its prompt) with other circuits, the unit; null counts
 //   circuits. A unit has what one of its circuits has, and its value is the mean over these circuits.
@@ -8,10 +10,10 @@
 // $method, $author: the way of grouping; a null author means all authors. groupings_of_set.cypher lists the ways.
 // $order: auroc, separation or lift.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
-// Sample answer: total | rows
+// Sample answer: total | rows | n_unknown
 //   4 | [{with_positive: 2, with_negative: 0, name: "say =", lift: null, n_negative: 2, n_positive: 2, mean_negative:
 //     null, mean_positive: 0.0464, auroc: 1}, {with_positive: 2, with_negative: 0, name: "say us-tx", lift: null,
-//     n_negative: 2, n_positive: 2, mean_negative: null, mean_positive: 0.066, auroc: 1}, … 2 more]
+//     n_negative: 2, n_positive: 2, mean_negative: null, mean_positive: 0.066, auroc: 1}, … 2 more] | 0
 :param positive => ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"];
 :param negative => ["fd72be67a9e40556d5aa", "147bf5affe463b044ce0"];
 :param method => "label-and-position-v1";
@@ -71,5 +73,7 @@ ORDER BY CASE $order
          END, with_positive DESC, with_negative, label
 WITH collect({name: label, with_positive: with_positive, n_positive: n_positive, with_negative: with_negative,
               n_negative: n_negative, mean_positive: influence_positive, mean_negative: influence_negative,
-              auroc: auroc, lift: lift}) AS found
-RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows
+              auroc: auroc, lift: lift}) AS found,
+     count(CASE WHEN influence_positive IS NULL AND influence_negative IS NULL THEN 1 END) AS unknown
+RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows,
+       CASE WHEN $order <> "lift" THEN unknown END AS n_unknown
