@@ -497,6 +497,7 @@ CIRCUIT = NodeType(
             "for exports. Absent if the file is not graph JSON, or if it is too large.",
         ),
     ),
+    indexes=(("slug",), ("creator",), ("tool",)),
 )
 
 NODE = NodeType(
@@ -540,6 +541,7 @@ NODE = NodeType(
             "nodes are missing there: then the influence is an upper bound without this mark.",
         ),
     ),
+    indexes=(("pinned",),),
 )
 FEATURE_NODE = NodeType(
     "FeatureNode",

@@ -153,6 +153,7 @@ MIGRATIONS = (
     Migration(18, "indexes of effects by family, influence and degree", "schema", schema_statements),
     Migration(19, "effects by family, influence and degree of features", "data", lambda: _EFFECTS),
     Migration(22, "pages of transcoder sets on Neuronpedia", "data", lambda: [_NEURONPEDIA]),
+    Migration(23, "indexes of pins and of the sources of circuits", "schema", schema_statements),
 )
 
 

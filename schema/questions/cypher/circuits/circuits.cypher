@@ -18,9 +18,35 @@ CALL () {
   CALL db.index.fulltext.queryNodes("prompt_text", words) YIELD node
   RETURN node AS p
 UNION ALL
-  WITH $filter.text AS words WHERE words IS NULL
+  // Start from the narrowest condition that an index answers.
+  WITH * WHERE $filter.text IS NULL AND $filter.slug IS NOT NULL
+  MATCH (p:Prompt)<-[:OF_PROMPT]-(:Circuit {slug: $filter.slug})
+  RETURN DISTINCT p
+UNION ALL
+  WITH * WHERE $filter.text IS NULL AND $filter.slug IS NULL AND $filter.creator IS NOT NULL
+  MATCH (p:Prompt)<-[:OF_PROMPT]-(:Circuit {creator: $filter.creator})
+  RETURN DISTINCT p
+UNION ALL
+  WITH * WHERE $filter.text IS NULL AND $filter.slug IS NULL AND $filter.creator IS NULL AND $filter.tool IS NOT NULL
+  MATCH (p:Prompt)<-[:OF_PROMPT]-(:Circuit {tool: $filter.tool})
+  RETURN DISTINCT p
+UNION ALL
+  WITH *
+  WHERE $filter.text IS NULL AND $filter.slug IS NULL AND $filter.creator IS NULL AND $filter.tool IS NULL
   MATCH (p:Prompt)
   RETURN p
+}
+// Few nodes are pinned.
+CALL () {
+  WITH * WHERE $filter.pinned IS NOT NULL
+  MATCH (c:Circuit)-[:HAS]->(:Node {pinned: true})
+  RETURN collect(DISTINCT c.id) AS with_pins
+}
+CALL () {
+  WITH * WHERE $filter.pinned_features IS NOT NULL
+  MATCH (c:Circuit)-[:HAS]->(:Node {pinned: true})-[:INSTANCE_OF]->(f:Feature)
+  WHERE f.id IN $filter.pinned_features
+  RETURN collect(DISTINCT c.id) AS with_features
 }
 MATCH (t:TranscoderSet)<-[:BY]-(c:Circuit)-[:OF_PROMPT]->(p)
 WHERE ($filter.families IS NULL OR EXISTS { (p)-[:IN_FAMILY]->(f:Family) WHERE f.name IN $filter.families })
@@ -39,11 +65,8 @@ WHERE ($filter.families IS NULL OR EXISTS { (p)-[:IN_FAMILY]->(f:Family) WHERE f
   AND ($filter.title IS NULL OR toLower(c.title) CONTAINS toLower($filter.title))
   AND ($filter.source_url IS NULL OR $filter.source_url IN c.source_urls)
   AND ($filter.creator IS NULL OR c.creator = $filter.creator)
-  AND ($filter.pinned IS NULL
-       OR $filter.pinned = (c.tool IS NOT NULL AND EXISTS { (c)-[:HAS]->(n:Node) WHERE n.pinned }))
-  AND ($filter.pinned_features IS NULL
-       OR EXISTS { (c)-[:HAS]->(n:FeatureNode)-[:INSTANCE_OF]->(f:Feature)
-                   WHERE n.pinned AND f.id IN $filter.pinned_features })
+  AND ($filter.pinned IS NULL OR $filter.pinned = (c.id IN with_pins))
+  AND ($filter.pinned_features IS NULL OR c.id IN with_features)
 WITH c, p, head([(p)-[:IN_FAMILY]->(f:Family) | f.name]) AS family
 ORDER BY CASE $order
            WHEN "replacement" THEN -c.replacement_score

@@ -47,7 +47,18 @@ UNION ALL
   WHERE $transcoders IS NULL OR t.id IN $transcoders
   RETURN c, t
 UNION ALL
-  WITH * WHERE $circuits IS NULL AND $families IS NULL AND $min_tags = 0
+  WITH * WHERE $circuits IS NULL AND $families IS NULL AND $min_tags = 0 AND $slug IS NOT NULL
+  MATCH (t:TranscoderSet)<-[:BY]-(c:Circuit {slug: $slug})
+  WHERE $transcoders IS NULL OR t.id IN $transcoders
+  RETURN c, t
+UNION ALL
+  WITH * WHERE $circuits IS NULL AND $families IS NULL AND $min_tags = 0 AND $slug IS NULL AND $creator IS NOT NULL
+  MATCH (t:TranscoderSet)<-[:BY]-(c:Circuit {creator: $creator})
+  WHERE $transcoders IS NULL OR t.id IN $transcoders
+  RETURN c, t
+UNION ALL
+  WITH *
+  WHERE $circuits IS NULL AND $families IS NULL AND $min_tags = 0 AND $slug IS NULL AND $creator IS NULL
   MATCH (t:TranscoderSet)
   WHERE $transcoders IS NULL OR t.id IN $transcoders
   MATCH (t)<-[:BY]-(c:Circuit)
