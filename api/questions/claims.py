@@ -1,16 +1,17 @@
 """`claims`: what edits do to the answers of circuits, as graphs predict it and as measured."""
 
+import asyncio
 from typing import Annotated
 
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import require_known
+from api.questions.considered import require_known, set_ids
 from api.questions.interventions import MeasuredPrompt
 from api.request.batching import Info
 from api.request.connection import After, Connection, First, connect_read
 from api.request.cursors import window
-from api.request.inputs import checked_list
+from api.request.inputs import SetNames, checked_list
 from api.types.circuit import Circuit, circuit_of
 from api.types.rows import columns
 from schema.evidence.claims import (
@@ -143,6 +144,7 @@ class ClaimQuery:
             list[str] | None,
             argument(description="Only claims about these families. Unknown: an error (NOT_FOUND)."),
         ] = None,
+        transcoders: SetNames = None,
         ids: Annotated[
             list[strawberry.ID] | None,
             argument(description="Only these claims. Unknown ids are left out."),
@@ -158,9 +160,12 @@ class ClaimQuery:
     ) -> Connection[Claim]:
         where = window(info.context.limits, first, after)
         families = checked_list(info.context.limits, "families", families)
-        await require_known(info, families=families)
+        sets, _ = await asyncio.gather(set_ids(info, transcoders), require_known(info, families=families))
         (found,) = await info.context.loaders.ask(
-            CLAIMS, ids=checked_list(info.context.limits, "ids", ids), families=families
+            CLAIMS,
+            ids=checked_list(info.context.limits, "ids", ids),
+            families=families,
+            transcoders=sets,
         )
         claims = corrected_claims(found, survived)
         page = claims[where.skip : where.skip + where.limit]

@@ -1,14 +1,15 @@
 """`components`: do the heads that circuits run through matter, and how do attention and MLPs compare?"""
 
+import asyncio
 import math
 from typing import Annotated, Self
 
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import require_known
+from api.questions.considered import require_known, set_ids
 from api.request.batching import Info
-from api.request.inputs import checked_list
+from api.request.inputs import SetNames, checked_list
 from schema.evidence.components import COMPONENTS, ComponentsRow, LayerEffect
 from schema.evidence.ranks import SHUFFLES, agreement
 
@@ -118,8 +119,9 @@ class ComponentQuery:
             list[str] | None,
             argument(description="Only circuits of these families. Unknown: an error (NOT_FOUND)."),
         ] = None,
+        transcoders: SetNames = None,
     ) -> list[FamilyComponents]:
         families = checked_list(info.context.limits, "families", families)
-        await require_known(info, families=families)
-        rows = await info.context.loaders.ask(COMPONENTS, families=families)
+        sets, _ = await asyncio.gather(set_ids(info, transcoders), require_known(info, families=families))
+        rows = await info.context.loaders.ask(COMPONENTS, families=families, transcoders=sets)
         return [FamilyComponents.of(row) for row in rows]

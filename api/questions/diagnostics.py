@@ -1,5 +1,6 @@
 """`diagnostics`: what circuits claim of their features, against what ablating the features showed."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Annotated, Self
@@ -7,9 +8,9 @@ from typing import Annotated, Self
 import strawberry
 from strawberry import argument
 
-from api.questions.considered import require_known
+from api.questions.considered import require_known, set_ids
 from api.request.batching import Info
-from api.request.inputs import checked_list
+from api.request.inputs import SetNames, checked_list
 from schema.evidence.interventions import BANDS, DIAGNOSTICS, DiagnosedRow
 
 CELLS = ((True, True), (True, False), (False, True), (False, False))
@@ -147,6 +148,7 @@ class DiagnosticsQuery:
             list[str] | None,
             argument(description="Only circuits of these families. Unknown: an error (NOT_FOUND)."),
         ] = None,
+        transcoders: SetNames = None,
         min_share: Annotated[
             float,
             argument(
@@ -164,9 +166,14 @@ class DiagnosticsQuery:
         ] = 0.05,
     ) -> Diagnostics:
         families = checked_list(info.context.limits, "families", families)
-        await require_known(info, families=families)
+        sets, _ = await asyncio.gather(set_ids(info, transcoders), require_known(info, families=families))
         rows = await info.context.loaders.ask(
-            DIAGNOSTICS, families=families, min_share=min_share, level=level, edges=list(BANDS)
+            DIAGNOSTICS,
+            families=families,
+            transcoders=sets,
+            min_share=min_share,
+            level=level,
+            edges=list(BANDS),
         )
         tables = []
         for name in dict.fromkeys(row.family for row in rows):

@@ -183,7 +183,7 @@ def list_(
     from schema.questions.question import ask
 
     with Login(Settings.load()).connect() as database:
-        (found,) = ask(database, CLAIMS, timeout_s=60, ids=None, families=family)
+        (found,) = ask(database, CLAIMS, timeout_s=60, ids=None, families=family, transcoders=None)
     claims = corrected_claims(found, survived)
     shown = claims[:limit]
     if as_json:

@@ -107,10 +107,14 @@ async def test_error_audit(api, circuits, among):
         "sharedFeatures(transcoders: $t, families: $f)",
         'drivesLogit(tokens: ["x"], among: { transcoders: $t, families: $f })',
         "errorAudit(transcoders: $t, families: $f)",
+        "claims(transcoders: $t, families: $f)",
+        "components(transcoders: $t, families: $f)",
+        "diagnostics(transcoders: $t, families: $f)",
     ],
 )
 async def test_unknown_names_are_errors(api, circuits, field):
-    about = "byFamily { family }" if field.startswith("errorAudit") else "totalCount"
+    others = {"errorAudit": "byFamily { family }", "components": "family", "diagnostics": "all { nTested }"}
+    about = others.get(field.partition("(")[0], "totalCount")
     query = f"query ($t: [String!], $f: [String!]) {{ {field} {{ {about} }} }}"
     assert (await api.error(query, t=["nobody"]))[0] == "NOT_FOUND"
     assert (await api.error(query, f=["nobody"]))[0] == "NOT_FOUND"

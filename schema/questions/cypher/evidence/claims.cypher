@@ -4,6 +4,7 @@
 // (schema.evidence.false_discovery).
 // $ids: ids of claims; null means all claims.
 // $families: names of families; null means all families.
+// $transcoders: ids of transcoder sets; null means all sets.
 // Sample answer: tested | rows
 //   [0.01] | [{measured_at: "2026-11-26T16:10:04.142Z", seed: 0, constrained: null, p: 0.01, null_sd: 0.0535, freeze:
 //     "nothing", n_circuits: 20, null_mean: -0.255, effect: -4.05, edits: ["ablate
@@ -11,6 +12,7 @@
 //     "30c96eaad074927047be", family: "multi-step", writes: null, predicted: -8.05}]
 :param ids => null;
 :param families => null;
+:param transcoders => null;
 
 OPTIONAL MATCH (k:Claim)
 WITH collect(k) AS kept
@@ -18,6 +20,7 @@ CALL (kept) {
   UNWIND kept AS k
   WITH k
   WHERE ($ids IS NULL OR k.id IN $ids) AND ($families IS NULL OR k.family IN $families)
+    AND ($transcoders IS NULL OR k.transcoders IN $transcoders)
   WITH k ORDER BY k.p, k.id
   RETURN collect({id: k.id, edits: k.edits, transcoders: k.transcoders, family: k.family, freeze: k.freeze,
                   constrained: k.constrained, writes: k.writes, draws: k.draws, seed: k.seed,

@@ -4,6 +4,7 @@
 // layers: mean absolute effects of ablating the attention and of ablating the MLP, the mean net influence that heads
 // carry, and the mean influence of edges that cross the layer.
 // $families: names of families; null means all families.
+// $transcoders: ids of transcoder sets; null means all sets.
 // Sample answer: family | model | considered | measured | heads | layers
 //   "arithmetic" | "circuit-atlas/organism@0e36652b03e0" | 40 | 40 | [{head: 0, gross: 0.156, size: 3.38, layer: 0},
 //     {head: 1, gross: 0.0891, size: 0.384, layer: 0}, … 22 more] | [{through: 0.493, mlp: 17.8, attention: 14.1,
@@ -18,9 +19,11 @@
 //     more]
 //   … 5 more rows
 :param families => null;
+:param transcoders => null;
 
-MATCH (y:Family)<-[:IN_FAMILY]-(:Prompt)<-[:OF_PROMPT]-(c:Circuit)-[:BY]->(:TranscoderSet)-[:FOR]->(m:Model)
-WHERE ($families IS NULL OR y.name IN $families) AND EXISTS { (c)-[:RUNS_THROUGH]->(:Head) }
+MATCH (y:Family)<-[:IN_FAMILY]-(:Prompt)<-[:OF_PROMPT]-(c:Circuit)-[:BY]->(t:TranscoderSet)-[:FOR]->(m:Model)
+WHERE ($families IS NULL OR y.name IN $families) AND ($transcoders IS NULL OR t.id IN $transcoders)
+  AND EXISTS { (c)-[:RUNS_THROUGH]->(:Head) }
 OPTIONAL MATCH (c)-[:ABLATED]->(a:ComponentEffects)
 WITH y.name AS family, m.id AS model, count(c) AS considered, collect(a) AS tests,
      collect(CASE WHEN a IS NOT NULL THEN c END) AS measured

@@ -6,6 +6,7 @@
 // |weights| of all effects that leave features of the circuit (null when the test did not keep it). One row for each
 // family, pair of bands and cell.
 // $families: names of families; null means all families.
+// $transcoders: ids of transcoder sets; null means all sets.
 // $min_share: between 0 and 1.
 // $level: greatest p-value.
 // $edges: lower limits of the bands, highest first.
@@ -15,11 +16,13 @@
 //   "multi-step" | 2 | 2 | 1 | true | false | 1 | 7 | 0.173
 //   … 4 more rows
 :param families => null;
+:param transcoders => null;
 :param min_share => 0.01;
 :param level => 0.05;
 :param edges => [0.1, 0.03, 0.01, 0.003];
 
 MATCH (c:Circuit)-[:DIAGNOSED_BY]->(i:Intervention)
+WHERE $transcoders IS NULL OR EXISTS { (c)-[:BY]->(t:TranscoderSet) WHERE t.id IN $transcoders }
 WITH c, i, head([(c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family) | y.name]) AS family
 WHERE $families IS NULL OR family IN $families
 WITH family, count(DISTINCT c) AS n_circuits, collect(i) AS tests
