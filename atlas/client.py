@@ -228,7 +228,10 @@ class AtlasClient:
     def circuit_graph(self, circuit: str) -> "networkx.DiGraph":
         """The attribution graph of a circuit: nodes by id, edges with `weight` and `share`.
 
-        Nodes of features have their first `label` and their `neuronpedia_url`; both are None when unknown.
+        The graph has the attributes `circuit` and `derived`, which lists what was derived from a pruned file:
+        with `INFLUENCE`, the influence of a node is its share of all influence; with `SHARE`, shares of edges
+        are upper bounds. Nodes of features have their first `label` and their `neuronpedia_url`; both are
+        None when unknown.
 
         Raises QueryError when the circuit does not exist, InputError when networkx is not installed.
         """
@@ -237,6 +240,8 @@ class AtlasClient:
             graph.add_node(node.pop("id"), **{**node, "kind": node["kind"].upper()})
         for edge in self._lines("circuit.edges", id=circuit):
             graph.add_edge(edge["source"], edge["target"], weight=edge["weight"], share=edge["share"])
+        found = self.query("query ($id: ID!) { circuit(id: $id) { derived } }", {"id": circuit})["circuit"]
+        graph.graph["derived"] = found["derived"]
         return graph
 
     def feature_graph(

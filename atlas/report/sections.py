@@ -228,7 +228,8 @@ SECTIONS: Sequence[tuple[str, str, str, tuple[str, ...], str]] = (
         "families",
         "What the atlas holds",
         "For each prompt family: the number of circuits, how often the model's answer is the expected one, "
-        "and how well the circuits explain the answers.",
+        "and how well the circuits explain the answers. nDerived counts circuits whose influence, scores or "
+        "error share were derived from a pruned file: they belong to the kept graph, or are bounds.",
         (),
         "atlas ingest",
     ),

@@ -67,6 +67,7 @@ def test_a_circuit_as_a_graph(atlas, circuits):
     circuit = circuits[3]
     graph = atlas.circuit_graph(circuit.id)
     ids = [f"{circuit.id}/{node.key}" for node in circuit.nodes]
+    assert graph.graph == {"circuit": circuit.id, "derived": []}
     assert set(graph.nodes) == set(ids)
     assert {(s, t): (data["weight"], data["share"]) for s, t, data in graph.edges(data=True)} == {
         (ids[edge.source], ids[edge.target]): (edge.weight, edge.share) for edge in circuit.edges
