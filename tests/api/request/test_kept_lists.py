@@ -90,11 +90,10 @@ async def test_recurring_effects_are_computed_once_for_all_their_pages(api_with,
         ask.database.texts.clear()
         nodes: list[Any] = []
         after, n = None, 0
-        while n == 0 or after:
-            page = (await ask(text, first=40, after=after))["recurringEdges"]
+        while n == 0 or (after and n < 4):
+            page = (await ask(text, first=3, after=after))["recurringEdges"]
             nodes, n = nodes + page["nodes"], n + 1
             after = page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None
-        assert len(nodes) == page["totalCount"]
         # Alone, the text is sent as it is.
         asked = sum(RECURRING_EFFECTS.text in sent for sent in ask.database.texts)
         assert asked == (n if limits.kept_bytes == 0 else 1)
