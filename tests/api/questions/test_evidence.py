@@ -3,7 +3,7 @@
 import pytest
 
 from schema.evidence.claims import ClaimOutcome, ClaimStatement, keep_claim
-from schema.evidence.components import ComponentEffects, keep_components
+from schema.evidence.components import ComponentEffects, MeasuredHead, keep_components
 from schema.evidence.interventions import InterventionRecord, keep_diagnosis
 from tests.support.circuits import uses
 
@@ -29,7 +29,8 @@ def claims(connection, circuits):
         test = test._replace(p=0.01, share=0.2, weight_share=0.2, stands_for=1.0)
         keep_diagnosis(connection, circuit.id, [(test, feature_of[circuit.id])])
         effects = ComponentEffects(f"{circuit.id}/components", "b", [0.1], [0.2], [0.3], [0.4])
-        keep_components(connection, circuit.id, effects, [])
+        heads = [MeasuredHead(each.layer, each.head, 0.5) for each in circuit.head_totals]
+        keep_components(connection, circuit.id, effects, heads)
     return found
 
 
