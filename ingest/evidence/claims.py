@@ -25,12 +25,12 @@ from ingest.engine.errors import EngineError
 from ingest.engine.intervention.edits import Edit
 from ingest.engine.intervention.hold import Freeze
 from ingest.engine.intervention.intervene import Case, intervene, pre_activations
+from ingest.engine.intervention.matched import MatchedFeatures
 from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.evidence.answers import encoded_answer
 from ingest.evidence.effects import (
     Aim,
     HeldParts,
-    MatchedFeatures,
     absolute,
     activations,
     compared,

@@ -25,9 +25,10 @@ from rich.console import Console
 from ingest.circuits.convert import transcoders_record
 from ingest.engine.errors import EngineError
 from ingest.engine.intervention.intervene import Case
+from ingest.engine.intervention.matched import MatchedFeatures
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.evidence.answers import encoded_answer
-from ingest.evidence.effects import MatchedFeatures, absolute, activations, effects, node_place, p_value
+from ingest.evidence.effects import absolute, activations, effects, node_place, p_value
 from ingest.evidence.walk import (
     TIMEOUT_S,
     CircuitMeasurement,

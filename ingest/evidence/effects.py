@@ -4,16 +4,15 @@ Steps
 1. The effect of edits is the change of the token's logit, less the mean change over the vocabulary: the logit
    that an attribution graph attributes.
 2. The null hypothesis gives the change of each edited activation to a random feature of the same layer and
-   position, scaled so that it writes a vector of the same length with the same sign (`MatchedFeatures`).
+   position that writes as much (`ingest.engine.intervention.matched`).
 3. p = (1 + draws with at least this effect) / (1 + draws): the share of draws that do as much, the edits
    themselves counted as one draw.
 
 Source of 3: Phipson & Smyth (2010), permutation p-values should never be zero.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from math import fsum
-from random import Random
 from statistics import fmean, pstdev
 from typing import NamedTuple
 
@@ -25,13 +24,9 @@ from ingest.engine.intervention.hold import Freeze
 from ingest.engine.intervention.intervene import Case, intervene_many
 from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.evidence.interventions import engine_edits
-from schema.errors import InputError
 
 LEAST = 1e-6
 """A change of an activation by less than this counts as no change."""
-
-TRIES = 200
-"""Random draws before the features that are left are listed."""
 
 
 class HeldParts(NamedTuple):
@@ -113,53 +108,6 @@ def effects(
         change = outcome.logits[aim.position].double() - outcome.plain_logits[aim.position].double()
         found.append(float(change[aim.token] - change.mean()))
     return found
-
-
-class MatchedFeatures:
-    """Draws random features that write as much as edits do (step 2)."""
-
-    def __init__(self, model: ReplacementModel) -> None:
-        self._model = model
-        self._lengths: dict[tuple[int, int], float] = {}
-
-    def draw(self, edits: Sequence[Edit], dense: Tensor, random: Random) -> list[Edit]:
-        """As many edits of random features that are not edited.
-
-        edits: from `absolute`; dense: `activations` of the prompt. Raises InputError when all features of a
-        layer are edited at a position.
-        """
-        taken = {(edit.layer, edit.position, edit.feature) for edit in edits}
-        found = []
-        for edit in edits:
-            assert isinstance(edit.position, int)
-            here = dense[edit.position, edit.layer]
-            other = self._other(edit, len(here), taken, random)
-            taken.add((edit.layer, edit.position, other))
-            change = edit.value - float(here[edit.feature])
-            size = self._length(edit.layer, edit.feature) / (self._length(edit.layer, other) or 1.0)
-            found.append(Edit(edit.layer, edit.position, other, float(here[other]) + change * size))
-        return found
-
-    def _other(self, edit: Edit, n_features: int, taken: Set[object], random: Random) -> int:
-        # A feature whose decoder vector is 0 cannot write as much. It is drawn only when no other is left.
-        for _ in range(TRIES):
-            other = random.randrange(n_features)
-            if (edit.layer, edit.position, other) not in taken and self._length(edit.layer, other) > 0:
-                return other
-        free = [n for n in range(n_features) if (edit.layer, edit.position, n) not in taken]
-        if not free:
-            raise InputError(
-                f"All features of layer {edit.layer} are edited at position {edit.position}, so there is no "
-                "random feature to compare with",
-                next_step="edit fewer features",
-            )
-        return random.choice(free)
-
-    def _length(self, layer: int, index: int) -> float:
-        if (layer, index) not in self._lengths:
-            rows = self._model.transcoders.decoder_rows(layer, torch.tensor([index]), torch.float32)
-            self._lengths[layer, index] = float(rows.norm())
-        return self._lengths[layer, index]
 
 
 def p_value(effect: float, null: Sequence[float], direction: int = 0) -> float:

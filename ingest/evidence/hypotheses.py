@@ -2,9 +2,8 @@
 
 Steps
 1. The effect on a prompt is the change of the expected token's logit, less the mean over the vocabulary.
-2. `draws` times, every edited activation is replaced by that of a random feature of the same layer and
-   position that writes a vector of the same length (`ingest.studies.tools.trials.random_edits`), in all
-   prompts.
+2. `draws` times the same with random features of the same layers and positions that write vectors of the same
+   length (`ingest.engine.intervention.matched`), in all prompts.
 3. p = (1 + draws whose mean effect is as far in the predicted direction) / (1 + draws).
 
 Attention, norms and MLPs are free to react.
@@ -19,10 +18,10 @@ from statistics import fmean, pstdev
 
 from ingest.circuits.prompts import PromptLine, read_prompts
 from ingest.engine.intervention.intervene import Case
+from ingest.engine.intervention.matched import MatchedFeatures
 from ingest.engine.replacement.model import LEFT_OUT, ReplacementModel
 from ingest.evidence.effects import Aim, absolute, activations, compared, effects
 from ingest.evidence.interventions import engine_edits, one_token
-from ingest.studies.tools.trials import random_edits
 from schema.errors import InputError
 from schema.evidence.hypotheses import HypothesisOutcome, HypothesisStatement
 from schema.evidence.interventions import InterventionRecord
@@ -103,10 +102,10 @@ def measured_hypothesis(
     # 1
     measured = effects(model, list(map(Case, hypothesis.prompts, edits)), aims)
     # 2
-    random = Random(seed)
+    random, matched = Random(seed), MatchedFeatures(model)
     draws_of_all = []
     for _ in range(draws):
-        drawn = [random_edits(model, mine, dense, random) for mine, dense in zip(edits, present, strict=True)]
+        drawn = [matched.draw(mine, dense, random) for mine, dense in zip(edits, present, strict=True)]
         draws_of_all.append(effects(model, list(map(Case, hypothesis.prompts, drawn)), aims))
         step()
     nulls = list(zip(*draws_of_all, strict=True))

@@ -26,13 +26,13 @@ from torch import Tensor
 from ingest.engine.attribution.graph import GraphNodes
 from ingest.engine.attribution.prune import node_influence, prune
 from ingest.engine.intervention.intervene import Case, Edit, intervene_many
+from ingest.engine.intervention.matched import MatchedFeatures
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.concepts import activity, every_token
 from ingest.studies.tools.graphs import graphs
 from ingest.studies.tools.items import Item, answered, word
 from ingest.studies.tools.prompts import Prompts
 from ingest.studies.tools.study import AblationEffect, Study, StudyFinding, StudyResult
-from ingest.studies.tools.trials import random_edits
 from schema.annotations.communities import Communities, Link, communities
 from schema.errors import InputError
 from schema.evidence.ranks import SHUFFLES, agreement
@@ -146,14 +146,14 @@ def ablate_module(
     share: float,
 ) -> AblationEffect:
     """Step 4 for one module and one family. The model answers `items` correctly without edits."""
-    random = Random(0)
+    random, matched = Random(0), MatchedFeatures(model)
     cases: list[Case] = []
     null: list[Case] = []
     edited = active = 0
     for item, dense in zip(items, activity(model, items, every_token), strict=True):
         edits = ablate_members(dense, members)
         cases.append(Case(item.prompt, edits))
-        null.append(Case(item.prompt, random_edits(model, edits, dense, random)))
+        null.append(Case(item.prompt, matched.draw(edits, dense, random)))
         edited += len(edits)
         active += int((dense[1:] > 0).sum())
     n = len(items)

@@ -5,9 +5,8 @@ members of the new concept to their mean activation times a strength, each at it
 and MLPs of the model then react freely. The trial succeeds when the next word is the one that the new concept
 calls for.
 
-The null makes the same number of edits at the same layers and positions to random features. Each edit changes
-the output by a vector of the same length: a planted activation goes to a random inactive feature, and an
-ablation goes to a random active feature, or to an inactive one when no active feature is left.
+The null makes the same number of edits at the same layers and positions to random features that write vectors
+of the same length (`ingest.engine.intervention.matched`).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,9 +15,8 @@ from itertools import product
 from random import Random
 from typing import Any, NamedTuple
 
-from torch import Tensor
-
 from ingest.engine.intervention.intervene import Case, Edit
+from ingest.engine.intervention.matched import MatchedFeatures
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.concepts import (
     Concept,
@@ -165,49 +163,6 @@ def swap(
     ]
 
 
-def random_edits(model: ReplacementModel, edits: Sequence[Edit], dense: Tensor, random: Random) -> list[Edit]:
-    """As many edits of random features, at the same layers and positions, with outputs of the same length.
-
-    dense: (n_positions, n_layers, n_features) activations of the prompt without edits.
-    """
-    mine = {(edit.layer, edit.position, edit.feature) for edit in edits}
-    on: dict[tuple[int, int], list[int]] = {}
-    found = []
-    for edit in edits:
-        assert isinstance(edit.position, int)
-        here = dense[edit.position, edit.layer]
-        change = edit.value - float(here[edit.feature])
-        if (edit.layer, edit.position) not in on:
-            choices = here.nonzero()[:, 0].tolist()
-            random.shuffle(choices)
-            on[edit.layer, edit.position] = choices
-        choices = on[edit.layer, edit.position]
-        while change < 0 and choices:
-            other = choices.pop()
-            if (edit.layer, edit.position, other) not in mine:
-                found.append(Edit(edit.layer, edit.position, other, 0.0))
-                mine.add((edit.layer, edit.position, other))
-                break
-        else:
-            other = _random_inactive(here, edit, mine, random)
-            mine.add((edit.layer, edit.position, other))
-            size = abs(change) * _norm(model, edit.layer, edit.feature) / _norm(model, edit.layer, other)
-            found.append(Edit(edit.layer, edit.position, other, size))
-    return found
-
-
-def _random_inactive(here: Tensor, edit: Edit, taken: set[Any], random: Random) -> int:
-    while True:
-        other = random.randrange(len(here))
-        if here[other] == 0 and (edit.layer, edit.position, other) not in taken:
-            return other
-
-
-def _norm(model: ReplacementModel, layer: int, index: int) -> float:
-    # A feature that never learned to write counts as one of length 1, to avoid a division by 0.
-    return float(model.transcoders.layers[layer].decoder[index].float().norm()) or 1.0
-
-
 def succeeded(model: ReplacementModel, trials: Sequence[Trial]) -> int:
     """Number of trials that end with a wanted word."""
     tops = next_words(model, [Case(trial.item.prompt, trial.edits) for trial in trials])
@@ -312,13 +267,13 @@ def _nothing(claim: str, split: str, n: int) -> InputError:
 
 def null_trials(model: ReplacementModel, trials: Sequence[Trial], *, seed: int = 0) -> NullTrials:
     """Make the null of trials: the same prompts and wanted words, with edits of random features."""
-    random = Random(seed)
+    random, matched = Random(seed), MatchedFeatures(model)
     made = []
     active = 0
     for trial, dense in zip(
         trials, activity(model, [trial.item for trial in trials], every_token), strict=True
     ):
-        made.append(trial._replace(edits=random_edits(model, trial.edits, dense, random)))
+        made.append(trial._replace(edits=matched.draw(trial.edits, dense, random)))
         active += int((dense[1:] > 0).sum())
     return NullTrials(made, active / max(1, len(trials)))
 

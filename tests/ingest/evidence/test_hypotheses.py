@@ -70,76 +70,60 @@ def slow_effect(model: ReplacementModel, prompt: str, edits: list[Edit], token: 
     return float(change[model.encode(token).ids[-1]] - change.mean())
 
 
-def slow_draw(
-    model: ReplacementModel, edits: list[Edit], dense: list[torch.Tensor], random: Random
-) -> list[Edit]:
-    """Random features that write as much: active ones are ablated, and silent ones take the rest."""
-    taken = {(each.position, each.feature) for each in edits}
-    active: dict[int, list[int]] = {}
-    found = []
-    for each in edits:
-        layer, position = each.layer, int(str(each.position))
-        here = dense[layer][position].tolist()
-        change = each.value - here[each.feature]
-        if position not in active:
-            active[position] = [n for n, value in enumerate(here) if value != 0]
-            random.shuffle(active[position])
-        value = None
-        while change < 0 and active[position] and value is None:
-            other = active[position].pop()
-            if (position, other) not in taken:
-                value = 0.0
-        if value is None:
-            lengths = [float(row.norm()) or 1.0 for row in model.transcoders.layers[layer].decoder]
-            other = random.randrange(len(here))
-            while here[other] != 0 or (position, other) in taken:
-                other = random.randrange(len(here))
-            value = abs(change) * lengths[each.feature] / lengths[other]
-        taken.add((position, other))
-        found.append(Edit(layer, position, other, value))
-    return found
+def all_nulls(
+    model: ReplacementModel, prompt: str, edit: Edit, dense: list[torch.Tensor], token: str
+) -> list[float]:
+    """The effect of every feature of the layer that can take the place of the edited one."""
+    assert isinstance(edit.position, int)
+    here = dense[edit.layer][edit.position].tolist()
+    lengths = [float(row.norm()) for row in model.transcoders.layers[edit.layer].decoder]
+    change = (edit.value - here[edit.feature]) * lengths[edit.feature]
+    others = [n for n in range(len(here)) if n != edit.feature and lengths[n] > 0]
+    edits = [edit._replace(feature=n, value=here[n] + change / lengths[n]) for n in others]
+    return [slow_effect(model, prompt, [each], token) for each in edits]
 
 
 @pytest.mark.parametrize("prediction", ["lowers", "raises"])
-def test_a_test_measures_what_editing_one_by_one_measures(
+def test_a_test_compares_with_features_that_write_as_much(
     model: ReplacementModel, tmp_path: Path, prediction: str
 ) -> None:
-    draws, seed = 9, 3
+    """Every feature that a draw can give is tried one by one, so the draws must be among them."""
+    prompt, token = str(LINES[0]["prompt"]), str(LINES[0]["expected"])
+    read = intervene(model, prompt, []).read
+    dense = [part.activate(read[number]) for number, part in enumerate(model.transcoders.layers)]
+    place = 1 + int(dense[1][1:].max(1).values.argmax())
+    feature = int(dense[1][place].argmax())
+    found = claim(tmp_path, [LINES[0], *LINES[2:]], f"ablate 1/{feature}@{place}", prediction)
+    effect = slow_effect(model, prompt, [ablate(1, place, feature)], token)
+    every = all_nulls(model, prompt, Edit(1, place, feature, 0.0), dense, token)
+    assert min(abs(each - effect) for each in every) > 1e-7  # so rounding decides nothing
+    seen = set()
+    for seed in range(8):
+        outcome, (tested,) = measured_hypothesis(model, found, draws=1, seed=seed)
+        assert (tested.n_edited, tested.n_null, tested.null_sd) == (1, 1, 0.0)
+        assert tested.effect == outcome.mean_effect == pytest.approx(effect, abs=1e-6)
+        nearest = min(range(len(every)), key=lambda place: abs(every[place] - tested.null_mean))
+        assert every[nearest] == pytest.approx(tested.null_mean, abs=1e-6)
+        seen.add(nearest)
+        as_far = every[nearest] < effect if prediction == "lowers" else every[nearest] > effect
+        assert outcome.p == (1 + as_far) / 2
+        assert (outcome, [tested]) == measured_hypothesis(model, found, draws=1, seed=seed)
+    assert len(seen) > 3
+    # Many draws have the mean of all features, within five standard errors.
+    n = 250
+    outcome, (tested,) = measured_hypothesis(model, found, draws=n)
+    assert tested.null_mean == pytest.approx(mean(every), abs=5 * pstdev(every) / n**0.5)
+    assert tested.null_sd == pytest.approx(pstdev(every), rel=0.25)
+
+
+def test_draws_of_several_prompts_are_averaged(model: ReplacementModel, tmp_path: Path) -> None:
     plain = [intervene(model, str(line["prompt"]), []).read for line in LINES[:2]]
-    layers = model.transcoders.layers
-    dense = [[part.activate(read[number]) for number, part in enumerate(layers)] for read in plain]
-    feature = int(torch.cat([each[1][1:] for each in dense]).sum(0).argmax())
-    found = claim(tmp_path, LINES, f"ablate 1/{feature}@all", prediction)
-    outcome, tested = measured_hypothesis(model, found, draws=draws, seed=seed)
-    edits = [
-        [Edit(1, place, feature, 0.0) for place in range(1, len(each[1])) if each[1][place, feature] > 1e-6]
-        for each in dense
-    ]
-    assert [each.n_edited for each in tested] == [len(each) for each in edits]
-    assert sum(map(len, edits)) > 0
-    random = Random(seed)
-    nulls = [
-        [
-            slow_effect(model, prompt, slow_draw(model, mine, here, random), token)
-            for prompt, token, mine, here in zip(found.prompts, found.tokens, edits, dense, strict=True)
-        ]
-        for _ in range(draws)
-    ]
-    effects = [
-        slow_effect(model, prompt, [ablate(1, slice(None), feature)], token)
-        for prompt, token in zip(found.prompts, found.tokens, strict=True)
-    ]
-    assert [each.effect for each in tested] == pytest.approx(effects, abs=1e-6)
-    by_prompt = list(zip(*nulls, strict=True))
-    assert [each.null_mean for each in tested] == pytest.approx([mean(each) for each in by_prompt], abs=1e-6)
-    assert [each.null_sd for each in tested] == pytest.approx([pstdev(each) for each in by_prompt], abs=1e-6)
-    means, effect = [mean(each) for each in nulls], mean(effects)
-    # No draw is so near that rounding decides whether it counts.
-    assert min(abs(each - effect) for each in means) > 1e-5
-    as_far = sum(each < effect if prediction == "lowers" else each > effect for each in means)
-    assert outcome.p == (1 + as_far) / (1 + draws)
-    assert (outcome.mean_effect, outcome.null_mean) == pytest.approx((effect, mean(means)), abs=1e-6)
-    assert (outcome, tested) == measured_hypothesis(model, found, draws=draws, seed=seed)
+    dense = [model.transcoders.layers[1].activate(read[1]) for read in plain]
+    feature = int(torch.cat([each[1:] for each in dense]).sum(0).argmax())
+    outcome, tested = measured_hypothesis(model, claim(tmp_path, LINES, f"ablate 1/{feature}@all"), draws=9)
+    assert [each.n_edited for each in tested] == [int((each[1:, feature] > 1e-6).sum()) for each in dense]
+    assert outcome.mean_effect == pytest.approx(mean(each.effect for each in tested), abs=1e-9)
+    assert outcome.null_mean == pytest.approx(mean(each.null_mean for each in tested), abs=1e-9)
 
 
 def adjusted(ps: list[float]) -> list[float]:

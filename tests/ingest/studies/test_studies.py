@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from ingest.engine.attribution.prune import prune
-from ingest.engine.intervention.intervene import Edit
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.families.multi_step import states
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
@@ -26,10 +25,11 @@ from ingest.studies.tools.items import Item, answered, word
 from ingest.studies.tools.prompts import bundled
 from ingest.studies.tools.study import auroc
 from ingest.studies.tools.supernodes import SupernodeTensors
-from ingest.studies.tools.trials import Setting, Trial, choose, measure, random_edits, rates, succeeded, swap
+from ingest.studies.tools.trials import Setting, Trial, choose, measure, null_trials, rates, succeeded, swap
 from schema.errors import InputError
 from schema.evidence.ranks import rank_correlation
 from tests.support.cli import Cli
+from tests.support.matched import assert_writes_as_much
 from tests.support.paths import HOME
 
 PLACES = from_end(0, 1)
@@ -158,24 +158,10 @@ def test_the_null_writes_as_much_at_the_same_places(model: ReplacementModel, few
     concepts = statistics(model, few, "state", PLACES).concepts(MembershipRule(3.0, 0.5))
     item = next(item for item in few if item.labels["state"] == "texas")
     edits = swap(model, item, concepts["texas"], concepts["ohio"], PLACES, 1.5)
+    (null,) = null_trials(model, [Trial(item, edits, frozenset([3]))]).trials
+    assert (null.item, null.wanted) == (item, frozenset([3]))
     (dense,) = activity(model, [item], lambda item, n_tokens: range(n_tokens))
-    null = random_edits(model, edits, dense, random.Random(0))
-    places = [[(edit.layer, edit.position) for edit in some] for some in (edits, null)]
-    assert sorted(places[0]) == sorted(places[1])
-    assert not {edit[:3] for edit in edits} & {edit[:3] for edit in null}
-    assert len({edit[:3] for edit in null}) == len(null)
-
-    def written(edit: Edit) -> float:
-        assert isinstance(edit.position, int)
-        change = edit.value - float(dense[edit.position, edit.layer, edit.feature])
-        return abs(change) * float(model.transcoders.layers[edit.layer].decoder[edit.feature].float().norm())
-
-    for edit, other in zip(edits, null, strict=True):
-        if other.value:  # what is ablated is taken from a feature that is on, as strong as it is
-            assert written(other) == pytest.approx(written(edit), rel=1e-3)
-        else:
-            # An old member that was off anyway has nothing to take.
-            assert written(other) > 0 or written(edit) == 0
+    assert_writes_as_much(model, edits, null.edits, dense)
 
 
 def test_a_swapped_state_changes_the_answer_and_random_features_do_not(
