@@ -6,6 +6,7 @@ read.
 """
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -54,6 +55,8 @@ class PromptFile:
     problems: list[InputError] = field(default_factory=list)
 
 
+PIPE_LIMIT = 64 << 20
+"""Largest size in bytes of what is read from a pipe or device."""
 KEYS = tuple(f.name for f in fields(PromptLine) if f.name not in ("line", "accepted"))
 
 
@@ -64,7 +67,15 @@ def read_text(path: Path, what: str = "file") -> str:
     cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        # A pipe is read too, but not without end.
+        with path.open("rb") as file:
+            data = file.read() if path.is_file() else file.read(PIPE_LIMIT + 1)
+        if len(data) > PIPE_LIMIT and not path.is_file():
+            raise InputError(
+                f"{path} is no plain file and has more than {PIPE_LIMIT >> 20} MB",
+                next_step=f"name a plain file as the {what}",
+            )
+        return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig").read()
     except FileNotFoundError as error:
         raise InputError(f"There is no {what} {path}", next_step="check the path") from error
     except IsADirectoryError as error:

@@ -18,11 +18,11 @@ This module reads the text only. `ingest.evidence.named_edits` looks supernodes 
 database, and `ingest.evidence.interventions` turns edits of features into edits of the engine.
 """
 
-import math
 import re
 from enum import StrEnum
 from typing import NamedTuple
 
+from schema.circuit.records import FLOAT32_MAX
 from schema.errors import InputError
 
 
@@ -195,8 +195,9 @@ def _number(text: str, number: str, example: str) -> float:
         value = float(number)
     except ValueError as error:
         raise InputError(f"{text!r}: {number!r} is no number", next_step=example) from error
-    if not math.isfinite(value):
-        raise InputError(f"{text!r}: {number!r} is no finite number", next_step=example)
+    # NaN is not within the bound either.
+    if not -FLOAT32_MAX <= value <= FLOAT32_MAX:
+        raise InputError(f"{text!r}: {number!r} is no finite 32-bit number", next_step=example)
     return value
 
 

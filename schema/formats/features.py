@@ -6,7 +6,6 @@ and `index.json.gz` gives for each layer the name of the file and the offsets of
 are read without the rest of the file.
 """
 
-import gzip
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -15,14 +14,17 @@ from typing import Any
 
 import msgspec
 
-from schema.circuit.records import FeatureExample, FeatureNotes
+from schema.circuit.records import FLOAT32_MAX, FeatureExample, FeatureNotes
 from schema.errors import FileError
 from schema.formats.numbers import uncantor
-from schema.formats.raw import parse
+from schema.formats.raw import check_items, parse
+from schema.plain_file import UNPACKED_RATIO, TooLargeError, open_plain, read_unpacked
 
 INDEX = "index.json.gz"
 RECORD_LIMIT = 64 << 20
 """Largest size in bytes of one feature, unpacked."""
+RECORD_LEAST = 1 << 20
+"""Size in bytes to which the record of every feature may unpack."""
 INDEX_LIMIT = 1 << 30
 """Largest size in bytes of an index, unpacked."""
 AGAIN = "write or download it again"
@@ -82,14 +84,12 @@ def from_index(folder: Path, wanted: Iterable[WantedFeature]) -> Iterator[Featur
     """
     path = folder / INDEX
     try:
-        with gzip.open(path) as file:
-            data = file.read(INDEX_LIMIT + 1)
+        data = read_unpacked(path, INDEX_LIMIT)
+    except TooLargeError as error:
+        raise FileError(str(path), "the file", str(error), next_step=LEAVE_OUT) from error
     except (OSError, EOFError, zlib.error) as error:
         raise FileError(str(path), "the file", f"cannot be unpacked: {error}", next_step=AGAIN) from error
-    if len(data) > INDEX_LIMIT:
-        raise FileError(
-            str(path), "the file", f"unpacks to more than {INDEX_LIMIT >> 20} MB", next_step=LEAVE_OUT
-        )
+    check_items(data, str(path))
     found = parse(_INDEX, data, str(path))
     layers = found if isinstance(found, dict) else {str(i): each for i, each in enumerate(found)}
     for layer, index in wanted:
@@ -103,7 +103,7 @@ def from_index(folder: Path, wanted: Iterable[WantedFeature]) -> Iterator[Featur
             continue  # a feature without a record
         name = f"{folder / entry.filename}, bytes {start} … {stop}"
         try:
-            with (folder / entry.filename).open("rb") as file:
+            with open_plain(folder / entry.filename) as file:
                 file.seek(start)
                 record = file.read(min(stop - start, RECORD_LIMIT))
             size = int.from_bytes(record[:4], "little")
@@ -128,13 +128,15 @@ def from_file(path: Path, data: bytes) -> FeatureNotes:
 
 
 def _inflate(data: bytes, name: str) -> bytes:
+    limit = min(RECORD_LIMIT, max(RECORD_LEAST, UNPACKED_RATIO * len(data)))
     unpacker = zlib.decompressobj()
     try:
-        whole = unpacker.decompress(data, RECORD_LIMIT)
+        whole = unpacker.decompress(data, limit)
     except zlib.error as error:
         raise FileError(name, "the record", f"is not zlib data: {error}", next_step=AGAIN) from error
     if not unpacker.eof:
         raise FileError(name, "the record", "ends too early, or is too large", next_step=AGAIN)
+    check_items(whole, name)
     return whole
 
 
@@ -147,6 +149,11 @@ def _notes(data: bytes, layer: int, index: int, name: str) -> FeatureNotes:
                 key = f"examples_quantiles[{place}].examples[{number}]"
                 raise FileError(
                     name, key, "does not have one activation for each token", next_step="write the file again"
+                )
+            if not bounded(each.tokens_acts_list):
+                key = f"examples_quantiles[{place}].examples[{number}].tokens_acts_list"
+                raise FileError(
+                    name, key, "holds a number that is not a finite 32-bit one", next_step="correct it"
                 )
             examples.append(FeatureExample(tuple(each.tokens), tuple(each.tokens_acts_list)))
     examples = list(dict.fromkeys(examples))
@@ -161,5 +168,16 @@ def _notes(data: bytes, layer: int, index: int, name: str) -> FeatureNotes:
         tuple(raw.top_logits),
         tuple(raw.bottom_logits),
         raw.transcoder_id,
-        raw.activation_frequency,
+        share_of(raw.activation_frequency),
     )
+
+
+def bounded(numbers: Iterable[float]) -> bool:
+    """Whether all numbers are finite 32-bit ones."""
+    # NaN is not within the bound either.
+    return all(-FLOAT32_MAX <= each <= FLOAT32_MAX for each in numbers)
+
+
+def share_of(value: object) -> float | None:
+    """A share of tokens, 0 to 1; None for everything else."""
+    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None

@@ -1,7 +1,6 @@
 """Finds the files below a path, recognises what each file is, and reads and unpacks a file."""
 
 import codecs
-import gzip
 import zlib
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -12,6 +11,8 @@ import msgspec
 
 from schema.errors import FileError, InputError
 from schema.formats.features import INDEX
+from schema.formats.raw import check_items
+from schema.plain_file import TooLargeError, read_unpacked
 
 SIZE_LIMIT = 1 << 30
 """Largest size in bytes of one file, unpacked. A graph of 2 000 nodes and 300 000 links has 50 MB."""
@@ -69,22 +70,13 @@ def find(paths: Iterable[Path]) -> list[FoundFile]:
 def read(path: Path) -> bytes:
     """The content of a file; a gzip file is unpacked. Raises FileError."""
     try:
-        if path.stat().st_size > SIZE_LIMIT:
-            raise FileError(str(path), "the file", f"has more than {SIZE_LIMIT >> 20} MB", next_step=SMALLER)
-        data = path.read_bytes()
-        if data[:2] != b"\x1f\x8b":
-            return data
-        with gzip.open(path) as file:
-            data = file.read(SIZE_LIMIT + 1)
+        return read_unpacked(path, SIZE_LIMIT)
+    except TooLargeError as error:
+        raise FileError(str(path), "the file", str(error), next_step=SMALLER) from error
     except (OSError, EOFError, zlib.error) as error:
         raise FileError(
             str(path), "the file", f"cannot be read: {error}", next_step="write or download it again"
         ) from error
-    if len(data) > SIZE_LIMIT:
-        raise FileError(
-            str(path), "the file", f"unpacks to more than {SIZE_LIMIT >> 20} MB", next_step=SMALLER
-        )
-    return data
 
 
 class _Graph(msgspec.Struct):
@@ -99,6 +91,7 @@ def parts(data: bytes, file: str) -> list[tuple[str, bytes]]:
     Raises FileError when it is a list of something else.
     """
     data = data.removeprefix(codecs.BOM_UTF8)
+    check_items(data, file)
     if data.lstrip()[:1] != b"[":
         return [(file, data)]
     try:

@@ -417,7 +417,8 @@ def _prompt(raw: RawGraph, nodes: list[Node]) -> Prompt:
 def _target(raw: RawGraph) -> str | None:
     settings = raw.metadata.generation_settings or {}
     most, wanted = _whole(settings.get("max_n_logits")), settings.get("desired_logit_prob")
-    if most is not None and isinstance(wanted, int | float):
+    # A share; float() would fail for an integer of hundreds of digits.
+    if most is not None and isinstance(wanted, int | float) and 0 <= wanted <= 1:
         return f"salient-logits({most}, {float(wanted)})"
     return None
 

@@ -13,6 +13,7 @@ database), EleutherAI/delphi (delphi/__main__.py, delphi/scorers/classifier).
 """
 
 import csv
+import errno
 import gzip
 import io
 import re
@@ -28,13 +29,17 @@ import pyarrow.parquet as pq
 
 from schema.circuit.records import FeatureExample, FeatureNotes
 from schema.errors import FileError, InputError
-from schema.formats.features import EXAMPLES
+from schema.formats.features import EXAMPLES, bounded, share_of
 from schema.formats.files import is_byproduct
+from schema.formats.raw import check_items
+from schema.plain_file import GZIP, open_plain, unpacked_limit
 
 UNKNOWN_AUTHOR = "unknown"
 """Author of labels whose author neither the file nor the user names."""
 UNKNOWN_METHOD = "explanation"
 """Method of labels of which it is unknown how they were made."""
+SMALL_LIMIT = 16 << 20
+"""Largest size in bytes of a file that describes one latent, or of a configuration."""
 LINE_LIMIT = 64 << 20
 """Largest size in bytes of one line, unpacked."""
 JSON_LIMIT = 1 << 30
@@ -151,14 +156,15 @@ def read_labels(
         elif name.endswith(".parquet"):
             yield from _rows(path, _parquet(path, columns), columns)
         else:
-            with path.open("rb") as raw:
-                packed = raw.peek(2)[:2] == b"\x1f\x8b"
+            with open_plain(path) as raw:
+                packed = raw.read(2) == GZIP
+                raw.seek(0)
                 file = cast(IO[bytes], gzip.GzipFile(fileobj=raw) if packed else raw)
                 rows: Iterator[tuple[str, Any]]
                 if name.endswith((".csv", ".tsv")):
                     rows = _table(path, file, "\t" if name.endswith(".tsv") else ",", columns)
                 elif name.endswith(".json"):
-                    rows = _json(path, file)
+                    rows = _json(path, file, unpacked_limit(raw, JSON_LIMIT) if packed else JSON_LIMIT)
                 else:
                     rows = _lines(path, file)
                 for count, each in enumerate(_rows(path, rows, columns)):
@@ -185,21 +191,23 @@ def _lines(path: Path, file: IO[bytes]) -> Iterator[tuple[str, Any]]:
             )
         if line.isspace():
             continue
+        check_items(line, f"{path}, {place}")
         try:
             yield place, msgspec.json.decode(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             yield place, FileError(str(path), place, f"is not JSON: {error}", next_step="correct the line")
 
 
-def _json(path: Path, file: IO[bytes]) -> Iterator[tuple[str, Any]]:
-    data = file.read(JSON_LIMIT + 1).removeprefix(b"\xef\xbb\xbf")
-    if len(data) > JSON_LIMIT:
+def _json(path: Path, file: IO[bytes], limit: int) -> Iterator[tuple[str, Any]]:
+    data = file.read(limit + 1).removeprefix(b"\xef\xbb\xbf")
+    if len(data) > limit:
         raise FileError(
             str(path),
             "the file",
-            f"unpacks to more than {JSON_LIMIT >> 20} MB",
+            f"unpacks to more than {limit >> 20} MB",
             next_step="write JSON lines (.jsonl), which are read one by one",
         )
+    check_items(data, str(path))
     try:
         whole = msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -236,7 +244,7 @@ def _table(path: Path, file: IO[bytes], separator: str, columns: TableColumns) -
 
 
 def _parquet(path: Path, columns: TableColumns) -> Iterator[tuple[str, Any]]:
-    with pq.ParquetFile(path) as file:
+    with open_plain(path) as raw, pq.ParquetFile(raw) as file:
         names = file.schema_arrow.names
         _check_header(path, names, columns)
         wanted = {each for role in COLUMNS for each in _names(role, columns)} | {"modelId"}
@@ -419,8 +427,10 @@ def _quantiles(row: dict[str, Any], layer: int, index: int, transcoders: str | N
                 example = FeatureExample(tuple(tokens), tuple(values))
                 if len(example.tokens) != len(example.activations):
                     raise _BadRow("examples_quantiles", "has not one activation for each token")
+                if not bounded(example.activations):
+                    raise _BadRow("examples_quantiles", "has a number that is not a finite 32-bit one")
                 examples.append(example)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _BadRow("examples_quantiles", f"are not examples: {error}") from error
     promotes, suppresses = (
         tuple(str(each) for each in row.get(key) or ()) for key in ("top_logits", "bottom_logits")
@@ -433,7 +443,7 @@ def _quantiles(row: dict[str, Any], layer: int, index: int, transcoders: str | N
         promotes,
         suppresses,
         transcoders,
-        row.get("activation_frequency"),
+        share_of(row.get("activation_frequency")),
     )
 
 
@@ -457,7 +467,7 @@ def _latent(path: Path, module: str, index: int, columns: TableColumns) -> Found
         return FileError(
             str(path), "the file's name", f"{module!r} names no layer", next_step="leave the file out"
         )
-    data = path.read_bytes()
+    data = _small(path)
     try:
         text = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -482,9 +492,18 @@ def _latent(path: Path, module: str, index: int, columns: TableColumns) -> Found
     )
 
 
+def _small(path: Path) -> bytes:
+    """The content of a small file. Raises OSError for a pipe or a large file."""
+    with open_plain(path) as file:
+        data = file.read(SMALL_LIMIT + 1)
+    if len(data) > SMALL_LIMIT:
+        raise OSError(errno.EFBIG, f"it has more than {SMALL_LIMIT >> 20} MB", str(path))
+    return data
+
+
 def _config(base: Path) -> dict[str, str]:
     try:
-        found = msgspec.json.decode((base / "run_config.json").read_bytes())
+        found = msgspec.json.decode(_small(base / "run_config.json"))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return {}
     return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
@@ -495,7 +514,7 @@ def _delphi_score(folder: Path, name: str) -> tuple[float | None, str | None]:
     scorers = sorted((each.name for each in folder.iterdir()), key=_preference) if folder.is_dir() else []
     for scorer in scorers:
         try:
-            answers = msgspec.json.decode((folder / scorer / f"{name}.txt").read_bytes())
+            answers = msgspec.json.decode(_small(folder / scorer / f"{name}.txt"))
             pairs = [(each["activating"], each["prediction"]) for each in answers]
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
             continue

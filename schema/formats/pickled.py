@@ -12,11 +12,13 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from schema.errors import FileError
+from schema.plain_file import UNPACKED_LEAST, UNPACKED_RATIO, open_plain
 
 SIZE_LIMIT = 1 << 30
 """Largest size in bytes of the complete file, unpacked, because a small file can unpack to terabytes."""
@@ -99,13 +101,19 @@ def read_torch_file(path: str, data: bytes | None = None) -> Any:
     other values.
     """
     try:
-        with zipfile.ZipFile(path if data is None else io.BytesIO(data)) as archive:
+        with (
+            open_plain(Path(path)) if data is None else io.BytesIO(data) as source,
+            zipfile.ZipFile(source) as archive,
+        ):
             names = archive.namelist()
-            if sum(each.file_size for each in archive.infolist()) > SIZE_LIMIT:
+            parts = archive.infolist()
+            packed = sum(each.compress_size for each in parts)
+            limit = min(SIZE_LIMIT, max(UNPACKED_LEAST, UNPACKED_RATIO * packed))
+            if sum(each.file_size for each in parts) > limit:
                 raise FileError(
                     path,
                     "the file",
-                    f"unpacks to more than {SIZE_LIMIT >> 20} MB",
+                    f"unpacks to more than {limit >> 20} MB",
                     next_step="write the graph with fewer features",
                 )
             program = next((name for name in names if name.endswith("/data.pkl")), None)

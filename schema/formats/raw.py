@@ -13,6 +13,14 @@ import msgspec
 
 from schema.errors import FileError
 
+LISTS_LEAST = 300_000
+"""Number of lists and objects that every file may have."""
+BYTES_OF_LIST = 16
+"""A larger file may have one list or object for this many bytes. A link of a graph takes 60 or more."""
+ITEMS_LEAST = 2_000_000
+"""Number of items that every file may have."""
+BYTES_OF_ITEM = 4
+"""A larger file may have one item for this many bytes."""
 TEXT_LIMIT = 100_000
 """Largest number of characters of a text, except that of the prompt."""
 _AT = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
@@ -191,6 +199,30 @@ def _numbered(error: FileError, data: bytes) -> FileError:
             key = error.key.replace("[...]", f"[{place}]", 1)
             return FileError(error.file, key, error.reason, next_step=error.next_step)
     return error
+
+
+def check_items(data: bytes, file: str) -> None:
+    """Refuse JSON with so many items that they take far more memory than its bytes.
+
+    A list or an object takes some 200 bytes of memory and a number 32, but two bytes of JSON can write them.
+    Brackets and commas in texts count too. Raises FileError.
+    """
+    n_lists = data.count(b"[") + data.count(b"{")
+    if n_lists > max(LISTS_LEAST, len(data) // BYTES_OF_LIST):
+        raise FileError(
+            file,
+            "the file",
+            f"has {n_lists} lists and objects in {len(data)} bytes, more than any graph or feature",
+            next_step="leave the file out",
+        )
+    n_items = data.count(b",")
+    if n_items > max(ITEMS_LEAST, len(data) // BYTES_OF_ITEM):
+        raise FileError(
+            file,
+            "the file",
+            f"has {n_items} items in {len(data)} bytes, more than any graph or feature",
+            next_step="leave the file out",
+        )
 
 
 def parse(decoder: "msgspec.json.Decoder[Any]", data: bytes, file: str) -> Any:

@@ -70,7 +70,14 @@ def test_an_edit_is_read_and_written(text: str, expected: WrittenEdit) -> None:
             "'ablate 3/17@new': there are no new tokens\n  → generate some with --generate, or write all",
         ),
         ("set 3/17@5=much", "'set 3/17@5=much': 'much' is no number\n  → write it like: set 3/17@5=2.5"),
-        ("set 3/17@5=nan", "'set 3/17@5=nan': 'nan' is no finite number\n  → write it like: set 3/17@5=2.5"),
+        (
+            "set 3/17@5=nan",
+            "'set 3/17@5=nan': 'nan' is no finite 32-bit number\n  → write it like: set 3/17@5=2.5",
+        ),
+        (
+            "set 3/17@5=1e308",
+            "'set 3/17@5=1e308': '1e308' is no finite 32-bit number\n  → write it like: set 3/17@5=2.5",
+        ),
     ],
 )
 def test_a_text_that_is_no_edit_is_named_with_the_mend(text: str, message: str) -> None:

@@ -1,6 +1,8 @@
 """circuit-tracer's `.pt` graphs are pruned as our own graphs are."""
 
 import gzip
+import io
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import torch
 
 from ingest.imports.unpruned import read_circuit
 from schema.circuit.records import NodeKind
-from schema.errors import FileError
+from schema.errors import FileError, InputError
 from schema.exports.graph_json import to_json
 from schema.formats.circuit_tracer_pt import read_pt
 from schema.formats.files import FileKind, find, read
@@ -230,3 +232,19 @@ def test_missing_keys_are_named_once(tmp_path: Path) -> None:
     save_pt(tmp_path / "other.pt", values)
     with pytest.raises(FileError, match="lacks adjacency_matrix, selected_features, which every graph"):
         read_pt(str(tmp_path / "other.pt"))
+
+
+def test_code_that_a_tokenizer_brings_is_never_run(
+    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--tokenizer` names any folder, and transformers asks on the terminal whether to run its code."""
+    folder, marker = tmp_path / "tokenizer", tmp_path / "ran"
+    folder.mkdir()
+    classes = {"AutoTokenizer": ["code.Mine", "code.Mine"], "AutoConfig": "code.Config"}
+    for name, more in (("tokenizer_config.json", {"tokenizer_class": "Mine"}), ("config.json", {})):
+        (folder / name).write_text(json.dumps({"model_type": "mine", "auto_map": classes, **more}))
+    (folder / "code.py").write_text(f"open({str(marker)!r}, 'w').close()\n")
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 9))
+    with pytest.raises(InputError, match="has no tokenizer that fits these graphs"):
+        read_circuit(graph, tokenizer=folder)
+    assert not marker.exists()
