@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
+from atlas.terminal import PlainConsole
 from ingest.circuits.limits import parse_limit
 from ingest.progress import Terminated
 from schema.errors import InputError
 
-out = Console(highlight=False)
+out = PlainConsole(highlight=False)
 """The standard output: answers."""
-err = Console(stderr=True, highlight=False)
+err = PlainConsole(stderr=True, highlight=False)
 """The standard error output: progress, notes and errors."""
 
 
@@ -215,7 +215,7 @@ def name_and_value(text: str, option: str, example: str) -> tuple[str, object]:
 
 def print_error(error: Exception) -> None:
     """Print an error to the standard error output, with --quiet too. Undecodable bytes become `?`."""
-    loud = Console(stderr=True, highlight=False)
+    loud = PlainConsole(stderr=True, highlight=False)
     loud.print("[red]error:[/] ", end="")
     loud.print(str(error).encode(errors="replace").decode(), markup=False, soft_wrap=True)
 

@@ -17,7 +17,6 @@ from pathlib import Path
 import httpx2
 from jgo.constants import default_jgo_cache
 from jgo.maven import MavenContext
-from rich.console import Console
 from tenacity import (
     Retrying,
     retry_if_exception_type,
@@ -27,6 +26,7 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
+from atlas.terminal import PlainConsole
 from ingest.progress import progress
 from schema.errors import DownloadError
 
@@ -101,7 +101,7 @@ def ensure_jars(
     folder.mkdir(parents=True, exist_ok=True)
     bases = list(MavenContext().remote_repos.values()) if repositories is None else repositories
     with (
-        progress(Console(stderr=True)) as work,
+        progress(PlainConsole(stderr=True)) as work,
         httpx2.Client(timeout=30, follow_redirects=True) as client,
         ThreadPoolExecutor(CONNECTIONS) as pool,
     ):

@@ -1,15 +1,14 @@
 """The login to the database that the commands use: the user's own Neo4j, or the local one in ATLAS_HOME."""
 
-from rich.console import Console
-
 from atlas.local.server import LocalServer
 from atlas.settings import Settings
+from atlas.terminal import PlainConsole
 from schema.database import CONNECTIONS, AsyncDatabase, Database
 from schema.errors import UnreachableError
 from schema.slow import said_if_slow
 from schema.upkeep.migrations import migrate
 
-err = Console(stderr=True, highlight=False)
+err = PlainConsole(stderr=True, highlight=False)
 
 
 class Login:
