@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=0, help="feature nodes per graph; 0 for all")
     parser.add_argument("--peer-batch", type=int, default=512, help="circuit-tracer's batch size, in targets")
     asked = parser.parse_args()
-    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
+    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR, trust_remote_code=False)
     lines = PROMPTS_PATH.read_text(encoding="utf-8").splitlines()
     every = max(1, len(lines) // asked.prompts)
     texts = [json.loads(line)["prompt"] for line in lines[::every]][: asked.prompts]

@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def random_prompts(n: int, n_positions: int) -> list[list[int]]:
-    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
+    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR, trust_remote_code=False)
     special = set(tokenizer.all_special_ids)
     plain = torch.tensor([token for token in range(len(tokenizer)) if token not in special])
     generator = torch.Generator().manual_seed(1)
@@ -57,7 +57,7 @@ def write(folder: Path) -> None:
     """The model with the bundled tokenizer, and transcoders whose features fire at random."""
     shutil.rmtree(folder, ignore_errors=True)
     torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
+    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR, trust_remote_code=False)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,

@@ -1,5 +1,6 @@
 """Folders of models that cannot be used: what each one is told, and that nothing in them is run."""
 
+import ast
 import io
 import json
 import os
@@ -16,6 +17,7 @@ from ingest.engine.errors import ModelError
 from ingest.engine.loading.files import in_folder
 from ingest.engine.replacement.model import ReplacementModel
 from tests.support.engine import PROMPT, Folders, Tiny, save
+from tests.support.paths import HOME
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 39288\n"
 
@@ -113,6 +115,24 @@ def test_code_that_a_model_brings_is_never_run(
     message = refused(folders)
     assert "lm brings code of its own (`auto_map`), which is never run" in message
     assert not marker.exists()
+
+
+def test_every_call_that_could_run_such_code_forbids_it() -> None:
+    """transformers runs it after a `y` on the terminal unless a call says no."""
+    n_calls = 0
+    for room in ("ingest", "atlas", "bench", "examples"):
+        for path in sorted((HOME / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                    continue
+                owner = node.func.value
+                if not isinstance(owner, ast.Name) or not owner.id.startswith("Auto"):
+                    continue
+                if node.func.attr in ("from_pretrained", "from_config"):
+                    given = {each.arg: ast.unparse(each.value) for each in node.keywords}
+                    assert given.get("trust_remote_code") == "False", f"{path}:{node.lineno}"
+                    n_calls += 1
+    assert n_calls >= 6
 
 
 class Payload:
