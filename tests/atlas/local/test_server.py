@@ -2,11 +2,13 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import stat
 import time
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx2
@@ -15,7 +17,7 @@ import pytest
 
 from atlas.local.server import LocalServer, Status
 from schema.database import Database
-from schema.errors import CredentialsError, InputError
+from schema.errors import CredentialsError, DatabaseError, InputError, ServerError
 from tests.support.servers import free_port
 
 
@@ -101,6 +103,67 @@ def test_credentials_that_are_no_credentials_are_refused(tmp_path: Path):
     with pytest.raises(CredentialsError, match="cannot be read") as caught:
         LocalServer(tmp_path).start(bolt_port=free_port(), http_port=free_port())
     assert caught.value.next_step == 'it should hold {"user": "neo4j", "password": "…"}'
+
+
+STATES = [
+    "",
+    "[]",
+    "null",
+    "{",
+    "{}",
+    '{"pid": "1"}',
+    '{"pid": 1}',
+    '{"pid": -1, "bolt_port": 7687, "http_port": 7474}',
+    '{"pid": 9007199254740993, "bolt_port": 7687, "http_port": 7474}',
+    '{"pid": 1, "bolt_port": 0, "http_port": 7474}',
+    '{"pid": 1, "bolt_port": 7687, "http_port": 7474, "heap_mb": null}',
+    "[" * 100_000,
+    "\x00",
+]
+
+
+@pytest.mark.parametrize("state", STATES, ids=range(len(STATES)))
+def test_a_malformed_state_is_named_with_what_to_do(tmp_path: Path, state: str):
+    (tmp_path / "server.json").write_text(state)
+    server = LocalServer(tmp_path)
+    for call in (server.status, server.stop, server.start):
+        with pytest.raises(ServerError, match=r"server\.json cannot be read") as caught:
+            call()
+        assert f"--home-dir={tmp_path}" in str(caught.value.next_step)
+    assert (tmp_path / "server.json").read_text() == state
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])
+def test_a_home_that_others_can_read_is_closed(tmp_path: Path, mode: int):
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(mode)
+    LocalServer(home).stop()
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+def test_cypher_reaches_neither_files_nor_the_network(connection: Database, tmp_path: Path):
+    """The one user of the database is its administrator, and must still not read the machine's files."""
+    file = tmp_path / "secret.csv"
+    file.write_text("secret\n")
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as web:
+        port = web.server_address[1]
+        for address in (
+            f"file://{file}",
+            f"file:///../../../../../../../..{file}",
+            "file:///credentials",
+            "file:///../credentials",
+            f"http://127.0.0.1:{port}/x.csv",
+            f"http://localhost:{port}/x.csv",
+            f"http://[::1]:{port}/x.csv",
+            f"ftp://127.0.0.1:{port}/x.csv",
+        ):
+            with pytest.raises(DatabaseError) as caught:
+                connection.read("LOAD CSV FROM $address AS line RETURN line", {"address": address})
+            assert "secret" not in caught.value.what
+            assert not select.select([web.socket], [], [], 0)[0], f"{address} was asked"
+    procedures = {row["name"] for row in connection.read("SHOW PROCEDURES YIELD name")}
+    assert {name.partition(".")[0] for name in procedures} == {"db", "dbms", "tx"}
 
 
 def _listening(pid: int | None) -> set[str]:
