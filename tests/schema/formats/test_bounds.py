@@ -123,7 +123,7 @@ def test_a_gzip_file_unpacks_to_a_bounded_size(tmp_path: Path) -> None:
 
 
 MEMORY = """
-import resource, sys
+import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from schema.errors import FileError
@@ -135,7 +135,8 @@ for path in map(Path, sys.argv[2:]):
             read_graph(data, name)
     except FileError:
         pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+# Not ru_maxrss, which begins with the memory of the process that started this one.
+print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024)
 """
 
 
@@ -225,6 +226,10 @@ def test_activations_of_examples_are_bounded_too(tmp_path: Path, number: str) ->
     with pytest.raises(FileError, match=r"not a finite 32-bit one|out of range"):
         features.from_file(path, text.encode())
     path.write_text(text)
-    found = list(labels.read_labels(path, NO_COLUMNS))
+    try:
+        found = list(labels.read_labels(path, NO_COLUMNS))
+    except FileError:
+        assert number == "1e999"  # the file as a whole is not JSON
+        return
     assert found
     assert all(isinstance(each, FileError) for each in found)
