@@ -38,6 +38,10 @@ _ADDRESS = re.compile(r"(bolt|neo4j)(\+s|\+ssc)?://.")
 _ADDRESS_NEXT = "write it as bolt://host:7687 or neo4j+s://host"
 # The driver logs every retry. To read the log, add a handler.
 logging.getLogger("neo4j").addHandler(logging.NullHandler())
+_GONE = "Neo.ClientError.Statement.EntityNotFound"
+"""What Neo4j says when a node was deleted between finding and locking it."""
+DELETED_MEANWHILE = 10
+"""How often a transaction is tried whose nodes others delete."""
 CONNECTIONS = 100
 """Largest number of connections in one pool. A download holds one connection while it asks for details over
 another, so a pool must be larger than the number of queries that run at a time."""
@@ -129,10 +133,17 @@ class Database:
     def transaction(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in one write transaction and return what it returns.
 
-        The driver runs `work` again after a deadlock or a lost connection, so `work` must not have other
-        lasting effects. An error that `work` raises undoes the transaction and is raised here.
+        `work` runs again after a deadlock, a lost connection, or when another transaction deleted a node
+        while `work` waited for its lock, so `work` must not have other lasting effects. An error that `work`
+        raises undoes the transaction and is raised here.
         """
         with _translated(self.uri), self._session(neo4j.WRITE_ACCESS) as session:
+            for _ in range(DELETED_MEANWHILE - 1):
+                try:
+                    return session.execute_write(lambda transaction: work(Transaction(transaction)))
+                except Neo4jError as error:
+                    if error.code != _GONE:
+                        raise
             return session.execute_write(lambda transaction: work(Transaction(transaction)))
 
     def wait_for_full_text(self) -> None:

@@ -26,6 +26,7 @@ class RunMutation:
         description="Delete a run with its circuits, one transaction for each circuit. "
         "Repeating an interrupted deletion resumes it; "
         "when nothing was left, the answer is `existed: false`. "
+        "Refused (CONFLICT) while another process loads or deletes circuits of the run. "
         "Features that a person labelled stay."
     )
     async def delete_run(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,9 @@ from schema.errors import InputError
 if TYPE_CHECKING:
     from schema.loading.runs import RunSummary
 
+
+FIXES = 10
+"""Largest number of commands that `atlas check` proposes."""
 
 SHORT_NAMES = {
     "node_threshold": "node share",
@@ -145,13 +149,15 @@ def check(
 ) -> None:
     """Recompute every aggregate from the circuits and report each difference, orphan and missing index.
 
-    For example: `atlas check --repair`. Do not run it while circuits are loaded or deleted. The exit code is
-    1 when something is wrong and was not repaired.
+    For example: `atlas check --repair`. The commands that correct what was found are printed at the end;
+    repeat the check after them. Do not run it while circuits are loaded or deleted. The exit code is 1 when
+    something is wrong and was not repaired.
     """
     from atlas.local.login import Login
     from schema.upkeep.check import check as find
 
     wrong = mended = 0
+    fixes: dict[str, None] = {}
     with Login(Settings.load()).connect() as database, err.status("") as status:
         for finding in find(database, repair=repair, step=lambda doing: status.update(f"{doing} …")):
             status.stop()  # the spinner would overwrite what is printed
@@ -162,12 +168,18 @@ def check(
             status.start()
             wrong += not finding.mended
             mended += finding.mended
+            if not finding.mended:
+                fixes[finding.fix] = None
     if as_json:
         pass
     elif wrong or mended:
         out.print(
             f"{counted(wrong, 'thing is', 'things are')} wrong, {counted(mended, 'was', 'were')} repaired."
         )
+        for command in islice(fixes, FIXES):
+            out.print(f"  → {command}", markup=False, soft_wrap=True)
+        if len(fixes) > FIXES:
+            out.print(f"  → and {len(fixes) - FIXES} more: `atlas check --json` gives each finding its `fix`")
     else:
         out.print("The database is consistent.")
     if wrong:

@@ -58,6 +58,7 @@ from schema.circuit.records import (
 from schema.counted import counted
 from schema.database import Database
 from schema.errors import InputError
+from schema.loading.leases import Doing, leased
 from schema.loading.load import StoredSize, load_circuit, prepare, present
 from schema.loading.model_of_set import assign_model
 
@@ -547,32 +548,35 @@ def _ingest_all(
     run = attributor.run()
     assign_model(database, attributor.transcoders_record, attributor.model_record)
 
-    def load(circuit: Circuit) -> None:
-        summary.loaded += load_circuit(database, circuit, run)
-        done()
-
     ids: dict[str, str] = {}
     wanted = {each.key for each in missing}
-    with LoadingThreads(load, 1, WAITING) as loader:
-        for start in range(0, len(planned), GROUP_SIZE):
-            group = planned[start : start + GROUP_SIZE]
-            if wanted.isdisjoint(each.key for each in group):
-                continue
-            for each, graph in zip(group, attributor.graphs(group), strict=True):
-                if each.key not in wanted:
+    with leased(database, Doing.LOADING, [run.id]) as require:
+
+        def load(circuit: Circuit) -> None:
+            require()
+            summary.loaded += load_circuit(database, circuit, run)
+            done()
+
+        with LoadingThreads(load, 1, WAITING) as loader:
+            for start in range(0, len(planned), GROUP_SIZE):
+                group = planned[start : start + GROUP_SIZE]
+                if wanted.isdisjoint(each.key for each in group):
                     continue
-                if isinstance(graph, EngineError):
-                    summary.problems.append(
-                        InputError(f"line {each.line.line}: {graph.what}", next_step=graph.next_step)
-                    )
-                    done()
-                    continue
-                pruned = attributor.prune(graph)
-                if pruned.edge_share is not None:
-                    summary.edge_shares.append(pruned.edge_share)
-                elif (note := edge_note(pruned)) is not None:
-                    say(f"line {each.line.line}: {note}")
-                circuit = attributor.circuit(each, graph, pruned, namer)
-                ids[each.key] = circuit.id
-                loader.put(circuit)
+                for each, graph in zip(group, attributor.graphs(group), strict=True):
+                    if each.key not in wanted:
+                        continue
+                    if isinstance(graph, EngineError):
+                        summary.problems.append(
+                            InputError(f"line {each.line.line}: {graph.what}", next_step=graph.next_step)
+                        )
+                        done()
+                        continue
+                    pruned = attributor.prune(graph)
+                    if pruned.edge_share is not None:
+                        summary.edge_shares.append(pruned.edge_share)
+                    elif (note := edge_note(pruned)) is not None:
+                        say(f"line {each.line.line}: {note}")
+                    circuit = attributor.circuit(each, graph, pruned, namer)
+                    ids[each.key] = circuit.id
+                    loader.put(circuit)
     return ids

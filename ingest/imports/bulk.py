@@ -20,6 +20,7 @@ from schema.formats.files import find
 from schema.loading import runs as ledger
 from schema.loading.additions import add_groupings
 from schema.loading.bulk import BulkWriter
+from schema.loading.leases import Doing, leased
 from schema.slow import said_if_slow
 
 LEDGER_ROWS = 1000
@@ -86,23 +87,25 @@ class BulkImport:
 
     def finish(self, database: Database) -> None:
         """Step 3, into the imported and migrated database. Raises DatabaseError."""
-        self.writer.amend(database)
-        ledger.begin(database, self._run)
-        for circuit in self._repeated:
-            self.summary.add(add_groupings(database, circuit))
-        features = FeatureFiles(
-            database,
-            self.reader.settings,
-            self.summary,
-            refuse=lambda folder, error: self.reader.refuse(folder, error, self),
-        )
-        for note in self._notes:
-            features.add(note)
-        features.flush()
-        for folder in self._folders:
-            features.add_folder(folder)
-        for start in range(0, len(self._given), LEDGER_ROWS):
-            ledger.give(database, self._run, self._given[start : start + LEDGER_ROWS])
-        ledger.refuse(database, self._run, self._refused)
-        database.wait_for_full_text()
-        ledger.end(database, self._run)
+        with leased(database, Doing.LOADING, [self._run.id]) as require:
+            self.writer.amend(database)
+            ledger.begin(database, self._run)
+            for circuit in self._repeated:
+                self.summary.add(add_groupings(database, circuit))
+            features = FeatureFiles(
+                database,
+                self.reader.settings,
+                self.summary,
+                refuse=lambda folder, error: self.reader.refuse(folder, error, self),
+            )
+            for note in self._notes:
+                features.add(note)
+            features.flush()
+            for folder in self._folders:
+                features.add_folder(folder)
+            for start in range(0, len(self._given), LEDGER_ROWS):
+                require()
+                ledger.give(database, self._run, self._given[start : start + LEDGER_ROWS])
+            ledger.refuse(database, self._run, self._refused)
+            database.wait_for_full_text()
+            ledger.end(database, self._run)

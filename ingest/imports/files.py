@@ -8,6 +8,8 @@
 The database holds whole circuits whenever the import is stopped, and the same command resumes it.
 """
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -23,6 +25,7 @@ from schema.errors import InputError
 from schema.formats.files import find
 from schema.loading import runs as ledger
 from schema.loading.additions import add_groupings
+from schema.loading.leases import Doing, leased
 from schema.loading.load import load_circuit
 from schema.loading.model_of_set import assign_model
 from schema.slow import said_if_slow
@@ -42,10 +45,12 @@ def import_files(database: Database, settings: ImportSettings, *, console: Conso
     reader = Reader(settings)
     with said_if_slow("Looking for files …", console.print):
         files = find(settings.paths)
-    with resumable(lambda: reader.summary.loaded):
+    with resumable(lambda: reader.summary.loaded), ExitStack() as open_leases:
         with said_if_slow("Asking the database which files were loaded before …", console.print):
-            ledger.begin(database, settings.run())
-            writer = _DatabaseWriter(database, reader)
+            run = settings.run()
+            require = open_leases.enter_context(leased(database, Doing.LOADING, [run.id]))
+            ledger.begin(database, run)
+            writer = _DatabaseWriter(database, reader, require)
         with progress_bar(console, files, reader.summary) as done:
             with writer.threads:
                 reader.read_all(files, writer, done)
@@ -57,8 +62,10 @@ def import_files(database: Database, settings: ImportSettings, *, console: Conso
 class _DatabaseWriter:
     """Loads circuits in threads and feature files in batches (`ingest.imports.reader.CircuitWriter`)."""
 
-    def __init__(self, database: Database, reader: Reader) -> None:
+    def __init__(self, database: Database, reader: Reader, require: Callable[[], None]) -> None:
+        """require: raises ConflictError when the lease on the run was lost."""
         self._database = database
+        self._require = require
         self._reader = reader
         self._run = reader.settings.run()
         self._done = set(ledger.done(database, self._run))
@@ -100,6 +107,7 @@ class _DatabaseWriter:
         ledger.end(self._database, self._run)
 
     def _load(self, circuit: Circuit, entry: ledger.Entry) -> None:
+        self._require()
         try:
             if load_circuit(self._database, circuit, self._run, entry):
                 self._reader.count(new=True)

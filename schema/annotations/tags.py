@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from schema.database import Database, Rows, Transaction
 from schema.errors import NotFoundError
+from schema.loading.fragments import LOCK_ALL_SETS
 
 
 def tag_prompts(database: Database, prompts: Sequence[str], tags: Sequence[str]) -> None:
@@ -14,6 +15,7 @@ def tag_prompts(database: Database, prompts: Sequence[str], tags: Sequence[str])
     """
 
     def work(transaction: Transaction) -> None:
+        transaction.run(LOCK_ALL_SETS)
         require_prompts(transaction.run, prompts)
         transaction.run(_TAG, {"p": {"prompts": list(prompts), "tags": list(tags)}})
 
@@ -44,7 +46,12 @@ class TaggedCircuit(NamedTuple):
 def tag_again(database: Database, circuits: Mapping[str, Sequence[str]]) -> list[TaggedCircuit]:
     """Give the prompts of stored circuits the tags that they lack. circuits: id of the circuit → tags."""
     rows = [{"circuit": circuit, "tags": list(tags)} for circuit, tags in circuits.items()]
-    return [TaggedCircuit(**row) for row in database.write(_TAG_AGAIN, {"p": {"rows": rows}})]
+
+    def work(transaction: Transaction) -> Rows:
+        transaction.run(LOCK_ALL_SETS)
+        return transaction.run(_TAG_AGAIN, {"p": {"rows": rows}})
+
+    return [TaggedCircuit(**row) for row in database.transaction(work)]
 
 
 # -- Cypher; every value from outside is a parameter

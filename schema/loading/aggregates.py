@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LOST = 1e-6
 """When an aggregate shrinks below this share of its former size, rounding errors show. It is then
-recomputed."""
+recomputed, as it is when it is infinite or NaN."""
 
 # -- DRIVES and DRIVES_IN in Cypher, for the relationship d between features f and g, and an effect w
 
@@ -68,7 +68,7 @@ WITH *, before + (before - w) / n AS mean
 WITH *, d.m2 - (w - before) * (w - mean) AS left
 WITH *, CASE WHEN n < 2 OR left < 0 THEN 0.0 ELSE left END AS m2
 {_SET_EFFECT}
-WITH f, g WHERE m2 + n * mean * mean < {LOST} * size_before
+WITH f, g WHERE NOT m2 + n * mean * mean >= {LOST} * size_before
 """
 
 
@@ -109,7 +109,7 @@ WITH {keep} {sums}, {sums}.influence AS before, {sums}.n_circuits - 1 AS n,
      {sums}.influence - coalesce({influence}, 0.0) AS influence
 SET {sums}.n_circuits = n, {sums}.n_measured = measured,
     {sums}.influence = CASE measured WHEN 0 THEN 0.0 ELSE influence END
-WITH {keep} {sums}, n, measured > 0 AND abs(influence) < {LOST} * abs(before) AS lost
+WITH {keep} {sums}, n, measured > 0 AND NOT abs(influence) >= {LOST} * abs(before) AS lost
 """
 
 

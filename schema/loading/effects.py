@@ -67,8 +67,16 @@ def _summed(effects: dict[tuple[str, str], list[float]]) -> FeatureEffects:
         features=features,
         sources=[place[source] for source, _ in pairs],
         targets=[place[target] for _, target in pairs],
-        weights=[math.fsum(effects[pair]) for pair in pairs],
+        weights=[_sum(effects[pair]) for pair in pairs],
     )
+
+
+def _sum(weights: list[float]) -> float:
+    """The exact sum, rounded once. It is infinite or NaN when stored weights are too large for it."""
+    try:
+        return math.fsum(weights)
+    except (OverflowError, ValueError):
+        return sum(weights)
 
 
 def half(layer: int, index: int) -> int:

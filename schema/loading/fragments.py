@@ -19,6 +19,16 @@ LOCK_SET_OF_CIRCUIT = f"MATCH (c:Circuit {{id: $id}})-[:BY]->(t:TranscoderSet) {
 LOCK_ALL_SETS = f"MATCH (t:TranscoderSet) WITH t ORDER BY t.id {LOCK_SET}"
 """Locks all sets, in one order, so that two writers cannot wait for each other."""
 
+LOCK_NEW_SETS = "MATCH (gate:Migration {version: 1}) SET gate.version = gate.version"
+"""Locks the creation of sets. Every migrated database has this node, and nothing else writes to it."""
+
+LOCK_EVERYTHING = (LOCK_NEW_SETS, LOCK_ALL_SETS)
+"""Two queries that together keep every load from reaching what circuits share.
+
+A deletion looks whether a prompt, tag, model or run has another circuit. A load of another set, or of a set
+that does not exist yet, could add that circuit between the look and the deletion.
+"""
+
 MERGE_LABEL = "MERGE (l:Label {id: row.label.id}) ON CREATE SET l = row.label"
 """Creates the label of a row unless it exists. A label that exists stays as it is."""
 

@@ -33,6 +33,7 @@ from schema.loading.fragments import (
     ATTACH_LABEL,
     CREATE_SUPERNODE,
     FIRST_OF_METHOD,
+    LOCK_NEW_SETS,
     LOCK_SET,
     MERGE_LABEL,
     merge_run,
@@ -183,6 +184,9 @@ CALL (nodes) {
 # Feature nodes are the first of `nodes`.
 _SHARED = f"""
 CALL () {{
+  // A deletion locks the stored sets, and the creation of new ones.
+  OPTIONAL MATCH (stored:TranscoderSet {{id: $p.transcoders.id}})
+  CALL (stored) {{ WITH stored WHERE stored IS NULL {LOCK_NEW_SETS} }}
   MERGE (t:TranscoderSet {{id: $p.transcoders.id}}) ON CREATE SET t = $p.transcoders
   {LOCK_SET}
   // A set belongs to one model, even when two loaders name different models at the same time.

@@ -20,6 +20,7 @@ CHECKPOINT_RELATIONSHIPS = (
         "Checkpoint",
         "TranscoderSet",
         "The transcoders with which the circuits of a checkpoint were made.",
+        keeps="source",
     ),
     RelationshipType(
         "STARTED_FROM",

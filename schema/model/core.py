@@ -231,6 +231,19 @@ ENTRY = NodeType(
     ),
 )
 
+LEASE = NodeType(
+    "Lease",
+    "A process at work: it loads circuits of runs, or deletes them, and keeps others from the opposite. "
+    "The lease of a process that was killed ends at `until`.",
+    (
+        P("id", "string", "Random digits."),
+        P("doing", "string", "loading or deleting."),
+        P("process", "string", "Number of the process, and name of its machine."),
+        P("runs", "list of strings", "Ids of the runs. A run may not be stored yet."),
+        P("until", "datetime", "Time in UTC when the lease ends unless the process renews it."),
+    ),
+)
+
 CIRCUIT = NodeType(
     "Circuit",
     "A pruned attribution graph of one prompt and one target. It holds the denominators of every count over "
@@ -646,6 +659,7 @@ NODES = (
     TAG,
     RUN,
     ENTRY,
+    LEASE,
     CIRCUIT,
     NODE,
     FEATURE_NODE,
@@ -666,21 +680,29 @@ NODES = (
 )
 
 RELATIONSHIPS = (
-    RelationshipType("FOR", "TranscoderSet", "Model", "The model that the transcoders replace."),
+    RelationshipType(
+        "FOR", "TranscoderSet", "Model", "The model that the transcoders replace.", keeps="target"
+    ),
     RelationshipType("IN", "Feature", "TranscoderSet", "The set that a feature belongs to."),
-    RelationshipType("LABELS", "Label", "Feature", "The feature that a label describes."),
-    RelationshipType("EXAMPLE_OF", "Example", "Feature", "The feature that is active in an example."),
-    RelationshipType("IN_FAMILY", "Prompt", "Family", "The family of a prompt. A prompt has at most one."),
-    RelationshipType("TAGGED", "Prompt", "Tag", "A tag of a prompt. A prompt can have any number."),
-    RelationshipType("OF_PROMPT", "Circuit", "Prompt", "The prompt of a circuit."),
+    RelationshipType("LABELS", "Label", "Feature", "The feature that a label describes.", keeps="source"),
+    RelationshipType(
+        "EXAMPLE_OF", "Example", "Feature", "The feature that is active in an example.", keeps="source"
+    ),
+    RelationshipType(
+        "IN_FAMILY", "Prompt", "Family", "The family of a prompt. A prompt has at most one.", keeps="target"
+    ),
+    RelationshipType(
+        "TAGGED", "Prompt", "Tag", "A tag of a prompt. A prompt can have any number.", keeps="target"
+    ),
+    RelationshipType("OF_PROMPT", "Circuit", "Prompt", "The prompt of a circuit.", keeps="target"),
     RelationshipType("BY", "Circuit", "TranscoderSet", "The transcoders with which a circuit was made."),
     RelationshipType("FROM_RUN", "Circuit", "Run", "The run that loaded a circuit."),
-    RelationshipType("LISTS", "Run", "Entry", "The ledger of a run: one entry for each input."),
+    RelationshipType("LISTS", "Run", "Entry", "The ledger of a run: one entry for each input.", part=True),
     RelationshipType(
         "GAVE", "Entry", "Circuit", "The circuit that an input gave. A refused input gave none."
     ),
-    RelationshipType("HAS", "Circuit", "Node", "A node of a circuit."),
-    RelationshipType("HAS", "Circuit", "Supernode", "A supernode of a circuit."),
+    RelationshipType("HAS", "Circuit", "Node", "A node of a circuit.", part=True),
+    RelationshipType("HAS", "Circuit", "Supernode", "A supernode of a circuit.", part=True),
     RelationshipType(
         "INSTANCE_OF", "FeatureNode", "Feature", "The feature that is active at the position of the node."
     ),
@@ -716,7 +738,7 @@ RELATIONSHIPS = (
             ),
         ),
     ),
-    RelationshipType("OF_MODEL", "Head", "Model", "The model that a head belongs to."),
+    RelationshipType("OF_MODEL", "Head", "Model", "The model that a head belongs to.", keeps="target"),
     RelationshipType(
         "RUNS_THROUGH",
         "Circuit",
@@ -737,9 +759,10 @@ RELATIONSHIPS = (
                 "head is set to 0. Absent unless `atlas ablate` measured it.",
             ),
         ),
+        keeps="target",
     ),
     RelationshipType("GROUPS", "Supernode", "Node", "A member of a supernode."),
-    RelationshipType("MEANS", "Supernode", "Concept", "The meaning of a supernode."),
+    RelationshipType("MEANS", "Supernode", "Concept", "The meaning of a supernode.", keeps="target"),
     *AGGREGATE_RELATIONSHIPS,
     *CHECKPOINT_RELATIONSHIPS,
     *PARTITION_RELATIONSHIPS,

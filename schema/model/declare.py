@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 VECTOR_SIZE = 256
 """Number of elements of every vector that a vector index holds."""
@@ -94,10 +94,21 @@ class RelationshipType:
     target: str
     about: str
     properties: tuple[Property, ...] = ()
+    part: bool = False
+    """Whether the target belongs to the source alone, and is deleted with it."""
+    keeps: Literal["source", "target"] | None = None
+    """Which end must not exist without a relationship that keeps it. A part is kept too."""
     aggregate: bool = False
     """Whether it follows from other nodes and relationships, with which it is kept up to date."""
     indexes: tuple[tuple[str, ...], ...] = ()
     """Properties with a range index; each entry is one index."""
+
+    @property
+    def kept(self) -> str | None:
+        """Label of the end that must not exist without a relationship that keeps it."""
+        if self.part or self.keeps == "target":
+            return self.target
+        return self.source if self.keeps else None
 
     def schema(self) -> Iterator[str]:
         """The Cypher statements that create the indexes. They can run again."""

@@ -209,13 +209,21 @@ COMPONENT_EFFECTS = NodeType(
 CAUSAL_NODES = (HYPOTHESIS, CLAIM, INTERVENTION, COMPONENT_EFFECTS)
 CAUSAL_RELATIONSHIPS = (
     RelationshipType(
-        "TESTED_BY", "Hypothesis", "Intervention", "A test of a hypothesis: one for each held-out prompt."
+        "TESTED_BY",
+        "Hypothesis",
+        "Intervention",
+        "A test of a hypothesis: one for each held-out prompt.",
+        part=True,
     ),
     RelationshipType(
-        "MEASURED_BY", "Claim", "Intervention", "A measurement of a claim: one for each circuit."
+        "MEASURED_BY", "Claim", "Intervention", "A measurement of a claim: one for each circuit.", part=True
     ),
     RelationshipType(
-        "DIAGNOSED_BY", "Circuit", "Intervention", "The ablation of one feature of a diagnosed circuit."
+        "DIAGNOSED_BY",
+        "Circuit",
+        "Intervention",
+        "The ablation of one feature of a diagnosed circuit.",
+        part=True,
     ),
     RelationshipType("ON", "Intervention", "Circuit", "The circuit that predicted the effect."),
     RelationshipType(
@@ -223,6 +231,7 @@ CAUSAL_RELATIONSHIPS = (
         "Circuit",
         "ComponentEffects",
         "The effects of the layers' components on the answer of a circuit.",
+        part=True,
     ),
     RelationshipType(
         "EDITS", "Intervention", "Feature", "An edited feature, if a circuit of the database has it."

@@ -65,9 +65,15 @@ PARTITION_NODES = (PARTITION, MODULE)
 
 PARTITION_RELATIONSHIPS = (
     RelationshipType(
-        "PARTITIONS", "Partition", "TranscoderSet", "The set whose features a partition groups."
+        "PARTITIONS",
+        "Partition",
+        "TranscoderSet",
+        "The set whose features a partition groups.",
+        keeps="source",
     ),
-    RelationshipType("PART_OF", "Module", "Partition", "The partition to which a module belongs."),
+    RelationshipType(
+        "PART_OF", "Module", "Partition", "The partition to which a module belongs.", keeps="source"
+    ),
     RelationshipType(
         "MEMBER_OF",
         "Feature",

@@ -20,7 +20,9 @@ FORMER_SUPERNODE = NodeType(
 
 PEOPLE_NODES = (FORMER_SUPERNODE,)
 PEOPLE_RELATIONSHIPS = (
-    RelationshipType("HAD", "Circuit", "FormerSupernode", "A supernode of a circuit that was replaced."),
+    RelationshipType(
+        "HAD", "Circuit", "FormerSupernode", "A supernode of a circuit that was replaced.", part=True
+    ),
     RelationshipType("GROUPS", "FormerSupernode", "Node", "A member of a former supernode."),
     RelationshipType("REPLACES", "Supernode", "FormerSupernode", "The version that a supernode replaced."),
     RelationshipType(

@@ -1,6 +1,7 @@
 """A canonical dump of a database. Two databases hold the same circuits when their dumps are equal.
 
-Nodes are named by their keys, never by the database's internal ids. Migrations and all dates are left out.
+Nodes are named by their keys, never by the database's internal ids. Migrations, leases and all dates
+are left out.
 """
 
 import hashlib
@@ -9,11 +10,11 @@ from typing import Any
 import orjson
 
 from schema.database import Database
-from schema.model.core import MIGRATION, NODES
+from schema.model.core import LEASE, MIGRATION, NODES
 
 Dump = dict[str, list[list[Any]]]
 
-_KEYS = {node.label: node.key for node in NODES if node.key is not None and node is not MIGRATION}
+_KEYS = {node.label: node.key for node in NODES if node.key is not None and node not in (MIGRATION, LEASE)}
 
 _DATES = {each.name for node in NODES for each in node.properties if each.type == "datetime"}
 

@@ -10,24 +10,30 @@ Aggregates are compared in Python, a few hundred features at a time; sums may di
 check while nothing is loaded, because a circuit that is being loaded looks like an inconsistency.
 """
 
+import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from schema.counted import counted
-from schema.database import Database, Rows
+from schema.database import Database, Rows, Transaction
 from schema.errors import DatabaseError
-from schema.loading.fragments import LOCK_ALL_SETS
+from schema.loading.fragments import LOCK_ALL_SETS, LOCK_EVERYTHING
 from schema.model.core import NODES, RELATIONSHIPS, schema_statements
 from schema.model.declare import NodeType
-from schema.upkeep.recompute import AGGREGATES, Aggregate, Amount
-from schema.upkeep.rules import RULES, ForbiddenState
+from schema.upkeep.recompute import AGGREGATES, Aggregate, Amount, rewrite
+from schema.upkeep.rules import DELETE, RULES, ForbiddenState
 
 Read = Callable[[str, dict[str, Any]], Rows]
 
 PAGE = 200
 """Number of features, circuits or sets that are compared at a time."""
 
-_KEEP_ONE = "`DETACH DELETE` all but one in the console, then run `atlas check --repair`"
+REPAIR = "atlas check --repair"
+"""The command that corrects what follows from the rest."""
+
+DOUBLED = "doubled key"
+"""Kind of the finding that several nodes have one key."""
 
 LISTED = 1000
 """Largest number of findings that one query gives."""
@@ -42,6 +48,8 @@ class Inconsistency(NamedTuple):
     """Key of the node or relationship."""
     what: str
     """What is wrong: the stored and the recomputed value, or what is missing."""
+    fix: str = REPAIR
+    """The command that corrects it."""
     mended: bool = False
     """Whether `repair` corrected it."""
 
@@ -55,15 +63,23 @@ def check(
 ) -> Iterator[Inconsistency]:
     """Yield every inconsistency when it is found.
 
-    repair: delete orphans, create missing indexes and write recomputed aggregates. An incomplete circuit, a
-    doubled key and the constraint that a doubled key prevents are reported but not changed. page: number of
-    features, circuits or sets that are compared at a time. step: called with a text about the progress.
+    repair: delete orphans, merge nodes that share a key, create missing indexes and write recomputed
+    aggregates. What is wrong inside one circuit is reported but not changed; `fix` of the finding deletes the
+    circuit. page: number of features, circuits or sets that are compared at a time. step: called with a text
+    about the progress.
     """
     for rule in RULES:
         step(f"each {rule.kind}")
         yield from _broken(database, rule, repair)
     step("constraints and indexes")
-    yield from _schema(database, repair)
+    merged = False
+    for finding in _schema(database, repair):
+        merged |= finding.kind == DOUBLED and finding.mended
+        yield finding
+    if merged:
+        # What two nodes had separately, one node has twice now.
+        for rule in RULES:
+            yield from _broken(database, rule, repair)
     for aggregate in AGGREGATES:
         for number, keys in enumerate(_pages(database, aggregate, page)):
             step(f"{aggregate.name}: {number * page} compared")
@@ -78,7 +94,7 @@ def _schema(database: Database, repair: bool) -> Iterator[Inconsistency]:
     constraints = _constraints(database)
     for node in NODES:
         if node.key is not None and (node.label, node.key) not in constraints:
-            yield from _doubled(database, node)
+            yield from _doubled(database, node, repair)
     found = _absent(database)
     if found and repair:
         for statement in schema_statements():
@@ -136,28 +152,60 @@ def _missing(label: str, names: tuple[str, ...], state: str | None) -> Inconsist
     return Inconsistency("missing index", f"{label}({', '.join(names)})", what)
 
 
-def _doubled(database: Database, node: NodeType) -> Iterator[Inconsistency]:
+def _doubled(database: Database, node: NodeType, repair: bool) -> Iterator[Inconsistency]:
     # Label and property are declared names, so they can be part of the text.
     text = (
-        f"MATCH (n:{node.label}) WITH n.{node.key} AS key, count(*) AS n "
-        "WHERE n > 1 OR key IS NULL RETURN key, n ORDER BY key LIMIT $limit"
+        f"MATCH (n:{node.label}) WITH n.{node.key} AS key, collect(n) AS nodes "
+        "WHERE size(nodes) > 1 OR key IS NULL "
+        "RETURN key, size(nodes) AS n, [n IN nodes | elementId(n)] AS eids, "
+        f"head(COLLECT {{ UNWIND nodes AS n MATCH (c:Circuit) "
+        f"WHERE {_CIRCUIT_OF.get(node.label, 'false')} RETURN c.id }}) AS circuit ORDER BY key LIMIT $limit"
     )
     for row in database.read(text, {"limit": LISTED}):
+        mended = repair and (row["circuit"] is None or row["key"] is None)
+        if mended:
+            database.transaction(partial(_merge, eids=row["eids"], keyless=row["key"] is None))
+        has = counted(row["n"], "node has", "nodes have")
         yield Inconsistency(
-            "doubled key",
-            f"{node.label} {row['key']}",
-            f"{counted(row['n'], 'node has', 'nodes have')} it; {_KEEP_ONE}",
+            DOUBLED, f"{node.label} {row['key']}", f"{has} it", _fix(row["circuit"]), mended=mended
         )
 
 
+def _fix(circuit: str | None) -> str:
+    return REPAIR if circuit is None else f"atlas delete --circuit {circuit}"
+
+
+def _merge(transaction: Transaction, eids: list[str], keyless: bool) -> None:
+    """Give the relationships of all nodes to the first one, and delete the others.
+
+    keyless: the nodes have no key, so they are not the same thing, and all are deleted.
+    """
+    for text in LOCK_EVERYTHING:
+        transaction.run(text)
+    if not keyless:
+        for text in _MERGE:
+            transaction.run(text, {"first": eids[0], "others": eids[1:]})
+    transaction.run(DELETE, {"eids": eids if keyless else eids[1:]})
+
+
 def _broken(database: Database, rule: ForbiddenState, repair: bool) -> Iterator[Inconsistency]:
+    mended = repair and rule.mend is not None
+
+    def work(transaction: Transaction) -> Rows:
+        # Nothing that is being loaded or deleted may look broken.
+        for text in LOCK_EVERYTHING if mended else ():
+            transaction.run(text)
+        rows = transaction.run(find, {"limit": LISTED})
+        if rows and rule.mend is not None and mended:
+            transaction.run(rule.mend, {"eids": [row["eid"] for row in rows]})
+        return rows
+
+    find = rule.find + "\nRETURN key, eid, circuit LIMIT $limit"
     while True:
-        rows = database.read(rule.find + "\nRETURN key, eid LIMIT $limit", {"limit": LISTED})
-        if rows and repair and rule.mend:
-            database.write(_DELETE, {"eids": [row["eid"] for row in rows]})
+        rows = database.transaction(work) if mended else database.read(find, {"limit": LISTED})
         for row in rows:
-            yield Inconsistency(rule.kind, str(row["key"]), rule.what, mended=repair and rule.mend)
-        if len(rows) < LISTED or not (repair and rule.mend):
+            yield Inconsistency(rule.kind, str(row["key"]), rule.what, _fix(row["circuit"]), mended=mended)
+        if len(rows) < LISTED or not mended:
             return
 
 
@@ -191,19 +239,19 @@ def _differences(read: Read, aggregate: Aggregate, keys: list[str]) -> Iterator[
 def _same(amount: Amount, have: Any, want: Any, row: dict[str, Any]) -> bool:
     if have is None or want is None or not isinstance(want, float):
         return bool(have == want)
+    if not (math.isfinite(have) and math.isfinite(want)):
+        return bool(have == want or (math.isnan(have) and math.isnan(want)))
     return abs(have - want) <= amount.tolerance(row)
 
 
 def _mend(database: Database, aggregate: Aggregate, keys: list[str]) -> list[Inconsistency]:
     """Compare again with all sets locked, as loading locks them, and write the recomputed values."""
 
-    def work(transaction: Any) -> list[Inconsistency]:
+    def work(transaction: Transaction) -> list[Inconsistency]:
         transaction.run(LOCK_ALL_SETS)
         found = list(_differences(transaction.run, aggregate, keys))
         if found:
-            rows = transaction.run(aggregate.recomputed, {"keys": keys})
-            transaction.run(aggregate.clear, {"keys": keys})
-            transaction.run(aggregate.write, {"rows": rows})
+            rewrite(transaction, aggregate, keys)
         return [each._replace(mended=True) for each in found]
 
     return database.transaction(work)
@@ -217,4 +265,25 @@ WHERE owningConstraint IS NULL AND type <> 'LOOKUP'
 RETURN type, state, labelsOrTypes, properties
 """
 
-_DELETE = "UNWIND $eids AS eid MATCH (n) WHERE elementId(n) = eid DETACH DELETE n"
+_CIRCUIT_OF = {
+    "Circuit": "n = c",
+    **{
+        each.target: f"(c)-[:{each.type}]->(n)"
+        for each in RELATIONSHIPS
+        if each.part and each.source == "Circuit"
+    },
+}
+"""Label of what belongs to one circuit → condition in Cypher that `n` belongs to circuit `c`. Such a node
+cannot be merged: its circuit is deleted."""
+
+_MERGE = tuple(
+    f"""
+    UNWIND $others AS eid
+    MATCH {before}(other){after} WHERE elementId(other) = eid
+    MATCH (first) WHERE elementId(first) = $first
+    MERGE {before.replace("r]", "new:$(type(r))]")}(first){after.replace("r]", "new:$(type(r))]")}
+    ON CREATE SET new = properties(r)
+    """
+    for before, after in (("(x)-[r]->", ""), ("", "-[r]->(x)"))
+)
+"""Two queries: they copy the relationships that end, and that begin, at $others to $first."""

@@ -1,11 +1,14 @@
 """Deletes circuits from Neo4j, each in one transaction, with its share of every aggregate.
 
-1. lock       the set, as loading does
+1. lock       all sets, because circuits of several sets share prompts, models and runs
 2. remove     the circuit from DRIVES and the sums of its features (`schema.loading.aggregates`), and from the
               DRIVES_IN, FOUND_IN and COVERS of its family (`schema.loading.families`)
 3. delete     the circuit and everything that only this circuit refers to
 4. recompute  from the stored nodes and edges, the few aggregates that shrank so much that rounding errors
 show
+
+What a broken circuit (`schema.upkeep.rules`) added to aggregates is unknown. In place of step 2, all
+aggregates of its features are recomputed after step 3.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,7 +19,10 @@ from schema.loading import families
 from schema.loading.aggregates import remove_effect, remove_use
 from schema.loading.effects import EACH_DRIVES, stored_effects
 from schema.loading.families import SET_MOMENTS
-from schema.loading.fragments import LOCK_SET
+from schema.loading.fragments import LOCK_EVERYTHING
+from schema.loading.leases import Doing, leased
+from schema.model.core import RELATIONSHIPS
+from schema.upkeep.recompute import AGGREGATES, rewrite
 from schema.upkeep.selection import Choice, circuits_of
 
 
@@ -45,8 +51,13 @@ def delete_circuit(database: Database, circuit_id: str) -> DeletedParts | None:
     """
 
     def work(transaction: Transaction) -> DeletedParts | None:
-        if not transaction.run(_LOCK, {"id": circuit_id}):
+        for text in LOCK_EVERYTHING:
+            transaction.run(text)
+        (found,) = transaction.run(_WHOLE, {"id": circuit_id})
+        if not found["n"]:
             return None
+        if not found["whole"]:
+            return _delete_broken(transaction, circuit_id, found["n"])
         effects = stored_effects(transaction, circuit_id)
         drives = transaction.run(_REMOVE_DRIVES, {"p": effects._asdict()})
         left = [
@@ -54,44 +65,120 @@ def delete_circuit(database: Database, circuit_id: str) -> DeletedParts | None:
             for row in transaction.run(_FAMILY, {"id": circuit_id})
         ]
         features = transaction.run(_REMOVE_USES, {"id": circuit_id})
-        gone = [DeletedParts(1, **row) for row in transaction.run(_DELETE, {"id": circuit_id})]
+        (row,) = transaction.run(_DELETE, {"id": circuit_id})
         for text, keys in ((_RECOMPUTE_DRIVES, drives), (_RECOMPUTE_FEATURES, features)):
             if keys:
                 transaction.run(text, {"keys": keys})
         for lost in left:
             families.recompute(transaction, lost)
-        return gone[0]
+        return DeletedParts(**row)
 
     return database.transaction(work)
+
+
+def _delete_broken(transaction: Transaction, circuit_id: str, n: int) -> DeletedParts:
+    """n: number of circuits with the id, which can be several when the id has no constraint."""
+    (touched,) = transaction.run(_TOUCHED, {"id": circuit_id})
+    gone = NOTHING
+    for _ in range(n):
+        (row,) = transaction.run(_DELETE, {"id": circuit_id})
+        gone = gone.and_also(DeletedParts(**row))
+    for aggregate in AGGREGATES:
+        if aggregate.of in touched:
+            rewrite(transaction, aggregate, touched[aggregate.of])
+    return gone
 
 
 def delete_circuits(database: Database, circuit_ids: Iterable[str]) -> Iterator[DeletedParts]:
     """Delete circuits, each in one transaction. Yields what each transaction removed.
 
-    A circuit that somebody else deleted in the meantime is passed over.
+    A circuit that somebody else deleted in the meantime is passed over. Raises ConflictError, which names the
+    process, when another process loads or deletes circuits of the same runs.
     """
-    for each in circuit_ids:
-        parts = delete_circuit(database, each)
-        if parts is not None:
-            yield parts
+    ids = list(circuit_ids)
+    runs = [row["id"] for row in database.read(_RUNS, {"ids": ids})]
+    with leased(database, Doing.DELETING, runs) as require:
+        for each in ids:
+            require()
+            parts = delete_circuit(database, each)
+            if parts is not None:
+                yield parts
 
 
 def delete_run(database: Database, run_id: str) -> Iterator[DeletedParts]:
     """Delete every circuit of a run, then the run and its ledger. Yields what each transaction removed.
 
-    When it is stopped, calling it again resumes it. Raises NotFoundError when there is no such run.
+    When it is stopped, calling it again resumes it. Raises NotFoundError when there is no such run, and
+    ConflictError, which names the process, when another process loads or deletes circuits of the run.
     """
-    yield from delete_circuits(database, circuits_of(database, Choice.RUN, run_id))
-    database.write(_DELETE_RUN, {"id": run_id})
+    with leased(database, Doing.DELETING, [run_id]) as require:
+        circuits = circuits_of(database, Choice.RUN, run_id)
+        while True:
+            for each in circuits:
+                require()
+                parts = delete_circuit(database, each)
+                if parts is not None:
+                    yield parts
+            require()
+            # Python code can load circuits without a lease.
+            circuits = database.transaction(lambda transaction: _delete_run(transaction, run_id))
+            if not circuits:
+                return
+
+
+def _delete_run(transaction: Transaction, run_id: str) -> list[str]:
+    """Delete a run and its ledger if it has no circuit; otherwise give the ids of its circuits."""
+    for text in LOCK_EVERYTHING:
+        transaction.run(text)
+    transaction.run(_DELETE_RUN, {"id": run_id})
+    return [row["id"] for row in transaction.run(_CIRCUITS_OF_RUN, {"id": run_id})]
 
 
 # -- Cypher; every value from outside is a parameter
 
-_LOCK = f"""
-MATCH (c:Circuit {{id: $id}})
-OPTIONAL MATCH (c)-[:BY]->(t:TranscoderSet)
-{LOCK_SET}
-RETURN c.id AS id
+_RUNS = """
+MATCH (c:Circuit)-[:FROM_RUN]->(r:Run) WHERE c.id IN $ids RETURN DISTINCT r.id AS id ORDER BY id
+"""
+
+_WHOLE = """
+MATCH (c:Circuit {id: $id})
+RETURN collect(coalesce(
+  c.n_nodes = COUNT { (c)-[:HAS]->(:Node) }
+  AND c.n_edges = COUNT { (c)-[:HAS]->(:Node)-[:ATTRIBUTES]->(:Node) }
+  AND COUNT { (c)-[:OF_PROMPT]->(:Prompt) } = 1 AND COUNT { (c)-[:BY]->(:TranscoderSet) } = 1
+  AND COUNT { (c)-[:FROM_RUN]->(:Run) } = 1
+  AND NOT EXISTS { (c)-[:HAS]->(n:FeatureNode) WHERE COUNT { (n)-[:INSTANCE_OF]->(:Feature) } <> 1 },
+  false
+)) = [true] AS whole, count(*) AS n
+"""
+
+# The neighbours of features are touched too: their degrees change.
+_TOUCHED = """
+MATCH (c:Circuit {id: $id})
+WITH collect(c) AS circuits
+CALL (circuits) {
+  UNWIND circuits AS c
+  MATCH (c)-[:USES|HAS]->(x)
+  OPTIONAL MATCH (x)-[:INSTANCE_OF]->(g:Feature)
+  WITH coalesce(g, x) AS f WHERE f:Feature
+  RETURN collect(DISTINCT f) AS features
+}
+CALL (features) {
+  UNWIND features AS f
+  OPTIONAL MATCH (f)-[:DRIVES]-(g)
+  WITH collect(f.id) + collect(g.id) AS ids
+  UNWIND ids AS id
+  RETURN collect(DISTINCT id) AS Feature
+}
+CALL (features, circuits) {
+  CALL (features, circuits) {
+    UNWIND features AS f MATCH (f)-[:IN]->(t:TranscoderSet) RETURN t
+    UNION
+    UNWIND circuits AS c MATCH (c)-[:BY]->(t:TranscoderSet) RETURN t
+  }
+  RETURN collect(DISTINCT t.id) AS TranscoderSet
+}
+RETURN Feature, TranscoderSet
 """
 
 _FAMILY = """
@@ -111,61 +198,73 @@ WITH f WHERE lost
 RETURN f.id AS feature
 """
 
+_PARTS = "|".join(sorted({each.type for each in RELATIONSHIPS if each.part and each.source == "Circuit"}))
+
 # Everything that only this circuit refers to is deleted with it, starting from the circuit. A broken circuit
 # (`schema.upkeep.rules`) has no prompt, run or set, or several.
-_DELETE = """
-MATCH (c:Circuit {id: $id})
-CALL (c) { MATCH (c)-[:OF_PROMPT]->(p:Prompt) RETURN collect(p) AS prompts }
-CALL (c) { MATCH (c)-[:BY]->(t:TranscoderSet) RETURN collect(t) AS sets }
-CALL (c) { MATCH (c)-[:FROM_RUN]->(r:Run) RETURN collect(r) AS runs }
-CALL (c) { MATCH (c)-[:USES]->(f:Feature) RETURN collect(f) AS features }
-CALL (c) { MATCH (e:Entry)-[:GAVE]->(c) DETACH DELETE e }
-CALL (c) { MATCH (c)-[:HAS]->(:Supernode)-[:MEANS]->(k:Concept) RETURN collect(DISTINCT k) AS concepts }
-CALL (c) { MATCH (c)-[:HAS|HAD|ABLATED]->(part) DETACH DELETE part }
-CALL (c) { MATCH (c)-[:RUNS_THROUGH]->(h:Head) RETURN collect(h) AS heads }
-CALL (c) { DETACH DELETE c }
-CALL (heads) { UNWIND heads AS h WITH h WHERE NOT EXISTS { (h)<-[:RUNS_THROUGH]-() } DETACH DELETE h }
-CALL (concepts) { UNWIND concepts AS k WITH k WHERE NOT EXISTS { (k)<-[:MEANS]-() } DELETE k }
-CALL (features) {
+_DELETE = f"""
+MATCH (c:Circuit {{id: $id}})
+WITH c LIMIT 1
+CALL (c) {{ MATCH (c)-[:OF_PROMPT]->(p:Prompt) RETURN collect(p) AS prompts }}
+CALL (c) {{ MATCH (c)-[:BY]->(t:TranscoderSet) RETURN collect(t) AS sets }}
+CALL (c) {{ MATCH (c)-[:FROM_RUN]->(r:Run) RETURN collect(r) AS runs }}
+CALL (c) {{ MATCH (c)-[:USES]->(f:Feature) RETURN collect(f) AS features }}
+CALL (c) {{ MATCH (e:Entry)-[:GAVE]->(c) DETACH DELETE e }}
+CALL (c) {{ MATCH (c)-[:HAS]->(:Supernode)-[:MEANS]->(k:Concept) RETURN collect(DISTINCT k) AS concepts }}
+CALL (c) {{ MATCH (c)-[:{_PARTS}]->(part) DETACH DELETE part }}
+CALL (c) {{ MATCH (c)-[:RUNS_THROUGH]->(h:Head) RETURN collect(h) AS heads }}
+CALL (heads) {{ UNWIND heads AS h MATCH (h)-[:OF_MODEL]->(m:Model) RETURN collect(DISTINCT m) AS models }}
+CALL (c) {{ DETACH DELETE c RETURN count(*) AS n_circuits }}
+CALL (heads) {{ UNWIND heads AS h WITH h WHERE NOT EXISTS {{ (h)<-[:RUNS_THROUGH]-() }} DETACH DELETE h }}
+// The heads of a set that was moved to another model keep the former model.
+CALL (models) {{
+  UNWIND models AS m WITH m WHERE NOT EXISTS {{ (m)<-[:FOR|OF_MODEL]-() }} DELETE m
+}}
+CALL (concepts) {{ UNWIND concepts AS k WITH k WHERE NOT EXISTS {{ (k)<-[:MEANS]-() }} DELETE k }}
+CALL (features) {{
   UNWIND features AS f
-  WITH f WHERE NOT EXISTS { (f)<-[:USES]-() } AND NOT EXISTS { (f)<-[:LABELS]-(:Label {method: "person"}) }
+  WITH f WHERE NOT EXISTS {{ (f)<-[:USES]-() }}
+    AND NOT EXISTS {{ (f)<-[:LABELS]-(:Label {{method: "person"}}) }}
   OPTIONAL MATCH (f)<-[:LABELS|EXAMPLE_OF]-(l:Label|Example)
   DETACH DELETE l, f
   RETURN count(DISTINCT f) AS n_features
-}
-CALL (runs) {
+}}
+CALL (runs) {{
   UNWIND runs AS r
-  WITH r WHERE NOT EXISTS { (r)<-[:FROM_RUN]-() } AND NOT EXISTS { (r)-[:LISTS]->() }
+  WITH r WHERE NOT EXISTS {{ (r)<-[:FROM_RUN]-() }} AND NOT EXISTS {{ (r)-[:LISTS]->() }}
   DELETE r
-}
-CALL (prompts) {
+}}
+CALL (prompts) {{
   UNWIND prompts AS p
-  WITH p WHERE NOT EXISTS { (p)<-[:OF_PROMPT]-() }
+  WITH p WHERE NOT EXISTS {{ (p)<-[:OF_PROMPT]-() }}
   OPTIONAL MATCH (p)-[:TAGGED|IN_FAMILY]->(group)
   WITH p, collect(group) AS groups
   DETACH DELETE p
   WITH groups
-  CALL (groups) {
+  CALL (groups) {{
     UNWIND groups AS group
-    WITH group WHERE NOT EXISTS { (group)<-[:TAGGED|IN_FAMILY]-() }
+    WITH group WHERE NOT EXISTS {{ (group)<-[:TAGGED|IN_FAMILY]-() }}
     DELETE group
-  }
+  }}
   RETURN count(*) AS n_prompts
-}
-CALL (sets) {
+}}
+CALL (sets) {{
   UNWIND sets AS t
-  WITH t WHERE NOT EXISTS { (t)<-[:BY|IN]-() }
-  MATCH (t)-[:FOR]->(m:Model)
-  CALL (t) {
+  WITH t WHERE NOT EXISTS {{ (t)<-[:BY|IN]-() }}
+  OPTIONAL MATCH (t)-[:FOR]->(m:Model)
+  WITH t, collect(m) AS of_set
+  CALL (t) {{
     MATCH (t)<-[:PARTITIONS]-(q:Partition)<-[:PART_OF]-(part:Module)
     DETACH DELETE part, q
-  }
-  CALL (t) { MATCH (t)<-[:READ_BY]-(k:Checkpoint) DETACH DELETE k }
+  }}
+  CALL (t) {{ MATCH (t)<-[:READ_BY]-(k:Checkpoint) DETACH DELETE k }}
   DETACH DELETE t
-  WITH m WHERE NOT EXISTS { (m)<-[:FOR]-() }
-  DETACH DELETE m
-}
-RETURN n_prompts, n_features
+  WITH of_set
+  UNWIND of_set AS m
+  WITH m WHERE NOT EXISTS {{ (m)<-[:FOR|OF_MODEL]-() }}
+  DELETE m
+}}
+RETURN n_circuits, n_prompts, n_features
 """
 
 _RECOMPUTE_DRIVES = f"""
@@ -182,7 +281,9 @@ SET f.influence = reduce(sum = 0.0, each IN [(f)<-[u:USES]-() | u.influence] | s
 """
 
 _DELETE_RUN = """
-MATCH (r:Run {id: $id})
+MATCH (r:Run {id: $id}) WHERE NOT EXISTS { (r)<-[:FROM_RUN]-() }
 OPTIONAL MATCH (r)-[:LISTS]->(e:Entry)
 DETACH DELETE e, r
 """
+
+_CIRCUITS_OF_RUN = "MATCH (:Run {id: $id})<-[:FROM_RUN]-(c:Circuit) RETURN c.id AS id ORDER BY id"

@@ -154,6 +154,7 @@ MIGRATIONS = (
     Migration(19, "effects by family, influence and degree of features", "data", lambda: _EFFECTS),
     Migration(22, "pages of transcoder sets on Neuronpedia", "data", lambda: [_NEURONPEDIA]),
     Migration(23, "indexes of pins and of the sources of circuits", "schema", schema_statements),
+    Migration(24, "constraint of leases", "schema", schema_statements),
 )
 
 

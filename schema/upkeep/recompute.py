@@ -5,10 +5,12 @@ and to write it. Both the stored and the recomputed rows have a `key`, which is 
 amounts by name.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from schema.circuit.influence import N_FLOWS, STAGE_FLOW_ROWS
+from schema.database import Transaction
 from schema.loading.aggregates import RECOMPUTED_EFFECT, RECOMPUTED_USES
 from schema.loading.effects import pair_text
 
@@ -22,8 +24,9 @@ class Amount(NamedTuple):
     it."""
 
     def tolerance(self, row: dict[str, Any]) -> float:
-        """The largest difference that rounding explains, for a recomputed row."""
-        return 1e-7 * (abs(row[self.name]) + self.scale(row)) + 1e-12
+        """The largest difference that rounding explains, for a recomputed row of finite numbers."""
+        scale = self.scale(row)
+        return 1e-7 * (abs(row[self.name]) + (scale if math.isfinite(scale) else 0.0)) + 1e-12
 
 
 class Aggregate(NamedTuple):
@@ -31,8 +34,8 @@ class Aggregate(NamedTuple):
 
     name: str
     """Name in findings."""
-    keys: str
-    """Gives the next $limit keys after $after. Keys are ids of features, circuits or sets."""
+    of: str
+    """Label of the nodes whose ids are the keys: Feature, Circuit or TranscoderSet."""
     stored: str
     """Gives the stored rows of $keys."""
     recomputed: str
@@ -44,19 +47,21 @@ class Aggregate(NamedTuple):
     amounts: tuple[Amount, ...]
     """The properties that are compared."""
 
+    @property
+    def keys(self) -> str:
+        """Cypher that gives the next $limit keys after $after."""
+        # The label is a declared name, so it can be part of the text.
+        return f"MATCH (n:{self.of}) WHERE n.id > $after RETURN n.id AS key ORDER BY n.id LIMIT $limit"
+
 
 def _spread(row: dict[str, Any]) -> float:
-    """The root mean square of the effects of a DRIVES."""
-    return float((row["m2"] / row["n_circuits"] + row["mean"] ** 2) ** 0.5)
+    """The root mean square of the effects of a DRIVES; infinity where the numbers are too large."""
+    return math.hypot(math.sqrt(row["m2"] / row["n_circuits"]), row["mean"])
 
-
-_FEATURES = "MATCH (f:Feature) WHERE f.id > $after RETURN f.id AS key ORDER BY f.id LIMIT $limit"
-_CIRCUITS = "MATCH (c:Circuit) WHERE c.id > $after RETURN c.id AS key ORDER BY c.id LIMIT $limit"
-_SETS = "MATCH (t:TranscoderSet) WHERE t.id > $after RETURN t.id AS key ORDER BY t.id LIMIT $limit"
 
 USES = Aggregate(
     name="USES",
-    keys=_CIRCUITS,
+    of="Circuit",
     stored="""
     UNWIND $keys AS key
     MATCH (c:Circuit {id: key})-[u:USES]->(f:Feature)
@@ -82,7 +87,7 @@ USES = Aggregate(
 
 FEATURE_SUMS = Aggregate(
     name="Feature.n_circuits, n_measured, influence",
-    keys=_FEATURES,
+    of="Feature",
     stored="""
     UNWIND $keys AS key
     MATCH (f:Feature {id: key})
@@ -105,7 +110,7 @@ FEATURE_SUMS = Aggregate(
 
 FOUND_IN = Aggregate(
     name="FOUND_IN",
-    keys=_FEATURES,
+    of="Feature",
     stored="""
     UNWIND $keys AS key
     MATCH (f:Feature {id: key})-[i:FOUND_IN]->(y:Family)
@@ -130,7 +135,7 @@ FOUND_IN = Aggregate(
 
 COVERS = Aggregate(
     name="COVERS",
-    keys=_SETS,
+    of="TranscoderSet",
     stored="""
     UNWIND $keys AS key
     MATCH (:TranscoderSet {id: key})-[v:COVERS]->(y:Family)
@@ -156,7 +161,7 @@ _EFFECT = (
     Amount("n_positive"),
     Amount("n_negative"),
     Amount("mean", _spread),
-    Amount("m2", lambda row: row["n_circuits"] * _spread(row) ** 2),
+    Amount("m2", lambda row: row["n_circuits"] * _spread(row) * _spread(row)),
     # When m2 is nearly 0, its rounding error is large compared with it, and the root makes the error larger.
     Amount("sd", lambda row: 1e3 * _spread(row)),
     Amount("sign_consistency"),
@@ -188,7 +193,7 @@ EFFECTS_BY_FAMILY = f"""
 
 DRIVES = Aggregate(
     name="DRIVES",
-    keys=_FEATURES,
+    of="Feature",
     stored=f"""
     UNWIND $keys AS key
     MATCH (f:Feature {{id: key}})-[d:DRIVES]->(g:Feature)
@@ -218,7 +223,7 @@ DRIVES = Aggregate(
 
 DRIVES_IN = Aggregate(
     name="DRIVES_IN",
-    keys=_FEATURES,
+    of="Feature",
     stored=f"""
     UNWIND $keys AS key
     MATCH (f:Feature {{id: key}})-[d:DRIVES_IN]->(g:Feature)
@@ -242,7 +247,7 @@ DRIVES_IN = Aggregate(
 
 DEGREE = Aggregate(
     name="Feature.degree",
-    keys=_FEATURES,
+    of="Feature",
     stored="UNWIND $keys AS key MATCH (f:Feature {id: key}) RETURN [key] AS key, f.degree AS degree",
     recomputed="""
     UNWIND $keys AS key
@@ -256,7 +261,7 @@ DEGREE = Aggregate(
 
 LAYER_SUMS = Aggregate(
     name="Circuit.layer_features, layer_errors",
-    keys=_CIRCUITS,
+    of="Circuit",
     stored="""
     UNWIND $keys AS key
     MATCH (c:Circuit {id: key})
@@ -298,7 +303,7 @@ LAYER_SUMS = Aggregate(
 # flows, even when another circuit gave the model its number of layers later.
 STAGE_FLOWS = Aggregate(
     name="Circuit.stage_flows",
-    keys=_CIRCUITS,
+    of="Circuit",
     stored="""
     UNWIND $keys AS key
     MATCH (c:Circuit {id: key})
@@ -341,3 +346,10 @@ AGGREGATES = (
     STAGE_FLOWS,
 )
 """The aggregates in an order in which each one depends only on earlier ones."""
+
+
+def rewrite(transaction: Transaction, aggregate: Aggregate, keys: Sequence[str]) -> None:
+    """Write the recomputed values of some keys. The transaction must hold the locks of all sets."""
+    rows = transaction.run(aggregate.recomputed, {"keys": list(keys)})
+    transaction.run(aggregate.clear, {"keys": list(keys)})
+    transaction.run(aggregate.write, {"rows": rows})

@@ -37,17 +37,15 @@ def write_graphs(folder: Path, count: int, shape: synthetic.Shape = SMALL) -> Pa
     return folder
 
 
-class Loader:
-    """`atlas import FOLDER` in a process of its own."""
+class Command:
+    """`atlas …` in a process of its own."""
 
-    def __init__(self, folder: Path, address: Address, said: Path, uri: str | None = None) -> None:
-        """uri: where the loader finds the database, when not at its own address."""
+    def __init__(self, words: list[str], address: Address, said: Path, uri: str | None = None) -> None:
+        """uri: where the command finds the database, when not at its own address."""
         self._said = said
         environment = environment_of(address) | ({"NEO4J_URI": uri} if uri else {})
         here, there = _PROCESSES.Pipe(duplex=False)
-        self._process = _PROCESSES.Process(
-            target=_atlas, args=(said, ["import", str(folder)], environment, there)
-        )
+        self._process = _PROCESSES.Process(target=_atlas, args=(said, words, environment, there))
         self._process.start()
         here.recv()
 
@@ -64,6 +62,14 @@ class Loader:
         """Wait until it ends by itself: its exit status (None: it has not) and what it said."""
         self._process.join(timeout_s)
         return self._process.exitcode, self._said.read_text(encoding="utf-8")
+
+
+class Loader(Command):
+    """`atlas import FOLDER` in a process of its own."""
+
+    def __init__(self, folder: Path, address: Address, said: Path, uri: str | None = None) -> None:
+        """uri: where the loader finds the database, when not at its own address."""
+        super().__init__(["import", str(folder)], address, said, uri)
 
 
 def _atlas(said: Path, words: list[str], environment: dict[str, str], begun: Connection) -> None:

@@ -4,65 +4,19 @@ from collections import defaultdict
 
 import pytest
 
-from schema.annotations.supernodes import NodeGroup, rename
-from schema.annotations.supernodes import group as make_group
 from schema.database import Database
-from schema.evidence.claims import ClaimOutcome, ClaimStatement, keep_claim, kept_claim
-from schema.evidence.components import ComponentEffects, MeasuredHead, keep_components
-from schema.evidence.hypotheses import HypothesisOutcome, HypothesisStatement, keep_test, register
-from schema.evidence.interventions import InterventionRecord, keep_diagnosis
-from schema.evidence.statements import ChangedNode, MeasuredCircuit
-from schema.jobs import RequestedPrompt, finish, request, take
 from schema.loading.effects import HALF, half, pair_text
-from schema.loading.load import load_circuit
-from schema.loading.runs import Entry
 from schema.model.checkpoints import CHECKPOINT_RELATIONSHIPS
 from schema.model.core import NODES, RELATIONSHIPS, schema_statements
 from schema.model.modules import PARTITION_RELATIONSHIPS
 from schema.model.page import markdown
-from tests.support.circuits import RUN, synthetic_circuits
+from tests.support.everything import fill
 
 LABELS = {node.label: node for node in NODES}
 
 
-def load(database: Database) -> None:
-    for circuit in synthetic_circuits(12):
-        load_circuit(database, circuit, RUN, Entry(circuit.id, circuit.prompt.text))
-    claim = HypothesisStatement(
-        "why?", ("ablate 1/2@all",), "lowers", ("a b",), ("c",), ("d",), "model", "set"
-    )
-    register(database, claim)
-    held_out = InterventionRecord("h", "a b", "c", ["ablate 1/2@all"], -1.0, 0.0, 0.5, 9, 2, 0)
-    keep_test(database, claim, HypothesisOutcome(-1.0, 0.0, 9, 0.1), [held_out])
-    found = database.read("MATCH (c:Circuit)-[:USES]->(f) RETURN c.id AS circuit, f.id AS feature LIMIT 1")[0]
-    test = held_out._replace(id="x", predicted=-0.5, p=0.1, share=0.3, weight=2.0)
-    keep_diagnosis(database, found["circuit"], [(test, found["feature"])])
-    measured_parts = ComponentEffects("x/components", "c", [0.1], [0.2], [0.3], [0.4])
-    keep_components(database, found["circuit"], measured_parts, [MeasuredHead(0, 0, -0.5)])
-    asked = ClaimStatement(
-        *(("ablate 1/2@all",), "set", "model", "transcoders", (found["circuit"],), "capitals", "nothing"),
-        *("0-1", "0-3", 9, 0),
-    )
-    nodes = database.read("MATCH (:Circuit {id: $circuit})-[:HAS]->(n:Node) RETURN n.id AS id LIMIT 2", found)
-    changes = [ChangedNode(nodes[0]["id"], None, 0.5), ChangedNode(nodes[1]["id"], 0.25, 0.5)]
-    mine = test._replace(id="y", share=None, stands_for=None)
-    tested = MeasuredCircuit(mine, found["circuit"], [found["feature"]], changes)
-    keep_claim(database, asked, ClaimOutcome(-0.5, -1.0, 0.0, 0.5, 0.1), [tested])
-    assert kept_claim(database, asked.id) == asked
-    job = request(database, [RequestedPrompt("a b")], "me")
-    taken = take(database, "worker")
-    assert taken is not None
-    finish(database, job, "worker", circuits=[found["circuit"]], problems=[])
-    (node,) = database.read(
-        "MATCH (:Circuit {id: $id})-[:HAS]->(n:FeatureNode) RETURN n.id AS id LIMIT 1",
-        {"id": found["circuit"]},
-    )
-    group = make_group(database, found["circuit"], NodeGroup("mine", (node["id"],)), "me")
-    rename(database, rename(database, group, "ours", "me"), "theirs", "me")
-
-
 def test_nodes_hold_what_is_declared_and_nothing_else(database: Database):
-    load(database)
+    fill(database)
     found: dict[str, list[set[str]]] = defaultdict(list)
     for row in database.read("MATCH (n) RETURN labels(n) AS labels, keys(n) AS keys"):
         most_special = max(row["labels"], key=lambda label: LABELS[label].refines is not None)
@@ -75,12 +29,13 @@ def test_nodes_hold_what_is_declared_and_nothing_else(database: Database):
         assert set.intersection(*keys) >= {each.name for each in properties if each.always}, label
     assert set(found) == set(LABELS) - {
         *("Node", "OtherNode", "Example"),  # only imports have the last two
+        "Lease",  # gone when the load is over
         *("Partition", "Module", "Checkpoint"),  # a command of their own makes them
     }
 
 
 def test_relationships_hold_what_is_declared_and_nothing_else(database: Database):
-    load(database)
+    fill(database)
     rows = database.read(
         """
         MATCH (a)-[r]->(b)

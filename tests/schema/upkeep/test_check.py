@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from atlas.local.server import Address
 from schema.database import Database
 from schema.loading.load import load_circuit
 from schema.model.core import schema_statements
@@ -12,7 +13,9 @@ from schema.upkeep.canonical_dump import dump
 from schema.upkeep.check import Inconsistency, check
 from schema.upkeep.delete import delete_circuit
 from tests.support.circuits import RUN, synthetic_circuits
-from tests.support.servers import empty
+from tests.support.cli import Cli
+from tests.support.servers import empty, environment_of
+from tests.support.stored import assert_effects, whole
 
 
 @pytest.fixture
@@ -123,10 +126,10 @@ def test_broken_circuits_are_named(loaded: Database):
     loaded.write("MATCH (:Circuit {id: $id})-[r:FROM_RUN]->() DELETE r", {"id": third})
     found = [each for each in check(loaded) if each.kind == "broken circuit"]
     assert sorted(each.where for each in found) == [first, second, third]
-    assert all("load it again" in each.what for each in found)
+    assert [each.fix for each in found] == [f"atlas delete --circuit {each.where}" for each in found]
 
 
-DOUBLED = "2 nodes have it; `DETACH DELETE` all but one in the console, then run `atlas check --repair`"
+DOUBLED = "2 nodes have it"
 
 
 def _first_feature(database: Database) -> str:
@@ -148,18 +151,12 @@ def test_missing_indexes_and_doubled_keys_are_named(loaded: Database, schema_bac
     loaded.write("MATCH (f:Feature) WITH f ORDER BY f.id LIMIT 1 SET f.n_circuits = 77")
     mended = [(each.kind, each.where, each.mended) for each in check(loaded, repair=True)]
     assert mended == [
-        ("doubled key", "Tag easy", False),
+        ("doubled key", "Tag easy", True),
         ("missing index", "Feature(layer, index)", True),
-        ("missing constraint", "Tag.name", False),
+        ("missing constraint", "Tag.name", True),
         ("missing index", "DRIVES(pair)", True),
         (SUMS, _first_feature(loaded), True),
     ]
-    assert list(check(loaded)) == [
-        Inconsistency("doubled key", "Tag easy", DOUBLED),
-        Inconsistency("missing constraint", "Tag.name", "the constraint does not exist"),
-    ]
-    loaded.write("MATCH (g:Tag {name: 'easy'}) WITH g ORDER BY elementId(g) DESC LIMIT 1 DETACH DELETE g")
-    assert all(each.mended for each in check(loaded, repair=True))
     assert list(check(loaded)) == []
 
 
@@ -170,6 +167,86 @@ def test_a_key_that_only_orphans_double_is_mended(loaded: Database, schema_back:
     assert sorted(orphans) == [("orphan", "easy", True), ("orphan", "lost", True), ("orphan", "lost", True)]
     assert last == ("missing constraint", "Tag.name", True)
     assert list(check(loaded)) == []
+
+
+HUGE = [
+    "SET n.activation = 1e308",
+    "SET n.influence = -1e308",
+    "SET n.activation = 0.0 / 0.0",
+    "WITH n MATCH (n)-[e:ATTRIBUTES]->() SET e.weight = 1e308",
+    "WITH n MATCH (n)-[e:ATTRIBUTES]->() SET e.weight = -1e308",
+    "WITH n MATCH (n)-[e:ATTRIBUTES]->() SET e.weight = 1.0 / 0.0",
+    "WITH n MATCH (n)-[e:ATTRIBUTES]->() SET e.weight = 0.0 / 0.0",
+]
+
+
+def test_whatever_number_is_stored_is_named_mended_and_deleted(database: Database):
+    circuits = synthetic_circuits(len(HUGE) + 2)
+    for circuit in circuits:
+        load_circuit(database, circuit, RUN)
+    huge = sorted(circuit.id for circuit in circuits[: len(HUGE)])
+    for each, change in zip(huge, HUGE, strict=True):
+        database.write(f"MATCH (:Circuit {{id: $id}})-[:HAS]->(n:FeatureNode) {change}", {"id": each})
+    broken = [each for each in check(database, repair=True) if not each.mended]
+    assert {each.kind for each in broken} == {"broken circuit"}
+    assert sorted(each.fix for each in broken) == [f"atlas delete --circuit {each}" for each in huge]
+    # The aggregates follow from the nodes and edges, however large these are.
+    assert list(check(database)) == broken
+    for each in huge:
+        assert delete_circuit(database, each) is not None
+    assert list(check(database)) == []
+    assert_effects(database, circuits[len(HUGE) :])
+
+
+FAULTS = [
+    *(fault for fault, _ in PLANTED),
+    "MATCH (:Circuit)-[:HAS]->(n:TokenNode) WITH n LIMIT 1 DETACH DELETE n",
+    "MATCH (:Circuit)-[:HAS]->(n:FeatureNode) WITH n LIMIT 1 DETACH DELETE n",
+    "MATCH (:Circuit)-[:HAS]->()-[e:ATTRIBUTES]->() WITH e LIMIT 1 DELETE e",
+    *(
+        f"MATCH (c:Circuit) WITH c LIMIT 1 MATCH (c)-[r:{type_}]->() DELETE r"
+        for type_ in ("FROM_RUN", "OF_PROMPT", "BY", "USES")
+    ),
+    *(
+        f"MATCH (c:Circuit) WITH c LIMIT 1 CREATE (c)-[:{type_}]->(:{label} {{{key}: 'second'}})"
+        for type_, label, key in (
+            ("FROM_RUN", "Run", "id"),
+            ("OF_PROMPT", "Prompt", "id"),
+            ("BY", "TranscoderSet", "id"),
+        )
+    ),
+    "MATCH (n:FeatureNode)-[i:INSTANCE_OF]->() WITH i LIMIT 1 DELETE i",
+    "MATCH (n:FeatureNode), (f:Feature) WHERE NOT (n)-[:INSTANCE_OF]->(f) WITH n, f LIMIT 1 "
+    "CREATE (n)-[:INSTANCE_OF]->(f)",
+    "MATCH (f:Feature)-[i:IN]->() WITH i LIMIT 3 DELETE i",
+    "MATCH (f:Feature) WITH f LIMIT 1 CREATE (f)-[:IN]->(:TranscoderSet {id: 'of none', name: 'none'})",
+    "MATCH (c:Circuit)-[:BY]->(t) WITH t LIMIT 1 CREATE (t)-[:FOR]->(:Model {id: 'zzz', name: 'zzz'})",
+    "MATCH (:TranscoderSet {id: 'other'})-[r:FOR]->() DELETE r",
+    "MATCH (c:Circuit) WITH c LIMIT 1 CREATE (c)-[:HAS]->(:Node:ErrorNode {id: 'one more'})",
+    "MATCH (p:Prompt) WITH p LIMIT 1 CREATE (p)-[:TAGGED]->(:Tag {name: 'easy'}), (:Tag)<-[:TAGGED]-(p)",
+    "MATCH (f:Feature)-[:IN]->(t) WITH f, t LIMIT 1 CREATE (:Feature {id: f.id})-[:IN]->(t)",
+    "MATCH (c:Circuit) WITH c LIMIT 1 CREATE (:Circuit {id: c.id})-[:HAS]->(:Node:ErrorNode {id: 'new'})",
+]
+
+
+def test_every_finding_names_the_command_that_corrects_it(loaded: Database, server: Address, schema_back):
+    loaded.write("DROP CONSTRAINT tag_name")
+    loaded.write("DROP CONSTRAINT circuit_id")
+    loaded.write("DROP CONSTRAINT feature_id")
+    loaded.write("DROP INDEX drives_pair_range")
+    for fault in FAULTS:
+        loaded.write(fault)
+    atlas = Cli(environment_of(server))
+    rounds = 0
+    while found := list(check(loaded)):
+        rounds += 1
+        assert rounds <= 3, found
+        for command in sorted({each.fix for each in found}):
+            done = atlas(*command.split()[1:])
+            assert done.error is None, done.text
+            if command.startswith("atlas delete"):
+                assert done.stdout.startswith(("1 circuit deleted", "2 circuits deleted"))
+    assert_effects(loaded, whole(loaded, synthetic_circuits(5)))
 
 
 def test_deleting_what_is_huge_leaves_no_rounding_behind(database: Database):

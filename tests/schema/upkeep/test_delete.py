@@ -9,11 +9,13 @@ from schema.circuit.records import Source
 from schema.database import Database
 from schema.errors import InputError, NotFoundError
 from schema.loading.load import load_circuit
+from schema.model.core import NODES, RELATIONSHIPS
 from schema.upkeep.canonical_dump import dump
 from schema.upkeep.check import check
 from schema.upkeep.delete import DeletedParts, delete_circuit, delete_circuits
 from schema.upkeep.selection import Choice, circuits_of
 from tests.support.circuits import RUN, TRANSCODERS, synthetic_circuits, without_sums
+from tests.support.everything import fill
 from tests.support.stored import assert_effects, load_all, nothing_left
 from tests.support.tiny_circuit import tiny
 
@@ -102,3 +104,44 @@ def test_circuits_of_a_tag_family_or_source_are_chosen(database: Database):
     assert len(list(delete_circuits(database, [*tagged, "no circuit", *tagged]))) == len(tagged)
     assert list(check(database)) == []
     assert_effects(database, [circuit for circuit in circuits if circuit.id not in tagged])
+
+
+KEPT = {"Hypothesis", "Claim", "Intervention", "Job", "Run"}
+"""Labels of what outlives circuits: the ledgers of what people asked and measured."""
+
+
+def test_nothing_that_belongs_to_a_circuit_outlives_it(database: Database):
+    """Every relationship of the declared model is stored first."""
+    fill(database)
+    circuits = synthetic_circuits(12)
+    for circuit in circuits:
+        delete_circuit(database, circuit.id)
+    assert list(check(database)) == []
+    rows = database.read("MATCH (n) UNWIND labels(n) AS label RETURN DISTINCT label")
+    left = {row["label"] for row in rows}
+    assert left <= KEPT | {"Migration", "Feature", "Label", "TranscoderSet", "Model"}
+    for row in database.read("MATCH (i:Intervention) RETURN COUNT { (i)<--() } AS n"):
+        assert row["n"] == 1
+
+
+def test_deleting_and_loading_again_gives_the_same_database(database: Database):
+    fill(database)
+    before = dump(database)
+    for again in ("with the ledgers that outlived the circuits", "without them"):
+        for circuit in synthetic_circuits(12):
+            delete_circuit(database, circuit.id)
+        if again == "without them":
+            database.write("MATCH (n:Hypothesis|Claim|Intervention|Job) DETACH DELETE n")
+        fill(database)
+        assert list(check(database)) == []
+    assert dump(database) == before
+
+
+def test_every_label_says_what_keeps_it():
+    """A label that nothing keeps is a root, or its own rule says when it is an orphan."""
+    kept = {each.kept for each in RELATIONSHIPS}
+    labels = {node.label for node in NODES if node.refines is None}
+    assert labels - kept == {
+        *("TranscoderSet", "Run", "Circuit", "Hypothesis", "Claim", "Job", "Lease", "Migration"),
+        "Feature",  # a circuit has it, or a person labelled it
+    }
