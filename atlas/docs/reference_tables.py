@@ -1,4 +1,5 @@
-"""Tables of the docs that the code knows: the limits of the API, and the columns of its downloads.
+"""Tables of the docs that the code knows: limits of the API, columns of its downloads, and bounds of what is
+read and stored.
 
     python -m atlas.docs.reference_tables
 
@@ -11,11 +12,18 @@ import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 from api.downloads.lists import DOWNLOADS
 from api.request.limits import Limits
+from ingest.circuits import prompts
+from schema import plain_file
+from schema.circuit import records
+from schema.formats import features, files, labels, raw
+from schema.loading import leases, validate
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -38,6 +46,37 @@ def limits() -> list[str]:
     return ["| limit | default | what is limited |", "|---|--:|---|", *rows]
 
 
+BOUNDS = (
+    (files, "SIZE_LIMIT"),
+    (plain_file, "UNPACKED_LEAST"),
+    (plain_file, "UNPACKED_RATIO"),
+    (raw, "LISTS_LEAST"),
+    (raw, "BYTES_OF_LIST"),
+    (raw, "ITEMS_LEAST"),
+    (raw, "BYTES_OF_ITEM"),
+    (raw, "TEXT_LIMIT"),
+    (features, "RECORD_LEAST"),
+    (features, "RECORD_LIMIT"),
+    (labels, "LINE_LIMIT"),
+    (labels, "SMALL_LIMIT"),
+    (labels, "TEXT_LIMIT"),
+    (prompts, "PIPE_LIMIT"),
+    (validate, "KEY_LIMIT"),
+    (records, "FLOAT32_MAX"),
+    (leases, "LEASE_S"),
+)
+"""Module and name of each constant that bounds what is read or stored."""
+
+
+def bounds() -> list[str]:
+    """One row for each constant of `BOUNDS`: its name, its value and its docstring."""
+    rows = [
+        f"| `{module.__name__}.{name}` | {_shown(getattr(module, name))} | {_constant_text(module, name)} |"
+        for module, name in BOUNDS
+    ]
+    return ["| constant | value | what it bounds |", "|---|--:|---|", *rows]
+
+
 def columns() -> list[str]:
     """One row for each question that can be downloaded: its path and its columns, in their order."""
     rows = [f"| `{path}` | {', '.join(each.schema.names)} |" for path, each in DOWNLOADS.items()]
@@ -49,6 +88,7 @@ def tables() -> list[ReferenceTable]:
     return [
         ReferenceTable(DOCS / "graphql" / "serving.md", "limits", limits()),
         ReferenceTable(DOCS / "downloads.md", "columns", columns()),
+        ReferenceTable(DOCS / "safety.md", "bounds", bounds()),
     ]
 
 
@@ -71,6 +111,17 @@ def _field_docstrings(kind: type) -> Iterator[tuple[str, str]]:
             assert isinstance(name.target, ast.Name)
             assert isinstance(text.value, ast.Constant)
             yield name.target.id, " ".join(inspect.cleandoc(str(text.value.value)).split())
+
+
+def _constant_text(module: ModuleType, name: str) -> str:
+    """The docstring of a constant, as it stands in the source of its module."""
+    body = ast.parse(inspect.getsource(module)).body
+    for one, text in pairwise(body):
+        if isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) == name:
+            assert isinstance(text, ast.Expr)
+            assert isinstance(text.value, ast.Constant)
+            return " ".join(inspect.cleandoc(str(text.value.value)).split())
+    raise ValueError(f"{module.__name__} declares no {name}")
 
 
 def _shown(value: object) -> str:
