@@ -50,10 +50,12 @@ def test_a_load_of_another_set_keeps_the_prompts_that_a_deletion_also_has(databa
         other = [_of_another_set(circuit, number) for circuit in mine]
         for circuit in (*mine, *other[: number % 2]):
             load_circuit(database, circuit, RUN)
-        _at_once(
-            lambda: [delete_circuit(database, circuit.id) for circuit in mine],
-            lambda other=other: [load_circuit(database, circuit, RUN) for circuit in other],
-        )
+
+        def load(circuits: list[Circuit] = other) -> None:
+            for circuit in circuits:
+                load_circuit(database, circuit, RUN)
+
+        _at_once(lambda: [delete_circuit(database, circuit.id) for circuit in mine], load)
         assert list(check(database)) == []
         assert whole(database, [*mine, *other]) == other
         for circuit in other:
