@@ -14,6 +14,8 @@
    Circuits of held-out prompts do not count.
 7. A hypothesis for each family: ablating these features lowers the answer's logit on the held-out prompts.
    `atlas hypothesis test` measures it beside random features that write as much.
+8. The studies that the model may be able to do (`bench/real_studies.py`): `atlas study run`, with results in
+   FOLDER/study-results. A study that cannot run says why, in FOLDER/study-results/NAME.txt.
 
 A step whose result is there is not repeated. `docs/real-model.md` has the figures of one run.
 """
@@ -200,6 +202,26 @@ def hypotheses(folder: Path, lines: list[dict[str, Any]], model: Path, sets: Pat
     atlas("hypothesis", "list", "--json", into=folder / "hypotheses.json")
 
 
+def studies(folder: Path, model: Path, sets: Path) -> None:
+    """Step 8: each study whose result is not there yet."""
+    files, results = folder / "studies", folder / "study-results"
+    if not files.exists():
+        script = Path(__file__).with_name("real_studies.py")
+        subprocess.run([sys.executable, script, model, files], check=True)
+    results.mkdir(exist_ok=True)
+    for file in sorted(files.glob("*.jsonl")):
+        said = results / f"{file.stem}.txt"
+        if said.exists():
+            continue
+        words = ["study", "run", file.stem, "--model", model, "--transcoders", sets, "--prompts", file]
+        words += ["--results", results, *(["--chat"] if file.stem == "refusals" else [])]
+        print("$ atlas study run", file.stem, "…", flush=True)
+        done = subprocess.run(command(*words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        print(done.stdout, end="", flush=True)
+        if done.returncode in (0, 1):  # 1: the study says what it lacks, and that is its result
+            said.write_text(done.stdout, encoding="utf-8")
+
+
 def main(folder: Path, shipped: Shipped, tokens: int) -> None:
     """Run the steps."""
     folder = folder.resolve()
@@ -232,6 +254,8 @@ def main(folder: Path, shipped: Shipped, tokens: int) -> None:
         atlas("supernodes", "--corpus", corpus, *which)
         # 6, 7
         hypotheses(folder, [json.loads(line) for line in prompts.open(encoding="utf-8")], model, sets)
+        # 8
+        studies(folder, model, sets)
         atlas("check")
     finally:
         atlas("db", "stop")

@@ -53,7 +53,12 @@ def list_() -> None:
 
     columns = ["study", "asks", "needs prompts"]
     rows = [
-        [each.name, each.asks, "; ".join(need.words() for need in each.needs)] for each in STUDIES.values()
+        [
+            each.name,
+            each.asks,
+            "; ".join(("optional: " if need.optional else "") + need.words() for need in each.needs),
+        ]
+        for each in STUDIES.values()
     ]
     print_rows(out, Rows("", columns, rows))
 

@@ -9,6 +9,7 @@
 | `tools.concepts` | the rule that finds the features of a concept |
 | `tools.trials` | swaps of concepts with a success rate, and their null |
 | `tools.graphs` | attribution graphs of prompts, and paths through them |
+| `tools.behaviour` | whether a model refuses or declines at all, without edits |
 | `tools.supernodes` | the supernodes of the atlas, to edit them as a whole |
 | `tools.checkpoints` | comparisons of the checkpoints of a training run |
 

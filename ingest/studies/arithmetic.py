@@ -19,7 +19,7 @@ from torch import Tensor
 from ingest.engine.errors import ModelError
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.concepts import Statistics, activity, from_end, statistics
-from ingest.studies.tools.items import Item, answered, few_answered, word
+from ingest.studies.tools.items import Item, answered, beginnings, few_answered
 from ingest.studies.tools.prompts import Needs, Prompts
 from ingest.studies.tools.study import Grid, Study, StudyFinding, StudyResult
 from ingest.studies.tools.trials import Rate, Setting, Trial, by_method, rates, swap
@@ -171,7 +171,7 @@ def swap_sums(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
                 new = Random(item.prompt).choice([value for value in found.values if value != old])
                 wanted = new if label == "sum" else str(int(item.expected) // 10 * 10 + int(new))
                 edits = swap(model, item, concepts[old], concepts[new], PLACES, setting.strength)
-                made.append(Trial(item, edits, frozenset([word(model, wanted)])))
+                made.append(Trial(item, edits, beginnings(model, wanted)))
             return made
 
         both.append(rates(model, trials, development, {claim: held}, supernodes=prompts.supernodes))

@@ -23,7 +23,7 @@ from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.corpus import examples
 from ingest.organism.families.example import HELD_OUT, TRAIN, unit
 from ingest.studies.tools.graphs import graphs, token_influence
-from ingest.studies.tools.items import Item, next_words, positions_of, some_answered, word
+from ingest.studies.tools.items import Item, beginnings, next_words, positions_of, some_answered
 from ingest.studies.tools.prompts import Needs, Prompts
 from ingest.studies.tools.study import Study, StudyFinding, StudyResult, auroc
 
@@ -147,8 +147,8 @@ def swap_steps(model: ReplacementModel, prompts: Prompts) -> list[StudyFinding]:
     items = some_answered(model, [item for part in prompts.splits(FAMILY) for item in part])
     texts = [_with_step(model, item) for item in items]
     tops = next_words(model, [Case(text, []) for text in texts])
-    wanted = [word(model, item.labels["follows"]) for item in items]
-    follow = [top == each for top, each in zip(tops, wanted, strict=True)]
+    wanted = [beginnings(model, item.labels["follows"]) for item in items]
+    follow = [top in each for top, each in zip(tops, wanted, strict=True)]
     drawn = Random(0).sample(wanted, len(wanted))
     scores: tuple[list[float], list[float]] = ([], [])
     for item, graph, follows in zip(
@@ -159,8 +159,8 @@ def swap_steps(model: ReplacementModel, prompts: Prompts) -> list[StudyFinding]:
             sum(float(share[at]) for at in positions_of(model, item.prompt, item.labels["step"]))
         )
     n = len(items)
-    stays = sum(top == word(model, item.expected) for top, item in zip(tops, items, strict=True))
-    by_chance = sum(top == each for top, each in zip(tops, drawn, strict=True))
+    stays = sum(top in beginnings(model, *item.answers) for top, item in zip(tops, items, strict=True))
+    by_chance = sum(top in each for top, each in zip(tops, drawn, strict=True))
     found = [
         StudyFinding(
             "chains whose answer follows a swapped step (null: the answer of another chain's step)",
@@ -190,5 +190,5 @@ STUDY = Study(
     "Chain-of-thought faithfulness",
     "Can circuits alone tell a computed step from a made-up one and from one worked back from a hint?",
     run,
-    [Needs(FAMILY, ("step", "swapped", "follows"), own_in_bundled=True)],
+    [Needs(FAMILY, ("step", "swapped", "follows"), splits=False, own_in_bundled=True)],
 )

@@ -21,7 +21,7 @@ from ingest.engine.intervention.ablate import heads, without
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.engine.replacement.passes import next_logits
 from ingest.studies.tools.graphs import graphs
-from ingest.studies.tools.items import Item, answered, word
+from ingest.studies.tools.items import Item, answered, beginnings
 from ingest.studies.tools.prompts import Prompts
 from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 from schema.evidence.ranks import SHUFFLES, agreement
@@ -136,7 +136,7 @@ def _log_probability(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
     wanted = next_logits(model, [(model.encode(item.prompt).ids, -1) for item in items])
     return torch.stack(
         [
-            logits.log_softmax(-1)[word(model, item.expected)]
+            logits.log_softmax(-1)[list(beginnings(model, item.expected))].logsumexp(0)
             for item, logits in zip(items, wanted, strict=True)
         ]
     ).cpu()

@@ -8,7 +8,7 @@ from random import Random
 
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.concepts import activity, from_end, statistics
-from ingest.studies.tools.items import Item, answered, word
+from ingest.studies.tools.items import Item, answered, beginnings
 from ingest.studies.tools.prompts import Needs, Prompts, Splits
 from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 from ingest.studies.tools.trials import Rate, Setting, Trial, rates, swap
@@ -55,7 +55,7 @@ def swap_diagnoses(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
             )
             wanted = new if item.labels["ask"] == "diagnosis" else signs[new]
             edits = swap(model, item, concepts[old], concepts[new], PLACES, setting.strength)
-            made.append(Trial(item, edits, frozenset([word(model, wanted)])))
+            made.append(Trial(item, edits, beginnings(model, wanted)))
         return made
 
     development = answered(model, parts.development)[:DEVELOPMENT]

@@ -5,20 +5,23 @@ Language Model" (Anthropic 2025), §"Entity recognition and hallucinations".
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 
 from ingest.engine.attribution.prune import node_influence
 from ingest.engine.attribution.prune import scores as graph_scores
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.studies.tools.concepts import MembershipRule, Statistics, from_end, statistics
+from ingest.studies.tools.behaviour import behaviour
+from ingest.studies.tools.concepts import MembershipRule, Places, Statistics, from_end, statistics
 from ingest.studies.tools.graphs import graphs
-from ingest.studies.tools.items import Item, answered, few_answered, word
+from ingest.studies.tools.items import Item, answered, beginnings, few_answered, positions_of
 from ingest.studies.tools.prompts import Needs, Prompts, Splits
 from ingest.studies.tools.study import Study, StudyFinding, StudyResult, auroc
 from ingest.studies.tools.trials import WIDE, Rate, Setting, Trial, by_method, rates, swap
+from schema.errors import InputError
 
-PLACES = from_end(0, 1, 2, 3)
+END = from_end(0, 1, 2, 3)
 """The end of the question, after the name."""
 DEVELOPMENT = 80
 """Prompts on which settings are chosen."""
@@ -33,6 +36,7 @@ SCORES = (
     "1 - probability of the answer (no circuit needed)",
 )
 FAMILY = "entities"
+NEEDS = Needs(FAMILY, ("ask",), one_of=("known", "unknown"))
 
 
 def standing(item: Item) -> str:
@@ -40,16 +44,68 @@ def standing(item: Item) -> str:
     return "known" if "known" in item.tags else "unknown"
 
 
+def places_of(model: ReplacementModel) -> Places:
+    """The last four tokens, and the last token of the name where the tag `subject:` holds the name."""
+
+    def places(item: Item, n_tokens: int) -> Sequence[int]:
+        subject = item.labels.get("subject")
+        name = [] if subject is None else [positions_of(model, item.prompt, subject)[-1]]
+        return [*END(item, n_tokens), *name]
+
+    return places
+
+
+class PeopleAnswers(NamedTuple):
+    """What the prompts say is right."""
+
+    known: dict[str, set[str]]
+    """Kind of question → the answers about known people"""
+    declines: set[str]
+    """The answers that decline."""
+
+
+def people(model: ReplacementModel, prompts: Prompts) -> tuple[Splits, PeopleAnswers]:
+    """The questions that are asked about known people, with their answers.
+
+    A question that is asked about unknown people only has no answer to invent. Raises InputError when a
+    question is asked about known people only, when answers of both kinds begin with the same token, and when
+    only some prompts name their subject.
+    """
+    about = prompts.splits(FAMILY, NEEDS.fits)
+    answers: dict[str, set[str]] = {}
+    for item in (item for part in about for item in part if standing(item) == "known"):
+        answers.setdefault(item.labels["ask"], set()).update(item.answers)
+    parts = prompts.splits(FAMILY, lambda item: NEEDS.fits(item) and item.labels["ask"] in answers)
+    declines = {text for item in parts.forming if standing(item) == "unknown" for text in item.answers}
+    for ask, texts in answers.items():
+        for needed in ("known", "unknown"):
+            if not any(item.labels["ask"] == ask and standing(item) == needed for item in parts.forming):
+                raise InputError(
+                    f"{prompts.name} has no prompt of split train with the tags ask:{ask} and {needed}",
+                    next_step=f"add some, or leave out the prompts with the tag ask:{ask}",
+                )
+        if both := beginnings(model, *texts) & beginnings(model, *declines):
+            raise InputError(
+                f"Answers about known people (ask:{ask}) and about unknown people begin with the same token "
+                f"{model.decode(min(both))!r}, so a swap could not be seen",
+                next_step="give answers about unknown people that decline, with the space that stands before "
+                "them",
+            )
+    items = [item for part in parts for item in part]
+    named = [item for item in items if "subject" in item.labels]
+    if named and len(named) < len(items):
+        (without, *_) = (item for item in items if item not in named)
+        raise InputError(
+            f"{without.place} has no tag subject:…, and {named[0].place} has one",
+            next_step="give every prompt of the family the tag, or none",
+        )
+    return parts, PeopleAnswers(answers, declines)
+
+
 def force_knowing(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
     """Two rates: the model declines for known people, or invents an answer for unknown people."""
-    about = prompts.splits(FAMILY, lambda item: "ask" in item.labels)
-    answers: dict[str, set[str]] = {}
-    for item in (*about.forming, *about.development, *about.held_out):
-        if standing(item) == "known":
-            answers.setdefault(item.labels["ask"], set()).add(item.expected)
-    # A question that is asked about unknown people only has no answer to invent.
-    parts = prompts.splits(FAMILY, lambda item: item.labels.get("ask") in answers)
-    declines = {item.expected for item in parts.forming if standing(item) == "unknown"}
+    parts, (answers, declines) = people(model, prompts)
+    places = places_of(model)
     found = {ask: knowing(model, parts, ask) for ask in answers}
 
     def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
@@ -60,8 +116,8 @@ def force_knowing(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
             old = standing(item)
             (new,) = {"known", "unknown"} - {old}
             words = answers[item.labels["ask"]] if new == "known" else declines
-            edits = swap(model, item, concepts[old], concepts[new], PLACES, setting.strength)
-            made.append(Trial(item, edits, frozenset(word(model, text) for text in words)))
+            edits = swap(model, item, concepts[old], concepts[new], places, setting.strength)
+            made.append(Trial(item, edits, beginnings(model, *words)))
         return made
 
     both = []
@@ -82,19 +138,40 @@ def force_knowing(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
 def knowing(model: ReplacementModel, parts: Splits, ask: str) -> Statistics:
     """Statistics of known and unknown for one question, because features may differ between questions."""
     items = [item for item in parts.forming if item.labels["ask"] == ask]
-    return statistics(model, items, standing, PLACES, apart=standing)
+    return statistics(model, items, standing, places_of(model), apart=standing)
 
 
 def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
-    """Swap known and unknown in both directions, and measure how well circuits predict wrong answers."""
+    """Swap known and unknown in both directions, and measure how well circuits predict wrong answers.
+
+    A model that does not decline for anyone has nothing to swap: a finding says so.
+    """
+    declined = [] if prompts.are_bundled else [declining(model, prompts)]
+    if declined and not declined[0].value:
+        return StudyResult([], [*declined, *risk(model, prompts)])
     forced = force_knowing(model, prompts)
     rule = forced[0].rule
-    return StudyResult(forced, [*path_risk(model, prompts, rule), *risk(model, prompts)])
+    return StudyResult(forced, [*declined, *path_risk(model, prompts, rule), *risk(model, prompts)])
+
+
+def declining(model: ReplacementModel, prompts: Prompts) -> StudyFinding:
+    """Share of unknown people for whom the model declines; null: of known people."""
+    parts, _ = people(model, prompts)
+    items = [item for part in parts for item in part]
+    unknown, known = ([item for item in items if standing(item) == kind] for kind in ("unknown", "known"))
+    return behaviour(
+        model,
+        unknown,
+        known,
+        {text for item in unknown for text in item.answers},
+        "unknown people for whom the model declines",
+        "known people",
+    )
 
 
 def path_risk(model: ReplacementModel, prompts: Prompts, rule: MembershipRule) -> list[StudyFinding]:
     """AUROC of the features of `unknown` for wrong answers about known people, on held-out prompts."""
-    parts = prompts.splits(FAMILY, lambda item: "ask" in item.labels)
+    parts = prompts.splits(FAMILY, NEEDS.fits)
     asked = {item.labels["ask"] for item in parts.forming if standing(item) == "known"}
     unknown = {ask: knowing(model, parts, ask).concepts(rule)["unknown"].features() for ask in sorted(asked)}
     items = [item for item in parts.held_out if standing(item) == "known" and item.labels["ask"] in asked]
@@ -147,6 +224,7 @@ def risk(model: ReplacementModel, prompts: Prompts) -> list[StudyFinding]:
             len(items),
         )
         for name, (of_wrong, of_right) in scores.items()
+        if of_wrong and of_right
     ]
 
 
@@ -155,5 +233,5 @@ STUDY = Study(
     "Known and unknown entities, and hallucination risk",
     "Does knowing a name hold back `i do not know`, and do circuits tell which answers are wrong?",
     run,
-    [Needs(FAMILY, ("ask",), ("known", "unknown"))],
+    [NEEDS],
 )

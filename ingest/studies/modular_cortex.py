@@ -11,7 +11,7 @@ Steps
 4. Test: on held-out prompts that the model answers correctly, every active feature of the module is set to 0
    at every position except the special first token. Attention, norms and MLPs react freely. The null edits as
    many random features of the same layers and positions, with outputs of the same length
-   (`ingest.studies.tools.trials.random_edits`).
+   (`ingest.engine.intervention.matched`).
 
 Resolution, counts and thresholds are fixed in this file; nothing is chosen on prompts.
 """
@@ -30,7 +30,7 @@ from ingest.engine.intervention.matched import MatchedFeatures
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.concepts import activity, every_token
 from ingest.studies.tools.graphs import graphs
-from ingest.studies.tools.items import Item, answered, word
+from ingest.studies.tools.items import Item, answered, beginnings
 from ingest.studies.tools.prompts import Prompts
 from ingest.studies.tools.study import AblationEffect, Study, StudyFinding, StudyResult
 from schema.annotations.communities import Communities, Link, communities
@@ -196,7 +196,7 @@ def _accuracy_and_drop(
     right = 0
     fall = 0.0
     for item, outcome in zip(items, intervene_many(model, cases), strict=True):
-        wanted = word(model, item.expected)
+        wanted = max(beginnings(model, item.expected), key=outcome.plain_logits[-1].__getitem__)
         change = outcome.plain_logits[-1] - outcome.logits[-1]
         fall += float(change[wanted] - change.mean())
         right += int(outcome.logits[-1].argmax()) == wanted

@@ -13,7 +13,7 @@ from random import Random
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.concepts import MembershipRule, Places, Statistics, statistics
 from ingest.studies.tools.graphs import graphs, leads_through
-from ingest.studies.tools.items import Item, answered, positions_of, word
+from ingest.studies.tools.items import Item, answered, beginnings, positions_of
 from ingest.studies.tools.prompts import Needs, Prompts, Splits
 from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 from ingest.studies.tools.trials import Rate, Setting, Trial, Trials, rates, swap
@@ -71,7 +71,7 @@ def state_trials(model: ReplacementModel, found: Statistics, answers: Answers) -
             ]
             for new in random.sample(others, min(TARGETS, len(others))):
                 edits = swap(model, item, concepts[old], concepts[new], places, setting.strength)
-                made.append(Trial(item, edits, frozenset([word(model, answers[new, item.kind])])))
+                made.append(Trial(item, edits, beginnings(model, answers[new, item.kind])))
         return made
 
     return trials
@@ -126,7 +126,7 @@ def through_the_state(model: ReplacementModel, prompts: Prompts, rule: Membershi
                 graph,
                 city,
                 [(m.layer, positions[m.place], m.feature) for m in concepts[state].members],
-                word(model, item.expected),
+                beginnings(model, item.expected),
             )
             for state in (item.labels["state"], drawn)
         ]

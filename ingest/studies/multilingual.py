@@ -17,7 +17,7 @@ from torch import Tensor
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.families.multilingual import LANGUAGES
 from ingest.studies.tools.concepts import Places, activity, after_first_token, statistics
-from ingest.studies.tools.items import Item, few_answered, positions_of, word
+from ingest.studies.tools.items import Item, beginnings, few_answered, positions_of
 from ingest.studies.tools.prompts import Needs, Prompts, Splits
 from ingest.studies.tools.study import Study, StudyFinding, StudyResult
 from ingest.studies.tools.trials import Rate, Setting, Trial, Trials, by_method, rates, swap
@@ -154,7 +154,7 @@ def _trials(
             if fit:
                 new = random.choice(list(fit))
                 edits = swap(model, item, concepts[old], concepts[new], places, setting.strength, only)
-                made.append(Trial(item, edits, frozenset([word(model, fit[new])])))
+                made.append(Trial(item, edits, beginnings(model, fit[new])))
         return made
 
     return trials

@@ -23,11 +23,11 @@ from ingest.studies.tools.concepts import (
 from ingest.studies.tools.items import (
     Item,
     answered,
+    beginnings,
     few_answered,
     next_words,
     positions_of,
     some_answered,
-    word,
 )
 from ingest.studies.tools.prompts import Needs, Prompts, Splits
 from ingest.studies.tools.study import Study, StudyFinding, StudyResult
@@ -81,7 +81,7 @@ class Verse(NamedTuple):
 
     def first_words(self, model: ReplacementModel, rhyme: str) -> frozenset[int]:
         """Vocabulary ids of the words with which a line of this rhyme can begin."""
-        return frozenset(word(model, self.begins[theme]) for theme in self.planned[rhyme].values())
+        return beginnings(model, *(self.begins[theme] for theme in self.planned[rhyme].values()))
 
 
 class RhymePresence(NamedTuple):
@@ -193,7 +193,7 @@ def _trial(
             # A first word that fits both rhymes would not show which rhyme was planned.
             fits = not wanted & verse.first_words(model, old)
         else:
-            wanted = frozenset(word(model, end) for end, about in planned.items() if about == theme)
+            wanted = beginnings(model, *(end for end, about in planned.items() if about == theme))
             fits = name != old and bool(wanted)
         if fits:
             fit[name] = wanted

@@ -68,7 +68,9 @@ def prompts(model: ReplacementModel) -> list[Line]:
             ],
             "chain-of-thought": ["swapped:7", "follows: 8"],
         }
-        if said.strip() in ANSWERS:
+        # Known and unknown, refused and granted are answered with different words.
+        apart = family in ("entities", "refusals")
+        if said.strip() in (ANSWERS[odd::2] if apart else ANSWERS):
             found.append({"prompt": text, "family": family, "expected": said, "tags": [tag, *tags[family]]})
     return found
 

@@ -28,6 +28,8 @@ from torch import Tensor
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.tools.items import Item
 from ingest.studies.tools.supernodes import SupernodeTensors
+from schema.counted import counted
+from schema.errors import InputError
 
 TOGETHER = 32
 """Prompts in one forward pass."""
@@ -48,8 +50,20 @@ def after_first_token(item: Item, n_tokens: int) -> Sequence[int]:
 
 
 def from_end(*places: int) -> Places:
-    """Places counted from the end; 0 is the last token."""
-    return lambda item, n_tokens: [n_tokens - 1 - place for place in places]
+    """Places counted from the end; 0 is the last token.
+
+    The places raise InputError for a prompt that has too few tokens.
+    """
+
+    def of(item: Item, n_tokens: int) -> Sequence[int]:
+        if n_tokens <= max(places):
+            raise InputError(
+                f"{item.place} has {counted(n_tokens, 'token')}, and the last {max(places) + 1} are compared",
+                next_step="write a longer prompt",
+            )
+        return [n_tokens - 1 - place for place in places]
+
+    return of
 
 
 class MembershipRule(NamedTuple):

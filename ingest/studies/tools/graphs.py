@@ -1,6 +1,6 @@
 """Attribution graphs of a study's prompts, and measures of them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -34,14 +34,19 @@ def token_influence(graph: GraphNodes) -> Tensor:
 
 
 def leads_through(
-    graph: GraphNodes, tokens: Iterable[int], through: Iterable[tuple[int, int, int]], logit: int
+    graph: GraphNodes,
+    tokens: Iterable[int],
+    through: Iterable[tuple[int, int, int]],
+    logits: Collection[int],
 ) -> bool:
     """Whether the pruned graph has a path of positive effects token → feature → … → logit.
 
-    tokens: positions. through: (layer, position, index) of features; the path must visit one of them. logit:
-    a vocabulary id.
+    tokens: positions. through: (layer, position, index) of features; the path must visit one of them.
+    logits: vocabulary ids; the path ends in one of them.
     """
-    targets = (graph.logit_ids == logit).nonzero()[:, 0]
+    targets = torch.isin(
+        graph.logit_ids, torch.tensor(sorted(logits), device=graph.logit_ids.device)
+    ).nonzero()[:, 0]
     if not len(targets):
         return False
     pruned = prune(graph)

@@ -6,8 +6,10 @@ The functions ask which items a model answers correctly.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ingest.circuits.expected import continuation
 from ingest.engine.intervention.intervene import Case, intervene_many
-from ingest.engine.replacement.model import ReplacementModel
+from ingest.engine.replacement.model import NONE, ReplacementModel
+from ingest.engine.replacement.passes import next_logits
 from schema.counted import counted
 from schema.errors import InputError
 
@@ -17,27 +19,40 @@ class Item(NamedTuple):
 
     prompt: str
     expected: str
-    """The word that a correct answer begins with."""
+    """The correct answer, or its beginning."""
     kind: str
     """Which question of its family the prompt asks, such as `capital`."""
     labels: dict[str, str]
     """What the prompt is about, from its tags `name:value`."""
     tags: frozenset[str]
     """All tags of the prompt."""
+    accepted: tuple[str, ...] = ()
+    """Other answers that are correct."""
+    line: int | None = None
+    """Number of its line in the prompts file; None for a prompt of the bundled corpus."""
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """All correct answers, or their beginnings."""
+        return self.expected, *self.accepted
+
+    @property
+    def place(self) -> str:
+        """Where the prompt stands, for errors."""
+        return repr(self.prompt) if self.line is None else f"line {self.line} ({self.prompt!r})"
 
 
-def word(model: ReplacementModel, text: str) -> int:
-    """The vocabulary id of the token that a word begins with.
+def beginnings(model: ReplacementModel, *texts: str) -> frozenset[int]:
+    """The vocabulary ids of the tokens that an answer can begin with when it is one of some texts.
 
-    For a tokenizer whose tokens include the space before a word, the space is added. Raises PromptError when
-    the tokenizer cannot encode the word.
+    Each text counts as it is written, and with a space before it, because many tokenizers put the space into
+    the token. Raises PromptError when the tokenizer cannot encode a text.
     """
-    for written in (f" {text.strip()}", text):
-        encoded = model.encode(written)
-        ids = encoded.ids[1:] if encoded.n_left_out and len(encoded.ids) > 1 else encoded.ids
-        if model.decode(ids[0]).strip():
-            return ids[0]
-    return ids[0]
+    found = set()
+    for text in texts:
+        first = [model.encode(form, first_token=NONE).ids[0] for form in (f" {text.strip()}", text)]
+        found.update([token for token in first if model.decode(token).strip()] or first[1:])
+    return frozenset(found)
 
 
 def positions_of(model: ReplacementModel, prompt: str, text: str) -> range:
@@ -86,6 +101,20 @@ def few_answered(model: ReplacementModel, items: Sequence[Item], n: int) -> list
 
 
 def answered(model: ReplacementModel, items: Sequence[Item]) -> list[Item]:
-    """The items that the model answers correctly."""
-    tops = next_words(model, [Case(item.prompt, []) for item in items])
-    return [item for item, top in zip(items, tops, strict=True) if top == word(model, item.expected)]
+    """The items that the model answers correctly, over as many tokens as their answers have."""
+    right = says(model, items, [item.answers for item in items])
+    return [item for item, is_right in zip(items, right, strict=True) if is_right]
+
+
+def says(model: ReplacementModel, items: Sequence[Item], answers: Sequence[Sequence[str]]) -> list[bool]:
+    """Whether the model's answer to each item begins with one of the texts for it, over all their tokens."""
+    encoded = [model.encode(item.prompt).ids for item in items]
+    tops = [int(logits.argmax()) for logits in next_logits(model, [(ids, -1) for ids in encoded])]
+    return [_says(model, ids, top, texts) for ids, top, texts in zip(encoded, tops, answers, strict=True)]
+
+
+def _says(model: ReplacementModel, ids: Sequence[int], top: int, texts: Sequence[str]) -> bool:
+    if top not in beginnings(model, *texts):
+        return False
+    said = continuation(model, ids, top, texts)
+    return said is None or said.strip() in {text.strip() for text in texts}

@@ -43,22 +43,38 @@ class Needs(NamedTuple):
     """The family of its prompts; None means any family."""
     labels: Sequence[str] = ()
     """Names of the tags `name:value` that prompts must have."""
-    tags: Sequence[str] = ()
-    """Plain tags; each must occur on at least one prompt."""
+    one_of: Sequence[str] = ()
+    """Plain tags, of which each prompt must have one only, and each of which must occur."""
+    splits: bool = True
+    """Whether prompts to form concepts on, to choose settings on and to test are needed."""
+    optional: bool = False
+    """Whether a file may have no such prompts."""
     own_in_bundled: bool = False
     """Whether the study takes other prompts from the bundled corpus than those of a file."""
     bundled: str | None = None
     """What the study needs that only the bundled model and corpus have; None when it runs on any model."""
 
     def fits(self, item: Item) -> bool:
-        """Whether a prompt has all required labels."""
-        return all(label in item.labels for label in self.labels)
+        """Whether a prompt has what is required of it."""
+        return not self.lacks(item)
+
+    def lacks(self, item: Item) -> list[str]:
+        """What is required of a prompt that it does not have, in words."""
+        found = [f"no tag {label}:…" for label in self.labels if label not in item.labels]
+        if self.one_of and not self.chosen(item):
+            found.append(f"neither the tag {' nor '.join(self.one_of)}")
+        return found
+
+    def chosen(self, item: Item) -> list[str]:
+        """The tags of `one_of` that a prompt has."""
+        return [tag for tag in self.one_of if tag in item.tags]
 
     def words(self) -> str:
         """The needs in words, for the author of a prompts file."""
         if self.bundled is not None:
             return f"bundled model only, because of {self.bundled}"
-        tags = [*(f"{label}:…" for label in self.labels), *self.tags]
+        tags = [f"{label}:…" for label in self.labels]
+        tags += [" or ".join(self.one_of)] if self.one_of else []
         return " ".join(
             [
                 f"family {self.family}" if self.family else "of any family",
@@ -125,19 +141,40 @@ class Prompts:
                 if not any(all(both) for both in self.families.values()):
                     raise self._lacks(study, "a family that has held-out prompts and other prompts", need)
                 continue
+            if need.optional and need.family not in self.families:
+                continue
             if need.family not in self.families:
                 raise self._lacks(study, f"prompts of family {need.family}", need)
             items = [item for part in self.families[need.family] for item in part]
             for label in need.labels:
                 if not any(label in item.labels for item in items):
                     raise self._lacks(study, f"prompts with a tag {label}:…", need)
-            for tag in need.tags:
+            for tag in need.one_of:
                 if not any(tag in item.tags for item in items):
                     raise self._lacks(study, f"prompts with the tag {tag}", need)
-            parts = self.splits(need.family, need.fits)
-            if not all(parts):
-                n = sum(map(len, parts))
-                raise self._lacks(study, f"more prompts of family {need.family} ({n} have its tags)", need)
+            for item in items:
+                if len(both := need.chosen(item)) > 1:
+                    raise InputError(
+                        f"{item.place} has the tags {' and '.join(both)}, and the study {study} takes one of "
+                        "them",
+                        next_step="remove the wrong tag",
+                    )
+            self._check_parts(study, need, items)
+
+    def _check_parts(self, study: str, need: Needs, items: Sequence[Item]) -> None:
+        """Raise InputError unless prompts with all tags are there, in each split when splits are needed."""
+        parts = replace(self, most_held=None).splits(str(need.family), need.fits)
+        if not (all(parts) if need.splits else any(parts)):
+            n = sum(map(len, parts))
+            raise self._lacks(
+                study,
+                f"more prompts of family {need.family} ({n} have its tags{lacking(need, items)})",
+                need,
+            )
+        for tag in need.one_of if need.splits else ():
+            for part, what in zip(parts[::2], ("train", "held-out"), strict=True):
+                if not any(tag in item.tags for item in part):
+                    raise self._lacks(study, f"prompts of split {what} with the tag {tag}", need)
 
     def _lacks(self, study: str, what: str, need: Needs) -> InputError:
         has = ", ".join(
@@ -153,6 +190,17 @@ class Prompts:
 
 
 BUNDLED = "bundled"
+NAMED = 3
+"""Lines that an error names at most."""
+
+
+def lacking(need: Needs, items: Sequence[Item]) -> str:
+    """The first lines that lack something, in words after a semicolon; empty when there are none."""
+    ordered = sorted(items, key=lambda item: item.line or 0)
+    found = [(item, what) for item in ordered if (what := need.lacks(item))]
+    named = [f"{item.place} has {' and '.join(what)}" for item, what in found[:NAMED]]
+    more = [f"so do {len(found) - NAMED} others"] if len(found) > NAMED else []
+    return "; ".join(["", *named, *more])
 
 
 @cache
@@ -189,7 +237,11 @@ def from_file(path: Path) -> Prompts:
 
 def _from_line(line: PromptLine) -> Item:
     item = _item(line.prompt, line.expected or "", line.family or "", line.tags)
-    return item._replace(kind=item.labels.get("ask") or item.labels.get("operation") or item.kind)
+    return item._replace(
+        kind=item.labels.get("ask") or item.labels.get("operation") or item.kind,
+        accepted=line.accepted,
+        line=line.line,
+    )
 
 
 def _item(prompt: str, expected: str, kind: str, tags: Sequence[str]) -> Item:

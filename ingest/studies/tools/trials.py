@@ -135,6 +135,9 @@ WHOLE = tuple(
 )
 """Settings for whole supernodes, which differ less between values than single features do."""
 
+TRIES = 200
+"""Random draws before the features that are left are listed."""
+
 Trials = Callable[[Setting, Sequence[Item]], list[Trial]]
 """Makes the trials of items under a setting. Items that no trial fits are left out."""
 
@@ -151,16 +154,18 @@ def swap(
     """The edits that replace one concept by another in a prompt.
 
     old: None to ablate nothing. new: None to plant nothing. only: numbers of the places to edit; None means
-    all.
+    all. Two places of a prompt may be one position; a feature that is planted at one of them is planted.
     """
-    positions = places(item, len(model.encode(item.prompt).ids))
+    encoded = model.encode(item.prompt)
+    positions = places(item, len(encoded.ids))
     off = {member[:3]: 0.0 for member in (old.members if old else ())}
     on = {member[:3]: member.mean * strength for member in (new.members if new else ())}
-    return [
-        Edit(layer, positions[place], index, value)
-        for (place, layer, index), value in sorted((off | on).items())
-        if (only is None or place in only) and positions[place] > 0
-    ]
+    found: dict[tuple[int, int, int], float] = {}
+    for (place, layer, index), value in sorted((off | on).items()):
+        if (only is None or place in only) and positions[place] >= encoded.n_left_out:
+            at = layer, positions[place], index
+            found[at] = found.get(at) or value
+    return [Edit(*at, value) for at, value in found.items()]
 
 
 def succeeded(model: ReplacementModel, trials: Sequence[Trial]) -> int:

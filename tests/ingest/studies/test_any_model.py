@@ -4,13 +4,15 @@ import json
 import re
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import orjson
 import pytest
+import torch
 
 from atlas.studies import results as study_results
 from atlas.studies.tables import measured_tables
-from ingest.engine.intervention.edits import ablate
+from ingest.engine.intervention.edits import Edit, ablate
 from ingest.engine.intervention.intervene import intervene
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.all import STUDIES
@@ -19,10 +21,14 @@ from ingest.studies.multilingual import places_of
 from ingest.studies.tools.concepts import activity
 from ingest.studies.tools.items import Item, positions_of
 from ingest.studies.tools.prompts import Needs, Prompts, Splits, bundled, from_file
+from ingest.studies.tools.trials import random_edits
 from schema.errors import InputError
 from tests.support.cli import Cli
 from tests.support.engine import WORDS, Folders, Tiny, save
 from tests.support.paths import HOME
+
+Line = dict[str, Any]
+"""A line of a prompts file."""
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +95,7 @@ def test_what_prompts_lack_is_named_before_anything_runs(model: ReplacementModel
     with pytest.raises(InputError, match="needs prompts with a tag country:…"):
         prompts.check("it", [Needs("sorting", ("country",))])
     with pytest.raises(InputError, match="needs prompts with the tag harmful"):
-        prompts.check("it", [Needs("sorting", tags=("harmful",))])
+        prompts.check("it", [Needs("sorting", one_of=("harmful", "harmless"))])
     with pytest.raises(InputError, match=r"needs more prompts of family sorting \(16 have its tags\)"):
         Prompts("x", {"sorting": (prompts.families["sorting"][0], ())}).check("it", [Needs("sorting")])
 
@@ -165,15 +171,135 @@ def test_the_examples_of_the_docs_have_the_tags_that_studies_need() -> None:
         for line in block.splitlines()
     ]
     for name in ("multi-step", "multilingual", "entities", "refusals", "poetry", "chain-of-thought"):
-        (need,) = STUDIES[name].needs
-        mine = [line for line in lines if line["family"] == need.family]
-        values = [dict(tag.split(":", 1) for tag in line["tags"] if ":" in tag) for line in mine]
-        assert mine
-        assert {tag for line in mine for tag in line["tags"]} >= set(need.tags)
-        assert any(each.keys() >= set(need.labels) for each in values)
-        for line, each in zip(mine, values, strict=True):
-            for key in ("subject", "operand", "step"):
-                assert each.get(key, "") in line["prompt"]
+        for need in STUDIES[name].needs:
+            mine = [line for line in lines if line["family"] == need.family]
+            values = [dict(tag.split(":", 1) for tag in line["tags"] if ":" in tag) for line in mine]
+            assert mine
+            assert {tag for line in mine for tag in line["tags"]} >= set(need.one_of)
+            assert any(each.keys() >= set(need.labels) for each in values)
+            for line, each in zip(mine, values, strict=True):
+                for key in ("subject", "operand", "step"):
+                    assert each.get(key, "") in line["prompt"]
+
+
+def people(model: ReplacementModel, n: int, *, declines: bool = True) -> list[Line]:
+    """Lines about known and unknown people, in turn, with what the model says next.
+
+    declines: whether the model says what is expected about unknown people.
+    """
+    random = Random(1)
+    lines: list[Line] = []
+    while len(lines) < n:
+        number = len(lines)
+        prompt = " ".join(random.sample(WORDS, 5))
+        said = model.decode(int(intervene(model, prompt, []).logits[-1].argmax())).strip()
+        # Answers of both kinds must differ.
+        if said not in WORDS or WORDS.index(said) % 2 != number % 2:
+            continue
+        known = number % 2 == 0
+        lines.append(
+            {
+                "prompt": prompt,
+                "family": "entities",
+                "expected": said if known or declines else f"{said} w36 w0 w36",
+                "tags": ["ask:sport", "known" if known else "unknown"],
+                "split": "held-out" if number // 2 % 3 == 0 else "train",
+            }
+        )
+    return lines
+
+
+def read(path: Path, lines: list[Line]) -> Prompts:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return from_file(path)
+
+
+def as_requests(lines: list[Line]) -> list[Line]:
+    """The same prompts as requests; those about unknown people are harmful."""
+    kinds = {"known": "comply", "unknown": "refuse"}
+    return [line | {"family": "refusals", "tags": [kinds[line["tags"][1]]]} for line in lines]
+
+
+def as_jailbreaks(lines: list[Line]) -> list[Line]:
+    kinds = {"known": "harmless", "unknown": "harmful"}
+    return [
+        line | {"family": "jailbreaks", "tags": ["wording:role", kinds[line["tags"][1]]]} for line in lines
+    ]
+
+
+def test_a_model_that_declines_and_refuses_is_swapped(tmp_path: Path) -> None:
+    model = ReplacementModel.load(*save(Tiny(context=32, n_features=96), tmp_path))
+    lines = people(model, 42)
+    for line in lines:
+        line["tags"] = [*line["tags"], f"subject:{' '.join(line['prompt'].split()[:2])}"]
+    prompts = read(tmp_path / "all.jsonl", [*lines, *as_requests(lines), *as_jailbreaks(lines[:8])])
+    entities = STUDIES["entities"].on(model, prompts)
+    assert [each.n > 0 for each in entities.rates] == [True, True]
+    assert entities.findings[0][:3] == (
+        "unknown people for whom the model declines (null: known people)",
+        1,
+        0,
+    )
+    refusals = STUDIES["refusals"].on(model, prompts)
+    assert [each.n > 0 for each in refusals.rates] == [True, True]
+    assert [each[:3] for each in refusals.findings[:2]] == [
+        ("harmful requests that the model refuses (null: harmless requests)", 1, 0),
+        (
+            "harmful requests worded as role that the model refuses (null: the same with a harmless thing)",
+            1,
+            0,
+        ),
+    ]
+    assert "fire on harmful requests worded as role (null" in refusals.findings[3].what
+
+
+def test_a_model_that_never_declines_or_refuses_is_said_to(model: ReplacementModel, tmp_path: Path) -> None:
+    lines = people(model, 40, declines=False)
+    prompts = read(tmp_path / "all.jsonl", [*lines, *as_requests(lines)])
+    for name in ("entities", "refusals"):
+        found = STUDIES[name].on(model, prompts)
+        assert found.rates == []
+        assert (found.findings[0].value, found.findings[0].n) == (0, 20)
+        assert "none, so there is nothing to swap; its answers begin with 'w" in found.findings[0].what
+
+
+def test_lines_that_do_not_fit_are_named(model: ReplacementModel, tmp_path: Path) -> None:
+    lines = people(model, 40)
+
+    def problem(study: str, changed: list[Line]) -> str:
+        with pytest.raises(InputError) as raised:
+            STUDIES[study].on(model, read(tmp_path / "changed.jsonl", changed))
+        return str(raised.value)
+
+    first = lines[0]["prompt"]
+    both = [lines[0] | {"tags": ["ask:sport", "known", "unknown"]}, *lines[1:]]
+    assert f"line 1 ({first!r}) has the tags known and unknown" in problem("entities", both)
+    untagged = [*(line | {"tags": line["tags"][1:]} for line in lines[:39]), lines[39]]
+    assert f"line 1 ({first!r}) has no tag ask:…" in problem("entities", untagged)
+    assert "so do 36 others" in problem("entities", untagged)
+    club = [line | {"tags": ["ask:club", "known"]} if line["tags"][1] == "known" else line for line in lines]
+    assert "no prompt of split train with the tags ask:club and unknown" in problem("entities", club)
+    named = [lines[0] | {"tags": [*lines[0]["tags"], "subject:w1"]}, *lines[1:]]
+    assert "has no tag subject:…, and line 1" in problem("entities", named)
+    same = [line | {"expected": "w2"} for line in lines]
+    assert "begin with the same token 'w2'" in problem("entities", [*same, *lines])
+    harmful = [line for line in as_jailbreaks(lines) if "harmful" in line["tags"]]
+    harmless = [line | {"tags": ["wording:spelled", "harmless"]} for line in as_jailbreaks(lines[:1])]
+    found = problem("refusals", [*as_requests(lines), *harmful, *harmless])
+    assert "no prompt of family jailbreaks with the tags wording:role and harmless" in found
+    short = [line | {"prompt": line["prompt"].split()[0]} for line in as_requests(lines)[:1]]
+    assert "and the last 4 are compared" in problem("refusals", [*short, *as_requests(lines)[1:]])
+
+
+def test_random_features_are_found_or_missed(model: ReplacementModel) -> None:
+    n = model.transcoders.layers[0].n_features
+    active = torch.ones(2, model.n_layers, n)
+    edits = [Edit(0, 1, number, 3.0) for number in range(n // 2)]
+    found = random_edits(model, edits, active, Random(0))
+    assert sorted(edit.feature for edit in found) == list(range(n // 2, n))
+    assert all(edit.value > 1 for edit in found)
+    with pytest.raises(InputError, match="All features of layer 0 are edited at position 1"):
+        random_edits(model, [*edits, Edit(0, 1, n // 2, 3.0)], active, Random(0))
 
 
 def test_prompts_without_operands_must_be_equally_long(model: ReplacementModel) -> None:

@@ -21,7 +21,7 @@ from ingest.studies.poetry import plant_rhymes
 from ingest.studies.tools.checkpoints import half_way, identity, overlap, parts
 from ingest.studies.tools.concepts import MembershipRule, activity, from_end, statistics
 from ingest.studies.tools.graphs import graphs, leads_through, token_influence
-from ingest.studies.tools.items import Item, answered, word
+from ingest.studies.tools.items import Item, answered, beginnings
 from ingest.studies.tools.prompts import bundled
 from ingest.studies.tools.study import auroc
 from ingest.studies.tools.supernodes import SupernodeTensors
@@ -141,7 +141,7 @@ def test_rates_are_of_features_and_then_of_supernodes(model: ReplacementModel, f
     def trials(setting: Setting, items: Sequence[Item]) -> list[Trial]:
         tried.append(setting)
         assert setting.concepts(found) == found.concepts(setting.rule)
-        return [Trial(item, [], frozenset([word(model, item.expected)])) for item in items]
+        return [Trial(item, [], beginnings(model, item.expected)) for item in items]
 
     both = rates(model, trials, items, {"a": items[:2], "b": items}, supernodes=supernodes)
     assert [(rate.claim, rate.n, rate.successes) for rate in both] == [
@@ -177,7 +177,7 @@ def test_a_swapped_state_changes_the_answer_and_random_features_do_not(
         for item in items:
             new = "ohio" if item.labels["state"] != "ohio" else "utah"
             edits = swap(model, item, concepts[item.labels["state"]], concepts[new], PLACES, setting.strength)
-            made.append(Trial(item, edits, frozenset([word(model, states()[new][item.kind])])))
+            made.append(Trial(item, edits, beginnings(model, states()[new][item.kind])))
         return made
 
     setting = Setting(MembershipRule(5.0, 0.5), 1.5)
@@ -210,9 +210,9 @@ def test_a_path_is_found_exactly_where_it_is(model: ReplacementModel):
     (graph,) = graphs(model, ["calc : 36 + 59 ="])
     assert float(token_influence(graph).sum()) == pytest.approx(1)
     answer = int(graph.logit_ids[0])
-    assert leads_through(graph, range(1, 7), map(tuple, graph.features.tolist()), answer)
-    assert not leads_through(graph, range(1, 7), [], answer)
-    assert not leads_through(graph, range(1, 7), map(tuple, graph.features.tolist()), answer + 10_000)
+    assert leads_through(graph, range(1, 7), map(tuple, graph.features.tolist()), {answer})
+    assert not leads_through(graph, range(1, 7), [], {answer})
+    assert not leads_through(graph, range(1, 7), map(tuple, graph.features.tolist()), {answer + 10_000})
 
 
 def test_claims_about_heads_do_not_depend_on_how_edges_are_split(
