@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ingest.circuits.limits import MAX_FEATURE_NODES
 from ingest.engine.attribution.attribute import attribute_each
 from ingest.engine.attribution.graph import GraphNodes
 from ingest.engine.attribution.prune import node_influence, prune
@@ -20,11 +21,12 @@ MEMORY = 1 << 30
 def graphs(model: ReplacementModel, prompts: Sequence[str]) -> Iterator[GraphNodes]:
     """The attribution graph of each prompt, with its most probable next tokens as targets.
 
-    Release each graph before the next one.
+    A graph has at most as many features as `atlas ingest` attributes without an option. Release each graph
+    before the next one.
     """
     for start in range(0, len(prompts), TOGETHER):
         part = [(model.encode(prompt), DEFAULT) for prompt in prompts[start : start + TOGETHER]]
-        yield from attribute_each(model, part, memory=MEMORY)
+        yield from attribute_each(model, part, memory=MEMORY, max_feature_nodes=MAX_FEATURE_NODES)
 
 
 def token_influence(graph: GraphNodes) -> Tensor:

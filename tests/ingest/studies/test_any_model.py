@@ -287,8 +287,11 @@ def test_lines_that_do_not_fit_are_named(model: ReplacementModel, tmp_path: Path
     harmless = [line | {"tags": ["wording:spelled", "harmless"]} for line in as_jailbreaks(lines[:1])]
     found = problem("refusals", [*as_requests(lines), *harmful, *harmless])
     assert "no prompt of family jailbreaks with the tags wording:role and harmless" in found
-    short = [line | {"prompt": line["prompt"].split()[0]} for line in as_requests(lines)[:1]]
-    assert "and the last 4 are compared" in problem("refusals", [*short, *as_requests(lines)[1:]])
+    short = [
+        line | ({"prompt": line["prompt"].split()[0]} if line["split"] == "train" else {})
+        for line in as_requests(lines)
+    ]
+    assert "has 2 tokens, and the last 4 are compared" in problem("refusals", short)
 
 
 def test_random_features_are_found_or_missed(model: ReplacementModel) -> None:
