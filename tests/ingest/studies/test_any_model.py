@@ -8,11 +8,10 @@ from typing import Any
 
 import orjson
 import pytest
-import torch
 
 from atlas.studies import results as study_results
 from atlas.studies.tables import measured_tables
-from ingest.engine.intervention.edits import Edit, ablate
+from ingest.engine.intervention.edits import ablate
 from ingest.engine.intervention.intervene import intervene
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.studies.all import STUDIES
@@ -21,7 +20,6 @@ from ingest.studies.multilingual import places_of
 from ingest.studies.tools.concepts import activity
 from ingest.studies.tools.items import Item, positions_of
 from ingest.studies.tools.prompts import Needs, Prompts, Splits, bundled, from_file
-from ingest.studies.tools.trials import random_edits
 from schema.errors import InputError
 from tests.support.cli import Cli
 from tests.support.engine import WORDS, Folders, Tiny, save
@@ -292,17 +290,6 @@ def test_lines_that_do_not_fit_are_named(model: ReplacementModel, tmp_path: Path
         for line in as_requests(lines)
     ]
     assert "has 2 tokens, and the last 4 are compared" in problem("refusals", short)
-
-
-def test_random_features_are_found_or_missed(model: ReplacementModel) -> None:
-    n = model.transcoders.layers[0].n_features
-    active = torch.ones(2, model.n_layers, n)
-    edits = [Edit(0, 1, number, 3.0) for number in range(n // 2)]
-    found = random_edits(model, edits, active, Random(0))
-    assert sorted(edit.feature for edit in found) == list(range(n // 2, n))
-    assert all(edit.value > 1 for edit in found)
-    with pytest.raises(InputError, match="All features of layer 0 are edited at position 1"):
-        random_edits(model, [*edits, Edit(0, 1, n // 2, 3.0)], active, Random(0))
 
 
 def test_prompts_without_operands_must_be_equally_long(model: ReplacementModel) -> None:
