@@ -24,7 +24,10 @@ def fill(database: Database) -> None:
     register(database, claim)
     held_out = InterventionRecord("h", "a b", "c", ["ablate 1/2@all"], -1.0, 0.0, 0.5, 9, 2, 0)
     keep_test(database, claim, HypothesisOutcome(-1.0, 0.0, 9, 0.1), [held_out])
-    found = database.read("MATCH (c:Circuit)-[:USES]->(f) RETURN c.id AS circuit, f.id AS feature LIMIT 1")[0]
+    found = database.read(
+        "MATCH (c:Circuit)-[:USES]->(f) RETURN c.id AS circuit, f.id AS feature "
+        "ORDER BY circuit, feature LIMIT 1"
+    )[0]
     test = held_out._replace(id="x", predicted=-0.5, p=0.1, share=0.3, weight=2.0)
     keep_diagnosis(database, found["circuit"], [(test, found["feature"])])
     measured_parts = ComponentEffects("x/components", "c", [0.1], [0.2], [0.3], [0.4])
@@ -33,7 +36,9 @@ def fill(database: Database) -> None:
         *(("ablate 1/2@all",), "set", "model", "transcoders", (found["circuit"],), "capitals", "nothing"),
         *("0-1", "0-3", 9, 0),
     )
-    nodes = database.read("MATCH (:Circuit {id: $circuit})-[:HAS]->(n:Node) RETURN n.id AS id LIMIT 2", found)
+    nodes = database.read(
+        "MATCH (:Circuit {id: $circuit})-[:HAS]->(n:Node) RETURN n.id AS id ORDER BY id LIMIT 2", found
+    )
     changes = [ChangedNode(nodes[0]["id"], None, 0.5), ChangedNode(nodes[1]["id"], 0.25, 0.5)]
     mine = test._replace(id="y", share=None, stands_for=None)
     tested = MeasuredCircuit(mine, found["circuit"], [found["feature"]], changes)
@@ -44,7 +49,7 @@ def fill(database: Database) -> None:
     assert taken is not None
     finish(database, job, "worker", circuits=[found["circuit"]], problems=[])
     (node,) = database.read(
-        "MATCH (:Circuit {id: $id})-[:HAS]->(n:FeatureNode) RETURN n.id AS id LIMIT 1",
+        "MATCH (:Circuit {id: $id})-[:HAS]->(n:FeatureNode) RETURN n.id AS id ORDER BY id LIMIT 1",
         {"id": found["circuit"]},
     )
     group = make_group(database, found["circuit"], NodeGroup("mine", (node["id"],)), "me")
