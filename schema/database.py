@@ -30,6 +30,8 @@ Parameters = Mapping[str, Any] | None
 Rows = list[dict[str, Any]]
 
 CONNECT_S = 5.0
+CANCEL_S = 0.05
+"""Seconds between attempts to close the connection of a cancelled query, while the driver still opens it."""
 LATE_S = 10.0
 """Seconds after the time limit of a query until the server counts as unreachable."""
 STREAMED_ROWS = 8
@@ -211,7 +213,7 @@ class AsyncDatabase:
     async def _run(self, text: str, parameters: Parameters, timeout_s: float | None) -> Rows:
         """Send one message and receive one; a transaction of the driver would take two more messages."""
         async with self._driver.session(default_access_mode=neo4j.READ_ACCESS) as session:
-            result = await session.run(neo4j.Query(text, timeout=timeout_s), _plain(parameters))
+            result = await _begun(session, neo4j.Query(text, timeout=timeout_s), parameters)
             return [dict(record.items()) async for record in result]
 
     async def stream(
@@ -225,7 +227,7 @@ class AsyncDatabase:
             async with self._driver.session(
                 default_access_mode=neo4j.READ_ACCESS, fetch_size=STREAMED_ROWS
             ) as session:
-                result = await session.run(neo4j.Query(text, timeout=timeout_s), _plain(parameters))
+                result = await _begun(session, neo4j.Query(text, timeout=timeout_s), parameters)
                 async for record in result:
                     yield dict(record.items())
 
@@ -239,6 +241,25 @@ class AsyncDatabase:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+async def _begun(
+    session: neo4j.AsyncSession, query: neo4j.Query, parameters: Parameters
+) -> neo4j.AsyncResult:
+    """What `session.run` gives. Cancelling the task closes the connection.
+
+    The driver leaves a socket open when it is cancelled while it connects. Therefore it is never cancelled:
+    it connects to the end, and then the connection is closed.
+    """
+    running = asyncio.create_task(session.run(query, _plain(parameters)))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            session.cancel()
+            await asyncio.wait([running], timeout=CANCEL_S)
+        running.exception()  # read here, so that nobody else has to
+        raise
 
 
 def _plain(parameters: Parameters) -> dict[str, Any]:

@@ -30,17 +30,12 @@ pytest_plugins = (
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Address]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """The address of a running server; the same one for all tests of the session."""
     home: Path = tmp_path_factory.mktemp("neo4j")
     local = LocalServer(home)
-    port = free_port()
-    # When one field of a query is refused, the rest of it is cancelled. A connection that the driver opens is
-    # then left to the garbage collector, which says so in whatever test runs.
-    left = f"ignore:unclosed .*raddr=.'127.0.0.1', {port}.:ResourceWarning"
-    pytestconfig.addinivalue_line("filterwarnings", left)
     try:
-        yield local.start(bolt_port=port, http_port=free_port(), heap_mb=512)
+        yield local.start(bolt_port=free_port(), http_port=free_port(), heap_mb=512)
     finally:
         local.stop()
 

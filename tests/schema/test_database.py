@@ -1,7 +1,9 @@
 """The border to the driver: rows out, our own errors out, cancelled queries stopped."""
 
 import asyncio
+import gc
 import time
+import warnings
 
 import pytest
 
@@ -82,6 +84,21 @@ async def test_a_cancelled_read_ends_in_the_database(database: Database, async_d
         await task
     await _until(lambda: _running(database) == 0)
     assert await async_database.read("RETURN 1 AS one") == [{"one": 1}], "the pool goes on"
+
+
+async def test_a_read_cancelled_at_any_moment_leaves_no_connection_open(server: Address):
+    """The first reads open a connection each, which takes a few milliseconds."""
+    for wait_s in (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016):
+        async with await AsyncDatabase.connect(server.bolt_uri, server.user, server.password) as database:
+            reads = [asyncio.create_task(database.read("RETURN 1 AS one")) for _ in range(5)]
+            await asyncio.sleep(wait_s)
+            for read in reads:
+                read.cancel()
+            await asyncio.gather(*reads, return_exceptions=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert [str(each.message) for each in caught] == []
 
 
 def test_wrong_password(server: Address):
