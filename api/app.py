@@ -1,5 +1,6 @@
 """The API as an ASGI application: `/graphql`, `/export`, `/healthz`, `/readyz`, `/metrics` and the pages."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -10,20 +11,24 @@ from starlette.routing import Route, WebSocketRoute
 
 from api.downloads.endpoint import Downloads
 from api.request.batching import Loaders
-from api.request.concurrency import QuerySlots
+from api.request.concurrency import Shares
 from api.request.limits import Limits
 from api.request.metrics import Metrics
 from api.serving.console import console_routes
 from api.serving.endpoint import Endpoint
 from api.serving.graphql_schema import graphql_schema
 from api.serving.middleware import request_middleware
-from api.serving.pages import graphiql_routes, html
+from api.serving.pages import html, page_routes
 from schema.database import AsyncDatabase, Database
 from schema.errors import AtlasError
 from schema.questions.runs import HEALTH
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
+
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+"""Names of this machine for itself, as a `Host` gives them."""
 
 
 def sdl() -> str:
@@ -38,6 +43,7 @@ def create_app(
     token: str | None = None,
     tracing: "TracerProvider | None" = None,
     writer: Database | None = None,
+    hosts: Sequence[str] = LOOPBACK,
 ) -> Starlette:
     """The API as an ASGI application that reads `database`. The caller closes `database`.
 
@@ -45,13 +51,16 @@ def create_app(
     token: what requests must bring as `Authorization: Bearer …`; None: requests need no token.
     tracing: receives the spans of each query (`api.serving.tracing`); the caller shuts it down.
     writer: where mutations write; None, or no token: the API only reads.
+    hosts: names of this server, which a request without a token must give as its `Host`. A page of another
+    site could otherwise read the API through a name that it points at this server. `*` at the front stands
+    for any subdomain.
     """
     if token is None:
         writer = None
     chosen, metrics = limits or Limits(), Metrics()
-    schema, slots = graphql_schema(chosen, tracing), QuerySlots(chosen.running, chosen.waiting, metrics)
-    endpoint = Endpoint(database, schema, chosen, metrics, slots, token, writer)
-    downloads = Downloads(database, schema, chosen, metrics, slots)
+    schema, shares = graphql_schema(chosen, tracing), Shares(chosen, metrics)
+    endpoint = Endpoint(database, schema, chosen, metrics, shares, token, writer)
+    downloads = Downloads(database, schema, chosen, metrics, shares)
 
     async def home(request: Request) -> Response:
         return HTMLResponse(html("home.html"))
@@ -61,7 +70,7 @@ def create_app(
 
     async def ready(request: Request) -> Response:
         try:
-            (row,) = await Loaders(database, chosen, metrics).ask(HEALTH)
+            (row,) = await Loaders(database, chosen, metrics, shares.of("")).ask(HEALTH)
         except AtlasError as error:
             problem = {"status": "unavailable", "code": error.code, "nextStep": error.next_step}
             return JSONResponse(problem, status_code=503)
@@ -81,7 +90,7 @@ def create_app(
             Route("/export", downloads),
             Route("/export/{name}", downloads),
             *console_routes(),
-            *graphiql_routes(),
+            *page_routes(),
         ],
-        middleware=request_middleware(metrics, token),
+        middleware=request_middleware(chosen, metrics, token, hosts if token is None else None),
     )

@@ -185,7 +185,7 @@ async def replay(address: Address, text: str, variables: list[dict[str, Any]]) -
     times = []
     try:
         transport = httpx2.ASGITransport(app=create_app(database))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://atlas", timeout=120) as http:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=120) as http:
             for each in variables:
                 database.sent = []
                 await http.post("/graphql", json={"query": text, "variables": each})

@@ -2,6 +2,7 @@
 
 1. request    queues a job; an equal request is the same job
 2. take       gives the job to the worker that locks it first, and counts the attempt
+   cancel     ends a job that is not done; its worker finds that it has lost the job
 3. renew      extends the lease of the worker; False when another worker has the job now
 4. finish     sets the job to done, or to failed when no prompt gave a circuit
    give_back  queues the job again when the worker must stop
@@ -19,7 +20,7 @@ import orjson
 
 from schema.circuit.records import stable_id
 from schema.database import Database, Rows, Transaction
-from schema.errors import NotFoundError
+from schema.errors import LimitError, NotFoundError
 
 ATTEMPTS = 3
 """Number of attempts after which a job fails."""
@@ -53,6 +54,14 @@ class RequestedPrompt(NamedTuple):
         return orjson.dumps(given, option=orjson.OPT_SORT_KEYS).decode()
 
 
+class OpenPrompts(NamedTuple):
+    """The most prompts of jobs that are queued or running."""
+
+    in_all: int
+    of_one: int
+    """Of one author. Nobody checks the name of an author, so that `in_all` is the bound that holds."""
+
+
 class TakenJob(NamedTuple):
     """A job that a worker holds."""
 
@@ -72,13 +81,14 @@ def request(
     *,
     transcoders: str | None = None,
     claim: str | None = None,
+    most: OpenPrompts | None = None,
 ) -> str:
     """Request circuits, or a claim about stored circuits, and return the id of the job.
 
     An equal request is the same job. It is queued again if it failed, or if circuits of it were deleted.
     transcoders: id of the set, so that only a worker with this set takes the job; None: any worker.
     claim: JSON in the format of `ingest.evidence.claims.read_request`; `wanted` are then the prompts of its
-    circuits.
+    circuits. most: None for any number. Raises LimitError when more prompts would wait than `most` allows.
     """
     lines = [each.line() for each in wanted]
     key = stable_id("job", lines, asked_by, *(each for each in (transcoders, claim) if each is not None))
@@ -87,17 +97,48 @@ def request(
     def work(transaction: Transaction) -> None:
         transaction.run(_REQUEST, parameters)
         transaction.run(_QUEUE_AGAIN, {"id": key})
+        if most is not None:
+            (waiting,) = transaction.run(_OPEN, {"by": asked_by})
+            _check_open(most, asked_by, waiting["in_all"], waiting["of_one"])
 
     database.transaction(work)
     return key
 
 
-def retry(database: Database, job: str) -> bool:
-    """Queue a failed job again. False when the job has not failed. Raises NotFoundError for an unknown id."""
+def _check_open(most: OpenPrompts, asked_by: str, in_all: int, of_one: int) -> None:
+    for n, limit, whose in ((of_one, most.of_one, f" of {asked_by}"), (in_all, most.in_all, "")):
+        if n > limit:
+            raise LimitError(
+                f"With this request {n} prompts{whose} would wait or be computed; the limit is {limit}",
+                next_step="wait until jobs are done, or cancel some (`cancelJob`, `atlas job cancel ID`)",
+            )
+
+
+def cancel(database: Database, job: str, by: str) -> bool:
+    """Set a job that is queued or running to failed. False when it has ended already.
+
+    by: who cancels it, which the job's error says. The circuits that were loaded stay. Raises NotFoundError
+    for an unknown id.
+    """
+    _require(database, job)
+
+    def work(transaction: Transaction) -> bool:
+        transaction.run(_LOCK, {"id": job})
+        return bool(transaction.run(_CANCEL, {"id": job, "error": f"cancelled by {by}"}))
+
+    return database.transaction(work)
+
+
+def _require(database: Database, job: str) -> None:
     if not database.read("MATCH (j:Job {id: $id}) RETURN j.id AS id", {"id": job}):
         raise NotFoundError(
             f"There is no job {job}", next_step="list the ids with `jobs` in GraphQL or `atlas job list`"
         )
+
+
+def retry(database: Database, job: str) -> bool:
+    """Queue a failed job again. False when the job has not failed. Raises NotFoundError for an unknown id."""
+    _require(database, job)
 
     def work(transaction: Transaction) -> bool:
         transaction.run(_LOCK, {"id": job})
@@ -191,6 +232,18 @@ MATCH (j:Job {id: $id})
 WHERE j.state = "failed"
    OR j.state = "done" AND COUNT { (j)-[:GAVE]->(:Circuit) } + size(j.problems) < j.n_prompts
 SET j.state = "queued", j.n_done = 0, j.attempts = 0, j.problems = [], j.error = null, j.ended_at = null
+"""
+
+_OPEN = """
+MATCH (j:Job) WHERE j.state IN ["queued", "running"]
+RETURN sum(j.n_prompts) AS in_all, sum(CASE WHEN j.asked_by = $by THEN j.n_prompts ELSE 0 END) AS of_one
+"""
+
+_CANCEL = """
+MATCH (j:Job {id: $id}) WHERE j.state IN ["queued", "running"]
+SET j.state = "failed", j.error = $error, j.ended_at = datetime.realtime(), j.taken_by = null,
+    j.taken_until = null
+RETURN j.id AS id
 """
 
 _RETRY = """

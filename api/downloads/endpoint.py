@@ -10,6 +10,7 @@
    connection.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
@@ -37,7 +38,7 @@ from api.downloads.lists import DOWNLOADS, Download, Row, label_columns
 from api.downloads.question_string import FieldPath
 from api.questions.significance import SharingTests
 from api.request.batching import Context, Listing, Loaders
-from api.request.concurrency import QuerySlots, ServerBusy
+from api.request.concurrency import ServerBusy, Shares, client_of
 from api.request.connection import RowList
 from api.request.disconnect import unless_disconnected
 from api.request.errors import presentable, refusal
@@ -80,9 +81,9 @@ class Downloads:
         schema: strawberry.Schema,
         limits: Limits,
         metrics: Metrics,
-        slots: QuerySlots,
+        shares: Shares,
     ) -> None:
-        self._database, self._schema, self._metrics, self._slots = database, schema, metrics, slots
+        self._database, self._schema, self._metrics, self._shares = database, schema, metrics, shares
         self._limits = replace(limits, timeout_s=limits.download_s)
         self._fields = {path: FieldPath(schema._schema, path) for path in DOWNLOADS}
 
@@ -93,27 +94,33 @@ class Downloads:
             await _listing(self._fields)(scope, receive, send)
             return
         async with AsyncExitStack() as held:
-            loaders = Loaders(self._database, self._limits, self._metrics)
+            share = self._shares.of(client_of(scope))
+            loaders = Loaders(self._database, self._limits, self._metrics, share)
             begun = await unless_disconnected(
                 receive, self._begin(request, str(name), loaders, held), loaders.cancel
             )
             if begun is None:
                 return
             response, pieces = begun
-            async with aclosing(pieces):
+            async with aclosing(pieces), asyncio.timeout(loaders.seconds_left()):
                 await response(scope, receive, send)
 
     async def _begin(
         self, request: Request, name: str, loaders: Loaders, held: AsyncExitStack
     ) -> tuple[Response, AsyncGenerator[bytes, None]]:
-        """The answer, and the generator behind it. held: holds the query's slot until the answer has left."""
+        """The answer, and the generator behind it. held: holds the slot until the answer has left."""
         try:
-            await held.enter_async_context(self._slots.slot())
+            client = loaders.share.client
+            held.enter_context(self._shares.requests.one(client))
             download, ending = _named(name)
+            async with asyncio.timeout(loaders.seconds_left()):
+                await held.enter_async_context(self._shares.downloads.slot(client))
             pieces = self._pieces(request, download, ending, loaders)
             first = await anext(pieces)
         except ServerBusy as error:
             return error.response(), _nothing()
+        except TimeoutError:
+            return ServerBusy("The other downloads took all the time of this one").response(), _nothing()
         except (AtlasError, GraphQLError) as error:
             return _problem(error), _nothing()
 

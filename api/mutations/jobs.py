@@ -1,7 +1,7 @@
 """Jobs: circuits, and claims about circuits, that clients request and the ingest service computes."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from enum import Enum
 from typing import Annotated, NamedTuple
 
@@ -22,15 +22,13 @@ from schema.circuit.edit_grammar import parse_edit
 from schema.database import Database
 from schema.errors import InputError, LimitError, NotFoundError
 from schema.evidence.claims import CIRCUITS_TO_TEST
-from schema.jobs import JobState, RequestedPrompt, request
+from schema.jobs import JobState, OpenPrompts, RequestedPrompt, cancel, request
 from schema.questions.jobs import JOBS, JOBS_BY_ID, JobRow
 
 MOST_CIRCUITS = 500
 """Circuits of a family on which a claim is measured."""
 MOST_DRAWS = 999
 """Draws of random features in one claim."""
-POLL_S = 0.5
-"""Seconds between the reads of a subscription. Another process writes the job, so it must be read again."""
 
 described(
     JobState,
@@ -38,7 +36,7 @@ described(
     QUEUED="The job waits for a worker.",
     RUNNING="A worker computes the job.",
     DONE="The job is finished, and gave at least one circuit or its claim.",
-    FAILED="The job gave nothing: `error` says why.",
+    FAILED="The job gave nothing, or somebody cancelled it: `error` says why.",
 )
 
 
@@ -152,6 +150,10 @@ class PromptInput:
                 f"{name}: `accepted` without `expected`", next_step="give the first as `expected`"
             )
         tags = tuple(dict.fromkeys(self.tags or ()))
+        if len(tags) > limits.prompt_tags:
+            raise LimitError(
+                f"{name}: {len(tags)} tags are over the limit of {limits.prompt_tags}", next_step="give fewer"
+            )
         expected = (self.expected, *self.accepted) if self.expected and self.accepted else self.expected
         return RequestedPrompt(self.prompt, self.family, tags, expected, self.target)
 
@@ -207,7 +209,10 @@ class JobMutation:
         author = checked_name("author", author)
         wanted = [each.checked(limits, f"prompts[{number}]") for number, each in enumerate(prompts)]
         return await _requested(
-            info, lambda database: request(database, wanted, author, transcoders=transcoders)
+            info,
+            lambda database: request(
+                database, wanted, author, transcoders=transcoders, most=_most_open(limits)
+            ),
         )
 
     @strawberry.mutation(
@@ -289,9 +294,31 @@ class JobMutation:
         return await _requested(
             info,
             lambda database: request(
-                database, chosen.prompts, author, transcoders=chosen.transcoders, claim=text
+                database,
+                chosen.prompts,
+                author,
+                transcoders=chosen.transcoders,
+                claim=text,
+                most=_most_open(limits),
             ),
         )
+
+    @strawberry.mutation(
+        description="Cancel a job that is queued or running. It is then FAILED, and its error says who "
+        "cancelled it. Circuits that were loaded already stay. A job that has ended does not change."
+    )
+    async def cancel_job(self, info: Info, id: JobId, author: Author) -> Job:
+        author = checked_name("author", author)
+        return await _requested(info, lambda database: _cancelled(database, id, author))
+
+
+def _cancelled(database: Database, job: str, author: str) -> str:
+    cancel(database, job, author)
+    return job
+
+
+def _most_open(limits: Limits) -> OpenPrompts:
+    return OpenPrompts(limits.open_prompts, limits.author_open_prompts)
 
 
 class _CircuitsToTest(NamedTuple):
@@ -351,23 +378,25 @@ async def _requested(info: Info, ask: Callable[[Database], str]) -> Job:
 class Subscription:
     @strawberry.subscription(
         description="A job at once and again whenever it changes, until it is done or failed. "
-        "The database is asked every half second."
+        "The database is asked every half second, once for all who watch."
     )
     async def job(self, info: Info, id: JobId) -> AsyncGenerator[Job, None]:
-        seen = None
-        while True:
-            # A subscription lasts longer than the time limit of one request.
-            info.context.loaders = info.context.loaders.renewed()
-            row = await _job(info, id)
-            if row is None:
-                raise NotFoundError(
-                    f"The database has no job {id!r}", next_step="take an id that `jobs` lists"
-                )
-            # A renewed lease is not a change that clients need.
-            now = row._replace(taken_until=None)
-            if now != seen:
-                seen = now
-                yield Job.of(row)
-            if row.state in (JobState.DONE, JobState.FAILED):
-                return
-            await asyncio.sleep(POLL_S)
+        watch = info.context.jobs
+        assert watch is not None
+        async with aclosing(watch.changes(info.context.loaders.share.client, id)) as changes:
+            seen = None
+            async for change in changes:
+                # A subscription lasts longer than the time limit of one request.
+                info.context.loaders = info.context.loaders.renewed()
+                row = None if change is None else await _job(info, id)
+                if row is None:
+                    raise NotFoundError(
+                        f"The database has no job {id!r}", next_step="take an id that `jobs` lists"
+                    )
+                # The job may have changed again since; a renewed lease is no change that clients need.
+                now = row._replace(taken_until=None)
+                if now != seen:
+                    seen = now
+                    yield Job.of(row)
+                if row.state in (JobState.DONE, JobState.FAILED):
+                    return

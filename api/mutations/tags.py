@@ -31,7 +31,7 @@ class TagMutation:
         check_length(limits, "tags", len(tags))
         ids = checked_list(limits, "prompts", prompts) or []
         names = list(dict.fromkeys(checked_name("tags", tag) for tag in tags))
-        await write(info, lambda database: tag_prompts(database, ids, names))
+        await write(info, lambda database: tag_prompts(database, ids, names, limits.prompt_tags))
         return [Prompt.of(row) for row in await info.context.loaders.all_of(PROMPTS_BY_ID, ids)]
 
     @strawberry.mutation(

@@ -41,7 +41,7 @@ from collections.abc import Awaitable, Callable, Generator, Hashable, Iterator, 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 import strawberry
 from graphql import (
@@ -54,17 +54,23 @@ from graphql import (
 )
 from strawberry.dataloader import DataLoader
 from strawberry.extensions import SchemaExtension
+from strawberry.schema import Schema
 from strawberry.types.graphql import OperationType
 from strawberry.types.nodes import SelectedField
 from strawberry.utils.str_converters import to_camel_case
 
+from api.request.concurrency import ClientShare
 from api.request.cursors import window
 from api.request.kept_lists import Kept, KeptLists, key_of
 from api.request.limits import Limits
 from api.request.metrics import Metrics
+from api.request.weights import HEAVY
 from schema.database import AsyncDatabase, Database
 from schema.errors import InputError, LimitError, QueryTimeoutError
 from schema.questions.question import KeyReference, Lookup, Page, Question
+
+if TYPE_CHECKING:
+    from api.request.watching import JobWatch
 
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
@@ -162,11 +168,29 @@ def _collected(lookup: Lookup[Any], sent: Lookup[Any]) -> str:
 # ---- what a query names ----------------------------------------------------------------------------------
 
 
-def fields_named(document: DocumentNode) -> frozenset[str]:
-    """The name of every field in a GraphQL document, fragments included.
+def reads(*fields: str) -> dict[str, Any]:
+    """The `metadata` of a field whose resolver reads other fields of its object, by their GraphQL names.
 
-    A field such as `displayTokens` is made of another one, `tokens`, which is named too.
+    Records bring only what the query names, so a field that is asked for alone must say what it is made of.
     """
+    return {"reads": fields}
+
+
+@cache
+def _read_by_fields(schema: Schema) -> Mapping[str, frozenset[str]]:
+    """For each name of a field that declares with `reads` what it is made of: these fields."""
+    found: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
+    for kind in schema.schema_converter.type_map.values():
+        for each in getattr(kind.definition, "fields", ()):
+            name = each.graphql_name or _field_name(each.python_name)
+            found[name] |= frozenset(each.metadata.get("reads", ()))
+    return found
+
+
+def fields_named(schema: Schema, document: DocumentNode) -> frozenset[str]:
+    """The name of every field in a GraphQL document, fragments included, and of the fields these are made
+    of."""
+    made_of = _read_by_fields(schema)
     names: set[str] = set()
     selections: list[SelectionSetNode | None] = [
         node.selection_set
@@ -177,16 +201,10 @@ def fields_named(document: DocumentNode) -> frozenset[str]:
         chosen = selections.pop()
         for node in chosen.selections if chosen else ():
             if isinstance(node, FieldNode):
-                names |= {node.name.value, _shown(node.name.value)}
+                names |= {node.name.value} | made_of[node.name.value]
             if isinstance(node, FieldNode | InlineFragmentNode):
                 selections.append(node.selection_set)
     return frozenset(names)
-
-
-def _shown(name: str) -> str:
-    """The field that a field such as `displayTokens` shows; the same name for other fields."""
-    rest = name.removeprefix("display")
-    return name if rest in ("", name) else rest[0].lower() + rest[1:]
 
 
 class AsksForNamed(SchemaExtension):
@@ -196,7 +214,7 @@ class AsksForNamed(SchemaExtension):
         context = self.execution_context
         # All subscriptions of one socket share their loaders.
         if context.graphql_document is not None and context.operation_type is not OperationType.SUBSCRIPTION:
-            context.context.loaders.expect(fields_named(context.graphql_document))
+            context.context.loaders.expect(fields_named(context.schema, context.graphql_document))
         yield
 
 
@@ -296,15 +314,25 @@ class Loaders:
     """Every way in which one request reads the database."""
 
     def __init__(
-        self, database: AsyncDatabase, limits: Limits, metrics: Metrics, kept: KeptLists | None = None
+        self,
+        database: AsyncDatabase,
+        limits: Limits,
+        metrics: Metrics,
+        share: ClientShare,
+        kept: KeptLists | None = None,
     ) -> None:
-        """kept: what several requests share; None: each page is computed by itself."""
+        """The clock of the request starts here.
+
+        share: what the client gets of the server. kept: what several requests share; None: each page is
+        computed by itself.
+        """
         self._database = database
         self._metrics = metrics
+        self.share = share
         self._kept = kept
         self._running: set[asyncio.Task[Any]] = set()
         self._limits = limits
-        self._deadline: float | None = None
+        self._deadline = time.monotonic() + limits.timeout_s
         self._rows_left = limits.rows
         self._fields: FieldNames = None
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
@@ -318,27 +346,26 @@ class Loaders:
 
         Raises QueryTimeoutError when the request has used up its time.
         """
-        work = self._ask(question, owner, self.seconds_left(), parameters)
         # The work gets its own task, because several resolvers may wait for one lookup.
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(self._ask(question, owner, parameters))
         self._running.add(task)
         try:
-            with self._metrics.database_seconds.labels(question.name).time():
+            async with asyncio.timeout(self.seconds_left()):
                 return await task
+        except TimeoutError:
+            raise self._used_up() from None
         finally:
             self._running.discard(task)
 
     async def _ask(
-        self,
-        question: Question[Row],
-        owner: Lookup[Any] | None,
-        timeout_s: float,
-        parameters: Mapping[str, Any],
+        self, question: Question[Row], owner: Lookup[Any] | None, parameters: Mapping[str, Any]
     ) -> list[Row]:
         parts = parts_of(question, owner, self._fields)
         alone = not parts and not isinstance(question, Lookup)
         text = question.text if alone else message(question, owner is not None, parts)
-        records = await self._database.read(text, parameters, timeout_s=timeout_s)
+        async with self.share.question(question.name in HEAVY):
+            with self._metrics.database_seconds.labels(question.name).time():
+                records = await self._database.read(text, parameters, timeout_s=self.seconds_left())
         for part in parts:
             made = (part.lookup.record(values) for record in records for values in record.pop(part.column))
             found = {_hashable(row.key): row for row in made}
@@ -358,20 +385,20 @@ class Loaders:
 
     def renewed(self) -> "Loaders":
         """Loaders that remember nothing, with the full time and number of rows."""
-        return Loaders(self._database, self._limits, self._metrics, self._kept)
+        return Loaders(self._database, self._limits, self._metrics, self.share, self._kept)
 
     def seconds_left(self) -> float:
-        """Seconds that the request may still spend in the database; raises QueryTimeoutError at 0."""
-        if self._deadline is None:
-            # The clock starts with the first question: the time in the queue does not count.
-            self._deadline = time.monotonic() + self._limits.timeout_s
+        """Seconds that the request may still take; raises QueryTimeoutError at 0."""
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise QueryTimeoutError(
-                f"The request used up its {self._limits.timeout_s:g} s in the database",
-                next_step="ask for fewer rows (first: …), fewer circuits or less nesting",
-            )
+            raise self._used_up()
         return left
+
+    def _used_up(self) -> QueryTimeoutError:
+        return QueryTimeoutError(
+            f"The request used up its {self._limits.timeout_s:g} s",
+            next_step="ask for fewer rows (first: …), fewer circuits or less nesting",
+        )
 
     def spend(self, rows: int) -> None:
         """Counts rows before they are read. Raises LimitError when the request has fewer rows left."""
@@ -427,11 +454,19 @@ class Loaders:
     # Pages of lists
 
     async def page(self, listing: Listing[Answer], skip: int, limit: int) -> Answer:
-        """A stretch of a list. Raises what `listing.checked` raises."""
+        """A stretch of a list, when it is its turn to become objects. Raises what `listing.checked`
+        raises."""
         if listing.checked is None:
-            return await self._page(listing, skip, limit)
-        page, _ = await asyncio.gather(self._page(listing, skip, limit), listing.checked)
+            page = await self._page(listing, skip, limit)
+        else:
+            page, _ = await asyncio.gather(self._page(listing, skip, limit), listing.checked)
+        await self.turn()
         return page
+
+    async def turn(self) -> None:
+        """Waits for the turn of one more page. Raises QueryTimeoutError when the request has no time left."""
+        await self.share.page()
+        self.seconds_left()
 
     async def _page(self, listing: Listing[Answer], skip: int, limit: int) -> Answer:
         if listing.kept is not None:
@@ -530,6 +565,8 @@ class Context:
     limits: Limits
     writer: Database | None = None
     """The database that mutations write to; None: mutations are refused."""
+    jobs: "JobWatch | None" = None
+    """Where subscriptions watch jobs; None outside of the endpoint for GraphQL."""
     request_id: str = ""
     authorization: str = ""
     """The Authorization header of a socket."""

@@ -1,41 +1,39 @@
-"""Limits the size of a query text: characters, levels of nesting, fields and aliases.
+"""Limits the size of a query text: characters, tokens, nesting, fields, aliases, and pairs of fields with one
+name in one place.
 
-Strawberry's own limiters are not used, because they can be made to hang the server:
-
-- `QueryDepthLimiter` and `MaxAliasesLimiter` walk a fragment again each time that it is used. A query of
-  1 000 characters whose 20 fragments each use the one before twice takes them 2 to 4 s, and each further
-  fragment doubles that. They run as validation rules beside all others, so that a limit on fields does not
-  protect them. `QueryDepthLimiter` also fails with a KeyError on a fragment that does not exist.
-- `MaxTokensLimiter` counts tokens while it parses. The limit on characters is checked before, and bounds the
-  number of tokens as well.
-- No library counts fields with fragments written out.
-
-Here each fragment is measured once, however often it is used.
+The text is measured in one pass before graphql-core validates it, because some rules of the validation take
+time that grows with the square of the text. Strawberry's own limiters run among these rules, or walk a
+fragment again each time that it is used: a query of 1 000 characters whose 20 fragments each use the one
+before twice takes them 2 to 4 s. Here each fragment is measured once, and it is written out only when it is
+known that it can be.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from graphql import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLError,
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
-    ValidationRule,
 )
-from strawberry.extensions import AddValidationRules, SchemaExtension
 
 from api.request.limits import Limits, over_limit
+
+META = {"__schema", "__type"}
+"""Root fields of questions about the schema itself."""
 
 
 class _Size(NamedTuple):
     depth: int
     """Levels of nesting; fields of the introspection do not count."""
     fields: int
-    """Fields, with fragments written out."""
+    """Fields and uses of fragments, with fragments written out."""
     aliases: int
     """Aliases, with fragments written out."""
 
@@ -47,10 +45,11 @@ class _Measure:
         self._fragments = {
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
-        self._measured: dict[str, _Size] = {}
+        self._measured: dict[str, _Size | None] = {}
 
     def __call__(self, selections: SelectionSetNode | None) -> _Size:
-        depth = fields = aliases = 0
+        """The size of these selections. Raises GraphQLError for a fragment that is unknown or uses itself."""
+        depth = number = aliases = 0
         for node in selections.selections if selections else ():
             if isinstance(node, FieldNode):
                 size = self(node.selection_set)
@@ -59,74 +58,92 @@ class _Measure:
                 size = _Size(below, size.fields + 1, size.aliases + (node.alias is not None))
             elif isinstance(node, InlineFragmentNode):
                 size = self(node.selection_set)
+                size = size._replace(fields=size.fields + 1)
             else:
                 assert isinstance(node, FragmentSpreadNode)
-                size = self._fragment(node.name.value)
-            depth, fields, aliases = max(depth, size.depth), fields + size.fields, aliases + size.aliases
-        return _Size(depth, fields, aliases)
+                size = self._fragment(node)
+                size = size._replace(fields=size.fields + 1)
+            depth, number, aliases = max(depth, size.depth), number + size.fields, aliases + size.aliases
+        return _Size(depth, number, aliases)
 
-    def _fragment(self, name: str) -> _Size:
+    def _fragment(self, spread: FragmentSpreadNode) -> _Size:
+        name = spread.name.value
         if name not in self._measured:
-            self._measured[name] = _Size(0, 0, 0)  # ends a cycle, which another rule reports
-            if name in self._fragments:
-                self._measured[name] = self(self._fragments[name].selection_set)
-        return self._measured[name]
+            if name not in self._fragments:
+                raise GraphQLError(f"Unknown fragment '{name}'.", spread)
+            self._measured[name] = None
+            self._measured[name] = self(self._fragments[name].selection_set)
+        size = self._measured[name]
+        if size is None:
+            raise GraphQLError(f"Cannot spread fragment '{name}' within itself.", spread)
+        return size
+
+    def unused(self) -> FragmentDefinitionNode | None:
+        """A fragment that nothing measured so far uses."""
+        return next((node for name, node in self._fragments.items() if name not in self._measured), None)
+
+    def pairs(self, sets: list[SelectionSetNode]) -> int:
+        """Pairs of fields with one name in one place, which the validation compares with each other."""
+        named: dict[str, list[FieldNode]] = {}
+        for chosen in sets:
+            for field in self.fields(chosen):
+                named.setdefault((field.alias or field.name).value, []).append(field)
+        return sum(
+            len(fields) * (len(fields) - 1) // 2
+            + self.pairs([field.selection_set for field in fields if field.selection_set])
+            for fields in named.values()
+        )
+
+    def fields(self, chosen: SelectionSetNode) -> Iterator[FieldNode]:
+        """The fields of selections, with fragments written out."""
+        for node in chosen.selections:
+            if isinstance(node, FieldNode):
+                yield node
+            elif isinstance(node, InlineFragmentNode):
+                yield from self.fields(node.selection_set)
+            else:
+                assert isinstance(node, FragmentSpreadNode)
+                yield from self.fields(self._fragments[node.name.value].selection_set)
 
 
-def _size_rule(limits: Limits) -> type[ValidationRule]:
-    class QuerySizeRule(ValidationRule):
-        def enter_document(self, document: DocumentNode, *_: Any) -> None:
-            measure = _Measure(document)
-            sizes = [
-                measure(node.selection_set)
-                for node in document.definitions
-                if isinstance(node, OperationDefinitionNode)
-            ]
-            depth = max((size.depth for size in sizes), default=0)
-            fields = sum(size.fields for size in sizes)
-            aliases = sum(size.aliases for size in sizes)
-            if depth > limits.depth:
-                self.report_error(
-                    over_limit(
-                        f"The query is {depth} levels deep; the limit is {limits.depth}",
-                        "ask for the ids first, and for the deeper levels in a second query",
-                    )
-                )
-            if fields > limits.fields:
-                self.report_error(
-                    over_limit(
-                        f"The query asks for {fields} fields; the limit is {limits.fields}",
-                        "leave out fields, or split the query",
-                    )
-                )
-            if aliases > limits.aliases:
-                self.report_error(
-                    over_limit(
-                        f"The query has {aliases} aliases; the limit is {limits.aliases}",
-                        "split the query, or use a field that takes a list of ids",
-                    )
-                )
+def check_size(document: DocumentNode, limits: Limits) -> None:
+    """Raises GraphQLError when the query is larger than the limits, or when its size cannot be told.
 
-    return QuerySizeRule
-
-
-class _QuerySize(AddValidationRules):
-    def __init__(self, limits: Limits, rule: type[ValidationRule]) -> None:
-        super().__init__([rule])
-        self._limits = limits
-
-    def on_operation(self) -> Iterator[None]:
-        length = len(self.execution_context.query or "")
-        if length > self._limits.document:
-            raise over_limit(
-                f"The query is {length} characters long; the limit is {self._limits.document}",
-                "send long lists as variables, and split the query",
-            )
-        yield from super().on_operation()
-
-
-def within_size(limits: Limits) -> Callable[[], SchemaExtension]:
-    """Makes the extension that refuses query texts over the limits before they run."""
-    # One rule for all requests: the cache of validated queries has the rules in its key.
-    rule = _size_rule(limits)
-    return lambda: _QuerySize(limits, rule)
+    The time grows with the length of the text and with `limits.fields`, and no faster.
+    """
+    measure = _Measure(document)
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    sizes = [measure(node.selection_set) for node in operations]
+    depth = max((size.depth for size in sizes), default=0)
+    number = sum(size.fields for size in sizes)
+    aliases = sum(size.aliases for size in sizes)
+    if depth > limits.depth:
+        raise over_limit(
+            f"The query is {depth} levels deep; the limit is {limits.depth}",
+            "ask for the ids first, and for the deeper levels in a second query",
+        )
+    if number > limits.fields:
+        raise over_limit(
+            f"The query has {number} fields and fragments; the limit is {limits.fields}",
+            "leave out fields, or split the query",
+        )
+    if aliases > limits.aliases:
+        raise over_limit(
+            f"The query has {aliases} aliases; the limit is {limits.aliases}",
+            "split the query, or use a field that takes a list of ids",
+        )
+    if (unused := measure.unused()) is not None:
+        raise GraphQLError(f"Fragment '{unused.name.value}' is never used.", unused)
+    pairs = sum(measure.pairs([node.selection_set]) for node in operations)
+    if pairs > limits.pairs:
+        raise over_limit(
+            f"The query names fields again in {pairs} pairs; the limit is {limits.pairs}",
+            "name each field once in each place",
+        )
+    for node in operations:
+        asked = {field.name.value for field in measure.fields(node.selection_set)}
+        if asked & META and asked - META - {"__typename"}:
+            raise GraphQLError("A question about the schema stands beside other questions.", node)
+    twice = Counter(node.name.value for node in operations if node.name)
+    if repeated := next((name for name, n in twice.items() if n > 1), None):
+        raise GraphQLError(f"There can be only one operation named '{repeated}'.")

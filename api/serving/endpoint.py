@@ -1,10 +1,14 @@
 """`/graphql`: strawberry's endpoint with the atlas's context, limits, errors and page."""
 
+import asyncio
+from collections import Counter
 from datetime import timedelta
+from typing import Annotated, Any
 
+import msgspec
 import orjson
 import strawberry
-from cross_web import HTTPException
+from cross_web import AsyncHTTPRequestAdapter, HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -13,27 +17,82 @@ from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.http import GraphQLHTTPResponse
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
 from strawberry.types import ExecutionResult
 from strawberry.types.unset import UNSET, UnsetType
 
 from api.request.batching import Context, Loaders
-from api.request.concurrency import QuerySlots, ServerBusy
+from api.request.concurrency import ServerBusy, Shares, client_of
 from api.request.disconnect import unless_disconnected
 from api.request.errors import presentable, refusal
 from api.request.kept_lists import KeptLists
 from api.request.limits import Limits
 from api.request.metrics import Metrics
+from api.request.watching import JobWatch
 from api.serving.bearer_token import has_token
 from api.serving.pages import graphiql_page
 from schema.database import AsyncDatabase, Database
+
+LATE_S = 1.0
+"""Seconds past its time limit after which a request is broken off. Questions to the database end at the
+limit, and what was answered before is sent."""
 
 
 class _BodyTooLarge(Exception):
     """The body of a request is over the limit."""
 
 
+class _Operation(msgspec.Struct, kw_only=True):
+    """What a client asks for, over HTTP or a WebSocket."""
+
+    query: str | None = None
+    variables: dict[str, Any] | None = None
+    operationName: str | None = None
+    extensions: dict[str, Any] | None = None
+
+
+class _Subscription(_Operation, kw_only=True):
+    query: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class _Init(msgspec.Struct, tag="connection_init"):
+    payload: dict[str, Any] = {}
+
+
+class _Ping(msgspec.Struct, tag="ping"):
+    pass
+
+
+class _Pong(msgspec.Struct, tag="pong"):
+    pass
+
+
+class _Subscribe(msgspec.Struct, tag="subscribe"):
+    id: str
+    payload: _Subscription
+
+
+class _Complete(msgspec.Struct, tag="complete"):
+    id: str
+
+
+class _SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
+    """Closes a WebSocket, with a reason, when a message is not one of the protocol."""
+
+    async def handle_message(self, message: Any) -> None:
+        try:
+            msgspec.convert(message, _Init | _Ping | _Pong | _Subscribe | _Complete)
+        except msgspec.ValidationError as error:
+            # A reason of a WebSocket has at most 123 bytes.
+            await self.handle_invalid_message(str(error)[:100])
+        else:
+            await super().handle_message(message)
+
+
 class Endpoint(GraphQL[Context, None]):
     """The GraphQL endpoint of one API, for HTTP requests and WebSockets."""
+
+    graphql_transport_ws_handler_class = _SocketHandler
 
     def __init__(
         self,
@@ -41,7 +100,7 @@ class Endpoint(GraphQL[Context, None]):
         schema: strawberry.Schema,
         limits: Limits,
         metrics: Metrics,
-        slots: QuerySlots,
+        shares: Shares,
         token: str | None = None,
         writer: Database | None = None,
     ) -> None:
@@ -59,12 +118,13 @@ class Endpoint(GraphQL[Context, None]):
         )
         self._token = token
         self._writer = writer
-        self._sockets = 0
+        self._sockets: Counter[str] = Counter()
         self._database = database
         self._limits = limits
         self._metrics = metrics
-        self._slots = slots
+        self._shares = shares
         self._kept = KeptLists(limits.kept_bytes, limits.kept_s)
+        self._jobs = JobWatch(Loaders(database, limits, metrics, shares.of("")), limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,6 +136,13 @@ class Endpoint(GraphQL[Context, None]):
             answer: Response | None = refusal(
                 413, "OVER_LIMIT", f"The request is over {self._limits.body} bytes", "split it"
             )
+        except TimeoutError:
+            answer = refusal(
+                408,
+                "OVER_LIMIT",
+                f"The request did not arrive within {self._limits.read_s:g} s",
+                "send it again",
+            )
         except ClientDisconnect:
             return
         else:
@@ -84,14 +151,17 @@ class Endpoint(GraphQL[Context, None]):
             await answer(scope, receive, send)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._sockets >= self._limits.sockets:
+        client, limits = client_of(scope), self._limits
+        if self._sockets.total() >= limits.sockets or self._sockets[client] >= limits.client_sockets:
             await WebSocket(scope, receive, send).close(1013)
             return
-        self._sockets += 1
+        self._sockets[client] += 1
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._sockets -= 1
+            self._sockets[client] -= 1
+            if not self._sockets[client]:
+                del self._sockets[client]
 
     async def on_ws_connect(self, context: Context) -> UnsetType | dict[str, object] | None:
         """Refuses a WebSocket without the token.
@@ -106,11 +176,12 @@ class Endpoint(GraphQL[Context, None]):
 
     async def _body(self, request: Request) -> bytes:
         parts, size = [], 0
-        async for part in request.stream():
-            parts.append(part)
-            size += len(part)
-            if size > self._limits.body:
-                raise _BodyTooLarge
+        async with asyncio.timeout(self._limits.read_s):
+            async for part in request.stream():
+                parts.append(part)
+                size += len(part)
+                if size > self._limits.body:
+                    raise _BodyTooLarge
         return b"".join(parts)
 
     async def _answer(self, scope: Scope, body: bytes, receive: Receive) -> Response | None:
@@ -119,18 +190,31 @@ class Endpoint(GraphQL[Context, None]):
         async def replay() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}
 
-        scope["atlas.loaders"] = loaders = self._loaders()
+        scope["atlas.loaders"] = loaders = self._loaders(scope)
+        # Media types are written in any case, which strawberry does not know.
+        scope["headers"] = [
+            (name, value.lower() if name == b"content-type" else value) for name, value in scope["headers"]
+        ]
         return await unless_disconnected(receive, self._run(Request(scope, replay)), loaders.cancel)
 
-    def _loaders(self) -> Loaders:
-        return Loaders(self._database, self._limits, self._metrics, self._kept)
+    def _loaders(self, scope: Scope) -> Loaders:
+        share = self._shares.of(client_of(scope))
+        return Loaders(self._database, self._limits, self._metrics, share, self._kept)
 
     async def _run(self, request: Request) -> Response:
         try:
-            async with self._slots.slot():
-                return await self.run(request)
+            with self._shares.requests.one(client_of(request.scope)):
+                async with asyncio.timeout(self._limits.timeout_s + LATE_S):
+                    return await self.run(request)
         except ServerBusy as error:
             return error.response()
+        except TimeoutError:
+            return refusal(
+                504,
+                "QUERY_TIMEOUT",
+                f"The request used up its {self._limits.timeout_s:g} s",
+                "ask for smaller pages (first: …) inside lists, or for less nesting",
+            )
         except HTTPException as error:
             return refusal(
                 error.status_code,
@@ -142,9 +226,10 @@ class Endpoint(GraphQL[Context, None]):
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
         loaders = request.scope.get("atlas.loaders")
         return Context(
-            loaders or self._loaders(),
+            loaders or self._loaders(request.scope),
             self._limits,
             writer=self._writer,
+            jobs=self._jobs,
             authorization=request.headers.get("authorization", ""),
         )
 
@@ -156,6 +241,27 @@ class Endpoint(GraphQL[Context, None]):
                 self._metrics.errors.labels(str(code)).inc()
             request.scope["atlas.fields"] = {"errors": codes[:5]}
         return await super().process_result(request, result)
+
+    def parse_json(self, data: str | bytes) -> dict[str, Any]:
+        """A JSON object; null counts as an empty one. Raises HTTPException for anything else."""
+        try:
+            found = self.decode_json(data)
+        except ValueError as error:
+            raise HTTPException(400, "Unable to parse request body as JSON") from error
+        if not isinstance(found, dict | None):
+            raise HTTPException(
+                400, f"A request is a JSON object, and this is JSON of another kind: {data[:40]!r}"
+            )
+        return found or {}
+
+    async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> Any:
+        found = await super().parse_http_body(request)
+        asked = {"query": found.query, "variables": found.variables, "operationName": found.operation_name}
+        try:
+            msgspec.convert(asked, _Operation)
+        except msgspec.ValidationError as error:
+            raise HTTPException(400, f"The request is no GraphQL request: {error}") from error
+        return found
 
     def decode_json(self, data: str | bytes) -> object:
         return orjson.loads(data)  # refuses broken Unicode, which the database cannot store

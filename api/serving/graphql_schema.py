@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import strawberry
 from graphql import GraphQLError
-from strawberry.extensions import DisableIntrospection, ParserCache, SchemaExtension, ValidationCache
+from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import ExecutionContext
@@ -18,7 +18,7 @@ from api.request.batching import AsksForNamed
 from api.request.cost import WithinCost
 from api.request.errors import presentable
 from api.request.limits import Limits
-from api.request.query_size import within_size
+from api.request.query_text import prepared_texts
 from api.serving.tracing import traced
 
 if TYPE_CHECKING:
@@ -42,6 +42,11 @@ class _SubscriptionErrors(SchemaExtension):
 
 
 class _AtlasSchema(strawberry.Schema):
+    async def execute(self, *given: Any, **named: Any) -> Any:
+        """Allows no subscriptions: those go over a WebSocket."""
+        allowed = set(named.get("allowed_operation_types") or OperationType) - {OperationType.SUBSCRIPTION}
+        return await super().execute(*given, **(named | {"allowed_operation_types": allowed}))
+
     async def stream(self, *given: Any, **named: Any) -> Any:
         """Allows only subscriptions: over HTTP, the time and number of queries are limited."""
         named["allowed_operation_types"] = (OperationType.SUBSCRIPTION,)
@@ -64,9 +69,6 @@ def graphql_schema(
     extensions: list[Any] = [_SubscriptionErrors]
     if tracing is not None:
         extensions.append(traced(tracing))
-    extensions += [within_size(chosen), lambda: WithinCost(chosen), AsksForNamed]
-    if not chosen.introspection:
-        extensions.append(DisableIntrospection)
-    # Programs send the same text many times, with other variables.
-    extensions += [ParserCache, ValidationCache]
+    # What is refused for its cost is not executed, so the cost comes first.
+    extensions += [lambda: WithinCost(chosen), prepared_texts(chosen), AsksForNamed]
     return _AtlasSchema(Query, Mutation, Subscription, extensions=extensions)

@@ -1,16 +1,21 @@
 """Middleware of every request: its id, a line in the log, the counters, and the check of the token."""
 
+import asyncio
 import logging
 import re
 import time
 import uuid
+from collections.abc import Sequence
 
 from asgi_correlation_id import CorrelationIdMiddleware, correlation_id
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from strawberry.http.websocket_origin import is_same_origin
 
 from api.request.errors import refusal
+from api.request.limits import Limits
 from api.request.metrics import Metrics
 from api.serving.bearer_token import has_token
 from api.serving.console import GUIDE, STYLE
@@ -20,10 +25,24 @@ log = logging.getLogger("atlas.access")
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _COUNTED_PATHS = ("/", "/graphql", "/healthz", "/readyz", "/metrics", "/export")
 _OPEN_PATHS = ("/", "/healthz", "/readyz", GUIDE, STYLE)
+_OPEN_FOLDERS = ("/graphiql/", "/pages/")
+SECURITY_HEADERS = {
+    # No script but the files of this server; GraphiQL writes styles of its own.
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+}
+"""Headers of every answer."""
 
 
-def request_middleware(metrics: Metrics, token: str | None) -> list[Middleware]:
+def request_middleware(
+    limits: Limits, metrics: Metrics, token: str | None, hosts: Sequence[str] | None
+) -> list[Middleware]:
     """The middleware of the API, the outermost first.
+
+    hosts: what a request may name as its `Host`; None: anything.
 
     A request's id is the header `X-Request-ID` that it brings, or else 12 random hexadecimal digits.
     The answer repeats the id in the same header. `asgi_correlation_id.correlation_id` holds it meanwhile.
@@ -37,16 +56,28 @@ def request_middleware(metrics: Metrics, token: str | None) -> list[Middleware]:
             # The id is written to logs and answers, so it may not hold everything that a header may.
             validator=lambda given: _REQUEST_ID.fullmatch(given) is not None,
         ),
-        Middleware(RequestMiddleware, metrics, token),
+        Middleware(RequestMiddleware, limits, metrics, token),
+        *([] if hosts is None else [Middleware(TrustedHostMiddleware, hosts, www_redirect=False)]),
     ]
+
+
+def _from_elsewhere(scope: Scope) -> bool:
+    """Whether a browser says that a page of another site sends the request. Pages may be read from
+    anywhere."""
+    headers = Headers(scope=scope)
+    origin = headers.get("origin")
+    if scope["method"] in ("GET", "HEAD", "OPTIONS") or origin is None:
+        return False
+    return not is_same_origin(origin, headers.get("host"))
 
 
 class RequestMiddleware:
     """Checks the token of each HTTP request, counts the request and writes its line in the log."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, token: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, metrics: Metrics, token: str | None = None) -> None:
         """token: what a request must bring as `Authorization: Bearer …`; None: requests need no token."""
         self._app = app
+        self._limits = limits
         self._metrics = metrics
         self._token = token
 
@@ -61,10 +92,21 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+            # A client that reads nothing may not hold what its answer holds.
+            async with asyncio.timeout(self._limits.write_s):
+                await send(message)
 
         try:
-            if self._may_pass(scope):
+            if _from_elsewhere(scope):
+                response = refusal(
+                    403,
+                    "FORBIDDEN_ORIGIN",
+                    "A page of another site sent this request",
+                    "send it from a page of this server, or from a program",
+                )
+                await response(scope, receive, watched_send)
+            elif self._may_pass(scope):
                 await self._app(scope, receive, watched_send)
             else:
                 response = refusal(
@@ -96,7 +138,7 @@ class RequestMiddleware:
 
     def _may_pass(self, scope: Scope) -> bool:
         """Whether the request brings the token, or asks for a page that says nothing about the circuits."""
-        if self._token is None or scope["path"] in _OPEN_PATHS or scope["path"].startswith("/graphiql/"):
+        if self._token is None or scope["path"] in _OPEN_PATHS or scope["path"].startswith(_OPEN_FOLDERS):
             return True
         headers = Headers(scope=scope)
         has_query = scope["method"] != "GET" or "query" in QueryParams(scope["query_string"])

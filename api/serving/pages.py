@@ -21,10 +21,11 @@ def graphiql_page() -> str:
     return html("graphiql.html" if find_spec(_GRAPHIQL_PACKAGE) else "no-graphiql.html")
 
 
-def graphiql_routes() -> list[BaseRoute]:
-    """The files of GraphiQL under `/graphiql`; empty when they are not installed."""
+def page_routes() -> list[BaseRoute]:
+    """The scripts of the pages under `/pages`, and the files of GraphiQL, if installed, under `/graphiql`."""
+    routes: list[BaseRoute] = [Mount("/pages", StaticFiles(directory=Path(__file__).parent / "html"))]
     spec = find_spec(_GRAPHIQL_PACKAGE)
-    if spec is None or spec.origin is None:
-        return []
-    folder = Path(spec.origin).parent / "static" / _GRAPHIQL_PACKAGE
-    return [Mount("/graphiql", StaticFiles(directory=folder))]
+    if spec is not None and spec.origin is not None:
+        folder = Path(spec.origin).parent / "static" / _GRAPHIQL_PACKAGE
+        routes.append(Mount("/graphiql", StaticFiles(directory=folder)))
+    return routes

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from api.request.batching import Info, Listing
+from api.request.batching import Info, Listing, reads
 from api.request.connection import After, Connection, First, RowList, connect, connect_keys
 from api.request.inputs import Kind, node_label
 from api.types.entity import looked_up_by
@@ -192,7 +192,8 @@ class Circuit:
 
     @strawberry.field(
         description="The answer as people see it: spaces at its ends, tabs and line ends are `␣`, `⇥` "
-        "and `↵`."
+        "and `↵`.",
+        metadata=reads("answer"),
     )
     def display_answer(self) -> str | None:
         return None if self.answer is None else displayed(self.answer)
@@ -304,7 +305,8 @@ class Circuit:
 
     @strawberry.field(
         description="The whole pruned graph in one answer. `nodes` and `edges` return it in pages. Each "
-        "node and each effect counts as one row of the request."
+        "node and each effect counts as one row of the request.",
+        metadata=reads("nNodes", "nEdges"),
     )
     async def graph(self, info: Info) -> CircuitGraph:
         info.context.loaders.spend(self.n_nodes + self.n_edges)

@@ -4,7 +4,7 @@ from typing import Self
 
 import strawberry
 
-from api.request.batching import Info
+from api.request.batching import Info, reads
 from api.types.entity import looked_up_by
 from api.types.enumeration import described
 from api.types.feature import Feature, feature_of
@@ -96,7 +96,8 @@ class CircuitNode(NodeFacts):
     @strawberry.field(
         description="The token as people see it: spaces at its ends, tabs and line ends are `␣`, `⇥` "
         "and `↵`. "
-        "Null for features and error nodes."
+        "Null for features and error nodes.",
+        metadata=reads("token"),
     )
     def display_token(self) -> str | None:
         return None if self.token is None else displayed(self.token)

@@ -2,6 +2,7 @@
 
 import strawberry
 
+from api.request.batching import reads
 from api.types.considered import MixedSetting, mixed_of
 from api.types.rows import columns
 from schema.circuit.token_display import displayed
@@ -42,7 +43,8 @@ class Prompt:
 
     @strawberry.field(
         description="The tokens as people see them: spaces at their ends, tabs and line ends are `␣`, `⇥` "
-        "and `↵`."
+        "and `↵`.",
+        metadata=reads("tokens"),
     )
     def display_tokens(self) -> list[str]:
         return [displayed(token) for token in self.tokens]

@@ -80,6 +80,22 @@ def show(key: JobId) -> None:
             out.print(f"{name:12} {value}", markup=False, soft_wrap=True)
 
 
+@job.command("cancel")
+def cancel(key: JobId) -> None:
+    """Cancel a job that is queued or running. Circuits that were loaded already stay.
+
+    `atlas job retry ID` queues it again.
+    """
+    from atlas.local.login import Login
+    from schema.jobs import cancel as cancel_job
+
+    with Login(Settings.load()).connect() as database:
+        cancelled = cancel_job(database, key, "atlas job cancel")
+    out.print(
+        f"{key} is cancelled." if cancelled else f"{key} has ended already. Nothing changed.", markup=False
+    )
+
+
 @job.command("retry")
 def retry(key: JobId) -> None:
     """Queue a failed job again. Its attempts are counted from zero."""

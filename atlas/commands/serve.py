@@ -28,16 +28,15 @@ def serve(
         int,
         typer.Option(
             min=1,
-            help="The most queries that run at the same time. More than about four times the number of the "
-            "database's cores make all queries slower.",
+            help="The most questions that the database is asked at the same time. More than about four times "
+            "the number of its cores make all questions slower.",
         ),
     ] = 8,
     waiting: Annotated[
         int,
         typer.Option(
             min=0,
-            help="The most queries that wait for a free slot, first come, first served. Further queries are "
-            "refused with status 429.",
+            help="The most requests at hand, above --running. Further requests are refused with status 429.",
         ),
     ] = 200,
     connections: Annotated[
@@ -48,6 +47,20 @@ def serve(
             "are opened when they are needed. Give fewer when other programs use the same database.",
         ),
     ] = 100,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A name under which clients reach this server, such as atlas.example.org; repeatable. A "
+            "server without a token refuses requests for other names, except for those of this machine."
+        ),
+    ] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Address of a proxy whose X-Forwarded-For names the client; repeatable. Without it, all "
+            "clients behind a proxy share the limits of one client."
+        ),
+    ] = None,
     otel_endpoint: Annotated[
         str | None,
         typer.Option(
@@ -81,4 +94,6 @@ def serve(
         limits=Limits(introspection=introspection, running=running, waiting=waiting),
         connections=connections,
         otel_endpoint=otel_endpoint,
+        names=name or (),
+        proxies=proxy or (),
     )

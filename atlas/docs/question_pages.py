@@ -199,7 +199,7 @@ async def write(
         listening = Listening(database)
         app = create_app(listening)  # type: ignore[arg-type]  # it only reads
         async with httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=app), base_url="http://atlas"
+            transport=httpx2.ASGITransport(app=app), base_url="http://localhost"
         ) as http:
             for each, field in with_fields(folder):
                 if each.name not in names:

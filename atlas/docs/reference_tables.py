@@ -1,5 +1,5 @@
-"""Tables of the docs that the code knows: limits of the API, columns of its downloads, and bounds of what is
-read and stored.
+"""Tables of the docs that the code knows: limits of the API and what they bound, columns of its downloads, and
+bounds of what is read and stored.
 
     python -m atlas.docs.reference_tables
 
@@ -26,6 +26,33 @@ from schema.formats import features, files, labels, raw
 from schema.loading import leases, validate
 
 DOCS = Path(__file__).parents[2] / "docs"
+
+
+BOUNDED_REQUESTS = {
+    "query texts that take long to validate": (
+        "document",
+        "tokens",
+        "depth",
+        "fields",
+        "aliases",
+        "pairs",
+        "values",
+    ),
+    "heavy questions": (
+        "database_ms",
+        "running",
+        "client_running",
+        "heavy_running",
+        "waiting",
+        "client_requests",
+    ),
+    "answers of many objects": ("cost", "rows", "page_size", "timeout_s"),
+    "unread downloads": ("downloads", "client_downloads", "download_s", "write_s"),
+    "subscriptions": ("sockets", "client_sockets", "subscriptions", "client_subscriptions"),
+    "jobs and tags": ("open_prompts", "author_open_prompts", "prompt_tags", "list_length", "text_length"),
+    "silent and many connections": ("connections", "client_connections", "read_s", "body"),
+}
+"""What clients can do too much of, and the limits that bound it."""
 
 
 class ReferenceTable(NamedTuple):
@@ -77,6 +104,17 @@ def bounds() -> list[str]:
     return ["| constant | value | what it bounds |", "|---|--:|---|", *rows]
 
 
+def bounds_of_requests() -> list[str]:
+    """One row for each thing that clients can do too much of: the limits that bound it, with their
+    defaults."""
+    defaults = {each.name: _shown(each.default) for each in fields(Limits)}
+    rows = [
+        f"| {what} | {', '.join(f'`{name}` {defaults[name]}' for name in names)} |"
+        for what, names in BOUNDED_REQUESTS.items()
+    ]
+    return ["| too much of | is bounded by |", "|---|---|", *rows]
+
+
 def columns() -> list[str]:
     """One row for each question that can be downloaded: its path and its columns, in their order."""
     rows = [f"| `{path}` | {', '.join(each.schema.names)} |" for path, each in DOWNLOADS.items()]
@@ -87,6 +125,7 @@ def tables() -> list[ReferenceTable]:
     """Every generated table, computed now."""
     return [
         ReferenceTable(DOCS / "graphql" / "serving.md", "limits", limits()),
+        ReferenceTable(DOCS / "safety.md", "requests", bounds_of_requests()),
         ReferenceTable(DOCS / "downloads.md", "columns", columns()),
         ReferenceTable(DOCS / "safety.md", "bounds", bounds()),
     ]

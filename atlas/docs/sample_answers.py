@@ -35,7 +35,7 @@ TIMEOUT_S = 60
 CLAIM = ["intervene", "--keep", "--family", "multi-step", "--limit", "20", "--ablate", "{capital}@all"]
 DIAGNOSE = ["diagnose", "--family", "multi-step", "--limit", "2"]
 LAST = {
-    *("jobs", "jobs_by_id", "versions_of_supernode"),
+    *("jobs", "jobs_by_id", "job_changes", "versions_of_supernode"),
     *("checkpoints", "checkpoint_features", "checkpoint_parts", "history_of_feature"),
 }
 """Cypher files about data that is stored last."""

@@ -5,23 +5,25 @@ import gc
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import uvicorn
 import uvloop
 from rich.console import Console
 
-from api.app import create_app
+from api.app import LOOPBACK, create_app
 from api.request.limits import Limits
 from api.serving.logs import JsonLines
 from api.serving.tracing import tracer_provider
 from atlas.local.login import Login
 from atlas.local.ports import HOST, require_free_port
+from atlas.serving.connections import bounded, connections_within
 from atlas.settings import Settings
 from atlas.token_file import read_token
 from schema.database import CONNECTIONS, Database
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 SHUTDOWN_S = 25
 """Seconds that running requests may still take when the server stops: more than a request may spend in the
 database."""
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class ServerOptions:
     """The largest number of open connections to the database."""
     tracing: "TracerProvider | None" = None
     """Receives traces. None: no traces."""
+    names: Sequence[str] = ()
+    """Names under which clients reach the server, beside those of this machine (`create_app`)."""
+    proxies: Sequence[str] = ()
+    """Addresses of proxies whose X-Forwarded-For says which client a request comes from."""
 
 
 class _Server(uvicorn.Server):
@@ -84,10 +89,17 @@ async def _run(
     on_start: Callable[[_Server], None] = lambda server: None,
 ) -> None:
     """Serve until the server is told to stop. writer: for mutations. None: nothing can be written."""
+    limits = options.limits or Limits()
+    connections = connections_within(limits, options.connections)
     database = await login.connect_async(options.connections)
     try:
         app = create_app(
-            database, token=options.token, limits=options.limits, tracing=options.tracing, writer=writer
+            database,
+            token=options.token,
+            limits=limits,
+            tracing=options.tracing,
+            writer=writer,
+            hosts=[*_names_of_this_machine(options.host), *options.names],
         )
         config = uvicorn.Config(
             app,
@@ -97,7 +109,10 @@ async def _run(
             lifespan="on",
             access_log=False,
             ws="websockets-sansio",
-            ws_max_size=(options.limits or Limits()).body,
+            http=bounded(limits, connections),
+            ws_max_size=limits.body,
+            proxy_headers=bool(options.proxies),
+            forwarded_allow_ips=list(options.proxies),
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
         await _Server(config, on_start).serve()
@@ -105,6 +120,16 @@ async def _run(
         await database.close()
         if options.tracing is not None:
             options.tracing.shutdown()
+
+
+def _names_of_this_machine(host: str) -> list[str]:
+    """What clients may call a server that listens on `host`, as a `Host` header gives it."""
+    addresses = [host]
+    if host in ("0.0.0.0", "::"):
+        found = [each for every in psutil.net_if_addrs().values() for each in every]
+        addresses += [each.address for each in found if each.family in (socket.AF_INET, socket.AF_INET6)]
+    names = [f"[{each.partition('%')[0]}]" if ":" in each else each for each in addresses]
+    return [*LOOPBACK, socket.gethostname(), *names]
 
 
 def _log_json() -> None:
@@ -127,6 +152,8 @@ def serve(
     limits: Limits | None = None,
     connections: int = CONNECTIONS,
     otel_endpoint: str | None = None,
+    names: Sequence[str] = (),
+    proxies: Sequence[str] = (),
 ) -> None:
     """Serve until interrupted. Requests that are running are finished first.
 
@@ -139,7 +166,7 @@ def serve(
     # This connection migrates the database, and reports any problem with it before the server starts.
     writer = login.connect()
     console.print(f"GraphQL at http://{host}:{port}/graphql (GraphiQL in a browser). Ctrl-C stops it.")
-    if token is None and host not in LOOPBACK:
+    if token is None and host not in (*LOOPBACK, "::1"):
         console.print(
             f"Everyone who can reach {host}:{port} can read all circuits. --token-file requires a token.",
             soft_wrap=True,
@@ -148,7 +175,7 @@ def serve(
     # Objects that live as long as the process, mostly libraries, need not be visited by each collection.
     gc.collect()
     gc.freeze()
-    options = ServerOptions(host, port, token, limits, connections, tracing)
+    options = ServerOptions(host, port, token, limits, connections, tracing, names, proxies)
     with writer:
         uvloop.run(_run(login, options, writer=writer))
 

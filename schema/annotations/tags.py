@@ -4,20 +4,26 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from schema.database import Database, Rows, Transaction
-from schema.errors import NotFoundError
+from schema.errors import LimitError, NotFoundError
 from schema.loading.fragments import LOCK_ALL_SETS
 
 
-def tag_prompts(database: Database, prompts: Sequence[str], tags: Sequence[str]) -> None:
+def tag_prompts(database: Database, prompts: Sequence[str], tags: Sequence[str], most: int) -> None:
     """Give every prompt every tag. Their other tags stay.
 
-    prompts: ids of prompts. Raises NotFoundError when the database does not have one of them.
+    prompts: ids of prompts. most: tags that a prompt may have then. Raises NotFoundError when the database
+    does not have one of the prompts, LimitError when one would have more tags.
     """
 
     def work(transaction: Transaction) -> None:
         transaction.run(LOCK_ALL_SETS)
         require_prompts(transaction.run, prompts)
         transaction.run(_TAG, {"p": {"prompts": list(prompts), "tags": list(tags)}})
+        for row in transaction.run(_TAGGED_MOST, {"p": {"prompts": list(prompts), "most": most}}):
+            raise LimitError(
+                f"The prompt {row['id']} would have {row['n']} tags; the limit is {most}",
+                next_step="give it fewer tags, or a family",
+            )
 
     database.transaction(work)
 
@@ -65,6 +71,12 @@ WITH g
 UNWIND $p.prompts AS prompt
 MATCH (p:Prompt {id: prompt})
 MERGE (p)-[:TAGGED]->(g)
+"""
+
+_TAGGED_MOST = """
+MATCH (p:Prompt) WHERE p.id IN $p.prompts
+WITH p, COUNT { (p)-[:TAGGED]->() } AS n WHERE n > $p.most
+RETURN p.id AS id, n LIMIT 1
 """
 
 _TAG_AGAIN = """

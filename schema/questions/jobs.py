@@ -32,5 +32,20 @@ class JobRow(NamedTuple):
     """Ids of the circuits that it gave."""
 
 
+class JobChangeRow(NamedTuple):
+    """What of a job changes while it is worked on."""
+
+    key: str
+    """Id of the job."""
+    state: str
+    n_done: int
+    attempts: int
+    error: str | None
+    taken_by: str | None
+    ended_at: str | None
+    n_problems: int
+
+
+JOB_CHANGES = Question("job_changes", row_of(JobChangeRow))
 JOBS_BY_ID = Question("jobs_by_id", row_of(JobRow))
 JOBS = Question("jobs", page_of(JobRow))

@@ -60,11 +60,10 @@ class Api:
     ) -> None:
         """token: the API asks for it, and every request carries it; writer: what mutations write to."""
         self.database = database
+        self.app = create_app(database, limits=limits, token=token, writer=writer)
         self.http = httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(
-                app=create_app(database, limits=limits, token=token, writer=writer)
-            ),
-            base_url="http://atlas",
+            transport=httpx2.ASGITransport(app=self.app),
+            base_url="http://localhost",
             headers={"authorization": f"Bearer {token}"} if token else None,
         )
 

@@ -275,7 +275,9 @@ async def test_limits_hold_for_downloads(api_with, circuits):
 
 async def test_a_download_wants_the_token(api):
     app = create_app(api.database, token="0123456789abcdef")
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://atlas") as http:
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=app), base_url="http://localhost"
+    ) as http:
         for path in ("/export", "/export/hubs.csv"):
             assert (await http.get(path)).status_code == 401
         held = {"authorization": "Bearer 0123456789abcdef"}

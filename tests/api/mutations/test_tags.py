@@ -16,6 +16,21 @@ async def test_prompts_are_tagged(writing_api):
     assert (await writing_api(read, id=CIRCUITS[1].id))["circuit"]["prompt"] == tagged
 
 
+async def test_a_prompt_has_no_more_tags_than_the_limit(writing_api):
+    read = "query ($id: ID!) { circuit(id: $id) { prompt { id tags } } }"
+    prompt = (await writing_api(read, id=CIRCUITS[2].id))["circuit"]["prompt"]
+    write = "mutation ($p: [ID!]!, $t: [String!]!) { tagPrompts(prompts: $p, tags: $t) { id } }"
+    room = 100 - len(prompt["tags"])
+    await writing_api(write, p=[prompt["id"]], t=[f"t{n}" for n in range(room)])
+    code, message, _ = await writing_api.error(write, p=[prompt["id"]], t=["t0", "one more"])
+    assert (code, message) == (
+        "OVER_LIMIT",
+        f"The prompt {prompt['id']} would have 101 tags; the limit is 100",
+    )
+    tags = (await writing_api(read, id=CIRCUITS[2].id))["circuit"]["prompt"]["tags"]
+    assert (len(tags), "one more" in tags) == (100, False)
+
+
 async def test_prompts_are_put_into_a_family(writing_api, connection):
     write = """mutation ($p: [ID!]!, $family: String) {
       setFamily(prompts: $p, family: $family) { id family } }"""

@@ -4,13 +4,13 @@ import asyncio
 import json
 import logging
 import re
-import time
 
 import httpx2
 import pytest
 
 from api.app import create_app
 from api.request.limits import Limits
+from api.request.weights import FIELD_MS
 from api.serving.logs import JsonLines
 from schema.database import AsyncDatabase, Parameters, Rows
 
@@ -32,7 +32,8 @@ from schema.database import AsyncDatabase, Parameters, Rows
         ("query ($n: Int) { circuits(first: $n) { nodes { id } } }", {"n": 9}, 1 + 9),
         ("query a { families { name } } query b { circuits { nodes { id } } }", {"operation": "b"}, 21),
         ("{ a: circuits { nodes { id } } b: circuits { nodes { ... on Circuit { id } } } }", {}, 42),
-        ("{ __schema { types { name } } }", {}, 0),
+        ("{ __schema { types { name fields { name } } } }", {}, 1 + 350 * (1 + 5)),
+        ("{ __typename }", {}, 0),
     ],
 )
 async def test_every_answer_says_what_it_may_cost(api, query, variables, cost):
@@ -42,7 +43,23 @@ async def test_every_answer_says_what_it_may_cost(api, query, variables, cost):
     )
     body = response.json()
     assert "errors" not in body
-    assert body["extensions"] == {"cost": {"estimated": cost, "limit": 50_000}}
+    assert (body["extensions"]["cost"]["estimated"], body["extensions"]["cost"]["limit"]) == (cost, 25_000)
+
+
+async def test_what_the_database_may_take_is_limited_by_the_kind_of_question(api_with):
+    """Thirty heavy questions cost as many objects as thirty light ones."""
+    asked = {"Query.motifs": "motifs(minSupport: 2)", "Query.sharedFeatures": "sharedFeatures"}
+    for field, text in asked.items():
+        ms = FIELD_MS[field]
+        api = api_with(Limits(database_ms=2 * ms))
+        three = "{" + " ".join(f"a{n}: {text} {{ totalCount }}" for n in range(3)) + "}"
+        assert (await api.error(three))[:2] == (
+            "OVER_LIMIT",
+            f"The query may take the database {3 * ms} ms; the limit is {2 * ms}",
+        )
+        assert api.database.queries == 0
+    body = await api_with(None).answer("{ motifs(minSupport: 2) { totalCount } }")
+    assert body["extensions"]["cost"]["databaseMs"] == FIELD_MS["Query.motifs"]
 
 
 async def test_too_costly_a_query_is_not_run(api_with):
@@ -102,7 +119,7 @@ async def test_a_client_that_goes_away_cancels_its_query(slow, async_plain):
         "path": "/graphql",
         "raw_path": b"/graphql",
         "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
         "http_version": "1.1",
         "scheme": "http",
         "server": ("atlas", 80),
@@ -128,65 +145,69 @@ async def test_a_client_that_goes_away_cancels_its_query(slow, async_plain):
     assert await running(async_plain, 0)
 
 
-async def test_no_more_queries_than_the_limit_run_at_once(slow, async_plain):
-    transport = httpx2.ASGITransport(app=create_app(slow, limits=Limits(running=2, waiting=0, timeout_s=3)))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://atlas") as http:
+def client_at(app, address: str = "127.0.0.1") -> httpx2.AsyncClient:
+    """A client of the API whose requests come from this address."""
+    transport = httpx2.ASGITransport(app=app, client=(address, 1))
+    return httpx2.AsyncClient(transport=transport, base_url="http://localhost")
+
+
+async def test_no_more_requests_than_the_limit_are_at_hand(slow, async_plain):
+    async with client_at(create_app(slow, limits=Limits(running=2, waiting=0, timeout_s=3))) as http:
         ask = {"query": "{ families { name } }"}
         first = [asyncio.create_task(http.post("/graphql", json=ask)) for _ in range(2)]
         assert await running(async_plain, 2)
         refused = await http.post("/graphql", json=ask)
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
         assert refused.json()["errors"][0]["extensions"]["code"] == "BUSY"
+        assert (await http.get("/export/hubs.csv")).status_code == 429
         for answer in await asyncio.gather(*first):
             assert answer.json()["errors"][0]["extensions"]["code"] == "QUERY_TIMEOUT"
         again = await http.post("/graphql", json={"query": "{ __typename }"})
         assert again.json()["data"] == {"__typename": "Query"}
 
 
-async def test_who_finds_no_slot_waits_and_is_served_in_order(slow, async_plain):
-    transport = httpx2.ASGITransport(app=create_app(slow, limits=Limits(running=1, waiting=2, timeout_s=2)))
-    served = []
-    async with httpx2.AsyncClient(transport=transport, base_url="http://atlas") as http:
-
-        async def ask(name, query):
-            answer = await http.post("/graphql", json={"query": query})
-            served.append(name)
-            return answer.json()
-
-        first = asyncio.create_task(ask("first", "{ families { name } }"))
+async def test_questions_wait_for_a_slot_and_the_rest_of_the_server_does_not(slow, async_plain):
+    app = create_app(slow, limits=Limits(running=1, waiting=9, timeout_s=3))
+    async with client_at(app) as http, client_at(app, "127.0.0.2") as other:
+        asked = [
+            asyncio.create_task(http.post("/graphql", json={"query": "{ families { name } }"}))
+            for _ in range(3)
+        ]
         assert await running(async_plain, 1)
-        line = [asyncio.create_task(ask("second", "{ families { name } }"))]
-        await asyncio.sleep(0.05)
-        line.append(asyncio.create_task(ask("third", "{ __typename }")))
-        await asyncio.sleep(0.05)
-        refused = await http.post("/graphql", json={"query": "{ __typename }"})
-        assert (refused.status_code, served) == (429, [])
-        assert (await http.get("/export/hubs.csv")).status_code == 429
-        metrics = (await http.get("/metrics")).text.splitlines()
+        metrics = (await other.get("/metrics")).text.splitlines()
         assert {"atlas_running_queries 1.0", "atlas_waiting_queries 2.0"} <= set(metrics)
-        # Waiting for a slot does not count as time in the database: the second has its two seconds, too.
-        begin = time.monotonic()
-        answers = await asyncio.gather(first, *line)
-        assert time.monotonic() - begin > 2.5
-        assert served == ["first", "second", "third"]
-        codes = [answer["errors"][0]["extensions"]["code"] for answer in answers[:2]]
-        assert codes == ["QUERY_TIMEOUT", "QUERY_TIMEOUT"]
-        assert answers[2]["data"] == {"__typename": "Query"}
+        # What asks the database nothing is answered at once.
+        free = await other.post("/graphql", json={"query": "{ __typename }"})
+        assert free.json()["data"] == {"__typename": "Query"}
+        assert not any(each.done() for each in asked)
+        # The time of a request is over whatever it waits for.
+        for answer in await asyncio.gather(*asked):
+            (error,) = answer.json()["errors"]
+            assert error["extensions"]["code"] == "QUERY_TIMEOUT"
+        assert await running(async_plain, 0)
+
+
+async def test_many_questions_of_one_client_leave_the_others_their_share(slow, async_plain):
+    app = create_app(slow, limits=Limits(running=3, client_running=2, timeout_s=4))
+    async with client_at(app) as http, client_at(app, "127.0.0.2") as other:
+        many = "{" + " ".join(f"a{n}: families {{ name }}" for n in range(9)) + " runs { totalCount } }"
+        asked = asyncio.create_task(http.post("/graphql", json={"query": many}))
+        assert await running(async_plain, 2)
+        beside = asyncio.create_task(other.post("/graphql", json={"query": "{ families { name } }"}))
+        assert await running(async_plain, 3)
+        await asyncio.gather(asked, beside)
 
 
 async def test_who_goes_away_while_waiting_leaves_the_line(slow, async_plain):
-    app = create_app(slow, limits=Limits(running=1, waiting=1, timeout_s=3))
-    transport = httpx2.ASGITransport(app=app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://atlas") as http:
+    async with client_at(create_app(slow, limits=Limits(running=1, waiting=5, timeout_s=3))) as http:
         first = asyncio.create_task(http.post("/graphql", json={"query": "{ families { name } }"}))
         assert await running(async_plain, 1)
-        for path in ("/graphql?query={__typename}", "/export/hubs.csv"):
-            left = asyncio.create_task(http.get(path))
-            await asyncio.sleep(0.1)
-            assert "atlas_waiting_queries 1.0" in (await http.get("/metrics")).text
-            left.cancel()
-            await asyncio.gather(left, return_exceptions=True)
-            assert "atlas_waiting_queries 0.0" in (await http.get("/metrics")).text
+        left = asyncio.create_task(http.get("/graphql?query={runs{totalCount}}"))
+        await asyncio.sleep(0.1)
+        assert "atlas_waiting_queries 1.0" in (await http.get("/metrics")).text
+        left.cancel()
+        await asyncio.gather(left, return_exceptions=True)
+        assert "atlas_waiting_queries 0.0" in (await http.get("/metrics")).text
         assert (await first).status_code == 200
 
 
@@ -200,7 +221,7 @@ async def async_plain(server, circuits):
 async def test_a_token(async_plain):
     app = create_app(async_plain, token="s3cret-ä")
     transport = httpx2.ASGITransport(app=app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://atlas") as http:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
         ask = {"query": "{ __typename }"}
         for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic s3cret"}):
             refused = await http.post("/graphql", json=ask, headers=headers)
@@ -220,7 +241,7 @@ async def test_a_token(async_plain):
 async def test_requests_are_counted_and_numbered(async_plain, caplog):
     transport = httpx2.ASGITransport(app=create_app(async_plain))
     with caplog.at_level(logging.INFO, logger="atlas.access"):
-        async with httpx2.AsyncClient(transport=transport, base_url="http://atlas") as http:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
             answer = await http.post("/graphql", json={"query": "{ families { name } }"})
             named = {"x-request-id": "mine-1"}
             failed = await http.post("/graphql", json={"query": "{ nothing }"}, headers=named)
@@ -250,9 +271,47 @@ async def test_requests_are_counted_and_numbered(async_plain, caplog):
     assert (lines[1]["request"], lines[1]["errors"]) == ("mine-1", ["BAD_QUERY"])
 
 
-async def test_other_origins_are_told_nothing(api):
-    headers = {"origin": "http://elsewhere", "access-control-request-method": "POST"}
-    answer = await api.http.options("/graphql", headers=headers)
+async def test_other_origins_are_told_nothing_and_may_send_nothing(api):
+    elsewhere = {"origin": "http://elsewhere"}
+    answer = await api.http.options("/graphql", headers=elsewhere | {"access-control-request-method": "POST"})
     assert answer.status_code == 405
-    answer = await api.http.post("/graphql", json={"query": "{ __typename }"}, headers=headers)
+    ask = {"query": "{ __typename }"}
+    answer = await api.http.post("/graphql", json=ask, headers=elsewhere)
     assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (403, "FORBIDDEN_ORIGIN")
+    for origin in ("http://localhost:8000", "null", "http://localhost.elsewhere", "file://"):
+        assert (await api.http.post("/graphql", json=ask, headers={"origin": origin})).status_code == 403
+    assert (
+        await api.http.post("/graphql", json=ask, headers={"origin": "http://localhost"})
+    ).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/graphql?query={__typename}", "/healthz", "/export", "/metrics"])
+async def test_a_server_without_a_token_answers_to_its_own_names_only(api, path):
+    """A page of another site can point its own name at this machine."""
+    for host in ("elsewhere.example", "localhost.elsewhere.example", "127.0.0.1.elsewhere", ""):
+        assert (await api.http.get(path, headers={"host": host})).status_code == 400
+    for host in ("localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000"):
+        assert (await api.http.get(path, headers={"host": host})).status_code == 200
+
+
+async def test_other_names_are_those_given_and_a_token_needs_none(async_plain):
+    app = create_app(async_plain, hosts=["atlas.example"])
+    async with client_at(app) as http:
+        assert (await http.get("/healthz", headers={"host": "atlas.example"})).status_code == 200
+        assert (await http.get("/healthz")).status_code == 400
+    async with client_at(create_app(async_plain, token="0123456789abcdef")) as http:
+        assert (await http.get("/healthz", headers={"host": "any.example"})).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/graphql", "/pages/home.js", "/nothing", "/export/none.csv"])
+async def test_every_answer_tells_browsers_to_run_nothing_else(api, path):
+    answer = await api.http.get(path, headers={"accept": "text/html"})
+    policy = dict(each.strip().split(" ", 1) for each in answer.headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == "'self'"
+    assert policy["frame-ancestors"] == "'none'"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert not re.search(r"<script>|<script [^>]*>[^<]|\son\w+=|javascript:", answer.text)
+    for script in re.findall(r'(?:src|href)="(/(?:pages|graphiql)/[^"]+)"', answer.text):
+        assert (await api.http.get(script)).status_code == 200

@@ -2,20 +2,33 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 
 import pytest
 import websockets
 
-from schema.jobs import renew, take
+from api.request.limits import Limits
+from schema.jobs import RequestedPrompt, renew, request, take
+from tests.support.api import Api, CountingDatabase
+from tests.support.sockets import Socket
 from tests.support.writing import BEARER, REQUEST, TOKEN
 
 WATCH = "subscription ($id: ID!) { job(id: $id) { state nDone circuits { totalCount } } }"
 
 
 async def watched(
-    uri: str, job: str, payload: dict, headers: dict | None = None, query: str = WATCH
+    uri: str,
+    job: str,
+    payload: dict,
+    headers: dict | None = None,
+    query: str = WATCH,
+    told: list[dict] | None = None,
 ) -> list[dict]:
-    """What a client of graphql-transport-ws is told of a job, up to the end."""
+    """What a client of graphql-transport-ws is told of a job, up to the end.
+
+    told: receives it as it comes.
+    """
+    told = [] if told is None else told
     async with websockets.connect(
         uri, subprotocols=[websockets.Subprotocol("graphql-transport-ws")], additional_headers=headers
     ) as socket:
@@ -23,7 +36,6 @@ async def watched(
         assert json.loads(await socket.recv()) == {"type": "connection_ack"}
         ask = {"query": query, "variables": {"id": job}}
         await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": ask}))
-        told = []
         async for message in socket:
             told.append(json.loads(message))
             if told[-1]["type"] != "next":
@@ -31,22 +43,28 @@ async def watched(
     return told
 
 
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not true():
+            await asyncio.sleep(0.05)
+
+
 async def test_a_job_is_watched_over_a_socket(writing_api, served, connection):
     uri, _, _ = served
     job = (await writing_api(REQUEST, prompts=[{"prompt": "watched"}, {"prompt": "two"}], author="me"))[
         "requestCircuits"
     ]["id"]
-    watching = asyncio.create_task(watched(uri, job, {"Authorization": f"Bearer {TOKEN}"}))
-    for step in range(3):
-        await asyncio.sleep(0.8)
-        if step == 0:
-            assert (await asyncio.to_thread(take, connection, "w")) is not None
-        elif step == 1:
-            assert await asyncio.to_thread(renew, connection, job, "w", n_done=1)
+    told: list[dict] = []
+    watching = asyncio.create_task(watched(uri, job, {"Authorization": f"Bearer {TOKEN}"}, told=told))
+    await until(lambda: len(told) == 1)
+    assert (await asyncio.to_thread(take, connection, "w")) is not None
+    await until(lambda: len(told) == 2)
+    assert await asyncio.to_thread(renew, connection, job, "w", n_done=1)
+    await until(lambda: len(told) == 3)
     await asyncio.to_thread(
         connection.write, "MATCH (j:Job {id: $id}) SET j.state = 'failed', j.n_done = 2", {"id": job}
     )
-    told = await asyncio.wait_for(watching, 10)
+    await asyncio.wait_for(watching, 60)
     assert told[-1] == {"id": "1", "type": "complete"}
     assert [each["payload"]["data"]["job"] for each in told[:-1]] == [
         {"state": state, "nDone": n_done, "circuits": {"totalCount": 0}}
@@ -81,3 +99,42 @@ async def test_sockets_are_limited_and_a_server_that_stops_closes_them(writing_a
             await each
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1012
+
+
+async def test_a_job_is_read_once_for_all_who_watch_and_again_only_when_it_changes(server, connection, held):
+    database = await CountingDatabase.connect(server.bolt_uri, server.user, server.password)
+    job = request(connection, [RequestedPrompt("watched by many")], "me")
+    async with Api(database, Limits(client_subscriptions=12)) as api:
+        sockets = [Socket(api) for _ in range(3)]
+        for socket in sockets:
+            socket.say({"type": "connection_init"})
+            for number in range(5):
+                asked = {"query": WATCH, "variables": {"id": job}}
+                socket.say({"type": "subscribe", "id": str(number), "payload": asked})
+        await asyncio.sleep(2.2)
+        polls = [text for text in database.texts if "n_problems" in text]
+        whole = [text for text in database.texts if "j.prompts" in text]
+        assert 2 <= len(polls) <= 6
+        assert len(whole) <= 12, "one for each subscription, as nothing has changed"
+        for socket in sockets:
+            socket.leave()
+        sent = [str(each) for socket in sockets for each in await socket.answers()]
+        assert sum("QUEUED" in each for each in sent) == 12
+        assert sum("OVER_LIMIT" in each for each in sent) == 3
+        before = len(database.texts)
+        await asyncio.sleep(1.2)
+        assert len(database.texts) == before, "nobody watches any more"
+    await database.close()
+
+
+async def test_sockets_of_one_client_are_limited(writing_api):
+    async with Api(writing_api.database, Limits(client_sockets=2)) as api:
+        sockets = [Socket(api) for _ in range(3)]
+        assert [each["code"] for each in await sockets[2].answers()] == [1013]
+        other = Socket(api, "127.0.0.2")
+        other.say({"type": "connection_init"})
+        await asyncio.sleep(0.1)
+        assert not other.ended.done()
+        for socket in (*sockets[:2], other):
+            socket.leave()
+            await socket.answers()

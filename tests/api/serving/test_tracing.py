@@ -61,7 +61,7 @@ def collector():
 
 async def ask(api, provider):
     transport = httpx2.ASGITransport(app=create_app(api.database, tracing=provider))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://atlas") as http:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
         query = "query Names($n: [String!]) { families(names: $n) { name nCircuits } runs { totalCount } }"
         answer = await http.post("/graphql", json={"query": query, "variables": {"n": ["capitals"]}})
     return answer.json()

@@ -66,7 +66,7 @@ async def test_pages_of_claims_are_corrected_for_all_claims(
     survivors = [each for each in expected if each["survived"]]
     assert 0 < len(survivors) < 37
     api = httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(app=create_app(async_database)), base_url="http://atlas"
+        transport=httpx2.ASGITransport(app=create_app(async_database)), base_url="http://localhost"
     )
 
     async def ask(**variables: object) -> dict:

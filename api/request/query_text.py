@@ -1,0 +1,132 @@
+"""Parses and validates query texts: off the event loop, and once for equal texts.
+
+Programs send the same text many times, with other variables. A text that is new is parsed, measured and
+validated in a thread, one text at a time, so that the server goes on answering others.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
+
+from cachetools import LRUCache
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    InlineFragmentNode,
+    NoSchemaIntrospectionCustomRule,
+    execute_sync,
+    get_operation_ast,
+    parse,
+    specified_rules,
+)
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.schema import validate_document
+
+from api.request.limits import Limits, over_limit
+from api.request.query_size import META, check_size
+
+KEPT_CHARACTERS = 200_000
+"""Characters of the texts that are kept in parsed form, of all texts together."""
+
+
+class _Prepared(NamedTuple):
+    """A text that was parsed."""
+
+    document: DocumentNode | None
+    """None when the text is refused before it is validated."""
+    errors: list[GraphQLError]
+    characters: int
+
+
+class _QueryText(SchemaExtension):
+    def __init__(self, limits: Limits, kept: LRUCache[str, _Prepared]) -> None:
+        self._limits = limits
+        self._kept = kept
+
+    async def on_parse(self) -> AsyncIterator[None]:
+        context = self.execution_context
+        text = context.query or ""
+        if len(text) > self._limits.document:
+            raise over_limit(
+                f"The query is {len(text)} characters long; the limit is {self._limits.document}",
+                "send long lists as variables, and split the query",
+            )
+        prepared = self._kept.get(text)
+        if prepared is None and text:
+            share = context.context.loaders.share
+            prepared = await share.off_the_loop(_prepare, text, context.schema._schema, self._limits)
+            self._kept[text] = prepared
+        if prepared is not None:
+            if prepared.document is None:
+                raise prepared.errors[0].with_traceback(None)
+            context.graphql_document = prepared.document
+            if prepared.errors:
+                context.pre_execution_errors = prepared.errors
+            else:
+                context.validation_rules = ()
+        yield
+
+    async def on_execute(self) -> AsyncIterator[None]:
+        """Answers a question about the schema in the thread too: its answer is long and waits for nothing."""
+        context = self.execution_context
+        document = context.graphql_document
+        assert document is not None
+        if context.result is None and asks_about_schema(document, context.operation_name):
+            share = context.context.loaders.share
+            context.result = await share.off_the_loop(
+                execute_sync,
+                context.schema._schema,
+                document,
+                None,
+                None,
+                context.variables,
+                context.operation_name,
+            )
+        yield
+
+
+def asks_about_schema(document: DocumentNode, operation: str | None) -> bool:
+    """Whether the operation of this name, or the only one, asks about the schema.
+
+    `check_size` accepts no mixture with other questions.
+    """
+    chosen = get_operation_ast(document, operation)
+    fragments = {
+        node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
+    }
+    todo = [chosen.selection_set] if chosen is not None else []
+    while todo:
+        for node in todo.pop().selections:
+            if isinstance(node, FieldNode):
+                if node.name.value in META:
+                    return True
+            elif isinstance(node, InlineFragmentNode):
+                todo.append(node.selection_set)
+            elif isinstance(node, FragmentSpreadNode):
+                todo.append(fragments[node.name.value].selection_set)
+    return False
+
+
+def _prepare(text: str, schema: Any, limits: Limits) -> _Prepared:
+    try:
+        document = parse(text, max_tokens=limits.tokens)
+        check_size(document, limits)
+    except GraphQLError as error:
+        if "tokens" in error.message:
+            error = over_limit(
+                f"The query has more than {limits.tokens} tokens, which is the limit",
+                "send long lists as variables, and split the query",
+            )
+        return _Prepared(None, [error], len(text))
+    # Whatever a rule stumbles over is the fault of the text.
+    rules = specified_rules if limits.introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
+    errors = validate_document(schema, document, tuple(rules))
+    return _Prepared(document, [GraphQLError(each.message, each.nodes) for each in errors], len(text))
+
+
+def prepared_texts(limits: Limits) -> Callable[[], SchemaExtension]:
+    """Makes the extension that refuses query texts over the limits, and validates the others."""
+    kept: LRUCache[str, _Prepared] = LRUCache(KEPT_CHARACTERS, getsizeof=lambda each: each.characters)
+    return lambda: _QueryText(limits, kept)

@@ -1,0 +1,145 @@
+"""Slots are shared among clients: nobody with many requests keeps another one waiting."""
+
+import asyncio
+
+import pytest
+
+from api.request.concurrency import FairSlots, Requests, ServerBusy, Shares
+from api.request.limits import Limits
+from api.request.metrics import Metrics
+
+
+class Holder:
+    """Takes slots and remembers who got one, in order."""
+
+    def __init__(self, slots: FairSlots) -> None:
+        self.slots = slots
+        self.served: list[str] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        self.leave: asyncio.Semaphore = asyncio.Semaphore(0)
+
+    async def ask(self, client: str) -> asyncio.Task[None]:
+        async def hold() -> None:
+            async with self.slots.slot(client):
+                self.served.append(client)
+                await self.leave.acquire()
+
+        self.tasks.append(asyncio.create_task(hold()))
+        await self.settle()
+        return self.tasks[-1]
+
+    async def settle(self) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def end(self, n: int) -> None:
+        """Lets as many holders leave."""
+        for _ in range(n):
+            self.leave.release()
+            await self.settle()
+
+
+async def test_who_has_the_fewest_slots_is_next():
+    held = Holder(FairSlots(2))
+    for client in "aaaaaabcb":
+        await held.ask(client)
+    assert held.served == ["a", "a"]
+    await held.end(7)
+    assert "".join(held.served) == "aabacbaaa"
+
+
+async def test_a_client_gets_no_more_than_its_share():
+    held = Holder(FairSlots(3, each=2))
+    for client in "aaab":
+        await held.ask(client)
+    assert "".join(held.served) == "aab"
+    await held.end(1)
+    assert "".join(held.served) == "aaba"
+
+
+async def test_who_leaves_while_waiting_or_just_served_loses_no_slot():
+    told: list[tuple[int, int]] = []
+    slots = FairSlots(1, count=lambda taken, waiting: told.append((taken, waiting)))
+    held = Holder(slots)
+    first = await held.ask("a")
+    waiting = [await held.ask(client) for client in "bc"]
+    assert told[-1] == (1, 2)
+    waiting[0].cancel()
+    await held.settle()
+    assert told[-1] == (1, 1)
+    # The slot is handed over, and the new holder is cancelled before it runs.
+    first.cancel()
+    await asyncio.sleep(0)
+    waiting[1].cancel()
+    await held.settle()
+    assert told[-1] == (0, 0)
+    await held.ask("d")
+    assert held.served[-1] == "d"
+
+
+async def test_many_who_leave_at_once_lose_no_slot():
+    """Cancelled together, as at the end of their time: a slot is not handed to one that is leaving."""
+    held = Holder(FairSlots(1))
+    leaving = [await held.ask(client) for client in "aabb"]
+    last = await held.ask("c")
+    for task in leaving:
+        task.cancel()
+    ends = await asyncio.gather(*leaving, return_exceptions=True)
+    assert [type(end) for end in ends] == [asyncio.CancelledError] * 4
+    await held.settle()
+    assert held.served == ["a", "c"]
+    await held.end(1)
+    assert last.done()
+
+
+async def test_turns_come_one_in_a_round_of_the_loop_and_alternate_between_clients():
+    slots = FairSlots(1)
+    order: list[str] = []
+
+    async def work(client: str) -> None:
+        await slots.next_turn(client)
+        order.append(client)
+
+    async def others() -> None:
+        while len(order) - order.count("-") < 5:
+            order.append("-")
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(work(client) for client in "aaaab"), others())
+    turns = "".join(order).rstrip("-")
+    assert turns.replace("-", "") == "aabaa"
+    assert "aa" not in turns
+    assert "ab" not in turns
+
+
+async def test_heavy_questions_leave_slots_for_light_ones():
+    shares = Shares(Limits(running=3, client_running=3, heavy_running=2), Metrics())
+    served: list[str] = []
+    over = asyncio.Event()
+
+    async def ask(client: str, heavy: bool) -> None:
+        async with shares.of(client).question(heavy):
+            served.append(client)
+            await over.wait()
+
+    heavy = [asyncio.create_task(ask(f"heavy {n}", True)) for n in range(5)]
+    await asyncio.sleep(0.01)
+    light = asyncio.create_task(ask("light", False))
+    await asyncio.sleep(0.01)
+    assert served == ["heavy 0", "heavy 1", "light"]
+    over.set()
+    await asyncio.gather(*heavy, light)
+    assert len(served) == 6
+
+
+def test_requests_at_hand_are_counted_for_each_client_and_for_all():
+    requests = Requests(most=3, each=2)
+    with requests.one("a"), requests.one("a"):
+        with pytest.raises(ServerBusy, match="2 requests of this client"), requests.one("a"):
+            pass
+        with requests.one("b"), pytest.raises(ServerBusy, match="3 requests at hand"), requests.one("c"):
+            pass
+        with requests.one("c"):
+            pass
+    with requests.one("a"), requests.one("a"):
+        pass

@@ -1,0 +1,128 @@
+"""Query texts that take long to validate are refused before, and new texts leave the event loop free."""
+
+import asyncio
+
+import pytest
+from graphql import parse
+
+from api.request.limits import Limits
+from api.request.query_size import check_size
+from schema.errors import LimitError
+
+
+def chain(links: int, uses: int) -> str:
+    """Fragments that each use the next one several times."""
+    return "".join(
+        f" fragment f{n} on Circuit {{ {f'...f{n + 1} ' * uses if n < links - 1 else 'id '} }}"
+        for n in range(links)
+    )
+
+
+COSTLY = {
+    "one field, many times": "{ circuits { nodes { " + "id " * 980 + "} } }",
+    "fields with fields, many times": "{" + "circuits { nodes { prompt { id } } } " * 200 + "}",
+    "one field on every level": "{ circuits { " + "nodes { prompt { id " * 40 + "} } " * 40 + "} }",
+    "in inline fragments": "{ circuits { nodes { " + "... on Circuit { id } " * 300 + "} } }",
+    "in a fragment used often": "{ circuits { nodes { "
+    + "...f " * 300
+    + "} } } fragment f on Circuit { id }",
+    "in fragments that differ": "{ circuits { nodes { "
+    + "".join(f"...f{n} " for n in range(300))
+    + "} } }"
+    + "".join(f" fragment f{n} on Circuit {{ id }}" for n in range(300)),
+    "fragments that double": "{ circuits { nodes { ...f0 } } }" + chain(40, 2),
+    "operations that use one chain": "".join(
+        f"query q{n} {{ circuits {{ nodes {{ ...f0 }} }} }} " for n in range(300)
+    )
+    + chain(100, 1),
+    "names and signs": "{ circuits(filter: { families: [" + "1 " * 5000 + "] }) { totalCount } }",
+    "aliases": "{" + "".join(f'a{n}: circuit(id: "x") {{ id }} ' for n in range(31)) + "}",
+}
+
+
+@pytest.mark.parametrize("kind", COSTLY)
+async def test_texts_that_take_long_to_validate_are_refused(api, kind):
+    assert len(COSTLY[kind]) <= Limits().document
+    assert (await api.error(COSTLY[kind]))[0] == "OVER_LIMIT"
+
+
+@pytest.mark.parametrize(
+    ("query", "pairs"),
+    [
+        ("{ a b c }", 0),
+        ("{ a a a }", 3),
+        ("{ x: a x: a y: a }", 1),
+        ("{ a { b } a { b } a { c } }", 3 + 1),
+        ("{ a ...f ... on Query { a } } fragment f on Query { a b }", 3),
+        ("query one { a a } query two { a a a }", 1 + 3),
+    ],
+)
+def test_pairs_of_fields_with_one_name_in_one_place(query, pairs):
+    check_size(parse(query), Limits(pairs=pairs))
+    if pairs:
+        with pytest.raises(Exception, match=f"again in {pairs} pairs") as caught:
+            check_size(parse(query), Limits(pairs=pairs - 1))
+        assert isinstance(caught.value.original_error, LimitError)
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("{ ...g }", "Unknown fragment 'g'."),
+        ("{ circuits { nodes { ...f } } } fragment f on Circuit { id ...f }", "within itself"),
+        ("{ __typename } fragment f on Circuit { id }", "Fragment 'f' is never used."),
+        ("query a { __typename } query a { __typename }", "only one operation named 'a'"),
+    ],
+)
+async def test_what_cannot_be_measured_is_refused(api, query, says):
+    code, message, _ = await api.error(query)
+    assert (code, says in message) == ("BAD_QUERY", True)
+
+
+async def test_many_values_in_variables_are_refused(api):
+    query = "query ($ids: [ID!]!) { circuitsSharing(features: $ids) { totalCount } }"
+    assert (await api.error(query, ids=["x"] * 20_001))[0] == "OVER_LIMIT"
+    assert (await api.error(query, ids=[{"a": ["x"] * 100}] * 200))[0] == "OVER_LIMIT"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ __schema { queryType { name } } families { name } }",
+        '{ families { name } ...f } fragment f on Query { __type(name: "Circuit") { name } }',
+    ],
+)
+async def test_questions_about_the_schema_stand_alone(api, query):
+    assert (await api.error(query))[0] == "BAD_QUERY"
+
+
+async def test_an_equal_text_is_refused_again(api):
+    for _ in range(2):
+        assert (await api.error("{ nothing }"))[0] == "BAD_QUERY"
+        assert (await api.error(COSTLY["aliases"]))[0] == "OVER_LIMIT"
+
+
+UNKNOWN = "{" + " ".join(f"circuits{n}" for n in range(900)) + "}"
+"""Within every limit. Each field is unknown, which takes longest to report."""
+SCHEMA = (
+    "{ ...f __typename } fragment f on Query { __schema { types { name fields { name args { name } } } } }"
+)
+
+
+@pytest.mark.parametrize("query", [UNKNOWN, SCHEMA])
+async def test_long_work_without_the_database_leaves_the_event_loop_free(api, query):
+    rounds, over = 0, asyncio.Event()
+
+    async def others() -> None:
+        nonlocal rounds
+        while not over.is_set():
+            rounds += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    body = await api.answer(query)
+    over.set()
+    await beside
+    assert {error["extensions"]["code"] for error in body.get("errors", [])} <= {"BAD_QUERY"}
+    # Without a thread, there are about ten rounds.
+    assert rounds > 200
