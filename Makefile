@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 SINCE  ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
 
-.PHONY: demo test test-long attack check changes docs docs-site answers performance real lock organism help clean
+.PHONY: demo test test-long attack attack-kills attack-clients check changes docs docs-site answers performance real lock organism help clean
 
 help:
 	@echo "make demo         set up, ingest the bundled prompts, serve the API, print three answers and three studies"
@@ -18,8 +18,9 @@ help:
 	@echo "                  pass every id of an answer to every question"
 	@echo "make check        run linters, types and import contracts only"
 	@echo "make changes      list breaking changes of the GraphQL schema since the last release (or SINCE=v0.1.0)"
-	@echo "make attack       kill commands at random moments and let them work beside each other, 200 rounds (hours;"
-	@echo "                  can be stopped and continued)"
+	@echo "make attack       attack-kills: kill commands at random moments and let them work beside each other, 200 rounds"
+	@echo "                  (hours; can be stopped and continued); attack-clients: 50 clients beside one attacker of"
+	@echo "                  each kind (ARGS=\"--home FOLDER\" keeps its database)"
 	@echo "make docs         write the generated pages: the graph model, the GraphQL schema, questions, limits, columns"
 	@echo "make docs-site    build the documentation as a website in site/; a link that leads nowhere is an error"
 	@echo "make answers      write the sample answers in schema/questions/cypher/ and docs/questions, from a new database"
@@ -86,8 +87,13 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --compile-bytecode --require-hashes -r requirements-dev.txt
 	@touch $@
 
-attack: $(VENV)/.installed-dev
+attack: attack-kills attack-clients
+
+attack-kills: $(VENV)/.installed-dev
 	$(BIN)/python -m attack.kills $(ARGS)
+
+attack-clients: $(VENV)/.installed-dev
+	$(BIN)/python -m attack.clients $(ARGS)
 
 performance: $(VENV)/.installed-dev
 	$(BIN)/python bench/cost.py

@@ -1,5 +1,5 @@
-"""Tables of the docs that the code knows: limits of the API and what they bound, columns of its downloads, and
-bounds of what is read and stored.
+"""Tables of the docs that the code knows: limits of the API and what they bound, columns of its downloads,
+and bounds of what is read and stored.
 
     python -m atlas.docs.reference_tables
 
