@@ -149,10 +149,13 @@ async def test_too_many_rows(api_with):
 
 
 async def test_time_is_limited(api_with):
+    """Whether a question or the whole request ends it, which has another status."""
     api = api_with(Limits(timeout_s=0.0))
-    code, message, next_step = await api.error("{ families { name } }")
-    assert (code, message) == ("QUERY_TIMEOUT", "The request used up its 0 s")
-    assert next_step
+    answer = await api.http.post("/graphql", json={"query": "{ families { name } }"})
+    (error,) = answer.json()["errors"]
+    assert error["extensions"]["code"] == "QUERY_TIMEOUT"
+    assert error["message"] == "The request used up its 0 s"
+    assert error["extensions"]["nextStep"]
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
