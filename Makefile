@@ -20,7 +20,7 @@ help:
 	@echo "make changes      list breaking changes of the GraphQL schema since the last release (or SINCE=v0.1.0)"
 	@echo "make attack       attack-kills: kill commands at random moments and let them work beside each other, 200 rounds"
 	@echo "                  (hours; can be stopped and continued); attack-clients: 50 clients beside one attacker of"
-	@echo "                  each kind (ARGS=\"--home FOLDER\" keeps its database)"
+	@echo "                  each kind"
 	@echo "make docs         write the generated pages: the graph model, the GraphQL schema, questions, limits, columns"
 	@echo "make docs-site    build the documentation as a website in site/; a link that leads nowhere is an error"
 	@echo "make answers      write the sample answers in schema/questions/cypher/ and docs/questions, from a new database"
@@ -93,7 +93,8 @@ attack-kills: $(VENV)/.installed-dev
 	$(BIN)/python -m attack.kills $(ARGS)
 
 attack-clients: $(VENV)/.installed-dev
-	$(BIN)/python -m attack.clients $(ARGS)
+	test -d .attack/clients || $(BIN)/python -m bench.bulk --home .attack/clients --circuits 1000
+	$(BIN)/python -m attack.clients --home .attack/clients $(ARGS)
 
 performance: $(VENV)/.installed-dev
 	$(BIN)/python bench/cost.py

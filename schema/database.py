@@ -175,9 +175,7 @@ class AsyncDatabase:
         self.uri = uri
 
     @classmethod
-    async def connect(
-        cls, uri: str, user: str, password: str, *, connections: int = CONNECTIONS
-    ) -> "AsyncDatabase":
+    async def connect(cls, uri: str, user: str, password: str, *, connections: int = CONNECTIONS) -> Self:
         """Connect and check that the database answers. Raises the errors of `Database.connect`.
 
         connections: largest number of open connections. A query waits for a free connection.

@@ -256,6 +256,7 @@ class Endpoint(GraphQL[Context, None]):
 
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> Any:
         found = await super().parse_http_body(request)
+        assert not isinstance(found, list), "the schema's configuration allows no lists of requests"
         asked = {"query": found.query, "variables": found.variables, "operationName": found.operation_name}
         try:
             msgspec.convert(asked, _Operation)

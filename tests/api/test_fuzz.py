@@ -29,6 +29,7 @@ from graphql import (
 )
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis_graphql import queries
+from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.utils.str_converters import to_camel_case
 
 from api.app import sdl
@@ -308,7 +309,8 @@ def below_lists() -> Iterator[tuple[Way, str, GraphQLField]]:
 RESOLVED = {
     (kind.definition.name, field.graphql_name or to_camel_case(field.python_name))
     for kind in graphql_schema().schema_converter.type_map.values()
-    for field in getattr(kind.definition, "fields", ())
+    if isinstance(kind.definition, StrawberryObjectDefinition)
+    for field in kind.definition.fields
     if field.base_resolver is not None
 }
 """Type and name of every field that has a resolver."""

@@ -13,7 +13,12 @@ from tests.support.api import Api
 from tests.support.sockets import Socket
 
 JSON = {"content-type": "application/json"}
-REQUEST = {"query": "{ families { name } }", "variables": {}, "operationName": None, "extensions": {}}
+REQUEST: dict[str, Any] = {
+    "query": "{ families { name } }",
+    "variables": {},
+    "operationName": None,
+    "extensions": {},
+}
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
@@ -91,7 +96,11 @@ async def test_odd_queries_are_no_fault_inside(api, query, variables):
     assert await harm(api, json={"query": query, "variables": variables}) is None
 
 
-SUBSCRIBE = {"id": "1", "type": "subscribe", "payload": {"query": 'subscription { job(id: "x") { id } }'}}
+SUBSCRIBE: dict[str, Any] = {
+    "id": "1",
+    "type": "subscribe",
+    "payload": {"query": 'subscription { job(id: "x") { id } }'},
+}
 
 
 async def test_any_message_is_answered_or_ends_its_socket_with_a_reason(api):

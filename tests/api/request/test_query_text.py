@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from graphql import parse
+from graphql import GraphQLError, parse
 
 from api.request.limits import Limits
 from api.request.query_size import check_size
@@ -60,7 +60,7 @@ async def test_texts_that_take_long_to_validate_are_refused(api, kind):
 def test_pairs_of_fields_with_one_name_in_one_place(query, pairs):
     check_size(parse(query), Limits(pairs=pairs))
     if pairs:
-        with pytest.raises(Exception, match=f"again in {pairs} pairs") as caught:
+        with pytest.raises(GraphQLError, match=f"again in {pairs} pairs") as caught:
             check_size(parse(query), Limits(pairs=pairs - 1))
         assert isinstance(caught.value.original_error, LimitError)
 
