@@ -27,7 +27,7 @@ help:
 	@echo "make performance  measure attribution: docs/performance.md, and the comparison with circuit-tracer"
 	@echo "make real         train and measure transcoders of SmolLM2-135M in .real (hours on two cores; can be stopped)"
 	@echo "make organism     train the bundled model and its transcoders again (about an hour)"
-	@echo "make lock         write requirements.txt from pyproject.toml"
+	@echo "make lock         write requirements.txt and requirements-dev.txt, with all extras that `make` needs"
 
 demo: $(VENV)/.installed
 	@$(BIN)/atlas demo $(ARGS)
@@ -59,10 +59,10 @@ organism: $(VENV)/.installed
 	$(BIN)/python -m ingest.organism all $(ARGS)
 
 lock: $(VENV)/.uv
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-emit-index-url --no-emit-find-links --quiet --output-file requirements.txt
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-		--no-header --no-emit-index-url --no-emit-find-links --quiet --output-file requirements-dev.txt
+	$(BIN)/uv pip compile pyproject.toml --extra ingest --extra checkout --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --extra ingest --extra checkout --extra dev --universal \
+		--python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet --output-file requirements-dev.txt
 
 clean:
 	rm -rf $(VENV)

@@ -5,9 +5,10 @@ Exit codes: 0 success; 1 something failed, or some of the inputs did; 2 the comm
 130 interrupted by Ctrl-C; 143 ended by SIGTERM.
 """
 
+import importlib.metadata
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -29,7 +30,7 @@ from atlas.commands.ingest import ingest
 from atlas.commands.interventions import intervene
 from atlas.commands.jobs import job
 from atlas.commands.modules import modules
-from atlas.commands.options import print_error, quietable
+from atlas.commands.options import out, print_error, quietable
 from atlas.commands.query import query
 from atlas.commands.report import report
 from atlas.commands.serve import serve
@@ -37,6 +38,7 @@ from atlas.commands.studies import study
 from atlas.commands.supernodes import supernodes
 from atlas.commands.transcoders import transcoders
 from ingest.engine.errors import EngineError
+from ingest.extra import missing_extra
 from schema.errors import AtlasError
 
 CONTENTS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
@@ -103,10 +105,27 @@ app = typer.Typer(
     "Try `atlas demo` first. For your own prompts: `atlas db start`, `atlas ingest PROMPTS.jsonl`, "
     "`atlas serve`, then `atlas query QUESTION.graphql --table`. `atlas COMMAND --help` explains a command.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"circuit-atlas {importlib.metadata.version('circuit-atlas')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    pass
+
+
 for heading, commands in CONTENTS.items():
     for name, command in commands.items():
         if isinstance(command, typer.Typer):
@@ -124,6 +143,11 @@ def main() -> None:
         app()
     except (AtlasError, EngineError) as error:
         print_error(error)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if (missing := missing_extra(error)) is None:
+            raise
+        print_error(missing)
         sys.exit(1)
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # of torch, which is imported by then

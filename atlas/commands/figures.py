@@ -24,18 +24,11 @@ def figure(
     """Ask the API one question and draw a figure of the answer.
 
     For example: `atlas figure tokens --var 'filter={"text": "dallas"}' --out dallas.svg`. `atlas figure list`
-    names all figures with their variables. Figures need the extra `figures` and a running API (`atlas
-    serve`).
+    names all figures with their variables. Figures need a running API (`atlas serve`).
     """
     from atlas.client import AtlasClient
+    from figures.all import CHARTS
 
-    try:
-        from figures.all import CHARTS
-    except ImportError as error:
-        raise InputError(
-            "Figures need matplotlib, which is not installed",
-            next_step="install it: pip install 'circuit-atlas[figures]'",
-        ) from error
     if name == "list":
         rows = [[each.name, each.title, ", ".join(each.variables)] for each in CHARTS.values()]
         print_rows(out, Rows("", ["figure", "shows", "--var"], rows))

@@ -7,17 +7,15 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from atlas.client import AtlasClient
 from atlas.report.parts import Missing, PageLink, Part, Picture, Section, chart_picture
 from atlas.studies.figures import drawn, study_figure
 from atlas.studies.tables import measured_tables
 from atlas.tables import Rows, tables
+from figures.all import CHARTS
 from schema.errors import AtlasError
-
-if TYPE_CHECKING:
-    from figures.chart import Chart
 
 Results = Mapping[str, dict[str, Any]]
 """Stored results by name of the study (see `atlas.studies.results`)."""
@@ -71,7 +69,7 @@ def atlas_sections(client: AtlasClient) -> list[Section]:
     found = []
     for name, title, text, charts, command in SECTIONS:
         parts: list[Part] = []
-        if not _known_charts().keys() & set(charts) and not _question(name).is_file():
+        if not CHARTS.keys() & set(charts) and not _question(name).is_file():
             continue
         for chart in charts:
             parts += _charts(client, chart, name)
@@ -121,7 +119,7 @@ def _question(section: str) -> Traversable:
 
 
 def _charts(client: AtlasClient, name: str, section: str) -> list[Part]:
-    chart = _known_charts().get(name)
+    chart = CHARTS.get(name)
     if chart is None:
         return []
     found: list[Part] = []
@@ -142,14 +140,6 @@ def _variables(client: AtlasClient, name: str) -> Sequence[dict[str, Any]]:
         return [{}]
     families = client.query("{ families { name } }")["families"]
     return [{"filter": {"families": [family["name"]]}} for family in families[:4]]
-
-
-def _known_charts() -> Mapping[str, "Chart"]:
-    try:
-        from figures.all import CHARTS
-    except ImportError:
-        return {}
-    return CHARTS
 
 
 def _tables(client: AtlasClient, name: str, command: str) -> list[Part]:

@@ -10,8 +10,6 @@ from io import BytesIO
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from schema.errors import InputError
-
 if TYPE_CHECKING:
     from ingest.studies.tools.study import Grid
 
@@ -26,17 +24,13 @@ BLUE, GREY, RED = "#1b6ca8", "#c9c9c9", "#b3392f"
 def drawn(height: float, draw: Draw, ending: str, *, width: float = 8) -> bytes:
     """One figure as `svg` or `png`. The same numbers give the same bytes.
 
-    height, width: in inches. Raises InputError when matplotlib is not installed.
+    height, width: in inches.
     """
-    try:
-        from matplotlib.figure import Figure
+    # Importing matplotlib takes half a second, and only figures need it.
+    from matplotlib.figure import Figure
 
-        from figures.chart import styled
-    except ImportError as error:
-        raise InputError(
-            "Figures need matplotlib, which is not installed",
-            next_step="install it: .venv/bin/uv pip install matplotlib",
-        ) from error
+    from figures.chart import styled
+
     stream = BytesIO()
     with styled():
         figure = Figure(figsize=(width, height), layout="constrained")

@@ -20,6 +20,7 @@ from typing import Protocol
 from rich.console import Console
 
 from ingest.engine.errors import EngineError
+from ingest.extra import missing_extra
 from ingest.imports.settings import ImportSettings, ImportSummary
 from ingest.progress import progress
 from schema.annotations.tags import TaggedCircuit
@@ -136,7 +137,14 @@ class Reader:
     def _circuit(self, found: FoundFile, name: str, data: bytes) -> Circuit:
         settings = self.settings
         if found.kind is FileKind.PT:
-            from ingest.imports.unpruned import read_circuit  # needs torch, which JSON files do not
+            try:
+                from ingest.imports.unpruned import read_circuit  # needs torch, which JSON files do not
+            except ModuleNotFoundError as error:
+                if (missing := missing_extra(error)) is None:
+                    raise
+                raise FileError(
+                    name, "the format", "a .pt file needs the extra `ingest`", next_step=missing.next_step
+                ) from error
 
             return read_circuit(
                 found.path,
