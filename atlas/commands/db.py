@@ -20,13 +20,14 @@ def db_start(
     bolt_port: BoltPort = 7687,
     http_port: HttpPort = 7474,
     heap: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=256,
             help="Memory of Neo4j in MB. Half as much again is used to cache its files. Give more for "
             "thousands of circuits: above 2048, Neo4j also compiles its code fully.",
+            show_default="a quarter of the machine's memory, 512 to 4096",
         ),
-    ] = 1024,
+    ] = None,
 ) -> None:
     """Start the local database and print its addresses. The first start downloads Neo4j (190 MB).
 

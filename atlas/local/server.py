@@ -11,7 +11,7 @@ import secrets
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,6 +55,8 @@ JAVA_FLAGS = (
 # collector to pay off.
 SMALL_HEAP_MB = 2048
 SMALL_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+LEAST_HEAP_MB, MOST_HEAP_MB = 512, 4096
+CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 # Differences from Neo4j's defaults: LOAD CSV reaches neither files (the folder of imports stays empty, and
 # addresses of files are refused) nor the network (no address may be asked). No usage reports, small logs, and
 # no 15 s of waiting for connections that are closed already. Logs are preallocated, because a log that a full
@@ -80,6 +82,18 @@ server.directories.import=import
 dbms.security.allow_csv_import_from_file_urls=false
 internal.dbms.cypher_ip_blocklist=0.0.0.0/0,::/0
 """
+
+
+def fitting_heap_mb() -> int:
+    """A quarter of the memory of the machine or of its container in MB, at least 512 and at most 4 096.
+
+    Half as much again is used to cache files of the database. The rest is left to models.
+    """
+    memory = psutil.virtual_memory().total
+    for file in CGROUP_LIMITS:
+        with suppress(OSError, ValueError):  # the file is absent, or says "max"
+            memory = min(memory, int(file.read_text()))
+    return max(LEAST_HEAP_MB, min(MOST_HEAP_MB, (memory >> 20) // 4))
 
 
 @dataclass(frozen=True)
@@ -134,13 +148,13 @@ class LocalServer:
         self._credentials = self.home / "credentials"
         self._console = self.home / "logs" / "console.log"
 
-    def start(self, bolt_port: int = 7687, http_port: int = 7474, heap_mb: int = 1024) -> Address:
+    def start(self, bolt_port: int = 7687, http_port: int = 7474, heap_mb: int | None = None) -> Address:
         """Start the server and return its address when it answers.
 
         A server that runs already keeps its ports and its memory. The first start downloads Neo4j (190 MB)
-        and sets a generated password. heap_mb: memory of Neo4j in MB. Raises InputError when a port is taken
-        or the home cannot be used, DownloadError, CredentialsError when the password in `credentials` is not
-        the database's, ServerError when Neo4j does not start.
+        and sets a generated password. heap_mb: memory of Neo4j in MB; None means `fitting_heap_mb`. Raises
+        InputError when a port is taken or the home cannot be used, DownloadError, CredentialsError when the
+        password in `credentials` is not the database's, ServerError when Neo4j does not start.
         """
         with self._locked():
             running = self._running()
@@ -158,6 +172,7 @@ class LocalServer:
                 require_free_port(port, user, option, patience_s=PORT_RELEASE_S)
             jars = ensure_jars()
             address = self._address(bolt_port, http_port)
+            heap_mb = fitting_heap_mb() if heap_mb is None else heap_mb
             process = self._spawn(jars, bolt_port, http_port, heap_mb)
             try:
                 self._write_state(process, bolt_port, http_port, heap_mb)
@@ -200,7 +215,7 @@ class LocalServer:
                 yield
         finally:
             if before is not None:
-                self.start(before["bolt_port"], before["http_port"], before.get("heap_mb", 1024))
+                self.start(before["bolt_port"], before["http_port"], before.get("heap_mb"))
 
     def status(self) -> Status:
         """The present state. Takes no lock and changes nothing."""
