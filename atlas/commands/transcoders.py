@@ -200,13 +200,12 @@ def measure(
         groups = {"all": groups["all"], **{name: _layers(name, loaded.n_layers) for name in group}}
     pieces = contexts(loaded, read_texts(texts), context, most=tokens, seed=seed)
     with progress(err, resumes=False) as work:
-        share_done = work.add("measuring", 1.0)
         found = run(
             loaded,
             pieces,
             agreement_tokens=agreement_tokens,
             groups=groups,
-            advance=share_done.advance,
+            begin=lambda n_passes: work.add("forward passes", n_passes).advance,
         )
     if as_json:
         out.print_json(found.to_text())

@@ -20,6 +20,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from ingest.engine.replacement.memory import say_smaller
 from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.engine.replacement.precise import precise
 from ingest.training.activations import check_finite, recorded
@@ -29,7 +30,7 @@ from ingest.training.texts import positions_counted
 from schema.annotations.measured import MeasuredLayer, MeasuredReplacement, MeasuredSet
 
 TOGETHER = 8
-"""Contexts in one forward pass."""
+"""Contexts in one forward pass, when they fit into the device's memory."""
 DENSE = 0.1
 """Least share of tokens on which a dense feature is active."""
 
@@ -40,20 +41,41 @@ def measure(
     *,
     agreement_tokens: int | None = None,
     groups: Mapping[str, Collection[int]],
-    advance: Callable[[float], object] = lambda share: None,
+    begin: Callable[[int], Callable[[], object]] = lambda n_passes: lambda: None,
 ) -> MeasuredSet:
     """Measure the transcoders of a model on contexts.
 
     agreement_tokens: tokens after which no further contexts are used for agreement, or None for all. groups:
-    name → layers that are replaced together. advance: is called with the share of the work that was done.
+    name → layers that are replaced together. begin: is called with the number of forward passes, and what it
+    returns after each of them. When a batch does not fit into the device's memory, everything is measured
+    again in batches of half its size. Raises ModelError for a context that does not fit alone.
     """
-    batches = list(_batches(model, texts))
+    together = TOGETHER
+    while True:
+        found = None
+        try:
+            found = _measured(model, texts, together, agreement_tokens, groups, begin)
+        except torch.OutOfMemoryError as error:
+            if together == 1:
+                raise model.too_long(max(len(each.ids) for each in texts)) from error
+        if found is not None:
+            return found
+        # This is outside the handler, because the error keeps alive the tensors that did not fit.
+        say_smaller(model.device, together, together // 2)
+        together //= 2
+
+
+def _measured(
+    model: ReplacementModel,
+    texts: Sequence[Encoded],
+    together: int,
+    agreement_tokens: int | None,
+    groups: Mapping[str, Collection[int]],
+    begin: Callable[[int], Callable[[], object]],
+) -> MeasuredSet:
+    batches = list(_batches(model, texts, together))
     few = _first(batches, agreement_tokens)
-    passes = len(batches) + len(few) * (1 + 2 * len(groups))
-
-    def step() -> None:
-        advance(1 / passes)
-
+    step = begin(len(batches) + len(few) * (1 + 2 * len(groups)))
     rebuilt = _Rebuilt(model)
     for batch in batches:
         rebuilt.add(batch)
@@ -89,9 +111,9 @@ class _Batch:
         """(n_asked,) the token that follows"""
 
 
-def _batches(model: ReplacementModel, texts: Sequence[Encoded]) -> Iterator[_Batch]:
-    for start in range(0, len(texts), TOGETHER):
-        yield _Batch(model, texts[start : start + TOGETHER])
+def _batches(model: ReplacementModel, texts: Sequence[Encoded], together: int) -> Iterator[_Batch]:
+    for start in range(0, len(texts), together):
+        yield _Batch(model, texts[start : start + together])
 
 
 def _first(batches: Sequence[_Batch], most: int | None) -> list[_Batch]:

@@ -16,6 +16,7 @@ from ingest.engine.intervention.intervene import Case, intervene_many
 from ingest.engine.replacement.memory import say_smaller
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.training.activations import Activations
+from ingest.training.measure import measure
 from ingest.training.texts import contexts
 from tests.support.cli import Cli
 from tests.support.engine import PROMPT, Folders, Tiny, save
@@ -88,6 +89,20 @@ def test_activations_are_recorded_in_smaller_batches(model: ReplacementModel, tm
     assert torch.equal(small.take(every, n, cpu).y, plain.take(every, n, cpu).y)
     with room(model, 0), pytest.raises(ModelError, match=r"One prompt \(tokens: 5\) exceeds the memory"):
         Activations(tmp_path / "none", model, texts).fill()
+
+
+def test_transcoders_are_measured_in_smaller_batches(model: ReplacementModel) -> None:
+    texts = contexts(model, [f"w3 w1 w4 w{number}" for number in range(20)], 10)
+    groups = {"all": range(model.n_layers)}
+    plain = measure(model, texts, groups=groups)
+    with room(model, 2):
+        small = measure(model, texts, groups=groups)
+    assert (small.tokens, small.agreement_tokens) == (plain.tokens, plain.agreement_tokens)
+    assert [layer.dead for layer in small.layers] == [layer.dead for layer in plain.layers]
+    assert small.fvu == pytest.approx(plain.fvu)
+    assert small.agreement == pytest.approx(plain.agreement)
+    with room(model, 0), pytest.raises(ModelError, match=r"One prompt \(tokens: 5\) exceeds the memory"):
+        measure(model, texts, groups=groups)
 
 
 def test_ablations_and_interventions_name_the_layer_of_a_number_that_overflows(folders: Folders) -> None:
