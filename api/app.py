@@ -1,4 +1,4 @@
-"""The API as an ASGI application: `/graphql`, `/export`, `/healthz`, `/readyz`, `/metrics` and the pages."""
+"""The API as an ASGI application: the explorer, `/graphql`, `/export`, `/healthz`, `/readyz`, `/metrics`."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from api.downloads.endpoint import Downloads
@@ -16,9 +16,10 @@ from api.request.limits import Limits
 from api.request.metrics import Metrics
 from api.serving.console import console_routes
 from api.serving.endpoint import Endpoint
+from api.serving.explorer import explorer_routes
 from api.serving.graphql_schema import graphql_schema
 from api.serving.middleware import request_middleware
-from api.serving.pages import html, page_routes
+from api.serving.pages import page_routes
 from schema.database import AsyncDatabase, Database
 from schema.errors import AtlasError
 from schema.questions.runs import HEALTH
@@ -62,9 +63,6 @@ def create_app(
     endpoint = Endpoint(database, schema, chosen, metrics, shares, token, writer)
     downloads = Downloads(database, schema, chosen, metrics, shares)
 
-    async def home(request: Request) -> Response:
-        return HTMLResponse(html("home.html"))
-
     async def alive(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
@@ -81,7 +79,6 @@ def create_app(
 
     return Starlette(
         routes=[
-            Route("/", home),
             Route("/healthz", alive),
             Route("/readyz", ready),
             Route("/metrics", prometheus),
@@ -91,6 +88,7 @@ def create_app(
             Route("/export/{name}", downloads),
             *console_routes(),
             *page_routes(),
+            *explorer_routes(),
         ],
         middleware=request_middleware(chosen, metrics, token, hosts if token is None else None),
     )

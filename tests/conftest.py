@@ -21,6 +21,7 @@ os.environ["HF_ASSETS_CACHE"] = _CACHE.name
 
 pytest_plugins = (
     "tests.support.api",
+    "tests.support.browser",
     "tests.support.checkpoint_history",
     "tests.support.cli",
     "tests.support.tiny_atlas",

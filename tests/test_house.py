@@ -26,7 +26,7 @@ FOLDERS = {
         *("engine/intervention", "engine/loading", "engine/replacement"),
         *("engine/transcoders", "engine/transcoders/formats"),
     ),
-    "api": ("", "downloads", "mutations", "questions", "request", "serving", "types"),
+    "api": ("", "downloads", "explorer", "mutations", "questions", "request", "serving", "types"),
     "atlas": ("", "commands", "demo", "docs", "local", "report", "serving", "studies"),
     "figures": ("",),
 }

@@ -9,6 +9,7 @@
 | `logs` | log records as lines of JSON |
 | `tracing` | OpenTelemetry |
 | `pages` | HTML pages, and the files of GraphiQL |
+| `explorer` | the explorer's page and files, which are in `api/explorer` |
 | `console` | the guide and the style that Neo4j Browser fetches |
 
 `api.app.create_app` puts them together. The downloads are in `api.downloads`.

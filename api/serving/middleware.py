@@ -19,12 +19,13 @@ from api.request.limits import Limits
 from api.request.metrics import Metrics
 from api.serving.bearer_token import has_token
 from api.serving.console import GUIDE, STYLE
+from api.serving.explorer import is_explorer
 
 log = logging.getLogger("atlas.access")
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _COUNTED_PATHS = ("/", "/graphql", "/healthz", "/readyz", "/metrics", "/export")
-_OPEN_PATHS = ("/", "/healthz", "/readyz", GUIDE, STYLE)
+_OPEN_PATHS = ("/healthz", "/readyz", GUIDE, STYLE)
 _OPEN_FOLDERS = ("/graphiql/", "/pages/")
 SECURITY_HEADERS = {
     # No script but the files of this server; GraphiQL writes styles of its own.
@@ -138,7 +139,8 @@ class RequestMiddleware:
 
     def _may_pass(self, scope: Scope) -> bool:
         """Whether the request brings the token, or asks for a page that says nothing about the circuits."""
-        if self._token is None or scope["path"] in _OPEN_PATHS or scope["path"].startswith(_OPEN_FOLDERS):
+        path = scope["path"]
+        if self._token is None or path in _OPEN_PATHS or path.startswith(_OPEN_FOLDERS) or is_explorer(path):
             return True
         headers = Headers(scope=scope)
         has_query = scope["method"] != "GET" or "query" in QueryParams(scope["query_string"])

@@ -13,6 +13,7 @@ from api.types.rows import columns
 from schema.circuit.records import NodeKind
 from schema.circuit.token_display import displayed
 from schema.questions.graph import NODES_BY_ID, EffectRow, GraphRow, NodeRow
+from schema.questions.labels import LABELS_OF_FEATURE
 
 described(
     NodeKind,
@@ -149,6 +150,16 @@ class GraphNode(NodeFacts):
     feature: strawberry.ID | None = strawberry.field(
         description="Id of the feature that the node stands for. Null for other kinds of node."
     )
+
+    @strawberry.field(
+        description="Text of the first of `Feature.labels`. Null when the feature has no label, and for "
+        "other kinds of node."
+    )
+    async def label(self, info: Info) -> str | None:
+        if self.feature is None:
+            return None
+        rows = await info.context.loaders.many(LABELS_OF_FEATURE, self.feature)
+        return rows[0].text if rows else None
 
 
 @strawberry.type(

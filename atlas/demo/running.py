@@ -29,6 +29,7 @@ class RunningDemo(NamedTuple):
         """Print where to look around, and how to stop."""
         api = self.client.url
         console.print("\n[bold]Look around[/]")
+        console.print(f"Explorer       {api.removesuffix('graphql')}")
         console.print(f"GraphiQL       {api}")
         if self.browser_url is not None:
             login = Login(self.settings)

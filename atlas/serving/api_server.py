@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -165,7 +165,8 @@ def serve(
     require_free_port(port, "The API", "--port", host=host)
     # This connection migrates the database, and reports any problem with it before the server starts.
     writer = login.connect()
-    console.print(f"GraphQL at http://{host}:{port}/graphql (GraphiQL in a browser). Ctrl-C stops it.")
+    url = f"http://{host}:{port}"
+    console.print(f"Explorer at {url}/, GraphQL at {url}/graphql. Ctrl-C stops both.")
     if token is None and host not in (*LOOPBACK, "::1"):
         console.print(
             f"Everyone who can reach {host}:{port} can read all circuits. --token-file requires a token.",
@@ -181,16 +182,20 @@ def serve(
 
 
 @contextmanager
-def serving(settings: Settings, *, port: int) -> Iterator[str]:
+def serving(
+    settings: Settings, *, port: int, token: str | None = None, limits: Limits | None = None
+) -> Iterator[str]:
     """Serve on the loopback address in a thread. Yields the API's URL, and stops the server at the end.
 
-    Raises InputError when the port is taken, AtlasError when the server does not start.
+    token: what requests must carry; None: no token is required, and nothing can be written. limits: None for
+    the defaults. Raises InputError when the port is taken, AtlasError when the server does not start.
     """
     login = Login(settings)
     require_free_port(port, "The API", "--port")
     ended_or_started = threading.Event()
     servers: list[_Server] = []
     errors: list[Exception] = []
+    options = ServerOptions(port=port, token=token, limits=limits)
 
     def on_start(server: _Server) -> None:
         servers.append(server)
@@ -198,7 +203,8 @@ def serving(settings: Settings, *, port: int) -> Iterator[str]:
 
     def work() -> None:
         try:
-            uvloop.run(_run(login, ServerOptions(port=port), on_start=on_start))
+            with nullcontext() if token is None else login.connect() as writer:
+                uvloop.run(_run(login, options, writer=writer, on_start=on_start))
         except Exception as error:  # noqa: BLE001  raised in the thread that waits
             errors.append(error)
         finally:

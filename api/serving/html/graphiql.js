@@ -1,5 +1,6 @@
-// The page opens with the query after # in the address.
-var start = location.hash ? decodeURIComponent(location.hash.slice(1)) : [
+// The page opens with the query after # in the address, and with the JSON of its variables after &variables=.
+var given = location.hash.slice(1).split("&variables=");
+var start = given[0] ? decodeURIComponent(given[0]) : [
   "# The circuit atlas. Every field is described under Docs (the book, top left).",
   "# Run with Ctrl-Enter, complete with Ctrl-Space.",
   "",
@@ -11,8 +12,9 @@ var start = location.hash ? decodeURIComponent(location.hash.slice(1)) : [
 var settings = {
   fetcher: GraphiQL.createFetcher({ url: location.pathname }),
   defaultQuery: start,
-  defaultEditorToolsVisibility: false,
+  defaultEditorToolsVisibility: given[1] ? "variables" : false,
   shouldPersistHeaders: false
 };
-if (location.hash) settings.query = start;
+if (given[0]) settings.query = start;
+if (given[1]) settings.variables = decodeURIComponent(given[1]);
 ReactDOM.render(React.createElement(GraphiQL, settings), document.getElementById("graphiql"));
