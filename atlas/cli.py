@@ -29,6 +29,7 @@ from atlas.commands.hypotheses import hypothesis
 from atlas.commands.ingest import ingest
 from atlas.commands.interventions import intervene
 from atlas.commands.jobs import job
+from atlas.commands.mcp import mcp
 from atlas.commands.modules import modules
 from atlas.commands.options import out, print_error, quietable
 from atlas.commands.query import query
@@ -49,6 +50,7 @@ CONTENTS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
         "import": imports.import_,
         "serve": serve,
         "query": query,
+        "mcp": mcp,
     },
     "Circuits and files": {
         "attribute": attribute,

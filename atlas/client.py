@@ -9,6 +9,7 @@ atlas.frame('''query ($after: String) { hubs(first: 100, after: $after) {
 atlas.download("contrast.features", positive={"tags": ["refuse"]},
                negative={"tags": ["comply"]})      # a whole list in one request
 atlas.circuit_graph("0123456789abcdef0123")        # a networkx.DiGraph
+atlas.circuit("0123456789abcdef0123")              # drawn by a notebook; also feature(…) and compare(…, …)
 """
 
 import json
@@ -20,6 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2 as httpx
 
+from atlas.notebook import (
+    CIRCUIT,
+    COMPARISON,
+    FEATURE,
+    CircuitView,
+    ComparisonView,
+    FeatureView,
+)
 from schema.atomic_file import atomic_write
 from schema.errors import AtlasError, InputError, LimitError, UnreachableError
 
@@ -92,6 +101,28 @@ class AtlasClient:
         """
         asked = [{"prompt": each} if isinstance(each, str) else dict(each) for each in prompts]
         return dict(self.query(_REQUEST, {"prompts": asked, "author": author})["requestCircuits"])
+
+    def circuit(self, id: str) -> CircuitView:
+        """A circuit. A notebook draws it, also when the server no longer runs; `.data` is GraphQL's answer.
+
+        Raises InputError for an unknown id, and what `query` raises.
+        """
+        return CircuitView(_found(self.query(CIRCUIT, {"id": id})["circuit"], "circuit", id))
+
+    def feature(self, id: str) -> FeatureView:
+        """A feature. A notebook shows its labels, contexts and circuits; `.data` is GraphQL's answer.
+
+        Raises InputError for an unknown id, and what `query` raises.
+        """
+        return FeatureView(_found(self.query(FEATURE, {"id": id})["feature"], "feature", id))
+
+    def compare(self, a: str, b: str, *, align: str = "FREE") -> ComparisonView:
+        """Two circuits. A notebook draws them side by side; `.data` is GraphQL's answer.
+
+        align: how positions are compared: FREE, POSITION or FROM_END. Raises what `query` raises.
+        """
+        answer = self.query(COMPARISON, {"a": a, "b": b, "align": align})
+        return ComparisonView(dict(answer["compareCircuits"]))
 
     def download(self, question: str, *, labels: bool = True, **arguments: Any) -> "polars.DataFrame":
         """The complete list that answers a question, such as `circuit.edges`, from one request.
@@ -264,6 +295,15 @@ class AtlasClient:
             source, target = edge.pop("source")["id"], edge.pop("target")["id"]
             graph.add_edge(source, target, **edge)
         return graph
+
+
+def _found(data: dict[str, Any] | None, what: str, id: str) -> dict[str, Any]:
+    if data is None:
+        raise InputError(
+            f"The atlas has no {what} with the id {id}",
+            next_step=f"find ids with {{ {what}s {{ nodes {{ id }} }} }}",
+        )
+    return data
 
 
 def _page(data: Mapping[str, Any], field: str | None) -> Mapping[str, Any]:

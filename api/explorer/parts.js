@@ -76,10 +76,10 @@ export function Trouble({ answer }) {
 /**
  * A panel: a heading, the query behind it, its files, and its content.
  * @param {{title: string, answer?: Answer|null, table?: {columns: Column[], rows: any[]}|null, picture?: (() => string)|null,
- *   file?: string, data?: any, note?: any, className?: string, children?: any, level?: number}} props
- * table: rows for CSV. picture: makes an SVG; without it the table is drawn. data: for JSON, else the answer's data.
+ *   file?: string, data?: any, note?: any, className?: string, children?: any, level?: number, quiet?: string[]}} props
+ * quiet: codes of errors that say only that something was never computed. table: rows for CSV. picture: makes an SVG; without it the table is drawn. data: for JSON, else the answer's data.
  */
-export function Panel({ title, answer = null, table = null, picture = null, file = title, data, note, className = "", children, level = 2 }) {
+export function Panel({ title, answer = null, table = null, picture = null, file = title, data, note, className = "", children, level = 2, quiet = [] }) {
   const waiting = answer?.waiting ?? false, content = data ?? answer?.data ?? null;
   const heading = level === 2 ? html`<h2>${title}</h2>` : html`<h3>${title}</h3>`;
   return html`<section class=${`panel ${className}`} aria-busy=${waiting ? "true" : "false"} aria-label=${title}>
@@ -91,7 +91,8 @@ export function Panel({ title, answer = null, table = null, picture = null, file
       </div>
     </header>
     ${waiting ? html`<div class="progress" role="status"><span class="unseen">Asking …</span></div>` : null}
-    ${answer ? html`<${Trouble} answer=${answer} />` : null}
+    ${answer?.error && quiet.includes(answer.error.code) ? html`<p class="quiet">${answer.error.message}${answer.error.nextStep ? `: ${answer.error.nextStep}` : ""}</p>`
+      : answer ? html`<${Trouble} answer=${answer} />` : null}
     ${note ? html`<p class="quiet note">${note}</p>` : null}
     <div class=${answer?.stale ? "stale" : ""}>${children}</div>
   </section>`;

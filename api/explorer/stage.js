@@ -266,11 +266,11 @@ function paintTop(/** @type {HTMLCanvasElement} */ canvas, /** @type {any} */ at
       const edges = [...graph.inputs[spot.node], ...graph.outputs[spot.node]].filter((e) => kept[spot.graph].edges[e]);
       paintEdges(pen, graph, pane, edges, theme, { strong: true, flipped: flipped[spot.graph] ?? null });
       const around = new Set([spot.node, ...edges.flatMap((e) => [graph.sources[e], graph.targets[e]])]);
-      paintNodes(pen, graph, pane, layout, around, theme, { only: only[spot.graph] ?? null, zoom: at.k });
+      paintNodes(pen, graph, pane, layout, around, theme, { only: only[spot.graph] ?? null, zoom: at.k < READABLE ? at.k : 1 });
       for (const [i, j] of joins) if ((spot.graph === 0 ? i : j) === spot.node) {
         const [a, b] = layout.panes, other = 1 - spot.graph;
         pen.curves([a.x[i], a.y[i], b.x[j], b.y[j]], { colour: theme.ink, width: 1.5, dash: [2, 3] });
-        paintNodes(pen, graphs[other], layout.panes[other], layout, [other ? j : i], theme, { zoom: at.k });
+        paintNodes(pen, graphs[other], layout.panes[other], layout, [other ? j : i], theme, { zoom: at.k < READABLE ? at.k : 1 });
       }
     }
     pen.mark("FEATURE", pane.x[spot.node], pane.y[spot.node], layout.radius + 4, { colour: theme.focus, width: 2 });

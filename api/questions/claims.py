@@ -20,6 +20,7 @@ from schema.evidence.claims import (
     ClaimInterventionRow,
     CorrectedClaim,
     corrected_claims,
+    edits_a_feature,
 )
 from schema.evidence.false_discovery import LEVEL
 
@@ -155,6 +156,13 @@ class ClaimQuery:
                 description="true: only claims that survived. false: only claims that did not. null: both."
             ),
         ] = None,
+        features: Annotated[
+            list[strawberry.ID] | None,
+            argument(
+                description="Only claims with an edit that names one of these features. Unknown ids are left "
+                "out."
+            ),
+        ] = None,
         first: First = None,
         after: After = None,
     ) -> Connection[Claim]:
@@ -168,5 +176,8 @@ class ClaimQuery:
             transcoders=sets,
         )
         claims = corrected_claims(found, survived)
+        if features is not None:
+            wanted = frozenset(checked_list(info.context.limits, "features", features) or ())
+            claims = [each for each in claims if edits_a_feature(each.claim, wanted)]
         page = claims[where.skip : where.skip + where.limit]
         return connect_read(where, len(claims), [Claim.of(each) for each in page])

@@ -1,9 +1,10 @@
 """Claims of the ledger: what edits do to the answers of circuits, as graphs predict it and as measured."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from schema.circuit.edit_grammar import parse_edit
 from schema.database import Database
 from schema.evidence.false_discovery import LEVEL, q_values
 from schema.evidence.statements import (
@@ -163,6 +164,16 @@ def corrected_claims(found: ClaimsRow, survived: bool | None = None) -> list[Cor
         if survived is None or survives == survived:
             claims.append(CorrectedClaim(row, q_of[row.p], len(found.tested), survives))
     return claims
+
+
+def edits_a_feature(claim: ClaimRow, features: Collection[str]) -> bool:
+    """Whether an edit of a claim names one of the features. Edits of supernodes name no feature.
+
+    features: ids, written `set/layer/index`.
+    """
+    edits = [parse_edit(text) for text in claim.edits]
+    named = {f"{claim.transcoders}/{each}" for edit in edits for each in (edit.features, edit.other)}
+    return not named.isdisjoint(features)
 
 
 def keep_claim(

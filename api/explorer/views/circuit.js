@@ -219,7 +219,7 @@ function nameAt(node, graph) {
   if (node.kind === "TOKEN") return `${node.name} (${node.position})`;
   if (node.kind === "LOGIT") return node.name;
   if (node.kind === "GROUP") return `${node.name}`;
-  return `${node.short || node.name} · L${node.layer} · ${token}`;
+  return node.kind === "FEATURE" ? `${node.label ? node.short : "no label"} ${node.layer}/${node.index} · ${token}` : `${node.name} · ${token}`;
 }
 
 /** What to look at first: the features with the most influence. */

@@ -12,7 +12,7 @@ const CLAIMS = `query claims($after: String) {
   claims(first: 20, after: $after) {
     totalCount
     pageInfo { hasNextPage endCursor }
-    nodes { id edits family nCircuits predicted effect nullMean nullSd p q nMeasured survived measuredAt }
+    nodes { id edits transcoders family nCircuits predicted effect nullMean nullSd p q nMeasured survived measuredAt }
   }
 }`;
 const FLOW = `query flow {
@@ -20,22 +20,23 @@ const FLOW = `query flow {
   diagnostics { all { nCircuits nTested precision recall } }
 }`;
 
-const edited = (/** @type {string} */ edit) => {
-  const feature = /^([^\s=*]+\/\d+\/\d+)/.exec(edit)?.[1];
-  return feature ? html`<a href=${address("feature", feature)}><code>${edit}</code></a>` : html`<code>${edit}</code>`;
-};
+/** An edit, with a link to the feature that it names. @param {string} edit @param {string|undefined} set */
+function edited(edit, set) {
+  const feature = /^\w+ (\d+\/\d+)[:@]/.exec(edit)?.[1];
+  return feature && set ? html`<a href=${address("feature", `${set}/${feature}`)}><code>${edit}</code></a>` : html`<code>${edit}</code>`;
+}
 const survived = (/** @type {boolean|null} */ value) => (value === null ? "not tested" : value ? "survived" : "did not survive");
 
 /** @type {import("../parts.js").Column[]} */
 const ASKED = [
-  { name: "question", value: (row) => row.question }, { name: "edits", value: (row) => row.edits, cell: (row) => row.edits.map((/** @type {string} */ each) => html`<div key=${each}>${edited(each)}</div>`) },
+  { name: "question", value: (row) => row.question }, { name: "edits", value: (row) => row.edits, cell: (row) => row.edits.map((/** @type {string} */ each) => html`<div key=${each}>${edited(each, undefined)}</div>`) },
   { name: "prediction", value: (row) => row.prediction }, { name: "prompts", value: (row) => row.nPrompts, number: true },
   { name: "effect", value: (row) => row.meanEffect, number: true }, { name: "null", value: (row) => row.nullMean, number: true },
   { name: "q", value: (row) => row.q, number: true }, { name: "result", value: (row) => survived(row.survived) },
 ];
 /** @type {import("../parts.js").Column[]} */
-const CLAIMED = [
-  { name: "edits", value: (row) => row.edits, cell: (row) => row.edits.map((/** @type {string} */ each) => html`<div key=${each}>${edited(each)}</div>`) },
+export const CLAIMED = [
+  { name: "edits", value: (row) => row.edits, cell: (row) => row.edits.map((/** @type {string} */ each) => html`<div key=${each}>${edited(each, row.transcoders)}</div>`) },
   { name: "family", value: (row) => row.family }, { name: "circuits", value: (row) => row.nCircuits, number: true },
   { name: "predicted", value: (row) => row.predicted, number: true }, { name: "effect", value: (row) => row.effect, number: true },
   { name: "null", value: (row) => row.nullMean, number: true, cell: (row) => `${shown(row.nullMean)} ± ${shown(row.nullSd)}` },

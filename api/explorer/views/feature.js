@@ -7,6 +7,7 @@ import {
   useTitle, useWriting,
 } from "../parts.js";
 import { html, useState } from "../vendor/preact.js";
+import { CLAIMED } from "./evidence.js";
 import { Missing } from "./missing.js";
 
 const FEATURE = `query feature($id: ID!) {
@@ -40,6 +41,12 @@ const NEAREST = `query nearest($id: ID!) {
 const HISTORY = `query history($id: ID!) {
   feature(id: $id) { history { step checkpoint feature nCircuits nConsidered influence nextStep cosine agreement } }
 }`;
+const CLAIMS = `query claims($features: [ID!]) {
+  claims(features: $features, first: 20) {
+    totalCount
+    nodes { id edits family nCircuits predicted effect nullMean nullSd q survived transcoders }
+  }
+}`;
 const LABEL = `mutation label($feature: ID!, $text: String!, $author: String!) {
   labelFeature(feature: $feature, text: $text, author: $author) { id labels { text } }
 }`;
@@ -57,7 +64,7 @@ export function FeaturePanels({ id, compact = false, except = null }) {
     <//>
     <${Sharing} id=${id} name=${name} compact=${compact} except=${except} />
     <${Effects} id=${id} compact=${compact} />
-    ${compact ? null : html`<${Nearest} id=${id} /><${History} id=${id} />`}`;
+    ${compact ? null : html`<${Claims} id=${id} /><${Nearest} id=${id} /><${History} id=${id} />`}`;
 }
 
 /** @type {import("../parts.js").Column[]} */
@@ -163,6 +170,13 @@ function Effects(/** @type {{id: string, compact: boolean}} */ { id, compact }) 
   <//>`;
 }
 
+function Claims(/** @type {{id: string}} */ { id }) {
+  const answer = useAnswer(CLAIMS, { features: [id] }), list = answer.data?.claims;
+  return html`<${Panel} title="Claims and interventions" file=${`claims of ${id}`} answer=${answer} table=${list ? { columns: CLAIMED, rows: list.nodes } : null}
+    note="What edits of this feature did to the answers in the real model, beside random features.">
+    ${list ? html`<${Table} caption="Claims" columns=${CLAIMED} rows=${list.nodes} empty=${html`Nobody has measured an edit of this feature. <code>atlas intervene --keep --ablate ${shortId(id)}@all --family NAME</code> does.`} />` : null}<//>`;
+}
+
 /** @type {import("../parts.js").Column[]} */
 const NEAR = [
   { name: "feature", value: (row) => row.feature.id, cell: (row) => html`<${FeatureLink} feature=${row.feature} />` },
@@ -173,7 +187,7 @@ const NEAR = [
 function Nearest(/** @type {{id: string}} */ { id }) {
   const answer = useAnswer(NEAREST, { id }), list = answer.data?.nearestFeatures;
   return html`<${Panel} title="Nearest features" file=${`nearest to ${id}`} answer=${answer} table=${list ? { columns: NEAR, rows: list.nodes } : null}
-    note="By the direction in which they write.">
+    quiet=${["BAD_INPUT"]} note="By the direction in which they write.">
     ${list ? html`<${Table} caption="Nearest features" columns=${NEAR} rows=${list.nodes} empty="The atlas holds no vectors of this transcoder set." />` : null}<//>`;
 }
 

@@ -298,7 +298,8 @@ def test_two_sets_are_ranked_with_both_denominators(visit, circuits, address):
     found = ask(
         address,
         """{ sharedFeatures(families: ["capitals"], minCircuits: 2,
-             absentFrom: {families: ["arithmetic"], maxCircuits: 1000000}, orderBy: P_VALUE, first: 25) { nodes { nCircuits nConsidered nCircuitsOutside
+             absentFrom: {families: ["arithmetic"], maxCircuits: 1000000}, orderBy: P_VALUE,
+             first: 25) { nodes { nCircuits nConsidered nCircuitsOutside
              nConsideredOutside qValue feature { id } } } }""",
     )["sharedFeatures"]["nodes"]
     rows = visit.table("Features by contrast")

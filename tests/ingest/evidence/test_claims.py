@@ -20,8 +20,8 @@ from tests.support.effects import slow_effect, slow_null, slow_prediction
 from tests.support.tiny_atlas import TinyAtlas
 
 DRAWS = 4
-ASKED = """query ($families: [String!], $survived: Boolean) {
-  claims(families: $families, survived: $survived) { totalCount nodes {
+ASKED = """query ($families: [String!], $survived: Boolean, $features: [ID!]) {
+  claims(families: $families, survived: $survived, features: $features) { totalCount nodes {
     id edits family nCircuits predicted effect nullMean p q nMeasured survived
     interventions { circuit { id } predicted effect nullMean p nEdited
                     changes { node predicted measured } } } } }
@@ -111,8 +111,15 @@ async def test_a_claim_is_what_one_by_one_gives(
         answer = (await api(ASKED))["claims"]
         only = (await api(ASKED, families=["pi"]))["claims"]
         survivors = (await api(ASKED, survived=True))["claims"]
+        of_second = await api(
+            ASKED, features=[f"{tiny_atlas.set_id}/{other.layer}/{other.index}", "unknown/0/0"]
+        )
+        of_neither = await api(ASKED, features=[f"{tiny_atlas.set_id}/{layer}/999999"])
         drawn = await api(CHART.query)
     assert answer["totalCount"] == 2
+    named = {(layer, index): printed["id"], (other.layer, other.index): second["id"]}
+    assert [each["id"] for each in of_second["claims"]["nodes"]] == [named[other.layer, other.index]]
+    assert of_neither["claims"]["totalCount"] == 0
     claims = {each["id"]: each for each in answer["nodes"]}
     assert claims.keys() == {printed["id"], second["id"]}
     check(tiny_atlas, claims[printed["id"]], (layer, index), 0.0)
