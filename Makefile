@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 SINCE  ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
 
-.PHONY: demo test test-long attack attack-kills attack-clients check changes docs docs-site answers performance real lock organism help clean
+.PHONY: demo test test-long attack attack-kills attack-clients check types vendor pictures changes docs docs-site answers performance real lock organism help clean
 
 help:
 	@echo "make demo         set up, ingest the bundled prompts, serve the API, print three answers and three studies"
@@ -17,6 +17,8 @@ help:
 	@echo "                  disk (needs root), cut the connection, bulk-import files, compare the README with the demo,"
 	@echo "                  pass every id of an answer to every question"
 	@echo "make check        run linters, types and import contracts only"
+	@echo "make vendor       fetch the explorer's libraries again and check their hashes (needs Node)"
+	@echo "make pictures     take the pictures of docs/explorer.md, beside the demo (needs Chromium)"
 	@echo "make changes      list breaking changes of the GraphQL schema since the last release (or SINCE=v0.1.0)"
 	@echo "make attack       attack-kills: kill commands at random moments and let them work beside each other, 200 rounds"
 	@echo "                  (hours; can be stopped and continued); attack-clients: 50 clients beside one attacker of"
@@ -37,6 +39,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@command -v chromium chromium-browser >/dev/null || echo "Chromium is missing, so the explorer is not tested: apt-get install chromium"
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-long: $(VENV)/.installed-dev
@@ -47,6 +50,18 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory types
+
+# The types of the explorer's modules, in their comments; TypeScript is fetched the first time.
+types:
+	@if command -v npm >/dev/null; then cd api/explorer/vendor && { [ -d node_modules ] || npm ci --silent --ignore-scripts; } && npm run --silent types; \
+		else echo "Node is missing, so the types of the explorer are not checked."; fi
+
+vendor:
+	cd api/explorer/vendor && npm ci --ignore-scripts --no-audit --no-fund && npm run vendor
+
+pictures: $(VENV)/.installed-dev
+	$(BIN)/python -m atlas.docs.explorer_pictures $(ARGS)
 
 changes: $(VENV)/.installed
 	@test -n "$(SINCE)" || { echo "There is no release to compare with."; echo "  -> name a commit: make changes SINCE=HEAD~10"; exit 1; }

@@ -2,8 +2,8 @@
 
     python bench/explorer.py            # needs Chromium and the packages of requirements-dev.txt
 
-The page is the real one; the answers to its questions are made up here, so that the database and the network do
-not count. Two numbers are printed for each case, with the machine's load, because a busy machine draws slowly:
+The page is the real one; the answers to its questions are made up here, so that the database and the network
+do not count. Two numbers are printed for each case, with the machine's load: a busy machine draws slowly.
 
 - first drawing: from the answer's arrival to the first painted frame with the whole graph;
 - frames per second while the pointer moves over nodes, and while the wheel zooms.
@@ -27,7 +27,10 @@ TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", 
 LAYERS, POSITIONS = 26, 24
 FRAMES = """(ms) => new Promise((done) => {
   const times = []; const start = performance.now();
-  const frame = (now) => { times.push(now); if (now - start < ms) requestAnimationFrame(frame); else done(times); };
+  const frame = (now) => {
+    times.push(now);
+    if (now - start < ms) requestAnimationFrame(frame); else done(times);
+  };
   requestAnimationFrame(frame); })"""
 
 
@@ -91,11 +94,20 @@ def circuit(n_nodes: int, n_edges: int) -> dict[str, object]:
         **dict.fromkeys(("target", "dtype", "tool", "slug", "title", "maxEdges", "maxFeatureNodes", "run")),
         **dict.fromkeys(("replacementScore", "completenessScore", "keptInfluence", "answerProbability"), 0.9),
         **dict.fromkeys(("nodeThreshold", "edgeThreshold"), 0.8),
-        "id": "c", "displayAnswer": "answer0", "answer": "answer0", "correct": True, "errorShare": 0.1, "derived": [],
-        "nActiveFeatures": n_nodes, "nNodes": n_nodes, "nEdges": n_edges, "groupings": [],
-        "prompt": {**prompt, "expected": None}, "graph": graph,
+        "id": "c",
+        "displayAnswer": "answer0",
+        "answer": "answer0",
+        "correct": True,
+        "errorShare": 0.1,
+        "derived": [],
+        "nActiveFeatures": n_nodes,
+        "nNodes": n_nodes,
+        "nEdges": n_edges,
+        "groupings": [],
+        "prompt": {**prompt, "expected": None},
+        "graph": graph,
         "transcoders": {"id": "t", "name": "made-up", "kind": "clt", "model": {"id": "m", "name": "made-up"}},
-    }  # fmt: skip
+    }
 
 
 def node(
@@ -103,10 +115,17 @@ def node(
 ) -> dict[str, object]:
     index = str(rng.randrange(10**5)) if rng and kind == "FEATURE" else None
     return {
-        "kind": kind, "layer": layer, "position": position, "index": index, "cumulative": None, "token": None,
-        "influence": rng.expovariate(100) if rng else 0.1, "activation": 1.0 if index else None, "probability": None,
-        "feature": f"t/{layer}/{index}" if index else None, "label": f"label {index}" if index else None, **facts,
-    }  # fmt: skip
+        **dict.fromkeys(("cumulative", "token", "probability")),
+        "kind": kind,
+        "layer": layer,
+        "position": position,
+        "index": index,
+        "influence": rng.expovariate(100) if rng else 0.1,
+        "activation": 1.0 if index else None,
+        "feature": f"t/{layer}/{index}" if index else None,
+        "label": f"label {index}" if index else None,
+        **facts,
+    }
 
 
 def answer(route: Route, made: dict[str, object]) -> None:
@@ -140,7 +159,8 @@ def measure(page: Page, base: str, made: dict[str, object], edges: float) -> Non
     page.wait_for_timeout(1500)
     took = page.evaluate(
         """() => window.drawn - performance.getEntriesByType("resource").filter(
-             (each) => each.name.endsWith("/graphql")).reduce((a, b) => Math.min(a, b.responseEnd), Infinity)"""
+             (each) => each.name.endsWith("/graphql")
+           ).reduce((least, each) => Math.min(least, each.responseEnd), Infinity)"""
     )
     shown = page.locator(".sliders .quiet").last.inner_text()
     print(f"{shown}: first drawing {took:.0f} ms after the answer", flush=True)

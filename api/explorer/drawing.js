@@ -181,7 +181,9 @@ export function layOut(graphs, kept, { pairs = (position) => position, shared = 
   let left = 0;
   const panes = graphs.map((graph, g) => {
     const x = new Float64Array(graph.nodes.length), ys = new Float64Array(graph.nodes.length);
-    const places = [], start = left;
+    /** @type {{x: number, width: number}[]} */
+    const places = [];
+    const start = left;
     for (let position = 0; position < nColumns[g]; position++) {
       const column = columns.get(pairs(position, g)), letters = (graph.tokens[position] ?? "").length;
       const least = Math.min(96, Math.max(labelled ? 34 : 18, letters * 7 + 12));

@@ -133,11 +133,12 @@ function Heatmap(/** @type {any} */ { features, setA, setB, names }) {
 
 /** Texts without the words that all of them begin and end with. @param {string[]} texts */
 function distinct(texts) {
+  if (texts.length < 2) return texts.map((text) => text.slice(0, 40));
   const words = texts.map((text) => text.split(" ")), least = Math.min(...words.map((each) => each.length));
   let head = 0, tail = 0;
   while (head < least - 1 && words.every((each) => each[head] === words[0][head])) head++;
   while (tail < least - head - 1 && words.every((each) => each[each.length - 1 - tail] === words[0][words[0].length - 1 - tail])) tail++;
-  return words.map((each) => (texts.length > 1 ? each.slice(head, each.length - tail) : each).join(" ").slice(0, 40));
+  return words.map((each) => each.slice(head, each.length - tail).join(" ").slice(0, 40));
 }
 
 /** @type {import("../parts.js").Column[]} */
