@@ -137,7 +137,7 @@ export function Stage({ graphs, layout, kept, pinned, onPin, name, parts = [], t
       ${hovered && told ? html`<${Tip} node=${told} graph=${graphs[hovered.graph]} spot=${hovered} layout=${layout} at=${view.current.now} width=${size.width} />` : null}
     </div>
     <p class="unseen" aria-live="polite">${cursor && told ? sentence(told, graphs[cursor.graph]) : ""}</p>
-    <div class="row ends"><${Legend} theme=${theme} joined=${joins.length > 0} flipped=${flipped.some((each) => each?.size)} ringed=${only.some((each) => each?.includes(1))} />
+    <div class="row ends"><${Legend} theme=${theme} joined=${joins.length > 0} flipped=${flipped.some((each) => each?.size)} ringed=${only.some((each) => each?.includes(1))} grouped=${graphs.some((graph) => graph.nodes.some((node) => node.kind === "GROUP"))} />
       <span class="row" role="group" aria-label="Zoom"><button type="button" aria-label="Zoom out" onClick=${() => moveBy(1 / 1.4)}>−</button>
       <button type="button" aria-label="Zoom in" onClick=${() => moveBy(1.4)}>+</button><button type="button" onClick=${backToFit}>Fit</button></span></div>
   </div>`;
@@ -160,11 +160,12 @@ function Tip(/** @type {any} */ { node, graph, spot, layout, at, width }) {
   return html`<div class="tip" dir="auto" style=${{ ...side, top: `${Math.max(4, y + 12)}px` }}>${cut(sentence(node, graph), 1800)}</div>`;
 }
 
-/** Signs of the drawing. @param {{theme: any, joined: boolean, flipped: boolean, ringed: boolean}} props */
-function Legend({ theme, joined, flipped, ringed }) {
+/** Signs of the drawing. @param {{theme: any, joined: boolean, flipped: boolean, ringed: boolean, grouped: boolean}} props */
+function Legend({ theme, joined, flipped, ringed, grouped }) {
   const sign = (/** @type {any} */ content, /** @type {string} */ text) => html`<span><svg width="22" height="14" aria-hidden="true">${content}</svg> ${text}</span>`;
   return html`<p class="legend">
     ${sign(html`<circle cx="11" cy="7" r="5" fill=${theme.feature} />`, "feature")}
+    ${grouped ? sign(html`<rect x="4" y="0" width="14" height="14" rx="4" fill=${theme.feature} />`, "supernode (features)") : null}
     ${sign(html`<polygon points="11,1 17,7 11,13 5,7" fill="none" stroke=${theme.error} stroke-width="1.5" />`, "error")}
     ${sign(html`<rect x="6" y="2" width="10" height="10" fill=${theme.token} />`, "token")}
     ${sign(html`<polygon points="5,12 11,2 17,12" fill=${theme.logit} />`, "answer")}

@@ -47,7 +47,7 @@ export function Circuits(/** @type {{place: import("../addresses.js").Place}} */
     { name: "", value: () => "", cell: (row) => html`<input type="checkbox" checked=${chosen.includes(row.id)} onChange=${() => toggle(row.id)} aria-label=${`Choose ${row.prompt.text.slice(0, 80)}`} />` },
     { name: "prompt", value: (row) => row.prompt.text, cell: (row) => html`<${CircuitLink} circuit=${row} />${row.title ? html`<br /><span class="quiet small">${row.title}</span>` : null}` },
     { name: "answer", value: (row) => row.displayAnswer, cell: (row) => html`<${AnswerOf} circuit=${row} />` },
-    { name: "family", value: (row) => row.prompt.family, cell: (row) => (row.prompt.family ? html`<a href=${address("circuits", [], { family: row.prompt.family })}>${row.prompt.family}</a>` : "") },
+    { name: "family", value: (row) => row.prompt.family, cell: (row) => (row.prompt.family ? html`<a class="whole" href=${address("circuits", [], { family: row.prompt.family })}>${row.prompt.family}</a>` : "") },
     { name: "replacement", value: (row) => row.replacementScore, number: true },
     { name: "completeness", value: (row) => row.completenessScore, number: true },
     { name: "error share", value: (row) => row.errorShare, number: true, cell: (row) => html`${row.errorShare > 0.3 ? html`<span role="img" aria-label="read with care" title="above 30 %: read with care">⚠ </span>` : null}${percent(row.errorShare)}` },
