@@ -218,9 +218,16 @@ export function Signed({ value, most }) {
     value > 0 ? "+" : ""}${shown(value)}</span></span>`;
 }
 
+/** Tokens of a context that are shown: those around the strongest. */
+const MAX_TOKENS = 80;
+
 /** Tokens shaded by activation; the number stands in the title and, for the strongest, in the text for screen readers.
  * @param {{tokens: string[], activations: number[], most?: number}} props */
 export function Context({ tokens, activations, most = Math.max(...activations, 1e-9) }) {
+  if (tokens.length > MAX_TOKENS) {
+    const middle = activations.indexOf(Math.max(...activations)), from = Math.max(0, Math.min(middle - MAX_TOKENS / 2, tokens.length - MAX_TOKENS));
+    return html`<${Context} tokens=${tokens.slice(from, from + MAX_TOKENS)} activations=${activations.slice(from, from + MAX_TOKENS)} most=${most} />`;
+  }
   const greatest = activations.indexOf(Math.max(...activations));
   return html`<p class="context" dir="auto">${tokens.map((token, i) => {
     const strength = Math.max(0, activations[i] ?? 0) / most;

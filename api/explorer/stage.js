@@ -132,7 +132,7 @@ export function Stage({ graphs, layout, kept, pinned, onPin, name, parts = [], t
       style=${{ height: `${height}px`, touchAction: "pan-y" }} onKeyDown=${onKeyDown}
       onPointerMove=${(/** @type {PointerEvent} */ event) => { if (event.pointerType !== "touch" && !event.buttons) { const spot = nearest(event); if (!same(spot, hovered)) setHovered(spot); } }}
       onPointerLeave=${() => setHovered(null)} onBlur=${() => setCursor(null)}
-      onClick=${(/** @type {MouseEvent} */ event) => { const spot = nearest(event); setCursor(null); onPin(spot && same(spot, pinned) ? null : spot); }}>
+      onClick=${(/** @type {MouseEvent} */ event) => { const spot = nearest(event); wrapper.current.focus({ preventScroll: true }); setCursor(null); onPin(spot && same(spot, pinned) ? null : spot); }}>
       <canvas ref=${base} class=${focus ? "dimmed" : ""}></canvas><canvas ref=${top}></canvas>
       ${hovered && told ? html`<${Tip} node=${told} graph=${graphs[hovered.graph]} spot=${hovered} layout=${layout} at=${view.current.now} width=${size.width} />` : null}
     </div>

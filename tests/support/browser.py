@@ -97,7 +97,7 @@ class Visitor:
         ]
 
     def panel(self, title: str) -> Any:
-        return self.page.get_by_role("region", name=title, exact=True)
+        return self.page.locator(f'section.panel[aria-label="{title}"]')
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The explorer with hostile text, a slow or busy server, a server that goes and comes back, and a token."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
@@ -118,8 +117,10 @@ def test_a_busy_server_is_asked_again(visitor):
 def test_a_slow_server_leaves_the_page_usable(visitor, hostile):
     visit = visitor()
     visit.open("/circuits")
-    visit.page.route("**/graphql", lambda route: (time.sleep(1.5), route.continue_()))
     page = visit.page
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 1500, "downloadThroughput": -1, "uploadThroughput": -1}
+    network.send("Network.emulateNetworkConditions", slow)
     page.get_by_label("Words of the prompt").fill("right")
     page.get_by_role("button", name="Filter").click()
     page.locator("section[aria-busy=true]").first.wait_for()
