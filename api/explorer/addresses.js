@@ -47,9 +47,12 @@ export function address(view, ids = [], params = {}) {
 
 /** Go to an address. @param {string} href @param {{replace?: boolean}} [how] replace: without a step for Back */
 export function go(href, { replace = false } = {}) {
-  history[replace ? "replaceState" : "pushState"](null, "", href);
+  history[replace ? "replaceState" : "pushState"]({ steps: stepsBack() + (replace ? 0 : 1) }, "", href);
   dispatchEvent(new Event("atlas:place"));
 }
+
+/** How many steps Back stays within the explorer. @returns {number} */
+export const stepsBack = () => history.state?.steps ?? 0;
 
 /** Change parameters of the current address. @param {Record<string, any>} changes @param {{replace?: boolean}} [how] */
 export function change(changes, how) {

@@ -1,6 +1,6 @@
 // Parts that the views share: panels with their query and their files, tables, links, contexts, and what went wrong.
 
-import { address, change } from "./addresses.js";
+import { address, change, stepsBack } from "./addresses.js";
 import { shortLabel, shown } from "./drawing.js";
 import { graphiql, useToken } from "./graphql.js";
 import { saveCsv, saveJson, savePng, saveSvg, tableSvg } from "./saving.js";
@@ -158,7 +158,7 @@ export function Pager({ list, param = "after", shownRows }) {
   return html`<nav class="pager" aria-label="Pages">
     <span class="quiet">${first.toLocaleString("en")}–${(first + shownRows - 1).toLocaleString("en")} of ${list.totalCount.toLocaleString("en")}</span>
     <button type="button" disabled=${!after} onClick=${() => change({ [param]: null })}>First</button>
-    <button type="button" disabled=${!after} onClick=${() => history.back()}>Back</button>
+    <button type="button" disabled=${!after || !stepsBack()} onClick=${() => history.back()}>Back</button>
     <button type="button" disabled=${!list.pageInfo.hasNextPage} onClick=${() => change({ [param]: list.pageInfo.endCursor })}>Next</button>
   </nav>`;
 }

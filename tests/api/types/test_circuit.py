@@ -227,10 +227,16 @@ async def test_a_whole_graph(api, near, circuits):
         data = await api(
             """query ($id: ID!) { circuit(id: $id) { graph { sources targets weights
                  nodes { id kind layer position positionFromEnd index activation influence token probability
-                         feature } } } }""",
+                         feature label } }
+                 features(first: 100) { nodes { feature { id labels { text } } } } } }""",
             id=circuit.id,
         )
         graph = data["circuit"]["graph"]
+        labels = {
+            use["feature"]["id"]: next((label["text"] for label in use["feature"]["labels"]), None)
+            for use in data["circuit"]["features"]["nodes"]
+        }
+        assert [n["label"] for n in graph["nodes"]] == [labels.get(n["feature"]) for n in graph["nodes"]]
         nodes = [
             {
                 "kind": node.kind.name,
