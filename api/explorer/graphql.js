@@ -138,10 +138,9 @@ export function useAnswer(query, variables = {}, { skip = false } = {}) {
       clearTimeout(timer);
     };
   }, [key, turn, skip, secret]);
-  const stale = state.key !== key && !held;
+  const data = state.key === key ? state.data : held ?? state.data, waiting = !skip && (state.key !== key || !state.done);
   return {
-    query, variables, data: state.key === key ? state.data : held ?? state.data, error: state.key === key ? state.error : null,
-    waiting: !skip && (state.key !== key || !state.done), stale: stale || (state.key === key && !state.done && !held),
+    query, variables, data, error: state.key === key ? state.error : null, waiting, stale: waiting && data !== null && !held,
     again: () => setTurn((n) => n + 1), retryAt: state.retryAt,
   };
 }

@@ -1,6 +1,6 @@
 """Takes the pictures of the explorer in the documentation, from a served demo.
 
-python -m atlas.docs.explorer_pictures            # beside `make demo`; the pictures that docs/explorer.md shows
+python -m atlas.docs.explorer_pictures            # beside `make demo`: the pictures of docs/explorer.md
 python -m atlas.docs.explorer_pictures --all DIR  # every view: laptop and phone, light and dark
 """
 
@@ -29,7 +29,7 @@ _FIND = """query ($pair: String, $text: String) { circuits(filter: {pair: $pair,
   nodes { id prompt { text pair } features(first: 50) { nodes { feature { id labels { text } } } } } } }"""
 
 
-class Picture(NamedTuple):
+class ViewPicture(NamedTuple):
     """One picture to take."""
 
     name: str
@@ -45,7 +45,9 @@ def views(client: AtlasClient) -> dict[str, str]:
     found = client.query(_FIND, {"text": PROMPT})["circuits"]["nodes"]
     circuit = next((each for each in found if each["prompt"]["text"] == PROMPT), None)
     if circuit is None:
-        raise InputError(f"The atlas at {client.url} is not the demo's", next_step="start it with `make demo`")
+        raise InputError(
+            f"The atlas at {client.url} is not the demo's", next_step="start it with `make demo`"
+        )
     pair = client.query(_FIND, {"pair": circuit["prompt"]["pair"]})["circuits"]["nodes"]
     other = next(each["id"] for each in pair if each["id"] != circuit["id"])
     features = [use["feature"] for use in circuit["features"]["nodes"]]
@@ -69,8 +71,11 @@ def views(client: AtlasClient) -> dict[str, str]:
     }
 
 
-def take(browser: "Browser", base: str, picture: Picture, file: Path) -> None:
-    """Open a view, wait for every panel, and save what one sees. Raises InputError when a panel never fills."""
+def take(browser: "Browser", base: str, picture: ViewPicture, file: Path) -> None:
+    """Open a view, wait for every panel, and save what one sees.
+
+    Raises InputError when a panel never fills.
+    """
     width, height = SIZES[picture.size]
     context = browser.new_context(
         viewport={"width": width, "height": height},
@@ -107,7 +112,7 @@ def main() -> None:
         for view, address in views(client).items():
             for size in SIZES:
                 for colours in ("light", "dark"):
-                    picture = Picture(f"{view}-{size}-{colours}", address, size, colours)
+                    picture = ViewPicture(f"{view}-{size}-{colours}", address, size, colours)
                     if given.all or picture.name in SHOWN:
                         take(
                             browser,

@@ -42,7 +42,7 @@ INSTRUCTIONS = (
 _SCALARS = {"Int": "integer", "Float": "number", "Boolean": "boolean", "String": "string", "ID": "string"}
 
 
-class Question(NamedTuple):
+class AssistantTool(NamedTuple):
     """A tool."""
 
     name: str
@@ -53,7 +53,7 @@ class Question(NamedTuple):
     """The GraphQL query; empty for the tools that are not a query of their own."""
 
 
-def questions(schema: GraphQLSchema) -> list[Question]:
+def questions(schema: GraphQLSchema) -> list[AssistantTool]:
     """The tools, in the order of the file."""
     source = resources.files("atlas.serving").joinpath("graphql", "tools.graphql").read_text(encoding="utf-8")
     document = parse(source)
@@ -63,7 +63,7 @@ def questions(schema: GraphQLSchema) -> list[Question]:
         assert operation.name is not None
         assert operation.loc is not None
         found.append(
-            Question(
+            AssistantTool(
                 operation.name.value,
                 _comment(source, operation.loc.start),
                 _arguments(schema, operation),
@@ -122,7 +122,7 @@ def _json_type(kind: GraphQLInputType, description: str | None = None) -> dict[s
     return {"type": _SCALARS.get(str(kind), "string")} | extra
 
 
-_ANY = Question(
+_ANY = AssistantTool(
     "graphql",
     "Ask any GraphQL query of the atlas; `describe` tells the fields. Mutations are refused.",
     {
@@ -136,7 +136,7 @@ _ANY = Question(
     },
     "",
 )
-_DESCRIBE = Question(
+_DESCRIBE = AssistantTool(
     "describe",
     "Fields and arguments of a type of the GraphQL schema. Begin with `Query`.",
     {

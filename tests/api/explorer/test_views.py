@@ -123,7 +123,7 @@ def test_the_table_filters_sorts_and_turns_pages(visit, circuits, address):
     told = {row[1] for row in visit.table(f"{len(circuits)} circuits")}
     asked = ask(address, FIRST)["circuits"]["nodes"]
     assert told == {" ".join(node["prompt"]["text"].split()) for node in asked}
-    page.get_by_label("Family").select_option("capitals")
+    page.get_by_label("Family").first.select_option("capitals")
     visit.ready()
     capitals = [c for c in circuits if c.prompt.family == "capitals"]
     assert len(visit.table(f"{len(capitals)} circuits")) == len(capitals)
@@ -210,7 +210,7 @@ def test_sliders_keep_less_and_the_address_says_so(visit, circuits):
     count = page.locator(".sliders .quiet").last
     everything = count.inner_text()
     assert everything.startswith(f"{len(one.nodes)} of {len(one.nodes)} nodes")
-    page.get_by_label("Nodes").focus()
+    page.get_by_role("slider", name="Nodes").focus()
     for _ in range(60):
         page.keyboard.press("ArrowLeft")
     fewer = count.inner_text()

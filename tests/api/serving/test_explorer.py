@@ -8,7 +8,6 @@ import pytest
 
 from api.serving.explorer import FOLDER, POLICY, VIEWS
 from tests.support.api import Api
-from tests.support.paths import HOME
 
 MODULES = [*FOLDER.glob("*.js"), *FOLDER.glob("views/*.js")]
 VENDOR = FOLDER / "vendor"
@@ -75,4 +74,3 @@ def test_libraries_are_those_of_the_hashes_and_have_licenses():
         assert f"{name} {version} (" in licenses
     lock = (VENDOR / "package-lock.json").read_text(encoding="utf-8")
     assert '"resolved"' not in lock
-    assert not list(HOME.glob("api/explorer/**/*.map"))
