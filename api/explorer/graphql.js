@@ -169,10 +169,12 @@ export function subscribe(query, variables, on) {
   let socket = /** @type {WebSocket|null} */ (null), timer = 0, stopped = false, tries = 0;
   const open = () => {
     socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${PATH}`, "graphql-transport-ws");
+    // The server sends its JSON as bytes.
+    socket.binaryType = "arraybuffer";
     const send = (/** @type {object} */ message) => socket?.send(JSON.stringify(message));
     socket.onopen = () => send({ type: "connection_init", payload: token.value ? { authorization: `Bearer ${token.value}` } : {} });
     socket.onmessage = (event) => {
-      const message = JSON.parse(event.data);
+      const message = JSON.parse(typeof event.data === "string" ? event.data : new TextDecoder().decode(event.data));
       if (message.type === "connection_ack") send({ id: "1", type: "subscribe", payload: { query, variables } });
       else if (message.type === "ping") send({ type: "pong" });
       else if (message.type === "next" && message.payload.data) {

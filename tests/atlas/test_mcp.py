@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import mcp_types
 import pytest
@@ -55,12 +55,6 @@ def assistant(address: str):
 
 
 @pytest.fixture
-async def client(assistant) -> AsyncIterator[Client]:
-    async with Client(server(assistant)) as connected:
-        yield connected
-
-
-@pytest.fixture
 def ids(address: str) -> dict[str, str]:
     """Ids of two circuits, and of a feature and the answer of the first."""
     query = """{ circuits(filter: {families: "capitals"}, first: 2) {
@@ -80,25 +74,26 @@ def text(result: mcp_types.CallToolResult) -> str:
     return content.text
 
 
-async def test_every_tool_answers_what_graphql_answers(client, assistant, address, ids):
-    listed = (await client.list_tools()).tools
-    assert [each.name for each in listed] == list(CALLS)
-    for tool in listed:
-        assert tool.description
-        assert tool.annotations.read_only_hint is True
-        arguments = CALLS[tool.name](ids)
-        result = await client.call_tool(tool.name, arguments)
-        assert result.is_error is not True, text(result)
-        if tool.name == "describe":
-            assert text(result).startswith('"""A pruned attribution graph')
-            continue
-        query, variables = (
-            (arguments["query"], arguments["variables"])
-            if tool.name == "graphql"
-            else (assistant.tools[tool.name].text, arguments)
-        )
-        answer = ask(address, str(query), variables)
-        assert result.structured_content == answer == json.loads(text(result))
+async def test_every_tool_answers_what_graphql_answers(assistant, address, ids):
+    async with Client(server(assistant)) as client:
+        listed = (await client.list_tools()).tools
+        assert [each.name for each in listed] == list(CALLS)
+        for tool in listed:
+            assert tool.description
+            assert tool.annotations.read_only_hint is True
+            arguments = CALLS[tool.name](ids)
+            result = await client.call_tool(tool.name, arguments)
+            assert result.is_error is not True, text(result)
+            if tool.name == "describe":
+                assert text(result).startswith('"""A pruned attribution graph')
+                continue
+            query, variables = (
+                (arguments["query"], arguments["variables"])
+                if tool.name == "graphql"
+                else (assistant.tools[tool.name].text, arguments)
+            )
+            answer = ask(address, str(query), variables)
+            assert result.structured_content == answer == json.loads(text(result))
 
 
 @pytest.mark.parametrize(
@@ -115,14 +110,17 @@ async def test_every_tool_answers_what_graphql_answers(client, assistant, addres
         ("describe", {"type": "Nothing"}, "There is no type 'Nothing'"),
     ],
 )
-async def test_a_wrong_call_says_what_is_wrong(client, name, arguments, said):
-    result = await client.call_tool(name, arguments)
+async def test_a_wrong_call_says_what_is_wrong(assistant, name, arguments, said):
+    async with Client(server(assistant)) as client:
+        result = await client.call_tool(name, arguments)
     assert result.is_error is True
     assert said in text(result)
 
 
-async def test_arguments_are_those_of_the_schema(client):
-    tools = {each.name: each.input_schema for each in (await client.list_tools()).tools}
+async def test_arguments_are_those_of_the_schema(assistant):
+    async with Client(server(assistant)) as client:
+        listed = (await client.list_tools()).tools
+    tools = {each.name: each.input_schema for each in listed}
     assert tools["circuit"]["required"] == ["id"]
     order = tools["circuits"]["properties"]["orderBy"]
     assert order["enum"] == ["FAMILY", "REPLACEMENT_SCORE", "COMPLETENESS_SCORE", "ERROR_SHARE"]
