@@ -90,7 +90,7 @@ def _arguments(schema: GraphQLSchema, operation: OperationDefinitionNode) -> dic
     properties, required = {}, []
     for definition in operation.variable_definitions or ():
         name = definition.variable.name.value
-        kind: Any = type_from_ast(schema, definition.type)  # type: ignore[call-overload]
+        kind: Any = type_from_ast(schema, definition.type)
         if isinstance(kind, GraphQLNonNull):
             required.append(name)
         described = root.args.get(name)
