@@ -50,8 +50,6 @@ class _WithPolicy:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["content-security-policy"] = POLICY
-                headers["x-content-type-options"] = "nosniff"
-                headers["referrer-policy"] = "no-referrer"
                 # Browsers ask whether a file changed, so that a new version of the atlas is seen at once.
                 headers["cache-control"] = "no-cache"
             await send(message)

@@ -93,7 +93,9 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)  # the explorer's policy is stricter
             # A client that reads nothing may not hold what its answer holds.
             async with asyncio.timeout(self._limits.write_s):
                 await send(message)

@@ -138,10 +138,7 @@ def test_a_server_that_dies_and_returns(browser, serve, hostile):
         visit = Visitor(context.new_page(), url.removesuffix("/graphql"))
         page = visit.open(f"/circuit/{hostile[0].id}")
     stage = page.get_by_role("application")
-    stage.focus()
-    page.keyboard.press("ArrowUp")
-    page.keyboard.press("i")
-    page.keyboard.press("Enter")
+    visit.panel("Strongest features").locator("button.link").first.click()
     page.get_by_role("alert").first.wait_for()
     assert "does not answer" in page.get_by_role("alert").first.inner_text()
     assert stage.is_visible()  # what was drawn stays

@@ -304,7 +304,7 @@ async def test_other_names_are_those_given_and_a_token_needs_none(async_plain):
         assert (await http.get("/healthz", headers={"host": "any.example"})).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/graphql", "/pages/home.js", "/nothing", "/export/none.csv"])
+@pytest.mark.parametrize("path", ["/", "/graphql", "/explorer/main.js", "/nothing", "/export/none.csv"])
 async def test_every_answer_tells_browsers_to_run_nothing_else(api, path):
     answer = await api.http.get(path, headers={"accept": "text/html"})
     policy = dict(each.strip().split(" ", 1) for each in answer.headers["content-security-policy"].split(";"))
