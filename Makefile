@@ -29,7 +29,7 @@ help:
 	@echo "make performance  measure attribution: docs/performance.md, and the comparison with circuit-tracer"
 	@echo "make real         train and measure transcoders of SmolLM2-135M in .real (hours on two cores; can be stopped)"
 	@echo "make organism     train the bundled model and its transcoders again (about an hour)"
-	@echo "make lock         write requirements.txt and requirements-dev.txt, with all extras that `make` needs"
+	@echo "make lock         write requirements.txt and requirements-dev.txt, with the extras that a checkout needs"
 
 demo: $(VENV)/.installed
 	@$(BIN)/atlas demo $(ARGS)

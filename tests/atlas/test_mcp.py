@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import mcp_types
 import pytest
@@ -14,7 +15,7 @@ from atlas.serving.assistant import Assistant, server
 from tests.support.browser import ask
 from tests.support.paths import HOME
 
-CALLS: dict[str, Callable[[dict[str, str]], dict[str, object]]] = {
+CALLS: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {
     "families": lambda ids: {},
     "search": lambda ids: {"text": "state", "first": 3},
     "circuits": lambda ids: {"filter": {"families": ["capitals"]}, "first": 2},
@@ -80,6 +81,7 @@ async def test_every_tool_answers_what_graphql_answers(assistant, address, ids):
         assert [each.name for each in listed] == list(CALLS)
         for tool in listed:
             assert tool.description
+            assert tool.annotations is not None
             assert tool.annotations.read_only_hint is True
             arguments = CALLS[tool.name](ids)
             result = await client.call_tool(tool.name, arguments)

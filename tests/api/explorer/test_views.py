@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
@@ -75,7 +76,7 @@ def test_every_view_opens_by_its_address_and_is_accessible(visit, circuits, name
 def test_every_panel_has_the_query_behind_it(visit, circuits, address):
     """The Query button opens GraphiQL with the text and variables that were asked."""
     for name in ("start", "pinned", "compare", "contrast", "evidence"):
-        asked = []
+        asked: list[Any] = []
         visit.page.on("request", lambda request, asked=asked: asked.append(request.post_data))
         page = visit.open(views(circuits)[name])
         bodies = [json.loads(body) for body in asked if body and "query" in body]
