@@ -148,7 +148,7 @@ def _train(
     )
     total = sum(_steps(part.n_tokens, settings) for part in parts)
     schedules = [Schedule(total, settings.l0 * len(group)) for group in groups]
-    states = [_State(work / f"group-{number}.safetensors") for number in range(len(groups))]
+    states = [_Saved(work / f"group-{number}.safetensors") for number in range(len(groups))]
     with progress(console) as shown:
         recording = shown.add("activations, in tokens", sum(part.n_tokens for part in parts))
         training = shown.add(
@@ -326,7 +326,7 @@ def _description(group: range, loss: float) -> str:
     return f"training, in steps: {where}, loss {loss:.3f}"
 
 
-class _State:
+class _Saved:
     """The saved state of one group of layers."""
 
     def __init__(self, path: Path) -> None:
@@ -361,7 +361,7 @@ class _State:
         self.steps_done = trainer.steps_done
 
 
-def _export(model: ReplacementModel, states: Sequence[_State], out: Path, record: dict[str, object]) -> None:
+def _export(model: ReplacementModel, states: Sequence[_Saved], out: Path, record: dict[str, object]) -> None:
     layers: list[Transcoder] = []
     for state in states:
         trainer = state.trainer(torch.device("cpu"))
