@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from schema.counted import counted
+
 _PAGE = """<!doctype html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy"
 content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'">
 <style>body {{ font: 13px system-ui, sans-serif; margin: 0; background: #fff; color: #1c2024 }}
@@ -136,11 +138,11 @@ class FeatureView:
         labels = [(each["text"], each["method"], each["score"]) for each in feature["labels"]]
         return (
             f"<p><strong>{_text(feature['id'])}</strong> is in {feature['nCircuits']} of "
-            f"{feature['nConsidered']} circuits. It promotes "
+            f"{counted(feature['nConsidered'], 'circuit')}. It promotes "
             f"{_text(', '.join(feature['promotes'][:10]) or None)}.</p>"
             + _table(("label", "method", "score"), labels)
             + "".join(_context(each["tokens"], each["activations"]) for each in feature["examples"]["nodes"])
-            + f"<p>{len(rows)} of {feature['circuits']['totalCount']} circuits:</p>"
+            + f"<p>{len(rows)} of {counted(feature['circuits']['totalCount'], 'circuit')}:</p>"
             + _table(("prompt", "answer", "influence"), rows)
         )
 
@@ -181,7 +183,7 @@ class ComparisonView:
         ]
         counts = [found[f"features{where}"]["totalCount"] for where in ("OnlyInA", "OnlyInB", "InBoth")]
         return (
-            f"<p>{counts[0]} features only in A, {counts[1]} only in B, {counts[2]} in both.</p>"
+            f"<p>{counted(counts[0], 'feature')} only in A, {counts[1]} only in B, {counts[2]} in both.</p>"
             + _drawing([found["a"], found["b"]])
             + _table(("label", "feature", "influence in A", "influence in B"), rows)
         )

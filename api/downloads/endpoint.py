@@ -102,13 +102,19 @@ class Downloads:
             if begun is None:
                 return
             response, pieces = begun
-            async with aclosing(pieces), asyncio.timeout(loaders.seconds_left()):
+            if pieces is None:
+                await response(scope, receive, send)
+                return
+            async with aclosing(pieces), asyncio.timeout(loaders.left_s):
                 await response(scope, receive, send)
 
     async def _begin(
         self, request: Request, name: str, loaders: Loaders, held: AsyncExitStack
-    ) -> tuple[Response, AsyncGenerator[bytes, None]]:
-        """The answer, and the generator behind it. held: holds the slot until the answer has left."""
+    ) -> tuple[Response, AsyncGenerator[bytes, None] | None]:
+        """The answer, and the generator behind it, or None behind a refusal.
+
+        held: holds the slot until the answer has left.
+        """
         try:
             client = loaders.share.client
             held.enter_context(self._shares.requests.one(client))
@@ -118,11 +124,11 @@ class Downloads:
             pieces = self._pieces(request, download, ending, loaders)
             first = await anext(pieces)
         except ServerBusy as error:
-            return error.response(), _nothing()
+            return error.response(), None
         except TimeoutError:
-            return ServerBusy("The other downloads took all the time of this one").response(), _nothing()
+            return ServerBusy("The other downloads took all the time of this one").response(), None
         except (AtlasError, GraphQLError) as error:
-            return _problem(error), _nothing()
+            return _problem(error), None
 
         async def body() -> AsyncGenerator[bytes, None]:
             try:
@@ -280,11 +286,6 @@ async def _tests(loaders: Loaders, listing: Listing[Any]) -> SharingTests:
 def _significance(columns: Columns, tests: SharingTests) -> dict[str, list[float]]:
     each = [Counts(*counts) for counts in zip(*(columns[name] for name in Counts._fields), strict=True)]
     return {"p_value": [tests.p[counts] for counts in each], "q_value": [tests.q[counts] for counts in each]}
-
-
-async def _nothing() -> AsyncGenerator[bytes, None]:
-    return
-    yield b""
 
 
 def _named(name: str) -> tuple[Download, str]:

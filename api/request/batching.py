@@ -389,10 +389,15 @@ class Loaders:
 
     def seconds_left(self) -> float:
         """Seconds that the request may still take; raises QueryTimeoutError at 0."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+        left = self.left_s
+        if not left:
             raise self._used_up()
         return left
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that the request may still take, at least 0."""
+        return max(0.0, self._deadline - time.monotonic())
 
     def _used_up(self) -> QueryTimeoutError:
         return QueryTimeoutError(
@@ -460,13 +465,9 @@ class Loaders:
             page = await self._page(listing, skip, limit)
         else:
             page, _ = await asyncio.gather(self._page(listing, skip, limit), listing.checked)
-        await self.turn()
-        return page
-
-    async def turn(self) -> None:
-        """Waits for the turn of one more page. Raises QueryTimeoutError when the request has no time left."""
-        await self.share.page()
+        await self.share.page(limit)
         self.seconds_left()
+        return page
 
     async def _page(self, listing: Listing[Answer], skip: int, limit: int) -> Answer:
         if listing.kept is not None:

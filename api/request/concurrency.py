@@ -21,6 +21,9 @@ from api.request.metrics import Metrics
 
 Result = TypeVar("Result")
 
+ROWS_OF_ROUND = 2_000
+"""Rows that become objects in one round of the event loop, besides one page that waited for its turn."""
+
 
 def client_of(scope: Scope) -> str:
     """The address that a request comes from; empty when it is unknown."""
@@ -156,8 +159,21 @@ class Shares:
         # The other slots are left to questions that take little time.
         self._heavy = FairSlots(min(limits.heavy_running, max(1, limits.running - 1)))
         self._pages = FairSlots(1)
+        self._rows_now = 0
         self._off_the_loop = FairSlots(1)
         self._thread = ThreadPoolExecutor(1, "off-the-loop")
+
+    def count_rows(self, rows: int) -> bool:
+        """Count rows for this round of the event loop. False, and not counted, when they are too many."""
+        if self._rows_now + rows > ROWS_OF_ROUND:
+            return False
+        if not self._rows_now:
+            asyncio.get_running_loop().call_soon(self._end_round)
+        self._rows_now += rows
+        return True
+
+    def _end_round(self) -> None:
+        self._rows_now = 0
 
     def of(self, client: str) -> "ClientShare":
         """The share of one client."""
@@ -180,9 +196,14 @@ class ClientShare:
             await held.enter_async_context(self._shares._questions.slot(self.client))
             yield
 
-    async def page(self) -> None:
-        """Waits until the rows of one more page may become objects: one page in a round of the event loop."""
-        await self._shares._pages.next_turn(self.client)
+    async def page(self, rows: int) -> None:
+        """Waits until the rows of one more page may become objects.
+
+        Pages of up to `ROWS_OF_ROUND` rows together may in one round of the event loop, so that what is asked
+        next for each of them is asked together. Further pages take turns, one in a round.
+        """
+        if not self._shares.count_rows(rows):
+            await self._shares._pages.next_turn(self.client)
 
     async def off_the_loop(self, work: Callable[..., Result], *given: object) -> Result:
         """What `work` gives, which runs in a thread, so that the server answers others meanwhile."""

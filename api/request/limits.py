@@ -35,11 +35,11 @@ class Limits:
     """Entries in one list argument."""
     text_length: int = 2000
     """Characters in one string argument."""
-    rows: int = 25_000
+    rows: int = 50_000
     """Rows that one request may read from the database, and so about the objects that it may make."""
-    cost: int = 25_000
+    cost: int = 50_000
     """Estimated cost of a query: about the number of objects in its answer."""
-    database_ms: int = 10_000
+    database_ms: int = 20_000
     """Milliseconds that the questions of a query may take the database, estimated by the kinds of the
     questions."""
     running: int = 8

@@ -30,7 +30,12 @@ SEVERAL = {
     ("ingest/studies/multilingual.py", "max(sizes)"),
     ("schema/annotations/supernodes.py", "len(circuits)"),
     ("schema/exports/files.py", "len(ids)"),
+    ("schema/formats/raw.py", "len(data)"),
+    ("schema/formats/raw.py", "n_lists"),
+    ("schema/jobs.py", "n"),
     ("schema/loading/read.py", "n"),
+    # A verb.
+    ("schema/loading/leases.py", "other['doing']"),
     # Sizes of models, of the server's limits and of the demo.
     ("api/request/batching.py", "self._limits.rows"),
     ("api/request/cursors.py", "limits.page_size"),

@@ -43,7 +43,7 @@ async def test_every_answer_says_what_it_may_cost(api, query, variables, cost):
     )
     body = response.json()
     assert "errors" not in body
-    assert (body["extensions"]["cost"]["estimated"], body["extensions"]["cost"]["limit"]) == (cost, 25_000)
+    assert (body["extensions"]["cost"]["estimated"], body["extensions"]["cost"]["limit"]) == (cost, 50_000)
 
 
 async def test_what_the_database_may_take_is_limited_by_the_kind_of_question(api_with):

@@ -204,6 +204,7 @@ def test_a_check_tells_scripts_each_finding(
         "kind": "Feature.n_circuits, n_measured, influence",
         "where": rows[0]["id"],
         "what": "n_circuits is 7, the nodes and edges give 1",
+        "fix": "atlas check --repair",
         "mended": False,
     }
     result = cli("check", "--json")

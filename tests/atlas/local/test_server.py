@@ -144,8 +144,8 @@ def test_a_home_that_others_can_read_is_closed(tmp_path: Path, mode: int):
 
 def test_cypher_reaches_neither_files_nor_the_network(connection: Database, tmp_path: Path):
     """The one user of the database is its administrator, and must still not read the machine's files."""
-    file = tmp_path / "secret.csv"
-    file.write_text("secret\n")
+    file = tmp_path / "file.csv"
+    file.write_text("content\n")
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as web:
         port = web.server_address[1]
         for address in (
@@ -160,7 +160,7 @@ def test_cypher_reaches_neither_files_nor_the_network(connection: Database, tmp_
         ):
             with pytest.raises(DatabaseError) as caught:
                 connection.read("LOAD CSV FROM $address AS line RETURN line", {"address": address})
-            assert "secret" not in caught.value.what
+            assert "content" not in caught.value.what
             assert not select.select([web.socket], [], [], 0)[0], f"{address} was asked"
     procedures = {row["name"] for row in connection.read("SHOW PROCEDURES YIELD name")}
     assert {name.partition(".")[0] for name in procedures} == {"db", "dbms", "tx"}
