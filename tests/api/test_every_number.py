@@ -47,6 +47,8 @@ LIMITS = Limits(
     body=PLENTY,
     rows=PLENTY,
     cost=PLENTY,
+    database_ms=PLENTY,
+    database_ms=PLENTY,
     timeout_s=120,
 )
 LEVELS = 5

@@ -328,7 +328,7 @@ async def test_every_field_below_every_list_can_be_asked_for_alone(api, circuits
         asked += 1
         if problem := await harm(api, query, variables):
             problems.append(problem)
-    assert asked > 100
+    assert asked > 80
     assert problems == []
 
 

@@ -47,7 +47,14 @@ assert SCHEMA.mutation_type is not None
 FIELDS = SCHEMA.query_type.fields
 MUTATIONS = SCHEMA.mutation_type.fields
 LIMITS = Limits(
-    timeout_s=120.0, aliases=1000, fields=100_000, depth=30, document=10**6, cost=10**9, rows=10**6
+    timeout_s=120.0,
+    aliases=1000,
+    fields=100_000,
+    depth=30,
+    document=10**6,
+    cost=10**9,
+    rows=10**6,
+    database_ms=10**9,
 )
 TOGETHER = 50
 """Questions that one request asks."""

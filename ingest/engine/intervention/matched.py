@@ -30,28 +30,33 @@ class MatchedFeatures:
         """As many edits of random features that are not edited.
 
         edits: new activations, each of one feature at one position. dense: (n_positions, n_layers,
-        n_features) activations of the prompt without edits. Raises SettingError when all features of a layer
-        are edited at a position.
+        n_features) activations of the prompt without edits. A feature is drawn twice, and changes by both
+        amounts, only where more than half of a layer's features are edited. Raises SettingError when all
+        features of a layer are edited at a position.
         """
-        taken = {(edit.layer, edit.position, edit.feature) for edit in edits}
-        found = []
+        edited = {(edit.layer, edit.position, edit.feature) for edit in edits}
+        drawn: dict[tuple[int, int, int], float] = {}
         for edit in edits:
             assert isinstance(edit.position, int)
             here = dense[edit.position, edit.layer]
-            other = self._other(edit, len(here), taken, random)
-            taken.add((edit.layer, edit.position, other))
+            other = self._other(edit, len(here), edited, drawn.keys(), random)
             change = edit.value - float(here[edit.feature])
             size = self._length(edit.layer, edit.feature) / (self._length(edit.layer, other) or 1.0)
-            found.append(Edit(edit.layer, edit.position, other, float(here[other]) + change * size))
-        return found
+            at = edit.layer, edit.position, other
+            drawn[at] = drawn.get(at, float(here[other])) + change * size
+        return [Edit(*at, value) for at, value in drawn.items()]
 
-    def _other(self, edit: Edit, n_features: int, taken: Set[object], random: Random) -> int:
+    def _other(
+        self, edit: Edit, n_features: int, edited: Set[object], drawn: Set[object], random: Random
+    ) -> int:
         # A feature whose decoder vector is 0 cannot write as much. It is drawn only when no other is left.
         for _ in range(TRIES):
             other = random.randrange(n_features)
-            if (edit.layer, edit.position, other) not in taken and self._length(edit.layer, other) > 0:
+            at = edit.layer, edit.position, other
+            if at not in edited and at not in drawn and self._length(edit.layer, other) > 0:
                 return other
-        free = [n for n in range(n_features) if (edit.layer, edit.position, n) not in taken]
+        left = [n for n in range(n_features) if (edit.layer, edit.position, n) not in edited]
+        free = [n for n in left if (edit.layer, edit.position, n) not in drawn] or left
         if not free:
             raise SettingError(
                 f"All features of layer {edit.layer} are edited at position {edit.position}, so there is no "
