@@ -48,7 +48,6 @@ LIMITS = Limits(
     rows=PLENTY,
     cost=PLENTY,
     database_ms=PLENTY,
-    database_ms=PLENTY,
     timeout_s=120,
 )
 LEVELS = 5

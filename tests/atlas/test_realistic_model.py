@@ -1,6 +1,7 @@
 """Every command that runs a model, on one of realistic shape: 30 000 byte-level tokens, 12 layers."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,16 @@ def prompts(model: ReplacementModel) -> list[Line]:
             (number, "chain-of-thought", f"Double {number}: {2 * number}. Add one:", f"step:{2 * number}"),
         ]
     found: list[Line] = []
-    for (number, family, text, tag), answer in zip(
-        texts, next_words(model, [Case(text, []) for _, _, text, _ in texts]), strict=True
-    ):
-        said, odd = model.decode(answer), number % 2
+    words = list(map(model.decode, next_words(model, [Case(text, []) for _, _, text, _ in texts])))
+    counts = Counter((family, said) for (_, family, _, _), said in zip(texts, words, strict=True))
+    for (number, family, text, tag), said in zip(texts, words, strict=True):
+        odd = number % 2
+        if said.strip() not in ANSWERS:
+            continue
+        if family in ("entities", "refusals"):
+            # Known and unknown, refused and granted are answered with different words: one has the word that
+            # the family's prompts get most often.
+            odd = int(counts[family, said] == max(n for (name, _), n in counts.items() if name == family))
         tags = {
             "multi-step": [f"state:{said.strip()}", f"ask:{('capital', 'name')[odd]}"],
             "entities": [("known", "unknown")[odd]],
@@ -68,10 +75,7 @@ def prompts(model: ReplacementModel) -> list[Line]:
             ],
             "chain-of-thought": ["swapped:7", "follows: 8"],
         }
-        # Known and unknown, refused and granted are answered with different words.
-        apart = family in ("entities", "refusals")
-        if said.strip() in (ANSWERS[odd::2] if apart else ANSWERS):
-            found.append({"prompt": text, "family": family, "expected": said, "tags": [tag, *tags[family]]})
+        found.append({"prompt": text, "family": family, "expected": said, "tags": [tag, *tags[family]]})
     return found
 
 
