@@ -312,6 +312,7 @@ async def test_every_answer_tells_browsers_to_run_nothing_else(api, path):
     assert policy["script-src"] == "'self'"
     assert policy["frame-ancestors"] == "'none'"
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert not re.search(r"<script>|<script [^>]*>[^<]|\son\w+=|javascript:", answer.text)
-    for script in re.findall(r'(?:src|href)="(/(?:pages|graphiql)/[^"]+)"', answer.text):
+    if answer.headers["content-type"].startswith("text/html"):  # templates of modules become listeners
+        assert not re.search(r"<script>|<script [^>]*>[^<]|\son\w+=|javascript:", answer.text)
+    for script in re.findall(r'(?:src|href)="(/(?:pages|graphiql|explorer)/[^"]+)"', answer.text):
         assert (await api.http.get(script)).status_code == 200
