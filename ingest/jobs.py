@@ -48,13 +48,12 @@ def watch(
 ) -> int:
     """Take jobs until `stop` is set, and return how many were finished.
 
-    When `stop` is set during a job, the job is queued again. An error during a job is written into the "
-    "job, and
-    the worker goes on with the next one. While no database answers, the worker waits.
+    When `stop` is set during a job, the job is queued again. An error during a job is written into the job,
+    and the worker goes on with the next one. While no database answers, the worker waits.
 
-    settings: of all circuits; `prompts` is not used. once: return when no job waits. lease_s: seconds "
-    "after which
-    another worker takes the job of a worker that died. Raises EngineError when the model cannot be used.
+    settings: of all circuits; `prompts` is not used. once: return when no job waits. lease_s: seconds
+    after which another worker takes the job of a worker that died. Raises EngineError when the model cannot
+    be used.
     """
     with console.status(f"Loading the model {settings.model.name} …"):
         attributor = Attributor(settings.load_model(), settings)

@@ -102,6 +102,17 @@ def test_no_text_of_the_api_is_broken_into_single_words():
     assert broken == []
 
 
+def test_no_docstring_has_the_quotes_of_a_broken_line():
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    broken = [
+        f"{path.relative_to(HOME)}: {getattr(node, 'name', 'module')}"
+        for path in ROOMS
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, documented) and re.search(r'"\s*\n\s*"', ast.get_docstring(node) or "")
+    ]
+    assert broken == []
+
+
 def test_compose_has_no_password_and_checks_health():
     text = (HOME / "docker-compose.yml").read_text(encoding="utf-8")
     compose = yaml.safe_load(text)

@@ -1,12 +1,10 @@
 """Whether two orders of the same things agree: Spearman's rank correlation, beside shuffled orders.
 
 Steps
-1. Each side is replaced by its ranks; equal values share the mean of their ranks. The correlation is "
-"Pearson's
-   of the ranks.
-2. The null hypothesis shuffles one side `SHUFFLES` times, with the same shuffles in every call, so that "
-"the same
-   data always give the same answer.
+1. Each side is replaced by its ranks; equal values share the mean of their ranks. The correlation is
+   Pearson's of the ranks.
+2. The null hypothesis shuffles one side `SHUFFLES` times, with the same shuffles in every call, so that the
+   same data always give the same answer.
 3. p = (1 + shuffles with at least this correlation) / (1 + shuffles).
 """
 
