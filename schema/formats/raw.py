@@ -153,6 +153,15 @@ def _not_finite(error: FileError, data: bytes) -> FileError | None:
     return None
 
 
+_OTHER_FORMATS = (
+    # Names no transcoders, gives logits no probability, and links nodes by their place.
+    ({"node_type", "feature_idx", "token_id"}, "that of llm-circuits"),
+    # Names no transcoders, has no tokens of the prompt, and numbers logits by their rank.
+    ({"node_type", "feature_idx"}, "that of attribution-graph-structural-analysis"),
+)
+"""Keys of the nodes of formats that are not read, and whose formats they are. The first that fits counts."""
+
+
 def _other_graph(error: FileError, data: bytes) -> FileError | None:
     """The error of a file whose nodes have the keys of another format."""
     try:
@@ -164,8 +173,7 @@ def _other_graph(error: FileError, data: bytes) -> FileError | None:
     if not isinstance(first, dict) or len(first.keys() & set(wanted)) > 2:
         return None
     keys = ", ".join(key[:40] for key in list(first)[:12]) or "no keys"
-    # llm-circuits names no transcoders, gives logits no probability, and links nodes by their place.
-    named = "that of llm-circuits" if first.keys() >= {"node_type", "feature_idx"} else "another"
+    named = next((name for known, name in _OTHER_FORMATS if first.keys() >= known), "another")
     return FileError(
         error.file,
         "nodes[0]",

@@ -73,13 +73,31 @@ LLM_CIRCUITS: dict[str, Any] = {
     ],
     "edges": [{"source": 0, "target": 1, "weight": 1.0}, {"source": 1, "target": 2, "weight": 2.0}],
 }
+STRUCTURAL: dict[str, Any] = {
+    "prompt": "2+3=",
+    "model_name": "google/gemma-2-2b",
+    "target_token": " 5",
+    "nodes": [
+        {"node_id": id_, "layer": layer, "feature_idx": index, "activation": 2.5, "node_type": kind}
+        | {"label": None, "is_interpretable": None}
+        for id_, layer, index, kind in (
+            ("feat_L0_P1_F7", 0, 7, "feature"),
+            ("error_L0_P1", 0, 1, "error"),
+            ("embed_P1", 0, 1, "token_embed"),
+            ("logit_0", 999, 0, "logit"),
+        )
+    ],
+    "edges": [{"source_id": "feat_L0_P1_F7", "target_id": "logit_0", "weight": 2.0}],
+    "metadata": {"layout": "selected+error+embed+logit", "n_active_features": 4420},
+}
 OTHER = [
     (LLM_CIRCUITS, "that of llm-circuits"),
+    (STRUCTURAL, "that of attribution-graph-structural-analysis"),
     ({"nodes": [{"id": "f", "type": "feature", "feature_idx": 3, "layer": "1"}], "edges": []}, "another"),
     (
         {"metadata": {"prompt": "", "prompt_tokens": []}, "links": []}
         | {"nodes": [{"node_id": "f", "node_type": "feature", "feature_idx": 3, "layer": 1, "position": 2}]},
-        "that of llm-circuits",
+        "that of attribution-graph-structural-analysis",
     ),
     ({"directed": True, "multigraph": False, "graph": {}, "nodes": [{"id": 1}], "edges": []}, "another"),
 ]
