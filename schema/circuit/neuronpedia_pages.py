@@ -17,6 +17,9 @@ PUBLISHED = {
 """Name of a set on the hub → model and source set. Source: the table of sets in Neuronpedia's graph server
 (`apps/graph/neuronpedia_graph/server.py`), where circuit-tracer's short name `gemma` stands for the first."""
 
+MODELS = frozenset(pages.partition("/")[0] for pages in PUBLISHED.values())
+"""The models of these sets, as Neuronpedia names them."""
+
 
 class Pages(NamedTuple):
     """Where Neuronpedia has the features of one transcoder set."""

@@ -1,11 +1,12 @@
 """circuit-tracer's graph JSON of every version.
 
 The versions write ids of errors in three forms, so nodes are recognised by `feature_type` and not by id.
-Logits are in layer n_layers + 1. The file names the transcoders but never the model.
+Logits are in layer n_layers + 1. The file names the transcoders but not the model.
 """
 
 import re
 
+from schema.circuit.neuronpedia_pages import MODELS
 from schema.circuit.records import NodeKind, stable_id
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
@@ -74,6 +75,9 @@ def names(graph: RawGraph) -> SourceNames:
         name = f"custom-{stable_id(metadata.transcoder_list)}"
     elif found := _REVISION.fullmatch(name):
         name, revision = found[1], found[2]
+    elif name in MODELS:
+        # Neuronpedia takes only files whose `scan` is the model, so people write it over the transcoders.
+        return SourceNames(name, None, logit_layer(graph))
     return SourceNames(f"model of {name}" if name else "", name, logit_layer(graph), revision)
 
 

@@ -54,11 +54,11 @@ def names(graph: RawGraph) -> SourceNames:
     layers = {node.layer for node in graph.nodes if node.feature_type == "logit"}
     only = layers.pop() if len(layers) == 1 else None
     attention = section(graph.metadata.feature_details, "neuronpedia_lorsa_source_set")
-    found = neuronpedia_names(graph)
-    return found._replace(
+    model = graph.metadata.scan
+    return neuronpedia_names(graph)._replace(
         n_layers=only if isinstance(only, int) and only >= 0 else None,
         attention_source_set=attention,
-        attention_pages=f"{found.model}/{attention}" if attention and "/" not in found.model else None,
+        attention_pages=f"{model}/{attention}" if attention and "/" not in model else None,
     )
 
 

@@ -16,6 +16,8 @@ from schema.formats.raw import RawGraph, RawNode
 from schema.formats.variant import NodePlace, SourceNames, Variant, kind, layer_number
 
 _ID = re.compile(r"(?:intermediate_\d+_\d+_\d+|error_\d+_\d+|input_\d+|output_\d+_\d+)", re.ASCII)
+_NO_NAME = "default"
+"""What EleutherAI's program writes as `scan` when nobody named the run."""
 _FEATURE = re.compile(r"intermediate_\d{1,9}_(\d{1,4})_(\d{1,18})", re.ASCII)
 
 
@@ -49,6 +51,8 @@ def place(node: RawNode, graph: RawGraph) -> NodePlace:
 def names(graph: RawGraph) -> SourceNames:
     metadata = graph.metadata
     n_layers = metadata.n_layers if metadata.n_layers is not None and metadata.n_layers > 0 else None
+    if metadata.scan == _NO_NAME:
+        return SourceNames(None, None, n_layers, weights="gradient")
     return SourceNames(f"model of {metadata.scan}", metadata.scan, n_layers, weights="gradient")
 
 

@@ -30,6 +30,7 @@ from schema.circuit.records import (
     NodeKind,
     Prompt,
     TranscoderSet,
+    stable_id,
 )
 from schema.counted import counted
 from schema.errors import FileError
@@ -56,6 +57,10 @@ _LOGIT = re.compile(_OUTPUT, re.DOTALL)
 _REMARKED_LOGIT = re.compile(r".*[\s\])]" + _OUTPUT, re.DOTALL)
 """With a remark of a person before it, such as '[Output "big" or "large"] Output "large" (p=0.420)'."""
 _POSITION_LIMIT = 2**31
+UNNAMED = (
+    "the file does not say which transcoders it was made with, so its features are kept apart from those of "
+    "all other files; --transcoders names them"
+)
 _EDGE: Callable[[tuple[int, int, float, float | None]], Edge] = partial(tuple.__new__, Edge)
 """Makes an edge from a tuple of its fields, several times as fast as from the single fields."""
 
@@ -94,21 +99,24 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
     for place in left.pinned:
         nodes[place] = replace(nodes[place], pinned=True)
     ours = atlas.block(raw, file)
-    names = _named(variant.names(raw), given, file) if ours is None else SourceNames("-", "-", None)
+    names = variant.names(raw) if ours is None else SourceNames("-", "-", None)
+    transcoders, model = _named(names, raw, given, file)
+    if names.transcoders is None and given.transcoders is None:
+        notes += (UNNAMED,)
     whole = decode_whole(data, file)
     about, unkept = source(raw, whole, variant, names)
     circuit = Circuit(
         prompt=_prompt(raw, nodes),
-        model=Model(names.model, None, None, names.n_layers, None, None),
+        model=Model(model, None, None, names.n_layers, None, None),
         transcoders=TranscoderSet(
-            name=names.transcoders,
+            name=transcoders,
             revision=names.transcoders_revision,
             kind=None,
             activation=None,
             input_hook=None,
             output_hook=None,
             n_features=None,
-            model_id=names.model,
+            model_id=model,
             neuronpedia=names.pages,
             neuronpedia_attention=names.attention_pages,
         ),
@@ -190,9 +198,14 @@ def _doubts(raw: RawGraph, circuit: Circuit) -> tuple[str, ...]:
     return ()
 
 
-def _named(found: SourceNames, given: Given, file: str) -> SourceNames:
+def _named(found: SourceNames, raw: RawGraph, given: Given, file: str) -> tuple[str, str]:
+    """The names of the transcoders and of the model. Raises FileError when one of them is empty."""
     transcoders = given.transcoders or found.transcoders
-    model = given.model or found.model
+    if transcoders is None:
+        # What people draw in a graph does not change this name.
+        nodes = sorted(f"{node.node_id} {node.activation}" for node in raw.nodes)
+        transcoders = f"unnamed transcoders {stable_id(raw.metadata.prompt_tokens, nodes)}"
+    model = given.model or (f"model of {transcoders}" if found.model is None else found.model)
     if not transcoders.strip() or not model.strip():
         raise FileError(
             file,
@@ -200,7 +213,7 @@ def _named(found: SourceNames, given: Given, file: str) -> SourceNames:
             "is empty, so the transcoders or the model have no name",
             next_step="name them with --transcoders and --model",
         )
-    return found._replace(model=model, transcoders=transcoders)
+    return transcoders, model
 
 
 def _nodes(raw: RawGraph, variant: Variant, file: str) -> list[Node]:

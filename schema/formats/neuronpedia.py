@@ -28,6 +28,8 @@ _ADDRESS = re.compile(r"https?://(?:www\.)?neuronpedia\.org/(?P<model>[^/?#]+)/(
 _FIVE_DIGITS = "gemma-2-2b"
 _FIRST_SETS = {"gemma-2-2b": "gemmascope-transcoder-16k"}
 """Model → the source set of the graphs that were made before files named a source set."""
+_FIRST_MODELS = ("gemma-2-2b", "qwen3-4b")
+"""The models of those graphs. There was one set of transcoders for each."""
 
 
 def source_set(graph: RawGraph) -> str | None:
@@ -64,12 +66,12 @@ def place(node: RawNode, graph: RawGraph) -> NodePlace:
 def names(graph: RawGraph) -> SourceNames:
     metadata, found = graph.metadata, source_set(graph)
     hub_name, pages = section(metadata.info, "transcoder_set"), _pages(graph)
-    transcoders = found or hub_name
-    if transcoders is None and metadata.schema_version is None:
-        transcoders = _FIRST_SETS.get(metadata.scan)
+    first = metadata.schema_version is None and metadata.scan in _FIRST_MODELS
+    transcoders = found or hub_name or (_FIRST_SETS.get(metadata.scan) if first else None)
+    unnamed = f"transcoders of {metadata.scan}" if first else None
     return SourceNames(
         model=metadata.scan,
-        transcoders=f"{metadata.scan}/{transcoders}" if transcoders else f"transcoders of {metadata.scan}",
+        transcoders=f"{metadata.scan}/{transcoders}" if transcoders else unnamed,
         n_layers=logit_layer(graph),
         source_set=found,
         pages=pages,

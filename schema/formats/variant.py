@@ -24,8 +24,10 @@ class NodePlace:
 class SourceNames(NamedTuple):
     """The names that a file gives to the model and the transcoders."""
 
-    model: str
-    transcoders: str
+    model: str | None
+    """None when the file names neither the model nor the transcoders."""
+    transcoders: str | None
+    """None when the file does not say which transcoders it was made with."""
     n_layers: int | None
     transcoders_revision: str | None = None
     source_set: str | None = None

@@ -9,7 +9,8 @@ from tests.support.little_graph import ERROR, FEATURE, LOGIT, TOKEN, circuit_of
 def test_eleuther_weights_are_marked_as_gradients() -> None:
     found = circuit_of(eleuther())
     assert found.weights == "gradient"
-    assert found.model == Model("model of default", None, None, 2, None, None)
+    name = f"model of {found.transcoders.name}"
+    assert found.model == Model(name, None, None, 2, None, None)
     assert underived(found).nodes == (
         Node(FEATURE, 0, 1, 3, None, None, 0.5),
         Node(ERROR, 1, 1, None),

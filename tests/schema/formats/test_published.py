@@ -1,5 +1,6 @@
 """Files of Neuronpedia and viewers, and odd files: right names, or a refusal that names the fault."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ import pytest
 from schema.circuit.records import Circuit
 from schema.errors import FileError, InputError
 from schema.formats.files import find
-from schema.formats.graph import read_graph
+from schema.formats.graph import UNNAMED, Given, read_graph
 from schema.loading.validate import check_record
-from tests.support.graph_files import Graph, circuit_tracer, encode, node
+from tests.support.graph_files import Graph, circuit_tracer, eleuther, encode, node
 from tests.support.little_graph import circuit_of
 
 
@@ -54,6 +55,51 @@ def test_the_tool_model_and_set_are_what_the_file_says(graph: Graph, name: str) 
 def test_features_of_two_sets_of_one_model_are_two() -> None:
     found = {circuit_of(graph).transcoders.feature_id(0, 3) for graph, _ in SETS}
     assert len(found) == len({name for _, name in SETS})
+
+
+def uploaded(**metadata: Any) -> Graph:
+    """A file that names its model and no transcoders."""
+    graph = circuit_tracer()
+    graph["metadata"] |= {"scan": "gemma-2-2b", **metadata}
+    return graph
+
+
+def without(graph: Graph, *keys: str) -> Graph:
+    for key in keys:
+        del graph["metadata"][key]
+    return graph
+
+
+def again(graph: Graph) -> Graph:
+    """Another graph of the same dialect: one activation differs."""
+    graph = json.loads(json.dumps(graph))
+    graph["nodes"][0]["activation"] = 7.5
+    return graph
+
+
+UNSAID = [
+    (uploaded(), "gemma-2-2b"),
+    (without(uploaded(), "transcoder_list"), "gemma-2-2b"),
+    (without(uploaded(scan="some-model"), "transcoder_list"), "some-model"),
+    (without(uploaded(scan="some-model"), "transcoder_list", "schema_version"), "some-model"),
+    (uploaded(info={"source_urls": ["https://example.org/a"]}), "gemma-2-2b"),
+    (eleuther(), None),
+]
+
+
+@pytest.mark.parametrize(("graph", "model"), UNSAID)
+def test_files_that_do_not_name_their_transcoders_stay_apart(graph: Graph, model: str | None) -> None:
+    first, second = (read_graph(encode(each), "a.json") for each in (graph, again(graph)))
+    assert UNNAMED in first.notes
+    found, other = first.circuit, second.circuit
+    assert found.transcoders.feature_id(0, 3) != other.transcoders.feature_id(0, 3)
+    assert found.model.name == (model or f"model of {found.transcoders.name}")
+    drawn = json.loads(json.dumps(graph)) | {"qParams": {"pinnedIds": [graph["nodes"][0]["node_id"]]}}
+    drawn["nodes"][0]["clerp"] = "greetings"
+    assert circuit_of(drawn).transcoders == found.transcoders
+    named = read_graph(encode(graph), "a.json", Given("m", "org/clt"))
+    assert (named.circuit.transcoders.name, named.circuit.model.name) == ("org/clt", "m")
+    assert UNNAMED not in named.notes
 
 
 def test_circuit_tracers_own_files_stay_its_own() -> None:
