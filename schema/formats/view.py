@@ -7,11 +7,12 @@ A supernode or pin names nodes by `node_id`; in Anthropic's files by `jsNodeId`.
 graphs holds there the explanation that Neuronpedia shows for the feature.
 """
 
-from typing import NamedTuple
+from collections import defaultdict
+from typing import Any, NamedTuple
 
 import msgspec
 
-from schema.circuit.records import Label, Node, NodeKind, Supernode
+from schema.circuit.records import FeatureKey, Label, Node, NodeKind, Supernode
 from schema.counted import counted
 from schema.errors import FileError
 from schema.exports.graph_json import VIEWER
@@ -20,6 +21,8 @@ from schema.formats.variant import Variant, section
 
 EXPLANATION = "explanation"
 """`Label.method` of explanations of which it is unknown how they were made."""
+TEXTS = 3
+"""Greatest number of JSON texts that are unpacked one inside another."""
 NAMED = 5
 """Number of keys that a note names."""
 LABEL_LIMIT = 4000
@@ -55,11 +58,12 @@ def view(graph: RawGraph, nodes: list[Node], places: dict[str, int], variant: Va
     notes: list[str] = []
     query = graph.qParams
     pins = _strings(query.pinnedIds) if query is not None else []
+    groups = _lists(query.supernodes, notes) if query is not None else []
     pinned = frozenset(names[name] for name in pins if name in names)
     if missing := sum(name not in names for name in pins):
         notes.append(f"{counted(missing, 'pinned node is', 'pinned nodes are')} not in the graph")
     entries: list[Supernode | None] = []
-    for number, parts in enumerate(_lists(query.supernodes) if query is not None else []):
+    for number, parts in enumerate(groups):
         if not parts:
             entries.append(None)
             continue
@@ -103,15 +107,21 @@ def _labels(
         if variant.no_label is None or not variant.no_label.fullmatch(text):
             found[Label(node.layer, node.index, text, method, author, component=node.component)] = None
 
-    by_number: dict[str, Node] = {}
-    by_place: dict[str, Node] = {}
+    by_number: dict[str, dict[FeatureKey, Node]] = defaultdict(dict)
+    by_index: dict[str, dict[FeatureKey, Node]] = defaultdict(dict)
     for raw, node in zip(graph.nodes, nodes, strict=True):
-        if raw.feature is not None and node.kind is NodeKind.FEATURE:
-            by_number.setdefault(str(raw.feature), node)
-            by_place.setdefault(f"{raw.layer}_{raw.feature}_{raw.ctx_idx}", node)
+        if node.kind is NodeKind.FEATURE:
+            by_number[str(raw.feature)][node.feature_key] = node
+            by_number[f"{node.layer}_{raw.feature}_{node.position}"][node.feature_key] = node
+            by_index[f"{node.layer}_{node.index}_{node.position}"][node.feature_key] = node
 
     def named(key: str) -> Node | None:
-        return nodes[names[key]] if key in names else by_place.get(key) or by_number.get(key)
+        """A node of the feature that a key means. None for keys of something else, nothing or several."""
+        if key in names:
+            meant = [nodes[names[key]]]
+        else:
+            meant = list((by_number.get(key) or by_index.get(key) or {}).values())
+        return meant[0] if len(meant) == 1 and meant[0].kind is NodeKind.FEATURE else None
 
     pairs, explained = _pairs(graph.qParams, notes), variant.explained(graph)
     people = {
@@ -134,25 +144,23 @@ def _labels(
         some = ", ".join(repr(key[:60]) for key in strangers[:NAMED])
         more = f" and {len(strangers) - NAMED} more" if len(strangers) > NAMED else ""
         labels = counted(len(strangers), "label is", "labels are")
-        notes.append(f"{labels} of no feature of the graph: {some}{more} in qParams.clerps")
+        notes.append(f"{labels} of no single feature of the graph: {some}{more} in qParams.clerps")
     return tuple(found)
 
 
 def _pairs(query: RawView | None, notes: list[str]) -> list[tuple[str, str]]:
     """Key and text of each label of the viewer. A label that is no such pair is left out with a note."""
-    value = None if query is None else query.clerps
+    value = None if query is None else _within(query.clerps)
     if isinstance(value, str):
-        try:
-            value = msgspec.json.decode(value) if value.strip() else None
-        except (msgspec.DecodeError, RecursionError):
+        if value.strip():
             notes.append("qParams.clerps is a text, but no JSON: its labels are left out")
-            return []
+        return []
     pairs: list[tuple[str, str]] = []
     n_left_out = 0
     if isinstance(value, dict):
         value = list(value.items())
     for each in value if isinstance(value, list) else [] if value is None else [value]:
-        match each:
+        match _within(each):
             case [str() | int() as key, str() as text]:
                 pairs.append((str(key), text))
             case _:
@@ -163,18 +171,34 @@ def _pairs(query: RawView | None, notes: list[str]) -> list[tuple[str, str]]:
     return pairs
 
 
+def _within(value: Any) -> Any:
+    """What a JSON text holds, also when it is a JSON text in a JSON text; any other value as it is."""
+    for _ in range(TEXTS):
+        if not isinstance(value, str):
+            return value
+        try:
+            value = msgspec.json.decode(value)
+        except (msgspec.DecodeError, RecursionError):
+            break
+    return value
+
+
 def _strings(value: list[str] | str | None) -> list[str]:
-    """The list, which web addresses hold as a text with commas."""
-    if isinstance(value, str):
-        return [part for part in value.split(",") if part]
-    return value or []
-
-
-def _lists(value: list[list[str]] | str | None) -> list[list[str]]:
-    """The list of lists, which web addresses hold as a JSON text."""
+    """The list, which web addresses hold as a text with commas or as a JSON text."""
     if not isinstance(value, str):
         return value or []
     try:
-        return msgspec.json.decode(value, type=list[list[str]])
+        return msgspec.json.decode(value, type=list[str])
     except (msgspec.DecodeError, RecursionError):
+        return [part for part in value.split(",") if part]
+
+
+def _lists(value: list[list[str]] | str | None, notes: list[str]) -> list[list[str]]:
+    """The list of lists, which web addresses hold as a JSON text."""
+    if not isinstance(value, str) or not value.strip():
+        return value if isinstance(value, list) else []
+    try:
+        return msgspec.convert(_within(value), list[list[str]])
+    except msgspec.ValidationError:
+        notes.append("qParams.supernodes is a text, but no JSON of lists of texts: they are left out")
         return []

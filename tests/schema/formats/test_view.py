@@ -27,7 +27,22 @@ def explanation(layer: int, index: int, text: str) -> Label:
     return Label(layer, index, text, "explanation", "neuronpedia")
 
 
-@pytest.mark.parametrize("form", [list, dict, json.dumps, lambda pairs: json.dumps(dict(pairs))])
+def as_texts(pairs: list[tuple[str, str]]) -> list[str]:
+    return [json.dumps(each) for each in pairs]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        list,
+        dict,
+        json.dumps,
+        lambda pairs: json.dumps(dict(pairs)),
+        lambda pairs: json.dumps(json.dumps(dict(pairs))),
+        as_texts,
+        lambda pairs: json.dumps(as_texts(pairs)),
+    ],
+)
 @pytest.mark.parametrize("make", [circuit_tracer, lambda: legacy("gemma-2-2b"), lambda: legacy("qwen3-4b")])
 def test_labels_of_the_viewer_go_by_number_by_node_or_by_both_and_position(
     make: Callable[[], Graph], form: Callable[[Any], Any]
@@ -38,6 +53,7 @@ def test_labels_of_the_viewer_go_by_number_by_node_or_by_both_and_position(
         (str(first["feature"]), str(second["feature"])),
         (first["node_id"], second["node_id"]),
         (f"0_{first['feature']}_1", f"1_{second['feature']}_1"),
+        ("0_3_1", "1_40000_1"),
     ):
         graph["qParams"]["clerps"] = form([(keys[0], "greeting"), (keys[1], " say you ")])
         found, notes = labels_of(graph)
@@ -59,14 +75,55 @@ def test_keys_that_match_nothing_are_named() -> None:
     graph["qParams"]["clerps"] = [["12345", "of nothing"]]
     assert labels_of(graph) == (
         set(),
-        ("1 label is of no feature of the graph: '12345' in qParams.clerps",),
+        ("1 label is of no single feature of the graph: '12345' in qParams.clerps",),
     )
+    for key in ("E_7_1", "3_11_1"):  # a token and a logit
+        graph["qParams"]["clerps"] = {key: "of no feature"}
+        assert labels_of(graph) == (
+            set(),
+            (f"1 label is of no single feature of the graph: '{key}' in qParams.clerps",),
+        )
     graph["qParams"]["clerps"] = [[f"9_{n}_1", "of nothing"] for n in range(7)]
     _, (note,) = labels_of(graph)
     assert note == (
-        "7 labels are of no feature of the graph: '9_0_1', '9_1_1', '9_2_1', '9_3_1', '9_4_1' and 2 more in "
-        "qParams.clerps"
+        "7 labels are of no single feature of the graph: '9_0_1', '9_1_1', '9_2_1', '9_3_1', '9_4_1' and 2 "
+        "more in qParams.clerps"
     )
+
+
+def test_a_number_that_several_features_have_names_none_of_them() -> None:
+    bare = legacy("qwen3-4b")
+    bare["nodes"][1] |= {"feature": 3, "node_id": "other"}
+    bare["links"] = []
+    for graph in (bare, crm()):
+        number = str(graph["nodes"][1]["feature"])
+        graph["qParams"]["clerps"] = {number: "of which?"}
+        assert labels_of(graph) == (
+            set(),
+            (f"1 label is of no single feature of the graph: '{number}' in qParams.clerps",),
+        )
+
+
+@pytest.mark.parametrize("pins", ["0_3_1,E_7_1", '["0_3_1", "E_7_1"]', ["0_3_1", "E_7_1"]])
+@pytest.mark.parametrize(
+    "form", [lambda groups: groups, json.dumps, lambda groups: json.dumps(json.dumps(groups))]
+)
+def test_pins_and_supernodes_may_be_texts(pins: Any, form: Callable[[Any], Any]) -> None:
+    graph = circuit_tracer()
+    graph["qParams"] |= {"pinnedIds": pins, "supernodes": form([["hello", "0_3_1", "1_40000_1"]])}
+    read = read_graph(encode(graph), "a.json")
+    assert {each.key for each in read.circuit.nodes if each.pinned} == {"feature:0:1:3", "token:-1:1:7"}
+    assert [(each.label, len(each.members)) for each in read.circuit.supernodes] == [("hello", 2)]
+    assert read.notes == ()
+
+
+@pytest.mark.parametrize("value", ["no JSON", "{}", "[1]", '[["a", 1]]'])
+def test_supernodes_in_a_text_that_holds_none_are_left_out_with_a_note(value: str) -> None:
+    graph = circuit_tracer()
+    graph["qParams"]["supernodes"] = value
+    read = read_graph(encode(graph), "a.json")
+    assert read.circuit.supernodes == ()
+    assert read.notes == ("qParams.supernodes is a text, but no JSON of lists of texts: they are left out",)
 
 
 @pytest.mark.parametrize(
