@@ -1,4 +1,4 @@
-"""The API as an ASGI application: the explorer, `/graphql`, `/export`, `/healthz`, `/readyz`, `/metrics`."""
+"""The API as an ASGI application: the explorer, `/graphql`, `/export`, `/figures`, health and metrics."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from api.request.metrics import Metrics
 from api.serving.console import console_routes
 from api.serving.endpoint import Endpoint
 from api.serving.explorer import explorer_routes
+from api.serving.figures import Figures
 from api.serving.graphql_schema import graphql_schema
 from api.serving.middleware import request_middleware
 from api.serving.pages import page_routes
@@ -62,6 +63,7 @@ def create_app(
     schema, shares = graphql_schema(chosen, tracing), Shares(chosen, metrics)
     endpoint = Endpoint(database, schema, chosen, metrics, shares, token, writer)
     downloads = Downloads(database, schema, chosen, metrics, shares)
+    figures = Figures(endpoint)
 
     async def alive(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -86,6 +88,8 @@ def create_app(
             WebSocketRoute("/graphql", endpoint),
             Route("/export", downloads),
             Route("/export/{name}", downloads),
+            Route("/figures", figures),
+            Route("/figures/{name}", figures),
             *console_routes(),
             *page_routes(),
             *explorer_routes(),

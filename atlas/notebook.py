@@ -16,8 +16,10 @@ from schema.counted import counted
 _PAGE = """<!doctype html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy"
 content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'">
 <style>body {{ font: 13px system-ui, sans-serif; margin: 0; background: #fff; color: #1c2024 }}
-svg {{ max-width: 100%; height: auto }} #said {{ min-height: 1.4em }}</style>
+svg {{ max-width: 100%; height: auto }} #said {{ min-height: 1.4em }} .signs {{ color: #6b737c }}</style>
 <p id="said">Point at a node.</p><div id="drawing"></div>
+<p class="signs">Disc: feature. Hollow diamond: error. Square: token. Triangle: answer. Solid blue: raises.
+Dashed orange: lowers. Width: strength. Number under a token: its part in the answer.{more}</p>
 <script type="application/json" id="data">{data}</script><script type="module">{script}</script>"""
 EDGE_SHARE = 0.9
 """Share of the edges' strength that the drawing shows."""
@@ -54,7 +56,8 @@ def _drawing(circuits: Sequence[Mapping[str, Any]]) -> str:
         folder.joinpath(name).read_text(encoding="utf-8") for name in ("drawing.js", "notebook.js")
     )
     # `<` could end the script; in JSON, its escape means the same.
-    page = _PAGE.format(data=json.dumps(data).replace("<", "\\u003c"), script=script)
+    more = " Ring: in one circuit only." if len(circuits) > 1 else ""
+    page = _PAGE.format(data=json.dumps(data).replace("<", "\\u003c"), script=script, more=more)
     return (
         f'<iframe sandbox="allow-scripts" srcdoc="{html.escape(page)}" title="Drawing" '
         'style="width: 100%; height: 620px; border: 0"></iframe>'
@@ -136,10 +139,11 @@ class FeatureView:
             for use in uses
         ]
         labels = [(each["text"], each["method"], each["score"]) for each in feature["labels"]]
+        words = ", ".join(feature["promotes"][:10])
+        promotes = f" It promotes {_text(words)}." if words else ""
         return (
             f"<p><strong>{_text(feature['id'])}</strong> is in {feature['nCircuits']} of "
-            f"{counted(feature['nConsidered'], 'circuit')}. It promotes "
-            f"{_text(', '.join(feature['promotes'][:10]) or None)}.</p>"
+            f"{counted(feature['nConsidered'], 'circuit')}.{promotes}</p>"
             + _table(("label", "method", "score"), labels)
             + "".join(_context(each["tokens"], each["activations"]) for each in feature["examples"]["nodes"])
             + f"<p>{len(rows)} of {counted(feature['circuits']['totalCount'], 'circuit')}:</p>"

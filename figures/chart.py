@@ -1,7 +1,7 @@
 """The type of a figure: a GraphQL question and the function that draws its answer."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
@@ -53,6 +53,14 @@ class Chart:
     """Draws the answer. If it has no content, raises NotFoundError, which names the command to run first."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Name of each variable of the query → what it selects."""
+
+    def require_known(self, names: Iterable[str]) -> None:
+        """Raises InputError when the question has no variable of one of these names."""
+        for unknown in sorted(set(names) - set(self.variables)):
+            raise InputError(
+                f"The figure {self.name} has no variable {unknown[:80]!r}",
+                next_step=f"it has: {', '.join(self.variables) or 'none'}",
+            )
 
     def svg(self, answer: Answer) -> str:
         """The figure as an SVG element, without the XML declaration.

@@ -17,8 +17,8 @@
  * `shares[e]`: |weight| over the summed |weight| of the target's inputs. `strengths[e]`: share times the
  * influence of the target. `order`: edges, the strongest first. `inputs[n]`, `outputs[n]`: edges of a node.
  * @typedef {{nodes: Uint8Array, edges: Uint8Array, nNodes: number, nEdges: number}} Kept
- * @typedef {{x: Float64Array, y: Float64Array, columns: {x: number, width: number}[], left: number,
- *   right: number}} Pane
+ * @typedef {{x: Float64Array, y: Float64Array, columns: Column[], left: number, right: number}} Pane
+ * @typedef {{x: number, width: number, anchor: number}} Column `anchor`: where the token stands, and the first nodes
  * @typedef {{panes: Pane[], rows: {layer: number, y: number, height: number}[], width: number, height: number,
  *   labelled: boolean, radius: number}} Layout
  * @typedef {{ink: string, quiet: string, paper: string, band: string, feature: string, error: string,
@@ -32,6 +32,8 @@ export const LIGHT = {
   focus: "#111418",
 };
 
+/** Room around a whole picture: for the names of layers, and for the titles. */
+export const MARGIN = { left: 60, head: 34, plain: 12 };
 const MAX_SHORT = 22;
 /** Fewer nodes than this are drawn with their labels. */
 const LABELLED = 160;
@@ -46,6 +48,12 @@ export function shortLabel(label) {
 export function shownToken(/** @type {string|null} */ token) {
   if (token === null) return "";
   return token.replace(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length)).replace(/\t/g, "⇥").replace(/\n/g, "↵");
+}
+
+/** Text as a part of a sentence: cut, and kept from turning the rest around where it runs from right to left. */
+export function apart(/** @type {string} */ text, most = 60) {
+  const plain = text.replace(/[\u202a-\u202e\u2066-\u2069]/g, "");
+  return `\u2068${plain.length > most ? plain.slice(0, most - 1) + "…" : plain}\u2069`;
 }
 
 /** How a number is written: three significant digits. */
@@ -171,33 +179,35 @@ export function layOut(graphs, kept, { pairs = (position) => position, shared = 
     heights.set(layer, Math.max(heights.get(layer) ?? 1, Math.ceil(most / slots)));
   }
   const rows = [];
+  // Many layers stand closer, so that the whole circuit can be seen.
+  const [room, gap] = !labelled ? [8, 5] : nLayers > 12 ? [5, 4] : [12, 10];
   let y = 0;
   for (let layer = nLayers; layer >= -1; layer--) {
-    const height = Math.max(labelled ? 22 : 16, (heights.get(layer) ?? 0) * step + (labelled ? 12 : 8));
+    const height = Math.max(labelled ? 10 + room : 16, (heights.get(layer) ?? 0) * step + room);
     rows.push({ layer, y, height });
-    y += height + (labelled ? 10 : 5);
+    y += height + gap;
   }
   const rowOf = new Map(rows.map((row) => [row.layer, row]));
   let left = 0;
   const panes = graphs.map((graph, g) => {
     const x = new Float64Array(graph.nodes.length), ys = new Float64Array(graph.nodes.length);
-    /** @type {{x: number, width: number}[]} */
+    /** @type {Column[]} */
     const places = [];
     const start = left;
     for (let position = 0; position < nColumns[g]; position++) {
       const column = columns.get(pairs(position, g)), letters = (graph.tokens[position] ?? "").length;
       const least = Math.min(96, Math.max(labelled ? 34 : 18, letters * 7 + 12));
       const width = Math.max(least, column ? column.slots * (column.labels ? slot : 18) + 8 : 0);
-      places.push({ x: left, width });
+      places.push({ x: left, width, anchor: left + (labelled ? 12 : width / 2) });
       left += width;
     }
     for (const [key, lists] of cells) {
       const layer = Number(key.split("|")[1]), row = /** @type {any} */ (rowOf.get(layer)), list = lists[g];
-      const slots = across(Math.max(...lists.map((each) => each.length)));
+      const most = Math.max(...lists.map((each) => each.length)), slots = across(most);
       list.forEach((i, k) => {
-        const place = places[graph.nodes[i].position];
-        const middle = layer < 0 || (!labelled && slots === 1);
-        x[i] = middle ? place.x + place.width / 2 : place.x + 12 + (k % slots) * slot;
+        // Labels run to the right of their nodes; nodes without labels stand around the middle.
+        const first = labelled ? 0 : (Math.min(slots, most) - 1) / 2;
+        x[i] = places[graph.nodes[i].position].anchor + ((k % slots) - first) * slot;
         ys[i] = row.y + (labelled ? 11 : 8) + Math.floor(k / slots) * step;
       });
     }
@@ -206,6 +216,14 @@ export function layOut(graphs, kept, { pairs = (position) => position, shared = 
     return pane;
   });
   return { panes, rows, width: left, height: y, labelled, radius };
+}
+
+/** The layout of one of several graphs alone, at the same scale and with the same rows. @param {Layout} layout @param {number} g @returns {Layout} */
+export function paneAlone(layout, g) {
+  const pane = layout.panes[g], shift = pane.left;
+  const columns = pane.columns.map((each) => ({ ...each, x: each.x - shift, anchor: each.anchor - shift }));
+  const width = Math.max(...layout.panes.map((each) => each.right - each.left));
+  return { ...layout, width, panes: [{ x: pane.x.map((x) => x - shift), y: pane.y, columns, left: 0, right: pane.right - shift }] };
 }
 
 // ---- pens ------------------------------------------------------------------------------------------------
@@ -427,7 +445,7 @@ export function cut(text, width, size = 12) {
  * @returns {{width: number, height: number}} size of the picture
  */
 export function paintWhole(pen, graphs, layout, kept, theme, { only = [], flipped = [], titles = [], focus = null, parts = [] } = {}) {
-  const dx = 52, dy = titles.length ? 34 : 12;
+  const dx = MARGIN.left, dy = titles.length ? MARGIN.head : MARGIN.plain;
   const panes = layout.panes.map((pane) => ({
     ...pane, x: pane.x.map((x) => x + dx), y: pane.y.map((y) => y + dy), left: pane.left + dx, right: pane.right + dx,
   }));
@@ -445,19 +463,25 @@ export function paintWhole(pen, graphs, layout, kept, theme, { only = [], flippe
     if (focus?.graph === g) pen.mark("FEATURE", pane.x[focus.node], pane.y[focus.node], layout.radius + 5, { colour: theme.focus, width: 2 });
     const weights = parts[g] ?? null, most = weights ? Math.max(1e-12, ...weights.map(Math.abs)) : 1;
     graph.tokens.forEach((token, position) => {
-      const { x, width } = pane.columns[position], bottom = dy + layout.height;
-      pen.text(cut(token, width), dx + x + width / 2, bottom + 6, { colour: theme.ink, align: "center", size: 12 });
-      if (weights) paintPart(pen, weights[position] ?? 0, most, dx + x + width / 2, bottom + 20, theme);
+      const { width, anchor } = pane.columns[position], bottom = dy + layout.height, x = dx + anchor;
+      paintToken(pen, cut(token, width), x, bottom + 6, layout.labelled, theme);
+      if (weights) paintPart(pen, weights[position] ?? 0, most, x, bottom + 20, theme, width / 2);
     });
     if (titles[g]) pen.text(cut(titles[g], pane.right - pane.left, 13), pane.left, 12, { colour: theme.ink, bold: true, size: 13 });
   });
   return { width: dx + layout.width + 60, height: dy + layout.height + (parts.some(Boolean) ? 62 : 24) };
 }
 
-/** One token's contribution: a bar to the right of the middle if positive, to the left if negative, and its number. */
+/** The text of a token under its square. It runs to the right, as labels do, where there are labels. */
+export function paintToken(/** @type {Pen} */ pen, /** @type {string} */ text, /** @type {number} */ x, /** @type {number} */ y,
+  /** @type {boolean} */ labelled, /** @type {Theme} */ theme, bold = false) {
+  pen.text(text, labelled ? x - 5 : x, y, { colour: theme.ink, align: labelled ? "left" : "center", size: 12, bold, halo: theme.paper });
+}
+
+/** One token's contribution: a bar to the right of x if positive, to the left if negative, and its number. */
 export function paintPart(/** @type {Pen} */ pen, /** @type {number} */ weight, /** @type {number} */ most,
-  /** @type {number} */ x, /** @type {number} */ y, /** @type {Theme} */ theme) {
-  const length = (Math.abs(weight) / most) * 22;
+  /** @type {number} */ x, /** @type {number} */ y, /** @type {Theme} */ theme, reach = 22) {
+  const length = (Math.abs(weight) / most) * Math.min(22, reach);
   pen.box(x - 0.5, y - 1, 1, 10, { fill: theme.quiet });
   if (length > 0.3) pen.box(weight > 0 ? x : x - length, y, length, 8, { fill: weight > 0 ? theme.positive : theme.negative });
   pen.text(shown(weight, 2), x, y + 18, { colour: theme.quiet, align: "center", size: 10 });

@@ -56,16 +56,17 @@ export function useToken() {
 
 /**
  * The `data` of one query. Raises ApiError. @param {string} query @param {Record<string, any>} [variables]
- * @param {AbortSignal} [signal] @returns {Promise<any>}
+ * @param {AbortSignal} [signal] @param {string|null} [from] an address that answers the query with more, and in the same form
+ * @returns {Promise<any>}
  */
-export async function ask(query, variables = {}, signal) {
+export async function ask(query, variables = {}, signal, from = null) {
   /** @type {Record<string, string>} */
-  const headers = { "content-type": "application/json" };
+  const headers = from ? {} : { "content-type": "application/json" };
   // A header holds Latin-1 only; a token with other letters cannot be right.
   if (token.value) headers.authorization = `Bearer ${token.value.replace(/[^\x20-\xff]/g, "?")}`;
   let answer, body;
   try {
-    answer = await fetch(PATH, { method: "POST", headers, body: JSON.stringify({ query, variables }), signal });
+    answer = await fetch(from ?? PATH, from ? { headers, signal } : { method: "POST", headers, body: JSON.stringify({ query, variables }), signal });
     body = await answer.json();
   } catch (error) {
     if (signal?.aborted) throw error;
@@ -100,11 +101,12 @@ function remember(key, data) {
 
 /**
  * The answer to a question, asked again when the server was busy or away. @param {string} query
- * @param {Record<string, any>} [variables] @param {{skip?: boolean}} [options] skip: ask nothing yet
+ * @param {Record<string, any>} [variables] @param {{skip?: boolean, from?: string|null}} [options] skip: ask nothing yet;
+ * from: as for `ask`
  * @returns {Answer}
  */
-export function useAnswer(query, variables = {}, { skip = false } = {}) {
-  const key = JSON.stringify([query, variables]), held = answers.get(key);
+export function useAnswer(query, variables = {}, { skip = false, from = null } = {}) {
+  const key = JSON.stringify([query, variables, from]), held = answers.get(key);
   const [state, setState] = useState({ key, data: held ?? null, error: /** @type {ApiError|null} */ (null), retryAt: /** @type {number|null} */ (null), done: false });
   const [turn, setTurn] = useState(0);
   const secret = useToken(), last = useRef(key);
@@ -117,7 +119,7 @@ export function useAnswer(query, variables = {}, { skip = false } = {}) {
     setState((before) => ({ key, data: answers.get(key) ?? before.data, error: changed ? null : before.error, retryAt: null, done: false }));
     const attempt = async () => {
       try {
-        const data = await ask(query, variables, control.signal);
+        const data = await ask(query, variables, control.signal, from);
         remember(key, data);
         setState({ key, data, error: null, retryAt: null, done: true });
       } catch (error) {

@@ -1,6 +1,6 @@
 // What a notebook shows: the drawing of one circuit or two, with hover. The text of drawing.js stands before this text
 // in one script, and the data in the element `data`. Nothing is loaded.
-/* global canvasPen, keep, layOut, LIGHT, paintEdges, paintNodes, paintWhole, readGraph, shown, svgFile, svgPen */
+/* global canvasPen, keep, layOut, LIGHT, MARGIN, paintEdges, paintNodes, paintWhole, readGraph, shown, svgFile, svgPen */
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const graphs = data.circuits.map((each) => readGraph(each.graph, each.tokens));
@@ -26,7 +26,7 @@ const size = draw(null);
 let last = "";
 holder.addEventListener("pointermove", (event) => {
   const box = holder.firstElementChild.getBoundingClientRect(), scale = size.width / box.width;
-  const x = (event.clientX - box.left) * scale - 52, y = (event.clientY - box.top) * scale - 34;
+  const x = (event.clientX - box.left) * scale - MARGIN.left, y = (event.clientY - box.top) * scale - MARGIN.head;
   let focus = null, least = 14 * 14;
   layout.panes.forEach((pane, graph) => pane.x.forEach((at, node) => {
     const d = (at - x) ** 2 + (pane.y[node] - y) ** 2;

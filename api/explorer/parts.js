@@ -41,6 +41,17 @@ export function usePageTheme() {
   return theme;
 }
 
+/** Whether the window is as narrow as a phone. The style sheet has the same width. */
+export function useNarrow() {
+  const query = matchMedia("(max-width: 40rem)"), [narrow, setNarrow] = useState(query.matches);
+  useEffect(() => {
+    const update = () => setNarrow(query.matches);
+    query.addEventListener("change", update);
+    return () => query.removeEventListener("change", update);
+  }, []);
+  return narrow;
+}
+
 /** Names the page in the tab and in the history. @param {string} title */
 export function useTitle(title) {
   useEffect(() => {
@@ -86,7 +97,7 @@ export function Panel({ title, answer = null, table = null, picture = null, file
     <header>
       ${heading}
       <div class="tools">
-        ${answer ? html`<${QueryLink} answer=${answer} of=${title} />` : null}
+        ${answer?.query ? html`<${QueryLink} answer=${answer} of=${title} />` : null}
         ${content ? html`<${Save} of=${title} file=${file} content=${content} table=${table} picture=${picture} />` : null}
       </div>
     </header>

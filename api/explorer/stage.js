@@ -5,7 +5,7 @@
 // follows the pointer: the names of tokens and layers, and the node in focus with its inputs and outputs.
 
 import {
-  canvasPen, cut, paintBands, paintEdges, paintNodes, paintPart, rowName, shown,
+  apart, canvasPen, cut, MARGIN, paintBands, paintEdges, paintNodes, paintPart, paintToken, rowName, shown,
 } from "./drawing.js";
 import { usePageTheme } from "./parts.js";
 import { select, zoom, zoomIdentity } from "./vendor/d3.js";
@@ -14,10 +14,14 @@ import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useStat
 /** @typedef {import("./drawing.js").Graph} Graph */
 /** @typedef {{graph: number, node: number}} Spot */
 
-const LEFT = 52;
+const LEFT = MARGIN.left;
 const REACH = 14;
+/** Tokens are cut to this width where their column is narrower. */
+const LONG = 64;
 /** Smallest zoom at which labels are drawn for all nodes. */
 const READABLE = 0.6;
+/** Smallest zooms at which a circuit opens: without labels, and with labels where the stage is as narrow as a phone. */
+const LEAST = 0.55, NARROW = 640, READABLE_ON_PHONES = 0.85;
 
 /**
  * @param {{graphs: Graph[], layout: import("./drawing.js").Layout, kept: import("./drawing.js").Kept[],
@@ -34,14 +38,14 @@ export function Stage({ graphs, layout, kept, pinned, onPin, name, parts = [], t
   const [cursor, setCursor] = useState(/** @type {Spot|null} */ (null));
   const view = useRef({ now: zoomIdentity, drawn: zoomIdentity, frame: 0, timer: 0, zoomer: /** @type {any} */ (null) });
   const bottom = parts.some(Boolean) ? 64 : 30, head = titles.length ? 26 : 0;
-  const scale = Math.min(1.15, Math.max(layout.labelled && layout.panes.length === 1 ? READABLE : 0.1, (size.width - LEFT - 12) / layout.width));
-  const height = Math.round(Math.min(Math.max(360, Math.min(700, innerHeight - 300)), Math.max(280, layout.height * scale + bottom + head + 20)));
-  const fit = useMemo(() => {
-    const room = size.width - LEFT - 12, whole = Math.min(scale, (height - bottom - head - 16) / layout.height);
-    // On a narrow screen labels stay readable, and the end of the prompt, where the answer is, comes into sight.
-    const k = layout.labelled && layout.panes.length === 1 ? Math.max(whole, Math.min(READABLE, 1)) : whole;
-    return zoomIdentity.translate(LEFT + (layout.width * k > room ? room - layout.width * k : (room - layout.width * k) / 2), head + 10).scale(k);
-  }, [scale, height, size.width, layout, bottom, head]);
+  // The stage opens with what can be read. Where that is not all, it opens with the end of the prompt, where the answer is.
+  const least = layout.panes.length > 1 ? 0.1 : !layout.labelled ? LEAST : size.width < NARROW ? READABLE_ON_PHONES : READABLE;
+  const scale = Math.min(1.15, Math.max(least, (size.width - LEFT - 12) / layout.width));
+  const height = Math.round(Math.min(Math.max(360, Math.min(760, innerHeight - 280)), Math.max(280, layout.height * scale + bottom + head + 20)));
+  const [fit, whole] = useMemo(() => {
+    const room = size.width - LEFT - 12, all = Math.min(1.15, room / layout.width, (height - bottom - head - 16) / layout.height);
+    return [Math.max(all, least), all].map((k) => zoomIdentity.translate(LEFT + (layout.width * k > room ? room - layout.width * k : (room - layout.width * k) / 2), head + 10).scale(k));
+  }, [least, height, size.width, layout, bottom, head]);
   const focus = hovered ?? cursor ?? pinned;
   const latest = useRef(/** @type {any} */ ({}));
   latest.current = { graphs, layout, kept, theme, focus, pinned, parts, titles, only, flipped, joins, size, height, bottom, head };
@@ -90,12 +94,21 @@ export function Stage({ graphs, layout, kept, pinned, onPin, name, parts = [], t
 
   useEffect(() => {
     const { zoomer } = view.current;
-    zoomer.scaleExtent([fit.k * 0.7, Math.max(3, fit.k * 24)]).translateExtent([[-300, -200], [layout.width + 300, layout.height + 300]]);
+    zoomer.scaleExtent([whole.k * 0.7, Math.max(3, fit.k * 24)]).translateExtent([[-300, -200], [layout.width + 300, layout.height + 300]]);
     view.current.now = fit;
     wrapper.current.__zoom = fit;
     if (size.width) { drawBase(); drawTop(); }
   }, [fit]);
   useEffect(() => { if (size.width) { drawBase(); drawTop(); } }, [graphs, layout, kept, theme, only, flipped, joins]);
+  // A node that is pinned, or reached by a key, comes into sight.
+  const chosen = cursor ?? pinned;
+  useEffect(() => {
+    if (!chosen || !size.width || !layout.panes[chosen.graph]) return;
+    const { now, zoomer } = view.current, pane = layout.panes[chosen.graph], at = [pane.x[chosen.node], pane.y[chosen.node]];
+    const [x, y] = now.apply(at), within = x > LEFT && x < size.width - 40, floor = height - bottom;
+    const seen = [within ? x : size.width / 2, Math.min(floor - 50, Math.max(head + 20, y))];
+    if (!within || y < head || y > floor) zoomer.translateTo(select(wrapper.current), ...at, seen);
+  }, [chosen?.graph, chosen?.node, fit]);
   useEffect(() => { if (size.width) drawTop(); }, [focus, pinned, parts, titles]);
 
   const nearest = (/** @type {PointerEvent|MouseEvent} */ event) => {
@@ -104,7 +117,7 @@ export function Stage({ graphs, layout, kept, pinned, onPin, name, parts = [], t
     return near(latest.current, x, y, REACH / now.k);
   };
   const moveBy = (/** @type {number} */ k) => view.current.zoomer.scaleBy(select(wrapper.current), k);
-  const backToFit = () => view.current.zoomer.transform(select(wrapper.current), fit);
+  const showAll = () => view.current.zoomer.transform(select(wrapper.current), whole);
   const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
     const from = cursor ?? pinned, { key } = event;
     const steps = /** @type {Record<string, () => any>} */ ({
@@ -121,7 +134,7 @@ export function Stage({ graphs, layout, kept, pinned, onPin, name, parts = [], t
     else if (key === "Escape") { setCursor(null); onPin(null); }
     else if (key === "+" || key === "=") moveBy(1.4);
     else if (key === "-") moveBy(1 / 1.4);
-    else if (key === "0") backToFit();
+    else if (key === "0") showAll();
     else return;
     event.preventDefault();
   };
@@ -137,9 +150,9 @@ export function Stage({ graphs, layout, kept, pinned, onPin, name, parts = [], t
       ${hovered && told ? html`<${Tip} node=${told} graph=${graphs[hovered.graph]} spot=${hovered} layout=${layout} at=${view.current.now} width=${size.width} />` : null}
     </div>
     <p class="unseen" aria-live="polite">${cursor && told ? sentence(told, graphs[cursor.graph]) : ""}</p>
-    <div class="row ends"><${Legend} theme=${theme} joined=${joins.length > 0} flipped=${flipped.some((each) => each?.size)} ringed=${only.some((each) => each?.includes(1))} grouped=${graphs.some((graph) => graph.nodes.some((node) => node.kind === "GROUP"))} />
+    <div class="row ends under"><${Legend} theme=${theme} joined=${joins.length > 0} flipped=${flipped.some((each) => each?.size)} ringed=${only.some((each) => each?.includes(1))} grouped=${graphs.some((graph) => graph.nodes.some((node) => node.kind === "GROUP"))} />
       <span class="row" role="group" aria-label="Zoom"><button type="button" aria-label="Zoom out" onClick=${() => moveBy(1 / 1.4)}>−</button>
-      <button type="button" aria-label="Zoom in" onClick=${() => moveBy(1.4)}>+</button><button type="button" onClick=${backToFit}>Fit</button></span></div>
+      <button type="button" aria-label="Zoom in" onClick=${() => moveBy(1.4)}>+</button><button type="button" onClick=${showAll}>Fit</button></span></div>
   </div>`;
 }
 
@@ -149,15 +162,15 @@ const same = (/** @type {Spot|null} */ a, /** @type {Spot|null} */ b) => a === b
 export function sentence(node, graph) {
   const token = graph.tokens[node.position];
   const place = node.kind === "TOKEN" ? `position ${node.position}` : node.kind === "LOGIT" ? `probability ${shown(node.probability)}`
-    : `layer ${node.layer}, at ${token ? `“${token}”` : `position ${node.position}`}`;
+    : `layer ${node.layer}, at ${token ? `“${apart(token, 40)}”` : `position ${node.position}`}`;
   const facts = [place, node.kind === "LOGIT" ? null : `influence ${shown(node.influence)}`, node.activation !== null && node.activation !== undefined ? `activation ${shown(node.activation)}` : null];
-  return `${node.name}: ${facts.filter(Boolean).join(", ")}`;
+  return `${apart(node.name, 400)}: ${facts.filter(Boolean).join(", ")}`;
 }
 
 function Tip(/** @type {any} */ { node, graph, spot, layout, at, width }) {
   const pane = layout.panes[spot.graph], x = at.applyX(pane.x[spot.node]), y = at.applyY(pane.y[spot.node]);
   const side = x > width / 2 ? { right: `${width - x + 14}px` } : { left: `${x + 14}px` };
-  return html`<div class="tip" dir="auto" style=${{ ...side, top: `${Math.max(4, y + 12)}px` }}>${cut(sentence(node, graph), 1800)}</div>`;
+  return html`<div class="tip" style=${{ ...side, top: `${Math.max(4, y + 12)}px` }}>${cut(sentence(node, graph), 1800)}</div>`;
 }
 
 /** Signs of the drawing. @param {{theme: any, joined: boolean, flipped: boolean, ringed: boolean, grouped: boolean}} props */
@@ -292,15 +305,28 @@ function paintTop(/** @type {HTMLCanvasElement} */ canvas, /** @type {any} */ at
   graphs.forEach((/** @type {Graph} */ graph, /** @type {number} */ g) => {
     const pane = layout.panes[g], weights = parts[g] ?? null, most = weights ? Math.max(1e-12, ...weights.map(Math.abs)) : 1;
     const spot = focus?.graph === g ? graph.nodes[focus.node]?.position : -1;
-    let end = LEFT - 6;
-    graph.tokens.forEach((token, position) => {
-      const { x, width } = pane.columns[position], middle = at.applyX(x + width / 2), room = width * at.k;
-      if (middle < LEFT || middle > size.width - 4) return;
-      const text = cut(token, Math.max(room, 14)), needed = Math.min(text.length * 6.8, room) / 2;
-      if (middle - needed < end - 1 && spot !== position) return;
-      end = middle + needed;
-      flat.text(text, middle, height - bottom + 14, { colour: theme.ink, align: "center", size: 12, bold: spot === position, halo: theme.paper });
-      if (weights && room > 30) paintPart(flat, weights[position] ?? 0, most, middle, height - bottom + 26, theme);
+    let end = LEFT - 6, numbered = LEFT - 6;
+    /** Where a token's text begins and ends. @param {number} position @returns {[string, number, number]} */
+    const placed = (position) => {
+      const x = at.applyX(pane.columns[position].anchor), text = cut(graph.tokens[position] ?? "", Math.max(pane.columns[position].width * at.k - 3, LONG));
+      const long = text.length * 6.6, from = layout.labelled ? x - 5 : x - long / 2;
+      return [text, from, from + long];
+    };
+    const [, focusFrom, focusTo] = spot >= 0 && pane.columns[spot] ? placed(spot) : ["", Infinity, -Infinity];
+    graph.tokens.forEach((_, position) => {
+      const { anchor, width } = pane.columns[position], x = at.applyX(anchor), room = width * at.k;
+      if (x < LEFT || x > size.width - 4) return;
+      // Where columns are narrower than their tokens, some tokens stay away: they give way to the one in focus and to those before.
+      const [text, from, to] = placed(position);
+      if (spot === position || (from >= end && (to < focusFrom || from > focusTo))) {
+        end = to + 3;
+        paintToken(flat, text, x, height - bottom + 14, layout.labelled, theme, spot === position);
+      }
+      const number = weights ? shown(weights[position] ?? 0, 2).length * 3 + 2 : 0;
+      if (weights && (x - number >= numbered || spot === position)) {
+        numbered = x + number;
+        paintPart(flat, weights[position] ?? 0, most, x, height - bottom + 26, theme, room / 2);
+      }
     });
     if (titles[g]) {
       const x = Math.max(LEFT, at.applyX(pane.left)), room = Math.min(at.applyX(pane.right), size.width) - x;

@@ -146,7 +146,7 @@ class Endpoint(GraphQL[Context, None]):
         except ClientDisconnect:
             return
         else:
-            answer = await self._answer(scope, body, receive)
+            answer = await self.answer(scope, body, receive)
         if answer is not None:
             await answer(scope, receive, send)
 
@@ -184,7 +184,7 @@ class Endpoint(GraphQL[Context, None]):
                     raise _BodyTooLarge
         return b"".join(parts)
 
-    async def _answer(self, scope: Scope, body: bytes, receive: Receive) -> Response | None:
+    async def answer(self, scope: Scope, body: bytes, receive: Receive) -> Response | None:
         """The answer; None when the client disconnected, and its queries to the database are cancelled."""
 
         async def replay() -> Message:

@@ -24,7 +24,8 @@ from api.serving.explorer import is_explorer
 log = logging.getLogger("atlas.access")
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
-_COUNTED_PATHS = ("/", "/graphql", "/healthz", "/readyz", "/metrics", "/export")
+_COUNTED_PATHS = ("/", "/graphql", "/healthz", "/readyz", "/metrics", "/export", "/figures")
+_FOLDERS = ("/export", "/figures")
 _OPEN_PATHS = ("/healthz", "/readyz", GUIDE, STYLE)
 _OPEN_FOLDERS = ("/graphiql/", "/pages/")
 SECURITY_HEADERS = {
@@ -125,7 +126,7 @@ class RequestMiddleware:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         # Clients can invent any number of paths; each would become a counter of its own.
-        path = "/export" if scope["path"].startswith("/export/") else scope["path"]
+        path = next((each for each in _FOLDERS if scope["path"].startswith(f"{each}/")), scope["path"])
         path = path if path in _COUNTED_PATHS else "other"
         self._metrics.requests.labels(path, str(status)).inc()
         self._metrics.request_seconds.labels(path).observe(seconds)

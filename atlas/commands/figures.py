@@ -38,11 +38,7 @@ def figure(
     if path is None:
         raise InputError("There is no file to write to", next_step=f"for example --out {name}.svg")
     chart, variables = CHARTS[name], dict(name_and_value(each, "--var", "first=20") for each in var or ())
-    for unknown in sorted(set(variables) - set(chart.variables)):
-        raise InputError(
-            f"The figure {name} has no variable {unknown!r}",
-            next_step=f"it has: {', '.join(chart.variables) or 'none'}",
-        )
+    chart.require_known(variables)
     token = None if token_file is None else read_token(token_file)
     with AtlasClient(api or Settings.load().api, token=token) as client:
         chart.write(client.query(chart.query, variables), path)

@@ -6,8 +6,11 @@ python -m atlas.docs.explorer_pictures --all DIR  # every view: laptop and phone
 
 import argparse
 import shutil
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from PIL import Image
 
 from atlas.client import AtlasClient
 from atlas.settings import Settings
@@ -21,9 +24,14 @@ SIZES = {"laptop": (1366, 860), "phone": (390, 844)}
 SHOWN = (
     *("start-laptop-light", "circuits-laptop-light", "circuit-laptop-light", "pinned-laptop-light"),
     *("supernodes-laptop-light", "feature-laptop-light", "compare-laptop-light", "contrast-laptop-light"),
-    *("pinned-laptop-dark", "circuit-phone-light", "feature-phone-dark"),
+    *("pinned-laptop-dark", "evidence-laptop-light"),
+    *("circuit-phone-light", "compare-phone-light", "feature-phone-dark"),
 )
 """The pictures that docs/explorer.md and the README show."""
+COLOURS = 128
+"""Colours of a picture: what one sees stays, and the file is a third as large."""
+PHONE_HEIGHT = 1600
+"""Pictures of a phone in the docs end here; the page may be longer."""
 PROMPT = "the capital of the state containing north dallas is"
 _FIND = """query ($pair: String, $text: String) { circuits(filter: {pair: $pair, text: $text}, first: 50) {
   nodes { id prompt { text pair } features(first: 50) { nodes { feature { id labels { text } } } } } } }"""
@@ -66,8 +74,9 @@ def views(client: AtlasClient) -> dict[str, str]:
         "compare": f"/compare/{circuit['id']}/{other}",
         "contrast": "/contrast?a=tag:refuse&b=tag:comply",
         "modules": "/modules",
-        "evidence": "/evidence",
+        "evidence": "/evidence?figure=claims",
         "request": "/request",
+        "choose": f"/compare/{circuit['id']}",
     }
 
 
@@ -91,7 +100,9 @@ def take(browser: "Browser", base: str, picture: ViewPicture, file: Path) -> Non
     else:
         raise InputError(f"{picture.path} still waits for an answer", next_step="look at the server's log")
     page.wait_for_timeout(400)
-    page.screenshot(path=file, full_page=picture.size == "phone")
+    whole = Image.open(BytesIO(page.screenshot(full_page=picture.size == "phone"))).convert("RGB")
+    seen = whole.crop((0, 0, whole.width, min(whole.height, PHONE_HEIGHT)))
+    seen.quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
     context.close()
 
 

@@ -3,6 +3,7 @@ export interface ZoomTransform {
   readonly k: number;
   readonly x: number;
   readonly y: number;
+  apply(point: number[]): [number, number];
   applyX(x: number): number;
   applyY(y: number): number;
   invert(point: [number, number]): [number, number];

@@ -1,7 +1,7 @@
 // One circuit: its drawing, the node that is pinned, its scores and warnings, its supernodes, and circuits like it.
 
 import { address, change } from "../addresses.js";
-import { keep, layOut, paintWhole, readGraph, shown, svgFile, svgPen } from "../drawing.js";
+import { apart, keep, layOut, paintWhole, readGraph, shown, svgFile, svgPen } from "../drawing.js";
 import { useAnswer } from "../graphql.js";
 import {
   AnswerOf, CircuitLink, counted, Heading, Meter, pageTheme, Panel, percent, Signed, Table, useTitle, warningsOf,
@@ -9,7 +9,7 @@ import {
 import { sentence, Stage } from "../stage.js";
 import { groupedGraph } from "../supernodes.js";
 import { html, useCallback, useMemo, useState } from "../vendor/preact.js";
-import { FeaturePanels } from "./feature.js";
+import { FeatureBeside } from "./feature.js";
 import { Missing } from "./missing.js";
 import { GroupForm, TagForm } from "./writing.js";
 
@@ -40,13 +40,13 @@ const SUPERNODES = `query supernodes($id: ID!, $method: String, $author: String)
     }
   }
 }`;
-const LIKE = `query like($id: ID!) {
+const LIKE = `query like($id: ID!, $pair: String, $paired: Boolean!) {
   similarCircuits(circuit: $id, first: 6) {
     nodes { similarity nCommon circuit { id displayAnswer correct prompt { text family pair } } }
   }
-}`;
-const PAIR = `query pair($pair: String!) {
-  circuits(filter: { pair: $pair }, first: 10) { nodes { id displayAnswer correct prompt { text family } transcoders { id } } }
+  circuits(filter: { pair: $pair }, first: 10) @include(if: $paired) {
+    nodes { id displayAnswer correct prompt { text family pair } }
+  }
 }`;
 
 export function Circuit(/** @type {{place: import("../addresses.js").Place}} */ { place }) {
@@ -97,7 +97,7 @@ function Loaded(/** @type {{circuit: any, answer: import("../graphql.js").Answer
   const node = pinned === null ? null : graph.nodes[pinned];
   const rows = useMemo(() => graph.nodes.map((each, i) => ({ ...each, i })).filter((each) => kept[0].nodes[each.i]), [graph, kept]);
   const warnings = warningsOf(circuit);
-  return html`<${Heading}><bdi>${prompt.text.length > 400 ? prompt.text.slice(0, 399) + "…" : prompt.text}</bdi> <span class="quiet">→</span> <${AnswerOf} circuit=${circuit} /><//>
+  return html`<${Heading}><bdi>${prompt.text.length > 280 ? prompt.text.slice(0, 279) + "…" : prompt.text}</bdi> <span class="quiet">→</span> <${AnswerOf} circuit=${circuit} /><//>
     <${Facts} circuit=${circuit} />
     ${warnings.map((text) => html`<p key=${text} class="warning" role="note">${text}</p>`)}
     <div class="circuit">
@@ -108,8 +108,8 @@ function Loaded(/** @type {{circuit: any, answer: import("../graphql.js").Answer
               <button type="button" aria-pressed=${view === "features" ? "true" : "false"} onClick=${() => change({ view: null, open: null, node: null })}>Features</button>
               <button type="button" aria-pressed=${view === "supernodes" ? "true" : "false"} disabled=${!circuit.groupings.length}
                 title=${circuit.groupings.length ? "" : "Nobody has grouped the features of this circuit"} onClick=${() => change({ view: "supernodes", node: null, feature: null })}>Supernodes</button></span>
-            ${view === "supernodes" ? html`<label>Grouping <select value=${method ?? ""} onChange=${(/** @type {any} */ event) => change({ method: event.target.value, open: null, node: null })}>
-              <option value="">first</option>${circuit.groupings.map((/** @type {any} */ each) => html`<option key=${each.method} value=${each.method}>${each.method} (${each.nSupernodes})</option>`)}</select></label>` : null}
+            ${view === "supernodes" ? html`<label>Grouping <select value=${method ?? groups?.[0]?.method ?? ""} onChange=${(/** @type {any} */ event) => change({ method: event.target.value, open: null, node: null })}>
+              ${circuit.groupings.map((/** @type {any} */ each) => html`<option key=${each.method} value=${each.method}>${each.method} (${each.nSupernodes})</option>`)}</select></label>` : null}
             <${Slider} name="Nodes" value=${nodes} onDrag=${(/** @type {number} */ value) => setDrag({ ...drag, nodes: value })} onDone=${(/** @type {number} */ value) => { setDrag({}); change({ nodes: value }, { replace: true }); }} />
             <${Slider} name="Edges" value=${edges} onDrag=${(/** @type {number} */ value) => setDrag({ ...drag, edges: value })} onDone=${(/** @type {number} */ value) => { setDrag({}); change({ edges: value }, { replace: true }); }} />
             <span class="quiet small">${kept[0].nNodes} of ${graph.nodes.length} nodes, ${kept[0].nEdges.toLocaleString("en")} of ${graph.weights.length.toLocaleString("en")} edges</span>
@@ -123,8 +123,8 @@ function Loaded(/** @type {{circuit: any, answer: import("../graphql.js").Answer
       </div>
       <div class="side">
         ${node ? html`<${NodePanel} graph=${graph} kept=${kept[0]} at=${pinned} answer=${answer} onPin=${onPin} opened=${opened} />
-          ${node.feature ? html`<${FeaturePanels} id=${node.feature} key=${node.feature} compact=${true} except=${id} />` : null}`
-        : html`<${Strongest} graph=${graph} kept=${kept[0]} onPin=${onPin} answer=${answer} circuit=${circuit} />`}
+          ${node.feature ? html`<${FeatureBeside} id=${node.feature} key=${node.feature} except=${id} />` : null}`
+        : html`<${Strongest} graph=${graph} kept=${kept[0]} onPin=${onPin} answer=${answer} circuit=${circuit} grouped=${view === "supernodes"} />`}
       </div>
       <div class="more">
         ${view === "supernodes" ? html`<${Groups} answer=${supernodes} opened=${opened} whole=${whole} circuit=${circuit} />` : null}
@@ -171,7 +171,7 @@ function Facts(/** @type {{circuit: any}} */ { circuit }) {
     circuit.target, circuit.nodeThreshold === null ? null : `nodes ${circuit.nodeThreshold}`, circuit.edgeThreshold === null ? null : `edges ${circuit.edgeThreshold}`,
     circuit.maxFeatureNodes === null ? null : `at most ${circuit.maxFeatureNodes} features`, circuit.dtype, circuit.tool,
   ].filter(Boolean).join(", ");
-  return html`<div class="row small" aria-label="Scores and settings" role="group">
+  return html`<div class="row small facing" aria-label="Scores and settings" role="group">
     <span title="share of the influence on the answer that runs through features">replacement <strong>${shown(circuit.replacementScore)}</strong></span>
     <span title="share of the nodes' inputs that do not come from error nodes">completeness <strong>${shown(circuit.completenessScore)}</strong></span>
     <span title="influence of error nodes">error share <strong>${percent(circuit.errorShare)}</strong></span>
@@ -197,7 +197,7 @@ function NodePanel(/** @type {any} */ { graph, kept, at, answer, onPin, opened }
     { name: "way", value: (/** @type {any} */ row) => row.way }, { name: "node", value: (/** @type {any} */ row) => graph.nodes[row.other].id },
     { name: "name", value: (/** @type {any} */ row) => graph.nodes[row.other].name }, { name: "weight", value: (/** @type {any} */ row) => row.weight }], rows };
   return html`<${Panel} title="Pinned node" file=${`node ${node.id}`} answer=${{ ...answer, error: null, waiting: false }} table=${table} data=${rows}>
-    <p class="row ends"><span dir="auto">${sentence(node.kind === "FEATURE" ? { ...node, name: node.short } : node, graph)}</span><button type="button" onClick=${() => onPin(null)}>Unpin</button></p>
+    <p class="row ends"><span>${sentence(node.kind === "FEATURE" ? { ...node, name: node.short } : node, graph)}</span><button type="button" onClick=${() => onPin(null)}>Unpin</button></p>
     ${node.kind === "GROUP" ? html`<p><button type="button" class="strong" onClick=${() => change({ open: [...opened, node.group], node: null })}>Open into ${counted(node.members.length, "feature")}</button></p>` : null}
     <${Ends} title="Inputs" rows=${inputs} graph=${graph} most=${most} onPin=${onPin} />
     <${Ends} title="Outputs" rows=${outputs} graph=${graph} most=${most} onPin=${onPin} />
@@ -209,21 +209,20 @@ function Ends(/** @type {any} */ { title, rows, graph, most, onPin }) {
   return html`<h3>${title} <span class="quiet small">${rows.length}</span></h3>
     ${rows.length ? null : html`<p class="quiet small">None is kept. Move the sliders to see weaker ones.</p>`}
     <ul class="plain small">${shownRows.map((/** @type {any} */ { e, other, weight }) => html`<li key=${e} class="row ends"><button type="button" class="link" onClick=${() => onPin({ graph: 0, node: other })}>
-      <bdi>${nameAt(graph.nodes[other], graph)}</bdi></button><${Signed} value=${weight} most=${most} /></li>`)}</ul>
+      ${nameAt(graph.nodes[other], graph)}</button><${Signed} value=${weight} most=${most} /></li>`)}</ul>
     ${rows.length > 7 ? html`<button type="button" class="link small" onClick=${() => setAll(!all)}>${all ? "Fewer" : `All ${rows.length}`}</button>` : null}`;
 }
 
 /** The name of a node in a list, with its place. @param {any} node @param {any} graph */
 function nameAt(node, graph) {
-  const token = graph.tokens[node.position] ?? node.position;
-  if (node.kind === "TOKEN") return `${node.name} (${node.position})`;
-  if (node.kind === "LOGIT") return node.name;
-  if (node.kind === "GROUP") return `${node.name}`;
-  return node.kind === "FEATURE" ? `${node.label ? node.short : "no label"} ${node.layer}/${node.index} · ${token}` : `${node.name} · ${token}`;
+  const token = apart(String(graph.tokens[node.position] ?? node.position), 24), name = apart(node.name);
+  if (node.kind === "TOKEN") return `${name} (${node.position})`;
+  if (node.kind === "LOGIT" || node.kind === "GROUP") return name;
+  return node.kind === "FEATURE" ? `${node.label ? apart(node.short) : "no label"} ${node.layer}/${node.index} · ${token}` : `${name} · ${token}`;
 }
 
-/** What to look at first: the features with the most influence. */
-function Strongest(/** @type {any} */ { graph, kept, onPin, answer, circuit }) {
+/** What to look at first: the features, or supernodes, with the most influence. */
+function Strongest(/** @type {any} */ { graph, kept, onPin, answer, circuit, grouped }) {
   const rows = graph.nodes.map((/** @type {any} */ node, /** @type {number} */ i) => ({ node, i }))
     .filter((/** @type {any} */ each) => kept.nodes[each.i] && (each.node.kind === "FEATURE" || each.node.kind === "GROUP"))
     .sort((/** @type {any} */ a, /** @type {any} */ b) => b.node.strength - a.node.strength).slice(0, 14);
@@ -231,10 +230,10 @@ function Strongest(/** @type {any} */ { graph, kept, onPin, answer, circuit }) {
   const table = { columns: [
     { name: "node", value: (/** @type {any} */ row) => row.node.id }, { name: "name", value: (/** @type {any} */ row) => row.node.name },
     { name: "influence", value: (/** @type {any} */ row) => row.node.influence }], rows };
-  return html`<${Panel} title="Strongest features" file=${`strongest of ${circuit.prompt.text}`} answer=${{ ...answer, error: null, waiting: false }} table=${table}
+  return html`<${Panel} title=${grouped ? "Strongest supernodes" : "Strongest features"} file=${`strongest of ${circuit.prompt.text}`} answer=${{ ...answer, error: null, waiting: false }} table=${table}
     note="Click a node in the drawing, or here, to see its inputs and outputs, its meaning, and the other circuits that share it.">
     <ul class="plain small">${rows.map((/** @type {any} */ { node, i }) => html`<li key=${node.id} class="row ends">
-      <button type="button" class="link" onClick=${() => onPin({ graph: 0, node: i })}><bdi>${nameAt(node, graph)}</bdi></button><${Meter} value=${node.strength} most=${most} /></li>`)}</ul>
+      <button type="button" class="link" onClick=${() => onPin({ graph: 0, node: i })}>${nameAt(node, graph)}</button><${Meter} value=${node.strength} most=${most} /></li>`)}</ul>
     ${rows.length ? null : html`<p class="quiet">No feature is kept.</p>`}
   <//>`;
 }
@@ -242,14 +241,14 @@ function Strongest(/** @type {any} */ { graph, kept, onPin, answer, circuit }) {
 /** The other circuits of the minimal pair, and the most similar ones. */
 function Like(/** @type {{circuit: any}} */ { circuit }) {
   const { id, prompt } = circuit;
-  const pair = useAnswer(PAIR, { pair: prompt.pair ?? "" }, { skip: !prompt.pair }), similar = useAnswer(LIKE, { id });
-  const others = pair.data?.circuits.nodes.filter((/** @type {any} */ each) => each.id !== id) ?? [];
+  const similar = useAnswer(LIKE, { id, pair: prompt.pair, paired: Boolean(prompt.pair) });
+  const others = similar.data?.circuits?.nodes.filter((/** @type {any} */ each) => each.id !== id) ?? [];
   const rows = similar.data?.similarCircuits.nodes ?? [];
   const line = (/** @type {any} */ other, /** @type {any} */ extra) => html`<li key=${other.id} class="row ends"><span><${CircuitLink} circuit=${other} /> <${AnswerOf} circuit=${other} /></span>
     <span class="row">${extra}<a class="button" href=${address("compare", [id, other.id])} aria-label=${`Compare with ${other.prompt.text.slice(0, 80)}`}>Compare</a></span></li>`;
   return html`<${Panel} title="Compare with" file=${`like ${prompt.text}`} answer=${similar} table=${similar.data ? { columns: SIMILAR, rows } : null}>
     ${prompt.pair ? html`<h3>Its pair <span class="quiet small">the same but for one word: ${prompt.pair}</span></h3>
-      <ul class="plain">${others.map((/** @type {any} */ each) => line(each, null))}</ul>${pair.data && !others.length ? html`<p class="quiet small">The atlas does not hold the other circuit.</p>` : null}` : null}
+      <ul class="plain">${others.map((/** @type {any} */ each) => line(each, null))}</ul>${similar.data && !others.length ? html`<p class="quiet small">The atlas does not hold the other circuit.</p>` : null}` : null}
     <h3>Most similar</h3><ul class="plain">${rows.map((/** @type {any} */ each) => line(each.circuit, html`<span class="quiet small">${percent(each.similarity)}, ${counted(each.nCommon, "feature")} shared</span>`))}</ul>
     ${similar.data && !rows.length ? html`<p class="quiet small">No circuit shares a feature that is not everywhere.</p>` : null}
     <p class="small"><a href=${address("compare", id)}>Another circuit …</a></p>

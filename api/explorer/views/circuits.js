@@ -3,7 +3,7 @@
 import { address, change, go } from "../addresses.js";
 import { listNames, saveList } from "../lists.js";
 import { useAnswer } from "../graphql.js";
-import { AnswerOf, CircuitLink, counted, Heading, Pager, Panel, percent, Table, useTitle } from "../parts.js";
+import { AnswerOf, CircuitLink, counted, Heading, Pager, Panel, percent, Table, useNarrow, useTitle } from "../parts.js";
 import { html, useEffect, useState } from "../vendor/preact.js";
 
 const CIRCUITS = `query circuits($filter: CircuitFilter, $orderBy: CircuitOrder!, $after: String) {
@@ -39,7 +39,7 @@ export function Circuits(/** @type {{place: import("../addresses.js").Place}} */
   useTitle("Circuits");
   const { params } = place, orderBy = params.get("order") ?? "FAMILY";
   const answer = useAnswer(CIRCUITS, { filter: filterOf(params), orderBy, after: params.get("after") });
-  const choices = useAnswer(CHOICES), list = answer.data?.circuits;
+  const choices = useAnswer(CHOICES), list = answer.data?.circuits, narrow = useNarrow();
   const [chosen, setChosen] = useState(/** @type {string[]} */ ([]));
   const toggle = (/** @type {string} */ id) => setChosen((before) => (before.includes(id) ? before.filter((each) => each !== id) : [...before, id]));
   /** @type {import("../parts.js").Column[]} */
@@ -56,9 +56,11 @@ export function Circuits(/** @type {{place: import("../addresses.js").Place}} */
     { name: "tags", value: (row) => row.prompt.tags, cell: (row) => html`<span class="tags">${row.prompt.tags.map((/** @type {string} */ tag) => html`<a key=${tag} class="tag" href=${address("circuits", [], { tag })}>${tag}</a>`)}</span>` },
     { name: "id", value: (row) => row.id, cell: (row) => html`<code class="small">${row.id.slice(0, 8)}</code>` },
   ];
+  const filters = html`<${Filters} place=${place} families=${choices.data?.families ?? []} orderBy=${orderBy} />`;
+  const nSet = new Set([...params.keys()].filter((name) => name !== "after")).size;
   return html`<${Heading}>Circuits<//>
     <${Panel} title=${list ? counted(list.totalCount, "circuit") : "Circuits"} file="circuits" answer=${answer} table=${list ? { columns: columns.slice(1), rows: list.nodes } : null}>
-      <${Filters} place=${place} families=${choices.data?.families ?? []} orderBy=${orderBy} />
+      ${narrow ? html`<details class="filtering"><summary>Filters and order${nSet ? ` (${nSet} set)` : ""}</summary>${filters}</details>` : filters}
       ${chosen.length ? html`<${Chosen} ids=${chosen} clear=${() => setChosen([])} />` : null}
       ${list ? html`<${Table} caption="Circuits" columns=${columns} rows=${list.nodes} rowKey=${(/** @type {any} */ row) => row.id}
         empty=${html`No circuit fits. <a href="/circuits">Show all circuits</a>`} />
@@ -69,7 +71,7 @@ export function Circuits(/** @type {{place: import("../addresses.js").Place}} */
 /** What to do with the circuits that are ticked. @param {{ids: string[], clear: () => void}} props */
 function Chosen({ ids, clear }) {
   const [name, setName] = useState("");
-  return html`<div class="row warning-free" role="status">
+  return html`<div class="row" role="status">
     <span>${counted(ids.length, "circuit")} chosen</span>
     ${ids.length === 2 ? html`<button type="button" class="strong" onClick=${() => go(address("compare", ids))}>Compare the two</button>` : null}
     <form class="row" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); if (name.trim()) { saveList(name.trim(), ids); clear(); } }}>

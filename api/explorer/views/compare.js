@@ -1,9 +1,11 @@
 // Two circuits side by side: one scale, shared features at the same place and joined, and what differs below.
 
 import { address, change, go } from "../addresses.js";
-import { keep, layOut, paintWhole, readGraph, shown, svgFile, svgPen } from "../drawing.js";
+import { keep, layOut, paintWhole, paneAlone, readGraph, shown, svgFile, svgPen } from "../drawing.js";
 import { useAnswer } from "../graphql.js";
-import { AnswerOf, CircuitLink, counted, FeatureLink, Heading, pageTheme, Panel, percent, Signed, Table, useTitle, warningsOf } from "../parts.js";
+import {
+  AnswerOf, CircuitLink, counted, FeatureLink, Heading, pageTheme, Panel, percent, Signed, Table, useNarrow, useTitle, warningsOf,
+} from "../parts.js";
 import { sentence, Stage } from "../stage.js";
 import { html, useCallback, useMemo, useState } from "../vendor/preact.js";
 import { weightsOf } from "./circuit.js";
@@ -56,21 +58,27 @@ function Choose(/** @type {{id: string}} */ { id }) {
   const answer = useAnswer(OTHERS, { id }), circuit = answer.data?.circuit, pair = circuit?.prompt.pair;
   const [text, setText] = useState("");
   const pairs = useAnswer(FIND, { filter: { pair } }, { skip: !pair }), found = useAnswer(FIND, { filter: { text } }, { skip: text.trim().length < 2 });
+  const similar = (answer.data?.similarCircuits.nodes ?? []).map((/** @type {any} */ each) => each.circuit);
   useTitle("Compare");
   const list = (/** @type {any[]} */ rows) => html`<ul class="plain">${rows.filter((each) => each.id !== id).map((each) => html`<li key=${each.id}>
     <a href=${address("compare", [id, each.id])}><bdi>${each.prompt.text.slice(0, 200)}</bdi></a> <${AnswerOf} circuit=${each} /></li>`)}</ul>`;
   return html`<${Heading}>Compare ${circuit ? html`<bdi>${circuit.prompt.text.slice(0, 200)}</bdi>` : ""} with …<//>
     <div class="grid">
-      <${Panel} title="Its pair and the most similar" answer=${answer}>
-        ${pairs.data ? html`<h3>Its pair</h3>${list(pairs.data.circuits.nodes)}` : null}
-        <h3>Most similar</h3>${answer.data ? list(answer.data.similarCircuits.nodes.map((/** @type {any} */ each) => each.circuit)) : null}
-      <//>
-      <${Panel} title="Any other" answer=${found}>
+      <div>
+        ${pair ? html`<${Panel} title="Its pair" answer=${pairs} table=${pairs.data ? { columns: FOUND, rows: pairs.data.circuits.nodes } : null}>${pairs.data ? list(pairs.data.circuits.nodes) : null}<//>` : null}
+        <${Panel} title="Most similar" answer=${answer} table=${answer.data ? { columns: FOUND, rows: similar } : null}>${list(similar)}<//>
+      </div>
+      <${Panel} title="Any other" answer=${found} table=${found.data ? { columns: FOUND, rows: found.data.circuits.nodes } : null}>
         <label>Words of the prompt <input type="search" value=${text} onInput=${(/** @type {any} */ event) => setText(event.target.value)} /></label>
         ${found.data && text.trim().length >= 2 ? html`<p class="quiet small">${counted(found.data.circuits.totalCount, "circuit")}</p>${list(found.data.circuits.nodes)}` : null}
       <//>
     </div>`;
 }
+
+/** @type {import("../parts.js").Column[]} */
+const FOUND = [
+  { name: "circuit", value: (row) => row.id }, { name: "prompt", value: (row) => row.prompt.text }, { name: "answer", value: (row) => row.displayAnswer },
+];
 
 function Both(/** @type {{a: string, b: string, params: URLSearchParams}} */ { a, b, params }) {
   const answer = useAnswer(TWO, { a, b }), align = params.get("align") ?? "FREE";
@@ -123,7 +131,14 @@ function Drawn(/** @type {{data: any, answer: import("../graphql.js").Answer, pa
   }, [graphs, edges, drag, fromEnd]);
   const { only, kept, layout, flipped, joins } = drawing;
   const pinned = spotIn(graphs, params);
-  const onPin = useCallback((/** @type {import("../stage.js").Spot|null} */ spot) => change({ node: spot ? graphs[spot.graph].nodes[spot.node].id : null }, { replace: true }), [graphs]);
+  // On a phone two circuits side by side are too small. One is drawn, and the other one takes its place: shared features stay where they are.
+  const narrow = useNarrow(), side = params.get("side") === "b" ? 1 : 0;
+  const seen = useMemo(() => (narrow ? [side] : [0, 1]), [narrow, side]);
+  const drawn = useMemo(() => ({
+    graphs: seen.map((g) => graphs[g]), layout: narrow ? paneAlone(layout, side) : layout, kept: seen.map((g) => kept[g]),
+    only: seen.map((g) => only[g]), flipped: seen.map((g) => flipped[g]), joins: narrow ? [] : joins,
+  }), [drawing, seen]);
+  const onPin = useCallback((/** @type {import("../stage.js").Spot|null} */ spot) => change({ node: spot ? graphs[seen[spot.graph]].nodes[spot.node].id : null }, { replace: true }), [graphs, seen]);
   const parts = useMemo(() => circuits.map((each, g) => (each.tokenAttribution.outputs[0] ? weightsOf(each.tokenAttribution.outputs[0], graphs[g].tokens.length) : null)), [graphs]);
   const titles = useMemo(() => circuits.map((each, g) => `${"AB"[g]}  ${each.prompt.text.slice(0, 200)} → ${each.displayAnswer}`), [data]);
   const picture = () => {
@@ -133,19 +148,38 @@ function Drawn(/** @type {{data: any, answer: import("../graphql.js").Answer, pa
   const rows = graphs.flatMap((graph, g) => graph.nodes.map((node, i) => ({ g, i, node })).filter((each) => kept[g].nodes[each.i]));
   const node = pinned ? graphs[pinned.graph].nodes[pinned.node] : null;
   return html`<${Panel} title="Side by side" file="two circuits" answer=${answer} picture=${picture} table=${{ columns: NODES, rows: rows.map((each) => ({ ...each, only: only[each.g][each.i] })) }}>
-    ${circuits.map((each, g) => html`<p key=${g} class="row"><strong>${"AB"[g]}</strong> <${CircuitLink} circuit=${each} /> <${AnswerOf} circuit=${each} />
-      <span class="small quiet">replacement ${shown(each.replacementScore)}, completeness ${shown(each.completenessScore)}, error share ${percent(each.errorShare)}</span>
-      ${warningsOf(each).map((text) => html`<span key=${text} class="warning small">${text}</span>`)}</p>`)}
+    ${circuits.map((each, g) => html`<p key=${g}><strong>${"AB"[g]}</strong> <${CircuitLink} circuit=${each} /> <${AnswerOf} circuit=${each} />${" "}
+      <span class="small quiet">replacement ${shown(each.replacementScore)}, completeness ${shown(each.completenessScore)}, error share ${percent(each.errorShare)}</span>${" "}
+      ${warningsOf(each).map((text) => html`<span key=${text} class="warning small inline">${text}</span>`)}</p>`)}
     <div class="sliders"><label>Edges <input type="range" min="5" max="100" value=${Math.round((drag ?? edges) * 100)} onInput=${(/** @type {any} */ event) => setDrag(event.target.value / 100)}
       onChange=${(/** @type {any} */ event) => { setDrag(null); change({ edges: event.target.value / 100 }, { replace: true }); }} /> <output>${Math.round((drag ?? edges) * 100)} %</output></label>
       <label>Alignment <select value=${params.get("align") ?? "FREE"} onChange=${(/** @type {any} */ event) => change({ align: event.target.value }, { replace: true })}>
         ${Object.entries(ALIGNS).map(([name, text]) => html`<option key=${name} value=${name}>${text}</option>`)}</select></label>
       <button type="button" onClick=${() => go(address("compare", [data.b.id, data.a.id]))}>Swap</button></div>
-    <${Stage} graphs=${graphs} layout=${layout} kept=${kept} pinned=${pinned} onPin=${onPin} name="Two circuits side by side" parts=${parts} titles=${titles} only=${only} flipped=${flipped} joins=${joins} />
+    ${narrow ? html`<p class="tabs" role="group" aria-label="Which circuit is drawn">${circuits.map((each, g) => html`<button key=${g} type="button" aria-pressed=${side === g ? "true" : "false"}
+      onClick=${() => change({ side: g ? "b" : null }, { replace: true })}>${"AB"[g]}: <bdi>${each.displayAnswer ?? "unknown"}</bdi></button>`)}</p>` : null}
+    <${Stage} ...${drawn} pinned=${placed(pinned, seen, joins)} onPin=${onPin} name="Two circuits side by side" parts=${seenOf(parts, seen)} titles=${seenOf(titles, seen)} />
     ${same ? null : html`<p class="warning">The circuits have different transcoder sets, so their features are not the same.</p>`}
     ${node ? html`<p class="row"><span>Pinned in ${"AB"[/** @type {any} */ (pinned).graph]}: ${sentence(node, graphs[/** @type {any} */ (pinned).graph])}</span>
       ${node.feature ? html`<a href=${address("feature", node.feature)}>Open the feature</a>` : null}</p>` : null}
   <//>`;
+}
+
+/** What belongs to the circuits that are drawn. @template T @param {T[]} both @param {number[]} seen @returns {T[]} */
+function seenOf(both, seen) {
+  return useMemo(() => seen.map((g) => both[g]), [both, seen]);
+}
+
+/**
+ * The pinned node among the circuits that are drawn; where its circuit is not drawn, the same feature in the other one.
+ * @param {import("../stage.js").Spot|null} pinned @param {number[]} seen @param {number[][]} joins
+ */
+function placed(pinned, seen, joins) {
+  if (!pinned) return null;
+  const graph = seen.indexOf(pinned.graph);
+  if (graph >= 0) return { graph, node: pinned.node };
+  const join = joins.find((each) => each[pinned.graph] === pinned.node);
+  return join ? { graph: 0, node: join[seen[0]] } : null;
 }
 
 /** Names an effect by its features; null for effects of errors, tokens and answers. @param {any} graph @param {number} e */

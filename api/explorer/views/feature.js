@@ -51,10 +51,14 @@ const LABEL = `mutation label($feature: ID!, $text: String!, $author: String!) {
   labelFeature(feature: $feature, text: $text, author: $author) { id labels { text } }
 }`;
 
-/** The panels of a feature. @param {{id: string, compact?: boolean, except?: string|null}} props
- * compact: beside a circuit. except: the circuit in which it is looked at */
-export function FeaturePanels({ id, compact = false, except = null }) {
-  const answer = useAnswer(FEATURE, { id }), feature = answer.data?.feature;
+/** The panels of a feature beside a circuit. @param {{id: string, except: string}} props except: the circuit in which it is looked at */
+export function FeatureBeside({ id, except }) {
+  return html`<${FeaturePanels} id=${id} answer=${useAnswer(FEATURE, { id })} compact=${true} except=${except} />`;
+}
+
+/** The panels of a feature. @param {{id: string, answer: import("../graphql.js").Answer, compact?: boolean, except?: string|null}} props */
+function FeaturePanels({ id, answer, compact = false, except = null }) {
+  const { feature } = answer.data ?? {};
   const name = feature ? labelOf(feature) : shortId(id);
   if (answer.data && !feature) return html`<p>No feature has the id <code>${id}</code>.</p>`;
   return html`
@@ -213,6 +217,6 @@ export function FeaturePage(/** @type {{place: import("../addresses.js").Place}}
   if (!id || (answer.data && !feature)) return html`<${Missing} what=${`The atlas has no feature with the id ${id}.`} />`;
   return html`<${Heading}>${feature ? labelOf(feature) : "Feature"} <code class="quiet">${shortId(id)}</code><//>
     <p class="quiet">${feature ? html`Feature of layer ${feature.layer}, in ${feature.nCircuits} of ${feature.nConsidered} circuits.` : null}</p>
-    <div class="grid wide"><${FeaturePanels} id=${id} key=${id} /></div>`;
+    <div class="grid wide"><${FeaturePanels} id=${id} key=${id} answer=${answer} /></div>`;
 }
 

@@ -29,7 +29,7 @@ export function Search(/** @type {{place: import("../addresses.js").Place}} */ {
         <a key=${name} class="button" aria-current=${(kind ?? "") === name ? "true" : null} href=${address("search", [], { text, kind: name })}>${word}</a>`)}
     </div>
     <${Panel} title="Found" answer=${answer} file=${`search ${text}`} table=${list ? { columns: COLUMNS, rows } : null}>
-      ${list?.nodes.map((/** @type {any} */ found) => html`<section key=${found.kind + found.text} class="panel" aria-label=${found.text.slice(0, 80)}>
+      ${list?.nodes.map((/** @type {any} */ found) => single(found) ?? html`<section key=${found.kind + found.text} class="panel" aria-label=${found.text.slice(0, 80)}>
         <header><span class="tag">${KINDS[/** @type {keyof typeof KINDS} */ (found.kind)]}</span><h3 dir="auto">${found.text.length > 300 ? found.text.slice(0, 299) + "…" : found.text}</h3>
           <span class="quiet small">${found.nFeatures ? `${counted(found.nFeatures, "feature")}, ` : ""}${counted(found.nCircuits, "circuit")}</span></header>
         <ul class="plain">${found.circuits.nodes.map((/** @type {any} */ use) => html`<li key=${use.circuit.id}><${CircuitLink} circuit=${use.circuit} />${" "}
@@ -39,6 +39,14 @@ export function Search(/** @type {{place: import("../addresses.js").Place}} */ {
       ${list && !list.nodes.length ? html`<p class="quiet">Nothing has this text. Search finds whole words and their beginnings in prompts, tokens, labels and supernodes.</p>` : null}
       ${list ? html`<${Pager} list=${list} shownRows=${list.nodes.length} />` : null}
     <//>`;
+}
+
+/** A prompt with one circuit: its text is the link. Null for anything else. @param {any} found */
+function single(found) {
+  if (found.kind !== "PROMPT" || found.nCircuits !== 1 || !found.circuits.nodes.length) return null;
+  const { circuit } = found.circuits.nodes[0];
+  return html`<section key=${found.kind + found.text} class="panel" aria-label=${found.text.slice(0, 80)}>
+    <header><span class="tag">prompt</span><h3 dir="auto"><${CircuitLink} circuit=${circuit} /></h3><${AnswerOf} circuit=${circuit} /></header></section>`;
 }
 
 function more(/** @type {any} */ found) {

@@ -60,18 +60,11 @@ export function Start() {
       ${sets.map((/** @type {any} */ each) => html` <span key=${each.id}>Model <strong>${each.model.name}</strong> with transcoders <strong>${each.name}</strong>.</span>`)}
       ${" "}Open a circuit, click a feature in it, and see the other circuits that share the feature.</p>
     <div class="grid">
-      <${Panel} title="Families of prompts" answer=${holds} table=${data ? { columns: FAMILIES, rows: data.families } : null}>
-        ${data ? html`<${Table} caption="Families of prompts" columns=${FAMILIES} rows=${data.families} rowKey=${(/** @type {any} */ row) => row.name}
-          empty=${html`No prompt has a family. <a href="/circuits">All circuits</a>`} />` : null}
-        <p><a href="/circuits">All circuits</a></p>
-      <//>
       <div>
-        <${Panel} title="Circuits that features explain best" answer=${holds} table=${data ? { columns: BEST, rows: data.circuits.nodes } : null}>
-          ${data ? html`<${Table} caption="Circuits with the highest replacement scores" columns=${BEST} rows=${data.circuits.nodes} rowKey=${(/** @type {any} */ row) => row.id} />` : null}
-        <//>
-        <${Panel} title="Runs and jobs" answer=${work} table=${work.data ? { columns: RUNS, rows: work.data.runs.nodes } : null}>
-          ${work.data ? html`<${Table} caption="Runs" columns=${RUNS} rows=${work.data.runs.nodes} empty="No run." />
-            <h3>Jobs</h3><${Table} caption="Jobs" columns=${JOBS} rows=${work.data.jobs.nodes} empty=${html`Nobody has asked for circuits. <a href="/request">Ask for one</a>`} />` : null}
+        <${Panel} title="Families of prompts" answer=${holds} table=${data ? { columns: FAMILIES, rows: data.families } : null}>
+          ${data ? html`<${Table} caption="Families of prompts" columns=${FAMILIES} rows=${data.families} rowKey=${(/** @type {any} */ row) => row.name}
+            empty=${html`No prompt has a family. <a href="/circuits">All circuits</a>`} />` : null}
+          <p><a href="/circuits">All circuits</a></p>
         <//>
         <section class="panel" aria-label="Elsewhere"><header><h2>Elsewhere</h2></header>
           <ul class="plain">
@@ -81,6 +74,15 @@ export function Start() {
             <li>Scripts: <code>atlas.client</code>, and whole lists as files at <a href="/export" target="_blank" rel="noopener">/export</a>.</li>
           </ul>
         </section>
+      </div>
+      <div>
+        <${Panel} title="Circuits that features explain best" answer=${holds} table=${data ? { columns: BEST, rows: data.circuits.nodes } : null}>
+          ${data ? html`<${Table} caption="Circuits with the highest replacement scores" columns=${BEST} rows=${data.circuits.nodes} rowKey=${(/** @type {any} */ row) => row.id} />` : null}
+        <//>
+        <${Panel} title="Runs and jobs" answer=${work} table=${work.data ? { columns: RUNS, rows: work.data.runs.nodes } : null}>
+          ${work.data ? html`<${Table} caption="Runs" columns=${RUNS} rows=${work.data.runs.nodes} empty="No run." />
+            <h3>Jobs</h3><${Table} caption="Jobs" columns=${JOBS} rows=${work.data.jobs.nodes} empty=${html`Nobody has asked for circuits. <a href="/request">Ask for one</a>`} />` : null}
+        <//>
       </div>
     </div>`;
 }

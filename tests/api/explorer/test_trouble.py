@@ -91,7 +91,12 @@ def test_text_from_outside_is_never_markup(visitor, hostile):
         page = visit.open(path)
         assert page.locator("script[src*='explorer']").count() == page.locator("script").count()
         assert page.locator("main img, main b, main i, main u, main table script").count() == 0, path
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        for width in (1366, 390):
+            page.set_viewport_size({"width": width, "height": 844})
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path, width)
+        # No text of a prompt is repeated at full length: the longest one has 10 000 characters.
+        assert page.evaluate("document.documentElement.scrollHeight") < 30_000, path
+        page.set_viewport_size({"width": 1366, "height": 800})
     page = visit.open("/circuits")
     for text in HOSTILE[:3]:
         assert page.get_by_text(text, exact=True).count() >= 1, text

@@ -5,10 +5,12 @@ import io
 import json
 import re
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
+from playwright.sync_api import Request
 
+from figures.all import CHARTS
 from schema.circuit.records import Circuit, NodeKind
 from tests.support.api import OTHER_SET
 from tests.support.browser import Visitor, ask
@@ -54,6 +56,18 @@ def views(circuits: list[Circuit]) -> dict[str, str]:
     }
 
 
+def question(request: Request) -> dict[str, Any] | None:
+    """The query and variables that a request of the page asks."""
+    path = urlsplit(request.url).path
+    if path.startswith("/figures/"):
+        name = path.removeprefix("/figures/").removesuffix(".json")
+        return {
+            "query": CHARTS[name].query,
+            "variables": json.loads(parse_qs(urlsplit(request.url).query)["variables"][0]),
+        }
+    return json.loads(request.post_data) if request.post_data and "query" in request.post_data else None
+
+
 NAMES = ("start", "search", "circuits", "circuit", "pinned", "supernodes", "feature", "compare", "choose")
 MORE = ("contrast", "modules", "evidence", "request")
 
@@ -75,11 +89,11 @@ def test_every_view_opens_by_its_address_and_is_accessible(visit, circuits, name
 
 def test_every_panel_has_the_query_behind_it(visit, circuits, address):
     """The Query button opens GraphiQL with the text and variables that were asked."""
-    for name in ("start", "pinned", "compare", "contrast", "evidence"):
+    for name in ("start", "pinned", "compare", "choose", "contrast", "evidence"):
         asked: list[Any] = []
-        visit.page.on("request", lambda request, asked=asked: asked.append(request.post_data))
+        visit.page.on("request", lambda request, asked=asked: asked.append(question(request)))
         page = visit.open(views(circuits)[name])
-        bodies = [json.loads(body) for body in asked if body and "query" in body]
+        bodies = [body for body in asked if body]
         links = page.get_by_role("link", name=re.compile("^Query of")).all()
         assert links
         for link in links:
@@ -294,6 +308,96 @@ def test_two_circuits_say_what_differs(visit, circuits, address):
     assert page.url.endswith(f"/compare/{b}/{a}")
 
 
+def test_on_a_phone_two_circuits_take_turns_at_the_same_places(visit, circuits):
+    page = visit.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    visit.open(views(circuits)["compare"])
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    tabs = page.get_by_role("group", name="Which circuit is drawn").get_by_role("button")
+    assert [each.get_attribute("aria-pressed") for each in tabs.all()] == ["true", "false"]
+    tabs.nth(1).click()
+    assert page.url.endswith("side=b")
+    page.reload()
+    visit.ready()
+    assert [each.get_attribute("aria-pressed") for each in tabs.all()] == ["false", "true"]
+    # Shared features stand at one place, so that what changes between the two drawings is what differs.
+    a, b = urlsplit(page.url).path.split("/")[2:]
+    places = page.evaluate(
+        """async ([query, ids]) => {
+          const { readGraph, keep, layOut, paneAlone } = await import("/explorer/drawing.js");
+          const found = await Promise.all(ids.map(async (id) => (await (await fetch("/graphql", {
+            method: "POST", headers: {"content-type": "application/json"},
+            body: JSON.stringify({query, variables: {id}}) })).json()).data.circuit));
+          const graphs = found.map((each) => readGraph(each.graph, each.prompt.displayTokens));
+          const held = graphs.map((graph) => new Set(graph.nodes.map((node) => node.feature)));
+          const shared = (node) => node.feature && held.every((each) => each.has(node.feature));
+          const layout = layOut(graphs, graphs.map((graph) => keep(graph).nodes), { shared });
+          return graphs.map((graph, g) => {
+            const pane = paneAlone(layout, g).panes[0];
+            return graph.nodes.map((node, i) => [shared(node) ? `${node.feature}@${node.position}` : null,
+              pane.x[i], pane.y[i]]).filter((each) => each[0]);
+          });
+        }""",
+        [
+            """query ($id: ID!) { circuit(id: $id) { prompt { displayTokens } graph {
+               nodes { id kind layer position influence token probability feature label }
+               sources targets weights } } }""",
+            [a, b],
+        ],
+    )
+    first, second = ({name: (x, y) for name, x, y in each} for each in places)
+    both = first.keys() & second.keys()
+    assert both
+    assert {name: first[name] for name in both} == {name: second[name] for name in both}
+
+
+def test_a_pinned_node_comes_into_sight(visit, circuits):
+    page = visit.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    one = max(circuits, key=lambda each: len(each.prompt.tokens))
+    nodes = sorted(one.nodes, key=lambda n: n.position)
+    first = next(n for n in nodes if n.kind is NodeKind.FEATURE)
+    visit.open(f"/circuit/{one.id}?nodes=1&edges=1&feature={quote(feature_id(one, first), safe='')}")
+    visit.panel("Pinned node").wait_for()
+    page.wait_for_function("document.querySelector('.stage').__zoom.k > 0")
+    stage = page.get_by_role("application")
+    box = stage.bounding_box()
+    assert box is not None
+    # The ring of the pinned node is the only mark in the colour of the focus.
+    x, y = page.evaluate(
+        """() => {
+          const canvas = document.querySelectorAll(".stage canvas")[1], to = canvas.getContext("2d");
+          const { data, width } = to.getImageData(0, 0, canvas.width, canvas.height);
+          const sums = [0, 0, 0];
+          for (let i = 0; i < data.length; i += 4)
+            if (data[i] === 17 && data[i + 1] === 20 && data[i + 2] === 24 && data[i + 3] === 255) {
+              sums[0] += (i / 4) % width; sums[1] += Math.floor(i / 4 / width); sums[2]++;
+            }
+          const ratio = canvas.width / canvas.clientWidth;
+          return sums[2] ? [sums[0] / sums[2] / ratio, sums[1] / sums[2] / ratio] : [-1, -1];
+        }"""
+    )
+    assert 60 <= x <= box["width"]
+    assert 0 <= y <= box["height"]
+
+
+def test_a_figure_is_the_one_of_the_command(visit, circuits, address):
+    page = visit.open("/evidence?figure=tokens")
+    panel = visit.panel("Figures")
+    panel.locator("img").wait_for()
+    panel.get_by_label("Family").select_option("capitals")
+    visit.ready()
+    assert page.url.endswith("figure=tokens&family=capitals")
+    page.wait_for_function("document.querySelector('img.figure').naturalWidth > 100")
+    chart = CHARTS["tokens"]
+    answer = ask(address, chart.query, {"filter": {"families": ["capitals"]}})
+    assert json.loads(saved(visit, "Figures", "JSON")) == answer
+    assert saved(visit, "Figures", "SVG") == chart.svg(answer)
+    panel.get_by_label("Figure").select_option("claims")
+    panel.get_by_text("There is nothing to draw: the ledger has no claim").wait_for()
+    visit.failed_loads = 0
+
+
 def test_two_sets_are_ranked_with_both_denominators(visit, circuits, address):
     visit.open(views(circuits)["contrast"])
     found = ask(
@@ -344,3 +448,32 @@ def test_an_unknown_address_and_unknown_ids_say_so(visit):
         page = visit.open(path)
         assert page.get_by_text("The atlas has no", exact=False).count() == 1, path
     visit.failed_loads = 0
+
+
+def test_the_path_of_a_newcomer(visit, circuits, address):
+    """From the first page to a circuit, its strongest feature, another circuit with it, and the pair."""
+    one = some_circuit(circuits)
+    page = visit.open("/")
+    box = page.get_by_role("searchbox", name="Search prompts, tokens, labels and supernodes")
+    box.fill(one.prompt.text)
+    box.press("Enter")
+    visit.ready()
+    page.locator(f"a[href='/circuit/{one.id}']").first.click()
+    visit.ready()
+    assert page.title().startswith(one.prompt.text[:60])
+    visit.panel("Strongest features").locator("button.link").first.click()
+    visit.ready()
+    links = visit.panel("Circuits that share it").locator("a[href^='/circuit/']")
+    others = [each.get_attribute("href") for each in links.all()]
+    assert others
+    links.first.click()
+    visit.ready()
+    visit.panel("Pinned node").wait_for()
+    assert one.id not in page.url
+    page.go_back()
+    visit.ready()
+    visit.panel("Compare with").get_by_role("link", name="Compare with").first.click()
+    visit.ready()
+    other = next(c for c in circuits if c.prompt.pair == one.prompt.pair and c.id != one.id)
+    assert urlsplit(page.url).path == f"/compare/{one.id}/{other.id}"
+    visit.panel("Differences").get_by_role("table").first.wait_for()
