@@ -19,7 +19,7 @@ from atlas.docs.question_pages import FOLDER as PAGES
 from atlas.docs.question_pages import with_fields, write, write_contents
 from atlas.local.login import Login
 from atlas.settings import Settings
-from ingest.organism.__main__ import follow_command
+from ingest.organism.__main__ import fix_threads, follow_command
 from ingest.organism.train import train
 from ingest.organism.weights import PROMPTS_PATH, TRANSCODERS_DIR
 from schema.annotations.supernodes import rename
@@ -90,6 +90,7 @@ def _fill_last(home: Path) -> None:
             rename(database, rename(database, SUPERNODE, "texas", "ada"), "the state is texas", "bob")
     app(["ingest", "--watch", "--once"], standalone_mode=False)
     checkpoints = home / "checkpoints"
+    fix_threads()
     if not (checkpoints / f"step-{STEPS[-1]:05}").exists():
         train(home / "lm", checkpoints, steps=STEPS[-1])
     for folder in checkpoints.glob("step-*"):

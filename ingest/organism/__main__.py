@@ -23,6 +23,7 @@ from schema.counted import counted
 
 SHIPPED = "clt"  # folder of the transcoder that ships
 FOLLOW_STEPS = 200
+THREADS = 2
 # Folder: features of a layer, mean active features of a token, steps.
 WIDTHS = {"clt": (1536, 48, 1800), "clt-narrow": (768, 48, 1500)}
 
@@ -34,6 +35,12 @@ Checkpoints = Annotated[Path, typer.Option(help="Folder for the checkpoints of t
 Steps = Annotated[
     int, typer.Option(help="Training steps of the language model. Use fewer for experiments only.")
 ]
+
+
+@app.callback()
+def fix_threads() -> None:
+    """Fix the number of PyTorch's threads, because it decides the last bits of the weights."""
+    torch.set_num_threads(THREADS)
 
 
 def load_model(out: Path) -> LlamaForCausalLM:

@@ -106,9 +106,8 @@ def save(model: LlamaForCausalLM, folder: Path) -> None:
 def train(out: Path, checkpoints: Path | None, seed: int = 0, steps: int = STEPS) -> LlamaForCausalLM:
     """Train for `steps` steps. Writes the final model to `out`, and checkpoints to `checkpoints/step-NNNNN`.
 
-    checkpoints: None writes no checkpoints. The number of threads is fixed, because it decides the last bits.
+    checkpoints: None writes no checkpoints. The number of PyTorch's threads decides the last bits.
     """
-    torch.set_num_threads(2)
     model = new_model(seed)
     matrices = [
         p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n

@@ -60,7 +60,6 @@ def train_transcoder(
     k: mean number of active features of one token, over all layers. start: the transcoders of a neighbouring
     checkpoint, of equal width, whose features are kept. Raises FloatingPointError when the loss diverges.
     """
-    torch.set_num_threads(2)
     model.requires_grad_(False)
     # A large sample for the scales and the starting points.
     first = list(islice(activations(model, seed + 1000), 8))

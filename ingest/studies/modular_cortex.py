@@ -28,7 +28,7 @@ from ingest.engine.attribution.prune import node_influence, prune
 from ingest.engine.intervention.intervene import Case, Edit, intervene_many
 from ingest.engine.intervention.matched import MatchedFeatures
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.studies.tools.concepts import activity, every_token
+from ingest.studies.tools.concepts import activity, every_token, text_tokens
 from ingest.studies.tools.graphs import graphs
 from ingest.studies.tools.items import Item, answered, beginnings
 from ingest.studies.tools.prompts import Prompts
@@ -146,7 +146,7 @@ def ablate_module(
     share: float,
 ) -> AblationEffect:
     """Step 4 for one module and one family. The model answers `items` correctly without edits."""
-    random, matched = Random(0), MatchedFeatures(model)
+    random, matched, counted = Random(0), MatchedFeatures(model), text_tokens(model)
     cases: list[Case] = []
     null: list[Case] = []
     edited = active = 0
@@ -155,7 +155,7 @@ def ablate_module(
         cases.append(Case(item.prompt, edits))
         null.append(Case(item.prompt, matched.draw(edits, dense, random)))
         edited += len(edits)
-        active += int((dense[1:] > 0).sum())
+        active += int((dense[counted(item, len(dense))] > 0).sum())
     n = len(items)
     accuracy, drop = _accuracy_and_drop(model, cases, items)
     null_accuracy, null_drop = _accuracy_and_drop(model, null, items)

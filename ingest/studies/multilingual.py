@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.organism.families.multilingual import LANGUAGES
-from ingest.studies.tools.concepts import Places, activity, after_first_token, statistics
+from ingest.studies.tools.concepts import Places, activity, statistics, text_tokens
 from ingest.studies.tools.items import Item, beginnings, few_answered, positions_of
 from ingest.studies.tools.prompts import Needs, Prompts, Splits
 from ingest.studies.tools.study import Study, StudyFinding, StudyResult
@@ -28,7 +28,7 @@ TRANSLATION = "translation"
 """The operation whose answers say what words mean."""
 LABELS = ("operation", "concept", "language")
 PARTS = {
-    # Swapped part: numbers of the places that may be edited (position minus one).
+    # Swapped part: numbers of the words that may be edited.
     "language": frozenset(range(2, 9)),
     "operation": frozenset(range(9)),
     "concept": frozenset(range(5, 9)),
@@ -102,7 +102,7 @@ def places_of(model: ReplacementModel, parts: Splits) -> Places:
             "places cannot be compared",
             next_step="give each prompt a tag operand:…, with the operand as it stands in the prompt",
         )
-    return after_first_token
+    return text_tokens(model)
 
 
 def swap_parts(model: ReplacementModel, prompts: Prompts) -> list[Rate]:
@@ -175,7 +175,7 @@ def shared_by_layer(model: ReplacementModel, prompts: Prompts) -> list[StudyFind
     items = [*parts.forming, *parts.development, *parts.held_out]
     active = {
         (item.labels["concept"], item.labels["language"]): (dense > 0).any(0)
-        for item, dense in zip(items, activity(model, items, after_first_token), strict=True)
+        for item, dense in zip(items, activity(model, items, text_tokens(model)), strict=True)
     }
     same, different = [], []
     concepts = sorted({concept for concept, _ in active})

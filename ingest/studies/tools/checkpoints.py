@@ -16,7 +16,7 @@ from torch.nn.functional import cosine_similarity
 from ingest.engine.attribution.graph import GraphNodes
 from ingest.engine.attribution.prune import prune
 from ingest.engine.replacement.model import ReplacementModel
-from ingest.studies.tools.concepts import activity, every_token
+from ingest.studies.tools.concepts import activity, text_tokens
 from ingest.studies.tools.items import Item
 
 Key = tuple[int | str, ...]
@@ -138,9 +138,9 @@ def _derange(alive: Tensor, generator: torch.Generator) -> Tensor:
 def fires(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
     """(n_tokens, n_layers, n_features) bool: the tokens on which features fire.
 
-    The first token of each prompt is left out.
+    Tokens that are put before a prompt are left out.
     """
-    return torch.cat([dense[1:] > 0 for dense in activity(model, items, every_token)])
+    return torch.cat([dense > 0 for dense in activity(model, items, text_tokens(model))])
 
 
 def _jaccard(a: Tensor, b: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ingest.engine.replacement.model import ReplacementModel
+from ingest.engine.replacement.model import NONE, ReplacementModel
 from ingest.studies.tools.items import Item
 from ingest.studies.tools.supernodes import SupernodeTensors
 from schema.counted import counted
@@ -44,9 +44,15 @@ def every_token(item: Item, n_tokens: int) -> Sequence[int]:
     return range(n_tokens)
 
 
-def after_first_token(item: Item, n_tokens: int) -> Sequence[int]:
-    """All positions except that of the special first token (`Places`)."""
-    return range(1, n_tokens)
+def text_tokens(model: ReplacementModel) -> Places:
+    """All positions but those of the token that is put first, and of others that are left out."""
+
+    def of(item: Item, n_tokens: int) -> Sequence[int]:
+        n_left_out = model.encode(item.prompt).n_left_out
+        n_text = len(model.encode(item.prompt, first_token=NONE).ids)
+        return range(max(n_left_out, n_tokens - n_text), n_tokens)
+
+    return of
 
 
 def from_end(*places: int) -> Places:

@@ -25,6 +25,7 @@ from ingest.studies.tools.concepts import (
     Statistics,
     activity,
     every_token,
+    text_tokens,
 )
 from ingest.studies.tools.items import Item, next_words
 from ingest.studies.tools.supernodes import SupernodeTensors
@@ -272,14 +273,14 @@ def _nothing(claim: str, split: str, n: int) -> InputError:
 
 def null_trials(model: ReplacementModel, trials: Sequence[Trial], *, seed: int = 0) -> NullTrials:
     """Make the null of trials: the same prompts and wanted words, with edits of random features."""
-    random, matched = Random(seed), MatchedFeatures(model)
+    random, matched, counted = Random(seed), MatchedFeatures(model), text_tokens(model)
     made = []
     active = 0
     for trial, dense in zip(
         trials, activity(model, [trial.item for trial in trials], every_token), strict=True
     ):
         made.append(trial._replace(edits=matched.draw(trial.edits, dense, random)))
-        active += int((dense[1:] > 0).sum())
+        active += int((dense[counted(trial.item, len(dense))] > 0).sum())
     return NullTrials(made, active / max(1, len(trials)))
 
 

@@ -298,6 +298,10 @@ def test_prompts_without_operands_must_be_equally_long(model: ReplacementModel) 
     assert list(places_of(model, Splits(items[:1], [], []))(items[0], 3)) == [1, 2]
     with pytest.raises(InputError, match="have 3 to 4 tokens, so their places cannot be compared"):
         places_of(model, Splits(items, [], []))
+    for first, all_words in (("none", [0, 1]), ("counted", [1, 2]), ("w4", [1, 2])):
+        other = model.putting_first(first)
+        n_tokens = len(other.encode("w1 w2").ids)
+        assert list(places_of(other, Splits(items[:1], [], []))(items[0], n_tokens)) == all_words
     with pytest.raises(InputError, match="does not contain 'w9'"):
         positions_of(model, "w1 w2", "w9")
     assert positions_of(model, "w1 w2 w1 w2", "w1 w2") == range(3, 5)
