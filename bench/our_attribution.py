@@ -13,7 +13,7 @@ import time
 import torch
 from safetensors.torch import save_file
 
-from ingest.engine.attribution.attribute import attribute_many
+from ingest.engine.attribution.attribute import attribute_each, attribute_many
 from ingest.engine.attribution.targets import DEFAULT
 from ingest.engine.replacement.model import ReplacementModel
 
@@ -40,7 +40,8 @@ def main() -> None:
         else:
             for start in range(0, len(asked), GROUP):
                 group = [(model.encode(ids), DEFAULT) for ids in asked[start : start + GROUP]]
-                attribute_many(model, group, max_feature_nodes=limit)
+                for _ in attribute_each(model, group, max_feature_nodes=limit):
+                    pass
         answer = {
             "seconds": time.perf_counter() - started,
             "cpu_seconds": time.process_time() - used,

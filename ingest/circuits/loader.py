@@ -19,9 +19,16 @@ class LoadingThreads(Generic[P]):
     not begun.
     """
 
-    def __init__(self, load: Callable[P, None], threads: int, waiting: int) -> None:
-        """waiting: how many calls may run or wait; `put` blocks when there are more. Bounds memory."""
+    def __init__(
+        self, load: Callable[P, None], threads: int, waiting: int, size: Callable[P, int] = lambda *_, **__: 1
+    ) -> None:
+        """waiting: how many calls may run or wait; `put` blocks when there are more. Bounds memory.
+
+        size: as how many calls a call counts, from 1 up.
+        """
         self._load = load
+        self._waiting = waiting
+        self._size = size
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
         self._room = threading.Semaphore(waiting)
         self._tasks: list[Future[None]] = []
@@ -39,18 +46,21 @@ class LoadingThreads(Generic[P]):
 
     def put(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Call `load` with these arguments in a thread. Raises the error of an earlier call."""
-        self._room.acquire()
+        # One that counts as more calls than may wait has all of the room for itself.
+        size = min(self._waiting, self._size(*args, **kwargs))
+        for _ in range(size):
+            self._room.acquire()
         for task in [task for task in self._tasks if task.done()]:
             self._tasks.remove(task)
             task.result()
-        self._tasks.append(self._pool.submit(self._call, *args, **kwargs))
+        self._tasks.append(self._pool.submit(self._call, size, *args, **kwargs))
 
     def drain(self) -> None:
         """Wait until all calls have returned. Raises the error of a call."""
         while self._tasks:
             self._tasks.pop().result()
 
-    def _call(self, *args: P.args, **kwargs: P.kwargs) -> None:
+    def _call(self, size: int, *args: P.args, **kwargs: P.kwargs) -> None:
         try:
             if not self._broken:
                 self._load(*args, **kwargs)
@@ -58,7 +68,7 @@ class LoadingThreads(Generic[P]):
             self._broken = True
             raise
         finally:
-            self._room.release()
+            self._room.release(size)
 
 
 @contextmanager

@@ -67,6 +67,8 @@ VERSIONS = ("circuit-atlas", "torch", "transformers")
 
 WAITING = 8
 """Circuits that may wait for the loading thread; bounds memory."""
+ORDINARY_EDGES = 20_000
+"""A circuit with more edges counts as several that wait."""
 
 GROUP_SIZE = 16
 """Prompts that are attributed together."""
@@ -478,6 +480,10 @@ def _fits(size: int | None, limit: int | None) -> bool:
     return limit is None or size is None or size <= limit
 
 
+def _size(circuit: Circuit) -> int:
+    return 1 + len(circuit.edges) // ORDINARY_EDGES
+
+
 def edge_note(pruned: Pruned) -> str | None:
     """What a person should know of the number of edges of a pruned graph; None for an ordinary one."""
     n = counted(len(pruned.weight), "edge")
@@ -557,7 +563,7 @@ def _ingest_all(
             summary.loaded += load_circuit(database, circuit, run)
             done()
 
-        with LoadingThreads(load, 1, WAITING) as loader:
+        with LoadingThreads(load, 1, WAITING, _size) as loader:
             for start in range(0, len(planned), GROUP_SIZE):
                 group = planned[start : start + GROUP_SIZE]
                 if wanted.isdisjoint(each.key for each in group):

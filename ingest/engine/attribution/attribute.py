@@ -49,6 +49,10 @@ BATCH_SIZE = 512
 """Number of targets that walk together. A larger batch has less overhead, but it takes more memory and can
 be cut less closely after its last position."""
 
+TOGETHER = 1 << 30
+"""Bytes that prompts may take together besides their walk, when no limit of memory is given. A prompt that
+takes more is computed alone. More prompts are hardly faster, because a large prompt fills its batches."""
+
 
 def attribute(
     model: ReplacementModel,
@@ -95,29 +99,36 @@ def attribute_each(
     """The attribution graphs of several prompts, one after another, within a limit of memory.
 
     memory: bytes that may be used besides the model; None for no limit. Prompts whose matrices fit are
-    computed together. A graph whose matrix does not fit is streamed. Prune each graph and release it before
-    requesting the next one. Raises SettingError when the memory does not hold one gradient, and the errors of
-    `attribute_many`.
+    computed together, without a limit as many as `TOGETHER` holds. A graph whose matrix does not fit is
+    streamed. Prune each graph and release it before requesting the next one. The last bits of a graph depend
+    on the prompts that it is computed with, and these on `jobs` alone. Raises SettingError when the memory
+    does not hold one gradient, and the errors of `attribute_many`.
     """
     _check(max_feature_nodes=max_feature_nodes, batch_size=batch_size, memory=memory)
-    if memory is None:
-        yield from _whole(model, _ready(model, jobs), max_feature_nodes, batch_size)
-        return
-    budget = Budget(model, memory, batch_size, max_feature_nodes)
+    budget = Budget(model, TOGETHER if memory is None else memory, batch_size, max_feature_nodes)
+
+    def fits(prompts: list[_Prompt]) -> int:
+        """The batch size with which prompts are computed together; 0 when they do not fit."""
+        traced = [prompt.traced for prompt in prompts]
+        if memory is not None:
+            return budget.whole(traced)
+        return batch_size if len(traced) == 1 or budget.holds(traced) else 0
+
     waiting: list[_Prompt] = []
+    size = batch_size
     for group in budget.groups(jobs):
         for one in _ready(model, group):
-            fits = budget.whole([prompt.traced for prompt in [*waiting, one]])
-            if waiting and not fits:
-                yield from _whole(model, waiting, max_feature_nodes, batch_size)
-                waiting, fits = [], budget.whole([one.traced])
-            if fits:
+            together = fits([*waiting, one])
+            if waiting and not together:
+                yield from _whole(model, waiting, max_feature_nodes, size)
+                waiting, together = [], fits([one])
+            if together:
                 waiting.append(one)
-                batch_size = fits
+                size = together
             else:
                 yield _streamed(model, one, max_feature_nodes, *budget.streaming(one.traced))
     if waiting:
-        yield from _whole(model, waiting, max_feature_nodes, batch_size)
+        yield from _whole(model, waiting, max_feature_nodes, size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +208,7 @@ def _whole(
                 continue
             size = one.traced.n_inputs + len(one.logits.ids)
             # Rows of errors and tokens are never written, so their pages take no memory.
-            matrix = torch.zeros(size, size, dtype=one.traced.starts.gradient.dtype)
+            matrix = torch.zeros(size, size, dtype=one.traced.starts.logits.dtype)
             about = one.about(model, torch.arange(one.n_active), limit)
             found[number] = AttributionGraph(adjacency=matrix, **about)
             walked.append(number)

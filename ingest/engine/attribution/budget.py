@@ -64,11 +64,14 @@ class Budget:
         if group:
             yield group
 
+    def holds(self, traced: Sequence[Traced]) -> bool:
+        """Whether the whole matrices of several prompts fit, without what a batch takes during the walk."""
+        return self._held(traced) <= self.total
+
     def whole(self, traced: Sequence[Traced]) -> int:
         """The batch size with which the whole matrices of several prompts fit; 0 when they do not fit."""
-        held = sum(trace_bytes(one) + self._matrix(one) for one in traced)
         most = min(self.batch_size, sum(len(one.starts.layer) for one in traced))
-        found = min(most, (self.total - held) // max(self._walk(one) for one in traced))
+        found = min(most, (self.total - self._held(traced)) // max(self._walk(one) for one in traced))
         return found if found >= min(most, SMALLEST) else 0
 
     def streaming(self, traced: Traced) -> tuple[int, int]:
@@ -86,6 +89,10 @@ class Budget:
             )
         batch_size = max(1, min(self.batch_size, (half - needed) // 2 // one))
         return batch_size, half - needed - batch_size * one
+
+    def _held(self, traced: Sequence[Traced]) -> int:
+        """Bytes of what several prompts hold from their forward pass to their matrix."""
+        return sum(trace_bytes(one) + self._matrix(one) for one in traced)
 
     def _recorded(self, n_positions: int) -> int:
         """Bytes of one prompt's forward pass, counted twice: as recorded, and as laid out by layer."""

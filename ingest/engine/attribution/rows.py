@@ -44,11 +44,11 @@ class TargetRows:
         if room is not None:
             size = min(size, room // self.row_bytes)
         # Memory pages that are never written take no space.
-        self._kept = torch.empty(size, traced.n_inputs, dtype=traced.starts.gradient.dtype)
+        self._kept = torch.empty(size, traced.n_inputs, dtype=traced.starts.logits.dtype)
 
     @property
     def row_bytes(self) -> int:
-        return self.traced.n_inputs * self.traced.starts.gradient.dtype.itemsize
+        return self.traced.n_inputs * self.traced.starts.logits.dtype.itemsize
 
     @property
     def n_active(self) -> int:

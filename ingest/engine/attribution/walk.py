@@ -21,6 +21,7 @@ Why the walk is fast
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -31,6 +32,11 @@ from ingest.engine.replacement.memory import say_smaller
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.engine.replacement.record import Frozen
 from ingest.engine.transcoders.transcoder import Active
+
+SMALLEST = 64
+"""The smallest number of targets into which a large prompt is split, unless fewer may walk together."""
+PRODUCT = 1 << 28
+"""Multiplications of one product of a layer's width, from which on it is as fast as a larger one."""
 
 
 class Sources(NamedTuple):
@@ -55,14 +61,18 @@ class Sources(NamedTuple):
 
 
 class Starts(NamedTuple):
-    """The start of each target's gradient, at the residual stream that the target reads."""
+    """Where the gradient of each target starts: features, then logits.
+
+    The gradients of features are made for the targets of a batch (`starting_gradients`), because those of all
+    features may take more memory than the rest of a prompt.
+    """
 
     layer: Tensor
     """(n,) int64: layer whose MLP input the target reads; n_layers for logits"""
     position: Tensor
     """(n,) int64: position of the target"""
-    gradient: Tensor
-    """(n, d_model)"""
+    logits: Tensor
+    """(n_logits, d_model): gradients of the logits, at the residual stream before the last norm"""
 
 
 def sources(model: ReplacementModel, frozen: Frozen, active: Active, *, n_left_out: int) -> Sources:
@@ -113,17 +123,10 @@ def starts(
 
     directions: (n_logits, d_model) at the last norm's output. positions: (n_logits,) int64.
     """
-    vectors = []
-    for layer in range(model.n_layers):
-        mine = active.rows(layer)
-        encoder = model.transcoders.encoder_rows(layer, active.where[mine, 2])
-        scale = frozen.mlp_scale[layer, active.where[mine, 1]]
-        vectors.append(model.read_backward(layer, encoder, scale))
-    final = model.anatomy.final_norm.backward(directions, frozen.final_scale[positions])
     return Starts(
         layer=torch.nn.functional.pad(active.where[:, 0], (0, len(positions)), value=model.n_layers),
         position=torch.cat([active.where[:, 1], positions]),
-        gradient=torch.cat([*vectors, final]),
+        logits=model.anatomy.final_norm.backward(directions, frozen.final_scale[positions]),
     )
 
 
@@ -137,12 +140,27 @@ class Traced(NamedTuple):
     sources: Sources
     """What the active features, the errors and the tokens wrote."""
     starts: Starts
-    """The gradients of all possible targets: features, then logits."""
+    """Where the gradients of all possible targets start."""
 
     @property
     def n_inputs(self) -> int:
         """Number of input nodes: active features, errors and tokens."""
         return len(self.sources.slot) + len(self.frozen.ids)
+
+    def starting_gradients(self, model: ReplacementModel, rows: Tensor, below: Sequence[int]) -> Tensor:
+        """(n, d_model): the gradients of targets, at the residual stream that each target reads.
+
+        rows: (n,) int64 rows of `starts`, sorted by layer. below: for each layer, the number of these targets
+        that read a lower layer; the last entry is the number of features among them.
+        """
+        vectors = []
+        for layer, (first, stop) in enumerate(pairwise(below)):
+            if first < stop:
+                _, position, feature = self.active.where[rows[first:stop]].unbind(1)
+                encoder = model.transcoders.encoder_rows(layer, feature)
+                vectors.append(model.read_backward(layer, encoder, self.frozen.mlp_scale[layer, position]))
+        n_active = len(self.active.activation)
+        return torch.cat([*vectors, self.starts.logits[rows[below[-1] :] - n_active]])
 
 
 def effects(
@@ -155,12 +173,12 @@ def effects(
 
     work: prompts, each with its chosen targets, (n,) int64 rows of its `starts`, on the CPU. A prompt is
     taken from the iterable only when it is walked. batch_size: the number of targets that walk together.
-    Small prompts share a batch. The targets of a large prompt are split into batches of similar positions,
-    because each batch can be cut after its last position. When the device's memory does not hold a batch,
-    this batch and the following ones are halved.
+    Small prompts share a batch. The targets of a large prompt are split into batches of similar positions
+    (`_together`), because each batch can be cut after its last position. When the device's memory does not
+    hold a batch, this batch and the following ones are halved.
     """
     limit = batch_size
-    for batch in _batches(work, batch_size):
+    for batch in _batches(model, work, batch_size):
         waiting = [batch]
         while waiting:
             parts = waiting.pop()
@@ -198,22 +216,36 @@ class _Part(NamedTuple):
     """(n,) int64: places in `chosen` of the targets in this batch"""
 
 
-def _batches(work: Iterable[tuple[Traced, Tensor]], batch_size: int) -> Iterator[list[_Part]]:
+def _together(model: ReplacementModel, traced: Traced, batch_size: int) -> int:
+    """The largest number of targets of one prompt that share a batch with targets at other positions.
+
+    On a CPU, a batch with fewer targets takes as long for each, once its products are large, and can be cut
+    more closely.
+    """
+    if model.device.type != "cpu":
+        return batch_size
+    return min(batch_size, max(SMALLEST, PRODUCT // (len(traced.frozen.ids) * model.d_model**2)))
+
+
+def _batches(
+    model: ReplacementModel, work: Iterable[tuple[Traced, Tensor]], batch_size: int
+) -> Iterator[list[_Part]]:
     """Batches of targets. A batch is yielded once the next prompt is known not to fit into it."""
     waiting: list[_Part] = []
     room = batch_size
     for number, (traced, chosen) in enumerate(work):
         if not len(chosen):
             continue
-        if waiting and len(chosen) > room:
+        together = _together(model, traced, batch_size)
+        if waiting and room < len(chosen) <= together:
             yield waiting
             waiting, room = [], batch_size
-        if len(chosen) <= room:
+        if len(chosen) <= min(room, together):
             waiting.append(_Part(number, traced, chosen, torch.arange(len(chosen))))
             room -= len(chosen)
             continue
         order = torch.argsort(traced.starts.position.cpu()[chosen], stable=True)
-        for places in order.split(batch_size):
+        for places in order.split(together):
             # Ascending places are in the order of layers, in which the walk needs the targets anyway.
             yield [_Part(number, traced, chosen, places.sort().values)]
     if waiting:
@@ -234,16 +266,17 @@ class _Lane:
     The targets under way, whose gradients already walk down, are the last `n`.
     """
 
-    def __init__(self, traced: Traced, chosen: Tensor, n_layers: int, cut: int) -> None:
+    def __init__(self, model: ReplacementModel, traced: Traced, chosen: Tensor, cut: int) -> None:
         self.traced = traced
         self.sources = traced.sources
         self.cut = min(cut, len(traced.frozen.ids))
         layer, self.order = torch.sort(traced.starts.layer[chosen], stable=True)
         rows = chosen[self.order]
         self.position = traced.starts.position[rows]
-        self.gradient = traced.starts.gradient[rows]
-        self.below = torch.searchsorted(layer, torch.arange(n_layers + 1, device=layer.device)).tolist()
+        layers = torch.arange(model.n_layers + 1, device=layer.device)
+        self.below: list[int] = torch.searchsorted(layer, layers).tolist()
         """[l]: number of targets that read a layer below l. All others are under way once layer l joined."""
+        self.gradient = traced.starting_gradients(model, rows, self.below)
         self.size = len(rows)
         self.n = 0
         self.effects = self.gradient.new_zeros(self.cut, self.sources.n_slots, self.size)
@@ -304,7 +337,7 @@ def walk(model: ReplacementModel, traced: Sequence[Traced], chosen: Sequence[Ten
     chosen: the targets of each prompt, (n,) int64 rows of its `starts`, n ≥ 1.
     """
     cut = max(int(one.starts.position[rows].max()) for one, rows in zip(traced, chosen, strict=True)) + 1
-    lanes = [_Lane(one, rows, model.n_layers, cut) for one, rows in zip(traced, chosen, strict=True)]
+    lanes = [_Lane(model, one, rows, cut) for one, rows in zip(traced, chosen, strict=True)]
     gradient = lanes[0].gradient.new_zeros(cut, 0, model.d_model)
     for number in range(model.n_layers - 1, -1, -1):
         part = model.anatomy.layers[number]

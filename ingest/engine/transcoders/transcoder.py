@@ -230,8 +230,8 @@ class TranscoderSet:
             mine = active.rows(number)
             if mine.start == mine.stop:
                 continue
-            decoder = self.decoder_rows(number, active.where[mine, 2], dtype)
-            scaled = decoder * active.activation[mine, None, None]
+            scaled = self.decoder_rows(number, active.where[mine, 2], dtype)
+            scaled *= active.activation[mine, None, None]
             here = torch.arange(mine.start, mine.stop, device=device)
             for step in range(scaled.shape[1]):
                 rows[number + step].append(here)
@@ -239,6 +239,10 @@ class TranscoderSet:
         none = torch.empty(0, dtype=torch.int64, device=device)
         empty = torch.empty(0, self.d_model, dtype=dtype, device=device)
         return [
-            (torch.cat(rows[number] or [none]), torch.cat(vectors[number] or [empty]))
-            for number in range(self.n_layers)
+            (_joined(rows[number], none), _joined(vectors[number], empty)) for number in range(self.n_layers)
         ]
+
+
+def _joined(parts: list[Tensor], none: Tensor) -> Tensor:
+    """The parts as one tensor, without a copy of a single one; `none` when there are no parts."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts or [none])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from ingest.engine.attribution import select
+from ingest.engine.attribution import attribute, select
 from ingest.engine.attribution.attribute import attribute_each, attribute_many
 from ingest.engine.attribution.budget import parse_memory
 from ingest.engine.attribution.graph import AttributionGraph, GraphNodes
@@ -59,6 +59,31 @@ def test_a_budget_changes_nothing_but_what_is_held(
             pruned = partial(prune, node_threshold=shares[0], edge_threshold=shares[1])
             check_same(pruned(graph), pruned(expected))
     assert (streamed > 0) == (memory < 1_000_000), streamed
+
+
+@pytest.mark.parametrize(("room", "sizes"), [(1, [1] * 6), (250_000, [1, 1, 1, 2, 1]), (1 << 30, [6])])
+def test_without_a_limit_small_prompts_are_computed_together(
+    model: ReplacementModel, monkeypatch: pytest.MonkeyPatch, room: int, sizes: list[int]
+) -> None:
+    jobs = [(model.encode(prompt), TARGETS) for prompt in (*PROMPTS, "w7 w8 w9", "w7 w8")]
+    expected = [attribute_many(model, [job], max_feature_nodes=30)[0] for job in jobs]
+    together: list[int] = []
+    whole = attribute._whole
+
+    def counted(model: ReplacementModel, prompts: list[Any], *rest: Any) -> list[AttributionGraph]:
+        together.append(len(prompts))
+        return whole(model, prompts, *rest)
+
+    monkeypatch.setattr(attribute, "_whole", counted)
+    monkeypatch.setattr(attribute, "TOGETHER", room)
+    found = list(attribute_each(model, jobs, max_feature_nodes=30))
+    assert together == sizes
+    for graph, alone in zip(found, expected, strict=True):
+        assert isinstance(graph, AttributionGraph)
+        assert about(graph) == about(alone)
+        if room == 1:  # What is computed together decides the last bits, and nothing else does.
+            assert torch.equal(graph.adjacency, alone.adjacency)
+        torch.testing.assert_close(graph.adjacency, alone.adjacency, rtol=1e-5, atol=1e-5)
 
 
 def about(graph: GraphNodes) -> dict[str, Any]:

@@ -37,6 +37,31 @@ def test_put_waits_when_enough_calls_wait() -> None:
         third.join()
 
 
+def test_a_large_call_counts_as_several_and_one_that_is_too_large_waits_alone() -> None:
+    begin, running = threading.Event(), []
+
+    def load(size: int) -> None:
+        running.append(size)
+        begin.wait()
+
+    put: list[int] = []
+
+    def put_all() -> None:
+        for size in (1, 2, 9, 1):
+            threads.put(size)
+            put.append(size)
+
+    with LoadingThreads(load, 4, 4, lambda size: size) as threads:
+        other = threading.Thread(target=put_all)
+        other.start()
+        other.join(0.2)
+        assert put == [1, 2]  # The third counts as four, and one place is free.
+        begin.set()
+        other.join(10)
+        assert put == [1, 2, 9, 1]
+    assert sorted(running) == [1, 1, 2, 9]
+
+
 def test_drain_returns_when_all_calls_have_returned() -> None:
     done: list[int] = []
     with LoadingThreads(done.append, 2, 8) as threads:
