@@ -89,12 +89,14 @@ def atlas(*words: str | Path, into: Path | None = None) -> str:
     """Run a command of the atlas and return what it prints. into: also a file for it."""
     print("$ atlas", *words[:2], "…", flush=True)
     began = time.monotonic()
-    printed = subprocess.run(command(*words), check=True, stdout=subprocess.PIPE, text=True).stdout
-    print(printed, end="", flush=True)
+    done = subprocess.run(command(*words), check=False, stdout=subprocess.PIPE, text=True)
+    print(done.stdout, end="", flush=True)
+    if done.returncode:
+        raise SystemExit(done.returncode)
     print(f"  {time.monotonic() - began:.0f} s", flush=True)
     if into is not None:
-        into.write_text(printed, encoding="utf-8")
-    return printed
+        into.write_text(done.stdout, encoding="utf-8")
+    return done.stdout
 
 
 def fetch_model(folder: Path, shipped: Shipped) -> Path:

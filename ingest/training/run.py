@@ -104,9 +104,9 @@ def train(
 
     stop: is called after each step; an exception from it ends the work, which the next call continues.
 
-    Raises InputError when `out` holds something else, or work with other settings or texts, or when the disk
-    is too small; SettingError for a setting that does not fit the model; FloatingPointError when the loss is
-    not finite.
+    Raises InputError when `out` holds something else, or work with other settings or texts, when there are
+    fewer tokens than features of a layer, or when the disk is too small; SettingError for a setting that does
+    not fit the model; FloatingPointError when the loss is not finite.
     """
     _check(model, settings)
     work = _work(out)
@@ -114,6 +114,13 @@ def train(
     said = asdict(settings) | {"model": model.name, "dtype": dtype, "texts": _fingerprint(texts)}
     if (done := _finished(out, said)) is not None:
         return done
+    # 1
+    parts = list(_parts(model, texts, settings))
+    if (n_tokens := sum(part.n_tokens for part in parts)) < settings.features:
+        raise InputError(
+            f"{counted(n_tokens, 'token')} are too few for {counted(settings.features, 'feature')} a layer",
+            next_step="give longer texts, or fewer --features",
+        )
     resumed = _open(work, said, out)
     lock = FileLock(work / "lock")
     try:
@@ -123,14 +130,14 @@ def train(
             f"Another command trains in {work}", next_step="wait for it, or give another --out"
         ) from error
     try:
-        return _train(model, texts, settings, out, said, resumed, console, stop)
+        return _train(model, parts, settings, out, said, resumed, console, stop)
     finally:
         lock.release()
 
 
 def _train(
     model: ReplacementModel,
-    texts: Sequence[Encoded],
+    parts: Sequence[TextPart],
     settings: TrainingSettings,
     out: Path,
     said: dict[str, object],
@@ -139,8 +146,6 @@ def _train(
     stop: Callable[[], object],
 ) -> Trained:
     work = _work(out)
-    # 1
-    parts = list(_parts(model, texts, settings))
     groups = (
         [range(model.n_layers)]
         if settings.kind == "clt"

@@ -5,17 +5,19 @@ called with trust_remote_code=False.
 """
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import safe_open
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils.quantization_config import Mxfp4Config
 
-from ingest.engine.errors import ModelError
-
-POINTER = b"version https://git-lfs.github.com/spec/"
-"""How a git-lfs pointer begins, which stands for a file that was not fetched."""
+from ingest.engine.errors import ModelError, shape
+from ingest.engine.transcoders.formats.hub import FETCH, is_pointer
 
 SENTENCEPIECE = "tokenizer.model"
 """A tokenizer that transformers reads with the package sentencepiece."""
@@ -27,6 +29,9 @@ MXFP4 = "mxfp4"
 """The quantisation of gpt-oss, which transformers dequantises on any device while it loads."""
 FP8 = "fp8"
 
+LAYER = re.compile(r"(?:model\.layers|transformer\.h|h|gpt_neox\.layers)\.(\d+)\.")
+"""How the name of a weight begins that belongs to a layer."""
+
 
 def check_folder(folder: Path, weights: Sequence[Path]) -> None:
     """Raise ModelError for what transformers would not say, would say badly, or would find out too late.
@@ -36,12 +41,7 @@ def check_folder(folder: Path, weights: Sequence[Path]) -> None:
     folder.
     """
     for path in (*weights, *folder.glob("tokenizer*"), folder / "config.json"):
-        with path.open("rb") as file:
-            if file.read(len(POINTER)) == POINTER:
-                raise ModelError(
-                    f"{path} is a git-lfs pointer and not the file itself",
-                    next_step="fetch the files with `git lfs pull`, or download the model again",
-                )
+        check_fetched(path)
     config = _config(folder)
     if (
         (folder / SENTENCEPIECE).exists()
@@ -56,6 +56,12 @@ def check_folder(folder: Path, weights: Sequence[Path]) -> None:
     _check_size(folder, config, sum(path.stat().st_size for path in weights))
 
 
+def check_fetched(path: Path) -> None:
+    """Raise ModelError for a git-lfs pointer in place of a file."""
+    if is_pointer(path):
+        raise ModelError(f"{path} is a git-lfs pointer and not the file itself", next_step=FETCH)
+
+
 def dequantising(folder: Path) -> dict[str, Any]:
     """The arguments with which `from_pretrained` dequantises the weights of a folder; none for ordinary ones.
 
@@ -64,6 +70,29 @@ def dequantising(folder: Path) -> dict[str, Any]:
     if _quantised(_config(folder)) != MXFP4:
         return {}
     return {"quantization_config": Mxfp4Config(dequantize=True)}
+
+
+def mismatch(folder: Path, weights: Sequence[Path]) -> str | None:
+    """The first tensor whose size differs between config.json and the weights; None when none is found."""
+    config: Any = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with torch.device("meta"):
+        model: Any = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    for path in weights:
+        if path.suffix != ".safetensors":
+            continue
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118
+                size = tuple(file.get_slice(name).get_shape())
+                if size != wanted.get(name, size):
+                    return f"{name} is {shape(size)}, where config.json describes {shape(wanted[name])}"
+    return None
+
+
+def undescribed(names: Collection[str], n_layers: int) -> list[str]:
+    """The weights of layers that the config leaves out, among the names that a model has no place for."""
+    layers = ((name, LAYER.match(name)) for name in names)
+    return sorted(name for name, found in layers if found is not None and int(found[1]) >= n_layers)
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -112,7 +141,13 @@ def _check_size(folder: Path, config: dict[str, Any], size: int) -> None:
         config.get("num_hidden_layers", config.get("n_layer")),
         config.get("vocab_size"),
     ]
-    known = [number for number in sizes if isinstance(number, int) and number > 0]
+    known = [number for number in sizes if isinstance(number, int)]
+    if any(number < 1 for number in known):
+        raise ModelError(
+            f"{folder / 'config.json'} describes a model of width {sizes[0]} with {sizes[1]} layers and "
+            f"{sizes[2]} tokens",
+            next_step="save or download the model again",
+        )
     if not size or len(known) < len(sizes):
         return
     width, layers, words = known

@@ -28,6 +28,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from ingest.engine.errors import ModelError
+from ingest.engine.loading.checks import check_fetched
 from ingest.engine.loading.hashes import content_hash
 
 ENDING = ".gguf"
@@ -50,6 +51,7 @@ def converted(path: Path, cache: Path, architectures: Collection[str]) -> Path:
     architectures: names of the model classes that may be converted. Raises ModelError for a file that is not
     GGUF, is damaged, or has another architecture, for a missing package, and for a disk that is too small.
     """
+    check_fetched(path)
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise ModelError(f"{path} is no GGUF file", next_step="give a GGUF file or a model's folder")

@@ -13,6 +13,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from jinja2 import TemplateError
 from safetensors import SafetensorError
 from torch import Tensor
@@ -24,7 +25,7 @@ from ingest.engine.adapters.gemma import gemma
 from ingest.engine.adapters.gpt import gpt2, gpt_neox
 from ingest.engine.adapters.llama import llama
 from ingest.engine.errors import FitError, ModelError, PromptError, SettingError, shape
-from ingest.engine.loading.checks import check_folder, dequantising
+from ingest.engine.loading.checks import check_folder, dequantising, mismatch, undescribed
 from ingest.engine.loading.files import ModelFiles, find, weights
 from ingest.engine.replacement.memory import in_halves
 from ingest.engine.replacement.record import Frozen, record
@@ -55,6 +56,11 @@ WRITE_AT = ("hook_mlp_out", "mlp.hook_out")
 
 BACKENDS = ("sentencepiece", "tiktoken", "protobuf", "mistral-common", "accelerate", "kernels")
 """Packages that some tokenizers and weights need, by their names in transformers' messages."""
+
+MISMATCHED = "ignore_mismatched_sizes"
+"""In transformers' message about weights of other sizes than those of the config."""
+MESSAGE = 300
+"""Characters that are shown of a message of transformers."""
 
 LEFT_OUT, COUNTED, NONE = "left-out", "counted", "none"
 """Treatment of the special token that is put first; any other text is a token to put first in its place.
@@ -141,6 +147,8 @@ class ReplacementModel:
                 tokenizer = AutoTokenizer.from_pretrained(
                     folder, local_files_only=True, trust_remote_code=False
                 )
+        except torch.OutOfMemoryError:
+            raise  # Nothing is wrong with the folder.
         except ImportError as error:
             raise ModelError(
                 f"{folder} needs a package that is not installed: {_package(error)}",
@@ -148,15 +156,18 @@ class ReplacementModel:
             ) from error
         except (
             *(OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError),
-            *(UnpicklingError, EOFError, AttributeError),
+            *(UnpicklingError, EOFError, AttributeError, ArithmeticError, StrictDataclassError),
         ) as error:
             if "custom code" in str(error):
                 raise ModelError(
                     f"{folder} brings code of its own (`auto_map`), which is never run",
                     next_step=f"use a model of one of these architectures: {', '.join(ARCHITECTURES)}",
                 ) from error
+            said = " ".join(str(error).split()) or repr(error)
+            if MISMATCHED in said and (differs := mismatch(folder, weights(folder))) is not None:
+                said = differs
             raise ModelError(
-                f"{folder} cannot be loaded: {str(error).splitlines()[0] if str(error) else repr(error)}",
+                f"{folder} cannot be loaded: {said[:MESSAGE]}",
                 next_step="check that weights, config.json and the tokenizer's files are complete",
             ) from error
         model, info = loaded
@@ -164,6 +175,11 @@ class ReplacementModel:
             raise ModelError(
                 f"{folder} lacks {len(missing)} of the model's tensors; the first is {missing[0]}",
                 next_step="save or download the model again",
+            )
+        if beyond := undescribed(info["unexpected_keys"], model.config.num_hidden_layers):
+            raise ModelError(
+                f"{folder} has weights of layers that config.json leaves out; the first is {beyond[0]}",
+                next_step="check that config.json and the weights belong together",
             )
         return cls.build(model, tokenizer, transcoders, files=files, device=device)
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ingest.circuits import convert
-from ingest.engine.errors import ModelError
+from ingest.engine.errors import FormatError, ModelError
 from ingest.engine.loading.files import in_folder
 from ingest.engine.replacement.model import ReplacementModel
 from tests.support.engine import PROMPT, Folders, Tiny, save
@@ -46,6 +46,20 @@ def test_a_git_lfs_pointer_is_named(name: str, folders: Folders) -> None:
     assert "git lfs pull" in message
 
 
+@pytest.mark.parametrize("name", ["config.yaml", "W_enc_0.safetensors", "W_dec_2.safetensors"])
+def test_a_pointer_among_transcoders_is_named(name: str, folders: Folders) -> None:
+    (folders.transcoders / name).write_text(POINTER)
+    with pytest.raises(FormatError, match=rf"{name} is a git-lfs pointer(.|\n)*git lfs pull"):
+        ReplacementModel.load(*folders)
+
+
+def test_a_pointer_in_place_of_a_gguf_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_text(POINTER)
+    with pytest.raises(ModelError, match=r"model\.gguf is a git-lfs pointer and not the file itself"):
+        ReplacementModel.load(path, None)
+
+
 @pytest.mark.parametrize(
     ("method", "remedy"),
     [
@@ -75,6 +89,19 @@ def test_a_config_larger_than_its_weights_is_refused_before_it_is_built(
     [
         (lambda path: path.write_text("{"), "config.json is not JSON"),
         (lambda path: path.write_text("[1]"), "config.json has no settings"),
+        (lambda path: configure(path, num_hidden_layers="3"), "'num_hidden_layers' expected int, got str"),
+        (lambda path: configure(path, num_hidden_layers=-1), "width 16 with -1 layers and 40 tokens"),
+        (lambda path: configure(path, num_hidden_layers=2), "config.json leaves out; the first is model.lay"),
+        (lambda path: configure(path, num_attention_heads=0), "lm cannot be loaded: "),
+        (lambda path: configure(path, num_attention_heads=3), "(16) is not a multiple of the number of atte"),
+        (
+            lambda path: configure(path, intermediate_size=10**9),
+            "mlp.down_proj.weight is 16 × 32, where config.json describes 16 × 1000000000",
+        ),
+        (
+            lambda path: configure(path, head_dim=10**8),
+            "self_attn.k_proj.weight is 16 × 16, where config.json describes 400000000 × 16",
+        ),
     ],
 )
 def test_a_config_that_is_no_config_says_so(
@@ -122,6 +149,8 @@ def test_every_call_that_could_run_such_code_forbids_it() -> None:
     n_calls = 0
     for room in ("ingest", "atlas", "bench", "examples"):
         for path in sorted((HOME / room).rglob("*.py")):
+            if "site-packages" in path.parts:  # of an environment that a comparison made
+                continue
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                     continue

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from ingest.engine.errors import ModelError
 from ingest.engine.intervention.ablate import Answer, Attention, Head, effects
@@ -116,13 +117,16 @@ def test_ablations_and_interventions_name_the_layer_of_a_number_that_overflows(f
         list(intervene_many(model, [Case(PROMPT, [ablate(0, 2, 3)])]))
 
 
+@pytest.mark.parametrize(
+    ("owner", "name"), [(torch.nn.Module, "to"), (AutoModelForCausalLM, "from_pretrained")]
+)
 def test_a_command_that_cannot_make_its_batches_smaller_says_what_to_do(
-    folders: Folders, cli_without_database: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    owner: type, name: str, folders: Folders, cli_without_database: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(weights: Any, *given: Any, **named: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nGPU 0 has 1 GiB.")
 
-    monkeypatch.setattr(torch.nn.Module, "to", full)
+    monkeypatch.setattr(owner, name, full)
     done = cli_without_database(
         *("attribute", "--prompt", "w1 w2", "--out", "-"),
         *("--model", folders.model, "--transcoders", folders.transcoders),

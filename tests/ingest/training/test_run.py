@@ -173,6 +173,17 @@ def test_a_folder_that_holds_something_else_and_a_full_disk_are_refused(
         train(model, texts, SETTINGS, tmp_path / "full", console=QUIET)
 
 
+def test_too_little_text_is_refused_and_leaves_nothing_behind(
+    model: ReplacementModel, texts: list[Encoded], tmp_path: Path
+) -> None:
+    few = contexts(model, ["w1 w2 w3 w4", "<unk> <unk> <unk> <unk>"], 10)
+    for some, n in ((few, "4 tokens are too few for 24 features a layer"), (few[:0], "only special tokens")):
+        with pytest.raises(InputError, match=n):
+            train(model, some, SETTINGS, tmp_path / "out", console=QUIET)
+        assert not list(tmp_path.glob("out*"))
+    assert train(model, texts, SETTINGS, tmp_path / "out", console=QUIET).n_tokens == 360
+
+
 def test_the_record_says_how_a_set_was_trained(
     model: ReplacementModel, texts: list[Encoded], tmp_path: Path
 ) -> None:

@@ -26,7 +26,7 @@ import torch
 import yaml
 
 from ingest.engine.errors import FormatError
-from ingest.engine.transcoders.formats.tensors import File, open_file, place
+from ingest.engine.transcoders.formats.tensors import File, check_fetched, open_file, place
 from ingest.engine.transcoders.transcoder import Transcoder
 
 BY_LAYER, CROSS_LAYER = "transcoder_set", "cross_layer_transcoder"
@@ -55,6 +55,7 @@ class Config:
 def config(path: Path) -> Config:
     """Read config.yaml. Raises FormatError when it is missing, invalid, or has an unsupported value."""
     try:
+        check_fetched(path)
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise FormatError(

@@ -20,6 +20,17 @@ from ingest.engine.errors import FormatError
 
 SCHEME = "hf://"
 
+POINTER = b"version https://git-lfs.github.com/spec/"
+"""How a git-lfs pointer begins, which stands for a file that was not fetched."""
+FETCH = "fetch the files with `git lfs pull`, or download them again"
+"""What to do about a pointer."""
+
+
+def is_pointer(path: Path) -> bool:
+    """Whether a file is a git-lfs pointer and not the file itself. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(len(POINTER)) == POINTER
+
 
 def is_reference(text: Path | str) -> bool:
     """Whether a text or path is a reference to the hub. A Path has one slash only: `hf:/`."""

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ingest.engine.errors import FormatError, shape
+from ingest.engine.transcoders.formats.hub import FETCH, is_pointer
 from ingest.engine.transcoders.transcoder import Transcoder
 
 LOCAL_HEADER = 30
@@ -69,9 +70,16 @@ class File(NamedTuple):
         return tensor
 
 
+def check_fetched(path: Path) -> None:
+    """Raise FormatError for a git-lfs pointer in place of a file; OSError for a file that cannot be read."""
+    if is_pointer(path):
+        raise FormatError(f"{path} is a git-lfs pointer and not the file itself", next_step=FETCH)
+
+
 def read_json(path: Path) -> Mapping[str, Any]:
     """The keys of a JSON file. Raises FormatError when it is missing or holds no object."""
     try:
+        check_fetched(path)
         found = orjson.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise FormatError(
@@ -90,6 +98,7 @@ def open_file(path: Path) -> File:
         raise FormatError(
             f"{path.parent} has no {path.name}", next_step="copy the missing file, or download the set again"
         )
+    check_fetched(path)
     try:
         if path.suffix == ".npz":
             return File(path, _npz(path))
