@@ -8,6 +8,8 @@ tokens take part and logits do not ("Circuit Tracing", Anthropic 2025; circuit-t
               greater than the share before, pruned nodes stood in between; the share before is then an upper
               bound, and the node is marked (`Node.influence_is_bound`). A node threshold drops the end
               of the order, and an edge threshold drops nodes that lose their last edge, anywhere in it.
+              No node's c is 0, because c counts the node itself: some programs write 0 where they know
+              nothing, and such a node's influence stays unknown.
               A dropped node shows unless its share and the next one together are at most the share
               before: then the value is an upper bound without a mark.
 2. shares     The inputs of a target sum to 1 over the edges that were kept. Each share is an upper bound,
@@ -56,7 +58,7 @@ def derive(circuit: Circuit, *, influence: bool = True) -> Circuit:
     carriers = [place for place, node in enumerate(nodes) if node.kind is not NodeKind.LOGIT]
     if influence and all(nodes[place].influence is None for place in carriers):
         known = {place: nodes[place].cumulative for place in carriers}
-        own = own_shares({place: c for place, c in known.items() if c is not None})
+        own = own_shares({place: c for place, c in known.items() if c})
         for place, share in own.items():
             nodes[place] = replace(nodes[place], influence=share.value, influence_is_bound=share.bound)
         if own:

@@ -160,8 +160,8 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
             unkept = (TOO_LARGE,) if layout is None else ()
         sections = {name: getattr(about, name) for name in FILE_SECTIONS}
         circuit = replace(circuit, source=replace(circuit.source or about, **sections))
-    doubts = _doubts(raw, circuit)
-    circuit = derive(circuit, influence=not doubts)
+    cumulative, doubts = _doubts(raw, circuit)
+    circuit = derive(circuit, influence=cumulative)
     prompt = circuit.prompt
     prompt = replace(
         prompt,
@@ -171,8 +171,15 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
     return Imported(replace(circuit, prompt=prompt), left.notes + notes + doubts + unkept)
 
 
-def _doubts(raw: RawGraph, circuit: Circuit) -> tuple[str, ...]:
-    """Notes on influences that are no cumulative shares, from which nothing is derived then."""
+def _doubts(raw: RawGraph, circuit: Circuit) -> tuple[bool, tuple[str, ...]]:
+    """Whether the influences of a file are cumulative shares, and notes on those that are none."""
+    carriers = [node for node in circuit.nodes if node.kind is not NodeKind.LOGIT]
+    zeros = sum(node.cumulative == 0 and node.influence is None for node in carriers)
+    notes: tuple[str, ...] = ()
+    if zeros:
+        notes = (
+            f"the influence of {counted(zeros, 'node')} is 0, which is no cumulative share: left unknown",
+        )
     # A logit's influence is its probability, whatever the file says.
     strange = [
         node.influence
@@ -181,21 +188,18 @@ def _doubts(raw: RawGraph, circuit: Circuit) -> tuple[str, ...]:
     ]
     if strange:
         nodes = counted(len(strange), "node")
-        return (
+        return False, (
             f"the influence of {nodes} is outside 0 … 1 (such as {strange[0]:g}): left unknown, "
             "and no influence is derived",
+            *notes,
         )
-    if not is_cumulative(
-        [
-            node.cumulative
-            for node in circuit.nodes
-            if node.kind in (NodeKind.FEATURE, NodeKind.ERROR) and node.cumulative is not None
-        ]
-    ):
-        return (
+    ordered = [node for node in carriers if node.kind in (NodeKind.FEATURE, NodeKind.ERROR)]
+    if not is_cumulative([node.cumulative for node in ordered if node.cumulative]):
+        return False, (
             "the influence of the nodes is no cumulative share of all influence: none is derived from it",
+            *notes,
         )
-    return ()
+    return True, notes
 
 
 def _named(found: SourceNames, raw: RawGraph, given: Given, file: str) -> tuple[str, str]:

@@ -139,6 +139,19 @@ def test_what_is_not_determined_stays_unknown() -> None:
     assert influence_sums(found)["layer_features"] is None
 
 
+@pytest.mark.parametrize("places", [range(5), range(3, 5), range(2, 3), range(1)])
+def test_a_cumulative_share_of_0_is_unknown(places: range) -> None:
+    """Some programs write 0 where they know nothing."""
+    zeros, nulls = circuit_tracer(), circuit_tracer()
+    for place in places:
+        zeros["nodes"][place]["influence"], nulls["nodes"][place]["influence"] = 0.0, None
+    read = read_graph(encode(zeros), "a.json")
+    assert [n.influence for n in read.circuit.nodes] == [n.influence for n in circuit_of(nulls).nodes]
+    assert read.circuit.derived == circuit_of(nulls).derived
+    nodes = "1 node" if len(places) == 1 else f"{len(places)} nodes"
+    assert read.notes == (f"the influence of {nodes} is 0, which is no cumulative share: left unknown",)
+
+
 def test_what_is_known_is_never_replaced() -> None:
     for circuit in synthetic_circuits(4, seed=1):
         assert derive(circuit) == circuit
