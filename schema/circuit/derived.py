@@ -9,7 +9,7 @@ tokens take part and logits do not ("Circuit Tracing", Anthropic 2025; circuit-t
               bound, and the node is marked (`Node.influence_is_bound`). A node threshold drops the end
               of the order, and an edge threshold drops nodes that lose their last edge, anywhere in it.
               No node's c is 0, because c counts the node itself: some programs write 0 where they know
-              nothing, and such a node's influence stays unknown.
+              nothing. Where a node's c is unknown, so is its influence, and all others are marked.
               A dropped node shows unless its share and the next one together are at most the share
               before: then the value is an upper bound without a mark.
 2. shares     The inputs of a target sum to 1 over the edges that were kept. Each share is an upper bound,
@@ -59,8 +59,11 @@ def derive(circuit: Circuit, *, influence: bool = True) -> Circuit:
     if influence and all(nodes[place].influence is None for place in carriers):
         known = {place: nodes[place].cumulative for place in carriers}
         own = own_shares({place: c for place, c in known.items() if c})
+        # A node without c may stand anywhere in the order.
+        gaps = any(place not in own and nodes[place].kind is not NodeKind.OTHER for place in carriers)
         for place, share in own.items():
-            nodes[place] = replace(nodes[place], influence=share.value, influence_is_bound=share.bound)
+            bound = share.bound or gaps
+            nodes[place] = replace(nodes[place], influence=share.value, influence_is_bound=bound)
         if own:
             derived.append(Derived.INFLUENCE)
             if circuit.error_share is None and (errors := error_share(nodes)) is not None:

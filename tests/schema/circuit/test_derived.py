@@ -148,6 +148,8 @@ def test_a_cumulative_share_of_0_is_unknown(places: range) -> None:
     read = read_graph(encode(zeros), "a.json")
     assert [n.influence for n in read.circuit.nodes] == [n.influence for n in circuit_of(nulls).nodes]
     assert read.circuit.derived == circuit_of(nulls).derived
+    for node in read.circuit.nodes:
+        assert node.influence_is_bound == (node.kind is not LOGIT and node.influence is not None)
     nodes = "1 node" if len(places) == 1 else f"{len(places)} nodes"
     assert read.notes == (f"the influence of {nodes} is 0, which is no cumulative share: left unknown",)
 
