@@ -1,8 +1,8 @@
 """Reads prompts from a file: JSON lines, a JSON list, CSV, TSV, or plain text with one prompt on each line.
 
 The keys of JSON objects and the columns of CSV and TSV are the fields of `PromptLine`; only `prompt` is
-required. Tags in CSV are separated by spaces. The error of a bad line names the line, and the other lines are
-read.
+required, and a text stands for an object with nothing else. Tags in CSV are separated by spaces. The error of
+a bad line names the line, and the other lines are read.
 """
 
 import csv
@@ -114,6 +114,7 @@ def read_prompts(path: Path) -> PromptFile:
             next_step="give .jsonl, .json, .csv, .tsv or .txt",
         )
     else:
+        _refuse_json(text, path)
         rows = (
             (number, {"prompt": line}) for number, line in enumerate(text.splitlines(), 1) if line.strip()
         )
@@ -175,6 +176,22 @@ def _json_list(text: str, path: Path) -> Iterator[tuple[int, object]]:
     return enumerate(items, 1)
 
 
+def _refuse_json(text: str, path: Path) -> None:
+    """Raises InputError when plain text is JSON, of which each line would become a prompt."""
+    begin = text.lstrip()
+    if not begin.startswith(("[", "{")):
+        return
+    for part in (text, begin.split("\n", 1)[0]):
+        try:
+            orjson.loads(part)
+        except orjson.JSONDecodeError:
+            continue
+        raise InputError(
+            f"{path} holds JSON and no plain text, which its ending stands for",
+            next_step=f"end its name in {'.json' if begin.startswith('[') else '.jsonl'}",
+        )
+
+
 def _csv_rows(text: str, path: Path, delimiter: str) -> Iterator[tuple[int, object]]:
     reader = csv.DictReader(
         text.splitlines(keepends=True), strict=True, restkey="(too many columns)", delimiter=delimiter
@@ -205,6 +222,8 @@ def _csv_rows(text: str, path: Path, delimiter: str) -> Iterator[tuple[int, obje
 def _prompt(number: int, row: object) -> PromptLine:
     if isinstance(row, InputError):
         raise row
+    if isinstance(row, str):
+        row = {"prompt": row}
     if not isinstance(row, dict):
         raise InputError(
             f"expected an object, found {type(row).__name__}", next_step='write {"prompt": "…"} on each line'
@@ -240,11 +259,11 @@ def _prompt(number: int, row: object) -> PromptLine:
     return PromptLine(
         line=number,
         prompt=prompt,
-        family=row.get("family"),
+        family=row.get("family") or None,
         expected=answers[0] if answers else None,
         accepted=tuple(dict.fromkeys(answers[1:])),
-        tags=tuple(dict.fromkeys(tags)),
-        pair=row.get("pair"),
+        tags=tuple(dict.fromkeys(tag for tag in tags if tag.strip())),
+        pair=row.get("pair") or None,
         split=row.get("split"),
         target=row.get("target"),
     )

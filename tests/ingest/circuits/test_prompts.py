@@ -98,6 +98,41 @@ def test_a_list_of_json_is_read_and_its_items_are_numbered(tmp_path: Path) -> No
     assert [each.what for each in read.problems] == ["prompts.json, item 2: `prompt` is missing or empty"]
 
 
+@pytest.mark.parametrize(("name", "text"), [("p.json", '["a", "b c"]'), ("p.jsonl", '"a"\n"b c"\n')])
+def test_texts_in_json_are_prompts(tmp_path: Path, name: str, text: str) -> None:
+    read = read_prompts(write(tmp_path, name, text))
+    assert ([each.prompt for each in read.prompts], read.problems) == (["a", "b c"], [])
+
+
+@pytest.mark.parametrize("name", ["p.txt", "p"])
+@pytest.mark.parametrize(
+    ("text", "ending"),
+    [
+        ('[\n {"prompt": "a"}\n]\n', ".json"),
+        ('["a"]', ".json"),
+        ('{"prompt": "a"}', ".jsonl"),
+        ('{"prompt": "a"}\n{"prompt": "b"}\n', ".jsonl"),
+        ('\n{"prompt": "a"}\n{"prompt"\n', ".jsonl"),
+    ],
+)
+def test_json_under_the_name_of_plain_text_is_refused(
+    tmp_path: Path, name: str, text: str, ending: str
+) -> None:
+    with pytest.raises(InputError, match="holds JSON and no plain text") as refused:
+        read_prompts(write(tmp_path, name, text))
+    assert refused.value.next_step == f"end its name in {ending}"
+
+
+def test_plain_text_may_begin_with_a_bracket(tmp_path: Path) -> None:
+    read = read_prompts(write(tmp_path, "p.txt", "[INST] Hi\n{x} is\n"))
+    assert [each.prompt for each in read.prompts] == ["[INST] Hi", "{x} is"]
+
+
+def test_an_empty_name_is_none(tmp_path: Path) -> None:
+    text = '{"prompt": "a", "family": "", "pair": "", "tags": ["", " ", "x"]}'
+    assert read_prompts(write(tmp_path, "p.jsonl", text)).prompts == [PromptLine(1, "a", tags=("x",))]
+
+
 @pytest.mark.parametrize("text", ["{}", "[", "prompt"])
 def test_json_that_is_no_list_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "prompts.json"
