@@ -9,8 +9,6 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -25,16 +23,15 @@ from schema.counted import counted
 from schema.database import Database
 from schema.errors import AtlasError, InputError, NotFoundError, UnreachableError
 from schema.evidence.claims import keep_claim
-from schema.jobs import LEASE_S, TakenJob, fail, finish, give_back, renew, take
+from schema.jobs import LEASE_S, TakenJob, fail, finish, give_back, renew, take, why_lost
+from schema.renewal import renewed
 
 POLL_S = 1.0
 """How often an idle worker looks for a job, in seconds."""
-RENEWALS = 4
-"""Renewals within the time of a lease. All but one of them may fail in a row."""
 
 
 class _Stopped(Exception):
-    """The worker was told to stop, or another worker has its job."""
+    """The worker was told to stop, or it lost its job."""
 
 
 def watch(
@@ -102,14 +99,17 @@ class _Worker:
         job, database, worker = self._job, self._database, self._worker
         self._say(f"{counted(len(job.lines), 'prompt')}, attempt {job.attempts}")
         try:
-            with self._renewed():
+            with renewed(
+                lambda: renew(database, job.id, worker, lease_s=self._lease_s), self._lease_s
+            ) as lost:
+                self._lost = lost
                 said, done = self._circuits() if job.claim is None else self._claim(job.claim)
             ended = finish(database, job.id, worker, **done)
-            self._say(said if ended else "another worker has it now")
+            self._say(said if ended else why_lost(database, job.id))
             return ended
         except _Stopped:
             if self._lost.is_set():
-                self._say("another worker has it now")
+                self._say(why_lost(database, job.id))
             else:
                 give_back(database, job.id, worker)
                 self._say("queued again")
@@ -173,27 +173,6 @@ class _Worker:
             self._lost.set()
             raise _Stopped
         self._say(f"{n_done} of {len(self._job.lines)}")
-
-    @contextmanager
-    def _renewed(self) -> Iterator[None]:
-        over = threading.Event()
-
-        def beat() -> None:
-            while not over.wait(self._lease_s / RENEWALS):
-                try:
-                    if not renew(self._database, self._job.id, self._worker, lease_s=self._lease_s):
-                        self._lost.set()
-                        return
-                except UnreachableError:
-                    continue  # if it lasts, the work itself meets the same error
-
-        thread = threading.Thread(target=beat, name="lease", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
 
     def _say(self, what: str) -> None:
         self._console.print(f"job {self._job.id}: {what}", markup=False, soft_wrap=True)

@@ -7,6 +7,7 @@
 4. finish     sets the job to done, or to failed when no prompt gave a circuit
    give_back  queues the job again when the worker must stop
    fail       queues the job again, or sets it to failed after `ATTEMPTS` attempts
+5. delete     removes a job that has ended; a request removes those that ended first when they are too many
 
 A lease that ends counts as a failed attempt: another worker may take the job until it has had `ATTEMPTS`
 attempts. All times are those of the database, so that the clocks of workers do not matter.
@@ -24,6 +25,8 @@ from schema.errors import LimitError, NotFoundError
 
 ATTEMPTS = 3
 """Number of attempts after which a job fails."""
+MOST_DELETED = 1000
+"""Jobs that one request deletes at most, to make room."""
 LEASE_S = 60.0
 """Seconds after which a lease ends unless the worker renews it."""
 
@@ -54,12 +57,16 @@ class RequestedPrompt(NamedTuple):
         return orjson.dumps(given, option=orjson.OPT_SORT_KEYS).decode()
 
 
-class OpenPrompts(NamedTuple):
-    """The most prompts of jobs that are queued or running."""
+class MostPrompts(NamedTuple):
+    """The most prompts of all jobs."""
 
-    in_all: int
-    of_one: int
-    """Of one author. Nobody checks the name of an author, so that `in_all` is the bound that holds."""
+    open: int
+    """Of jobs that are queued or running."""
+    open_of_one: int
+    """The same, of one author. Nobody checks the name of an author, so that `open` is the bound that
+    holds."""
+    ended: int
+    """Of jobs that are done or failed. Those that ended first are deleted."""
 
 
 class TakenJob(NamedTuple):
@@ -81,7 +88,7 @@ def request(
     *,
     transcoders: str | None = None,
     claim: str | None = None,
-    most: OpenPrompts | None = None,
+    most: MostPrompts | None = None,
 ) -> str:
     """Request circuits, or a claim about stored circuits, and return the id of the job.
 
@@ -89,6 +96,7 @@ def request(
     transcoders: id of the set, so that only a worker with this set takes the job; None: any worker.
     claim: JSON in the format of `ingest.evidence.claims.read_request`; `wanted` are then the prompts of its
     circuits. most: None for any number. Raises LimitError when more prompts would wait than `most` allows.
+    Jobs that ended long ago are deleted when they have more prompts than `most` allows.
     """
     lines = [each.line() for each in wanted]
     key = stable_id("job", lines, asked_by, *(each for each in (transcoders, claim) if each is not None))
@@ -100,18 +108,51 @@ def request(
         if most is not None:
             (waiting,) = transaction.run(_OPEN, {"by": asked_by})
             _check_open(most, asked_by, waiting["in_all"], waiting["of_one"])
+            _make_room(transaction, most.ended)
 
     database.transaction(work)
     return key
 
 
-def _check_open(most: OpenPrompts, asked_by: str, in_all: int, of_one: int) -> None:
-    for n, limit, whose in ((of_one, most.of_one, f" of {asked_by}"), (in_all, most.in_all, "")):
+def _check_open(most: MostPrompts, asked_by: str, in_all: int, of_one: int) -> None:
+    for n, limit, whose in ((of_one, most.open_of_one, f" of {asked_by}"), (in_all, most.open, "")):
         if n > limit:
             raise LimitError(
                 f"With this request {n} prompts{whose} would wait or be computed; the limit is {limit}",
                 next_step="wait until jobs are done, or cancel some (`cancelJob`, `atlas job cancel ID`)",
             )
+
+
+def _make_room(transaction: Transaction, most: int) -> None:
+    """Delete the jobs that ended first, until those that ended have at most this many prompts."""
+    (ended,) = transaction.run(_ENDED, {})
+    excess, chosen = ended["n_prompts"] - most, []
+    if excess <= 0:
+        return
+    for each in transaction.run(_OLDEST, {"limit": MOST_DELETED}):
+        if excess <= 0:
+            break
+        chosen.append(each["id"])
+        excess -= each["n_prompts"]
+    transaction.run(_DELETE, {"ids": chosen})
+
+
+def delete(database: Database, job: str) -> bool:
+    """Delete a job that is done or failed; its circuits stay. False when the job has not ended.
+
+    Raises NotFoundError for an unknown id.
+    """
+    _require(database, job)
+    return bool(database.write(_DELETE, {"ids": [job]})[0]["n"])
+
+
+def delete_ended(database: Database, days: float) -> int:
+    """Delete the jobs that ended more than this many days ago, and return their number.
+
+    Their circuits stay.
+    """
+    deleted: int = database.write(_DELETE_ENDED, {"ms": round(86_400_000 * days)})[0]["n"]
+    return deleted
 
 
 def cancel(database: Database, job: str, by: str) -> bool:
@@ -208,6 +249,16 @@ def fail(database: Database, job: str, worker: str, error: str, *, again: bool =
     return _as_owner(database, _FAIL, job, worker, {"error": error, "most": ATTEMPTS if again else 0})
 
 
+def why_lost(database: Database, job: str) -> str:
+    """Why a worker that had the job has it no longer."""
+    rows = database.read("MATCH (j:Job {id: $id}) RETURN j.state AS state, j.error AS error", {"id": job})
+    if not rows:
+        return "it was deleted"
+    if rows[0]["state"] == JobState.FAILED:
+        return str(rows[0]["error"])
+    return "another worker has it now"
+
+
 def _as_owner(database: Database, text: str, job: str, worker: str, given: Mapping[str, object]) -> bool:
     def work(transaction: Transaction) -> bool:
         transaction.run(_LOCK, {"id": job})
@@ -237,6 +288,33 @@ SET j.state = "queued", j.n_done = 0, j.attempts = 0, j.problems = [], j.error =
 _OPEN = """
 MATCH (j:Job) WHERE j.state IN ["queued", "running"]
 RETURN sum(j.n_prompts) AS in_all, sum(CASE WHEN j.asked_by = $by THEN j.n_prompts ELSE 0 END) AS of_one
+"""
+
+_ENDED = """
+MATCH (j:Job) WHERE j.state IN ["done", "failed"] RETURN sum(j.n_prompts) AS n_prompts
+"""
+
+_OLDEST = """
+MATCH (j:Job) WHERE j.state IN ["done", "failed"]
+RETURN j.id AS id, j.n_prompts AS n_prompts ORDER BY j.ended_at, j.id LIMIT $limit
+"""
+
+# A job that was queued again meanwhile stays.
+_DELETE = """
+UNWIND $ids AS id
+MATCH (j:Job {id: id}) SET j.id = j.id
+WITH j WHERE j.state IN ["done", "failed"]
+DETACH DELETE j
+RETURN count(*) AS n
+"""
+
+_DELETE_ENDED = """
+MATCH (j:Job) WHERE j.state IN ["done", "failed"]
+  AND j.ended_at <= datetime.realtime() - duration({milliseconds: $ms})
+SET j.id = j.id
+WITH j WHERE j.state IN ["done", "failed"]
+DETACH DELETE j
+RETURN count(*) AS n
 """
 
 _CANCEL = """

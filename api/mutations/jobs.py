@@ -22,7 +22,7 @@ from schema.circuit.edit_grammar import parse_edit
 from schema.database import Database
 from schema.errors import InputError, LimitError, NotFoundError
 from schema.evidence.claims import CIRCUITS_TO_TEST
-from schema.jobs import JobState, OpenPrompts, RequestedPrompt, cancel, request
+from schema.jobs import JobState, MostPrompts, RequestedPrompt, cancel, request
 from schema.questions.jobs import JOBS, JOBS_BY_ID, JobRow
 
 MOST_CIRCUITS = 500
@@ -211,7 +211,7 @@ class JobMutation:
         return await _requested(
             info,
             lambda database: request(
-                database, wanted, author, transcoders=transcoders, most=_most_open(limits)
+                database, wanted, author, transcoders=transcoders, most=_most_prompts(limits)
             ),
         )
 
@@ -299,7 +299,7 @@ class JobMutation:
                 author,
                 transcoders=chosen.transcoders,
                 claim=text,
-                most=_most_open(limits),
+                most=_most_prompts(limits),
             ),
         )
 
@@ -317,8 +317,8 @@ def _cancelled(database: Database, job: str, author: str) -> str:
     return job
 
 
-def _most_open(limits: Limits) -> OpenPrompts:
-    return OpenPrompts(limits.open_prompts, limits.author_open_prompts)
+def _most_prompts(limits: Limits) -> MostPrompts:
+    return MostPrompts(limits.open_prompts, limits.author_open_prompts, limits.ended_prompts)
 
 
 class _CircuitsToTest(NamedTuple):

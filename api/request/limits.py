@@ -75,6 +75,9 @@ class Limits:
     """Prompts of all jobs that are queued or running."""
     author_open_prompts: int = 5000
     """Prompts of one author's jobs that are queued or running."""
+    ended_prompts: int = 100_000
+    """Prompts of all jobs that are done or failed. A request deletes the jobs that ended first, not their
+    circuits."""
     kept_rows: int = 20_000
     """Entries of a list that takes long to compute: so many are read at once, and wait for later pages."""
     kept_bytes: int = 64_000_000

@@ -96,6 +96,38 @@ def cancel(key: JobId) -> None:
     )
 
 
+@job.command("delete")
+def delete(
+    keys: Annotated[
+        list[str] | None, typer.Argument(metavar="ID...", help="Ids of jobs that are done or failed.")
+    ] = None,
+    ended: Annotated[
+        float | None,
+        typer.Option(
+            "--ended-days-ago", min=0, help="Delete all jobs that ended at least this many days ago."
+        ),
+    ] = None,
+) -> None:
+    """Delete jobs that are done or failed. Their circuits and claims stay.
+
+    For example: `atlas job delete --ended-days-ago 30`. `atlas job cancel ID` ends a job that is queued or
+    running, which is not deleted before.
+    """
+    from atlas.local.login import Login
+    from schema.jobs import delete as delete_job
+    from schema.jobs import delete_ended
+
+    if not keys and ended is None:
+        raise InputError("No job is named", next_step="name ids, or give --ended-days-ago DAYS")
+    with Login(Settings.load()).connect() as database:
+        for key in keys or []:
+            deleted = delete_job(database, key)
+            said = "is deleted." if deleted else "has not ended. `atlas job cancel` ends it; nothing changed."
+            out.print(f"{key} {said}", markup=False, soft_wrap=True)
+        if ended is not None:
+            out.print(f"{counted(delete_ended(database, ended), 'job')} deleted.")
+
+
 @job.command("retry")
 def retry(key: JobId) -> None:
     """Queue a failed job again. Its attempts are counted from zero."""

@@ -49,7 +49,14 @@ BOUNDED_REQUESTS = {
     "answers of many objects": ("cost", "rows", "page_size", "timeout_s"),
     "unread downloads": ("downloads", "client_downloads", "download_s", "write_s"),
     "subscriptions": ("sockets", "client_sockets", "subscriptions", "client_subscriptions"),
-    "jobs and tags": ("open_prompts", "author_open_prompts", "prompt_tags", "list_length", "text_length"),
+    "jobs and tags": (
+        "open_prompts",
+        "author_open_prompts",
+        "ended_prompts",
+        "prompt_tags",
+        "list_length",
+        "text_length",
+    ),
     "silent and many connections": ("connections", "client_connections", "read_s", "body"),
 }
 """What clients can do too much of, and the limits that bound it."""

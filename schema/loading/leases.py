@@ -13,7 +13,6 @@ after `LEASE_S` seconds.
 import os
 import secrets
 import socket
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
@@ -21,12 +20,10 @@ from enum import StrEnum
 from schema.counted import counted
 from schema.database import Database
 from schema.errors import ConflictError, DatabaseError
+from schema.renewal import renewed
 
 LEASE_S = 30.0
 """Seconds after which a lease ends unless it is renewed."""
-
-RENEWALS = 4
-"""Renewals within the time of a lease. All but one of them may fail in a row."""
 
 
 class Doing(StrEnum):
@@ -54,7 +51,8 @@ def leased(
         others = database.write(_OTHERS, {"id": id_})
         if others:
             raise _refusal(doing, others[0])
-        with _renewed(database, id_, lease_s) as lost:
+        again = {"id": id_, "ms": round(1000 * lease_s)}
+        with renewed(lambda: bool(database.write(_RENEW, again)), lease_s) as lost:
 
             def require() -> None:
                 if lost.is_set():
@@ -77,28 +75,6 @@ def _refusal(doing: Doing, other: dict[str, object]) -> ConflictError:
         f"Cannot {what} run {other['run']}: {other['process']} is {other['doing']} circuits of it",
         next_step=f"wait until that process ends, or stop it; if it was killed, its lease ends in {seconds}",
     )
-
-
-@contextmanager
-def _renewed(database: Database, lease: str, lease_s: float) -> Iterator[threading.Event]:
-    over, lost = threading.Event(), threading.Event()
-
-    def beat() -> None:
-        while not over.wait(lease_s / RENEWALS):
-            try:
-                if not database.write(_RENEW, {"id": lease, "ms": round(1000 * lease_s)}):
-                    lost.set()
-                    return
-            except DatabaseError:
-                continue  # if it lasts, the work itself meets the same error
-
-    thread = threading.Thread(target=beat, name="lease", daemon=True)
-    thread.start()
-    try:
-        yield lost
-    finally:
-        over.set()
-        thread.join()
 
 
 # -- Cypher; every value from outside is a parameter

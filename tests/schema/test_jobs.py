@@ -20,7 +20,11 @@ from schema.database import Database
 from schema.errors import AtlasError
 from schema.jobs import (
     ATTEMPTS,
+    MostPrompts,
     RequestedPrompt,
+    cancel,
+    delete,
+    delete_ended,
     fail,
     finish,
     give_back,
@@ -126,6 +130,84 @@ def test_the_commands(database, cli):
         done = cli("job", *words)
         assert isinstance(done.error, AtlasError), done.text
         assert done.error.next_step
+
+
+def ids(database: Database) -> set[str]:
+    return {each["id"] for each in database.read("MATCH (j:Job) RETURN j.id AS id")}
+
+
+def ended(database: Database, number: int) -> str:
+    """A new job of two prompts, which has failed."""
+    job = request(database, [RequestedPrompt(f"{number} {n}") for n in range(2)], "me")
+    assert cancel(database, job, "me")
+    return job
+
+
+def test_jobs_are_deleted_when_they_have_ended(database, cli):
+    first, second = ended(database, 1), ended(database, 2)
+    open_ = request(database, [RequestedPrompt("a")], "me")
+    held = request(database, [RequestedPrompt("b")], "me")
+    database.write("MATCH (j:Job {id: $id}) SET j.asked_at = datetime('2020-01-01')", {"id": held})
+    assert take(database, "w") is not None
+    assert not delete(database, open_)
+    assert not delete(database, held)
+    assert ids(database) == {first, second, open_, held}
+    assert cli.printed("job", "delete", first, open_).split() == [
+        *f"{first} is deleted. {open_} has not ended. `atlas job cancel` ends it; nothing changed.".split()
+    ]
+    assert delete_ended(database, 1.0) == 0
+    database.write("MATCH (j:Job {id: $id}) SET j.ended_at = datetime('2020-01-01')", {"id": second})
+    assert cli.printed("job", "delete", "--ended-days-ago", "1000") == "1 job deleted.\n"
+    assert ids(database) == {open_, held}
+    for words in ([], [first]):
+        done = cli("job", "delete", *words)
+        assert isinstance(done.error, AtlasError), done.text
+        assert done.error.next_step
+
+
+def test_a_request_deletes_the_jobs_that_ended_first_when_they_are_too_many(database):
+    jobs = [ended(database, number) for number in range(4)]
+    most = MostPrompts(open=10, open_of_one=10, ended=6)
+    new = request(database, [RequestedPrompt("new")], "me", most=most)
+    assert ids(database) == {*jobs[1:], new}
+    # What is asked for again is open, so it is not deleted.
+    assert request(database, [RequestedPrompt(f"1 {n}") for n in range(2)], "me", most=most) == jobs[1]
+    assert request(database, [RequestedPrompt("newer")], "me", most=most._replace(ended=0)) in ids(database)
+    assert ids(database) == {jobs[1], new, *ids(database) - set(jobs)}
+
+
+def test_a_worker_says_why_it_lost_its_job(database):
+    """Cancelled, deleted, or taken by another worker while it computes."""
+
+    def cancelled(job: str) -> None:
+        assert cancel(database, job, "ada")
+
+    def deleted(job: str) -> None:
+        cancelled(job)
+        assert delete(database, job)
+
+    def taken(job: str) -> None:
+        database.write("MATCH (j:Job {id: $id}) SET j.taken_by = 'another'", {"id": job})
+
+    for lose, said in (
+        (cancelled, "cancelled by ada"),
+        (deleted, "it was deleted"),
+        (taken, "another worker has it now"),
+    ):
+        empty(database)
+        job, text, stop = request(database, wanted(PROMPTS), "me"), StringIO(), threading.Event()
+        work = threading.Thread(
+            target=watch,
+            args=(database, SETTINGS, stop),
+            kwargs={"console": Console(file=text), "once": True},
+        )
+        work.start()
+        while count(database) < 1:
+            assert work.is_alive()
+            time.sleep(0.01)
+        lose(job)
+        work.join()
+        assert text.getvalue().splitlines()[-1] == f"job {job}: {said}"
 
 
 def test_each_job_is_taken_once_by_many_workers(database, server):
