@@ -15,12 +15,9 @@ that the attacks leave are cancelled and deleted at the end.
 import argparse
 import asyncio
 import json
-import os
 import random
 import secrets
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,10 +28,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx2
-import psutil
 import websockets
 
-from bench.homes import free_port, start
+from bench.homes import Served, served, start
 from schema.database import Database
 
 TASKS = 16
@@ -295,31 +291,15 @@ async def beside(target: Target, attack: Attack | None, clients: int, seconds: f
 
 
 @contextmanager
-def served(home: Path) -> Iterator[tuple[psutil.Process, int, str]]:
-    """`atlas serve` in a process of its own: the process, its port and its token."""
-    port, token = free_port(), secrets.token_hex(16)
+def served_with_token(home: Path) -> Iterator[tuple[Served, str]]:
+    """`atlas serve` with a token, which is given too."""
+    token = secrets.token_hex(16)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "token"
         file.touch(0o600)
         file.write_text(token)
-        command = [sys.executable, "-m", "atlas", "serve", "--port", str(port), "--token-file", str(file)]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("NEO4J_")}
-        process = subprocess.Popen(
-            command,
-            env=environment | {"ATLAS_HOME": str(home)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            for _ in range(1200):
-                with suppress(httpx2.TransportError):
-                    if httpx2.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
-                        break
-                time.sleep(0.1)
-            yield psutil.Process(process.pid), port, token
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
+        with served(home, "--token-file", str(file)) as atlas:
+            yield atlas, token
 
 
 def main() -> int:
@@ -335,12 +315,12 @@ def main() -> int:
     failed = 0
     with (
         Database.connect(address.bolt_uri, address.user, address.password) as database,
-        served(given.home.resolve()) as (process, port, token),
+        served_with_token(given.home) as ((url, port, process), token),
     ):
         from schema.jobs import RequestedPrompt, request
 
         job = request(database, [RequestedPrompt(f"watched {n}") for n in range(100)], "attack")
-        target = Target(f"http://127.0.0.1:{port}", port, token, job)
+        target = Target(url, port, token, job)
         try:
             asyncio.run(beside(target, None, given.clients, given.seconds / 2))
             alone, _ = asyncio.run(beside(target, None, given.clients, given.seconds))

@@ -16,8 +16,8 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from bench import synthetic
-from bench.homes import start
-from bench.query_latency import served, spread
+from bench.homes import served, start
+from bench.query_latency import spread
 from schema.database import Database
 from schema.loading.load import load_circuit
 from schema.upkeep.delete import delete_circuit
@@ -37,8 +37,8 @@ def main() -> None:
     address = start(asked.home, asked.heap)
     with (
         Database.connect(address.bolt_uri, address.user, address.password) as database,
-        served(asked.home) as url,
-        httpx2.Client(base_url=url, timeout=600) as http,
+        served(asked.home) as atlas,
+        httpx2.Client(base_url=atlas.url, timeout=600) as http,
     ):
         whole_circuit(database, http)
         for ending in ("arrow", "jsonl"):

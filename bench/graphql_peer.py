@@ -22,9 +22,9 @@ import orjson
 
 from atlas.local.server import Address
 from bench import peer_joins
-from bench.homes import free_port, start, warm_up
+from bench.homes import free_port, served, start, warm_up
 from bench.peer_joins import Answer, Ask
-from bench.query_latency import draw, served, spread
+from bench.query_latency import draw, spread
 from bench.questions import Sample
 from schema.database import Database
 
@@ -53,11 +53,11 @@ def main() -> None:
         samples = draw(database, asked.samples + WARM)
     print(f"{'first page of 20':32} {'ours p50':>9} {'p95':>8} {'peer p50':>9} {'p95':>8} {'ratio':>7}")
     with (
-        served(asked.home) as our_url,
+        served(asked.home) as atlas,
         peer(address) as their_url,
         httpx2.Client(timeout=TIMEOUT_S) as http,
     ):
-        ours, theirs = asking(http, our_url + "/graphql"), asking(http, their_url)
+        ours, theirs = asking(http, atlas.url + "/graphql"), asking(http, their_url)
         for pair in PAIRS:
             if asked.only in pair.name:
                 race(pair, ours, theirs, samples)

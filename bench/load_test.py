@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx2
-import psutil
 
-from bench.homes import start
-from bench.query_latency import draw, served, spread
+from bench.homes import served, start
+from bench.query_latency import draw, spread
 from bench.questions import GRAPH, Graph, Sample
 from schema.database import Database
 
@@ -53,8 +52,7 @@ def main() -> None:
     with Database.connect(address.bolt_uri, address.user, address.password) as database:
         samples = draw(database, DRAWN)
     questions = [each for each in GRAPH if asked.only in each.name and asked.skip not in each.name]
-    with served(asked.home) as url:
-        (server,) = (each for each in psutil.Process().children() if "serve" in each.cmdline())
+    with served(asked.home) as (url, _, server):
         asyncio.run(clients(url, questions, samples, len(questions), None))
         before = server.memory_info().rss
         begin = time.perf_counter()

@@ -28,9 +28,9 @@ import polars as pl
 from bench import synthetic
 from bench.bulk import SHAPES
 from bench.graphql_peer import asking
-from bench.homes import start, warm_up
+from bench.homes import served, start, warm_up
 from bench.peer_joins import Answer, Ask, check_same, our_contrast, our_recurring, our_shared
-from bench.query_latency import draw, served
+from bench.query_latency import draw
 from bench.questions import PAGE, Sample
 from schema.circuit.records import Circuit
 from schema.database import Database
@@ -69,10 +69,10 @@ def main() -> None:
         print(f"{len(list(files.glob('*.json')))} circuits, {size / 1e6:.0f} MB of JSON")
         print(f"{'first page of 20, p50 ms':32} {'ours':>8} {'cold':>10} {'':7} {'warm':>9}")
         held = read(files)
-        with served(asked.home) as url, httpx2.Client(timeout=120) as http:
+        with served(asked.home) as atlas, httpx2.Client(timeout=120) as http:
             for name, ours, theirs in PAIRS:
                 if asked.only in name:
-                    race(name, ours, theirs, asking(http, url + "/graphql"), samples, files, held)
+                    race(name, ours, theirs, asking(http, atlas.url + "/graphql"), samples, files, held)
 
 
 def write(database: Database, files: Path, made: bool) -> int:

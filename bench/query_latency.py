@@ -11,13 +11,9 @@ request, run one after the other over Bolt. `adds` is the additional time of the
 
 import argparse
 import asyncio
-import os
 import random
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +21,7 @@ import httpx2
 
 from api.app import create_app
 from atlas.local.server import Address
-from bench.homes import free_port, start, warm_up
+from bench.homes import served, start, warm_up
 from bench.questions import BOLT, GRAPH, Bolt, Graph, Sample
 from schema.database import AsyncDatabase, Database, Parameters, Rows
 from schema.questions.question import ask
@@ -128,32 +124,9 @@ class Recording(AsyncDatabase):
         return await super().read(text, parameters, timeout_s=timeout_s)
 
 
-@contextmanager
-def served(home: Path) -> Iterator[str]:
-    """`atlas serve` in a separate process."""
-    port = free_port()
-    command = [sys.executable, "-m", "atlas", "serve", "--port", str(port)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NEO4J_")}
-    environment["ATLAS_HOME"] = str(home)
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(600):
-            try:
-                if httpx2.get(url + "/readyz").status_code == 200:
-                    break
-            except httpx2.TransportError:
-                pass
-            time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
 def over_http(home: Path, address: Address, samples: list[Sample], only: str) -> None:
     print(f"{'over HTTP, first page of 20':34} {'p50 ms':>8} {'p95 ms':>8} {'cypher p50':>10} {'adds':>6}")
-    with served(home) as url, httpx2.Client(base_url=url, timeout=120) as http:
+    with served(home) as atlas, httpx2.Client(base_url=atlas.url, timeout=120) as http:
         for each in GRAPH:
             if only not in each.name:
                 continue

@@ -16,8 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -29,7 +28,7 @@ import httpx2
 from atlas.local.server import Address, LocalServer
 from bench import synthetic
 from bench.bulk import SHAPES
-from bench.homes import free_port, start, timed
+from bench.homes import serving, start, timed
 from bench.query_latency import draw
 from bench.questions import GRAPH, Graph, Sample
 from schema.database import Database
@@ -73,7 +72,10 @@ def main() -> None:
                 fill(database, asked.circuits)
             samples = draw(database, ASKED)
         with ExitStack() as held:
-            urls = [held.enter_context(served(folder, address)) for folder in (HERE, asked.other.resolve())]
+            urls = [
+                held.enter_context(serving(environment(folder, address), folder=folder)).url
+                for folder in (HERE, asked.other.resolve())
+            ]
             clients = [held.enter_context(httpx2.Client(base_url=url, timeout=120)) for url in urls]
             chosen = [each for each in GRAPH if asked.every or each.name in QUESTIONS]
             for each in chosen:
@@ -99,32 +101,6 @@ def environment(folder: Path, address: Address) -> dict[str, str]:
         "NEO4J_USERNAME": address.user,
         "NEO4J_PASSWORD": address.password,
     }
-
-
-@contextmanager
-def served(folder: Path, address: Address) -> Iterator[str]:
-    """`atlas serve` of a checkout, in a separate process."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "atlas", "serve", "--port", str(port)],
-        cwd=folder,
-        env=environment(folder, address),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            try:
-                if httpx2.get(url + "/readyz").status_code == 200:
-                    break
-            except httpx2.TransportError:
-                pass
-            time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def race(each: Graph, clients: list[httpx2.Client], samples: list[Sample]) -> None:
