@@ -215,22 +215,18 @@ def check_items(data: bytes, file: str) -> None:
     A list or an object takes some 200 bytes of memory and a number 32, but two bytes of JSON can write them.
     Brackets and commas in texts count too. Raises FileError.
     """
-    n_lists = data.count(b"[") + data.count(b"{")
-    if n_lists > max(LISTS_LEAST, len(data) // BYTES_OF_LIST):
-        raise FileError(
-            file,
-            "the file",
-            f"has {n_lists} lists and objects in {len(data)} bytes, more than any graph or feature",
-            next_step="leave the file out",
-        )
-    n_items = data.count(b",")
-    if n_items > max(ITEMS_LEAST, len(data) // BYTES_OF_ITEM):
-        raise FileError(
-            file,
-            "the file",
-            f"has {n_items} items in {len(data)} bytes, more than any graph or feature",
-            next_step="leave the file out",
-        )
+    size = len(data)
+    for what, n, most in (
+        ("lists and objects", data.count(b"[") + data.count(b"{"), max(LISTS_LEAST, size // BYTES_OF_LIST)),
+        ("items", data.count(b","), max(ITEMS_LEAST, size // BYTES_OF_ITEM)),
+    ):
+        if n > most:
+            raise FileError(
+                file,
+                "the file",
+                f"has {n} {what} in {size} bytes, more than any graph or feature",
+                next_step="leave the file out",
+            )
 
 
 def parse(decoder: "msgspec.json.Decoder[Any]", data: bytes, file: str) -> Any:
