@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from schema.circuit.influence import N_FLOWS, STAGE_FLOW_ROWS
-from schema.database import Database
+from schema.database import Database, Transaction
 from schema.errors import MigrationError
 from schema.loading.effects import pair_text
 from schema.model.core import MIGRATION, schema_statements
@@ -166,14 +166,40 @@ def migrate(
 ) -> list[str]:
     """Apply the missing migrations in order. Returns the names of the applied migrations.
 
+    One process migrates at a time: aggregates that a migration computes would be wrong if another process,
+    which is done, loads circuits meanwhile. Others wait, and find nothing to do.
+
     step: called with the name of each migration before it is applied to a database that an older version
     made; a migration can take minutes. Raises MigrationError when a newer version of the atlas wrote the
     database.
     """
-    applied = {
-        row["version"]: row["name"]
-        for row in database.read("MATCH (m:Migration) RETURN m.version AS version, m.name AS name")
-    }
+    if not _missing(_applied(database), migrations):
+        return []
+    for statement in MIGRATION.schema():
+        database.write(statement)
+
+    def work(transaction: Transaction) -> list[str]:
+        transaction.run(_LOCK)
+        done = _apply(database, migrations, step)
+        transaction.run(_UNLOCK)
+        return done
+
+    return database.transaction(work)
+
+
+# The node exists in this transaction only. Its unique version lets the transactions of other processes wait.
+_LOCK = "MERGE (:Migration {version: 0})"
+_UNLOCK = "MATCH (m:Migration {version: 0}) DELETE m"
+
+
+def _applied(database: Database) -> dict[int, str]:
+    """Version → name of the migrations that the database records."""
+    rows = database.read("MATCH (m:Migration) RETURN m.version AS version, m.name AS name")
+    return {row["version"]: row["name"] for row in rows}
+
+
+def _missing(applied: dict[int, str], migrations: tuple[Migration, ...]) -> list[Migration]:
+    """The migrations that are not applied, in order. Raises MigrationError when an unknown one is."""
     newest = max((migration.version for migration in migrations), default=0)
     unknown = sorted(version for version in applied if version > newest)
     if unknown:
@@ -181,13 +207,15 @@ def migrate(
             f"The database is at version {unknown[-1]} ({applied[unknown[-1]]}); this atlas knows {newest}",
             next_step="update the atlas, or use another database (another ATLAS_HOME)",
         )
-    missing = sorted(
+    return sorted(
         (migration for migration in migrations if migration.version not in applied),
         key=lambda migration: migration.version,
     )
-    if missing:
-        for statement in MIGRATION.schema():
-            database.write(statement)
+
+
+def _apply(database: Database, migrations: tuple[Migration, ...], step: Callable[[str], object]) -> list[str]:
+    applied = _applied(database)
+    missing = _missing(applied, migrations)
     for migration in missing:
         if applied:
             step(migration.name)

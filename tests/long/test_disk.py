@@ -1,17 +1,24 @@
-"""The disk is full in the midst of a load: a clear error, and nothing lost once there is space again."""
+"""The disk is full in the midst of a command: a clear error, and nothing lost once there is space again."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from atlas.local.server import LocalServer
+from ingest.circuits.run import IngestSettings, ingest
+from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
 from schema.database import Database
-from schema.upkeep.canonical_dump import dump
+from schema.errors import AtlasError, DatabaseError
+from schema.upkeep.canonical_dump import Dump, dump
+from schema.upkeep.check import check
 from schema.upkeep.migrations import migrate
+from tests.support.cli import Outcome
 from tests.support.loading import Loader, assert_sound, count, write_graphs
 from tests.support.servers import empty, free_port
 
@@ -19,6 +26,7 @@ N_CIRCUITS = 120
 VOLUME_MB = 512
 ROOM_MB = 6
 """What is left for a load that takes more; the rest is filled before."""
+N_PROMPTS = 12
 
 
 @pytest.fixture
@@ -60,7 +68,7 @@ def test_a_full_disk_is_named_and_the_load_goes_on_later(database, server, volum
         with Database.connect(address.bolt_uri, address.user, address.password) as connected:
             migrate(connected)
             ballast = volume / "ballast"
-            fill(volume, ballast)
+            fill(volume, ballast, ROOM_MB << 20)
             status, said = Loader(graphs, address, tmp_path / "said.txt").end()
             sys.stderr.write(said)
             assert status == 1
@@ -78,10 +86,78 @@ def test_a_full_disk_is_named_and_the_load_goes_on_later(database, server, volum
         local.stop()
 
 
-def fill(volume: Path, ballast: Path) -> None:
-    """Leave ROOM_MB free."""
+@pytest.fixture
+def filled(volume: Path, tmp_path: Path) -> Iterator[LocalServer]:
+    """A running database on the small volume, with circuits of bundled prompts."""
+    local = LocalServer(volume / "home")
+    try:
+        address = local.start(bolt_port=free_port(), http_port=free_port(), heap_mb=512)
+        lines = PROMPTS_PATH.read_text(encoding="utf-8").splitlines()[:N_PROMPTS]
+        (tmp_path / "prompts.jsonl").write_text("\n".join(lines), encoding="utf-8")
+        with Database.connect(address.bolt_uri, address.user, address.password) as database:
+            migrate(database)
+            settings = IngestSettings(tmp_path / "prompts.jsonl", MODEL_DIR, TRANSCODERS_DIR)
+            assert ingest(database, settings, console=Console(stderr=True)).problems == []
+        yield local
+    finally:
+        local.stop()
+
+
+def content(local: LocalServer) -> Dump:
+    address = local.status().address
+    assert address is not None
+    with Database.connect(address.bolt_uri, address.user, address.password) as database:
+        assert list(check(database)) == []
+        return dump(database)
+
+
+def test_a_full_disk_while_features_are_labelled_and_grouped(filled, volume, cli_without_database, tmp_path):
+    """And nothing is lost by a backup to the full disk, or of a database on it."""
+    corpus = ("--corpus", tmp_path / "prompts.jsonl")
+    commands = {"label": ["label", *corpus], "supernodes": ["supernodes", *corpus]}
+    before, ballast = tmp_path / "before.dump", volume / "ballast"
+
+    def atlas(*words: object) -> Outcome:
+        return cli_without_database(*map(str, words), ATLAS_HOME=str(filled.home))
+
+    assert atlas("backup", before).exit_code == 0
+    contents = []
+    for name in commands:
+        assert atlas(*commands[name]).exit_code == 0
+        contents.append(content(filled))
+    assert contents[0] != contents[1]
+    for name in commands:
+        assert atlas("restore", before, "--replace").exit_code == 0
+        if name == "supernodes":
+            assert atlas(*commands["label"]).exit_code == 0
+        fill(volume, ballast)
+        done = atlas(*commands[name])
+        assert isinstance(done.error, DatabaseError), done.text
+        assert "disk" in str(done.error)
+        ballast.unlink()
+        with filled.at_rest():
+            pass
+        assert atlas(*commands[name]).exit_code == 0
+        assert content(filled) == contents[list(commands).index(name)]
+
+    fill(volume, ballast)
+    done = atlas("backup", volume / "after.dump")
+    assert isinstance(done.error, AtlasError), done.text
+    assert "space" in str(done.error)
+    assert not list(volume.glob("after.dump*"))
+    atlas("backup", tmp_path / "after.dump")  # the database may have no room to stop and start
+    ballast.unlink()
+    filled.start()
+    assert content(filled) == contents[-1]
+    assert atlas("backup", tmp_path / "after.dump").exit_code == 0
+    assert atlas("restore", tmp_path / "after.dump", "--replace").exit_code == 0
+    assert content(filled) == contents[-1]
+
+
+def fill(volume: Path, ballast: Path, room: int = 0) -> None:
+    """Leave this many bytes free."""
     space = os.statvfs(volume)
-    size = space.f_bavail * space.f_frsize - (ROOM_MB << 20)
-    with ballast.open("wb") as file:
-        for _ in range(size >> 20):
-            file.write(bytes(1 << 20))
+    left = space.f_bavail * space.f_frsize - room
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while left > 0:
+            left -= file.write(bytes(min(left, 1 << 20)))

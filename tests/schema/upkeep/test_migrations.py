@@ -1,9 +1,9 @@
 """Migrations: applied once, in order, recorded, and never backwards."""
 
-import gzip
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
-import orjson
 import pytest
 
 from schema.circuit.influence import influence_sums
@@ -14,10 +14,11 @@ from schema.loading.load import load_circuit
 from schema.loading.read import circuit_ids, read_circuit
 from schema.questions.features import FEATURES
 from schema.questions.question import ask
+from schema.upkeep.canonical_dump import dump
 from schema.upkeep.check import check
 from schema.upkeep.migrations import MIGRATIONS, Migration, migrate
+from tests.support import version_1
 from tests.support.circuits import RUN, synthetic_circuits
-from tests.support.paths import DATA
 
 
 @pytest.fixture
@@ -112,44 +113,23 @@ def test_sets_of_older_databases_get_their_pages(database: Database):
 
 
 @pytest.fixture
-def version_1(database: Database) -> Iterator[Database]:
+def first(database: Database) -> Iterator[Database]:
     """A database as the first version of the atlas made it, of four made-up circuits."""
-    kept = gzip.decompress((DATA / "database_version_1.json.gz").read_bytes())
-    held = orjson.loads(kept)
-    database.write("MATCH (m:Migration) DELETE m")
-    for row in database.read("SHOW CONSTRAINTS YIELD name RETURN name"):
-        database.write(f"DROP CONSTRAINT `{row['name']}`")
-    for row in database.read("SHOW INDEXES YIELD name, type WHERE type <> 'LOOKUP' RETURN name"):
-        database.write(f"DROP INDEX `{row['name']}`")
-    for statement in held["schema"]:
-        database.write(statement)
-    database.write(
-        """
-        UNWIND $nodes AS row
-        CREATE (n:$(row[0])) SET n = row[1]
-        WITH collect(n) AS nodes
-        UNWIND $relationships AS row
-        WITH nodes[row[0]] AS source, row[1] AS type, nodes[row[2]] AS target, row[3] AS properties
-        CREATE (source)-[r:$(type)]->(target) SET r = properties
-        """,
-        {"nodes": held["nodes"], "relationships": held["relationships"]},
-    )
+    version_1.make(database)
     yield database
     # Whatever failed, the next test finds the schema of today.
     database.write("MATCH (m:Migration) DELETE m")
     migrate(database)
 
 
-def test_a_database_of_the_first_version_becomes_one_of_today(version_1: Database):
-    assert [row["version"] for row in version_1.read("MATCH (m:Migration) RETURN m.version AS version")] == [
-        1
-    ]
-    assert migrate(version_1) == [each.name for each in MIGRATIONS[1:]]
-    assert list(check(version_1)) == []
-    ids = circuit_ids(version_1, [])
+def test_a_database_of_the_first_version_becomes_one_of_today(first: Database):
+    assert [row["version"] for row in first.read("MATCH (m:Migration) RETURN m.version AS version")] == [1]
+    assert migrate(first) == [each.name for each in MIGRATIONS[1:]]
+    assert list(check(first)) == []
+    ids = circuit_ids(first, [])
     assert len(ids) == 4
-    circuits = [read_circuit(version_1, each) for each in ids]
-    for row in version_1.read("MATCH (c:Circuit) RETURN c ORDER BY c.id"):
+    circuits = [read_circuit(first, each) for each in ids]
+    for row in first.read("MATCH (c:Circuit) RETURN c ORDER BY c.id"):
         sums = influence_sums(next(circuit for circuit in circuits if circuit.id == row["c"]["id"]))
         assert {name: row["c"].get(name) for name in sums} == {
             name: None if values is None else pytest.approx(values) for name, values in sums.items()
@@ -167,7 +147,7 @@ def test_a_database_of_the_first_version_becomes_one_of_today(version_1: Databas
             "skip": 0,
             "limit": 9999,
         }
-        (page,) = ask(version_1, FEATURES, timeout_s=20, families=[family], **asked)
+        (page,) = ask(first, FEATURES, timeout_s=20, families=[family], **asked)
         assert set(page.rows) == {
             circuit.transcoders.feature_id(node.layer, node.index)
             for circuit in circuits
@@ -175,5 +155,50 @@ def test_a_database_of_the_first_version_becomes_one_of_today(version_1: Databas
             for node in circuit.nodes
             if node.kind is NodeKind.FEATURE and node.index is not None
         }
-    assert load_circuit(version_1, synthetic_circuits(5)[4], RUN)
-    assert list(check(version_1)) == []
+    assert load_circuit(first, synthetic_circuits(5)[4], RUN)
+    assert list(check(first)) == []
+
+
+def test_what_the_first_version_did_not_store_can_be_taken_away(first: Database):
+    """So a large database of the first version can be made from one of today."""
+    before = dump(first)
+    migrate(first)
+    assert dump(first) != before
+    version_1.bring_back(first)
+    assert dump(first) == before
+
+
+def test_one_process_migrates_and_others_find_nothing_to_do(first: Database, server):
+    begin, said = threading.Barrier(3), []
+
+    def work(number: int) -> list[str]:
+        with Database.connect(server.bolt_uri, server.user, server.password) as own:
+            begin.wait()
+            return migrate(own, step=said.append)
+
+    names = [each.name for each in MIGRATIONS[1:]]
+    with ThreadPoolExecutor(3) as pool:
+        assert sorted(pool.map(work, range(3))) == [[], [], names]
+    assert said == names
+    assert list(check(first)) == []
+    assert first.read("MATCH (m:Migration {version: 0}) RETURN m") == []
+
+
+def test_a_migration_that_is_stopped_between_two_steps_goes_on_there(first: Database):
+    class Stopped(Exception):
+        pass
+
+    undisturbed = migrate(first)
+    wanted = dump(first)
+    version_1.bring_back(first)
+    for stopped in undisturbed:
+
+        def step(name: str, stopped: str = stopped) -> None:
+            if name == stopped:
+                raise Stopped
+
+        with pytest.raises(Stopped):
+            migrate(first, step=step)
+    assert migrate(first) == undisturbed[-1:]
+    assert dump(first) == wanted
+    assert list(check(first)) == []
