@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -12,6 +13,7 @@ from starlette.routing import Route, WebSocketRoute
 from api.downloads.endpoint import Downloads
 from api.request.batching import Loaders
 from api.request.concurrency import Shares
+from api.request.errors import http_refusal
 from api.request.limits import Limits
 from api.request.metrics import Metrics
 from api.serving.console import console_routes
@@ -94,5 +96,6 @@ def create_app(
             *page_routes(),
             *explorer_routes(),
         ],
+        exception_handlers={HTTPException: http_refusal},
         middleware=request_middleware(chosen, metrics, token, hosts if token is None else None),
     )

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 from asgi_correlation_id import correlation_id
 from graphql import GraphQLError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from schema.errors import AtlasError, DatabaseError
@@ -43,6 +45,18 @@ def presentable(error: GraphQLError) -> GraphQLError:
         path=error.path,
         extensions=extensions,
     )
+
+
+async def http_refusal(request: Request, error: Exception) -> Response:
+    """The answer to a request for a path or with a method that the API does not have."""
+    assert isinstance(error, HTTPException)
+    allowed = (error.headers or {}).get("Allow")
+    if allowed is not None:
+        message, next_step = f"{request.method} is no method of this path", f"use {allowed}"
+    else:
+        message, next_step = "There is nothing at this path", "open /, POST to /graphql, or GET /export"
+    code = "NOT_FOUND" if error.status_code == 404 else "BAD_REQUEST"
+    return refusal(error.status_code, code, message, next_step, error.headers)
 
 
 def refusal(

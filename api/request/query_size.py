@@ -19,6 +19,7 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     InlineFragmentNode,
+    Node,
     OperationDefinitionNode,
     SelectionSetNode,
 )
@@ -27,6 +28,9 @@ from api.request.limits import Limits, over_limit
 
 META = {"__schema", "__type"}
 """Root fields of questions about the schema itself."""
+LEVELS = 60
+"""Levels of selections, fragments included, and half of the levels of the syntax. What reads a query calls
+itself once or twice for each level."""
 
 
 class _Size(NamedTuple):
@@ -36,6 +40,8 @@ class _Size(NamedTuple):
     """Fields and uses of fragments, with fragments written out."""
     aliases: int
     """Aliases, with fragments written out."""
+    levels: int
+    """Levels of nesting, with fragments and fields of the introspection."""
 
 
 class _Measure:
@@ -49,13 +55,13 @@ class _Measure:
 
     def __call__(self, selections: SelectionSetNode | None) -> _Size:
         """The size of these selections. Raises GraphQLError for a fragment that is unknown or uses itself."""
-        depth = number = aliases = 0
+        depth = number = aliases = levels = 0
         for node in selections.selections if selections else ():
             if isinstance(node, FieldNode):
                 size = self(node.selection_set)
                 # Introspection is deep by nature; graphql-core has a rule of its own for it.
                 below = 0 if node.name.value.startswith("__") else size.depth + 1
-                size = _Size(below, size.fields + 1, size.aliases + (node.alias is not None))
+                size = _Size(below, size.fields + 1, size.aliases + (node.alias is not None), size.levels)
             elif isinstance(node, InlineFragmentNode):
                 size = self(node.selection_set)
                 size = size._replace(fields=size.fields + 1)
@@ -64,7 +70,8 @@ class _Measure:
                 size = self._fragment(node)
                 size = size._replace(fields=size.fields + 1)
             depth, number, aliases = max(depth, size.depth), number + size.fields, aliases + size.aliases
-        return _Size(depth, number, aliases)
+            levels = max(levels, size.levels + 1)
+        return _Size(depth, number, aliases, levels)
 
     def _fragment(self, spread: FragmentSpreadNode) -> _Size:
         name = spread.name.value
@@ -117,6 +124,8 @@ def check_size(document: DocumentNode, limits: Limits) -> None:
     depth = max((size.depth for size in sizes), default=0)
     number = sum(size.fields for size in sizes)
     aliases = sum(size.aliases for size in sizes)
+    if max((size.levels for size in sizes), default=0) > LEVELS or _levels(document) > 2 * LEVELS:
+        raise too_deep()
     if depth > limits.depth:
         raise over_limit(
             f"The query is {depth} levels deep; the limit is {limits.depth}",
@@ -147,3 +156,25 @@ def check_size(document: DocumentNode, limits: Limits) -> None:
     twice = Counter(node.name.value for node in operations if node.name)
     if repeated := next((name for name, n in twice.items() if n > 1), None):
         raise GraphQLError(f"There can be only one operation named '{repeated}'.")
+
+
+def too_deep() -> GraphQLError:
+    """The error of a text that is nested deeper than anybody needs."""
+    return over_limit(
+        f"The query nests fragments or values in more than {LEVELS} levels, which is the limit",
+        "send values as variables, and write fragments that do not use each other",
+    )
+
+
+def _levels(document: DocumentNode) -> int:
+    """Levels of nodes of the syntax, without writing fragments out. A field with fields has two."""
+    deepest, todo = 0, [(1, node) for node in document.definitions]
+    while todo:
+        level, node = todo.pop()
+        deepest = max(deepest, level)
+        for key in node.keys:
+            below = getattr(node, key)
+            for each in below if isinstance(below, tuple) else (below,):
+                if isinstance(each, Node):
+                    todo.append((level + 1, each))
+    return deepest

@@ -15,7 +15,11 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     InlineFragmentNode,
+    NameNode,
     NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
     execute_sync,
     get_operation_ast,
     parse,
@@ -23,9 +27,10 @@ from graphql import (
 )
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import validate_document
+from strawberry.types import ExecutionContext
 
 from api.request.limits import Limits, over_limit
-from api.request.query_size import META, check_size
+from api.request.query_size import META, check_size, too_deep
 
 KEPT_CHARACTERS = 200_000
 """Characters of the texts that are kept in parsed form, of all texts together."""
@@ -49,20 +54,21 @@ class _QueryText(SchemaExtension):
         context = self.execution_context
         text = context.query or ""
         if len(text) > self._limits.document:
-            raise over_limit(
+            too_long = over_limit(
                 f"The query is {len(text)} characters long; the limit is {self._limits.document}",
                 "send long lists as variables, and split the query",
             )
-        prepared = self._kept.get(text)
+            prepared: _Prepared | None = _Prepared(None, [too_long], 0)
+        else:
+            prepared = self._kept.get(text)
         if prepared is None and text:
             share = context.context.loaders.share
             prepared = await share.off_the_loop(_prepare, text, context.schema._schema, self._limits)
             self._kept[text] = prepared
         if prepared is not None:
-            if prepared.document is None:
-                raise prepared.errors[0].with_traceback(None)
-            context.graphql_document = prepared.document
+            context.graphql_document = prepared.document or _stand_in(context)
             if prepared.errors:
+                # An error that is raised here would not reach the client of a WebSocket.
                 context.pre_execution_errors = prepared.errors
             else:
                 context.validation_rules = ()
@@ -109,6 +115,16 @@ def asks_about_schema(document: DocumentNode, operation: str | None) -> bool:
     return False
 
 
+def _stand_in(context: ExecutionContext) -> DocumentNode:
+    """A query in the place of a text that is refused before it is known what it asks. It does not run."""
+    allowed, operation = {each.name for each in context.allowed_operations}, context.operation_name
+    kind = OperationType.QUERY if "QUERY" in allowed else OperationType.SUBSCRIPTION
+    asked = SelectionSetNode(selections=(FieldNode(name=NameNode(value="__typename")),))
+    name = NameNode(value=operation) if operation is not None else None
+    query = OperationDefinitionNode(operation=kind, name=name, selection_set=asked)
+    return DocumentNode(definitions=(query,))
+
+
 def _prepare(text: str, schema: Any, limits: Limits) -> _Prepared:
     try:
         document = parse(text, max_tokens=limits.tokens)
@@ -120,6 +136,8 @@ def _prepare(text: str, schema: Any, limits: Limits) -> _Prepared:
                 "send long lists as variables, and split the query",
             )
         return _Prepared(None, [error], len(text))
+    except RecursionError:
+        return _Prepared(None, [too_deep()], len(text))
     # Whatever a rule stumbles over is the fault of the text.
     rules = specified_rules if limits.introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
     errors = validate_document(schema, document, tuple(rules))

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from asgi_correlation_id import CorrelationIdMiddleware, correlation_id
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from strawberry.http.websocket_origin import is_same_origin
 
@@ -20,6 +19,7 @@ from api.request.metrics import Metrics
 from api.serving.bearer_token import has_token
 from api.serving.console import GUIDE, STYLE
 from api.serving.explorer import is_explorer
+from api.serving.trusted_hosts import TrustedHosts
 
 log = logging.getLogger("atlas.access")
 
@@ -59,7 +59,7 @@ def request_middleware(
             validator=lambda given: _REQUEST_ID.fullmatch(given) is not None,
         ),
         Middleware(RequestMiddleware, limits, metrics, token),
-        *([] if hosts is None else [Middleware(TrustedHostMiddleware, hosts, www_redirect=False)]),
+        *([] if hosts is None else [Middleware(TrustedHosts, hosts)]),
     ]
 
 

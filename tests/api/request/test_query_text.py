@@ -31,6 +31,14 @@ COSTLY = {
     + "} } }"
     + "".join(f" fragment f{n} on Circuit {{ id }}" for n in range(300)),
     "fragments that double": "{ circuits { nodes { ...f0 } } }" + chain(40, 2),
+    "fragments in a row": "{ circuits { nodes { ...f0 } } }" + chain(380, 1),
+    "a shorter row of fragments": "{ circuits { nodes { ...f0 } } }" + chain(80, 1),
+    "inline fragments in each other": "{ circuits { nodes { "
+    + "... on Circuit { " * 80
+    + "id"
+    + " }" * 82
+    + "}",
+    "types of lists": "query ($v: " + "[" * 150 + "Int" + "]" * 150 + ") { families { name } }",
     "operations that use one chain": "".join(
         f"query q{n} {{ circuits {{ nodes {{ ...f0 }} }} }} " for n in range(300)
     )

@@ -286,11 +286,38 @@ async def test_other_origins_are_told_nothing_and_may_send_nothing(api):
     ).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "says"),
+    [
+        ("GET", "/nothing", 404, "open /"),
+        ("GET", "/explorer/nothing.js", 404, "open /"),
+        ("GET", "/pages/..%2fapp.py", 404, "open /"),
+        ("GET", "/export/a/b", 404, "open /"),
+        ("DELETE", "/healthz", 405, "use GET"),
+        ("POST", "/metrics", 405, "use GET"),
+    ],
+)
+async def test_a_path_or_method_that_is_not_there_is_refused_like_everything_else(
+    api, method, path, status, says
+):
+    answer = await api.http.request(method, path)
+    assert answer.status_code == status
+    (error,) = answer.json()["errors"]
+    assert error["message"]
+    assert error["extensions"]["code"] in ("NOT_FOUND", "BAD_REQUEST")
+    assert says in error["extensions"]["nextStep"]
+
+
 @pytest.mark.parametrize("path", ["/", "/graphql?query={__typename}", "/healthz", "/export", "/metrics"])
 async def test_a_server_without_a_token_answers_to_its_own_names_only(api, path):
     """A page of another site can point its own name at this machine."""
-    for host in ("elsewhere.example", "localhost.elsewhere.example", "127.0.0.1.elsewhere", ""):
-        assert (await api.http.get(path, headers={"host": host})).status_code == 400
+    for host in ("elsewhere.example", "localhost.elsewhere.example", "127.0.0.1.elsewhere", "", "a b", "@"):
+        answer = await api.http.get(path, headers={"host": host})
+        assert answer.status_code == 400
+        (error,) = answer.json()["errors"]
+        assert host in error["message"]
+        assert error["extensions"]["code"] == "UNKNOWN_HOST"
+        assert "--name" in error["extensions"]["nextStep"]
     for host in ("localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000"):
         assert (await api.http.get(path, headers={"host": host})).status_code == 200
 

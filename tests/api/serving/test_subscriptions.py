@@ -85,6 +85,26 @@ async def test_a_job_is_watched_over_a_socket(writing_api, served, connection):
             await watched(uri, job, payload)
 
 
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("subscription {", "BAD_QUERY"),
+        ("subscription { ...f }", "BAD_QUERY"),
+        ('subscription { job(id: "a") { nothing } }', "BAD_QUERY"),
+        ("{ families { name } }", "BAD_QUERY"),
+        ("subscription { " + "x" * 20_000 + " }", "OVER_LIMIT"),
+        ("subscription { " + 'a: job(id: "a") { id } ' * 40 + "}", "OVER_LIMIT"),
+    ],
+)
+async def test_a_socket_says_why_it_refuses_a_text(served, query, code, caplog):
+    """Whatever stage of the request refuses it. Nothing is a fault of the server."""
+    (refused,) = await watched(served[0], "a", {}, BEARER, query)
+    assert refused["type"] == "error"
+    assert [each["extensions"]["code"] for each in refused["payload"]] == [code]
+    assert refused["payload"][0]["extensions"]["nextStep"]
+    assert not caplog.records
+
+
 async def test_sockets_are_limited_and_a_server_that_stops_closes_them(writing_api, served):
     uri, running, task = served
     job = (await writing_api(REQUEST, prompts=[{"prompt": "left"}], author="me"))["requestCircuits"]["id"]
