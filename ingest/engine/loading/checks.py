@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils.quantization_config import Mxfp4Config
 
 from ingest.engine.errors import ModelError, shape
+from ingest.engine.plain_files import not_plain
 from ingest.engine.transcoders.formats.hub import FETCH, is_pointer
 
 SENTENCEPIECE = "tokenizer.model"
@@ -40,6 +41,9 @@ def check_folder(folder: Path, weights: Sequence[Path]) -> None:
     than its weights, and a tokenizer whose package is not installed. weights: the files of weights in the
     folder.
     """
+    strange = not_plain(folder.iterdir())
+    if strange is not None:
+        raise ModelError(f"{strange} is no plain file", next_step="remove it, or download the model again")
     for path in (*weights, *folder.glob("tokenizer*"), folder / "config.json"):
         check_fetched(path)
     config = _config(folder)

@@ -60,6 +60,16 @@ def test_a_pointer_in_place_of_a_gguf_file_is_named(tmp_path: Path) -> None:
         ReplacementModel.load(path, None)
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "generation_config.json"])
+def test_a_pipe_or_device_is_named_and_not_read(name: str, folders: Folders) -> None:
+    (folders.model / name).unlink(missing_ok=True)
+    os.mkfifo(folders.model / name)
+    assert f"{name} is no plain file" in refused(folders)
+    (folders.model / name).unlink()
+    (folders.model / name).symlink_to("/dev/zero")
+    assert f"{name} is no plain file" in refused(folders)
+
+
 @pytest.mark.parametrize(
     ("method", "remedy"),
     [

@@ -1,5 +1,6 @@
 """Damaged and unknown transcoder files raise an error that names the file and the reason."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,17 @@ from tests.support.transcoder_files import (
     tracer_plt,
     write_config,
 )
+
+
+def pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def device(file: Path) -> None:
+    file.unlink()
+    file.symlink_to("/dev/zero")
+
 
 BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "a missing layer": (
@@ -50,6 +62,16 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
             '{"k": 2, "transcode": true, "activation": "groupmax"}'
         ),
         "layers.1.mlp/cfg.json says activation: groupmax",
+    ),
+    "a pipe": (
+        "sparsify",
+        lambda folder: pipe(folder / "layers.1.mlp/cfg.json"),
+        "layers.1.mlp/cfg.json is no plain file",
+    ),
+    "a device": (
+        "sparsify",
+        lambda folder: device(folder / "layers.2.mlp/cfg.json"),
+        "layers.2.mlp/cfg.json is no plain file",
     ),
     "not JSON": (
         "sparsify",

@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 
 from ingest.engine.errors import FormatError
+from ingest.engine.plain_files import not_plain
 from ingest.engine.transcoders.formats import (
     circuit_tracer,
     crosslayer_coding,
@@ -70,6 +71,9 @@ def read(
         name = folder.resolve().name
         if not folder.is_dir():
             raise FormatError(f"There is no transcoder folder {folder}", next_step="check the path")
+    strange = not_plain(path for pattern in WANTED for path in folder.rglob(pattern))
+    if strange is not None:
+        raise FormatError(f"{strange} is no plain file", next_step="remove it, or download the set again")
     # 2
     config_file = folder / "config.yaml"
     said = circuit_tracer.config(config_file) if config_file.exists() else None

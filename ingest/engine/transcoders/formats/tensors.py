@@ -4,6 +4,7 @@ Tensors are mapped into memory instead of being read. Only the rows of a decoder
 features are ever loaded.
 """
 
+import math
 import struct
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,12 @@ from ingest.engine.transcoders.transcoder import Transcoder
 LOCAL_HEADER = 30
 """Bytes of a zip member's local header before its name. The header ends with the lengths of the name and of
 the extra field."""
+
+
+UNPACKED_LEAST = 64 << 20
+"""Size in bytes to which every packed array may unpack."""
+UNPACKED_RATIO = 10
+"""A larger array may unpack to this many times its size. Weights hardly shrink."""
 
 
 class File(NamedTuple):
@@ -128,6 +135,10 @@ def _npz(path: Path) -> dict[str, Tensor]:
                 header = stream.tell()
             if kind.hasobject:
                 raise ValueError(f"{name} holds Python objects, which are never read")
+            if header + math.prod(size) * kind.itemsize != member.file_size:
+                raise ValueError(f"{name} has not the size that it names")
+            if member.file_size > max(UNPACKED_LEAST, UNPACKED_RATIO * member.compress_size):
+                raise ValueError(f"{name} unpacks to more than {UNPACKED_RATIO} times its size")
             if member.compress_type == zipfile.ZIP_STORED and not column_major:
                 start = _start(path, member) + header
                 array = np.memmap(path, kind, mode="c", offset=start, shape=size)
