@@ -35,6 +35,7 @@ from atlas.local.ports import HOST, require_free_port
 from atlas.local.replacing import finish
 from atlas.terminal import PlainConsole
 from schema.errors import CredentialsError, InputError, ServerError
+from schema.plain_file import open_plain
 
 USER = "neo4j"
 FIRST_PASSWORD = "neo4j"  # the password of a new Neo4j database, which must be changed at once
@@ -290,7 +291,8 @@ class LocalServer:
     def _read_state(self) -> dict[str, int] | None:
         """What `_write_state` wrote; None without a file. Raises ServerError when it is something else."""
         try:
-            return msgspec.json.decode(self._state.read_bytes(), type=_State).as_dict()
+            with open_plain(self._state) as file:
+                return msgspec.json.decode(file.read(), type=_State).as_dict()
         except FileNotFoundError:
             return None
         except (OSError, msgspec.DecodeError, RecursionError) as error:

@@ -154,6 +154,9 @@ def test_the_largest_accepted_bombs_take_less_than_a_gigabyte(tmp_path: Path) ->
         path = tmp_path / f"{number}.json.gz"
         path.write_bytes(gzip.compress(_graph(key, "[" + ",".join([item] * count) + "]"), 1))
         files.append(path)
+    files.append(tmp_path / "keys.json.gz")
+    keys = ",".join(f'"k{number}":1' for number in range(1_900_000))
+    files[-1].write_bytes(gzip.compress(_graph("metadata.info", "{" + keys + "}"), 1))
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, str(HOME), *map(str, files)],
         capture_output=True,
