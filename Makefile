@@ -13,7 +13,7 @@ help:
 	@echo "make demo         set up, ingest the bundled prompts, serve the API, print three answers and three studies"
 	@echo "                  (ARGS=--once ends after the answers, ARGS=\"--quick --once\" also leaves out the studies)"
 	@echo "make test         set up, run every check and test"
-	@echo "make test-long    checks that take a quarter of an hour: kill the loader and the database during loads, fill a"
+	@echo "make test-long    checks that take a quarter of an hour: kill the loader, a migration and the database, fill a"
 	@echo "                  disk (needs root), cut the connection, bulk-import files, compare the README with the demo,"
 	@echo "                  pass every id of an answer to every question"
 	@echo "make check        run linters, types and import contracts only"
