@@ -87,11 +87,16 @@ def test_a_full_disk_is_named_and_the_load_goes_on_later(database, server, volum
 
 
 @pytest.fixture
-def filled(volume: Path, tmp_path: Path) -> Iterator[LocalServer]:
+def ports() -> dict[str, int]:
+    return {"bolt_port": free_port(), "http_port": free_port()}
+
+
+@pytest.fixture
+def filled(volume: Path, tmp_path: Path, ports: dict[str, int]) -> Iterator[LocalServer]:
     """A running database on the small volume, with circuits of bundled prompts."""
     local = LocalServer(volume / "home")
     try:
-        address = local.start(bolt_port=free_port(), http_port=free_port(), heap_mb=512)
+        address = local.start(**ports, heap_mb=512)
         lines = PROMPTS_PATH.read_text(encoding="utf-8").splitlines()[:N_PROMPTS]
         (tmp_path / "prompts.jsonl").write_text("\n".join(lines), encoding="utf-8")
         with Database.connect(address.bolt_uri, address.user, address.password) as database:
@@ -111,7 +116,9 @@ def content(local: LocalServer) -> Dump:
         return dump(database)
 
 
-def test_a_full_disk_while_features_are_labelled_and_grouped(filled, volume, cli_without_database, tmp_path):
+def test_a_full_disk_while_features_are_labelled_and_grouped(
+    filled, volume, cli_without_database, ports, tmp_path
+):
     """And nothing is lost by a backup to the full disk, or of a database on it."""
     corpus = ("--corpus", tmp_path / "prompts.jsonl")
     commands = {"label": ["label", *corpus], "supernodes": ["supernodes", *corpus]}
@@ -147,7 +154,7 @@ def test_a_full_disk_while_features_are_labelled_and_grouped(filled, volume, cli
     assert not list(volume.glob("after.dump*"))
     atlas("backup", tmp_path / "after.dump")  # the database may have no room to stop and start
     ballast.unlink()
-    filled.start()
+    filled.start(**ports, heap_mb=512)
     assert content(filled) == contents[-1]
     assert atlas("backup", tmp_path / "after.dump").exit_code == 0
     assert atlas("restore", tmp_path / "after.dump", "--replace").exit_code == 0
