@@ -166,6 +166,22 @@ def heavy_questions(number: int) -> str:
     return "{" + " ".join(f"a{n}: {fields[number % 3]}" for n in range(times)) + f"}} # {number}"
 
 
+def heavy_arguments(number: int) -> str:
+    """Questions that take longest with these arguments, about another pair of families each time."""
+    pair = f'["family {number % 19}", "family {number // 19 % 20}"]'
+    fields = (
+        f"recurringEdges(minCircuits: 1, signConsistency: 0, orderBy: WEIGHT, families: {pair}) "
+        "{ totalCount }",
+        f"contrast(positive: {{families: {pair}}}, negative: {{}}) "
+        "{ edges { totalCount } features { totalCount } }",
+        f"motifs(minSupport: 1, among: {{families: {pair}}}) {{ totalCount }}",
+        f'paths(from: {{token: "a"}}, to: {{logit: "b"}}, inCircuits: {{families: {pair}}}, maxLength: 6, '
+        "minWeight: 0) { totalCount }",
+        f'search(text: "a e", families: {pair}) {{ totalCount }}',
+    )
+    return f"{{ {fields[number % len(fields)]} }} # {number}"
+
+
 def many_objects(number: int) -> str:
     """Pages in pages, within the estimated cost."""
     kind = (
@@ -269,6 +285,7 @@ async def connections(target: Target, end: float, seen: Seen) -> None:
 ATTACKS: dict[str, Attack] = {
     "texts that take long to validate": sending(costly_text),
     "heavy questions": sending(heavy_questions),
+    "heavy arguments": sending(heavy_arguments),
     "answers of many objects": sending(many_objects),
     "unread downloads": unread_downloads,
     "subscriptions": subscriptions,
