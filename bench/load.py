@@ -1,8 +1,8 @@
 """Speed of loading circuits in three ways: the atlas, a naive way and a bare way, in turns on one server.
 
-    python -m bench.load --home FOLDER [--circuits 200] [--rounds 4] [--shape small] [--steps]
+    python -m bench.load --home FOLDER [--circuits 200] [--rounds 4] [--shape small] [--steps] [--group 32]
 
-ours   `schema.loading.load.load_circuit`: one transaction per circuit, including aggregates and ledger
+ours   `ingest.circuits.loader.GroupLoader`: one transaction per group, including aggregates and ledger
 naive  one transaction per circuit: MERGE every node by its key, MATCH both ends of every edge by their keys
 bare   one transaction per circuit: CREATE nodes, and edges by place in the list. It has no keys, lookups,
        aggregates or checks, and shows the best that Cypher can do.
@@ -13,8 +13,8 @@ database. Edges are counted afterwards: all ways must have all edges.
 
 --on FOLDER2 loads into a copy of FOLDER2, an ATLAS_HOME that `bench/bulk.py` filled and whose server is
 stopped. This measures a load into a database with many circuits. --steps prints instead the time of each
-statement of our way. Circuits are made before the clock starts. FOLDER becomes an ATLAS_HOME, and its
-previous contents are lost.
+statement of our way, for groups of 1 and of --group circuits in turns. Circuits are made before the clock
+starts. FOLDER becomes an ATLAS_HOME, and its previous contents are lost.
 """
 
 import argparse
@@ -26,16 +26,15 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from atlas.local.server import LocalServer
 from bench import synthetic
 from bench.bulk import SHAPES
 from bench.homes import start, timed
+from ingest.circuits.loader import GroupLoader
 from schema.circuit.records import Circuit, NodeKind
 from schema.database import Database, Parameters, Rows, Transaction
-from schema.loading import load as loading
-from schema.loading.load import load_circuit, prepare
+from schema.loading.load import GROUP_CIRCUITS, prepare, prepared, write_group
 from schema.loading.runs import Entry
 from schema.upkeep.migrations import migrate
 
@@ -66,6 +65,7 @@ def main() -> None:
     parser.add_argument("--heap", type=int, default=3000, help="heap of the server, in MB")
     parser.add_argument("--on", type=Path, default=None, help="load into a copy of this home")
     parser.add_argument("--steps", action="store_true", help="time each statement of our way only")
+    parser.add_argument("--group", type=int, default=GROUP_CIRCUITS, help="circuits per group, for --steps")
     asked = parser.parse_args()
     shutil.rmtree(asked.home, ignore_errors=True)
     if asked.on is None:
@@ -78,8 +78,11 @@ def main() -> None:
             migrate(database)
             for label in ("NaiveCircuit", "NaiveNode", "NaiveFeature"):
                 database.write(f"CREATE CONSTRAINT FOR (n:{label}) REQUIRE n.id IS UNIQUE")
-            work = steps if asked.steps else measure
-            work(database, asked.circuits, asked.rounds, SHAPES[asked.shape])
+            shape = SHAPES[asked.shape]
+            if asked.steps:
+                steps(database, asked.circuits, asked.rounds, shape, asked.group)
+            else:
+                measure(database, asked.circuits, asked.rounds, shape)
     finally:
         LocalServer(asked.home).stop()
 
@@ -94,7 +97,7 @@ def measure(database: Database, n: int, rounds: int, shape: synthetic.Shape) -> 
         circuits = list(islice(source, n))
         n_edges = sum(len(each.edges) for each in circuits)
         before = relationships(database)
-        ours = timed(partial(every, database, load, circuits))
+        ours = timed(partial(load, database, circuits))
         after = relationships(database)
         naive = timed(partial(every, database, load_naive, circuits))
         bare = timed(partial(every, database, load_bare, circuits))
@@ -120,56 +123,71 @@ def measure(database: Database, n: int, rounds: int, shape: synthetic.Shape) -> 
     )
 
 
-def steps(database: Database, n: int, rounds: int, shape: synthetic.Shape) -> None:
+def steps(database: Database, n: int, rounds: int, shape: synthetic.Shape, group: int) -> None:
     """Milliseconds that each statement of a circuit's load takes for the client."""
-    source = synthetic.circuits(n * (rounds + 1), shape, start=circuits_there(database))
+    source = synthetic.circuits(2 * n * (rounds + 1), shape, start=circuits_there(database))
     prepare(database)
-    names = {
-        loading.STEPS["everything"]: "nodes, edges, USES",
-        loading._DRIVES: "DRIVES",
-        loading._DRIVES_IN: "DRIVES_IN",
-        loading._COUNT: "frequencies",
-        loading._ENTRY: "ledger",
-        loading._PRESENT: "there already?",
-    }
     took: Counter[str] = Counter()
     run = Transaction.run
 
     def timed_run(self: Transaction, text: str, parameters: Parameters = None) -> Rows:
         begin = time.perf_counter()
         rows = run(self, text, parameters)
-        took[names[text.removeprefix(loading._KEEP_PLAN)]] += time.perf_counter() - begin
+        took[step_of(text)] += time.perf_counter() - begin
         return rows
 
     Transaction.run = timed_run  # type: ignore[method-assign]
-
-    def counted(work: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*given: Any) -> Any:
-            begin = time.perf_counter()
-            made = work(*given)
-            took["rows"] += time.perf_counter() - begin
-            return made
-
-        return wrapped
-
-    for name in ("check", "frame", "body", "drives", "batches"):
-        setattr(loading, name, counted(getattr(loading, name)))
     for number in range(rounds + 1):
-        circuits = list(islice(source, n))
-        took.clear()
-        whole = timed(partial(every, database, load, circuits))
-        took["begin and commit"] = whole - sum(took.values())
-        parts = ", ".join(f"{name} {1000 * each / n:.0f}" for name, each in took.items())
-        print(f"round {number}: {1000 * whole / n:.0f} ms a circuit: {parts}", flush=True)
+        for size in (1, group):
+            circuits = list(islice(source, n))
+            took.clear()
+            begin = time.perf_counter()
+            ready = [
+                prepared(each, synthetic.RUN, Entry(each.id, each.prompt.text), batch_bytes=1 << 62)
+                for each in circuits
+            ]
+            rows = time.perf_counter() - begin
+            begin = time.perf_counter()
+            for first in range(0, n, size):
+                write_group(database, ready[first : first + size])
+            whole = time.perf_counter() - begin
+            took["begin, commit and merging in Python"] = whole - sum(took.values())
+            parts = ", ".join(f"{name} {1000 * each / n:.1f}" for name, each in took.items())
+            print(
+                f"round {number}: groups of {size}: {1000 * whole / n:.0f} ms a circuit: {parts}; in another "
+                f"thread: rows {1000 * rows / n:.1f}",
+                flush=True,
+            )
+
+
+STEPS = {
+    "DRIVES_IN": "DRIVES_IN",
+    "DRIVES": "DRIVES",
+    "FOUND_IN": "FOUND_IN and COVERS",
+    "$p.uses": "sums of features",
+    "GAVE": "ledger",
+    "CREATE (c:Circuit)": "nodes, edges, USES",
+    "TranscoderSet": "lock",
+}
+"""What a statement has → what it is called. The first one counts."""
+
+
+def step_of(text: str) -> str:
+    # The statement that writes a circuit has uses, too.
+    if "CREATE (c:Circuit)" in text:
+        return STEPS["CREATE (c:Circuit)"]
+    return next((name for part, name in STEPS.items() if part in text), "there already?")
+
+
+def load(database: Database, circuits: Sequence[Circuit]) -> None:
+    with GroupLoader(database, synthetic.RUN, require=int, loaded=len) as loader:
+        for each in circuits:
+            loader.put(each, Entry(each.id, each.prompt.text))
 
 
 def every(database: Database, work: Callable[[Database, Circuit], None], circuits: Sequence[Circuit]) -> None:
     for each in circuits:
         work(database, each)
-
-
-def load(database: Database, circuit: Circuit) -> None:
-    load_circuit(database, circuit, synthetic.RUN, Entry(circuit.id, circuit.prompt.text))
 
 
 BARE = """

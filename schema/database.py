@@ -22,6 +22,7 @@ from schema.errors import (
     InputError,
     QueryMemoryError,
     QueryTimeoutError,
+    RefusedError,
     UnreachableError,
 )
 
@@ -42,6 +43,12 @@ _ADDRESS_NEXT = "write it as bolt://host:7687 or neo4j+s://host"
 logging.getLogger("neo4j").addHandler(logging.NullHandler())
 _GONE = "Neo.ClientError.Statement.EntityNotFound"
 """What Neo4j says when a node was deleted between finding and locking it."""
+_OF_VALUES = tuple(
+    f"Neo.ClientError.{each}" for each in ("Schema.", "Statement.ArgumentError", "Statement.TypeError")
+)
+"""Beginnings of the codes with which Neo4j refuses values; another value can be right."""
+_TOO_LARGE = "too large to index"
+"""What Neo4j says of a text that an index cannot hold; its code is that of a failure."""
 DELETED_MEANWHILE = 10
 """How often a transaction is tried whose nodes others delete."""
 CONNECTIONS = 100
@@ -299,13 +306,16 @@ def _translated(uri: str, timeout_s: float | None = None) -> Iterator[None]:
                 next_step="ask about fewer circuits at once, or give Neo4j more memory (here: "
                 "`atlas db stop`, then `atlas db start --heap MB`)",
             ) from error
+        if _TOO_LARGE in (error.message or ""):
+            raise RefusedError(f"Neo4j refused: {error.message}", next_step="shorten the text") from error
         if code.startswith("Neo.DatabaseError."):
             raise DatabaseError(
                 f"Neo4j failed: {error.message} ({code})",
                 next_step="check whether its disk is full, and read its logs; restart it (here: "
                 "`atlas db stop`, `atlas db start`), then repeat the command: nothing is lost",
             ) from error
-        raise DatabaseError(f"Neo4j refused: {error.message} ({code})") from error
+        kind = RefusedError if code.startswith(_OF_VALUES) else DatabaseError
+        raise kind(f"Neo4j refused: {error.message} ({code})") from error
     except (OverflowError, UnicodeEncodeError) as error:
         raise InputError(
             f"A value cannot be stored in Neo4j: {error}",

@@ -13,6 +13,7 @@ AtlasError                  the root: what is wrong, where, and what to do next
 └── DatabaseError           Neo4j refused or failed
     ├── UnreachableError    no database answers at the address
     ├── CredentialsError    the user name or password is wrong
+    ├── RefusedError        Neo4j refused a value
     ├── QueryTimeoutError   the transaction exceeded its time limit
     ├── QueryMemoryError    the transaction needs more memory than Neo4j has for it
     └── MigrationError      this code cannot use the version of the database
@@ -109,6 +110,10 @@ class CredentialsError(DatabaseError):
     """The database refused the user name or password."""
 
     code = "DATABASE_CREDENTIALS"
+
+
+class RefusedError(DatabaseError):
+    """The database refused a value: a constraint or a limit of Neo4j forbids it."""
 
 
 class QueryTimeoutError(DatabaseError):

@@ -1,74 +1,132 @@
-"""Threads that load circuits while the next ones are made, and the error when the database fails."""
+"""Loads circuits in groups while the next ones are made, and the error when the database fails."""
 
+import queue
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Generic, ParamSpec, Self
+from typing import Self
 
+from schema.circuit.records import Circuit, Run
 from schema.counted import counted
+from schema.database import Database
 from schema.errors import DatabaseError
+from schema.loading.load import Group, Outcome, Prepared, Unfit, prepared, write_group
+from schema.loading.runs import Entry
 
-P = ParamSpec("P")
+WAIT_S = 1.0
+"""Seconds that a circuit waits at most for others of its group."""
+
+WAITING = 4
+"""Circuits that may wait until their rows are made. Together with the size of a group, this bounds memory."""
+
+Loaded = Callable[[Sequence[tuple[Prepared | Unfit, Outcome]]], None]
 
 
-class LoadingThreads(Generic[P]):
-    """Calls `load` in threads, in the order of `put`; with one thread, one call after the other.
+class GroupLoader:
+    """Loads circuits in the order of `put`. One thread makes rows; another writes groups.
 
-    Leave the `with` block normally to wait for all calls. An error in the block discards the calls that have
-    not begun.
+    A group is written when it is full, when its first circuit has waited for a second, and at the end.
+    Leave the `with` block normally to wait until all circuits are written. An error in the block discards the
+    circuits that no transaction has begun to write.
     """
 
     def __init__(
-        self, load: Callable[P, None], threads: int, waiting: int, size: Callable[P, int] = lambda *_, **__: 1
+        self,
+        database: Database,
+        run: Run,
+        *,
+        require: Callable[[], None],
+        loaded: Loaded,
+        wait_s: float = WAIT_S,
     ) -> None:
-        """waiting: how many calls may run or wait; `put` blocks when there are more. Bounds memory.
-
-        size: as how many calls a call counts, from 1 up.
+        """require: called before each transaction; its error stops the work. loaded: called in a thread, with
+        the circuits of each group and what became of them. wait_s: seconds that a circuit waits at most.
         """
-        self._load = load
-        self._waiting = waiting
-        self._size = size
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
-        self._room = threading.Semaphore(waiting)
-        self._tasks: list[Future[None]] = []
-        self._broken = False
-        """Whether a call failed. Waiting calls are then skipped: each would wait for the database in vain."""
+        self._database = database
+        self._run = run
+        self._require = require
+        self._loaded = loaded
+        self._wait_s = wait_s
+        self._inputs: queue.Queue[tuple[Circuit, Entry | None] | threading.Event | None] = queue.Queue(
+            WAITING
+        )
+        self._groups: queue.Queue[list[Prepared | Unfit] | threading.Event | None] = queue.Queue(1)
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="loader")
+        self._error: BaseException | None = None
+        """The first error. The circuits that wait are then discarded: each would wait in vain."""
 
     def __enter__(self) -> Self:
+        self._pool.submit(self._thread, self._make_rows)
+        self._pool.submit(self._thread, self._write)
         return self
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._pool.shutdown(cancel_futures=error is not None)
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._error = self._error or error
+        self._inputs.put(None)
+        self._pool.shutdown()
         if error is None:
-            for task in self._tasks:
-                task.result()
+            self._raise()
 
-    def put(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Call `load` with these arguments in a thread. Raises the error of an earlier call."""
-        # One that counts as more calls than may wait has all of the room for itself.
-        size = min(self._waiting, self._size(*args, **kwargs))
-        for _ in range(size):
-            self._room.acquire()
-        for task in [task for task in self._tasks if task.done()]:
-            self._tasks.remove(task)
-            task.result()
-        self._tasks.append(self._pool.submit(self._call, size, *args, **kwargs))
+    def put(self, circuit: Circuit, entry: Entry | None = None) -> None:
+        """Load a circuit later. Waits when many circuits wait. Raises the error of an earlier circuit.
+
+        entry: the input in the run's ledger.
+        """
+        self._raise()
+        self._inputs.put((circuit, entry))
 
     def drain(self) -> None:
-        """Wait until all calls have returned. Raises the error of a call."""
-        while self._tasks:
-            self._tasks.pop().result()
+        """Wait until all circuits are written. Raises the error of a circuit."""
+        written = threading.Event()
+        self._inputs.put(written)
+        written.wait()
+        self._raise()
 
-    def _call(self, size: int, *args: P.args, **kwargs: P.kwargs) -> None:
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _thread(self, work: Callable[[], None]) -> None:
         try:
-            if not self._broken:
-                self._load(*args, **kwargs)
-        except BaseException:
-            self._broken = True
+            work()
+        except BaseException as error:
+            self._error = self._error or error
+            work()  # discards what still comes, so that nobody waits for this thread
             raise
-        finally:
-            self._room.release(size)
+
+    def _make_rows(self) -> None:
+        group, end = Group(), 0.0
+        while True:
+            try:
+                given = self._inputs.get(timeout=max(0.0, end - time.monotonic()) if len(group) else None)
+            except queue.Empty:
+                self._groups.put(group.take())
+                continue
+            if isinstance(given, tuple):
+                if self._error is not None:
+                    continue
+                each = prepared(given[0], self._run, given[1])
+                if not group.fits(each):
+                    self._groups.put(group.take())
+                if not len(group):
+                    end = time.monotonic() + self._wait_s
+                group.add(each)
+                continue
+            if len(group):
+                self._groups.put(group.take())
+            self._groups.put(given)
+            if given is None:
+                return
+
+    def _write(self) -> None:
+        while (group := self._groups.get()) is not None:
+            if isinstance(group, threading.Event):
+                group.set()
+            elif self._error is None:
+                self._require()
+                self._loaded(list(zip(group, write_group(self._database, group), strict=True)))
 
 
 @contextmanager

@@ -6,9 +6,9 @@
 3. skip      ask the database which circuits it has already
 4. count     what each feature fires on over all prompts of the file; first labels come from these counts
 5. attribute the prompts in groups; each missing circuit is pruned, converted, labelled, grouped into
-             supernodes and handed to the loading thread
+             supernodes and handed to the loader
 
-Loading runs beside attribution, in file order, one transaction for each circuit. The database holds whole
+Loading runs beside attribution, in file order, one transaction for a few circuits. The database holds whole
 circuits whenever the run is stopped, and the same command resumes it with the same final content. For that,
 groups are cut from the whole file and not from the missing prompts, because the last bits of a sum depend on
 the prompts that are computed together.
@@ -32,7 +32,7 @@ from ingest.circuits.expected import continuation, unreachable
 from ingest.circuits.heads import with_heads, with_qk
 from ingest.circuits.known_prompts import KnownPrompts, tag_known_prompts
 from ingest.circuits.limits import MANY_EDGES, MAX_FEATURE_NODES
-from ingest.circuits.loader import LoadingThreads, resumable
+from ingest.circuits.loader import GroupLoader, resumable
 from ingest.circuits.prompts import PromptLine, read_prompts
 from ingest.engine.attribution.attribute import attribute_each
 from ingest.engine.attribution.graph import GraphNodes
@@ -57,18 +57,13 @@ from schema.circuit.records import (
 )
 from schema.counted import counted
 from schema.database import Database
-from schema.errors import InputError
+from schema.errors import AtlasError, InputError
 from schema.loading.leases import Doing, leased
-from schema.loading.load import StoredSize, load_circuit, prepare, present
+from schema.loading.load import Outcome, Prepared, StoredSize, Unfit, prepare, present
 from schema.loading.model_of_set import assign_model
 
 VERSIONS = ("circuit-atlas", "torch", "transformers")
 """Packages whose versions a run records."""
-
-WAITING = 8
-"""Circuits that may wait for the loading thread; bounds memory."""
-ORDINARY_EDGES = 20_000
-"""A circuit with more edges counts as several that wait."""
 
 GROUP_SIZE = 16
 """Prompts that are attributed together."""
@@ -480,10 +475,6 @@ def _fits(size: int | None, limit: int | None) -> bool:
     return limit is None or size is None or size <= limit
 
 
-def _size(circuit: Circuit) -> int:
-    return 1 + len(circuit.edges) // ORDINARY_EDGES
-
-
 def edge_note(pruned: Pruned) -> str | None:
     """What a person should know of the number of edges of a pruned graph; None for an ordinary one."""
     n = counted(len(pruned.weight), "edge")
@@ -555,34 +546,42 @@ def _ingest_all(
     assign_model(database, attributor.transcoders_record, attributor.model_record)
 
     ids: dict[str, str] = {}
+    lines: dict[str, int] = {}
     wanted = {each.key for each in missing}
-    with leased(database, Doing.LOADING, [run.id]) as require:
 
-        def load(circuit: Circuit) -> None:
-            require()
-            summary.loaded += load_circuit(database, circuit, run)
+    def loaded(group: Sequence[tuple[Prepared | Unfit, Outcome]]) -> None:
+        for (circuit, *_), outcome in group:
+            if isinstance(outcome, AtlasError):
+                what = f"line {lines[circuit.id]}: {outcome.what}"
+                summary.problems.append(InputError(what, next_step=outcome.next_step))
+            else:
+                summary.loaded += outcome
             done()
 
-        with LoadingThreads(load, 1, WAITING, _size) as loader:
-            for start in range(0, len(planned), GROUP_SIZE):
-                group = planned[start : start + GROUP_SIZE]
-                if wanted.isdisjoint(each.key for each in group):
+    with (
+        leased(database, Doing.LOADING, [run.id]) as require,
+        GroupLoader(database, run, require=require, loaded=loaded) as loader,
+    ):
+        for start in range(0, len(planned), GROUP_SIZE):
+            group = planned[start : start + GROUP_SIZE]
+            if wanted.isdisjoint(each.key for each in group):
+                continue
+            for each, graph in zip(group, attributor.graphs(group), strict=True):
+                if each.key not in wanted:
                     continue
-                for each, graph in zip(group, attributor.graphs(group), strict=True):
-                    if each.key not in wanted:
-                        continue
-                    if isinstance(graph, EngineError):
-                        summary.problems.append(
-                            InputError(f"line {each.line.line}: {graph.what}", next_step=graph.next_step)
-                        )
-                        done()
-                        continue
-                    pruned = attributor.prune(graph)
-                    if pruned.edge_share is not None:
-                        summary.edge_shares.append(pruned.edge_share)
-                    elif (note := edge_note(pruned)) is not None:
-                        say(f"line {each.line.line}: {note}")
-                    circuit = attributor.circuit(each, graph, pruned, namer)
-                    ids[each.key] = circuit.id
-                    loader.put(circuit)
+                if isinstance(graph, EngineError):
+                    summary.problems.append(
+                        InputError(f"line {each.line.line}: {graph.what}", next_step=graph.next_step)
+                    )
+                    done()
+                    continue
+                pruned = attributor.prune(graph)
+                if pruned.edge_share is not None:
+                    summary.edge_shares.append(pruned.edge_share)
+                elif (note := edge_note(pruned)) is not None:
+                    say(f"line {each.line.line}: {note}")
+                circuit = attributor.circuit(each, graph, pruned, namer)
+                ids[each.key] = circuit.id
+                lines[circuit.id] = each.line.line
+                loader.put(circuit)
     return ids

@@ -1,39 +1,34 @@
 """The import into a running database: `ingest.imports.reader` reads the files, this module loads them.
 
 1. ask      the run's ledger which files are loaded already; a file is recognised by its SHA-256
-2. load     in threads, while the next files are read; one transaction for each circuit. A circuit is
-            recognised by its content: another file with the same graph adds its supernodes and labels only
+2. load     in groups, while the next files are read; one transaction for each group. A circuit is recognised
+            by its content: another file with the same graph adds its supernodes and labels only
 3. notes    feature files come last, for the features that circuits have
 
 The database holds whole circuits whenever the import is stopped, and the same command resumes it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 
-from ingest.circuits.loader import LoadingThreads, resumable
+from ingest.circuits.loader import GroupLoader, resumable
 from ingest.imports.feature_files import FeatureFiles
 from ingest.imports.reader import Reader, progress_bar, refused_graph
 from ingest.imports.settings import ImportSettings, ImportSummary
 from schema.annotations.tags import TaggedCircuit, tag_again
 from schema.circuit.records import Circuit, FeatureNotes, Model, TranscoderSet
 from schema.database import Database
-from schema.errors import InputError
+from schema.errors import AtlasError
 from schema.formats.files import find
 from schema.loading import runs as ledger
 from schema.loading.additions import add_groupings
 from schema.loading.leases import Doing, leased
-from schema.loading.load import load_circuit
+from schema.loading.load import Outcome, Prepared, Unfit
 from schema.loading.model_of_set import assign_model
 from schema.slow import said_if_slow
-
-THREADS = 2
-"""Threads that load circuits."""
-WAITING = 4
-"""Circuits that are being loaded or wait for it; bounds memory."""
 
 
 def import_files(database: Database, settings: ImportSettings, *, console: Console) -> ImportSummary:
@@ -52,7 +47,7 @@ def import_files(database: Database, settings: ImportSettings, *, console: Conso
             ledger.begin(database, run)
             writer = _DatabaseWriter(database, reader, require)
         with progress_bar(console, files, reader.summary) as done:
-            with writer.threads:
+            with writer.loader:
                 reader.read_all(files, writer, done)
             writer.finish()
             reader.summary.end()
@@ -60,12 +55,11 @@ def import_files(database: Database, settings: ImportSettings, *, console: Conso
 
 
 class _DatabaseWriter:
-    """Loads circuits in threads and feature files in batches (`ingest.imports.reader.CircuitWriter`)."""
+    """Loads circuits in groups and feature files in batches (`ingest.imports.reader.CircuitWriter`)."""
 
     def __init__(self, database: Database, reader: Reader, require: Callable[[], None]) -> None:
         """require: raises ConflictError when the lease on the run was lost."""
         self._database = database
-        self._require = require
         self._reader = reader
         self._run = reader.settings.run()
         self._done = set(ledger.done(database, self._run))
@@ -76,18 +70,18 @@ class _DatabaseWriter:
             refuse=lambda folder, error: reader.refuse(folder, error, self),
         )
         self._folders: list[Path] = []
-        self.threads = LoadingThreads(self._load, THREADS, WAITING)
+        self.loader = GroupLoader(database, self._run, require=require, loaded=self._count)
 
     def has(self, key: str) -> bool:
         return key in self._done
 
     def model_of(self, transcoders: TranscoderSet, model: Model, *, asked: bool) -> Model:
         # No circuit of the set may be loading while its model changes.
-        self.threads.drain()
+        self.loader.drain()
         return assign_model(self._database, transcoders, model, asked=asked)
 
     def write(self, circuit: Circuit, entry: ledger.Entry) -> None:
-        self.threads.put(circuit, entry)
+        self.loader.put(circuit, entry)
 
     def add_note(self, note: FeatureNotes) -> None:
         self._features.add(note)
@@ -106,18 +100,20 @@ class _DatabaseWriter:
         self._database.wait_for_full_text()
         ledger.end(self._database, self._run)
 
-    def _load(self, circuit: Circuit, entry: ledger.Entry) -> None:
-        self._require()
-        try:
-            if load_circuit(self._database, circuit, self._run, entry):
+    def _count(self, group: Sequence[tuple[Prepared | Unfit, Outcome]]) -> None:
+        """Count the circuits of a group, and add to those that were stored already what their files add."""
+        present: list[tuple[ledger.Entry, str, bool]] = []
+        for (circuit, entry, *_), outcome in group:
+            assert entry is not None
+            if isinstance(outcome, AtlasError):
+                self._reader.refuse(Path(entry.name), refused_graph(entry.name, outcome), self)
+            elif outcome:
                 self._reader.count(new=True)
-                return
-            added = add_groupings(self._database, circuit)
-            tagged = self._tag_again(circuit)
-        except InputError as error:
-            self._reader.refuse(Path(entry.name), refused_graph(entry.name, error), self)
-            return
-        self._reader.count(new=False, added=added, tagged=tagged)
+            else:
+                added = add_groupings(self._database, circuit)
+                self._reader.count(new=False, added=added, tagged=self._tag_again(circuit))
+                present.append((entry, circuit.id, False))
+        ledger.give(self._database, self._run, present)
 
     def _tag_again(self, circuit: Circuit) -> TaggedCircuit | None:
         """Give the prompt of a stored circuit the tags that the user gave. None when nothing was given."""

@@ -26,7 +26,7 @@ from ingest.progress import progress
 from schema.annotations.tags import TaggedCircuit
 from schema.circuit.records import Circuit, FeatureNotes, Model, TranscoderSet
 from schema.counted import counted
-from schema.errors import FileError, InputError
+from schema.errors import AtlasError, FileError, InputError
 from schema.formats.features import from_file
 from schema.formats.files import FileKind, FoundFile, is_feature, parts, read
 from schema.formats.graph import read_graph
@@ -182,7 +182,7 @@ def refusal(path: Path, error: Exception) -> Entry:
     return Entry(hashlib.sha256(str(path).encode(errors="surrogateescape")).hexdigest(), name, reason)
 
 
-def refused_graph(name: str, error: InputError) -> FileError:
+def refused_graph(name: str, error: AtlasError) -> FileError:
     """The error of a file whose graph was read but cannot be stored."""
     return FileError(name, "the graph", error.what, next_step=error.next_step)
 

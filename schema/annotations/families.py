@@ -15,8 +15,8 @@ from schema.annotations.tags import require_prompts
 from schema.database import Database, Transaction
 from schema.errors import InputError
 from schema.loading import families
-from schema.loading.effects import stored_effects
 from schema.loading.fragments import LOCK_ALL_SETS
+from schema.loading.shares import FamilyShare, stored_share
 from schema.loading.validate import KEY_LIMIT
 
 
@@ -68,19 +68,18 @@ def _move(transaction: Transaction, prompt: str, family: str | None) -> MovedPro
         before: str | None = row["family"]
         if before == family:
             continue
-        effects = {circuit: stored_effects(transaction, circuit) for circuit in row["circuits"]}
+        shares = {circuit: stored_share(transaction, circuit) for circuit in row["circuits"]}
         left = [
-            families.leave(transaction, circuit, before, each)
-            for circuit, each in effects.items()
+            families.leave(transaction, circuit, before, share.effects)
+            for circuit, share in shares.items()
             if before is not None
         ]
         transaction.run(_MOVE, {"id": prompt, "families": [] if family is None else [family]})
-        for circuit, each in effects.items():
-            if family is not None:
-                families.join(transaction, circuit, family, each)
+        if family is not None:
+            families.join(transaction, [FamilyShare(family, share) for share in shares.values()])
         for lost in left:
             families.recompute(transaction, lost)
-        return MovedPrompt(prompt, before, len(effects))
+        return MovedPrompt(prompt, before, len(shares))
     return None
 
 

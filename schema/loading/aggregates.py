@@ -1,4 +1,4 @@
-"""The arithmetic of all aggregates in one place: add one circuit, remove one circuit, or recompute.
+"""The arithmetic of all aggregates in one place: add circuits, remove one circuit, or recompute.
 
 Loading, the bulk import, deletion and `atlas check` use these steps. The Cypher and the numpy code perform
 the same operations on the same numbers in the same order, so both ways of loading store the same values.
@@ -6,7 +6,8 @@ the same operations on the same numbers in the same order, so both ways of loadi
 DRIVES and DRIVES_IN, for the effects w_1 … w_n of one pair of features in the n circuits that have it
 (Welford 1962, "Note on a method for calculating corrected sums of squares and products"):
 
-    add        n' = n + 1, mean' = mean + (w - mean) / n', m2' = m2 + (w - mean) (w - mean')
+    add        n' = n + 1, mean' = mean + (w - mean) / n', m2' = m2 + (w - mean) (w - mean'), for each w in
+               the order of the circuits: however the circuits are grouped, the result has the same bits
     remove     the same steps backwards
     recompute  mean = sum of w_i / n, m2 = sum of (w_i - mean)^2
     always     sd = sqrt(m2 / n), sign_consistency = max(n_positive, n_negative) / n
@@ -25,12 +26,8 @@ LOST = 1e-6
 """When an aggregate shrinks below this share of its former size, rounding errors show. It is then
 recomputed, as it is when it is infinite or NaN."""
 
-# -- DRIVES and DRIVES_IN in Cypher, for the relationship d between features f and g, and an effect w
-
-FIRST_EFFECT = """n_circuits: 1, n_positive: CASE WHEN w > 0 THEN 1 ELSE 0 END,
-                       n_negative: CASE WHEN w < 0 THEN 1 ELSE 0 END, mean: w, m2: 0.0, sd: 0.0,
-                       sign_consistency: CASE WHEN w = 0 THEN 0.0 ELSE 1.0 END, pair: pair"""
-"""The properties of a pair that only one circuit has."""
+# -- DRIVES and DRIVES_IN in Cypher, for the relationship d between features f and g, and an effect w or the
+# effects ws of several circuits
 
 _SIGN_CONSISTENCY = "CASE WHEN positive > negative THEN 1.0 * positive / n ELSE 1.0 * negative / n END"
 
@@ -39,15 +36,32 @@ SET d.n_circuits = n, d.n_positive = positive, d.n_negative = negative, d.mean =
     d.sd = sqrt(m2 / n), d.sign_consistency = {_SIGN_CONSISTENCY}
 """
 
-ADD_EFFECT = f"""
-WITH d, w WHERE d IS NOT NULL
-WITH d, w, d.n_circuits + 1 AS n, d.mean AS before,
-     d.n_positive + CASE WHEN w > 0 THEN 1 ELSE 0 END AS positive,
-     d.n_negative + CASE WHEN w < 0 THEN 1 ELSE 0 END AS negative
-WITH *, before + (w - before) / n AS mean
-WITH *, d.m2 + (w - before) * (w - mean) AS m2
-{_SET_EFFECT}"""
-"""Adds w to every d that is not null."""
+# `s` holds n, mean and m2.
+_STEPS = """reduce(s = [coalesce(d.n_circuits, 0), coalesce(d.mean, 0.0), coalesce(d.m2, 0.0)], w IN ws |
+         [s[0] + 1, s[1] + (w - s[1]) / (s[0] + 1),
+          s[2] + (w - s[1]) * (w - (s[1] + (w - s[1]) / (s[0] + 1)))])"""
+
+
+def add_effects(create: str, then: str = "") -> str:
+    """Adds ws to every d, and creates the d that are null.
+
+    create: pattern in Cypher of the new relationship, with `properties` in the place of its properties.
+    then: Cypher that follows, with one row f, g for each new relationship.
+    """
+    properties = f"""n_circuits: n, n_positive: positive, n_negative: negative, mean: mean, m2: m2,
+                     sd: sqrt(m2 / n), sign_consistency: {_SIGN_CONSISTENCY}, pair: pair"""
+    return f"""
+WITH f, g, pair, d, CASE WHEN d IS NULL AND size(ws) = 1 THEN [1, ws[0], 0.0] ELSE {_STEPS} END AS s,
+     coalesce(d.n_positive, 0) + size([w IN ws WHERE w > 0]) AS positive,
+     coalesce(d.n_negative, 0) + size([w IN ws WHERE w < 0]) AS negative
+WITH f, g, pair, d, positive, negative, s[0] AS n, s[1] AS mean, s[2] AS m2
+CALL (d, positive, negative, n, mean, m2) {{
+  WITH d, positive, negative, n, mean, m2 WHERE d IS NOT NULL
+  {_SET_EFFECT}
+}}
+WITH f, g, pair, positive, negative, n, mean, m2, d WHERE d IS NULL
+CREATE {create.replace("properties", properties)}
+{then}"""
 
 
 def remove_effect(cleanup: str = "") -> str:
@@ -88,12 +102,16 @@ WITH *, sqrt(m2 / n) AS sd, {_SIGN_CONSISTENCY} AS sign_consistency
 # influence
 
 
-def add_use(sums: str, influence: str) -> str:
-    """SET in Cypher that adds one circuit to sums. influence: expression that is null when it is unknown."""
+def add_uses(sums: str) -> str:
+    """SET in Cypher that adds circuits to sums.
+
+    `row.n` is the number of circuits, and `row.influences` are the influences that are known, in the order of
+    the circuits.
+    """
     return f"""
-SET {sums}.n_circuits = coalesce({sums}.n_circuits, 0) + 1,
-    {sums}.n_measured = coalesce({sums}.n_measured, 0) + CASE WHEN {influence} IS NULL THEN 0 ELSE 1 END,
-    {sums}.influence = coalesce({sums}.influence, 0.0) + coalesce({influence}, 0.0)
+SET {sums}.n_circuits = coalesce({sums}.n_circuits, 0) + row.n,
+    {sums}.n_measured = coalesce({sums}.n_measured, 0) + size(row.influences),
+    {sums}.influence = reduce(sum = coalesce({sums}.influence, 0.0), each IN row.influences | sum + each)
 """
 
 
@@ -122,7 +140,7 @@ RECOMPUTED_USES = (
 
 
 def add_use_to(sums: dict[str, Any], influence: float | None) -> None:
-    """`add_use` for properties that wait in memory."""
+    """`add_uses` of one circuit, for properties that wait in memory."""
     sums["n_circuits"] += 1
     if influence is not None:
         sums["n_measured"] += 1
@@ -136,7 +154,7 @@ NO_USES: dict[str, Any] = {"n_circuits": 0, "n_measured": 0, "influence": 0.0}
 def effect_columns(
     sources: "np.ndarray[Any, Any]", targets: "np.ndarray[Any, Any]", weights: "np.ndarray[Any, Any]"
 ) -> Iterator[list["np.ndarray[Any, Any]"]]:
-    """`FIRST_EFFECT` and `ADD_EFFECT` for many pairs at once.
+    """The steps of `add_effects` for many new pairs at once.
 
     sources, targets, weights: (n,) the effects of many circuits, in the order of the circuits. Gives at most
     one list of columns: source, target, and the properties of DRIVES before `pair` in their declared order.

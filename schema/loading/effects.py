@@ -95,27 +95,37 @@ def pair_text(source: str, target: str) -> str:
 
 
 # Popular features have so many effects that following them takes longer than everything else in a load.
-_EACH = f"""
+def _each(weight: str) -> str:
+    return f"""
 CALL () {{
   UNWIND $p.features AS id MATCH (f:Feature {{id: id}})
   RETURN collect(f) AS features, collect({half_text("f")}) AS halves
 }}
-UNWIND range(0, size($p.weights) - 1) AS i
-WITH features[$p.sources[i]] AS f, features[$p.targets[i]] AS g, $p.weights[i] AS w,
+UNWIND range(0, size($p.sources) - 1) AS i
+WITH features[$p.sources[i]] AS f, features[$p.targets[i]] AS g, {weight},
      halves[$p.sources[i]] * {HALF} + halves[$p.targets[i]] AS pair
 """
 
-EACH_DRIVES = (
-    _EACH + "OPTIONAL MATCH ()-[d:DRIVES {pair: pair}]->() WHERE startNode(d) = f AND endNode(d) = g\n"
+
+_DRIVES = "OPTIONAL MATCH ()-[d:DRIVES {pair: pair}]->() WHERE startNode(d) = f AND endNode(d) = g\n"
+_DRIVES_IN = (
+    "OPTIONAL MATCH ()-[d:DRIVES_IN {pair: pair, family: $p.family}]->() "
+    "WHERE startNode(d) = f AND endNode(d) = g\n"
 )
+_ONE, _SEVERAL = _each("$p.weights[i] AS w"), _each("$p.effects[i] AS ws")
+
+EACH_DRIVES = _ONE + _DRIVES
 """The beginning of Cypher that visits each effect of `FeatureEffects`, which are the parameter $p.
 
 It gives both features f and g, the weight w, the number `pair`, and the DRIVES d, which is null when there is
 none.
 """
 
-EACH_DRIVES_IN = (
-    _EACH + "OPTIONAL MATCH ()-[d:DRIVES_IN {pair: pair, family: $p.family}]->() "
-    "WHERE startNode(d) = f AND endNode(d) = g\n"
-)
+EACH_DRIVES_IN = _ONE + _DRIVES_IN
 """Like `EACH_DRIVES`, with the DRIVES_IN of the family $p.family as d."""
+
+EACH_DRIVES_OF_GROUP = _SEVERAL + _DRIVES
+"""Like `EACH_DRIVES` for `schema.loading.shares.merged_effects`: gives the effects ws in place of w."""
+
+EACH_DRIVES_IN_OF_GROUP = _SEVERAL + _DRIVES_IN
+"""Like `EACH_DRIVES_OF_GROUP`, with the DRIVES_IN of the family $p.family as d."""

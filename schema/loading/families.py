@@ -1,14 +1,17 @@
-"""A circuit joins or leaves the family of its prompt: its share of DRIVES_IN, FOUND_IN and COVERS.
+"""Circuits join or leave the families of their prompts: their share of DRIVES_IN, FOUND_IN and COVERS.
 
 Loading, deleting and moving a prompt to another family use these steps, in a transaction that holds the lock
 of the circuit's set. `schema.loading.aggregates` has the arithmetic.
 """
 
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from schema.database import Rows, Transaction
-from schema.loading.aggregates import ADD_EFFECT, FIRST_EFFECT, MOMENTS, add_use, remove_effect, remove_use
-from schema.loading.effects import EACH_DRIVES_IN, FeatureEffects
+from schema.loading.aggregates import MOMENTS, add_effects, add_uses, remove_effect, remove_use
+from schema.loading.effects import EACH_DRIVES_IN, EACH_DRIVES_IN_OF_GROUP, FeatureEffects
+from schema.loading.shares import FamilyShare, Share, merged_effects, merged_uses
 
 KEEP_PLAN = "CYPHER replan=skip\n"
 """Beginning of the queries of loading. Planning them takes longer than running them, and the best plan does
@@ -24,10 +27,20 @@ class LostAggregates(NamedTuple):
     """Feature and family of each FOUND_IN."""
 
 
-def join(transaction: Transaction, circuit: str, family: str, effects: FeatureEffects) -> None:
-    """Add a stored circuit to the aggregates of its prompt's family. circuit: id. effects: its effects."""
-    transaction.run(ADD_TO_DRIVES_IN, {"p": {**effects._asdict(), "family": family}})
-    transaction.run(COUNT_IN_FAMILY, {"p": {"id": circuit}})
+def join(transaction: Transaction, joining: Iterable[FamilyShare]) -> None:
+    """Add stored circuits to the aggregates of the families of their prompts."""
+    of_family: dict[str, list[Share]] = defaultdict(list)
+    for each in joining:
+        of_family[each.family].append(each.share)
+    for family, shares in of_family.items():
+        transaction.run(ADD_TO_DRIVES_IN, {"p": {**merged_effects(shares), "family": family}})
+        sets = Counter(share.transcoders for share in shares)
+        parameters = {
+            "family": family,
+            "sets": [{"id": id_, "n": n} for id_, n in sets.items()],
+            "uses": merged_uses(shares),
+        }
+        transaction.run(COUNT_IN_FAMILY, {"p": parameters})
 
 
 def leave(transaction: Transaction, circuit: str, family: str, effects: FeatureEffects) -> LostAggregates:
@@ -52,21 +65,24 @@ def recompute(transaction: Transaction, lost: LostAggregates) -> None:
 # -- Cypher; every value from outside is a parameter
 
 # New relationships are created without MERGE, because the lock of the set keeps others from creating them.
-ADD_TO_DRIVES_IN = f"""{KEEP_PLAN}{EACH_DRIVES_IN}
-CALL (f, g, w, pair, d) {{
-  WITH f, g, w, pair, d WHERE d IS NULL
-  CREATE (f)-[:DRIVES_IN {{{FIRST_EFFECT}, family: $p.family}}]->(g)
-}}{ADD_EFFECT}"""
+ADD_TO_DRIVES_IN = (
+    KEEP_PLAN
+    + EACH_DRIVES_IN_OF_GROUP
+    + add_effects("(f)-[:DRIVES_IN {properties, family: $p.family}]->(g)", "FINISH")
+)
 
 COUNT_IN_FAMILY = f"""{KEEP_PLAN}
-MATCH (c:Circuit {{id: $p.id}})-[:BY]->(t:TranscoderSet),
-      (c)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family)
-MERGE (t)-[v:COVERS]->(y)
-SET v.n_circuits = coalesce(v.n_circuits, 0) + 1
-WITH c, y
-MATCH (c)-[u:USES]->(f:Feature)
+MATCH (y:Family {{name: $p.family}})
+CALL (y) {{
+  UNWIND $p.sets AS row
+  MATCH (t:TranscoderSet {{id: row.id}})
+  MERGE (t)-[v:COVERS]->(y)
+  SET v.n_circuits = coalesce(v.n_circuits, 0) + row.n
+}}
+UNWIND $p.uses AS row
+MATCH (f:Feature {{id: row.feature}})
 MERGE (f)-[i:FOUND_IN]->(y)
-{add_use("i", "u.influence")}"""
+{add_uses("i")}"""
 
 _REMOVE_DRIVES_IN = (
     EACH_DRIVES_IN + remove_effect() + "RETURN f.id AS source, g.id AS target, $p.family AS family"

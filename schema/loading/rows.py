@@ -230,6 +230,12 @@ EDGE_BYTES = 28
 """Approximate size of an edge in a message: two places and two numbers."""
 
 
+def size_of(parts: Body) -> int:
+    """Approximate size in bytes of the nodes and edges of a circuit in messages."""
+    n_nodes = sum(map(len, parts.nodes))
+    return n_nodes * (NODE_BYTES + len(parts.id)) + len(parts.edges.weights) * EDGE_BYTES
+
+
 class Message(NamedTuple):
     """One message to the database."""
 
@@ -254,7 +260,7 @@ def messages(framed: Frame, parts: Body, limit: int) -> list[Message]:
     nodes, edges, ids = parts.nodes, parts.edges, parts.nodes.ids()
     n_edges = len(edges.weights)
     node_bytes = NODE_BYTES + len(parts.id)
-    if len(ids) * node_bytes + n_edges * EDGE_BYTES <= limit:
+    if size_of(parts) <= limit:
         everything = {**shared, **nodes._asdict(), **edges._asdict(), "supernodes": parts.supernodes}
         return [Message("everything", everything)]
     found = [Message("circuit", {"circuit": framed.circuit})]

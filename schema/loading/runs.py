@@ -1,7 +1,8 @@
 """The ledger of runs: the arguments of each `atlas ingest` or `atlas import`, and the outcome of each input.
 
 The entry of a loaded input is written in the transaction that loads its circuit (`schema.loading.load`), so
-the ledger always agrees with the stored circuits. Repeating a command resumes its run where it stopped.
+the ledger always agrees with the stored circuits. The entry of an input whose circuit was stored already is
+written when everything that the input adds is stored. Repeating a command resumes its run where it stopped.
 """
 
 from collections.abc import Iterable
@@ -81,12 +82,15 @@ def refuse(database: Database, run: Run, entries: Iterable[Entry]) -> None:
 
 
 def give(database: Database, run: Run, entries: Iterable[tuple[Entry, str, bool]]) -> None:
-    """Record inputs of a bulk import. entries: (entry, id of the circuit, whether the circuit was new)."""
-    rows = [
-        {"entry": entry.row(run.id, "loaded" if new else "present"), "circuit": circuit}
-        for entry, circuit, new in entries
-    ]
-    database.write(_GIVE, {"id": run.id, "rows": rows})
+    """Record inputs whose circuits are stored. entries: (entry, id of the circuit, whether it was new)."""
+    rows = [given(entry, run.id, circuit, new=new) for entry, circuit, new in entries]
+    if rows:
+        database.write(GIVE, {"p": {"run": run_row(run), "rows": rows}})
+
+
+def given(entry: Entry, run_id: str, circuit: str, *, new: bool) -> Properties:
+    """A row of `GIVE`. circuit: id. new: whether the input gave a circuit that was not stored yet."""
+    return {"entry": entry.row(run_id, "loaded" if new else "present"), "circuit": circuit}
 
 
 def runs(database: Database) -> list[RunSummary]:
@@ -122,14 +126,21 @@ UNWIND $entries AS row
 {write_entry("row")}
 """
 
-_GIVE = f"""
-MATCH (r:Run {{id: $id}})
-UNWIND $rows AS row
-{write_entry("row.entry")}
+GIVE = f"""
+{merge_run("$p.run")}
+WITH r
+UNWIND $p.rows AS row
+MERGE (e:Entry {{id: row.entry.id}})
+// When the answer to a commit was lost, the load runs again and finds its own circuit: it stays `loaded`.
+WITH r, e, row, coalesce(e.outcome = "loaded", false) AS ours
+SET e = row.entry
+SET e.outcome = CASE WHEN ours THEN "loaded" ELSE row.entry.outcome END
+MERGE (r)-[:LISTS]->(e)
 WITH e, row
 MATCH (c:Circuit {{id: row.circuit}})
 MERGE (e)-[:GAVE]->(c)
 """
+"""Records the inputs $p.rows of the run $p.run, whose circuits are stored."""
 
 _RUNS = """
 MATCH (r:Run)

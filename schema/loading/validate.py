@@ -9,7 +9,8 @@ from schema.errors import InputError
 from schema.loading.properties import LAYERS
 
 KEY_LIMIT = 4000
-"""Largest size in bytes of a name that is a key. Neo4j cannot index texts of more than about 8 000 bytes."""
+"""Largest size in bytes of a name that is a key or has an index. Neo4j cannot index texts of more than about
+8 000 bytes."""
 
 
 def check_record(circuit: Circuit) -> None:
@@ -56,6 +57,8 @@ def check_record(circuit: Circuit) -> None:
     prompt = circuit.prompt
     keys = [prompt.family or "", *prompt.tags, *(group.label for group in circuit.supernodes)]
     keys += [circuit.model.id, circuit.transcoders.id]
+    if circuit.source is not None:
+        keys += [circuit.source.tool, circuit.source.slug, circuit.source.creator or ""]
     for text in (*keys, *_texts(circuit)):
         try:
             text.encode()

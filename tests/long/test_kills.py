@@ -11,12 +11,13 @@ import pytest
 from atlas.local.server import LocalServer
 from schema.counted import counted
 from schema.database import Database
+from schema.loading.load import GROUP_CIRCUITS
 from schema.upkeep.canonical_dump import dump
 from schema.upkeep.migrations import migrate
 from tests.support.loading import Loader, assert_sound, count, wait_until, write_graphs
 from tests.support.servers import empty, free_port
 
-N_CIRCUITS = 60
+N_CIRCUITS = 12 * GROUP_CIRCUITS
 N_KILLS = 50
 
 
@@ -29,7 +30,7 @@ def test_the_loader_killed_fifty_times(database, server, graphs, tmp_path):
     clean = content_of_a_clean_load(database, server, graphs, tmp_path)
     rng = random.Random(5)
     killed_in_time = 0
-    # Moments spread over the load: some while it starts or reads, most in the midst of a circuit.
+    # Moments spread over the load: some while it starts or reads, most in the midst of a group.
     # The last third can be loaded before the longest wait is over.
     for target in sorted(rng.choices(range(2 * N_CIRCUITS // 3), k=N_KILLS)):
         loader = Loader(graphs, server, tmp_path / "said.txt")

@@ -1,115 +1,170 @@
-"""Loading threads: order, waiting, and what a failed call does."""
+"""The loader: order, groups, waiting, and what a failure does."""
 
 import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
-from ingest.circuits.loader import LoadingThreads, resumable
-from schema.errors import DatabaseError
+from ingest.circuits.loader import GroupLoader, resumable
+from schema.circuit.records import Circuit
+from schema.database import Database
+from schema.errors import DatabaseError, InputError
+from schema.loading.load import Outcome, Prepared, Unfit
+from schema.upkeep.canonical_dump import digest
+from tests.support.circuits import RUN, synthetic_circuits
+from tests.support.servers import empty
+from tests.support.stored import load_all
+
+Group = Sequence[tuple[Prepared | Unfit, Outcome]]
 
 
-def test_one_thread_calls_in_order_and_leaving_waits_for_all() -> None:
-    done: list[int] = []
-    with LoadingThreads(done.append, 1, 3) as threads:
-        for number in range(50):
-            threads.put(number)
-    assert done == list(range(50))
+class Written:
+    """What a loader said of the circuits that it wrote."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[tuple[Circuit, Outcome]]] = []
+
+    def __call__(self, group: Group) -> None:
+        self.groups.append([(each.circuit, outcome) for each, outcome in group])
+
+    @property
+    def circuits(self) -> list[Circuit]:
+        return [circuit for group in self.groups for circuit, _ in group]
 
 
-def test_put_waits_when_enough_calls_wait() -> None:
-    begin, more = threading.Event(), threading.Event()
-
-    def load() -> None:
-        begin.wait()
-
-    def put_one_more() -> None:
-        threads.put()
-        more.set()
-
-    with LoadingThreads(load, 1, 2) as threads:
-        threads.put()
-        threads.put()
-        third = threading.Thread(target=put_one_more)
-        third.start()
-        assert not more.wait(0.1)
-        begin.set()
-        assert more.wait(10)
-        third.join()
+def loader(
+    database: Database,
+    loaded: Callable[[Group], None],
+    wait_s: float = 60.0,
+    require: Callable[[], None] = int,
+) -> GroupLoader:
+    return GroupLoader(database, RUN, require=require, loaded=loaded, wait_s=wait_s)
 
 
-def test_a_large_call_counts_as_several_and_one_that_is_too_large_waits_alone() -> None:
-    begin, running = threading.Event(), []
-
-    def load(size: int) -> None:
-        running.append(size)
-        begin.wait()
-
-    put: list[int] = []
-
-    def put_all() -> None:
-        for size in (1, 2, 9, 1):
-            threads.put(size)
-            put.append(size)
-
-    with LoadingThreads(load, 4, 4, lambda size: size) as threads:
-        other = threading.Thread(target=put_all)
-        other.start()
-        other.join(0.2)
-        assert put == [1, 2]  # The third counts as four, and one place is free.
-        begin.set()
-        other.join(10)
-        assert put == [1, 2, 9, 1]
-    assert sorted(running) == [1, 1, 2, 9]
+def test_circuits_are_written_in_order_and_leaving_waits_for_all(database: Database):
+    circuits = synthetic_circuits(40)
+    load_all(database, circuits)
+    before = digest(database)
+    empty(database)
+    written = Written()
+    with loader(database, written) as threads:
+        for circuit in circuits:
+            threads.put(circuit)
+    assert written.circuits == circuits
+    assert [len(group) for group in written.groups] == [32, 8]
+    assert digest(database) == before
 
 
-def test_drain_returns_when_all_calls_have_returned() -> None:
-    done: list[int] = []
-    with LoadingThreads(done.append, 2, 8) as threads:
-        for number in range(8):
-            threads.put(number)
+def test_a_circuit_waits_for_others_a_short_time_only(database: Database):
+    written = Written()
+    with loader(database, written, wait_s=0.2) as threads:
+        threads.put(synthetic_circuits(1)[0])
+        end = time.monotonic() + 60
+        while not written.groups and time.monotonic() < end:
+            time.sleep(0.01)
+        assert len(written.groups) == 1
+
+
+def test_drain_returns_when_all_circuits_are_written(database: Database):
+    circuits = synthetic_circuits(6)
+    written = Written()
+    with loader(database, written) as threads:
+        threads.put(circuits[0])
         threads.drain()
-        assert sorted(done) == list(range(8))
+        assert written.circuits == circuits[:1]
+        for circuit in circuits:
+            threads.put(circuit)
+        threads.drain()
+        assert [outcome for group in written.groups for _, outcome in group] == [True, False] + [True] * 5
 
 
-def test_after_a_failed_call_waiting_calls_are_skipped_and_the_error_is_raised() -> None:
-    failed, called = threading.Event(), []
+def test_put_waits_while_the_database_writes(database: Database):
+    begun, go_on = threading.Event(), threading.Event()
 
-    def load(number: int) -> None:
-        called.append(number)
-        if number == 0:
-            failed.wait()
-            raise DatabaseError("broken")
+    def require() -> None:
+        begun.set()
+        go_on.wait()
+
+    circuits = synthetic_circuits(8)
+    written, n_put = Written(), 0
+    with loader(database, written, wait_s=0.0, require=require) as threads:
+
+        def put_all() -> None:
+            nonlocal n_put
+            for number in range(100):
+                threads.put(replace(circuits[number % 8], node_threshold=number / 1000))
+                n_put += 1
+
+        putting = threading.Thread(target=put_all)
+        putting.start()
+        begun.wait()
+        before = -1
+        while before < n_put:
+            before = n_put
+            time.sleep(0.3)
+        assert n_put < 100
+        go_on.set()
+        putting.join()
+    assert len(written.circuits) == 100
+
+
+def test_after_a_failure_waiting_circuits_are_discarded_and_the_error_is_raised(database: Database):
+    def require() -> None:
+        raise DatabaseError("broken")
+
+    written = Written()
 
     def work() -> None:
-        with LoadingThreads(load, 1, 4) as threads:
-            for number in range(3):
-                threads.put(number)
-            failed.set()
+        with loader(database, written, wait_s=0.0, require=require) as threads:
+            for circuit in synthetic_circuits(30):
+                threads.put(circuit)
 
     with pytest.raises(DatabaseError, match="broken"):
         work()
-    assert called == [0]
+    assert written.groups == []
+    assert database.read("MATCH (c:Circuit) RETURN count(c) AS n") == [{"n": 0}]
 
 
-def test_an_error_in_the_block_discards_calls_that_have_not_begun() -> None:
-    begun, release, called = threading.Event(), threading.Event(), []
-
-    def load(number: int) -> None:
-        called.append(number)
-        begun.set()
-        release.wait()
+def test_drain_raises_the_error_of_a_circuit(database: Database):
+    def loaded(group: Group) -> None:
+        raise InputError("not that one")
 
     def work() -> None:
-        with LoadingThreads(load, 1, 4) as threads:
-            threads.put(0)
-            threads.put(1)
-            begun.wait()
-            threading.Timer(0.2, release.set).start()
+        with loader(database, loaded) as threads:
+            threads.put(synthetic_circuits(1)[0])
+            threads.drain()
+
+    with pytest.raises(InputError, match="not that one"):
+        work()
+
+
+def test_an_error_in_the_block_discards_circuits_that_wait(database: Database):
+    written = Written()
+
+    def work() -> None:
+        with loader(database, written) as threads:
+            for circuit in synthetic_circuits(3):
+                threads.put(circuit)
             raise KeyError
 
     with pytest.raises(KeyError):
         work()
-    assert called == [0]
+    assert written.groups == []
+    assert database.read("MATCH (c:Circuit) RETURN count(c) AS n") == [{"n": 0}]
+
+
+def test_a_circuit_that_does_not_fit_together_is_reported_with_the_others(database: Database):
+    first, second, third = synthetic_circuits(3)
+    unfit = replace(second, edges=(*second.edges, second.edges[0]))
+    written = Written()
+    with loader(database, written) as threads:
+        for circuit in (first, unfit, third):
+            threads.put(circuit)
+    ((_, one), (_, two), (_, three)) = written.groups[0]
+    assert (one, three) == (True, True)
+    assert isinstance(two, InputError)
 
 
 def test_a_database_error_says_how_to_resume() -> None:

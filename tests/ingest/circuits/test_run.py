@@ -22,7 +22,7 @@ from schema.upkeep.canonical_dump import dump
 from tests.support.cli import atlas_into
 from tests.support.servers import empty, environment_of
 
-N_PROMPTS = 24
+N_PROMPTS = 48
 N_KILLS = 2
 
 
@@ -105,8 +105,9 @@ def test_killed_twice_it_ends_with_the_same_content(database, server, prompts, t
     empty(database)
 
     rng = random.Random(1)
-    # Moments spread over the whole load, each a little after another circuit has arrived.
-    for target in sorted(rng.sample(range(N_PROMPTS - 2), N_KILLS)):
+    # Moments spread over the first half of the load, each a little after another group has arrived. The
+    # second half may arrive at once.
+    for target in sorted(rng.sample(range(N_PROMPTS // 2), N_KILLS)):
         process = start()
         while count(database) < target and process.is_alive():
             time.sleep(0.02)

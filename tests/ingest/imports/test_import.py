@@ -14,7 +14,7 @@ from ingest.imports.files import import_files
 from ingest.imports.settings import ImportSettings
 from schema.circuit.records import Model, TranscoderSet
 from schema.database import Database
-from schema.errors import DatabaseError, FileError, InputError
+from schema.errors import FileError, InputError
 from schema.exports.graph_json import cantor, to_json
 from schema.formats.graph import Given, read_graph
 from schema.loading import runs as ledger
@@ -258,15 +258,19 @@ def test_the_bar_ends_with_what_the_summary_says(
     assert (f"{n} files to import\n" in said.getvalue()) != terminal
 
 
-def test_an_error_says_how_many_circuits_were_loaded(database: Database, tmp_path: Path) -> None:
+def test_a_graph_that_the_database_refuses_is_named_and_the_rest_goes_on(
+    database: Database, tmp_path: Path
+) -> None:
     for number, graph in enumerate((circuit_tracer(), neuronpedia())):
         (tmp_path / f"{number}.json").write_bytes(encode(graph))
     second = read_graph(encode(neuronpedia()), "x").circuit
     taken = {"id": f"{second.id}/{second.nodes[0].key}"}
     database.write("CREATE (:Node {id: $id})", taken)
-    with pytest.raises(DatabaseError, match="1 circuit was loaded before that") as broken:
-        run(database, tmp_path)
-    assert broken.value.next_step == "run the same command again; it resumes from there"
+    broken = run(database, tmp_path)
+    assert counts(broken) == (1, 0, 1)
+    assert "1.json: the graph: Neo4j refused" in str(broken.problems[0])
+    (entry,) = ledger.runs(database)
+    assert (entry.n_loaded, entry.n_refused) == (1, 1)
     database.write("MATCH (n:Node {id: $id}) WHERE NOT (n)--() DELETE n", taken)
     assert counts(run(database, tmp_path)) == (1, 1, 0)
 
