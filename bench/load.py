@@ -180,9 +180,9 @@ def step_of(text: str) -> str:
 
 
 def load(database: Database, circuits: Sequence[Circuit]) -> None:
-    with GroupLoader(database, synthetic.RUN, require=int, loaded=len) as loader:
+    with GroupLoader(database, require=int, loaded=len) as loader:
         for each in circuits:
-            loader.put(each, Entry(each.id, each.prompt.text))
+            loader.put(each, synthetic.RUN, Entry(each.id, each.prompt.text))
 
 
 def every(database: Database, work: Callable[[Database, Circuit], None], circuits: Sequence[Circuit]) -> None:

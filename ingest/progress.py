@@ -118,6 +118,17 @@ class Work:
             for task, steps in zip(self._tasks, self.parts, strict=False):
                 self._bar.update(task, completed=steps.done, total=steps.total, description=steps.what)
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the bars away while something else is printed."""
+        if self._bar is not None:
+            self._bar.stop()
+        try:
+            yield
+        finally:
+            if self._bar is not None:
+                self._bar.start()
+
     def lines(self) -> list[str]:
         """A line for each part that has begun and is not complete; else for the one that comes next."""
         under_way = [each for each in self.parts if each.total is None or each.done < each.total]

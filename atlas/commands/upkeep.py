@@ -12,7 +12,7 @@ from atlas.commands.choosing import ChoosingOptions, DryRun, choosing, find_run
 from atlas.commands.options import JsonOrTable, err, out
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
-from ingest.progress import progress
+from ingest.progress import Steps, progress
 from schema.counted import counted
 from schema.errors import InputError
 
@@ -158,14 +158,21 @@ def check(
 
     wrong = mended = 0
     fixes: dict[str, None] = {}
-    with Login(Settings.load()).connect() as database, err.status("") as status:
-        for finding in find(database, repair=repair, step=lambda doing: status.update(f"{doing} …")):
-            status.stop()  # the spinner would overwrite what is printed
-            if as_json:
-                _print_json(finding._asdict(), indent=None)
-            else:
-                out.print(finding.sentence(), markup=False, soft_wrap=True)
-            status.start()
+    with Login(Settings.load()).connect() as database, progress(err, resumes=False, erase=True) as work:
+        parts: dict[str, Steps] = {}
+
+        def step(what: str, done: float, total: float | None) -> None:
+            if what not in parts:
+                parts[what] = work.add(what, total)
+            parts[what].total = total
+            parts[what].reach(done)
+
+        for finding in find(database, repair=repair, step=step):
+            with work.aside():
+                if as_json:
+                    _print_json(finding._asdict(), indent=None)
+                else:
+                    out.print(finding.sentence(), markup=False, soft_wrap=True)
             wrong += not finding.mended
             mended += finding.mended
             if not finding.mended:

@@ -35,7 +35,6 @@ class GroupLoader:
     def __init__(
         self,
         database: Database,
-        run: Run,
         *,
         require: Callable[[], None],
         loaded: Loaded,
@@ -45,11 +44,10 @@ class GroupLoader:
         the circuits of each group and what became of them. wait_s: seconds that a circuit waits at most.
         """
         self._database = database
-        self._run = run
         self._require = require
         self._loaded = loaded
         self._wait_s = wait_s
-        self._inputs: queue.Queue[tuple[Circuit, Entry | None] | threading.Event | None] = queue.Queue(
+        self._inputs: queue.Queue[tuple[Circuit, Run, Entry | None] | threading.Event | None] = queue.Queue(
             WAITING
         )
         self._groups: queue.Queue[list[Prepared | Unfit] | threading.Event | None] = queue.Queue(1)
@@ -69,13 +67,13 @@ class GroupLoader:
         if error is None:
             self._raise()
 
-    def put(self, circuit: Circuit, entry: Entry | None = None) -> None:
+    def put(self, circuit: Circuit, run: Run, entry: Entry | None = None) -> None:
         """Load a circuit later. Waits when many circuits wait. Raises the error of an earlier circuit.
 
         entry: the input in the run's ledger.
         """
         self._raise()
-        self._inputs.put((circuit, entry))
+        self._inputs.put((circuit, run, entry))
 
     def drain(self) -> None:
         """Wait until all circuits are written. Raises the error of a circuit."""
@@ -107,7 +105,7 @@ class GroupLoader:
             if isinstance(given, tuple):
                 if self._error is not None:
                     continue
-                each = prepared(given[0], self._run, given[1])
+                each = prepared(*given)
                 if not group.fits(each):
                     self._groups.put(group.take())
                 if not len(group):

@@ -560,7 +560,7 @@ def _ingest_all(
 
     with (
         leased(database, Doing.LOADING, [run.id]) as require,
-        GroupLoader(database, run, require=require, loaded=loaded) as loader,
+        GroupLoader(database, require=require, loaded=loaded) as loader,
     ):
         for start in range(0, len(planned), GROUP_SIZE):
             group = planned[start : start + GROUP_SIZE]
@@ -583,5 +583,5 @@ def _ingest_all(
                 circuit = attributor.circuit(each, graph, pruned, namer)
                 ids[each.key] = circuit.id
                 lines[circuit.id] = each.line.line
-                loader.put(circuit)
+                loader.put(circuit, run)
     return ids

@@ -70,7 +70,7 @@ class _DatabaseWriter:
             refuse=lambda folder, error: reader.refuse(folder, error, self),
         )
         self._folders: list[Path] = []
-        self.loader = GroupLoader(database, self._run, require=require, loaded=self._count)
+        self.loader = GroupLoader(database, require=require, loaded=self._count)
 
     def has(self, key: str) -> bool:
         return key in self._done
@@ -81,7 +81,7 @@ class _DatabaseWriter:
         return assign_model(self._database, transcoders, model, asked=asked)
 
     def write(self, circuit: Circuit, entry: ledger.Entry) -> None:
-        self.loader.put(circuit, entry)
+        self.loader.put(circuit, self._run, entry)
 
     def add_note(self, note: FeatureNotes) -> None:
         self._features.add(note)

@@ -256,12 +256,12 @@ def _write_group(transaction: Transaction, group: Sequence[Prepared]) -> list[Ou
         transaction.run(_DRIVES, {"p": merged_effects(shares)})
         join(transaction, joining)
     entries = [
-        given(each.entry, each.run["id"], each.id, new=True)
+        given(each.entry, each.run, each.id, new=True)
         for each, new in zip(group, outcomes, strict=True)
         if new and each.entry is not None
     ]
     if entries:
-        transaction.run(GIVE, {"p": {"run": group[0].run, "rows": entries}})
+        transaction.run(GIVE, {"p": {"rows": entries}})
     return outcomes
 
 

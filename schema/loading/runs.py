@@ -83,14 +83,15 @@ def refuse(database: Database, run: Run, entries: Iterable[Entry]) -> None:
 
 def give(database: Database, run: Run, entries: Iterable[tuple[Entry, str, bool]]) -> None:
     """Record inputs whose circuits are stored. entries: (entry, id of the circuit, whether it was new)."""
-    rows = [given(entry, run.id, circuit, new=new) for entry, circuit, new in entries]
+    of_run = run_row(run)
+    rows = [given(entry, of_run, circuit, new=new) for entry, circuit, new in entries]
     if rows:
-        database.write(GIVE, {"p": {"run": run_row(run), "rows": rows}})
+        database.write(GIVE, {"p": {"rows": rows}})
 
 
-def given(entry: Entry, run_id: str, circuit: str, *, new: bool) -> Properties:
+def given(entry: Entry, run: Properties, circuit: str, *, new: bool) -> Properties:
     """A row of `GIVE`. circuit: id. new: whether the input gave a circuit that was not stored yet."""
-    return {"entry": entry.row(run_id, "loaded" if new else "present"), "circuit": circuit}
+    return {"run": run, "entry": entry.row(run["id"], "loaded" if new else "present"), "circuit": circuit}
 
 
 def runs(database: Database) -> list[RunSummary]:
@@ -127,9 +128,8 @@ UNWIND $entries AS row
 """
 
 GIVE = f"""
-{merge_run("$p.run")}
-WITH r
 UNWIND $p.rows AS row
+{merge_run("row.run")}
 MERGE (e:Entry {{id: row.entry.id}})
 // When the answer to a commit was lost, the load runs again and finds its own circuit: it stays `loaded`.
 WITH r, e, row, coalesce(e.outcome = "loaded", false) AS ours
@@ -140,7 +140,7 @@ WITH e, row
 MATCH (c:Circuit {{id: row.circuit}})
 MERGE (e)-[:GAVE]->(c)
 """
-"""Records the inputs $p.rows of the run $p.run, whose circuits are stored."""
+"""Records the inputs $p.rows, whose circuits are stored."""
 
 _RUNS = """
 MATCH (r:Run)

@@ -6,8 +6,11 @@
 4. aggregates  USES, DRIVES, DRIVES_IN, FOUND_IN, COVERS and the sums of features and circuits equal what the
                stored nodes and edges give (`schema.upkeep.recompute`)
 
-Aggregates are compared in Python, a few hundred features at a time; sums may differ by rounding. Run the
-check while nothing is loaded, because a circuit that is being loaded looks like an inconsistency.
+A scan (`schema.upkeep.scan`) reads everything in bulk and names the circuits and features where something
+may be wrong. Only these are compared one by one, a few hundred at a time; sums may differ by rounding.
+Without the constraints several nodes can have one key, which the scan cannot read; then everything is
+compared one by one. Run the check while nothing is loaded, because a circuit that is being loaded looks like
+an inconsistency.
 """
 
 import math
@@ -23,6 +26,7 @@ from schema.model.core import NODES, RELATIONSHIPS, schema_statements
 from schema.model.declare import NodeType
 from schema.upkeep.recompute import AGGREGATES, Aggregate, Amount, rewrite
 from schema.upkeep.rules import DELETE, RULES, ForbiddenState
+from schema.upkeep.scan import SCANNED, Step, Suspects, scan
 
 Read = Callable[[str, dict[str, Any]], Rows]
 
@@ -59,19 +63,52 @@ class Inconsistency(NamedTuple):
 
 
 def check(
-    database: Database, *, repair: bool = False, page: int = PAGE, step: Callable[[str], object] = str
+    database: Database,
+    *,
+    repair: bool = False,
+    page: int = PAGE,
+    step: Step = lambda what, done, total: None,
+    bulk: bool = True,
 ) -> Iterator[Inconsistency]:
     """Yield every inconsistency when it is found.
 
     repair: delete orphans, merge nodes that share a key, create missing indexes and write recomputed
     aggregates. What is wrong inside one circuit is reported but not changed; `fix` of the finding deletes the
-    circuit. page: number of features, circuits or sets that are compared at a time. step: called with a text
-    about the progress.
+    circuit. page: number of features, circuits or sets that are compared at a time. step: called with what is
+    done, the number of steps that are done, and their total. bulk: False compares everything one by one,
+    which takes many times as long.
     """
-    for rule in RULES:
-        step(f"each {rule.kind}")
-        yield from _broken(database, rule, repair)
-    step("constraints and indexes")
+    suspects = _suspects(database, step) if bulk else None
+    changed = False
+    for finding in _rules_and_schema(database, suspects, step, repair=repair):
+        changed |= finding.mended
+        yield finding
+    for aggregate in AGGREGATES:
+        if bulk and (changed or suspects is None):
+            # What was repaired changes what follows from it.
+            suspects, changed = _suspects(database, step), False
+        for keys in _pages(database, aggregate, suspects, page, step):
+            differences = list(_differences(database.read, aggregate, keys))
+            if differences and repair:
+                differences = _mend(database, aggregate, keys)
+                changed = True
+            yield from differences
+
+
+def _suspects(database: Database, step: Step) -> Suspects | None:
+    """None when the database cannot be scanned."""
+    constraints = _constraints(database)
+    if any(node.key is not None and (node.label, node.key) not in constraints for node in NODES):
+        return None
+    return scan(database, step)
+
+
+def _rules_and_schema(
+    database: Database, suspects: Suspects | None, step: Step, *, repair: bool
+) -> Iterator[Inconsistency]:
+    for number, rule in enumerate(RULES):
+        step("kinds of faults looked for", number + 1, len(RULES))
+        yield from _broken(database, rule, suspects, repair)
     merged = False
     for finding in _schema(database, repair):
         merged |= finding.kind == DOUBLED and finding.mended
@@ -79,14 +116,7 @@ def check(
     if merged:
         # What two nodes had separately, one node has twice now.
         for rule in RULES:
-            yield from _broken(database, rule, repair)
-    for aggregate in AGGREGATES:
-        for number, keys in enumerate(_pages(database, aggregate, page)):
-            step(f"{aggregate.name}: {number * page} compared")
-            differences = list(_differences(database.read, aggregate, keys))
-            if differences and repair:
-                differences = _mend(database, aggregate, keys)
-            yield from differences
+            yield from _broken(database, rule, None, repair)
 
 
 def _schema(database: Database, repair: bool) -> Iterator[Inconsistency]:
@@ -188,34 +218,50 @@ def _merge(transaction: Transaction, eids: list[str], keyless: bool) -> None:
     transaction.run(DELETE, {"eids": eids if keyless else eids[1:]})
 
 
-def _broken(database: Database, rule: ForbiddenState, repair: bool) -> Iterator[Inconsistency]:
+def _broken(
+    database: Database, rule: ForbiddenState, suspects: Suspects | None, repair: bool
+) -> Iterator[Inconsistency]:
     mended = repair and rule.mend is not None
+    restricted = suspects is not None and rule.scanned
+    parameters: dict[str, Any] = {"limit": LISTED}
+    if suspects is not None and rule.scanned:
+        parameters["circuits"] = sorted(suspects.circuits)
 
     def work(transaction: Transaction) -> Rows:
         # Nothing that is being loaded or deleted may look broken.
         for text in LOCK_EVERYTHING if mended else ():
             transaction.run(text)
-        rows = transaction.run(find, {"limit": LISTED})
+        rows = transaction.run(find, parameters)
         if rows and rule.mend is not None and mended:
             transaction.run(rule.mend, {"eids": [row["eid"] for row in rows]})
         return rows
 
-    find = rule.find + "\nRETURN key, eid, circuit LIMIT $limit"
+    find = (rule.find_in_suspects if restricted else rule.find) + "\nRETURN key, eid, circuit LIMIT $limit"
     while True:
-        rows = database.transaction(work) if mended else database.read(find, {"limit": LISTED})
+        rows = database.transaction(work) if mended else database.read(find, parameters)
         for row in rows:
             yield Inconsistency(rule.kind, str(row["key"]), rule.what, _fix(row["circuit"]), mended=mended)
         if len(rows) < LISTED or not mended:
             return
 
 
-def _pages(database: Database, aggregate: Aggregate, size: int) -> Iterator[list[str]]:
-    """The keys of an aggregate in ascending order, `size` at a time."""
-    after = ""
+def _pages(
+    database: Database, aggregate: Aggregate, suspects: Suspects | None, size: int, step: Step
+) -> Iterator[list[str]]:
+    """The keys of an aggregate that are to be compared, in ascending order, `size` at a time."""
+    if suspects is not None and aggregate in SCANNED:
+        wanted = suspects.of(aggregate)
+        for start in range(0, len(wanted), size):
+            step(f"suspects compared: {aggregate.name}", start, len(wanted))
+            yield wanted[start : start + size]
+        return
+    after, done = "", 0
     while rows := database.read(aggregate.keys, {"after": after, "limit": size}):
+        step(f"{aggregate.name} compared", done, None)
         keys = [row["key"] for row in rows]
         yield keys
         after = keys[-1]
+        done += len(keys)
 
 
 def _differences(read: Read, aggregate: Aggregate, keys: list[str]) -> Iterator[Inconsistency]:

@@ -28,6 +28,15 @@ class ForbiddenState(NamedTuple):
     id of their `circuit`, which may be null."""
     mend: str | None = DELETE
     """Cypher that corrects the nodes of the element ids $eids. None when only the circuit can be deleted."""
+    scanned: bool = False
+    """Whether `schema.upkeep.scan` suspects every circuit that may be in this state."""
+
+    @property
+    def find_in_suspects(self) -> str:
+        """`find` for the circuits of the ids $circuits."""
+        return "UNWIND $circuits AS suspect\n" + self.find.replace(
+            "(c:Circuit)", "(c:Circuit {id: suspect})", 1
+        )
 
 
 _BROKEN = (
@@ -42,6 +51,7 @@ _BROKEN = (
         WITH c.id AS key, elementId(c) AS eid, c.id AS circuit
         """,
         mend=None,
+        scanned=True,
     ),
     ForbiddenState(
         "broken circuit",
@@ -70,6 +80,7 @@ _BROKEN = (
         WITH c.id AS key, elementId(c) AS eid, c.id AS circuit
         """,
         mend=None,
+        scanned=True,
     ),
     ForbiddenState(
         "broken node",
@@ -79,6 +90,7 @@ _BROKEN = (
         WITH n.id AS key, elementId(n) AS eid, c.id AS circuit
         """,
         mend=None,
+        scanned=True,
     ),
     ForbiddenState(
         "broken set",

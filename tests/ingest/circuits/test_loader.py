@@ -40,7 +40,7 @@ def loader(
     wait_s: float = 60.0,
     require: Callable[[], None] = int,
 ) -> GroupLoader:
-    return GroupLoader(database, RUN, require=require, loaded=loaded, wait_s=wait_s)
+    return GroupLoader(database, require=require, loaded=loaded, wait_s=wait_s)
 
 
 def test_circuits_are_written_in_order_and_leaving_waits_for_all(database: Database):
@@ -51,7 +51,7 @@ def test_circuits_are_written_in_order_and_leaving_waits_for_all(database: Datab
     written = Written()
     with loader(database, written) as threads:
         for circuit in circuits:
-            threads.put(circuit)
+            threads.put(circuit, RUN)
     assert written.circuits == circuits
     assert [len(group) for group in written.groups] == [32, 8]
     assert digest(database) == before
@@ -60,7 +60,7 @@ def test_circuits_are_written_in_order_and_leaving_waits_for_all(database: Datab
 def test_a_circuit_waits_for_others_a_short_time_only(database: Database):
     written = Written()
     with loader(database, written, wait_s=0.2) as threads:
-        threads.put(synthetic_circuits(1)[0])
+        threads.put(synthetic_circuits(1)[0], RUN)
         end = time.monotonic() + 60
         while not written.groups and time.monotonic() < end:
             time.sleep(0.01)
@@ -71,11 +71,11 @@ def test_drain_returns_when_all_circuits_are_written(database: Database):
     circuits = synthetic_circuits(6)
     written = Written()
     with loader(database, written) as threads:
-        threads.put(circuits[0])
+        threads.put(circuits[0], RUN)
         threads.drain()
         assert written.circuits == circuits[:1]
         for circuit in circuits:
-            threads.put(circuit)
+            threads.put(circuit, RUN)
         threads.drain()
         assert [outcome for group in written.groups for _, outcome in group] == [True, False] + [True] * 5
 
@@ -94,7 +94,7 @@ def test_put_waits_while_the_database_writes(database: Database):
         def put_all() -> None:
             nonlocal n_put
             for number in range(100):
-                threads.put(replace(circuits[number % 8], node_threshold=number / 1000))
+                threads.put(replace(circuits[number % 8], node_threshold=number / 1000), RUN)
                 n_put += 1
 
         putting = threading.Thread(target=put_all)
@@ -119,7 +119,7 @@ def test_after_a_failure_waiting_circuits_are_discarded_and_the_error_is_raised(
     def work() -> None:
         with loader(database, written, wait_s=0.0, require=require) as threads:
             for circuit in synthetic_circuits(30):
-                threads.put(circuit)
+                threads.put(circuit, RUN)
 
     with pytest.raises(DatabaseError, match="broken"):
         work()
@@ -133,7 +133,7 @@ def test_drain_raises_the_error_of_a_circuit(database: Database):
 
     def work() -> None:
         with loader(database, loaded) as threads:
-            threads.put(synthetic_circuits(1)[0])
+            threads.put(synthetic_circuits(1)[0], RUN)
             threads.drain()
 
     with pytest.raises(InputError, match="not that one"):
@@ -146,7 +146,7 @@ def test_an_error_in_the_block_discards_circuits_that_wait(database: Database):
     def work() -> None:
         with loader(database, written) as threads:
             for circuit in synthetic_circuits(3):
-                threads.put(circuit)
+                threads.put(circuit, RUN)
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -161,7 +161,7 @@ def test_a_circuit_that_does_not_fit_together_is_reported_with_the_others(databa
     written = Written()
     with loader(database, written) as threads:
         for circuit in (first, unfit, third):
-            threads.put(circuit)
+            threads.put(circuit, RUN)
     ((_, one), (_, two), (_, three)) = written.groups[0]
     assert (one, three) == (True, True)
     assert isinstance(two, InputError)
