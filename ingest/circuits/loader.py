@@ -19,7 +19,10 @@ WAIT_S = 1.0
 """Seconds that a circuit waits at most for others of its group."""
 
 WAITING = 4
-"""Circuits that may wait until their rows are made. Together with the size of a group, this bounds memory."""
+"""Circuits that may wait until their rows are made."""
+
+HELD = 160_000
+"""Nodes and edges of all circuits that may be in memory until they are written, if no circuit has more."""
 
 Loaded = Callable[[Sequence[tuple[Prepared | Unfit, Outcome]]], None]
 
@@ -39,9 +42,11 @@ class GroupLoader:
         require: Callable[[], None],
         loaded: Loaded,
         wait_s: float = WAIT_S,
+        held: int = HELD,
     ) -> None:
         """require: called before each transaction; its error stops the work. loaded: called in a thread, with
         the circuits of each group and what became of them. wait_s: seconds that a circuit waits at most.
+        held: nodes and edges of all circuits that may be in memory; a larger circuit waits alone.
         """
         self._database = database
         self._require = require
@@ -54,6 +59,8 @@ class GroupLoader:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="loader")
         self._error: BaseException | None = None
         """The first error. The circuits that wait are then discarded: each would wait in vain."""
+        self._most, self._held = held, 0
+        self._room = threading.Condition()
 
     def __enter__(self) -> Self:
         self._pool.submit(self._thread, self._make_rows)
@@ -72,6 +79,12 @@ class GroupLoader:
 
         entry: the input in the run's ledger.
         """
+        size = _size(circuit)
+        if self._held + size > self._most:
+            self._inputs.put(threading.Event())  # what waits for others of its group is written now
+        with self._room:
+            self._room.wait_for(lambda: self._error or not self._held or self._held + size <= self._most)
+            self._held += size
         self._raise()
         self._inputs.put((circuit, run, entry))
 
@@ -90,7 +103,9 @@ class GroupLoader:
         try:
             work()
         except BaseException as error:
-            self._error = self._error or error
+            with self._room:
+                self._error = self._error or error
+                self._room.notify_all()
             work()  # discards what still comes, so that nobody waits for this thread
             raise
 
@@ -125,6 +140,13 @@ class GroupLoader:
             elif self._error is None:
                 self._require()
                 self._loaded(list(zip(group, write_group(self._database, group), strict=True)))
+                with self._room:
+                    self._held -= sum(_size(each.circuit) for each in group)
+                    self._room.notify_all()
+
+
+def _size(circuit: Circuit) -> int:
+    return len(circuit.nodes) + len(circuit.edges)
 
 
 @contextmanager

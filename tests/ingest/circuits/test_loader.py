@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingest.circuits.loader import GroupLoader, resumable
+from ingest.circuits.loader import HELD, GroupLoader, resumable
 from schema.circuit.records import Circuit
 from schema.database import Database
 from schema.errors import DatabaseError, InputError
@@ -39,8 +39,9 @@ def loader(
     loaded: Callable[[Group], None],
     wait_s: float = 60.0,
     require: Callable[[], None] = int,
+    held: int = HELD,
 ) -> GroupLoader:
-    return GroupLoader(database, require=require, loaded=loaded, wait_s=wait_s)
+    return GroupLoader(database, require=require, loaded=loaded, wait_s=wait_s, held=held)
 
 
 def test_circuits_are_written_in_order_and_leaving_waits_for_all(database: Database):
@@ -108,6 +109,21 @@ def test_put_waits_while_the_database_writes(database: Database):
         go_on.set()
         putting.join()
     assert len(written.circuits) == 100
+
+
+def test_few_nodes_and_edges_are_in_memory_and_a_large_circuit_waits_alone(database: Database):
+    small, *others = sorted(synthetic_circuits(8), key=lambda each: len(each.edges))
+    held = len(small.nodes) + len(small.edges)
+    written = Written()
+    # No circuit waits a minute for others while another one waits for room.
+    begin = time.monotonic()
+    with loader(database, written, held=held) as threads:
+        for circuit in (small, *others):
+            threads.put(circuit, RUN)
+        assert len(written.circuits) >= 7
+    assert written.circuits == [small, *others]
+    assert [len(group) for group in written.groups] == [1] * 8
+    assert time.monotonic() - begin < 60
 
 
 def test_after_a_failure_waiting_circuits_are_discarded_and_the_error_is_raised(database: Database):
