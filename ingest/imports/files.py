@@ -21,7 +21,7 @@ from ingest.imports.settings import ImportSettings, ImportSummary
 from schema.annotations.tags import TaggedCircuit, tag_again
 from schema.circuit.records import Circuit, FeatureNotes, Model, TranscoderSet
 from schema.database import Database
-from schema.errors import AtlasError
+from schema.errors import AtlasError, InputError, QueryMemoryError, RefusedError
 from schema.formats.files import find
 from schema.loading import runs as ledger
 from schema.loading.additions import add_groupings
@@ -105,14 +105,17 @@ class _DatabaseWriter:
         present: list[tuple[ledger.Entry, str, bool]] = []
         for (circuit, entry, *_), outcome in group:
             assert entry is not None
-            if isinstance(outcome, AtlasError):
-                self._reader.refuse(Path(entry.name), refused_graph(entry.name, outcome), self)
-            elif outcome:
-                self._reader.count(new=True)
-            else:
+            try:
+                if isinstance(outcome, AtlasError):
+                    raise outcome
+                if outcome:
+                    self._reader.count(new=True)
+                    continue
                 added = add_groupings(self._database, circuit)
                 self._reader.count(new=False, added=added, tagged=self._tag_again(circuit))
                 present.append((entry, circuit.id, False))
+            except (InputError, RefusedError, QueryMemoryError) as error:
+                self._reader.refuse(Path(entry.name), refused_graph(entry.name, error), self)
         ledger.give(self._database, self._run, present)
 
     def _tag_again(self, circuit: Circuit) -> TaggedCircuit | None:

@@ -153,3 +153,16 @@ def test_a_command_that_is_ended_says_how_far_it_came_and_continues(
     assert (done.exit_code, done.stderr) == (0, "")
     assert "8 features a layer" in done.stdout
     torch.set_num_threads(1)
+
+
+def test_what_is_printed_aside_stands_on_lines_of_its_own() -> None:
+    said = io.StringIO()
+    console = Console(file=said, force_terminal=True, width=100)
+    with progress(console, erase=True) as work:
+        steps = work.add("circuits", 2)
+        for number in range(2):
+            with work.aside():
+                console.print(f"finding {number}", markup=False)
+            steps.advance()
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.getvalue()).replace("\r", "\n").split("\n")
+    assert [line for line in lines if line.startswith("finding")] == ["finding 0", "finding 1"]
