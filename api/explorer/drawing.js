@@ -196,7 +196,7 @@ export function layOut(graphs, kept, { pairs = (position) => position, shared = 
     const start = left;
     for (let position = 0; position < nColumns[g]; position++) {
       const column = columns.get(pairs(position, g)), letters = (graph.tokens[position] ?? "").length;
-      const least = Math.min(96, Math.max(labelled ? 34 : 18, letters * 7 + 12));
+      const least = Math.min(96, Math.max(labelled ? 34 : 18, letters * 7.4 + 16));
       const width = Math.max(least, column ? column.slots * (column.labels ? slot : 18) + 8 : 0);
       places.push({ x: left, width, anchor: left + (labelled ? 12 : width / 2) });
       left += width;
