@@ -38,9 +38,9 @@ const MAX_SHORT = 22;
 /** Fewer nodes than this are drawn with their labels. */
 const LABELLED = 160;
 
-/** The label's head: what stands before the first colon, cut to a few words. @param {string} label */
+/** The label's head: what stands before the first colon that ends a word, cut to a few words. @param {string} label */
 export function shortLabel(label) {
-  const head = label.split(/:\s/, 1)[0].trim() || label.trim();
+  const head = label.split(/(?<=\S):\s/, 1)[0].trim() || label.trim();
   return head.length <= MAX_SHORT ? head : head.slice(0, MAX_SHORT - 1).trimEnd() + "…";
 }
 

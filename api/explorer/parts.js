@@ -242,7 +242,7 @@ export function Context({ tokens, activations, most = Math.max(...activations, 1
   const greatest = activations.indexOf(Math.max(...activations));
   return html`<p class="context" dir="auto">${tokens.map((token, i) => {
     const strength = Math.max(0, activations[i] ?? 0) / most;
-    return html`<span key=${i} class=${strength > 0 ? "active" : ""} style=${strength > 0 ? { "--strength": `${Math.round(15 + strength * 70)}%` } : null}
+    return html`${i ? html`<wbr />` : null}<span key=${i} class=${strength > 0 ? "active" : ""} style=${strength > 0 ? { "--strength": `${Math.round(15 + strength * 70)}%` } : null}
       title=${strength > 0 ? `activation ${shown(activations[i])}` : ""}>${token}</span>`;
   })}<span class="unseen"> (strongest: ${tokens[greatest]}, activation ${shown(activations[greatest])})</span></p>`;
 }

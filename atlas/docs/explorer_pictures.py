@@ -28,7 +28,7 @@ SHOWN = (
     *("circuit-phone-light", "compare-phone-light", "feature-phone-dark"),
 )
 """The pictures that docs/explorer.md and the README show."""
-COLOURS = 128
+COLOURS = 256
 """Colours of a picture: what one sees stays, and the file is a third as large."""
 PHONE_HEIGHT = 1600
 """Pictures of a phone in the docs end here; the page may be longer."""
@@ -102,7 +102,7 @@ def take(browser: "Browser", base: str, picture: ViewPicture, file: Path) -> Non
     page.wait_for_timeout(400)
     whole = Image.open(BytesIO(page.screenshot(full_page=picture.size == "phone"))).convert("RGB")
     seen = whole.crop((0, 0, whole.width, min(whole.height, PHONE_HEIGHT)))
-    seen.quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+    seen.quantize(COLOURS, kmeans=2, dither=Image.Dither.NONE).save(file, optimize=True)
     context.close()
 
 

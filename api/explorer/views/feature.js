@@ -73,7 +73,7 @@ function FeaturePanels({ id, answer, compact = false, except = null }) {
 
 /** @type {import("../parts.js").Column[]} */
 const LABELS = [
-  { name: "label", value: (row) => row.text, cell: (row) => html`<bdi>${row.text}</bdi>` },
+  { name: "label", value: (row) => row.text, cell: (row) => html`<bdi class="prompt">${row.text}</bdi>` },
   { name: "by", value: (row) => `${row.method} (${row.author})` },
   { name: "score", value: (row) => row.score, number: true, cell: (row) => (row.score === null ? "not scored" : shown(row.score)), help: "how well the label predicts the activations" },
   { name: "null", value: (row) => row.nullScore, number: true, cell: (row) => (row.nullScore === null ? "" : shown(row.nullScore)), help: "score of labels of other features" },
@@ -81,7 +81,7 @@ const LABELS = [
 ];
 /** @type {import("../parts.js").Column[]} */
 const FAMILIES = [
-  { name: "family", value: (row) => row.family, cell: (row) => html`<a href=${address("circuits", [], { family: row.family })}>${row.family}</a>` },
+  { name: "family", value: (row) => row.family, cell: (row) => html`<a class="whole" href=${address("circuits", [], { family: row.family })}>${row.family}</a>` },
   { name: "circuits", value: (row) => row.nCircuits, number: true, cell: (row) => `${row.nCircuits} of ${row.nConsidered}` },
   { name: "share", value: (row) => row.share, cell: (row) => html`<${Meter} value=${row.share} text=${percent(row.share)} />` },
   { name: "mean influence", value: (row) => row.meanInfluence, number: true },
@@ -145,7 +145,7 @@ function Sharing(/** @type {{id: string, name: string, compact: boolean, except:
     ...(compact ? [] : /** @type {import("../parts.js").Column[]} */ ([
       { name: "activation", value: (row) => row.activation, number: true },
       { name: "fires on", value: (row) => row.positions.map((/** @type {number} */ p) => row.circuit.prompt.displayTokens[p] ?? p), cell: (row) => html`<bdi>${row.positions.map((/** @type {number} */ p) => row.circuit.prompt.displayTokens[p] ?? p).join(" · ")}</bdi>` },
-      { name: "family", value: (row) => row.circuit.prompt.family },
+      { name: "family", value: (row) => row.circuit.prompt.family, cell: (row) => html`<span class="whole">${row.circuit.prompt.family}</span>` },
     ])),
   ];
   return html`<${Panel} title="Circuits that share it" file=${`circuits of ${id}`} answer=${answer} level=${compact ? 3 : 2} table=${list ? { columns, rows: list.nodes } : null}>

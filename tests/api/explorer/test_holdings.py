@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
+from api.request.limits import Limits
 from atlas.local.server import Address
 from atlas.serving.api_server import serving
 from atlas.settings import Settings
@@ -20,7 +21,7 @@ def base(server: Address, connection: Database, tmp_path_factory: pytest.TempPat
     """The address of a served atlas; the first test finds it empty."""
     empty(connection)
     settings = Settings.load({"ATLAS_HOME": str(tmp_path_factory.mktemp("home"))} | environment_of(server))
-    with serving(settings, port=free_port()) as url:
+    with serving(settings, port=free_port(), limits=Limits(timeout_s=120.0)) as url:
         yield url.removesuffix("/graphql")
 
 
@@ -116,5 +117,6 @@ def test_jobs_lead_to_their_circuits(visit, filled):
     visit.ready()
     # A person's grouping opens into its features.
     page.get_by_role("button", name="Supernodes").click()
+    page.get_by_label("Grouping").select_option("person")
     visit.ready()
     assert "theirs" in words(visit.table("Supernodes"))
