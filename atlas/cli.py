@@ -55,6 +55,7 @@ CONTENTS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
     "Circuits and files": {
         "attribute": attribute,
         "export": export,
+        "load": imports.load,
         "bulk-import": imports.bulk_import,
         "checkpoints": checkpoints,
         "family": family,

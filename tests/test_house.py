@@ -17,10 +17,20 @@ from tests.support.paths import HOME
 FOLDERS = {
     "schema": (
         *("", "annotations", "circuit", "evidence", "exports", "formats", "loading", "model", "questions"),
-        "upkeep",
+        *("shards", "upkeep"),
     ),
     "ingest": (
-        *("", "annotations", "circuits", "evidence", "imports", "labels", "organism", "organism/families"),
+        *(
+            "",
+            "annotations",
+            "circuits",
+            "cluster",
+            "evidence",
+            "imports",
+            "labels",
+            "organism",
+            "organism/families",
+        ),
         *("studies", "studies/tools", "training"),
         *("engine", "engine/adapters", "engine/attribution", "engine/heads"),
         *("engine/intervention", "engine/loading", "engine/replacement"),

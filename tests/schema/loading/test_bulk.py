@@ -15,17 +15,20 @@ from atlas.local.server import LocalServer
 from ingest.imports.bulk import write_tables
 from ingest.imports.files import import_files
 from ingest.imports.settings import ImportSettings
+from ingest.imports.shards import load_shards
 from schema.circuit.records import Circuit
 from schema.database import Database
 from schema.loading.aggregates import effect_columns
 from schema.loading.bulk import BulkWriter
 from schema.loading.load import load_circuit
+from schema.shards.folder import packed
+from schema.shards.store import Store
 from schema.upkeep.canonical_dump import dump
 from schema.upkeep.check import check
 from schema.upkeep.migrations import migrate
 from tests.support.circuits import RUN, synthetic_circuits
 from tests.support.graph_files import circuit_tracer, encode, pt_values, save_pt
-from tests.support.servers import free_port
+from tests.support.servers import empty, free_port
 
 HOSTILE = "a;b,\"c'\x1f\\ \n é 漢 🙂 $id"
 
@@ -100,6 +103,36 @@ def test_a_model_that_a_later_file_names_is_the_same_in_bulk(
         ordinary, bulk = dump(database), dump(imported)
         assert [properties["id"] for _, properties in bulk["Model"]] == ["gemma-2-2b", "model"]
         assert bulk == ordinary
+        assert list(check(imported)) == []
+
+
+def test_shards_give_the_same_in_bulk_one_by_one_and_without_shards(
+    database: Database, home: LocalServer, tmp_path: Path
+):
+    made = circuits()
+    for circuit in made:
+        assert load_circuit(database, circuit, RUN)
+    direct = dump(database)
+    empty(database)
+    store, quiet = Store(str(tmp_path / "shards")), Console(file=StringIO())
+    store.create()
+    for start in range(0, len(made), 5):
+        for name, data in packed(list(enumerate(made))[start : start + 5], RUN):
+            store.put(name, data)
+    assert load_shards(database, [store.address], console=quiet).loaded == len(made)
+    assert dump(database) == direct
+    (tmp_path / "shards" / "bad.parquet").write_bytes(b"PAR1")
+    tables = write_tables(ImportSettings(()), tmp_path / "tables", shards=[store.address], console=quiet)
+    assert (tables.summary.loaded, len(tables.summary.problems)) == (len(made), 1)
+    admin.import_tables(home, tables.writer.finish(), heap_mb=512)
+    with connect(home) as imported:
+        migrate(imported)
+        tables.finish(imported)
+        bulk = dump(imported)
+        for ours, theirs in zip(bulk.pop("FOUND_IN"), direct.pop("FOUND_IN"), strict=True):
+            assert ours[:2] == theirs[:2]
+            assert ours[2] == pytest.approx(theirs[2], rel=1e-12)
+        assert bulk == direct
         assert list(check(imported)) == []
 
 

@@ -1,0 +1,190 @@
+"""`atlas ingest --to` and `atlas load` together store what `atlas ingest` stores."""
+
+import json
+import re
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ingest.circuits.prompts import PromptLine
+from ingest.circuits.run import Attributor, IngestSettings, ingest
+from ingest.circuits.shards import ingest_to, storable
+from ingest.imports.shards import load_shards
+from ingest.labels.namer import Namer
+from schema.database import Database
+from schema.errors import FileError, InputError
+from schema.shards.folder import find_shards
+from schema.shards.store import Store
+from schema.upkeep.canonical_dump import Dump, dump
+from schema.upkeep.check import check
+from tests.support.cli import Cli
+from tests.support.engine import Tiny, save
+from tests.support.prompts import BAD, write_prompts
+from tests.support.servers import empty
+
+QUIET = Console(file=StringIO())
+N = 80
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> IngestSettings:
+    folder = tmp_path_factory.mktemp("tiny")
+    return IngestSettings(write_prompts(folder / "prompts.jsonl", N), *save(Tiny(context=32), folder))
+
+
+@pytest.fixture(scope="module")
+def shards(settings: IngestSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shards of the prompts. Do not change the folder."""
+    folder = tmp_path_factory.mktemp("shards")
+    ingest_to(Store(str(folder)), settings, console=QUIET)
+    return folder
+
+
+@pytest.fixture
+def direct(database: Database, settings: IngestSettings) -> Dump:
+    """What an ingest without shards stores; the database is empty again."""
+    assert ingest(database, settings, console=QUIET).loaded == N - len(BAD)
+    held = dump(database)
+    empty(database)
+    return held
+
+
+def words(settings: IngestSettings) -> list[str | Path]:
+    return [
+        settings.prompts,
+        *("--model", settings.model, "--transcoders", settings.transcoders),
+    ]
+
+
+def test_loaded_shards_are_a_direct_ingest(
+    database: Database, direct: Dump, cli: Cli, settings: IngestSettings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "new" / "shards"
+    done = cli("ingest", *words(settings), "--to", folder, NEO4J_URI="bolt://127.0.0.1:1")
+    assert done.exit_code == 1
+    assert f"{N - len(BAD)} circuits written to {folder}" in done.stdout.replace("\n", " ")
+    assert len(find_shards([str(folder)])) == 2
+    assert not any(dump(database).values())
+
+    loaded = cli("load", folder)
+    assert (loaded.exit_code, loaded.stderr) == (0, "")
+    assert loaded.stdout.startswith(f"{N - len(BAD)} circuits loaded, 0 were there already")
+    assert dump(database) == direct
+    assert list(check(database)) == []
+
+    again = cli("load", folder)
+    assert again.stdout.startswith(f"0 circuits loaded, {N - len(BAD)} were there already")
+    assert dump(database) == direct
+
+
+def test_failures_are_kept_by_name(shards: Path) -> None:
+    (file,) = shards.glob("failures-*.jsonl")
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert sorted(int(re.findall(r"line (\d+)", row["what"])[0]) for row in rows) == sorted(BAD)
+    assert all(row["next_step"] for row in rows)
+
+
+def test_a_stopped_run_goes_on_and_gives_the_same_shards(
+    settings: IngestSettings, shards: Path, tmp_path: Path
+) -> None:
+    names = sorted(each.name for each in shards.glob("*.parquet"))
+    for lost in names:  # as when it was stopped before this shard was written
+        folder = tmp_path / lost
+        folder.mkdir()
+        for name in names:
+            if name != lost:
+                (folder / name).write_bytes((shards / name).read_bytes())
+        (folder / f"{lost}.part").write_bytes(b"what a killed process leaves")
+        summary = ingest_to(Store(str(folder)), settings, console=QUIET)
+        assert (summary.loaded > 0, summary.loaded + summary.present) == (True, N - len(BAD))
+        assert sorted(each.name for each in folder.glob("*.parquet")) == names
+    summary = ingest_to(Store(str(folder)), settings, console=QUIET)
+    assert (summary.loaded, summary.present) == (0, N - len(BAD))
+
+
+def test_a_circuit_that_the_database_would_refuse_is_a_problem_of_its_line(
+    settings: IngestSettings,
+) -> None:
+    attributor = Attributor(settings.load_model(), settings)
+    planned = attributor.plan([PromptLine(7, "w1 w2 w3")], [])
+    (each,) = attributor.attributed(planned, {planned[0].key}, Namer(attributor.model, []))
+    assert each.circuit is not None
+    assert storable(each) == each
+    edge = each.circuit.edges[0]._replace(source=10_000)
+    refused = storable(each._replace(circuit=replace(each.circuit, edges=(edge,))))
+    assert refused.circuit is None
+    assert str(refused.problem).startswith("line 7: Circuit ")
+    assert "an edge goes from node 10000" in str(refused.problem)
+
+
+def test_a_store_in_memory_holds_the_same_shards(settings: IngestSettings, shards: Path) -> None:
+    store = Store("memory://ingest/shards")
+    ingest_to(store, settings, console=QUIET)
+    assert store.names() == sorted(each.name for each in shards.iterdir())
+    assert all(store.read(name) == (shards / name).read_bytes() for name in store.names())
+
+
+def test_bad_shards_are_refused_and_the_others_loaded(
+    database: Database, direct: Dump, cli: Cli, shards: Path, tmp_path: Path
+) -> None:
+    first, second = sorted(shards.glob("*.parquet"))
+    (tmp_path / second.name).write_bytes(second.read_bytes())
+    (tmp_path / first.name).write_bytes(first.read_bytes()[:-1])
+    (tmp_path / "table.parquet").write_bytes(first.read_bytes())
+    done = cli("load", tmp_path)
+    assert done.exit_code == 1
+    assert f"{tmp_path}/{first.name}: the bytes: were changed or cut off" in done.stderr
+    assert f"{tmp_path}/table.parquet: the name: is not that of a shard" in done.stderr
+    assert done.stderr.count("→ ") == 2
+    assert "2 shards refused" in done.stdout
+    n = len(find_shards([str(second)])[0].read().ids)
+    assert database.read("MATCH (c:Circuit) RETURN count(c) AS n") == [{"n": n}]
+    assert list(check(database)) == []
+    # The missing shard completes the database; only the order of the sums is another one.
+    assert cli("load", first).exit_code == 0
+    held = dump(database)
+    assert [row[1]["id"] for row in held["Circuit"]] == [row[1]["id"] for row in direct["Circuit"]]
+    assert held["ATTRIBUTES"] == direct["ATTRIBUTES"]
+
+
+def test_known_circuits_get_the_tags_that_they_lack(
+    database: Database, settings: IngestSettings, shards: Path
+) -> None:
+    plain = settings.prompts.with_name("plain.jsonl")
+    rows = [json.loads(line) for number, line in enumerate(settings.prompts.open(), 1) if number not in BAD]
+    plain.write_text("".join(json.dumps({"prompt": row["prompt"]}) + "\n" for row in rows))
+    ingest(database, IngestSettings(plain, settings.model, settings.transcoders), console=QUIET)
+    summary = load_shards(database, [str(shards)], console=QUIET)
+    assert (summary.loaded, summary.present) == (0, len(rows))
+    assert summary.tagged == sum(bool(row["tags"]) for row in rows)
+    assert summary.other_family == sum(row["family"] is not None for row in rows)
+    tags = database.read(
+        "MATCH (p:Prompt) RETURN p.text AS text, [(p)-[:TAGGED]->(t) | t.name] AS tags ORDER BY text"
+    )
+    assert tags == [
+        {"text": row["prompt"], "tags": row["tags"]} for row in sorted(rows, key=lambda row: row["prompt"])
+    ]
+
+
+def test_what_cannot_work_is_said_before_the_model_is_loaded(
+    cli: Cli, settings: IngestSettings, shards: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    name = next(shards.glob("*.parquet")).name
+    (tmp_path / name).write_bytes((shards / name).read_bytes()[:1000])
+    for words_, kind, said in (
+        (("ingest", *words(settings), "--to", tmp_path / "file" / "x"), InputError, "file/x"),
+        (("ingest", *words(settings), "--to", "what://x"), InputError, "Protocol not known"),
+        (("ingest", *words(settings), "--to", tmp_path), FileError, f"{name}: the shard: cannot be read"),
+        (("load", tmp_path / "absent"), InputError, "absent does not exist"),
+        (("load", tmp_path / "file"), InputError, "file"),
+    ):
+        done = cli(*words_)
+        assert isinstance(done.error, kind), done.text
+        assert said in str(done.error)
+        assert done.error.next_step
+        assert done.stdout == ""
+    assert cli("ingest", "--to", tmp_path, "--watch").exit_code == 2
