@@ -68,3 +68,8 @@ class Settings:
             traces=env.get("OTEL_SDK_DISABLED", "").lower() != "true"
             and any(env.get(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT") for kind in ("", "TRACES_")),
         )
+
+
+def no_usage_reports() -> None:
+    """Keep Ray from reporting how it is used, unless the environment says that it may."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

@@ -24,6 +24,7 @@ pytest_plugins = (
     "tests.support.browser",
     "tests.support.checkpoint_history",
     "tests.support.cli",
+    "tests.support.cluster",
     "tests.support.tiny_atlas",
     "tests.support.writing",
 )

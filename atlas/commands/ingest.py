@@ -23,12 +23,13 @@ from atlas.commands.options import (
     print_error,
     use_cores,
 )
-from atlas.settings import Settings
+from atlas.settings import Settings, no_usage_reports
 from ingest.circuits.limits import MAX_FEATURE_NODES
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
 
 if TYPE_CHECKING:
-    from ingest.circuits.run import IngestSummary
+    from ingest.circuits.run import IngestSettings, IngestSummary
+    from ingest.cluster.connection import ClusterSettings
 
 
 def ingest(
@@ -67,6 +68,39 @@ def ingest(
             "address such as s3://bucket/folder. `atlas load DIR` loads the shards.",
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS",
+            help="Compute on the machines of a Ray cluster: HOST:PORT of its head, `auto` on a machine of "
+            "the cluster, or `local` to start a cluster on this machine. Needs the extra `ray`; see "
+            "docs/scale.md.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --ray: processes that hold the model each.",
+            show_default="as many as the cluster has room for",
+        ),
+    ] = None,
+    cpus_per_worker: Annotated[
+        int, typer.Option(min=1, help="With --ray: cores of a worker, and threads of its model.")
+    ] = 1,
+    gpus_per_worker: Annotated[
+        float,
+        typer.Option(min=0.0, help="With --ray: GPUs of a worker. Below 1, workers share a GPU."),
+    ] = 0.0,
+    writers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="With --ray: processes that write. With more than one, the last digits of sums in the "
+            "database depend on which was faster.",
+        ),
+    ] = 1,
     watch: Annotated[
         bool,
         typer.Option(
@@ -84,6 +118,10 @@ def ingest(
     circuits that are stored are not computed again. Prompts that fail are listed at the end and the exit
     code is 1; all other prompts are loaded.
     """
+    if ray is not None:
+        from ingest.cluster.connection import require_ray
+
+        require_ray()
     from atlas.local.login import Login
     from atlas.serving.worker import watch_jobs
     from ingest.circuits.run import IngestSettings
@@ -93,8 +131,8 @@ def ingest(
     from ingest.engine.attribution.targets import DEFAULT, parse
     from schema.shards.store import Store
 
-    if watch and to is not None:
-        raise typer.BadParameter("--to is for the prompts of a file, and --watch reads no file")
+    if watch and (to is not None or ray is not None):
+        raise typer.BadParameter("--to and --ray are for the prompts of a file, and --watch reads no file")
     settings = IngestSettings(
         prompts=prompts,
         model=model,
@@ -112,6 +150,12 @@ def ingest(
         heads=heads,
     )
     use_cores()
+    if ray is not None:
+        from ingest.cluster.connection import ClusterSettings
+
+        cluster = ClusterSettings(ray, workers, cpus_per_worker, gpus_per_worker, writers)
+        _report(_on_cluster(settings, cluster, to), "loaded" if to is None else f"written to {to}")
+        return
     if to is not None:
         _report(ingest_to(Store(to), settings, console=err), f"written to {to}")
         return
@@ -121,6 +165,22 @@ def ingest(
             return
         summary = ingest_prompts(database, settings, console=err)
     _report(summary, "loaded")
+
+
+def _on_cluster(settings: "IngestSettings", cluster: "ClusterSettings", to: str | None) -> "IngestSummary":
+    """Ingest on a Ray cluster. to: the store; None for the database."""
+    from atlas.local.login import Login
+    from ingest.cluster.run import IntoDatabase, IntoStore, ingest_on_cluster
+    from ingest.cluster.writers import DatabaseAddress
+    from schema.shards.store import Store
+
+    no_usage_reports()
+    if to is not None:
+        return ingest_on_cluster(IntoStore(Store(to), settings), settings, cluster, console=err)
+    login = Login(Settings.load())
+    with login.connect() as database:
+        address = DatabaseAddress(login.uri, login.user, login.password)
+        return ingest_on_cluster(IntoDatabase(database, address, settings), settings, cluster, console=err)
 
 
 def _report(summary: "IngestSummary", done: str) -> None:

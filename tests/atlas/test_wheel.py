@@ -86,6 +86,12 @@ def test_what_runs_a_model_names_the_extra(atlas: Path, server: Address, tmp_pat
     assert "Traceback" not in done.stderr
 
 
+def test_a_cluster_names_its_extra(atlas: Path, tmp_path: Path):
+    done = called(tmp_path, str(atlas), "ingest", "--ray", "local", "--to", "shards")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert 'pip install "circuit-atlas[ray]"' in done.stderr
+
+
 def test_it_loads_shards(atlas: Path, database: Database, server: Address, tmp_path: Path):
     circuits = synthetic_circuits(3)
     store = Store(str(tmp_path / "shards"))

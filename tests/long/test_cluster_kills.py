@@ -1,0 +1,94 @@
+"""Workers, writers and the driver are killed at random moments; nothing is lost, doubled or changed."""
+
+import random
+import time
+from io import StringIO
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+
+from atlas.local.server import Address
+from ingest.circuits.run import IngestSettings, ingest
+from ingest.circuits.shards import ingest_to
+from schema.database import Database
+from schema.shards.store import Store
+from schema.upkeep.canonical_dump import dump
+from schema.upkeep.check import check
+from tests.support.engine import Tiny, save
+from tests.support.loading import Command
+from tests.support.prompts import BAD, write_prompts
+from tests.support.servers import empty
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+N = 640
+KILLS = 10
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> IngestSettings:
+    folder = tmp_path_factory.mktemp("tiny")
+    return IngestSettings(write_prompts(folder / "prompts.jsonl", N), *save(Tiny(context=32), folder))
+
+
+def words(settings: IngestSettings, address: str) -> list[str]:
+    options = {"--model": settings.model, "--transcoders": settings.transcoders, "--ray": address}
+    return ["ingest", str(settings.prompts), *(str(each) for pair in options.items() for each in pair)]
+
+
+def kill_one(name: str, rng: random.Random) -> bool:
+    """Kill a process of the test's cluster. False when none of the name is there."""
+    there = [
+        each
+        for each in psutil.Process().children(recursive=True)
+        if each.is_running() and "".join(each.cmdline()[:1]).startswith(f"ray::{name}")
+    ]
+    if there:
+        rng.choice(there).kill()
+    return bool(there)
+
+
+def test_killed_workers_and_drivers_lose_nothing_in_a_store(
+    cluster_address: str, settings: IngestSettings, server: Address, tmp_path: Path
+) -> None:
+    clean, folder, rng = tmp_path / "clean", tmp_path / "killed", random.Random(0)
+    ingest_to(Store(str(clean)), settings, console=Console(file=StringIO()))
+    asked = [*words(settings, cluster_address), "--to", str(folder)]
+    killed = 0
+    command = Command(asked, server, tmp_path / "said")
+    while command.alive:
+        time.sleep(rng.uniform(1, 8))
+        if killed < KILLS:
+            if rng.random() < 0.2:
+                command.kill()
+                killed += 1
+                command = Command(asked, server, tmp_path / "said")
+            else:
+                killed += kill_one("AttributionWorker", rng)
+    # A share whose worker was killed three times has failed by name: the same command completes it.
+    code, said = Command(asked, server, tmp_path / "said").end()
+    assert (code, said.count("error:")) == (1, len(BAD)), said
+    assert killed > 1
+    assert Store(str(folder)).names() == Store(str(clean)).names()
+
+
+def test_killed_writers_double_nothing_in_the_database(
+    cluster_address: str, settings: IngestSettings, server: Address, database: Database, tmp_path: Path
+) -> None:
+    ingest(database, settings, console=Console(file=StringIO()))
+    direct, rng = dump(database), random.Random(1)
+    empty(database)
+    command, killed = Command(words(settings, cluster_address), server, tmp_path / "said"), 0
+    while command.alive:
+        time.sleep(rng.uniform(1, 4))
+        killed += killed < KILLS and kill_one("DatabaseWriter", rng)
+    code, said = Command(words(settings, cluster_address), server, tmp_path / "said").end()
+    assert (code, said.count("error:")) == (1, len(BAD)), said
+    assert killed
+    held = dump(database)
+    assert held["Circuit"] == direct["Circuit"]
+    assert held["ATTRIBUTES"] == direct["ATTRIBUTES"]
+    assert list(check(database)) == []
