@@ -15,7 +15,7 @@ from ingest.circuits.run import (
     first_token,
     groups,
 )
-from ingest.circuits.shards import shares
+from ingest.circuits.shards import shares, storable
 from ingest.cluster.failures import machine, returning_errors
 from ingest.labels.namer import Counts, Namer
 from ingest.labels.statistics import FeatureStatistics
@@ -111,10 +111,10 @@ class AttributionWorker:
             self._namer = (name, Namer(self._attributor.model, found))
         summary, notes, circuits = IngestSummary(), list[str](), list[tuple[int, Circuit]]()
         for group in groups(self._shares[share]):
-            for outcome in self._attributor.outcomes(group, wanted, self._namer[1]):
-                summary.take(outcome, notes.append)
-                if outcome.circuit is not None:
-                    circuits.append((outcome.planned.line.line, outcome.circuit))
+            for each in map(storable, self._attributor.attributed(group, wanted, self._namer[1])):
+                summary.take(each, notes.append)
+                if each.circuit is not None:
+                    circuits.append((each.planned.line.line, each.circuit))
         return Computed(
             packed(circuits, self._attributor.run()),
             len(circuits),
