@@ -26,19 +26,22 @@ from ingest.circuits.prompts import PromptFile, read_prompts
 from ingest.circuits.run import IngestSettings, IngestSummary, PlannedCircuit, find, find_missing
 from ingest.circuits.shards import shares, sizes_of
 from ingest.cluster.connection import ClusterSettings, connected, require_ray
-from ingest.cluster.failures import checked
+from ingest.cluster.failures import Failure, checked
 from ingest.cluster.pool import ATTEMPTS, Lost, Pool, reason_of
 from ingest.cluster.workers import AttributionWorker, Computed, Plan, Ready
 from ingest.cluster.writers import DatabaseAddress, DatabaseWriter, StoreWriter, Written
 from ingest.labels.namer import Counts, statistics_of
 from ingest.progress import Steps, progress
-from schema.circuit.records import stable_id
+from schema.counted import counted
 from schema.database import Database
 from schema.errors import InputError
 from schema.loading.model_of_set import assign_model
 from schema.shards.folder import write_failures
 from schema.shards.store import Store
+from schema.slow import said_if_slow
 
+SLOW_START_S = 120.0
+"""Seconds after which the start of the workers is slow."""
 WRITES = 2
 """Writes that may wait for each writer. More would only take memory: workers wait instead."""
 
@@ -120,7 +123,13 @@ def ingest_on_cluster(
     summary.problems += file.problems
     with connected(cluster) as n_workers, resumable(lambda: summary.loaded):
         driver = _Driver(cluster, _absolute(settings), file, summary, console)
-        with console.status(f"{n_workers} workers are loading the model {settings.model.name} …"):
+        waiting = (
+            f"{counted(n_workers, 'worker is', 'workers are')} loading the model {settings.model.name} …"
+        )
+        other = (
+            "The workers do not start yet. `ray status` shows whether other jobs hold the cluster's cores."
+        )
+        with console.status(waiting), said_if_slow(other, console.print, SLOW_START_S):
             driver.start(n_workers)
         missing = destination.missing(driver.plan.planned, summary)
         if missing:
@@ -155,7 +164,7 @@ class _Driver:
         lines = self._ray.put(self._file.prompts)
         workers = [make() for _ in range(n_workers)]
         starting = [worker.ready.remote(lines) for worker in workers]
-        every = [checked(self._called(each)) for each in starting]
+        every = [_loaded(self._called(each)) for each in starting]
         self.ready: Ready = every[0]
         for other in every[1:]:
             _require_equal(self.ready, other)
@@ -197,7 +206,7 @@ class _Driver:
             for place, share in enumerate(self._shares)
         }
         work = {place: keys for place, keys in of_share.items() if keys}
-        compute = partial(_compute, work, statistics, stable_id(self.ready.plan, len(work)))
+        compute = partial(_compute, work, statistics)
         for share, result in self._pool.results(work, compute):
             yield self._failed(share, work[share], result) if isinstance(result, Lost) else checked(result)
 
@@ -236,10 +245,19 @@ def _count(worker: Any, share: int) -> Any:
     return worker.count.remote(share)
 
 
-def _compute(
-    work: dict[int, frozenset[str]], statistics: list[Any], name: str, worker: Any, share: int
-) -> Any:
-    return worker.compute.remote(share, work[share], statistics, name)
+def _compute(work: dict[int, frozenset[str]], statistics: list[Any], worker: Any, share: int) -> Any:
+    return worker.compute.remote(share, work[share], statistics)
+
+
+def _loaded(result: Ready | Failure) -> Ready:
+    """A worker that holds the model. Raises InputError for one that does not."""
+    if not isinstance(result, Failure):
+        return result
+    raise InputError(
+        f"On the machine {result.node}: {result.what}",
+        next_step=f"{result.next_step or 'look at the files there'}; the model and the transcoders must be "
+        "at the same path on every machine, or hf://…",
+    )
 
 
 def _require_equal(first: Ready, other: Ready) -> None:
@@ -281,7 +299,7 @@ class _Writers:
         self._ray = require_ray()
         # Writers wait for the database or the store most of the time, so that they need no core of their own.
         make = self._ray.remote(class_).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
-        self._idle = deque(make.remote(*given) for _ in range(count))
+        self._writers = deque(make.remote(*given) for _ in range(count))
         self._under_way: deque[_Write] = deque()
         self._most = WRITES * count
         self._summary = summary
@@ -299,8 +317,8 @@ class _Writers:
             return
         while len(self._under_way) >= self._most:
             self._finish()
-        writer = self._idle[0]
-        self._idle.rotate()
+        writer = self._writers[0]
+        self._writers.rotate()
 
         def start() -> Any:
             return writer.write.remote(computed.shards, computed.n_circuits)
@@ -313,7 +331,16 @@ class _Writers:
         try:
             result = self._ray.get(write.reference)
         except self._ray.exceptions.RayError:
-            result = self._ray.get(write.again())
+            result = self._again(write)
         written: Written = checked(result)
         self._summary.loaded += written.n_new
         self._summary.present += written.n_present
+
+    def _again(self, write: _Write) -> Any:
+        try:
+            return self._ray.get(write.again())
+        except self._ray.exceptions.RayError as error:
+            raise InputError(
+                f"A writer of the Ray cluster was lost: {reason_of(error)}",
+                next_step="run the same command again; it resumes from there",
+            ) from error

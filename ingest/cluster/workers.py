@@ -42,7 +42,6 @@ class Plan(NamedTuple):
     notes: list[str]
     model: Model
     transcoders: TranscoderSet
-    vocab_size: int
 
 
 class Computed(NamedTuple):
@@ -65,8 +64,7 @@ class AttributionWorker:
         torch.set_num_threads(threads)
         self._settings = settings
         self._problems: list[Exception] = []
-        self._namer: tuple[str, Namer] | None = None
-        """Name of the statistics, and the namer of them."""
+        self._namer: Namer | None = None
 
     @returning_errors
     def ready(self, lines: list[PromptLine]) -> Ready:
@@ -91,7 +89,6 @@ class AttributionWorker:
             ],
             attributor.model_record,
             attributor.transcoders_record,
-            attributor.model.vocab_size,
         )
 
     @returning_errors
@@ -101,17 +98,17 @@ class AttributionWorker:
         return Counts.over(self._attributor.model, prompts, advance=lambda: None)
 
     @returning_errors
-    def compute(self, share: int, wanted: frozenset[str], statistics: Sequence[Any], name: str) -> Computed:
+    def compute(self, share: int, wanted: frozenset[str], statistics: Sequence[Any]) -> Computed:
         """Attribute the wanted prompts of a share.
 
-        statistics: one reference to the statistics of all prompts; name: tells them apart.
+        statistics: one reference to the statistics of all prompts.
         """
-        if self._namer is None or self._namer[0] != name:
+        if self._namer is None:
             found: list[FeatureStatistics] = ray.get(statistics[0])
-            self._namer = (name, Namer(self._attributor.model, found))
+            self._namer = Namer(self._attributor.model, found)
         summary, notes, circuits = IngestSummary(), list[str](), list[tuple[int, Circuit]]()
         for group in groups(self._shares[share]):
-            for each in map(storable, self._attributor.attributed(group, wanted, self._namer[1])):
+            for each in map(storable, self._attributor.attributed(group, wanted, self._namer)):
                 summary.take(each, notes.append)
                 if each.circuit is not None:
                     circuits.append((each.planned.line.line, each.circuit))
