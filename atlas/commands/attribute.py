@@ -101,10 +101,12 @@ def attribute(
             f"{out_path} cannot be written: {error.strerror}", next_step="give a path in a folder that exists"
         ) from error
     answer = circuit.answer
+    said = "answer not among the targets"
+    if answer is not None:
+        said = f"answer {answer.token!r} (p = {answer.probability:.3f})"
     err.print(
-        f"{out_path}: {counted(len(circuit.nodes), 'node')}, {counted(len(circuit.edges), 'edge')}; answer "
-        f"{answer.token if answer else '?'!r} (p = {answer.probability if answer else 0:.3f}); replacement "
-        f"score {circuit.replacement_score:.3f}, completeness score {circuit.completeness_score:.3f}",
+        f"{out_path}: {counted(len(circuit.nodes), 'node')}, {counted(len(circuit.edges), 'edge')}; {said}; "
+        f"replacement score {circuit.replacement_score:.3f}, completeness score {circuit.completeness_score:.3f}",
         markup=False,
         soft_wrap=True,
     )

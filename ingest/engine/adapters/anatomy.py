@@ -83,6 +83,24 @@ class FrozenAttention:
         values = values.repeat_interleave(self.output.shape[0] // self.value.shape[0], dim=0)
         return torch.einsum("hqk,hkv,hdv->qd", pattern, values, output)
 
+    def forward_many(self, change: Tensor, pattern: Tensor) -> Tensor:
+        """The changes of the output for many changes of the input, after a norm after attention.
+
+        change: (n_positions, n_rows, d_model). pattern: (n_heads, query, key), as it was recorded. The result
+        has the shape of change.
+        """
+        n_positions, n_rows, d_model = change.shape
+        n_heads, _, d_head = self.output.shape
+        n_groups = self.value.shape[0]
+        read = torch.mm(change.reshape(-1, d_model), self.value.reshape(-1, d_model).T)
+        # (n_groups, n_positions, n_rows · d_head); a group serves several heads.
+        read = read.view(n_positions, n_rows, n_groups, d_head).permute(2, 0, 1, 3)
+        read = read.reshape(n_groups, 1, n_positions, -1).expand(-1, n_heads // n_groups, -1, -1)
+        mixed = torch.bmm(pattern, read.reshape(n_heads, n_positions, -1))
+        mixed = mixed.view(n_heads, n_positions, n_rows, d_head).permute(1, 2, 0, 3)
+        output = self.output.transpose(1, 2).reshape(-1, d_model)
+        return torch.mm(mixed.reshape(-1, n_heads * d_head), output).view(n_positions, n_rows, d_model)
+
     def backward(self, gradient: Tensor, parts: Sequence[tuple[slice, Tensor]]) -> Tensor:
         """The gradients at the input, from those at the output: the transpose of `forward` for many rows.
 

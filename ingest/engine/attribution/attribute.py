@@ -24,20 +24,22 @@ Steps
 Steps 2, 4 and 5 are in `ingest.engine.attribution.walk`. A target at position p depends on positions ≤ p
 only, so batches are sorted by position and cut after their last position. When memory is bounded and the
 matrix of a graph does not fit, steps 5 and 6 run on demand, when rows of the graph are requested
-(`ingest.engine.attribution.streamed`).
+(`ingest.engine.attribution.streamed`). With a limit of features, few sources are left, and step 5 stops where
+gradients meet what was written below (`ingest.engine.attribution.meet`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ingest.engine.attribution import select
 from ingest.engine.attribution.budget import Budget
 from ingest.engine.attribution.graph import AttributionGraph, GraphNodes
+from ingest.engine.attribution.meet import meeting, met
 from ingest.engine.attribution.rows import TargetRows
-from ingest.engine.attribution.select import most_influential
 from ingest.engine.attribution.streamed import StreamedGraph
 from ingest.engine.attribution.targets import DEFAULT, Logits, Named, PromptTargets, Target, named, resolve
 from ingest.engine.attribution.walk import Traced, effects, sources, starts
@@ -197,24 +199,48 @@ def _whole(
     Each prompt is taken from the iterable when its walk starts, and released after it. Prompts with more
     features than the limit are kept and walked at the end.
     """
-    found: dict[int, AttributionGraph] = {}
     many: dict[int, _Prompt] = {}
-    walked: list[int] = []
+    found: dict[int, AttributionGraph] = {}
 
-    def work() -> Iterator[tuple[Traced, Tensor]]:
+    def few() -> Iterator[_Walked]:
         for number, one in enumerate(prompts):
             if limit is not None and one.n_active > limit:
                 many[number] = one
-                continue
-            size = one.traced.n_inputs + len(one.logits.ids)
+            else:
+                yield _Walked(number, one.traced, one.about(model, torch.arange(one.n_active), limit))
+
+    _walk_into(found, model, few(), batch_size)
+    if limit is not None and many:
+        _limited(found, model, many, limit, batch_size)
+    return [found[number] for number in sorted(found)]
+
+
+class _Walked(NamedTuple):
+    """A prompt whose features are all walked."""
+
+    number: int
+    """Its place in the list of graphs."""
+    traced: Traced
+    about: dict[str, Any]
+    """The fields of its graph, without the matrix."""
+
+
+def _walk_into(
+    found: dict[int, AttributionGraph], model: ReplacementModel, work: Iterable[_Walked], batch_size: int
+) -> None:
+    """Put the graphs of prompts into `found`, by number."""
+    walked: list[int] = []
+
+    def traced() -> Iterator[tuple[Traced, Tensor]]:
+        for number, one, about in work:
+            size = one.n_inputs + len(one.starts.logits)
             # Rows of errors and tokens are never written, so their pages take no memory.
-            matrix = torch.zeros(size, size, dtype=one.traced.starts.logits.dtype)
-            about = one.about(model, torch.arange(one.n_active), limit)
+            matrix = torch.zeros(size, size, dtype=one.starts.logits.dtype)
             found[number] = AttributionGraph(adjacency=matrix, **about)
             walked.append(number)
-            yield one.traced, torch.arange(len(one.traced.starts.layer))
+            yield one, torch.arange(len(one.starts.layer))
 
-    for number, places, rows in effects(model, work(), batch_size):
+    for number, places, rows in effects(model, traced(), batch_size):
         graph, n_inputs = found[walked[number]], rows.shape[1]
         n = int(torch.searchsorted(places, graph.n_features))
         if n and int(places[n - 1] - places[0]) == n - 1:
@@ -222,26 +248,60 @@ def _whole(
         else:
             graph.adjacency[places[:n], :n_inputs] = rows[:n]
         graph.adjacency[places[n:] + (n_inputs - graph.n_features), :n_inputs] = rows[n:]
-    if limit is not None and many:
-        found |= zip(many, _limited(model, list(many.values()), limit, batch_size), strict=True)
-    return [found[number] for number in sorted(found)]
+
+
+def _met(model: ReplacementModel, walked: _Walked, bottom: int, batch_size: int) -> AttributionGraph:
+    """The graph of one prompt whose walks meet before the layer `bottom`."""
+    traced = walked.traced
+    n_features, n_inputs = len(traced.active.activation), traced.n_inputs
+    size = n_inputs + len(traced.starts.logits)
+    matrix = torch.zeros(size, size, dtype=traced.starts.logits.dtype)
+    for targets, rows in met(model, traced, bottom, batch_size):
+        nodes = torch.where(targets < n_features, targets, targets - n_features + n_inputs)
+        matrix[nodes, :n_inputs] = rows
+    return AttributionGraph(adjacency=matrix, **walked.about)
 
 
 def _limited(
-    model: ReplacementModel, prompts: Sequence[_Prompt], limit: int, batch_size: int
-) -> list[AttributionGraph]:
-    """Steps 5 and 6 with the most influential features, for prompts with more features than the limit."""
+    found: dict[int, AttributionGraph],
+    model: ReplacementModel,
+    prompts: dict[int, _Prompt],
+    limit: int,
+    batch_size: int,
+) -> None:
+    """Put the graphs of prompts with more features than the limit into `found`, by number.
+
+    The features of a single ranking are walked afterwards, against each other alone. Those of several
+    rankings were walked against all features already.
+    """
+    single = limit <= select.RANK_EVERY
+    most = 0 if single else limit
     rows = [
-        TargetRows(model, one.traced, batch_size=batch_size, most=limit + len(one.logits.ids))
-        for one in prompts
+        TargetRows(model, one.traced, batch_size=batch_size, most=most + len(one.logits.ids))
+        for one in prompts.values()
     ]
-    selected = most_influential(rows, [one.logits.probabilities.cpu() for one in prompts], limit)
-    found = []
-    for one, source, kept in zip(prompts, rows, selected, strict=True):
-        graph = StreamedGraph(source=source, **one.about(model, kept, limit))
-        matrix = graph.among(torch.arange(graph.n_nodes))
-        found.append(AttributionGraph(adjacency=matrix, **one.about(model, kept, limit)))
-    return found
+    selected = select.most_influential(
+        rows, [one.logits.probabilities.cpu() for one in prompts.values()], limit
+    )
+    chosen = dict(zip(prompts, selected, strict=True))
+    if single:
+        several = []
+        for number, one in prompts.items():
+            about = one.about(model, chosen[number], limit)
+            among = _Walked(number, one.traced.among(model, chosen[number]), about)
+            if bottom := meeting(model, among.traced, batch_size):
+                try:
+                    found[number] = _met(model, among, bottom, batch_size)
+                    continue
+                except torch.OutOfMemoryError:
+                    pass  # The walk below needs less memory, and makes its batches smaller.
+            several.append(among)
+        _walk_into(found, model, several, batch_size)
+        return
+    for (number, one), source in zip(prompts.items(), rows, strict=True):
+        about = one.about(model, chosen[number], limit)
+        graph = StreamedGraph(source=source, **about)
+        found[number] = AttributionGraph(adjacency=graph.among(torch.arange(graph.n_nodes)), **about)
 
 
 def _streamed(
@@ -252,7 +312,7 @@ def _streamed(
     source = TargetRows(model, one.traced, batch_size=batch_size, room=room, most=most)
     selected = torch.arange(source.n_active)
     if limit is not None and source.n_active > limit:
-        (selected,) = most_influential([source], [one.logits.probabilities.cpu()], limit)
+        (selected,) = select.most_influential([source], [one.logits.probabilities.cpu()], limit)
     return StreamedGraph(source=source, **one.about(model, selected, limit))
 
 

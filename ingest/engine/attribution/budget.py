@@ -113,9 +113,9 @@ class Budget:
         return _summed(self.model) * numbers
 
     def _walk(self, traced: Traced) -> int:
-        """Bytes that one target takes during the walk: gradient, values of heads, scores, and row."""
+        """Bytes that one target takes during the walk: gradient, stream, values of heads, scores, and row."""
         n_heads, _, d_head = self.model.anatomy.layers[0].attention.output.shape
-        by_position = 3 * self.model.d_model + 3 * n_heads * d_head + 2 * traced.sources.n_slots
+        by_position = 4 * self.model.d_model + 3 * n_heads * d_head + 2 * traced.sources.n_slots
         return _summed(self.model) * (len(traced.frozen.ids) * by_position + 3 * traced.n_inputs)
 
 

@@ -23,9 +23,9 @@ RANK_EVERY = 2048
 def most_influential(several: Sequence[TargetRows], weights: Sequence[Tensor], limit: int) -> list[Tensor]:
     """The chosen features of each prompt, (limit,) int64, ascending.
 
-    several: the rows of prompts with more features than the limit. The rows of the chosen features and of the
-    logits are kept there while there is room. weights: the probabilities of each prompt's logits,
-    (n_logits,).
+    several: the rows of prompts with more features than the limit. The rows that the rankings need are kept
+    there while there is room: those of the logits, and of all features but the last ones. weights: the
+    probabilities of each prompt's logits, (n_logits,).
     """
     logits = [
         torch.arange(one.n_active, one.n_active + len(weight))
@@ -34,12 +34,13 @@ def most_influential(several: Sequence[TargetRows], weights: Sequence[Tensor], l
     fill(several, logits)
     chosen = [torch.empty(0, dtype=torch.int64) for _ in several]
     for count in range(0, limit, RANK_EVERY):
+        if count:
+            fill(several, chosen)
         for n, one in enumerate(several):
             influence = _influence(one, torch.cat([chosen[n], logits[n]]), weights[n])
             influence[chosen[n]] = -1
             best = torch.argsort(influence, descending=True, stable=True)
             chosen[n] = torch.cat([chosen[n], best[: min(RANK_EVERY, limit - count)]])
-        fill(several, chosen)
     return [one.sort().values for one in chosen]
 
 

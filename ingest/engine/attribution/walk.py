@@ -81,8 +81,25 @@ def sources(model: ReplacementModel, frozen: Frozen, active: Active, *, n_left_o
     Input nodes are numbered [features of `active` | errors, layer by layer | tokens]. n_left_out: the
     errors of this many positions at the start are set to 0.
     """
-    n_layers, n_positions, n_active = model.n_layers, len(frozen.ids), len(active.activation)
-    device, d_model = frozen.embedding.device, model.d_model
+    written = model.transcoders.writes(active)
+    errors = []
+    for layer, (features, vectors) in enumerate(written):
+        error = frozen.mlp_output[layer] - model.base(layer, frozen)
+        error = error.index_add(0, active.where[features, 1], vectors, alpha=-1)
+        error[:n_left_out] = 0
+        errors.append(error)
+    return _laid_out(frozen, active, written, errors)
+
+
+def _laid_out(
+    frozen: Frozen, active: Active, written: list[tuple[Tensor, Tensor]], errors: list[Tensor]
+) -> Sources:
+    """Sources from what the features of each layer write (`TranscoderSet.writes`), and from the errors.
+
+    errors: of each layer, (n_positions, d_model).
+    """
+    n_layers, n_positions, n_active = len(errors), len(frozen.ids), len(active.activation)
+    device = frozen.embedding.device
     # Features are sorted by layer and position. `rank` is the place of each feature among the features of its
     # layer and position; `most` is the number of slots that each layer needs, including its error.
     group = active.where[:, 0] * n_positions + active.where[:, 1]
@@ -99,21 +116,18 @@ def sources(model: ReplacementModel, frozen: Frozen, active: Active, *, n_left_o
             (place * n_slots + (first[1:, None] - 1)).flatten(),
         ]
     )
-    written, lowest = [], []
-    for layer, (features, vectors) in enumerate(model.transcoders.writes(active)):
+    blocks, lowest = [], []
+    for layer, ((features, vectors), error) in enumerate(zip(written, errors, strict=True)):
         at = active.where[features, 1]
-        error = frozen.mlp_output[layer] - model.base(layer, frozen)
-        error = error.index_add(0, at, vectors, alpha=-1)
-        error[:n_left_out] = 0
         bottom = int(active.where[features[0], 0]) if len(features) else layer
         low, width = bounds[bottom], bounds[layer + 1] - bounds[bottom]
-        block = vectors.new_zeros(n_positions, width, d_model)
+        block = error.new_zeros(n_positions, width, error.shape[1])
         block[:, -1] = error
         local = at * width + (slot[features] - at * n_slots - low)
-        block.view(-1, d_model).index_copy_(0, local, vectors)
-        written.append(block)
+        block.view(-1, error.shape[1]).index_copy_(0, local, vectors)
+        blocks.append(block)
         lowest.append(low)
-    return Sources(written, lowest, frozen.embedding, slot, n_slots)
+    return Sources(blocks, lowest, frozen.embedding, slot, n_slots)
 
 
 def starts(
@@ -147,6 +161,23 @@ class Traced(NamedTuple):
         """Number of input nodes: active features, errors and tokens."""
         return len(self.sources.slot) + len(self.frozen.ids)
 
+    def among(self, model: ReplacementModel, kept: Tensor) -> "Traced":
+        """The same prompt with some of its features, as sources and as targets; kept: (n,) int64, ascending.
+
+        Errors stay what they are with all features.
+        """
+        kept = kept.to(self.active.where.device)
+        active = Active(self.active.where[kept], self.active.activation[kept])
+        errors = [block[:, -1] for block in self.sources.written]
+        logits = torch.arange(len(self.starts.logits), device=kept.device) + len(self.active.activation)
+        targets = torch.cat([kept, logits])
+        return Traced(
+            self.frozen,
+            active,
+            _laid_out(self.frozen, active, model.transcoders.writes(active), errors),
+            Starts(self.starts.layer[targets], self.starts.position[targets], self.starts.logits),
+        )
+
     def starting_gradients(self, model: ReplacementModel, rows: Tensor, below: Sequence[int]) -> Tensor:
         """(n, d_model): the gradients of targets, at the residual stream that each target reads.
 
@@ -174,7 +205,7 @@ def effects(
     work: prompts, each with its chosen targets, (n,) int64 rows of its `starts`, on the CPU. A prompt is
     taken from the iterable only when it is walked. batch_size: the number of targets that walk together.
     Small prompts share a batch. The targets of a large prompt are split into batches of similar positions
-    (`_together`), because each batch can be cut after its last position. When the device's memory does not
+    (`together`), because each batch can be cut after its last position. When the device's memory does not
     hold a batch, this batch and the following ones are halved.
     """
     limit = batch_size
@@ -216,7 +247,7 @@ class _Part(NamedTuple):
     """(n,) int64: places in `chosen` of the targets in this batch"""
 
 
-def _together(model: ReplacementModel, traced: Traced, batch_size: int) -> int:
+def together(model: ReplacementModel, traced: Traced, batch_size: int) -> int:
     """The largest number of targets of one prompt that share a batch with targets at other positions.
 
     On a CPU, a batch with fewer targets takes as long for each, once its products are large, and can be cut
@@ -236,16 +267,16 @@ def _batches(
     for number, (traced, chosen) in enumerate(work):
         if not len(chosen):
             continue
-        together = _together(model, traced, batch_size)
-        if waiting and room < len(chosen) <= together:
+        most = together(model, traced, batch_size)
+        if waiting and room < len(chosen) <= most:
             yield waiting
             waiting, room = [], batch_size
-        if len(chosen) <= min(room, together):
+        if len(chosen) <= min(room, most):
             waiting.append(_Part(number, traced, chosen, torch.arange(len(chosen))))
             room -= len(chosen)
             continue
         order = torch.argsort(traced.starts.position.cpu()[chosen], stable=True)
-        for places in order.split(together):
+        for places in order.split(most):
             # Ascending places are in the order of layers, in which the walk needs the targets anyway.
             yield [_Part(number, traced, chosen, places.sort().values)]
     if waiting:
@@ -260,7 +291,7 @@ def _halves(batch: list[_Part]) -> list[list[_Part]]:
     return [[part._replace(places=places)] for places in halves]
 
 
-class _Lane:
+class Lane:
     """The targets of one prompt in one batch, sorted by layer, the lowest first.
 
     The targets under way, whose gradients already walk down, are the last `n`.
@@ -337,19 +368,24 @@ def walk(model: ReplacementModel, traced: Sequence[Traced], chosen: Sequence[Ten
     chosen: the targets of each prompt, (n,) int64 rows of its `starts`, n ≥ 1.
     """
     cut = max(int(one.starts.position[rows].max()) for one, rows in zip(traced, chosen, strict=True)) + 1
-    lanes = [_Lane(model, one, rows, cut) for one, rows in zip(traced, chosen, strict=True)]
+    lanes = [Lane(model, one, rows, cut) for one, rows in zip(traced, chosen, strict=True)]
+    gradient = descend(model, lanes, cut, 1)
+    _pass_mlp(model, 0, lanes, gradient)
+    for lane, rows in _places(lanes):
+        _meet_tokens(model.anatomy.layers[0], lane, gradient[:, rows])
+    return [lane.rows() for lane in lanes]
+
+
+def descend(model: ReplacementModel, lanes: list[Lane], cut: int, bottom: int) -> Tensor:
+    """(cut, n, d_model): gradients before layer `bottom`, of all targets that read at this layer or above.
+
+    The lanes keep the effects of what was written at `bottom` and above.
+    """
     gradient = lanes[0].gradient.new_zeros(cut, 0, model.d_model)
-    for number in range(model.n_layers - 1, -1, -1):
+    for number in range(model.n_layers - 1, bottom - 1, -1):
         part = model.anatomy.layers[number]
         under_way = list(_places(lanes))
-        for lane, rows in under_way:
-            if rows.stop > rows.start:
-                lane.score(gradient[:, rows], number)
-            if number == model.n_layers - 1:
-                lane.score_logits(number)
-            _skip(model, number, lane, gradient[:, rows])
-        if number == 0:
-            break
+        _pass_mlp(model, number, lanes, gradient)
         fresh = _start(part, number, lanes, cut)
         if gradient.shape[1]:
             held = [(rows, lane.held(number, cut)) for lane, rows in under_way if rows.stop > rows.start]
@@ -358,12 +394,20 @@ def walk(model: ReplacementModel, traced: Sequence[Traced], chosen: Sequence[Ten
         for (_, rows), new in zip(under_way, fresh, strict=True):
             pieces += [new, gradient[:, rows]]
         gradient = torch.cat(pieces, dim=1)
+    return gradient
+
+
+def _pass_mlp(model: ReplacementModel, number: int, lanes: list[Lane], gradient: Tensor) -> None:
+    """Score all targets under way against what a layer's MLP wrote, and take them through its skip path."""
     for lane, rows in _places(lanes):
-        _meet_tokens(model.anatomy.layers[0], lane, gradient[:, rows])
-    return [lane.rows() for lane in lanes]
+        if rows.stop > rows.start:
+            lane.score(gradient[:, rows], number)
+        if number == model.n_layers - 1:
+            lane.score_logits(number)
+        _skip(model, number, lane, gradient[:, rows])
 
 
-def _places(lanes: list[_Lane]) -> Iterator[tuple[_Lane, slice]]:
+def _places(lanes: list[Lane]) -> Iterator[tuple[Lane, slice]]:
     """Each prompt with the slice of the gradient that holds its targets under way."""
     stop = 0
     for lane in lanes:
@@ -371,7 +415,7 @@ def _places(lanes: list[_Lane]) -> Iterator[tuple[_Lane, slice]]:
         yield lane, slice(start, stop)
 
 
-def _skip(model: ReplacementModel, number: int, lane: _Lane, gradient: Tensor) -> None:
+def _skip(model: ReplacementModel, number: int, lane: Lane, gradient: Tensor) -> None:
     """Add, in place, the path through the skip connection of a layer's transcoder.
 
     gradient: (≥ cut, n, d_model) gradients above the layer's MLP.
@@ -386,7 +430,7 @@ def _skip(model: ReplacementModel, number: int, lane: _Lane, gradient: Tensor) -
         above += model.skip_backward(number, above, scale[position])
 
 
-def _start(part: Layer, number: int, lanes: list[_Lane], cut: int) -> list[Tensor]:
+def _start(part: Layer, number: int, lanes: list[Lane], cut: int) -> list[Tensor]:
     """The gradients (cut, n, d_model), below a layer's attention, of each prompt's joining targets."""
     gradients, positions, held, sizes = [], [], [], []
     at = 0
@@ -414,7 +458,7 @@ def _start(part: Layer, number: int, lanes: list[_Lane], cut: int) -> list[Tenso
     return list(result.split(sizes, dim=1))
 
 
-def _meet_tokens(part: Layer, lane: _Lane, gradient: Tensor) -> None:
+def _meet_tokens(part: Layer, lane: Lane, gradient: Tensor) -> None:
     """Score the gradients above the lowest attention layer against the tokens: the last step of the walk.
 
     The effects through attention are computed from the few values of the tokens. gradient: (cut, n, d_model)

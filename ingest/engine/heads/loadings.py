@@ -50,7 +50,6 @@ from ingest.engine.intervention.streams import (
     centred,
     choose,
     head_gradients,
-    skip,
     values,
     writes,
 )
@@ -188,7 +187,8 @@ def _parts(
             streams.append(stream)
             read = values(part, frozen.attention_scale[number, :cut], stream)
             after = stream + attend(part, frozen.pattern[number, :, :cut, :cut], read)
-            stream = after + skip(model, frozen, number, stream if part.parallel else after)
+            before = stream if part.parallel else after
+            stream = after + model.skip_forward(number, before, frozen.mlp_scale[number, :cut])
         # 3
         gradient = torch.zeros(len(edges.targets), cut, model.d_model, dtype=dtype, device=device)
         gradient = _join(gradient, starts, n_layers)

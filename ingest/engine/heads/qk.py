@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from ingest.engine.adapters.anatomy import wide
 from ingest.engine.adapters.queries import Queries, Rotary, queries
 from ingest.engine.errors import SettingError
-from ingest.engine.intervention.streams import Writes, attend, choose, skip, values, writes
+from ingest.engine.intervention.streams import Writes, attend, choose, values, writes
 from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.engine.replacement.record import Frozen
 from ingest.engine.transcoders.transcoder import Active
@@ -213,7 +213,8 @@ def _parts(
             if number < layer:
                 read = values(part, scale, stream)
                 after = stream + attend(part, frozen.pattern[number, :, :cut, :cut], read)
-                stream = after + skip(model, frozen, number, stream if part.parallel else after)
+                before = stream if part.parallel else after
+                stream = after + model.skip_forward(number, before, frozen.mlp_scale[number, :cut])
         normed = part.attention_norm.forward(stream, scale)
         found[0].append(_vectors(how, head, normed, bias=False))
         found[1].append(_vectors(how, head, normed, key=True, bias=False))

@@ -100,25 +100,6 @@ def attend(part: Layer, pattern: Tensor, read: Tensor) -> Tensor:
     return torch.einsum("hqk,nhkv,hdv->nqd", pattern, read, part.attention.output)
 
 
-def skip(model: ReplacementModel, frozen: Frozen, number: int, stream: Tensor) -> Tensor:
-    """What the skip connection of a layer's transcoder adds to streams (n, n_positions, d_model).
-
-    stream: the input of the norm before the MLP. The result is a single 0 without a skip connection.
-    """
-    matrix = model.transcoders.layers[number].skip
-    if matrix is None:
-        return stream.new_zeros(())
-    norm, scale = model.anatomy.layers[number].mlp_norm, frozen.mlp_scale[number, : stream.shape[1]]
-    match model.transcoders.read_at:
-        case "hook_resid_mid":
-            read = stream
-        case "ln2.hook_normalized":
-            read = norm.centre(stream) * scale
-        case _:
-            read = norm.forward(stream, scale)
-    return torch.nn.functional.linear(read, matrix)
-
-
 def head_gradients(part: Layer, pattern: Tensor, gradient: Tensor) -> Tensor:
     """(n, n_heads, n_positions, d_head): gradients at each head's values, from those after attention."""
     mixed = torch.einsum("nqd,hdv->nhqv", gradient, part.attention.output)

@@ -428,6 +428,25 @@ class ReplacementModel:
         part = self.transcoders.layers[layer]
         return part.decoder_bias if part.skip is None else part.base(self.read(frozen)[layer])
 
+    def skip_forward(self, layer: int, change: Tensor, scale: Tensor) -> Tensor:
+        """What the skip connection of a layer adds to changes of the stream before the MLP's norm.
+
+        change: (…, d_model). scale: (…, 1), the frozen scale of the norm. The result is a single 0 without a
+        skip connection.
+        """
+        skip = self.transcoders.layers[layer].skip
+        if skip is None:
+            return change.new_zeros(())
+        norm = self.anatomy.layers[layer].mlp_norm
+        match self.transcoders.read_at:
+            case "hook_resid_mid":
+                read = change
+            case "ln2.hook_normalized":
+                read = norm.centre(change) * scale
+            case _:
+                read = norm.forward(change, scale)
+        return torch.nn.functional.linear(read, skip)
+
     def skip_backward(self, layer: int, gradient: Tensor, scale: Tensor) -> Tensor:
         """Gradients before the MLP's norm, through the skip connection, from gradients after the MLP.
 
