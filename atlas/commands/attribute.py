@@ -106,7 +106,8 @@ def attribute(
         said = f"answer {answer.token!r} (p = {answer.probability:.3f})"
     err.print(
         f"{out_path}: {counted(len(circuit.nodes), 'node')}, {counted(len(circuit.edges), 'edge')}; {said}; "
-        f"replacement score {circuit.replacement_score:.3f}, completeness score {circuit.completeness_score:.3f}",
+        f"replacement score {circuit.replacement_score:.3f}, "
+        f"completeness score {circuit.completeness_score:.3f}",
         markup=False,
         soft_wrap=True,
     )
