@@ -138,10 +138,15 @@ def test_attribute_writes_the_graph_json(cli_without_database, tmp_path):
     )
     assert (code, out) == (0, "")
     assert "graph.json:" in err
+    assert "; answer 'austin' (p = " in err
     graph = json.loads((tmp_path / "graph.json").read_text())
     code, out, _, _ = cli_without_database("attribute", "--prompt", "the capital of texas is", "--out", "-")
     assert code == 0
     assert json.loads(out)["nodes"] == graph["nodes"]
+    words = ("--prompt", "the capital of texas is", "--target", '{"tokens": ["the", "is"]}')
+    code, _, err, _ = cli_without_database("attribute", *words, "--out", "other.json")
+    assert code == 0
+    assert "; answer not among the targets; replacement score" in err
 
 
 @pytest.mark.parametrize(
