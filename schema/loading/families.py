@@ -34,7 +34,7 @@ def join(transaction: Transaction, joining: Iterable[FamilyShare]) -> None:
         of_family[each.family].append(each.share)
     for family, shares in of_family.items():
         transaction.run(ADD_TO_DRIVES_IN, {"p": {**merged_effects(shares), "family": family}})
-        sets = Counter(share.transcoders for share in shares)
+        sets = Counter(share.transcoders for share in shares if share.transcoders is not None)
         parameters = {
             "family": family,
             "sets": [{"id": id_, "n": n} for id_, n in sets.items()],

@@ -237,7 +237,7 @@ def prepare(database: Database) -> None:
 
 
 def _write_group(transaction: Transaction, group: Sequence[Prepared]) -> list[Outcome]:
-    sets = sorted({each.share.transcoders for each in group})
+    sets = sorted({each.circuit.transcoders.id for each in group})
     transaction.run(_LOCK_STORED_SETS, {"p": {"ids": sets}})
     rows = transaction.run(_PRESENT, {"p": {"ids": [each.id for each in group]}})
     stored = {row["id"] for row in rows}

@@ -27,8 +27,8 @@ class FeatureUse(NamedTuple):
 class Share(NamedTuple):
     """What one circuit adds to the aggregates."""
 
-    transcoders: str
-    """Id of its set."""
+    transcoders: str | None
+    """Id of its set; None for a broken circuit, which has none."""
     uses: list[FeatureUse]
     effects: FeatureEffects
 
@@ -48,7 +48,8 @@ def share_of_record(circuit: Circuit, parts: Body) -> Share:
 
 
 _STORED_USES = """
-MATCH (c:Circuit {id: $id})-[:BY]->(t:TranscoderSet)
+MATCH (c:Circuit {id: $id})
+OPTIONAL MATCH (c)-[:BY]->(t:TranscoderSet)
 CALL (c) { MATCH (c)-[u:USES]->(f:Feature) RETURN collect([f.id, u.influence]) AS uses }
 RETURN t.id AS transcoders, uses LIMIT 1
 """

@@ -72,6 +72,28 @@ def test_bad_prompts_are_named_and_the_rest_is_loaded(database, tmp_path, quiet)
     assert all(isinstance(problem, InputError) and problem.next_step for problem in summary.problems)
 
 
+def test_a_circuit_that_the_database_refuses_is_named_and_the_rest_is_loaded(database, tmp_path, quiet):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(
+        "\n".join(PROMPTS_PATH.read_text(encoding="utf-8").splitlines()[:3]) + "\n", encoding="utf-8"
+    )
+    assert ingest(database, settings(path), console=quiet).loaded == 3
+    (row,) = database.read(
+        "MATCH (p:Prompt)<-[:OF_PROMPT]-(:Circuit)-[:HAS]->(n:LogitNode) WHERE p.text = $text "
+        "RETURN n.id AS id ORDER BY id LIMIT 1",
+        {"text": json.loads(path.read_text(encoding="utf-8").splitlines()[1])["prompt"]},
+    )
+    empty(database)
+    database.write("CREATE (:Node {id: $id})", row)
+    summary = ingest(database, settings(path), console=quiet)
+    assert summary.loaded == 2
+    (problem,) = summary.problems
+    assert str(problem).startswith("line 2: Neo4j refused: ")
+    database.write("MATCH (n:Node {id: $id}) WHERE NOT (n)--() DELETE n", row)
+    again = ingest(database, settings(path), console=quiet)
+    assert (again.loaded, again.present, again.problems) == (1, 2, [])
+
+
 def test_ingesting_twice_changes_nothing(database, prompts, quiet):
     first = ingest(database, settings(prompts), console=quiet)
     before = fingerprints(database)
