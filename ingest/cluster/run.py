@@ -29,8 +29,8 @@ from ingest.cluster.connection import ClusterSettings, connected, require_ray
 from ingest.cluster.failures import Failure, checked
 from ingest.cluster.pool import ATTEMPTS, Lost, Pool, reason_of
 from ingest.cluster.workers import AttributionWorker, Computed, Plan, Ready
-from ingest.cluster.writers import DatabaseAddress, DatabaseWriter, StoreWriter, Written
-from ingest.labels.namer import Counts, statistics_of
+from ingest.cluster.writers import DatabaseAddress, DatabaseWriter, StoreWriter, WrittenShare
+from ingest.labels.namer import CountedFirings, statistics_of
 from ingest.progress import Steps, progress
 from schema.counted import counted
 from schema.database import Database
@@ -188,7 +188,7 @@ class _Driver:
                     writing.advance(computed.n_circuits + len(computed.problems))
                     writers.write(computed)
 
-    def _counts(self, steps: Steps) -> Iterator[Counts]:
+    def _counts(self, steps: Steps) -> Iterator[CountedFirings]:
         for share, result in self._pool.results(range(len(self._shares)), _count):
             if isinstance(result, Lost):
                 first, last = (self._shares[share][place].line.line for place in (0, -1))
@@ -332,7 +332,7 @@ class _Writers:
             result = self._ray.get(write.reference)
         except self._ray.exceptions.RayError:
             result = self._again(write)
-        written: Written = checked(result)
+        written: WrittenShare = checked(result)
         self._summary.loaded += written.n_new
         self._summary.present += written.n_present
 

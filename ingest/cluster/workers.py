@@ -17,7 +17,7 @@ from ingest.circuits.run import (
 )
 from ingest.circuits.shards import shares, storable
 from ingest.cluster.failures import machine, returning_errors
-from ingest.labels.namer import Counts, Namer
+from ingest.labels.namer import CountedFirings, Namer
 from ingest.labels.statistics import FeatureStatistics
 from schema.circuit.records import Circuit, Model, Run, TranscoderSet, stable_id
 from schema.shards.folder import packed
@@ -92,10 +92,10 @@ class AttributionWorker:
         )
 
     @returning_errors
-    def count(self, share: int) -> Counts:
+    def count(self, share: int) -> CountedFirings:
         """What features fire on in the prompts of a share."""
         prompts = [each.encoded for each in self._shares[share]]
-        return Counts.over(self._attributor.model, prompts, advance=lambda: None)
+        return CountedFirings.over(self._attributor.model, prompts, advance=lambda: None)
 
     @returning_errors
     def compute(self, share: int, wanted: frozenset[str], statistics: Sequence[Any]) -> Computed:

@@ -10,7 +10,7 @@ from schema.shards.shard import Shard
 from schema.shards.store import Store
 
 
-class Written(NamedTuple):
+class WrittenShare(NamedTuple):
     """What a writer did with the shards of one share."""
 
     n_new: int
@@ -24,12 +24,12 @@ class StoreWriter:
         self._address = address
 
     @returning_errors
-    def write(self, shards: list[tuple[str, bytes]], n_circuits: int) -> Written:
+    def write(self, shards: list[tuple[str, bytes]], n_circuits: int) -> WrittenShare:
         """Write shards: those that are there already are written again, with the same bytes."""
         store = Store(self._address)
         for name, data in shards:
             store.put(name, data)
-        return Written(n_circuits, 0)
+        return WrittenShare(n_circuits, 0)
 
 
 class DatabaseAddress(NamedTuple):
@@ -48,7 +48,7 @@ class DatabaseWriter:
         self._database: Database | None = None
 
     @returning_errors
-    def write(self, shards: list[tuple[str, bytes]], n_circuits: int) -> Written:
+    def write(self, shards: list[tuple[str, bytes]], n_circuits: int) -> WrittenShare:
         """Load shards. What the database has already is left as it is."""
         if self._database is None:
             try:
@@ -64,4 +64,4 @@ class DatabaseWriter:
                 loader.load(Shard(name, data))
         if summary.problems:
             raise summary.problems[0]
-        return Written(summary.loaded, summary.present)
+        return WrittenShare(summary.loaded, summary.present)

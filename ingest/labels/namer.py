@@ -26,7 +26,7 @@ TOGETHER = MOST_ROWS
 """Prompts that are counted together, cut from the whole list in order."""
 
 
-class Counts(NamedTuple):
+class CountedFirings(NamedTuple):
     """What features fire on in some prompts."""
 
     firings: Firings
@@ -36,7 +36,7 @@ class Counts(NamedTuple):
     @classmethod
     def over(
         cls, model: ReplacementModel, prompts: Sequence[Encoded], *, advance: Callable[[], object]
-    ) -> "Counts":
+    ) -> "CountedFirings":
         """Run the model over prompts. `advance` is called after each prompt."""
         parts = []
         for prompt, fired in zip(prompts, firings(model, prompts), strict=True):
@@ -50,7 +50,7 @@ class Counts(NamedTuple):
         return cls(Firings.join(parts), occurrences)
 
 
-def statistics_of(parts: Sequence[Counts]) -> list[FeatureStatistics]:
+def statistics_of(parts: Sequence[CountedFirings]) -> list[FeatureStatistics]:
     """The statistics of every feature over prompts that were counted in parts. Parts must be in order.
 
     The last bits of an activation depend on the prompts that run together. Parts of `TOGETHER` prompts give
@@ -80,7 +80,7 @@ class Namer:
         `advance` is called after each prompt. Special first tokens are not counted.
         """
         parts = [
-            Counts.over(model, prompts[start : start + TOGETHER], advance=advance)
+            CountedFirings.over(model, prompts[start : start + TOGETHER], advance=advance)
             for start in range(0, len(prompts), TOGETHER)
         ]
         return cls(model, statistics_of(parts))
