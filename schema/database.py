@@ -41,16 +41,20 @@ _ADDRESS = re.compile(r"(bolt|neo4j)(\+s|\+ssc)?://.")
 _ADDRESS_NEXT = "write it as bolt://host:7687 or neo4j+s://host"
 # The driver logs every retry. To read the log, add a handler.
 logging.getLogger("neo4j").addHandler(logging.NullHandler())
-_GONE = "Neo.ClientError.Statement.EntityNotFound"
-"""What Neo4j says when a node was deleted between finding and locking it."""
+_MEANWHILE = (
+    "Neo.ClientError.Statement.EntityNotFound",
+    "Neo.ClientError.Schema.ConstraintValidationFailed",
+)
+"""What Neo4j says when a node was deleted between finding and locking it, and when another transaction
+created a node with the same key."""
 _OF_VALUES = tuple(
     f"Neo.ClientError.{each}" for each in ("Schema.", "Statement.ArgumentError", "Statement.TypeError")
 )
 """Beginnings of the codes with which Neo4j refuses values; another value can be right."""
 _TOO_LARGE = "too large to index"
 """What Neo4j says of a text that an index cannot hold; its code is that of a failure."""
-DELETED_MEANWHILE = 10
-"""How often a transaction is tried whose nodes others delete."""
+CHANGED_MEANWHILE = 10
+"""How often a transaction is tried whose nodes others delete or create."""
 CONNECTIONS = 100
 """Largest number of connections in one pool. A download holds one connection while it asks for details over
 another, so a pool must be larger than the number of queries that run at a time."""
@@ -143,15 +147,15 @@ class Database:
         """Run `work` in one write transaction and return what it returns.
 
         `work` runs again after a deadlock, a lost connection, or when another transaction deleted a node
-        while `work` waited for its lock, so `work` must not have other lasting effects. An error that `work`
-        raises undoes the transaction and is raised here.
+        while `work` waited for its lock, or created a node with the same key. So `work` must not have other
+        lasting effects. An error that `work` raises undoes the transaction and is raised here.
         """
         with _translated(self.uri), self._session(neo4j.WRITE_ACCESS) as session:
-            for _ in range(DELETED_MEANWHILE - 1):
+            for _ in range(CHANGED_MEANWHILE - 1):
                 try:
                     return session.execute_write(lambda transaction: work(Transaction(transaction)))
                 except Neo4jError as error:
-                    if error.code != _GONE:
+                    if error.code not in _MEANWHILE:
                         raise
             return session.execute_write(lambda transaction: work(Transaction(transaction)))
 

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from ingest.imports.reader import rare_collection
 from ingest.progress import progress
-from schema.annotations.labels import Written, features_of, labelled_sets, write_imported
+from schema.annotations.labels import Written, features_of, labelled_sets, labels_of, write_imported
 from schema.annotations.notes import load_notes
 from schema.circuit.records import FeatureNotes, Label
 from schema.counted import counted
@@ -173,6 +173,9 @@ class _LabelImport:
         self._known = known
         self._features: dict[str, set[tuple[int, int, str | None]]] = {}
         self._labels: dict[str, list[Label]] = {}
+        """Set → labels that wait for their batch."""
+        self._known: dict[str, dict[str, bool]] = {}
+        """Set → its labels in the database, as `labels_of` gives them."""
         self._notes: dict[_Key, FeatureNotes] = {}
         self._tokens = 0
         self._described: set[_Key] = set()
@@ -252,6 +255,8 @@ class _LabelImport:
     def _write(self, transcoders: str) -> None:
         labels = self._labels.pop(transcoders)
         self._wait()
+        if transcoders not in self._known:
+            self._known[transcoders] = labels_of(self._database, transcoders)
         # The labels of one feature go to one writer, so that no writer waits for another.
         self._writing = [
             self._writers.submit(
@@ -259,6 +264,7 @@ class _LabelImport:
                 self._database,
                 transcoders,
                 [each for each in labels if each.index % WRITERS == writer],
+                self._known[transcoders],
             )
             for writer in range(WRITERS)
         ]

@@ -77,6 +77,7 @@ TAKEN = {
     ("circuit", "id"): "circuit",
     ("feature", "id"): "feature",
     ("job", "id"): "job",
+    ("cancelJob", "id"): "job",
     ("compareCircuits", "a"): "circuit",
     ("compareCircuits", "b"): "circuit",
     ("compareCheckpoints", "a"): "checkpoint",

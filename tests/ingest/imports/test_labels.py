@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from schema.annotations.labels import write_imported
+from schema.annotations.labels import labels_of, write_imported
 from schema.circuit.records import FeatureExample, Label
 from schema.database import Database
 from schema.loading.read import circuit_ids, read_circuit
@@ -70,13 +70,39 @@ def test_writers_of_the_same_labels_do_not_disturb_each_other(database: Database
     graphs(database, tmp_path, a=neuronpedia)
     before = stored(database)
     labels = [Label(0, 3, f"text {n}", "m", "a", n / 2000 if n % 2 else None) for n in range(2000)]
+    # The second writer believes that the database has none of the labels.
+    parts: tuple[tuple[list[Label], dict[str, bool] | None], ...] = ((labels, None), (labels[::-1], {}))
     with ThreadPoolExecutor(2) as writers:
-        halves = writers.map(lambda part: write_imported(database, NP, part), (labels, labels[::-1]))
+        halves = writers.map(lambda part: write_imported(database, NP, *part), parts)
         assert [sum(each) for each in zip(*halves, strict=True)] == [2000, 2000]
     wanted = {(f"{NP}/0/3", each.text, "m", "a", each.score, None) for each in labels}
     assert stored(database) == before | wanted
     (count,) = database.read("MATCH (l:Label {method: 'm'})-[r:LABELS]->() RETURN count(r) AS n")
     assert count == {"n": 2000}
+
+
+def test_what_is_known_of_the_labels_changes_nothing_of_what_is_stored(
+    database: Database, tmp_path: Path
+) -> None:
+    graphs(database, tmp_path, a=neuronpedia)
+    labels = [Label(0, 3, f"text {n % 7}", "m", "a", None if n % 3 else n / 40) for n in range(40)]
+
+    def at_once(known: dict[str, bool] | None) -> list[tuple[int, int]]:
+        return [write_imported(database, NP, labels[n : n + 10], known) for n in range(0, 40, 10)]
+
+    def one_by_one() -> None:
+        for label in labels:
+            write_imported(database, NP, [label])
+
+    found = []
+    for write_all in (one_by_one, lambda: at_once(None), lambda: at_once(labels_of(database, NP))):
+        database.write("MATCH (l:Label {method: 'm'}) DETACH DELETE l")
+        write_all()
+        found.append(stored(database))
+        assert at_once(labels_of(database, NP)) == [(0, 7)] * 4
+        assert stored(database) == found[-1]
+    assert found[0] == found[1] == found[2]
+    assert len([each for each in found[0] if each[2] == "m"]) == 7
 
 
 def test_explanations_again_and_after_more_imports(database: Database, cli: Cli, tmp_path: Path) -> None:
