@@ -65,6 +65,9 @@ _BESIDE = re.compile(
 )
 """Files of an export that hold neither labels nor examples."""
 _LAYER = re.compile(r"(\d{1,4})(?:-(.+))?", re.ASCII | re.DOTALL)
+_POINTED = re.compile(r"(\d+)\.0+", re.ASCII)
+_TOO_MANY = "\0more"
+"""The key of values beyond the last column of a table's header."""
 _LATENT = re.compile(r"(.+)_latent(\d{1,18})\.(?:txt|json)", re.ASCII | re.DOTALL)
 _MODULE = re.compile(r"(?:^|[._/-])(?:layers?|h|blocks?)[._](\d{1,4})(?![0-9])", re.ASCII)
 
@@ -226,17 +229,24 @@ def _json(path: Path, file: IO[bytes], limit: int) -> Iterator[tuple[str, Any]]:
 
 def _table(path: Path, file: IO[bytes], separator: str, columns: TableColumns) -> Iterator[tuple[str, Any]]:
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    reader = csv.DictReader(text, delimiter=separator)
+    # A quote that is never closed would take all rows after it into one text.
+    reader = csv.DictReader(text, delimiter=separator, strict=True, restkey=_TOO_MANY)
     try:
         _check_header(path, reader.fieldnames or [], columns)
         for row in reader:
-            yield f"line {reader.line_num}", row
+            place = f"line {reader.line_num}"
+            if _TOO_MANY in row:
+                reason = "has more columns than the header"
+                next_step = "write texts with a comma in quotes; the other rows are read"
+                yield place, FileError(str(path), place, reason, next_step=next_step)
+            else:
+                yield place, row
     except (csv.Error, UnicodeDecodeError) as error:
         raise FileError(
             str(path),
             f"after line {reader.line_num}",
             f"cannot be read: {error}",
-            next_step="write the file again as UTF-8",
+            next_step="write the file again as UTF-8, with texts in quotes",
         ) from error
     finally:
         if not file.closed:
@@ -302,7 +312,7 @@ def _held(row: dict[str, Any], columns: TableColumns) -> Iterator[Found]:
     transcoders, layer, index = _feature(row, columns)
     held = False
     for key in ("explanations", "activations"):
-        for each in row.get(key) or ():
+        for each in _items(row, key):
             if not isinstance(each, dict):
                 raise _BadRow(key, "holds something that is no object")
             held = True
@@ -321,9 +331,7 @@ def _held(row: dict[str, Any], columns: TableColumns) -> Iterator[Found]:
         yield FeatureNotes(layer, index, None, (example,), (), (), transcoders)
     if isinstance(row.get("pos_str"), list) or isinstance(row.get("neg_str"), list):
         held = True
-        promotes, suppresses = (
-            tuple(str(each) for each in row.get(key) or ()) for key in ("pos_str", "neg_str")
-        )
+        promotes, suppresses = (tuple(map(str, _items(row, key))) for key in ("pos_str", "neg_str"))
         share = row.get("frac_nonzero")
         density = float(share) if isinstance(share, float | int) and 0 < share <= 1 else None
         yield FeatureNotes(layer, index, None, (), promotes, suppresses, transcoders, density)
@@ -353,6 +361,14 @@ def _held(row: dict[str, Any], columns: TableColumns) -> Iterator[Found]:
     )
 
 
+def _items(row: dict[str, Any], key: str) -> list[Any]:
+    """The items of a list of the row; none when the row has no such list."""
+    value = row.get(key)
+    if not isinstance(value, list | None):
+        raise _BadRow(key, "is no list")
+    return value or []
+
+
 def _value(row: dict[str, Any], role: str, columns: TableColumns) -> Any:
     for name in _names(role, columns):
         if (value := row.get(name)) is not None:
@@ -377,7 +393,9 @@ def _feature(row: dict[str, Any], columns: TableColumns) -> tuple[str | None, in
 
 def _whole(value: object) -> str:
     """A number as its digits. Tables write whole numbers as 3.0 when a column has gaps."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    pointed = _POINTED.fullmatch(text)
+    return pointed[1] if pointed else text
 
 
 def _author(row: dict[str, Any], columns: TableColumns) -> str:
@@ -392,7 +410,7 @@ def _author(row: dict[str, Any], columns: TableColumns) -> str:
 def _score(row: dict[str, Any], columns: TableColumns) -> tuple[float | None, str | None]:
     """The score that is kept, and the test that gave it."""
     tests: dict[str, float] = {}
-    for each in row.get("scores") or ():
+    for each in _items(row, "scores"):
         if isinstance(each, dict) and (value := _share(each.get("value"))) is not None:
             tests.setdefault(str(each.get("explanationScoreTypeName") or UNKNOWN_METHOD), value)
     if tests:
@@ -432,9 +450,7 @@ def _quantiles(row: dict[str, Any], layer: int, index: int, transcoders: str | N
                 examples.append(example)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _BadRow("examples_quantiles", f"are not examples: {error}") from error
-    promotes, suppresses = (
-        tuple(str(each) for each in row.get(key) or ()) for key in ("top_logits", "bottom_logits")
-    )
+    promotes, suppresses = (tuple(map(str, _items(row, key))) for key in ("top_logits", "bottom_logits"))
     return FeatureNotes(
         layer,
         index,

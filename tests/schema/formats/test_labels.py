@@ -165,6 +165,41 @@ def test_a_damaged_line_is_named_and_a_damaged_file_ends_there(tmp_path: Path) -
         list(rows)
 
 
+@pytest.mark.parametrize("key", ["scores", "explanations", "activations", "neg_str", "bottom_logits"])
+@pytest.mark.parametrize("value", [5, "text", {"a": 1}, True])
+def test_what_should_be_a_list_and_is_none_is_named(tmp_path: Path, key: str, value: object) -> None:
+    row = ROW | {"pos_str": ["a"], "examples_quantiles": [], key: value}
+    (*_, error, good) = found(lines(tmp_path, row, ROW))
+    assert (error.key, error.reason) == (f"line 1: {key}", "is no list")
+    assert good == LABEL
+
+
+@pytest.mark.parametrize(("name", "tab"), [("a.csv", ","), ("a.tsv", "\t")])
+def test_whole_numbers_of_tables_may_have_a_point(tmp_path: Path, name: str, tab: str) -> None:
+    (tmp_path / name).write_text(tab.join(["layer", "index", "text"]) + "\n" + tab.join(["0.0", "1.00", "a"]))
+    assert found(tmp_path / name) == [LabelInFile(None, 0, 1, "a", "explanation", "unknown")]
+    row = ROW | {"layer": "20-set-v1.0"}
+    assert found(lines(tmp_path, row))[0].transcoders == "gemma-2-2b/set-v1.0"
+
+
+def test_a_text_with_a_comma_is_not_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('layer,index,text\n0,1,a, b\n0,2,"c, d"\n0,3\n')
+    bad, good, short = found(path)
+    assert (bad.key, bad.reason) == ("line 2", "has more columns than the header")
+    assert good == LabelInFile(None, 0, 2, "c, d", "explanation", "unknown")
+    assert short.key == "line 4"
+
+
+def test_a_quote_that_is_not_closed_does_not_take_the_rows_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('layer,index,text\n0,1,a\n0,2,"b\n0,3,c\n')
+    rows = read_labels(path, TableColumns({}))
+    assert next(rows) == LabelInFile(None, 0, 1, "a", "explanation", "unknown")
+    with pytest.raises(FileError, match=r"after line \d: cannot be read"):
+        next(rows)
+
+
 def test_an_empty_text_is_no_label(tmp_path: Path) -> None:
     assert found(lines(tmp_path, {**ROW, "description": " "})) == [None]
 
