@@ -24,7 +24,11 @@ from schema.formats.variant import (
     section,
 )
 
-_ADDRESS = re.compile(r"https?://(?:www\.)?neuronpedia\.org/(?P<model>[^/?#]+)/(?P<set>[^/?#]+)/?", re.ASCII)
+_ADDRESS = re.compile(
+    r"https?://(?:www\.)?neuronpedia\.org/(?P<model>[^/?#]+)/(?:\d{1,4}-)?(?P<set>[^/?#]+)/?(?:[?#].*)?",
+    re.ASCII,
+)
+"""Of a set, such as gemma-2-2b/clt-hp, or of the part of a set that one layer has: gemma-2-2b/20-clt-hp."""
 _FIVE_DIGITS = "gemma-2-2b"
 _FIRST_SETS = {"gemma-2-2b": "gemmascope-transcoder-16k"}
 """Model → the source set of the graphs that were made before files named a source set."""
@@ -46,7 +50,7 @@ def source_set(graph: RawGraph) -> str | None:
 def _set_of_address(graph: RawGraph) -> str | None:
     """The set in an address of the model's features, such as https://neuronpedia.org/gemma-2-2b/clt-hp."""
     addresses = (graph.metadata.info or {}).get("source_urls")
-    for address in addresses if isinstance(addresses, list) else ():
+    for address in addresses if isinstance(addresses, list) else [addresses]:
         found = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
         if found is not None and found["model"] == graph.metadata.scan:
             return found["set"]

@@ -40,6 +40,9 @@ SETS = [
     (published("https://huggingface.co/a/b", transcoder_set="mntss/clt"), "gemma-2-2b/mntss/clt"),
     (published("https://neuronpedia.org/qwen3-4b/other", transcoder_set="gemma"), "gemma-2-2b/gemma"),
     (published("", neuronpedia_source_set="clt-hp"), "gemma-2-2b/clt-hp"),
+    (published("", source_urls="https://neuronpedia.org/gemma-2-2b/one-text"), "gemma-2-2b/one-text"),
+    (published("https://neuronpedia.org/gemma-2-2b/20-of-a-layer"), "gemma-2-2b/of-a-layer"),
+    (published("https://neuronpedia.org/gemma-2-2b/asked?a=b#c"), "gemma-2-2b/asked"),
 ]  # fmt: skip
 
 
