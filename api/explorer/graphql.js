@@ -94,7 +94,8 @@ function remember(key, data) {
 
 /**
  * @typedef {{query: string, variables: Record<string, any>, data: any, error: ApiError|null, waiting: boolean,
- *   stale: boolean, again: () => void, retryAt: number|null}} Answer
+ *   asked: boolean, stale: boolean, again: () => void, retryAt: number|null}} Answer
+ * `asked`: false while there is nothing to ask yet.
  * `data`: the newest answer, also of the question before while the new one is asked (`stale`).
  * `retryAt`: time in ms at which the question is asked again. `again`: ask at once.
  */
@@ -142,7 +143,7 @@ export function useAnswer(query, variables = {}, { skip = false, from = null } =
   }, [key, turn, skip, secret]);
   const data = state.key === key ? state.data : held ?? state.data, waiting = !skip && (state.key !== key || !state.done);
   return {
-    query, variables, data, error: state.key === key ? state.error : null, waiting, stale: waiting && data !== null && !held,
+    query, variables, data, error: state.key === key ? state.error : null, waiting, asked: !skip, stale: waiting && data !== null && !held,
     again: () => setTurn((n) => n + 1), retryAt: state.retryAt,
   };
 }

@@ -97,7 +97,7 @@ export function Panel({ title, answer = null, table = null, picture = null, file
     <header>
       ${heading}
       <div class="tools">
-        ${answer?.query ? html`<${QueryLink} answer=${answer} of=${title} />` : null}
+        ${answer?.query && answer.asked ? html`<${QueryLink} answer=${answer} of=${title} />` : null}
         ${content ? html`<${Save} of=${title} file=${file} content=${content} table=${table} picture=${picture} />` : null}
       </div>
     </header>

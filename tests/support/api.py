@@ -127,9 +127,10 @@ async def api_with(server: Address, circuits: list[Circuit]) -> AsyncIterator[Ca
 def address(
     server: Address, circuits: list[Circuit], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The URL of `circuits` served over HTTP."""
+    """The URL of `circuits` served over HTTP, as patiently as by `api`."""
     home = {"ATLAS_HOME": str(tmp_path_factory.mktemp("home"))}
-    with serving(Settings.load(home | environment_of(server)), port=free_port()) as url:
+    settings = Settings.load(home | environment_of(server))
+    with serving(settings, port=free_port(), limits=Limits(timeout_s=120.0)) as url:
         yield url
 
 
