@@ -40,25 +40,32 @@ def rows_of(model: ReplacementModel, traced: Traced, bottom: int) -> Tensor:
     if bottom:
         for targets, rows in met(model, traced, bottom, 5):
             assert bool(found[targets].isnan().all()), "a target occurs twice"
-            found[targets] = rows
+            found[targets] = rows.double()
     else:
         for _, targets, rows in effects(model, [(traced, torch.arange(n_targets))], 5):
-            found[targets] = rows
+            found[targets] = rows.double()
     return found
 
 
-def check(model: ReplacementModel, ids: list[int]) -> None:
+def check(model: ReplacementModel, ids: list[int], tolerance: float = 1e-10) -> None:
     traced = traced_of(model, ids)
     expected = rows_of(model, traced, 0)
     assert not expected.isnan().any()
     for bottom in range(1, model.n_layers):
-        torch.testing.assert_close(rows_of(model, traced, bottom), expected, rtol=1e-10, atol=1e-10)
+        found = rows_of(model, traced, bottom)
+        torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("tiny", TINY.values(), ids=TINY.keys())
 def test_the_layer_where_walks_meet_changes_nothing(tiny: Tiny, tmp_path: Path) -> None:
     model = ReplacementModel.load(*save(tiny, tmp_path), dtype=torch.float64)
     check(model, list(model.encode(PROMPT).ids))
+
+
+def test_walks_meet_in_sixteen_bits(tmp_path: Path) -> None:
+    folders = save(Tiny(n_layers=4, n_groups=2, skip=True, half=True), tmp_path)
+    model = ReplacementModel.load(*folders, dtype=torch.bfloat16)
+    check(model, list(model.encode(PROMPT).ids), 1e-5)
 
 
 @pytest.mark.parametrize("cross_layer", [False, True])
