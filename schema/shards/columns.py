@@ -85,11 +85,9 @@ def frames(table: pa.Table) -> list[Circuit]:
 
 def from_table(table: pa.Table) -> list[Circuit]:
     """The circuits of a table. Raises ValueError or what msgspec raises when a value is not valid."""
-    parts = {name: _entries(table[name], record) for name, record in PARTS.items()}
-    return [
-        replace(frame, **{name: entries[place] for name, entries in parts.items()})
-        for place, frame in enumerate(frames(table))
-    ]
+    nodes, edges, parts = (_entries(table[name], record) for name, record in PARTS.items())
+    columns = zip(frames(table), nodes, edges, parts, strict=True)
+    return [replace(frame, nodes=n, edges=e, head_parts=p) for frame, n, e, p in columns]
 
 
 def _lists(name: str, lists: Sequence[Sequence[Any]]) -> pa.Array:
