@@ -61,7 +61,7 @@ def test_killed_workers_and_drivers_lose_nothing_in_a_store(
     command = Command(asked, server, tmp_path / "said")
     while command.alive:
         time.sleep(rng.uniform(1, 8))
-        if killed < KILLS:
+        if killed < KILLS and any(folder.glob("*.parquet")):  # the work has begun
             if rng.random() < 0.2:
                 command.kill()
                 killed += 1
