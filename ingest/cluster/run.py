@@ -167,7 +167,7 @@ class _Driver:
         every = [_loaded(self._called(each)) for each in starting]
         self.ready: Ready = every[0]
         for other in every[1:]:
-            _require_equal(self.ready, other)
+            require_equal(self.ready, other)
         self.plan: Plan = checked(self._called(workers[0].plan.remote()))
         self._summary.problems += [InputError(what, next_step=step) for what, step in self.plan.problems]
         self._say(self.plan.notes[0])
@@ -260,7 +260,7 @@ def _loaded(result: Ready | Failure) -> Ready:
     )
 
 
-def _require_equal(first: Ready, other: Ready) -> None:
+def require_equal(first: Ready, other: Ready) -> None:
     """Raises InputError when two workers would not compute the same circuits."""
     if (first.run.id, first.plan) == (other.run.id, other.plan):
         return

@@ -11,9 +11,11 @@ from atlas.local.server import Address
 from ingest.circuits.run import IngestSettings, ingest
 from ingest.circuits.shards import ingest_to
 from ingest.cluster.connection import ClusterSettings
-from ingest.cluster.run import IntoDatabase, IntoStore, ingest_on_cluster
+from ingest.cluster.run import IntoDatabase, IntoStore, ingest_on_cluster, require_equal
+from ingest.cluster.workers import Ready
 from ingest.cluster.writers import DatabaseAddress
 from ingest.imports.shards import load_shards
+from schema.circuit.records import Run
 from schema.database import Database
 from schema.errors import DatabaseError, InputError
 from schema.shards.store import Store
@@ -89,3 +91,15 @@ def test_what_workers_and_writers_lack_is_named(
     assert "an address that every machine reaches" in str(failed.value.next_step)
     assert "0 circuits were loaded" in failed.value.what
     assert not any(dump(database).values())
+
+
+def test_machines_that_would_compute_other_circuits_are_named() -> None:
+    one = Ready("node-a", "plan", Run({"model": "m@1", "chat": True}, {"torch": "2.8.0"}))
+    other = Ready("node-b", "plan", Run({"model": "m@2", "chat": True}, {"torch": "2.9.0"}))
+    require_equal(one, one._replace(node="node-c"))
+    with pytest.raises(
+        InputError, match=r"node-a and node-b .*: model m@1 and m@2, torch 2\.8\.0 and 2\.9\.0"
+    ):
+        require_equal(one, other)
+    with pytest.raises(InputError, match="their tokenizers differ"):
+        require_equal(one, one._replace(plan="another"))
