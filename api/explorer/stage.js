@@ -16,6 +16,8 @@ import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useStat
 
 const LEFT = MARGIN.left;
 const REACH = 14;
+/** One list for all drawings: a new one each time would look like a change, and the whole graph would be drawn again. @type {any[]} */
+const NONE = [];
 /** Tokens are cut to this width where their column is narrower. */
 const LONG = 64;
 /** Smallest zoom at which labels are drawn for all nodes. */
@@ -30,7 +32,7 @@ const LEAST = 0.55, NARROW = 640, READABLE_ON_PHONES = 0.85;
  * parts: for each graph, the contribution of each token. only: nodes with a ring. joins: pairs of nodes, the first of
  * graph 0 and the second of graph 1, that are the same feature.
  */
-export function Stage({ graphs, layout, kept, pinned, onPin, name, parts = [], titles = [], only = [], flipped = [], joins = [] }) {
+export function Stage({ graphs, layout, kept, pinned, onPin, name, parts = NONE, titles = NONE, only = NONE, flipped = NONE, joins = NONE }) {
   const theme = usePageTheme();
   const wrapper = useRef(/** @type {any} */ (null)), base = useRef(/** @type {any} */ (null)), top = useRef(/** @type {any} */ (null));
   const [size, setSize] = useState({ width: 0 });

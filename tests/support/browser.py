@@ -78,6 +78,13 @@ class Visitor:
             assert time.monotonic() < end, "a panel still waits for its answer"
             self.page.wait_for_timeout(40)
 
+    def until(self, expression: str) -> None:
+        """Wait until an expression of the page is true. Playwright's own way needs eval, which is forbidden."""
+        end = time.monotonic() + PATIENCE_S
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < end, expression
+            self.page.wait_for_timeout(40)
+
     def accessibility(self) -> list[str]:
         """The serious and critical violations that axe-core finds, one line each."""
         # Evaluated through the protocol of the debugger, which the page's policy does not bind.

@@ -60,7 +60,7 @@ def test_an_empty_atlas_says_how_to_fill_it(visit):
 
 
 def test_evidence_shows_every_measurement(visit, filled):
-    page = visit.open("/evidence")
+    visit.open("/evidence")
     found = ask(
         filled,
         """{ hypotheses { question edits } claims { nodes { edits family nCircuits } }
@@ -82,7 +82,7 @@ def test_evidence_shows_every_measurement(visit, filled):
     assert heads[2:] == [f"from {each['source']}" for each in stages[0]["inputs"]]
     for name in ("hypotheses", "claims", "diagnostics", "modules"):
         visit.open(f"/evidence?figure={name}")
-        page.wait_for_function("document.querySelector('img.figure')?.naturalWidth > 100")
+        visit.until("document.querySelector('img.figure')?.naturalWidth > 100")
     assert visit.accessibility() == []
 
 

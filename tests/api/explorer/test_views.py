@@ -219,6 +219,34 @@ def test_a_circuit_by_mouse_and_keyboard(visit, circuits):
     panel.wait_for()
 
 
+def test_pointing_draws_only_what_follows_the_pointer(visit, circuits):
+    """The whole graph is drawn again for the sliders and the zoom, not for each node under the pointer."""
+    visit.page.add_init_script(
+        """const clear = CanvasRenderingContext2D.prototype.clearRect;
+        CanvasRenderingContext2D.prototype.clearRect = function (...given) {
+          this.canvas.drawings = (this.canvas.drawings ?? 0) + 1;
+          return clear.apply(this, given);
+        };"""
+    )
+    one = some_circuit(circuits)
+    for path in (f"/circuit/{one.id}", views(circuits)["compare"]):
+        page = visit.open(path)
+        page.wait_for_timeout(300)  # the zoom of the first drawing has come to rest
+        box = page.get_by_role("application").bounding_box()
+        drawings = "[...document.querySelectorAll('.stage canvas')].map((each) => each.drawings)"
+        base, top = page.evaluate(drawings)
+        told = set()
+        for n in range(80):
+            page.mouse.move(box["x"] + 70 + n * 9 % (box["width"] - 80), box["y"] + 40 + n * 31 % 300)
+            told |= set(page.locator(".tip").all_inner_texts())
+        assert len(told) > 2
+        after = page.evaluate(drawings)
+        assert after[0] == base
+        assert after[1] > top
+        page.get_by_role("button", name="Zoom in").click()
+        visit.until(f"{drawings}[0] > {base}")
+
+
 def test_sliders_keep_less_and_the_address_says_so(visit, circuits):
     one = some_circuit(circuits)
     page = visit.open(f"/circuit/{one.id}?nodes=1&edges=1")
@@ -359,7 +387,7 @@ def test_a_pinned_node_comes_into_sight(visit, circuits):
     first = next(n for n in nodes if n.kind is NodeKind.FEATURE)
     visit.open(f"/circuit/{one.id}?nodes=1&edges=1&feature={quote(feature_id(one, first), safe='')}")
     visit.panel("Pinned node").wait_for()
-    page.wait_for_function("document.querySelector('.stage').__zoom.k > 0")
+    visit.until("document.querySelector('.stage').__zoom.k > 0")
     stage = page.get_by_role("application")
     box = stage.bounding_box()
     assert box is not None
@@ -388,7 +416,7 @@ def test_a_figure_is_the_one_of_the_command(visit, circuits, address):
     panel.get_by_label("Family").select_option("capitals")
     visit.ready()
     assert page.url.endswith("figure=tokens&family=capitals")
-    page.wait_for_function("document.querySelector('img.figure').naturalWidth > 100")
+    visit.until("document.querySelector('img.figure').naturalWidth > 100")
     chart = CHARTS["tokens"]
     answer = ask(address, chart.query, {"filter": {"families": ["capitals"]}})
     assert json.loads(saved(visit, "Figures", "JSON")) == answer
