@@ -79,7 +79,7 @@ class Visitor:
             self.page.wait_for_timeout(40)
 
     def until(self, expression: str) -> None:
-        """Wait until an expression of the page is true. Playwright's own way needs eval, which is forbidden."""
+        """Wait until an expression of the page is true. Playwright's own way needs eval, which is refused."""
         end = time.monotonic() + PATIENCE_S
         while not self.page.evaluate(expression):
             assert time.monotonic() < end, expression
