@@ -51,7 +51,7 @@ BATCH_SIZE = 512
 """Number of targets that walk together. A larger batch has less overhead, but it takes more memory and can
 be cut less closely after its last position."""
 
-TOGETHER = 1 << 30
+TOGETHER = 1 << 29
 """Bytes that prompts may take together besides their walk, when no limit of memory is given. A prompt that
 takes more is computed alone. More prompts are hardly faster, because a large prompt fills its batches."""
 

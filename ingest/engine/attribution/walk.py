@@ -96,7 +96,7 @@ def _laid_out(
 ) -> Sources:
     """Sources from what the features of each layer write (`TranscoderSet.writes`), and from the errors.
 
-    errors: of each layer, (n_positions, d_model).
+    written: is emptied, so that no layer is in memory twice. errors: of each layer, (n_positions, d_model).
     """
     n_layers, n_positions, n_active = len(errors), len(frozen.ids), len(active.activation)
     device = frozen.embedding.device
@@ -117,7 +117,8 @@ def _laid_out(
         ]
     )
     blocks, lowest = [], []
-    for layer, ((features, vectors), error) in enumerate(zip(written, errors, strict=True)):
+    for layer, error in enumerate(errors):
+        features, vectors = written.pop(0)
         at = active.where[features, 1]
         bottom = int(active.where[features[0], 0]) if len(features) else layer
         low, width = bounds[bottom], bounds[layer + 1] - bounds[bottom]
