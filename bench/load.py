@@ -180,7 +180,7 @@ def step_of(text: str) -> str:
 
 
 def load(database: Database, circuits: Sequence[Circuit]) -> None:
-    with GroupLoader(database, require=int, loaded=len) as loader:
+    with GroupLoader(database, require=lambda: None, loaded=lambda group: None) as loader:
         for each in circuits:
             loader.put(each, synthetic.RUN, Entry(each.id, each.prompt.text))
 

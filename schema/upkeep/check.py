@@ -267,8 +267,9 @@ def _pages(
 def _differences(read: Read, aggregate: Aggregate, keys: list[str]) -> Iterator[Inconsistency]:
     stored = {tuple(row["key"]): row for row in read(aggregate.stored, {"keys": keys})}
     wanted = {tuple(row["key"]): row for row in read(aggregate.recomputed, {"keys": keys})}
-    for key in sorted({*stored, *wanted}):
-        where = " → ".join(key)
+    # A part of a key is None where a property is missing.
+    for key in sorted({*stored, *wanted}, key=lambda parts: list(map(str, parts))):
+        where = " → ".join(map(str, key))
         if key not in wanted:
             yield Inconsistency(aggregate.name, where, "stored, but no stored node or edge gives it")
         elif key not in stored:

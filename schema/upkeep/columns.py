@@ -162,7 +162,8 @@ class WaitingUses:
             self.n += len(influence)
 
     def of_features(self) -> Sums:
-        return Sums(np.arange(len(self._influence)), *self._sums, self._influence)
+        n, measured = self._sums
+        return Sums(np.arange(len(n)), n, measured, self._influence)
 
     def take(self) -> Sums:
         found = Sums(*map(np.concatenate, zip(NO_SUMS, *self._parts, strict=True)))

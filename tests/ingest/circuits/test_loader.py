@@ -38,7 +38,7 @@ def loader(
     database: Database,
     loaded: Callable[[Group], None],
     wait_s: float = 60.0,
-    require: Callable[[], None] = int,
+    require: Callable[[], None] = lambda: None,
     held: int = HELD,
 ) -> GroupLoader:
     return GroupLoader(database, require=require, loaded=loaded, wait_s=wait_s, held=held)

@@ -50,6 +50,7 @@ OTHERS = [
     EVERY + "REMOVE n.influence",
     EVERY + "SET n.position = n.position + 1",
     EVERY + "SET n.layer = 3 - n.layer",
+    EVERY + "REMOVE n.layer",
     EVERY + "SET n.id = 'elsewhere/' + n.id",
     EVERY + "REMOVE n:FeatureNode SET n:OtherNode",
     EVERY + "SET n:ErrorNode",
