@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from rich.console import Console
@@ -275,7 +274,7 @@ def require_equal(first: Ready, other: Ready) -> None:
 
 def _absolute(settings: IngestSettings) -> IngestSettings:
     """The settings with whole paths: a worker runs in another folder."""
-    paths: dict[str, Path] = {
+    paths: dict[str, Any] = {
         name: path.absolute()
         for name in ("model", "transcoders")
         if (path := getattr(settings, name)).exists()
