@@ -73,6 +73,8 @@ class Reader:
         """Guards the counts, which loading threads change too."""
         self._models: dict[str, Model] = {}
         """Transcoder set → the model that it belongs to, as far as the files say."""
+        self._by_id: dict[str, Model] = {}
+        """Model → its description."""
 
     def read_all(
         self, files: Sequence[FoundFile], writer: CircuitWriter, done: Callable[[FoundFile], None]
@@ -165,7 +167,9 @@ class Reader:
         asked = circuit.model.name == given
         known = self._models.get(id_)
         if known is None or says_more(circuit.model, known, asked=asked):
-            model = self._models[id_] = writer.model_of(circuit.transcoders, circuit.model, asked=asked)
+            model = writer.model_of(circuit.transcoders, circuit.model, asked=asked)
+            # Files can disagree about one model, such as on its layers. What was said first counts.
+            model = self._models[id_] = self._by_id.setdefault(model.id, model)
             if given is not None and model.name != given:
                 self.summary.notes.setdefault(name, []).append(
                     f"--model is ignored: the transcoders {id_} are known to belong to {model.id}"

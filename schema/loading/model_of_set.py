@@ -42,7 +42,7 @@ def assign_model(
     def work(transaction: Transaction) -> Model:
         rows = transaction.run(_FIND, {"id": id_})
         if not rows:
-            return model
+            return _as_stored(transaction, model)
         stored = Model(**known(rows[0]["model"], MODEL_FIELDS))
         more = {
             name: getattr(transcoders, name)
@@ -56,11 +56,18 @@ def assign_model(
         properties = properties_of(MODEL, model)
         transaction.run(_MOVE, {"id": id_, "old": stored.id, "model": properties})
         transaction.run(_FORGET, {"old": stored.id})
-        if model.n_layers != stored.n_layers:
+        found = _as_stored(transaction, model)
+        if found.n_layers != stored.n_layers:
             transaction.run(_STAGES, {"id": id_})
-        return model
+        return found
 
     return database.transaction(work)
+
+
+def _as_stored(transaction: Transaction, model: Model) -> Model:
+    """The model with this id that the database has, because files can disagree about one model."""
+    rows = transaction.run("MATCH (m:Model {id: $id}) RETURN properties(m) AS model", {"id": model.id})
+    return Model(**known(rows[0]["model"], MODEL_FIELDS)) if rows else model
 
 
 _FIND = f"""

@@ -155,6 +155,28 @@ def models(database: Database) -> list[tuple[str, str]]:
 SET = "org/clt@0123456789ab"
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_files_may_disagree_on_the_layers_of_one_model(
+    database: Database, tmp_path: Path, together: bool
+) -> None:
+    """The model keeps what was said first, and what is stored of each circuit agrees with it."""
+    files = []
+    for number, n_layers in enumerate((2, 4, 30)):
+        graph = neuronpedia()
+        graph["metadata"]["feature_details"] = {"neuronpedia_source_set": f"set-{number}"}
+        for each in graph["nodes"]:
+            if each["feature_type"] == "logit":
+                each["layer"] = str(n_layers + 1)
+        files.append(tmp_path / f"{number}.json")
+        files[-1].write_bytes(encode(graph))
+    for paths in [files] if together else [[each] for each in files]:
+        assert run(database, *paths).problems == []
+    assert database.read("MATCH (m:Model) RETURN m.id AS id, m.n_layers AS n") == [
+        {"id": "gemma-2-2b", "n": 2}
+    ]
+    assert list(check(database)) == []
+
+
 def test_a_later_file_names_the_model(database: Database, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(encode(circuit_tracer()))
     other = circuit_tracer()
