@@ -157,7 +157,7 @@ function Drawn(/** @type {{data: any, answer: import("../graphql.js").Answer, pa
         ${Object.entries(ALIGNS).map(([name, text]) => html`<option key=${name} value=${name}>${text}</option>`)}</select></label>
       <button type="button" onClick=${() => go(address("compare", [data.b.id, data.a.id]))}>Swap</button></div>
     ${narrow ? html`<p class="tabs" role="group" aria-label="Which circuit is drawn">${circuits.map((each, g) => html`<button key=${g} type="button" aria-pressed=${side === g ? "true" : "false"}
-      onClick=${() => change({ side: g ? "b" : null }, { replace: true })}>${"AB"[g]}: <bdi>${each.displayAnswer ?? "unknown"}</bdi></button>`)}</p>` : null}
+      onClick=${() => change({ side: g ? "b" : null }, { replace: true })}>${"AB"[g]}: <bdi>${(each.displayAnswer ?? "unknown").slice(0, 16)}</bdi></button>`)}</p>` : null}
     <${Stage} ...${drawn} pinned=${placed(pinned, seen, joins)} onPin=${onPin} name="Two circuits side by side" parts=${seenOf(parts, seen)} titles=${seenOf(titles, seen)} />
     ${same ? null : html`<p class="warning">The circuits have different transcoder sets, so their features are not the same.</p>`}
     ${node ? html`<p class="row"><span>Pinned in ${"AB"[/** @type {any} */ (pinned).graph]}: ${sentence(node, graphs[/** @type {any} */ (pinned).graph])}</span>

@@ -3,7 +3,7 @@
 import { address } from "../addresses.js";
 import { ask, useAnswer } from "../graphql.js";
 import {
-  AnswerOf, CircuitLink, Context, counted, FeatureLink, Heading, labelOf, Meter, Pager, Panel, percent, shortId, shown, Signed, Table,
+  AnswerOf, CircuitLink, Context, counted, FeatureLink, Heading, labelOf, Meter, Pager, Panel, percent, promptText, shortId, shown, Signed, Table,
   useTitle, useWriting,
 } from "../parts.js";
 import { html, useState } from "../vendor/preact.js";
@@ -139,7 +139,7 @@ function Sharing(/** @type {{id: string, name: string, compact: boolean, except:
   const most = Math.max(1e-9, ...(list?.nodes.map((/** @type {any} */ use) => use.influence ?? 0) ?? []));
   /** @type {import("../parts.js").Column[]} */
   const columns = [
-    { name: "prompt", value: (row) => row.circuit.prompt.text, cell: (row) => (row.circuit.id === except ? html`<bdi class="quiet">${row.circuit.prompt.text} (this circuit)</bdi>` : html`<${CircuitLink} circuit=${row.circuit} params=${{ feature: id }} />`) },
+    { name: "prompt", value: (row) => row.circuit.prompt.text, cell: (row) => (row.circuit.id === except ? html`<bdi class="quiet">${promptText(row.circuit)} (this circuit)</bdi>` : html`<${CircuitLink} circuit=${row.circuit} params=${{ feature: id }} />`) },
     { name: "answer", value: (row) => row.circuit.displayAnswer, cell: (row) => html`<${AnswerOf} circuit=${row.circuit} />` },
     { name: "influence", value: (row) => row.influence, cell: (row) => html`<${Meter} value=${row.influence} most=${most} />` },
     ...(compact ? [] : /** @type {import("../parts.js").Column[]} */ ([
