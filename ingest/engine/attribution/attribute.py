@@ -127,6 +127,10 @@ def attribute_each(
             if together:
                 waiting.append(one)
                 size = together
+                if memory is None and not fits([*waiting, one]):
+                    # The next prompt, if it is as large, must not be in memory beside these.
+                    yield from _whole(model, waiting, max_feature_nodes, size)
+                    waiting = []
             else:
                 yield _streamed(model, one, max_feature_nodes, *budget.streaming(one.traced))
     if waiting:

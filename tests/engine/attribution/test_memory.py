@@ -61,7 +61,7 @@ def test_a_budget_changes_nothing_but_what_is_held(
     assert (streamed > 0) == (memory < 1_000_000), streamed
 
 
-@pytest.mark.parametrize(("room", "sizes"), [(1, [1] * 6), (250_000, [1, 1, 1, 2, 1]), (1 << 30, [6])])
+@pytest.mark.parametrize(("room", "sizes"), [(1, [1] * 6), (250_000, [1, 1, 1, 1, 2]), (1 << 30, [6])])
 def test_without_a_limit_small_prompts_are_computed_together(
     model: ReplacementModel, monkeypatch: pytest.MonkeyPatch, room: int, sizes: list[int]
 ) -> None:
