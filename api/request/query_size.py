@@ -168,7 +168,8 @@ def too_deep() -> GraphQLError:
 
 def _levels(document: DocumentNode) -> int:
     """Levels of nodes of the syntax, without writing fragments out. A field with fields has two."""
-    deepest, todo = 0, [(1, node) for node in document.definitions]
+    deepest = 0
+    todo: list[tuple[int, Node]] = [(1, node) for node in document.definitions]
     while todo:
         level, node = todo.pop()
         deepest = max(deepest, level)

@@ -170,7 +170,7 @@ class _LabelImport:
             )
         self._given = settings.transcoders
         self._only = sets[0].id if len(sets) == 1 else None
-        self._known = known
+        self._sets = known
         self._features: dict[str, set[tuple[int, int, str | None]]] = {}
         self._labels: dict[str, list[Label]] = {}
         """Set → labels that wait for their batch."""
@@ -215,7 +215,7 @@ class _LabelImport:
                 str(file.path),
                 "the file",
                 "does not say which transcoders its features belong to",
-                next_step=f"name their set with --transcoders: {self._known}",
+                next_step=f"name their set with --transcoders: {self._sets}",
             )
         places = self._places.get(name)
         if places is None:

@@ -169,7 +169,8 @@ def test_what_the_first_version_did_not_store_can_be_taken_away(first: Database)
 
 
 def test_one_process_migrates_and_others_find_nothing_to_do(first: Database, server):
-    begin, said = threading.Barrier(3), []
+    begin = threading.Barrier(3)
+    said: list[str] = []
 
     def work(number: int) -> list[str]:
         with Database.connect(server.bolt_uri, server.user, server.password) as own:
