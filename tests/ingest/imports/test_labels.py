@@ -171,7 +171,9 @@ def test_the_set_is_named_by_the_file_or_the_user_or_is_the_only_one(
     graphs(database, tmp_path, b=neuronpedia)
     outcome = cli("labels", "import", table, "--column", "text=my label")
     assert outcome.exit_code == 1
-    assert "a.csv: the file: does not say which transcoders" in outcome.stderr.replace("\n", "")
+    said = outcome.stderr.replace("\n", "")
+    assert "a.csv: the file: does not say which transcoders" in said
+    assert all(name in said for name in ("org/clt@0123456789ab", NP))
     for name, new in (("org/clt", 0), ("org/clt@0123456789ab", 0), (NP, 1)):
         answer = imported(cli, table, "--column", "text=my label", "--transcoders", name)
         assert (answer["labels"], answer["present"]) == (new, 1 - new)
