@@ -16,7 +16,7 @@ from schema.loading.properties import Properties
 from schema.loading.rows import Body
 
 
-class FeatureUse(NamedTuple):
+class AddedUse(NamedTuple):
     """A feature that a circuit has."""
 
     feature: str
@@ -29,7 +29,7 @@ class Share(NamedTuple):
 
     transcoders: str | None
     """Id of its set; None for a broken circuit, which has none."""
-    uses: list[FeatureUse]
+    uses: list[AddedUse]
     effects: FeatureEffects
 
 
@@ -43,7 +43,7 @@ class FamilyShare(NamedTuple):
 def share_of_record(circuit: Circuit, parts: Body) -> Share:
     """The share of a record. parts: the body of the record."""
     ids = [row["id"] for row in parts.features]
-    uses = [FeatureUse(ids[row["feature"]], row["influence"]) for row in parts.uses]
+    uses = [AddedUse(ids[row["feature"]], row["influence"]) for row in parts.uses]
     return Share(circuit.transcoders.id, uses, effects_of_record(circuit))
 
 
@@ -58,7 +58,7 @@ RETURN t.id AS transcoders, uses LIMIT 1
 def stored_share(transaction: Transaction, circuit: str) -> Share:
     """The share of a stored circuit. circuit: id."""
     (row,) = transaction.run(_STORED_USES, {"id": circuit})
-    uses = [FeatureUse(*each) for each in row["uses"]]
+    uses = [AddedUse(*each) for each in row["uses"]]
     return Share(row["transcoders"], uses, stored_effects(transaction, circuit))
 
 
