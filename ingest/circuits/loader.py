@@ -41,17 +41,18 @@ class GroupLoader:
         *,
         require: Callable[[], None],
         loaded: Loaded,
-        wait_s: float = WAIT_S,
+        wait_s: float | None = None,
         held: int = HELD,
     ) -> None:
         """require: called before each transaction; its error stops the work. loaded: called in a thread, with
-        the circuits of each group and what became of them. wait_s: seconds that a circuit waits at most.
+        the circuits of each group and what became of them. wait_s: seconds that a circuit waits at most;
+        `WAIT_S` unless given.
         held: nodes and edges of all circuits that may be in memory; a larger circuit waits alone.
         """
         self._database = database
         self._require = require
         self._loaded = loaded
-        self._wait_s = wait_s
+        self._wait_s = WAIT_S if wait_s is None else wait_s
         self._inputs: queue.Queue[tuple[Circuit, Run, Entry | None] | threading.Event | None] = queue.Queue(
             WAITING
         )

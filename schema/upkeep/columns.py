@@ -219,9 +219,11 @@ def merged_sums(*several: Sums) -> Sums:
 
 
 def near(have: Array, want: Array, scale: Array | float) -> Array:
-    """Whether numbers are equal but for rounding; NaN is near nothing."""
+    """Whether numbers are equal but for rounding; nothing is near infinity or NaN."""
     scale = np.where(np.isfinite(scale), scale, 0.0)
-    return np.abs(have - want) <= 0.5 * (1e-7 * (np.abs(want) + scale) + 1e-12)
+    with np.errstate(invalid="ignore"):
+        close = np.abs(have - want) <= 0.5 * (1e-7 * (np.abs(want) + scale) + 1e-12)
+    return close & np.isfinite(want)
 
 
 def different_sums(stored: Sums, wanted: Sums) -> Array:

@@ -30,8 +30,7 @@ SEVERAL = {
     ("ingest/studies/multilingual.py", "max(sizes)"),
     ("schema/annotations/supernodes.py", "len(circuits)"),
     ("schema/exports/files.py", "len(ids)"),
-    ("schema/formats/raw.py", "len(data)"),
-    ("schema/formats/raw.py", "n_lists"),
+    ("schema/formats/raw.py", "size"),
     ("schema/jobs.py", "n"),
     ("schema/loading/read.py", "n"),
     # A verb.
@@ -42,7 +41,10 @@ SEVERAL = {
     ("api/serving/endpoint.py", "self._limits.body"),
     ("atlas/demo/questions.py", "carrier['nConsidered']"),
     ("ingest/engine/attribution/targets.py", "model.d_model"),
-    *(("ingest/engine/loading/checks.py", name) for name in ("layers", "least", "size", "words")),
+    *(
+        ("ingest/engine/loading/checks.py", name)
+        for name in ("layers", "least", "size", "words", "sizes[1]", "sizes[2]")
+    ),
     ("ingest/engine/replacement/model.py", "self.anatomy.context"),
     ("ingest/engine/replacement/model.py", "self.vocab_size"),
     ("ingest/engine/transcoders/formats/circuit_tracer.py", "n_features"),
@@ -50,6 +52,7 @@ SEVERAL = {
     ("ingest/studies/components.py", "shown.numel()"),
     # Numbers with decimals.
     ("ingest/circuits/run.py", "self.loaded / self.seconds"),
+    ("ingest/imports/shards.py", "rate"),
     ("ingest/organism/__main__.py", "(time.monotonic() - started) / 60"),
     # No numbers.
     ("ingest/studies/components.py", "name"),

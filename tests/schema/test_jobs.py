@@ -13,6 +13,7 @@ import orjson
 import torch
 from rich.console import Console
 
+from ingest.circuits import loader
 from ingest.circuits.run import IngestSettings, ingest
 from ingest.jobs import watch
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
@@ -232,6 +233,8 @@ def worker(uri: str, user: str, password: str, lease_s: float, threads: int) -> 
     """A worker as a process of its own; SIGTERM tells it to stop."""
     # Sums of as many threads as in the test's process are equal to the last bit.
     torch.set_num_threads(threads)
+    # Circuits are written one by one, so that the process can be stopped between two of them.
+    loader.WAIT_S = 0.0
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     with Database.connect(uri, user, password) as database:

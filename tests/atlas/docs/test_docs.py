@@ -72,7 +72,7 @@ def test_the_readme_names_only_commands_that_exist():
     known = {" ".join(command) for command in commands()}
     groups = {group.name for group in app.registered_groups}
     code = "\n".join(map("".join, re.findall(r"```sh\n(.*?)```|`([^`\n]+)`", text, re.DOTALL)))
-    for words in re.findall(r"^(?:\.venv/bin/)?atlas ([a-z]+(?: [a-z]+)?)", code, re.MULTILINE):
+    for words in re.findall(r"^(?:\.venv/bin/)?atlas ([a-z][a-z-]*(?: [a-z]+)?)", code, re.MULTILINE):
         first, _, rest = words.partition(" ")
         name = f"{first} {rest}" if first in groups else first
         assert name in known, words

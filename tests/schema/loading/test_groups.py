@@ -43,14 +43,14 @@ def mixed(seed: int) -> list[Circuit]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_content_is_that_of_one_circuit_at_a_time(database: Database, seed: int):
     given = inputs(mixed(seed))
     outcomes = [load_circuit(database, circuit, RUN, entry) for circuit, entry in given]
     assert True in outcomes
     assert False in outcomes
     before = digest(database)
-    for group_circuits, batch_bytes in ((2, 1 << 22), (3, 20_000), (7, 1 << 22), (100, 1 << 22), (5, 2000)):
+    for group_circuits, batch_bytes in ((2, 1 << 22), (3, 20_000), (100, 1 << 22)):
         empty(database)
         loaded = load_circuits(database, given, RUN, group_circuits=group_circuits, batch_bytes=batch_bytes)
         assert list(loaded) == outcomes
