@@ -52,7 +52,8 @@ async def http_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     allowed = (error.headers or {}).get("Allow")
     if allowed is not None:
-        message, next_step = f"{request.method} is no method of this path", f"use {allowed}"
+        methods = ", ".join(sorted(allowed.split(", ")))
+        message, next_step = f"{request.method} is no method of this path", f"use {methods}"
     else:
         message, next_step = "There is nothing at this path", "open /, POST to /graphql, or GET /export"
     code = "NOT_FOUND" if error.status_code == 404 else "BAD_REQUEST"

@@ -30,7 +30,6 @@ def test_no_cluster_at_the_address() -> None:
         assert f"There is no Ray cluster at {address}" in error.what
         assert "ray start --head" in str(error.next_step)
     assert "is no address" in refused(address="nonsense").what
-    assert "There is no Ray cluster at auto" in refused(address="auto").what
 
 
 def test_what_the_cluster_does_not_have(cluster_address: str) -> None:
