@@ -64,6 +64,9 @@ export function Heading(/** @type {{children: any}} */ { children }) {
   return html`<h1 tabindex="-1" dir="auto">${children}</h1>`;
 }
 
+/** A message whose commands stand between backticks. @param {string} text */
+const withCode = (text) => text.split("`").map((part, i) => (i % 2 ? html`<code key=${i}>${part}</code>` : part));
+
 /** What a question waits for, or why it failed, with what to do. @param {{answer: Answer}} props */
 export function Trouble({ answer }) {
   const { error, retryAt, again } = answer;
@@ -77,7 +80,7 @@ export function Trouble({ answer }) {
   const left = retryAt ? Math.max(0, Math.ceil((retryAt - now) / 1000)) : 0;
   const step = error.code === "UNAUTHORIZED" ? "give the token at the top of the page" : error.nextStep;
   return html`<div class="trouble" role="alert">
-    <p><strong>${error.message}</strong>${step ? html` · ${step}` : null}</p>
+    <p><strong>${error.message}</strong>${step ? html` · ${withCode(step)}` : null}</p>
     <p class="quiet">${retryAt ? (left ? `The page asks again in ${left} s.` : "The page asks again now …") : null}
       ${answer.data ? " What is shown is the answer from before." : null}
       <button type="button" onClick=${again}>Ask again</button></p>
@@ -102,7 +105,7 @@ export function Panel({ title, answer = null, table = null, picture = null, file
       </div>
     </header>
     ${waiting ? html`<div class="progress" role="status"><span class="unseen">Asking …</span></div>` : null}
-    ${answer?.error && quiet.includes(answer.error.code) ? html`<p class="quiet">${answer.error.message}${answer.error.nextStep ? `: ${answer.error.nextStep}` : ""}</p>`
+    ${answer?.error && quiet.includes(answer.error.code) ? html`<p class="quiet">${answer.error.message}${answer.error.nextStep ? html`: ${withCode(answer.error.nextStep)}` : null}</p>`
       : answer ? html`<${Trouble} answer=${answer} />` : null}
     ${note ? html`<p class="quiet note">${note}</p>` : null}
     <div class=${answer?.stale ? "stale" : ""}>${children}</div>
@@ -165,6 +168,7 @@ export function Table({ caption, columns, rows, rowKey, empty = "Nothing.", clas
 export function Pager({ list, param = "after", shownRows }) {
   const after = new URLSearchParams(location.search).get(param);
   const first = after ? placeOfCursor(after) + 2 : 1;
+  if (!list.totalCount) return null;
   if (!list.pageInfo.hasNextPage && !after) return html`<p class="pager quiet">${counted(list.totalCount, "entry", "entries")}</p>`;
   return html`<nav class="pager" aria-label="Pages">
     <span class="quiet">${first.toLocaleString("en")}–${(first + shownRows - 1).toLocaleString("en")} of ${list.totalCount.toLocaleString("en")}</span>

@@ -28,6 +28,28 @@ function cell(value) {
 /** Rows as CSV. @param {string[]} columns @param {any[][]} rows */
 export const csvOf = (columns, rows) => [columns, ...rows].map((row) => row.map(cell).join(",") + "\r\n").join("");
 
+/** An answer as one table: a row for each innermost object of a list, with the values of what it is in. Columns are paths.
+ * @param {any} answer @returns {{columns: import("./parts.js").Column[], rows: any[]}} */
+export function oneTable(answer) {
+  const rows = rowsOf(answer, ""), names = [...new Set(rows.flatMap((row) => [...row.keys()]))];
+  return { columns: names.map((name) => ({ name, value: (row) => row.get(name) })), rows };
+}
+
+const isObject = (/** @type {any} */ value) => value !== null && typeof value === "object" && !Array.isArray(value);
+
+/** @param {any} object @param {string} at @returns {Map<string, any>[]} */
+function rowsOf(object, at) {
+  const own = new Map(), inner = /** @type {Map<string, any>[]} */ ([]);
+  for (const [name, value] of Object.entries(object)) {
+    const items = [value].flat().filter(isObject), path = at + name;
+    const rows = items.flatMap((item) => rowsOf(item, `${path}.`));
+    if (isObject(value) && rows.length === 1) rows[0].forEach((each, key) => own.set(key, each));
+    else if (items.length) inner.push(...rows);
+    else own.set(path, value);
+  }
+  return inner.length ? inner.map((row) => new Map([...own, ...row])) : [own];
+}
+
 export const saveCsv = (/** @type {string} */ name, /** @type {string[]} */ columns, /** @type {any[][]} */ rows) =>
   save(`${fileName(name)}.csv`, new Blob([csvOf(columns, rows)], { type: "text/csv" }));
 

@@ -3,6 +3,7 @@
 import { change } from "../addresses.js";
 import { useAnswer } from "../graphql.js";
 import { Panel } from "../parts.js";
+import { oneTable } from "../saving.js";
 import { html, useEffect, useMemo, useState } from "../vendor/preact.js";
 
 const CHOICES = `query choices { families { name nCircuits } }`;
@@ -35,7 +36,7 @@ export function FigurePanel() {
   const from = `/figures/${encodeURIComponent(name)}.json?variables=${encodeURIComponent(JSON.stringify(variables))}`;
   const answer = useAnswer(figure?.query ?? "", variables, { skip: !figure, from });
   const { data } = answer, picture = usePictureAddress(data?.svg);
-  return html`<${Panel} title="Figures" file=${`figure ${name} ${family}`} answer=${figure ? answer : list} data=${data?.answer} picture=${data ? () => data.svg : null} quiet=${["NOT_FOUND"]}
+  return html`<${Panel} title="Figures" file=${`figure ${name} ${family}`} answer=${figure ? answer : list} data=${data?.answer} table=${data ? oneTable(data.answer) : null} picture=${data ? () => data.svg : null} quiet=${["NOT_FOUND"]}
     note=${html`Each figure is drawn from the answer to its query. <code>atlas figure ${name} --out ${name}.svg</code> draws it too.`}>
     <div class="sliders">
       <label>Figure <select value=${name} onChange=${(/** @type {any} */ event) => change({ figure: event.target.value }, { replace: true })}>

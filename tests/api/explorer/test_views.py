@@ -421,8 +421,19 @@ def test_a_figure_is_the_one_of_the_command(visit, circuits, address):
     answer = ask(address, chart.query, {"filter": {"families": ["capitals"]}})
     assert json.loads(saved(visit, "Figures", "JSON")) == answer
     assert saved(visit, "Figures", "SVG") == chart.svg(answer)
+    (circuit,) = answer["circuits"]["nodes"]
+    under = "circuits.nodes.tokenAttribution.outputs"
+    assert [
+        (row["circuits.nodes.prompt.text"], row[f"{under}.logit"], float(row[f"{under}.tokens.weight"]))
+        for row in csv.DictReader(io.StringIO(saved(visit, "Figures", "CSV")))
+    ] == [
+        (circuit["prompt"]["text"], output["logit"], token["weight"])
+        for output in circuit["tokenAttribution"]["outputs"]
+        for token in output["tokens"]
+    ]
     panel.locator("select").first.select_option("claims")
     panel.get_by_text("There is nothing to draw: the ledger has no claim").wait_for()
+    assert panel.locator("p.quiet code").first.inner_text() == "atlas intervene --keep"
     visit.failed_loads = 0
 
 
