@@ -145,7 +145,7 @@ function Sharing(/** @type {{id: string, name: string, compact: boolean, except:
     ...(compact ? [] : /** @type {import("../parts.js").Column[]} */ ([
       { name: "activation", value: (row) => row.activation, number: true },
       { name: "fires on", value: (row) => row.positions.map((/** @type {number} */ p) => row.circuit.prompt.displayTokens[p] ?? p), cell: (row) => html`<bdi>${row.positions.map((/** @type {number} */ p) => row.circuit.prompt.displayTokens[p] ?? p).join(" · ")}</bdi>` },
-      { name: "family", value: (row) => row.circuit.prompt.family, cell: (row) => html`<span class="whole">${row.circuit.prompt.family}</span>` },
+      { name: "family", value: (row) => row.circuit.prompt.family },
     ])),
   ];
   return html`<${Panel} title="Circuits that share it" file=${`circuits of ${id}`} answer=${answer} level=${compact ? 3 : 2} table=${list ? { columns, rows: list.nodes } : null}>
