@@ -29,7 +29,7 @@ from schema.counted import counted
 from schema.errors import AtlasError, FileError, InputError
 from schema.formats.features import from_file
 from schema.formats.files import FileKind, FoundFile, is_feature, parts, read
-from schema.formats.graph import read_graph
+from schema.formats.graph import UNNAMED, is_unnamed, read_graph
 from schema.loading.additions import NOTHING_ADDED, AddedParts
 from schema.loading.model_of_set import says_more
 from schema.loading.runs import Entry
@@ -148,7 +148,7 @@ class Reader:
                     name, "the format", "a .pt file needs the extra `ingest`", next_step=missing.next_step
                 ) from error
 
-            return read_circuit(
+            circuit = read_circuit(
                 found.path,
                 settings.given,
                 node_threshold=settings.node_threshold,
@@ -156,6 +156,9 @@ class Reader:
                 tokenizer=settings.tokenizer,
                 data=data,
             )
+            if is_unnamed(circuit.transcoders):
+                self.summary.notes[name] = [UNNAMED]
+            return circuit
         imported = read_graph(data, name, settings.given)
         if imported.notes:
             self.summary.notes[name] = list(imported.notes)

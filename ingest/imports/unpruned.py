@@ -17,8 +17,9 @@ from ingest.engine.replacement.token_texts import token_texts
 from schema.circuit.canonical import canonical, digest
 from schema.circuit.records import Circuit, Model, NodeKind, Prompt, Source, TranscoderSet
 from schema.errors import FileError, InputError
+from schema.formats.circuit_tracer import names_a_model
 from schema.formats.circuit_tracer_pt import UnprunedGraph, read_pt
-from schema.formats.graph import Given
+from schema.formats.graph import Given, unnamed
 
 _REVISION = re.compile(r"(.+)@([^@/]+)", re.DOTALL)
 
@@ -41,12 +42,15 @@ def read_circuit(
     """
     found = read_pt(str(path), data)
     name, revision = given.transcoders or found.scan, None
-    if given.transcoders is None and (parts := _REVISION.fullmatch(name)):
+    scanned_model = found.scan if names_a_model(found.scan) else None
+    if given.transcoders is None and scanned_model:
+        name = unnamed(found.token_ids, found.active.tolist(), found.activations.tolist())
+    elif given.transcoders is None and (parts := _REVISION.fullmatch(name)):
         name, revision = parts[1], parts[2]
     if not name.strip():
         raise FileError(str(path), "scan", "is empty", next_step="name the transcoders with --transcoders")
     model = Model(
-        name=given.model or found.model_name or f"model of {name}",
+        name=given.model or found.model_name or scanned_model or f"model of {name}",
         revision=None,
         architecture=found.architecture,
         n_layers=found.n_layers,

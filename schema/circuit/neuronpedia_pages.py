@@ -5,20 +5,18 @@ published sets whose graphs do not say so, the table below does.
 """
 
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 SITE = "https://www.neuronpedia.org"
 
 PUBLISHED = {
     "mntss/gemma-scope-transcoders": "gemma-2-2b/gemmascope-transcoder-16k",
+    "gemma": "gemma-2-2b/gemmascope-transcoder-16k",
     "mntss/clt-gemma-2-2b-2.5M": "gemma-2-2b/clt-hp",
     "mwhanna/qwen3-4b-transcoders": "qwen3-4b/transcoder-hp",
 }
-"""Name of a set on the hub → model and source set. Source: the table of sets in Neuronpedia's graph server
-(`apps/graph/neuronpedia_graph/server.py`), where circuit-tracer's short name `gemma` stands for the first."""
-
-MODELS = frozenset(pages.partition("/")[0] for pages in PUBLISHED.values())
-"""The models of these sets, as Neuronpedia names them."""
+"""Name of a set on the hub, or circuit-tracer's short name of it → model and source set. Source: the table of
+sets in Neuronpedia's graph server (`apps/graph/neuronpedia_graph/server.py`)."""
 
 
 class Pages(NamedTuple):
@@ -28,6 +26,15 @@ class Pages(NamedTuple):
     """Model and source set of the features of MLPs; None when unknown."""
     attention: str | None = None
     """Model and source set of the features of attention; None when unknown."""
+
+
+def is_of_site(address: str | None) -> bool:
+    """Whether an address is one of Neuronpedia's."""
+    try:
+        host = urlsplit(address or "").hostname or ""
+    except ValueError:
+        return False
+    return host.removeprefix("www.") == "neuronpedia.org"
 
 
 def pages_of(name: str, mlp: str | None, attention: str | None) -> Pages:

@@ -1,13 +1,19 @@
 """circuit-tracer's graph JSON of every version.
 
 The versions write ids of errors in three forms, so nodes are recognised by `feature_type` and not by id.
-Logits are in layer n_layers + 1. The file names the transcoders but not the model.
+Logits are in layer n_layers + 1. `scan` names the transcoders; files rarely name the model. Numbers of
+features are Cantor pairings when the file has a `schema_version`. In files of the first release they are the
+layer and a fixed number of digits, or the index alone.
+
+Source: the first release of circuit-tracer (utils/create_graph_files.py, frontend/graph_models.py).
 """
 
 import re
+from collections.abc import Sequence
 
-from schema.circuit.neuronpedia_pages import MODELS
+from schema.circuit.neuronpedia_pages import is_of_site
 from schema.circuit.records import NodeKind, stable_id
+from schema.formats.first_sets import SETS, is_of_first_sets
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
 from schema.formats.variant import (
@@ -23,14 +29,28 @@ from schema.formats.variant import (
 
 _TOKEN = re.compile(r"E_(-?\d{1,9})_(\d{1,9})", re.ASCII)
 _REVISION = re.compile(r"(.+)@([^@/]+)", re.DOTALL)
+_TRANSCODERS = re.compile(r"transcoder|crosscoder|scope|lorsa|(?<![a-z])(?:clt|plt|sae)s?(?![a-z])", re.I)
+"""Words in names of transcoders that no name of a model has."""
+_TUNED = r"(?:-(?:it|pt|base|chat|instruct|thinking|deduped|hf|a\d+b|\d{4}|v[\d.]+))*"
+_MODEL = re.compile(
+    rf"(?:[^@/]+/)?(?:gpt-?2(?:-small|-medium|-large|-xl)?|[^@/]*?(?<![\w.])\d+(?:\.\d+)?[bm]{_TUNED})", re.I
+)
+"""The name of a model, such as gemma-2-2b, Qwen/Qwen3-0.6B or llama-3.1-8b-it: it ends with the size."""
+_DIGITS = {"gemma-2-2b": 5, "llama-3-131k-relu": 6}
+"""`scan` of the first release → digits of the index in a feature's number, behind the layer."""
 
 
 def applies(graph: RawGraph) -> bool:
-    """Neuronpedia's files have `transcoder_list` too, as circuit-tracer makes them, but name a source."""
-    return graph.metadata.transcoder_list is not None and not names_a_source(graph)
+    """Neuronpedia's files have `transcoder_list` too, as circuit-tracer makes them, but `scan` is the model,
+    and they name a source or who made them.
+    """
+    metadata = graph.metadata
+    if _TRANSCODERS.search(metadata.scan) or _REVISION.fullmatch(metadata.scan):
+        return True
+    return metadata.transcoder_list is not None and not (_names_a_source(graph) or _made_at_neuronpedia(graph))
 
 
-def names_a_source(graph: RawGraph) -> bool:
+def _names_a_source(graph: RawGraph) -> bool:
     """Whether the file names the source of its features at Neuronpedia, which circuit-tracer never does."""
     info = graph.metadata.info or {}
     return any(info.get(key) for key in ("source_urls", "transcoder_set", "neuronpedia_source_set")) or bool(
@@ -38,12 +58,21 @@ def names_a_source(graph: RawGraph) -> bool:
     )
 
 
+def _made_at_neuronpedia(graph: RawGraph) -> bool:
+    info = graph.metadata.info or {}
+    generator = info.get("generator")
+    name = generator.get("name") if isinstance(generator, dict) else generator
+    addresses = (section(info, key) for key in ("creator_url", "neuronpedia_link"))
+    return any(map(is_of_site, addresses)) or (isinstance(name, str) and "neuronpedia" in name.lower())
+
+
 def place(node: RawNode, graph: RawGraph) -> NodePlace:
     what = kind(node)
     if what is NodeKind.FEATURE:
         layer = layer_number(node)
-        paired = graph.metadata.schema_version is not None
-        return NodePlace(what, layer, node.ctx_idx, feature_index(node, layer, paired=paired))
+        metadata = graph.metadata
+        paired, digits = metadata.schema_version is not None, _DIGITS.get(metadata.scan)
+        return NodePlace(what, layer, node.ctx_idx, feature_index(node, layer, paired=paired, digits=digits))
     return plain_place(node, what)
 
 
@@ -71,14 +100,27 @@ def names(graph: RawGraph) -> SourceNames:
     metadata = graph.metadata
     name, revision = metadata.scan, None
     if metadata.transcoder_list:
-        # circuit-tracer's own name for a list of transcoders differs in every process.
-        name = f"custom-{stable_id(metadata.transcoder_list)}"
+        name = list_name(metadata.transcoder_list)
     elif found := _REVISION.fullmatch(name):
         name, revision = found[1], found[2]
-    elif name in MODELS:
-        # Neuronpedia takes only files whose `scan` is the model, so people write it over the transcoders.
-        return SourceNames(name, None, logit_layer(graph))
+    elif names_a_model(name):
+        first = SETS.get(name) if is_of_first_sets(graph) else None
+        pages = f"{name}/{first}" if first else None
+        return SourceNames(name, pages, logit_layer(graph), pages=pages)
     return SourceNames(f"model of {name}" if name else "", name, logit_layer(graph), revision)
+
+
+def list_name(transcoders: Sequence[str]) -> str:
+    """The name of a list of transcoders. circuit-tracer's own name differs in every process."""
+    return f"custom-{stable_id(list(transcoders))}"
+
+
+def names_a_model(scan: str) -> bool:
+    """Whether `scan` is the model and not the transcoders.
+
+    Neuronpedia takes only files whose `scan` is the model, so people write it over the transcoders.
+    """
+    return _TRANSCODERS.search(scan) is None and _MODEL.fullmatch(scan) is not None
 
 
 CIRCUIT_TRACER = Variant("circuit-tracer", applies, place, names, author="circuit-tracer")

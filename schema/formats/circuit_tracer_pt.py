@@ -12,6 +12,7 @@ import numpy as np
 
 from schema.counted import counted
 from schema.errors import FileError
+from schema.formats.circuit_tracer import list_name
 from schema.formats.pickled import PickledName, PickledRecord, read_torch_file
 
 _KEYS = (
@@ -173,11 +174,11 @@ def _logits(path: str, value: Any, vocab_size: int) -> tuple[tuple[str | None, i
 
 
 def _scan(path: str, value: Any) -> str:
-    """The name of the transcoders, or several names joined by +; empty when the file has no name."""
+    """The name of the transcoders, or of a list of them; empty when the file has no name."""
     if isinstance(value, list):
         if not all(isinstance(item, str) for item in value):
             raise FileError(path, "scan", "is not a list of names", next_step="write the graph again")
-        return "+".join(value)
+        return list_name(value) if value else ""
     return value if isinstance(value, str) else ""
 
 

@@ -61,6 +61,7 @@ UNNAMED = (
     "the file does not say which transcoders it was made with, so its features are kept apart from those of "
     "all other files; --transcoders names them"
 )
+_UNNAMED = "unnamed transcoders "
 _EDGE: Callable[[tuple[int, int, float, float | None]], Edge] = partial(tuple.__new__, Edge)
 """Makes an edge from a tuple of its fields, several times as fast as from the single fields."""
 
@@ -202,13 +203,23 @@ def _doubts(raw: RawGraph, circuit: Circuit) -> tuple[bool, tuple[str, ...]]:
     return True, notes
 
 
+def unnamed(*content: object) -> str:
+    """The name of the transcoders of a graph that does not name them. content: what tells it from others."""
+    return f"{_UNNAMED}{stable_id(*content)}"
+
+
+def is_unnamed(transcoders: TranscoderSet) -> bool:
+    """Whether the file of the transcoders' graph did not name them."""
+    return transcoders.name.startswith(_UNNAMED)
+
+
 def _named(found: SourceNames, raw: RawGraph, given: Given, file: str) -> tuple[str, str]:
     """The names of the transcoders and of the model. Raises FileError when one of them is empty."""
     transcoders = given.transcoders or found.transcoders
     if transcoders is None:
         # What people draw in a graph does not change this name.
         nodes = sorted(f"{node.node_id} {node.activation}" for node in raw.nodes)
-        transcoders = f"unnamed transcoders {stable_id(raw.metadata.prompt_tokens, nodes)}"
+        transcoders = unnamed(raw.metadata.prompt_tokens, nodes)
     model = given.model or (f"model of {transcoders}" if found.model is None else found.model)
     if not transcoders.strip() or not model.strip():
         raise FileError(

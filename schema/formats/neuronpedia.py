@@ -1,7 +1,7 @@
 """Neuronpedia's graph JSON, and graphs that others upload to Neuronpedia. `scan` names the model.
 
 Numbers of features are Cantor pairings when the file has a `schema_version` or a source set. In older files
-they are the layer and five digits for gemma-2-2b, and the index alone for qwen3-4b.
+they are the layer and five digits for gemma-2-2b, and the index alone for qwen3-4b (`first_sets`).
 """
 
 import re
@@ -9,9 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from schema.circuit.neuronpedia_pages import PUBLISHED
+from schema.circuit.neuronpedia_pages import PUBLISHED, is_of_site
 from schema.circuit.records import NodeKind
 from schema.formats.circuit_tracer import logit_layer, plain_place
+from schema.formats.first_sets import DIGITS, SETS, is_of_first_sets
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
 from schema.formats.variant import (
@@ -29,32 +30,34 @@ _ADDRESS = re.compile(
     re.ASCII,
 )
 """Of a set, such as gemma-2-2b/clt-hp, or of the part of a set that one layer has: gemma-2-2b/20-clt-hp."""
-_FIVE_DIGITS = "gemma-2-2b"
-_FIRST_SETS = {"gemma-2-2b": "gemmascope-transcoder-16k"}
-"""Model → the source set of the graphs that were made before files named a source set."""
-_FIRST_MODELS = ("gemma-2-2b", "qwen3-4b")
-"""The models of those graphs. There was one set of transcoders for each."""
+_NO_SETS = {"graph", "steer"}
+"""What stands at the place of the set in addresses of other pages of a model."""
 
 
 def source_set(graph: RawGraph) -> str | None:
     """The name of the source set: from the documented key, from the key that Neuronpedia reads, or from the
-    address of the source."""
+    address of the source. None when the file names none, or several.
+    """
     metadata = graph.metadata
-    return (
-        section(metadata.feature_details, "neuronpedia_source_set")
-        or section(metadata.info, "neuronpedia_source_set")
-        or _set_of_address(graph)
-    )
+    for values in (metadata.feature_details, metadata.info):
+        # Some tools write the address of the set, or the model before it.
+        if name := section(values, "neuronpedia_source_set"):
+            return _set_of_address(name, graph) or name.removeprefix(f"{metadata.scan}/")
+    addresses = (metadata.info or {}).get("source_urls")
+    sets = {
+        found
+        for address in (addresses if isinstance(addresses, list) else [addresses])
+        if isinstance(address, str) and (found := _set_of_address(address, graph))
+    }
+    return sets.pop() if len(sets) == 1 else None
 
 
-def _set_of_address(graph: RawGraph) -> str | None:
+def _set_of_address(address: str, graph: RawGraph) -> str | None:
     """The set in an address of the model's features, such as https://neuronpedia.org/gemma-2-2b/clt-hp."""
-    addresses = (graph.metadata.info or {}).get("source_urls")
-    for address in addresses if isinstance(addresses, list) else [addresses]:
-        found = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
-        if found is not None and found["model"] == graph.metadata.scan:
-            return found["set"]
-    return None
+    found = _ADDRESS.fullmatch(address)
+    if found is None or found["model"] != graph.metadata.scan or found["set"] in _NO_SETS:
+        return None
+    return found["set"]
 
 
 def place(node: RawNode, graph: RawGraph) -> NodePlace:
@@ -63,15 +66,15 @@ def place(node: RawNode, graph: RawGraph) -> NodePlace:
         return plain_place(node, what)
     metadata, layer = graph.metadata, layer_number(node)
     paired = metadata.schema_version is not None or source_set(graph) is not None
-    digits = 5 if metadata.scan == _FIVE_DIGITS else None
+    digits = DIGITS.get(metadata.scan)
     return NodePlace(what, layer, node.ctx_idx, feature_index(node, layer, paired=paired, digits=digits))
 
 
 def names(graph: RawGraph) -> SourceNames:
     metadata, found = graph.metadata, source_set(graph)
     hub_name, pages = section(metadata.info, "transcoder_set"), _pages(graph)
-    first = metadata.schema_version is None and metadata.scan in _FIRST_MODELS
-    transcoders = found or hub_name or (_FIRST_SETS.get(metadata.scan) if first else None)
+    first = is_of_first_sets(graph)
+    transcoders = found or hub_name or (SETS.get(metadata.scan) if first else None)
     unnamed = f"transcoders of {metadata.scan}" if first else None
     return SourceNames(
         model=metadata.scan,
@@ -85,12 +88,14 @@ def names(graph: RawGraph) -> SourceNames:
 def _pages(graph: RawGraph) -> str | None:
     """Model and source set under which Neuronpedia has the features of the graph; None when unknown."""
     metadata = graph.metadata
-    found = source_set(graph)
-    if found is None and metadata.schema_version is None:
-        found = _FIRST_SETS.get(metadata.scan)
-    if found is not None:
-        return f"{metadata.scan}/{found}" if metadata.scan and "/" not in metadata.scan else None
-    return PUBLISHED.get(section(metadata.info, "transcoder_set") or "")
+    found, hub_name = source_set(graph), section(metadata.info, "transcoder_set")
+    if found is None and hub_name is not None:
+        return PUBLISHED.get(hub_name)
+    if found is None and is_of_first_sets(graph):
+        found = SETS.get(metadata.scan)
+    if found is None or not metadata.scan or "/" in metadata.scan:
+        return None
+    return f"{metadata.scan}/{found}"
 
 
 def explained(graph: RawGraph) -> Explained | None:
@@ -103,18 +108,10 @@ def explained(graph: RawGraph) -> Explained | None:
     """
     info = graph.metadata.info
     link = section(info, "neuronpedia_link")
-    made_there = _is_neuronpedia(section(info, "creator_url"))
-    if _pages(graph) is None or not (made_there or _is_neuronpedia(link)):
+    made_there = is_of_site(section(info, "creator_url"))
+    if _pages(graph) is None or not (made_there or is_of_site(link)):
         return None
     return Explained(AUTHOR, _texts_of_people(link))
-
-
-def _is_neuronpedia(address: str | None) -> bool:
-    try:
-        host = urlsplit(address or "").hostname or ""
-    except ValueError:
-        return False
-    return host.removeprefix("www.") == "neuronpedia.org"
 
 
 def _texts_of_people(link: str | None) -> tuple[tuple[str, str], ...]:

@@ -34,7 +34,8 @@ class RawMetadata(msgspec.Struct, gc=False):
     prompt: str
     slug: str = ""
     scan: str = ""
-    schema_version: int | None = None
+    schema_version: Any = None
+    """Only whether it is there counts. Some tools write "1.0"."""
     node_threshold: float | None = None
     n_layers: int | None = None
     transcoder_list: list[str] | None = None

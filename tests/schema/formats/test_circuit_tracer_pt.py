@@ -17,8 +17,9 @@ from schema.errors import FileError, InputError
 from schema.exports.graph_json import to_json
 from schema.formats.circuit_tracer_pt import read_pt
 from schema.formats.files import FileKind, find, read
-from schema.formats.graph import Given, read_graph
-from tests.support.graph_files import encode, pt_values, save_pt
+from schema.formats.graph import Given, is_unnamed, read_graph
+from tests.support.graph_files import circuit_tracer, encode, pt_values, save_pt
+from tests.support.little_graph import circuit_of
 
 
 @pytest.fixture
@@ -109,6 +110,23 @@ def test_names_that_are_given(graph: Path) -> None:
     found = read_circuit(graph, Given("gemma", "mine", "numbers", ("a",)))
     assert (found.model.name, found.transcoders.id, found.prompt.family) == ("gemma", "mine", "numbers")
     assert read_circuit(graph).transcoders.id == "org/clt@abc"
+
+
+def test_graphs_that_name_only_their_model_stay_apart(tmp_path: Path) -> None:
+    found = []
+    for seed in range(2):
+        save_pt(path := tmp_path / f"{seed}.pt", pt_values(seed) | {"scan": "gemma-2-2b"})
+        found.append(read_circuit(path))
+    assert all(is_unnamed(each.transcoders) for each in found)
+    assert found[0].transcoders.id != found[1].transcoders.id
+    assert read_circuit(path, Given(transcoders="mine")).transcoders.id == "mine"
+
+
+def test_a_list_of_transcoders_has_the_name_that_it_has_in_json(tmp_path: Path) -> None:
+    save_pt(path := tmp_path / "list.pt", pt_values() | {"scan": ["a", "b"]})
+    graph = circuit_tracer()
+    graph["metadata"] |= {"transcoder_list": ["a", "b"], "scan": "custom-42"}
+    assert read_circuit(path).transcoders.name == circuit_of(graph).transcoders.name
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,13 @@ SETS = [
     (published("", source_urls="https://neuronpedia.org/gemma-2-2b/one-text"), "gemma-2-2b/one-text"),
     (published("https://neuronpedia.org/gemma-2-2b/20-of-a-layer"), "gemma-2-2b/of-a-layer"),
     (published("https://neuronpedia.org/gemma-2-2b/asked?a=b#c"), "gemma-2-2b/asked"),
+    (published("", neuronpedia_source_set="https://www.neuronpedia.org/gemma-2-2b/in-the-address"),
+     "gemma-2-2b/in-the-address"),
+    (published("", neuronpedia_source_set="gemma-2-2b/behind-the-model"), "gemma-2-2b/behind-the-model"),
+    (published("https://www.neuronpedia.org/gemma-2-2b/graph?slug=a", transcoder_set="of/no-page"),
+     "gemma-2-2b/of/no-page"),
+    (published("", source_urls=["https://neuronpedia.org/gemma-2-2b/one", "https://neuronpedia.org/gemma-2-2b/two"],
+               transcoder_set="one/of-two"), "gemma-2-2b/one/of-two"),
 ]  # fmt: skip
 
 
@@ -80,8 +87,37 @@ def again(graph: Graph) -> Graph:
     return graph
 
 
+def numbered(graph: Graph, digits: int) -> Graph:
+    """The graph with numbers of features as circuit-tracer's first release wrote them."""
+    for each, (layer, index) in zip(graph["nodes"], [(0, 3), (1, 40000)], strict=False):
+        each["feature"] = layer * 10**digits + index
+    return without(graph, "schema_version")
+
+
+MODELS = (
+    *("qwen3-1.7b", "gemma-3-4b-it", "Qwen/Qwen3-0.6B", "meta-llama/Llama-3.1-8B-Instruct", "gpt2-small"),
+    *("google/gemma-2-2b", "EleutherAI/pythia-70m-deduped", "mistral-7b-v0.1", "qwen2.5-coder-7b"),
+)
+TRANSCODERS = (
+    *("mntss/clt-gemma-2-2b-2.5M", "mntss/transcoder-Llama-3.2-1B", "mwhanna/qwen3-0.6b-transcoders-lowl0"),
+    *("llama-3-131k-relu", "./features/qwen3-4b-transcoders", "me/mine", "gemma", "base-vs-adapter"),
+)
+
+
 UNSAID = [
     (uploaded(), "gemma-2-2b"),
+    *((uploaded(scan=scan), scan) for scan in MODELS),
+    # Pairings are no numbers of the time when each model had one set.
+    (without(uploaded(), "schema_version"), "gemma-2-2b"),
+    (without(uploaded(), "schema_version", "transcoder_list"), "gemma-2-2b"),
+    (without(uploaded(scan="qwen3-4b"), "schema_version", "transcoder_list"), "qwen3-4b"),
+    (uploaded(scan="some-model", info={"creator_url": "https://www.neuronpedia.org"}), "some-model"),
+    (uploaded(scan="some-model", info={"generator": {"name": "Neuronpedia Graph"}}), "some-model"),
+    (uploaded(info={"source_urls": ["https://neuronpedia.org/gemma-2-2b/graph?slug=hi"]}), "gemma-2-2b"),
+    (
+        uploaded(info={"source_urls": [f"https://neuronpedia.org/gemma-2-2b/{name}" for name in "ab"]}),
+        "gemma-2-2b",
+    ),
     (without(uploaded(), "transcoder_list"), "gemma-2-2b"),
     (without(uploaded(scan="some-model"), "transcoder_list"), "some-model"),
     (without(uploaded(scan="some-model"), "transcoder_list", "schema_version"), "some-model"),
@@ -105,10 +141,55 @@ def test_files_that_do_not_name_their_transcoders_stay_apart(graph: Graph, model
     assert UNNAMED not in named.notes
 
 
-def test_circuit_tracers_own_files_stay_its_own() -> None:
-    source = circuit_of(circuit_tracer()).source
-    assert source is not None
-    assert source.tool == "circuit-tracer"
+@pytest.mark.parametrize("scan", TRANSCODERS)
+def test_circuit_tracers_own_files_stay_its_own(scan: str) -> None:
+    circuit = circuit_of(uploaded(scan=scan))
+    assert circuit.source is not None
+    assert (circuit.source.tool, circuit.transcoders.name) == ("circuit-tracer", scan)
+    assert circuit.model.name == f"model of {scan}"
+
+
+@pytest.mark.parametrize("scan", [*TRANSCODERS[:3], "me/own@0123456789ab"])
+def test_transcoders_in_scan_are_no_model_whatever_else_a_file_says(scan: str) -> None:
+    info = {"source_urls": ["https://example.org/a"], "generator": {"name": "a tool of ours"}}
+    for graph in (without(uploaded(scan=scan), "transcoder_list"), uploaded(scan=scan, info=info)):
+        circuit = circuit_of(graph)
+        assert circuit.source is not None
+        assert (circuit.source.tool, circuit.transcoders.id) == ("circuit-tracer", scan)
+
+
+@pytest.mark.parametrize(("scan", "digits"), [("gemma-2-2b", 5), ("llama-3-131k-relu", 6)])
+def test_numbers_of_circuit_tracers_first_release(scan: str, digits: int) -> None:
+    graph = numbered(uploaded(scan=scan), digits)
+    named = json.loads(json.dumps(graph).replace("_3_1", "-3 at 1").replace("_40000_1", "-40000 at 1"))
+    for each in (graph, named):
+        circuit = circuit_of(each)
+        features = [(node.layer, node.index) for node in circuit.nodes if node.kind == "feature"]
+        assert features == [(0, 3), (1, 40000)]
+        assert circuit.transcoders.name == (
+            "gemma-2-2b/gemmascope-transcoder-16k" if scan == "gemma-2-2b" else scan
+        )
+
+
+def test_a_number_that_contradicts_the_id_of_its_node_is_refused() -> None:
+    graph = without(uploaded(scan="me/mine"), "schema_version")
+    graph["nodes"][1]["feature"] = 16384 + 40000
+    with pytest.raises(FileError, match="feature 56384 does not mean index 40000"):
+        circuit_of(graph)
+
+
+def test_the_version_of_the_schema_may_be_a_text() -> None:
+    graph = published("https://neuronpedia.org/gemma-2-2b/clt-hp")
+    graph["metadata"]["schema_version"] = "1.0"
+    assert circuit_of(graph).transcoders.name == "gemma-2-2b/clt-hp"
+
+
+def test_pages_are_of_the_set_that_the_file_names() -> None:
+    old = numbered(published("", transcoder_set="mntss/clt-gemma-2-2b-2.5M"), 5)
+    assert circuit_of(old).transcoders.neuronpedia == "gemma-2-2b/clt-hp"
+    assert circuit_of(published("", transcoder_set="gemma")).transcoders.neuronpedia == (
+        "gemma-2-2b/gemmascope-transcoder-16k"
+    )
 
 
 @pytest.mark.parametrize(
