@@ -47,7 +47,9 @@ def applies(graph: RawGraph) -> bool:
     metadata = graph.metadata
     if _TRANSCODERS.search(metadata.scan) or _REVISION.fullmatch(metadata.scan):
         return True
-    return metadata.transcoder_list is not None and not (_names_a_source(graph) or _made_at_neuronpedia(graph))
+    return metadata.transcoder_list is not None and not (
+        _names_a_source(graph) or _made_at_neuronpedia(graph)
+    )
 
 
 def _names_a_source(graph: RawGraph) -> bool:

@@ -138,10 +138,15 @@ def _wanted(path: Path, root: Path) -> bool:
     inside = path.relative_to(root)
     if is_byproduct(inside) or "scores" in inside.parts[:-1] or "config" in inside.parts[:-1]:
         return False
-    name = path.name.removesuffix(".gz")
-    if _LATENT.fullmatch(name):
+    if _LATENT.fullmatch(path.name):
         return True
-    return name.lower().endswith(ENDINGS) and _BESIDE.fullmatch(name) is None
+    name = _plain_name(path)
+    return name.endswith(ENDINGS) and _BESIDE.fullmatch(name) is None
+
+
+def _plain_name(path: Path) -> str:
+    """The name of a file in small letters, without the ending of gzip."""
+    return path.name.lower().removesuffix(".gz")
 
 
 def read_labels(
@@ -152,7 +157,7 @@ def read_labels(
     advance: called now and then with the number of bytes of the file that were read so far. Raises FileError
     when the file as a whole, or the rest of it, cannot be read.
     """
-    name = path.name.removesuffix(".gz").lower()
+    name = _plain_name(path)
     try:
         if found := _LATENT.fullmatch(path.name):
             yield _latent(path, found[1], int(found[2]), columns)

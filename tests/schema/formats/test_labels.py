@@ -41,14 +41,14 @@ def lines(folder: Path, *rows: object, name: str = "batch-0.jsonl") -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["a.jsonl", "a.json", "a.jsonl.gz", "a.json.gz", "a list.json", "one.json.gz"]
+    "name", ["a.jsonl", "a.json", "a.jsonl.gz", "a.json.gz", "a list.json", "one.json.gz", "A.JSON.GZ"]
 )
 def test_explanations_of_neuronpedia(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     rows = [ROW] if name.startswith("one") else [ROW, {**ROW, "index": 7, "layer": "0-clt-hp"}]
     text = json.dumps(rows if "list" in name else ROW) if len(rows) == 1 or "list" in name else ""
     data = (text or "\n".join(map(json.dumps, rows))).encode()
-    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    path.write_bytes(gzip.compress(data) if name.lower().endswith(".gz") else data)
     other = LabelInFile("gemma-2-2b/clt-hp", 0, 7, LABEL.text, LABEL.method, LABEL.author)
     assert found(path) == [LABEL, other][: len(rows)]
 
@@ -208,16 +208,16 @@ def table(path: Path, rows: list[dict[str, Any]]) -> Path:
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(rows), path)
     else:
-        separator = "\t" if ".tsv" in path.name else ","
+        separator = "\t" if ".tsv" in path.name.lower() else ","
         text = "".join(
             separator.join(map(str, line)) + "\n" for line in [rows[0], *(r.values() for r in rows)]
         )
         data = text.encode()
-        path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+        path.write_bytes(gzip.compress(data) if path.suffix.lower() == ".gz" else data)
     return path
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.parquet"])
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.parquet", "A.TSV.GZ", "A.CSV"])
 def test_tables(tmp_path: Path, name: str) -> None:
     path = table(
         tmp_path / name,
