@@ -61,6 +61,8 @@ VERSION = 1
 """Version of `metadata.atlas`."""
 VIEWER = "viewer"
 """`Label.method` and `Supernode.method` of labels and supernodes from another tool's viewer."""
+EXPLANATION = "explanation"
+"""`Label.method` of explanations of which it is unknown how they were made, such as those in graph files."""
 FILE_SECTIONS = ("file_metadata", "file_view", "file_layout")
 """Fields of `Source` that hold parts of the file."""
 
@@ -104,10 +106,14 @@ def _as_in_file(circuit: Circuit, source: Source, slug: str | None, ids: list[st
     traced = {} if circuit.qk_tracing is None else orjson.loads(circuit.qk_tracing)
     results = renamed(traced.get(QK_RESULTS, {}), dict(zip(ids, names, strict=True)))
     nodes = laid_out_nodes(nodes_of(circuit, ids, results), layout["nodes"])
-    # Labels that were made in a viewer are in the file that they come from, and only there.
+    # Labels of viewers and explanations without a method are in the file that they come from, and only there.
     said = {str(node.get("clerp")).strip() for node in nodes}
     labels = newest_labels(
-        tuple(label for label in circuit.labels if label.method != VIEWER and label.text not in said)
+        tuple(
+            label
+            for label in circuit.labels
+            if label.method not in (VIEWER, EXPLANATION) and label.text not in said
+        )
     )
     filled: dict[str, list[Any]] = {}
     for place, node in zip(order, nodes, strict=True):

@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 
 from schema.circuit.records import FeatureExample, FeatureNotes
 from schema.errors import FileError, InputError
+from schema.exports.graph_json import EXPLANATION
 from schema.formats.features import EXAMPLES, bounded, share_of
 from schema.formats.files import is_byproduct
 from schema.formats.raw import check_items
@@ -36,8 +37,6 @@ from schema.plain_file import GZIP, open_plain, unpacked_limit
 
 UNKNOWN_AUTHOR = "unknown"
 """Author of labels whose author neither the file nor the user names."""
-UNKNOWN_METHOD = "explanation"
-"""Method of labels of which it is unknown how they were made."""
 SMALL_LIMIT = 16 << 20
 """Largest size in bytes of a file that describes one latent, or of a configuration."""
 LINE_LIMIT = 64 << 20
@@ -359,7 +358,7 @@ def _held(row: dict[str, Any], columns: TableColumns) -> Iterator[Found]:
         layer,
         index,
         text,
-        str(_value(row, "method", columns) or columns.method or UNKNOWN_METHOD),
+        str(_value(row, "method", columns) or columns.method or EXPLANATION),
         _author(row, columns),
         score,
         scorer,
@@ -417,7 +416,7 @@ def _score(row: dict[str, Any], columns: TableColumns) -> tuple[float | None, st
     tests: dict[str, float] = {}
     for each in _items(row, "scores"):
         if isinstance(each, dict) and (value := _share(each.get("value"))) is not None:
-            tests.setdefault(str(each.get("explanationScoreTypeName") or UNKNOWN_METHOD), value)
+            tests.setdefault(str(each.get("explanationScoreTypeName") or EXPLANATION), value)
     if tests:
         best = min(tests, key=_preference)
         return tests[best], best

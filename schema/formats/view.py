@@ -15,12 +15,10 @@ import msgspec
 from schema.circuit.records import FeatureKey, Label, Node, NodeKind, Supernode
 from schema.counted import counted
 from schema.errors import FileError
-from schema.exports.graph_json import VIEWER
+from schema.exports.graph_json import EXPLANATION, VIEWER
 from schema.formats.raw import RawGraph, RawView
 from schema.formats.variant import Variant, section
 
-EXPLANATION = "explanation"
-"""`Label.method` of explanations of which it is unknown how they were made."""
 TEXTS = 3
 """Greatest number of JSON texts that are unpacked one inside another."""
 NAMED = 5

@@ -34,6 +34,14 @@ def test_an_export_equals_the_file_and_is_the_same_circuit(graph: Graph) -> None
     assert again.id == circuit.id
 
 
+@pytest.mark.parametrize("method", ["viewer", "explanation"])
+def test_labels_of_another_file_are_not_in_the_export(method: str) -> None:
+    graph = neuronpedia()
+    circuit = read_graph(encode(graph), "a.json").circuit
+    theirs = Label(1, 40000, "of another file", method, "neuronpedia")
+    assert export(replace(circuit, labels=(*circuit.labels, theirs))) == graph
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_numbers_and_booleans_keep_their_kind(name: str) -> None:
     graph = ALL[name]()
