@@ -21,6 +21,7 @@ from schema.formats.circuit_tracer import names_a_model
 from schema.formats.circuit_tracer_pt import UnprunedGraph, read_pt
 from schema.formats.graph import Given, unnamed
 
+_ENDINGS = re.compile(r"(\.pt)?(\.gz)?\Z", re.IGNORECASE)
 _REVISION = re.compile(r"(.+)@([^@/]+)", re.DOTALL)
 
 
@@ -75,7 +76,7 @@ def read_circuit(
             n_left_out=None,
             # circuit-tracer marks the first logit as the target when it writes graph JSON.
             target_logit=next((node.key for node in circuit.nodes if node.kind is NodeKind.LOGIT), None),
-            source=Source("circuit-tracer", path.name.removesuffix(".gz").removesuffix(".pt"), found.scan),
+            source=Source("circuit-tracer", _ENDINGS.sub("", path.name), found.scan),
             nodes=tuple(
                 replace(node, index=None) if node.index is not None and node.index < 0 else node
                 for node in circuit.nodes

@@ -112,6 +112,14 @@ def test_names_that_are_given(graph: Path) -> None:
     assert read_circuit(graph).transcoders.id == "org/clt@abc"
 
 
+@pytest.mark.parametrize("name", ["a b.pt", "a b.PT", "a b.Pt.GZ", "a b"])
+def test_the_name_of_the_file_is_the_slug(tmp_path: Path, name: str) -> None:
+    save_pt(path := tmp_path / name, pt_values())
+    source = read_circuit(path).source
+    assert source is not None
+    assert source.slug == "a b"
+
+
 def test_graphs_that_name_only_their_model_stay_apart(tmp_path: Path) -> None:
     found = []
     for seed in range(2):
