@@ -16,6 +16,7 @@ import numpy as np
 
 from schema.circuit.influence import N_FLOWS, SOURCES
 from schema.circuit.records import FLOAT32_MAX
+from schema.upkeep.recompute import rounding
 
 Array = np.ndarray[Any, Any]
 
@@ -32,13 +33,16 @@ class StoredCircuit(NamedTuple):
     n_nodes: int
     n_edges: int
     n_layers: int | None
+    transcoders: str | None
+    """Id of its set."""
     family: str | None
     derived: list[str] | None
     layer_features: list[float] | None
     layer_errors: list[float] | None
     stage_flows: list[float] | None
     nodes: list[list[Any]]
-    """Internal id, kind, layer, position, influence, activation, and the internal ids of the features."""
+    """Internal id, kind, layer, position, influence, activation, the internal ids of the features, index and
+    component."""
     sources: list[int]
     """Internal id of the source of each edge."""
     targets: list[int]
@@ -222,7 +226,7 @@ def near(have: Array, want: Array, scale: Array | float) -> Array:
     """Whether numbers are equal but for rounding; nothing is near infinity or NaN."""
     scale = np.where(np.isfinite(scale), scale, 0.0)
     with np.errstate(invalid="ignore"):
-        close = np.abs(have - want) <= 0.5 * (1e-7 * (np.abs(want) + scale) + 1e-12)
+        close = np.abs(have - want) <= 0.5 * rounding(np.abs(want), scale)
     return close & np.isfinite(want)
 
 

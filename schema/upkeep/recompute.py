@@ -15,6 +15,14 @@ from schema.loading.aggregates import RECOMPUTED_EFFECT, RECOMPUTED_USES
 from schema.loading.effects import pair_text
 
 
+def rounding(size: Any, scale: Any) -> Any:
+    """The largest difference that rounding explains; of numbers or of columns of them.
+
+    size: absolute value of the recomputed number. scale: size of the numbers that were summed.
+    """
+    return 1e-7 * (size + scale) + 1e-12
+
+
 class Amount(NamedTuple):
     """One property of an aggregate, and how far rounding may change it."""
 
@@ -26,7 +34,8 @@ class Amount(NamedTuple):
     def tolerance(self, row: dict[str, Any]) -> float:
         """The largest difference that rounding explains, for a recomputed row of finite numbers."""
         scale = self.scale(row)
-        return 1e-7 * (abs(row[self.name]) + (scale if math.isfinite(scale) else 0.0)) + 1e-12
+        found: float = rounding(abs(row[self.name]), scale if math.isfinite(scale) else 0.0)
+        return found
 
 
 class Aggregate(NamedTuple):

@@ -46,6 +46,7 @@ _BROKEN = (
         """
         MATCH (c:Circuit)
         WHERE coalesce(c.n_nodes, -1) <> COUNT { (c)-[:HAS]->(:Node) }
+           OR EXISTS { (c)-[:HAS]->(n:Node) WHERE NOT coalesce(n.id STARTS WITH c.id + "/", false) }
            OR coalesce(c.n_edges, -1)
               <> COUNT { (c)-[:HAS]->(:Node)-[:ATTRIBUTES]->(m) WHERE m.id STARTS WITH c.id + "/" }
         WITH c.id AS key, elementId(c) AS eid, c.id AS circuit
@@ -84,9 +85,16 @@ _BROKEN = (
     ),
     ForbiddenState(
         "broken node",
-        "is not an instance of exactly one feature",
+        "is not an instance of exactly one feature, its own",
+        # The id of a feature says its set, component, layer and index. A circuit of several sets is broken
+        # already.
         """
-        MATCH (c:Circuit)-[:HAS]->(n:FeatureNode) WHERE COUNT { (n)-[:INSTANCE_OF]->(:Feature) } <> 1
+        MATCH (c:Circuit)
+        WITH c, [(c)-[:BY]->(t:TranscoderSet) | t.id] AS sets
+        MATCH (c)-[:HAS]->(n:FeatureNode)
+        WITH c, n, sets, [(n)-[:INSTANCE_OF]->(f:Feature) | f.id] AS features,
+             coalesce(n.component + "/", "") + toString(n.layer) + "/" + toString(n.index) AS own
+        WHERE size(features) <> 1 OR size(sets) = 1 AND NOT coalesce(features[0] = sets[0] + "/" + own, false)
         WITH n.id AS key, elementId(n) AS eid, c.id AS circuit
         """,
         mend=None,

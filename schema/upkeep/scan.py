@@ -235,7 +235,7 @@ class _Scan:
         """The columns of a circuit. Raises an error when something is not as it should be."""
         if not circuit.whole:
             raise UnreadableError
-        columns = list(zip(*circuit.nodes, strict=True)) or [()] * 7
+        columns = list(zip(*circuit.nodes, strict=True)) or [()] * 9
         internal, kind = whole_numbers(columns[0]), whole_numbers(columns[1])
         order = np.argsort(internal)
         of_features = kind == FEATURE
@@ -250,6 +250,10 @@ class _Scan:
         feature[of_features] = self._numbers(whole_numbers([each[0] for each in instances]))
         if (feature[of_features] < 0).any():
             raise UnreadableError
+        for number, layer, index, component in zip(feature.tolist(), columns[2], *columns[7:], strict=True):
+            part = "" if component is None else f"{component}/"
+            if number >= 0 and self._ids[number] != f"{circuit.transcoders}/{part}{layer}/{index}":
+                raise UnreadableError
         ends = []
         for column in (circuit.sources, circuit.targets):
             place = np.searchsorted(internal[order], whole_numbers(column))
@@ -453,7 +457,8 @@ CALL (c) {{
            WHEN n:ErrorNode THEN {ERROR} WHEN n:TokenNode THEN {TOKEN} WHEN n:LogitNode THEN {LOGIT}
            ELSE {OTHER} END,
            n.layer, n.position, n.influence, n.activation,
-           CASE WHEN n:FeatureNode THEN [(n)-[:INSTANCE_OF]->(f:Feature) | id(f)] ELSE [] END]) AS nodes,
+           CASE WHEN n:FeatureNode THEN [(n)-[:INSTANCE_OF]->(f:Feature) | id(f)] ELSE [] END,
+           n.index, n.component]) AS nodes,
          coalesce(all(named IN collect(n.id STARTS WITH c.id + "/") WHERE named), false)
            AND count(n) = count(n.id) AS named
 }}
@@ -463,9 +468,10 @@ CALL (c) {{
          collect(coalesce(e.share, $nan)) AS shares
 }}
 RETURN c.id AS id, named AND n_models = 1 AND size(families) < 2 AS whole, c.n_nodes AS n_nodes,
-       c.n_edges AS n_edges, head(n_layers) AS n_layers, head(families) AS family, c.derived AS derived,
-       c.layer_features AS layer_features, c.layer_errors AS layer_errors, c.stage_flows AS stage_flows,
-       nodes, sources, targets, weights, shares,
+       c.n_edges AS n_edges, head(n_layers) AS n_layers,
+       head([(c)-[:BY]->(t:TranscoderSet) | t.id]) AS transcoders, head(families) AS family,
+       c.derived AS derived, c.layer_features AS layer_features, c.layer_errors AS layer_errors,
+       c.stage_flows AS stage_flows, nodes, sources, targets, weights, shares,
        [(c)-[u:USES]->(f:Feature) | [id(f), u.influence, u.activation, u.positions]] AS uses
 """
 

@@ -7,7 +7,7 @@ import pytest
 
 from atlas.local.server import Address
 from schema.database import Database
-from schema.loading.load import load_circuit
+from schema.loading.load import load_circuit, load_circuits
 from schema.model.core import schema_statements
 from schema.upkeep.canonical_dump import dump
 from schema.upkeep.check import Inconsistency, check
@@ -198,34 +198,77 @@ def test_whatever_number_is_stored_is_named_mended_and_deleted(database: Databas
     assert_effects(database, circuits[len(HUGE) :])
 
 
+NODE = "MATCH (:Circuit {id: $id})-[:HAS]->(n:FeatureNode)-[i:INSTANCE_OF]->(f) "
+EXCHANGED = [
+    # A node becomes an instance of another feature.
+    NODE + "MATCH (g:Feature {layer: f.layer}) WHERE f <> g WITH n, i, g ORDER BY n.id, g.id LIMIT 1 "
+    "DELETE i CREATE (n)-[:INSTANCE_OF]->(g)",
+    NODE + "MATCH (g:Feature {index: f.index}) WHERE f <> g WITH n, i, g ORDER BY n.id, g.id LIMIT 1 "
+    "DELETE i CREATE (n)-[:INSTANCE_OF]->(g)",
+    NODE + "WITH n, i, f ORDER BY n.id LIMIT 1 DELETE i "
+    "CREATE (n)-[:INSTANCE_OF]->(g:Feature {id: 'other/' + f.layer + '/' + f.index})"
+    "-[:IN]->(:TranscoderSet {id: 'other'})-[:FOR]->(:Model {id: 'other'}) "
+    "SET g.layer = f.layer, g.index = f.index",
+    NODE + "WITH n ORDER BY n.id LIMIT 1 SET n.component = 'attention'",
+    NODE + "WITH n ORDER BY n.id LIMIT 1 REMOVE n.index",
+    # A node makes room for another one. Neither has edges.
+    "MATCH (c:Circuit {id: $id})-[:HAS]->(n:Node) WHERE NOT (n)-[:ATTRIBUTES]-() "
+    "WITH c, n ORDER BY n.id LIMIT 1 DETACH DELETE n "
+    "CREATE (c)-[:HAS]->(:Node:ErrorNode {id: 'one more', layer: 0, position: 1})",
+]
+"""Faults of a circuit that keeps the numbers of its nodes and edges."""
+
+
+def test_an_exchanged_part_is_named_where_all_aggregates_agree_with_it(database: Database):
+    circuits = synthetic_circuits(len(EXCHANGED) + 2)
+    list(load_circuits(database, ((each, None) for each in circuits), RUN))
+    damaged = sorted(circuit.id for circuit in circuits[1:-1])
+    for each, fault in zip(damaged, EXCHANGED, strict=True):
+        database.write(fault, {"id": each})
+    list(check(database, repair=True))
+    found = list(check(database))
+    assert sorted(check(database, bulk=False)) == sorted(found)
+    assert {each.kind for each in found} == {"broken circuit", "broken node"}
+    assert sorted(each.fix for each in found) == [f"atlas delete --circuit {each}" for each in damaged]
+    for each in damaged:
+        assert delete_circuit(database, each) is not None
+    assert list(check(database)) == []
+    left = [circuits[0], circuits[-1]]
+    assert whole(database, circuits) == left
+    assert_effects(database, left)
+
+
+FIRST = "MATCH (c:Circuit) WITH c ORDER BY c.id LIMIT 1 "
+# No fault depends on the order in which nodes are stored. The faults of one node of the last circuit add up
+# to another fault: the node is an instance of another feature.
 FAULTS = [
     *(fault for fault, _ in PLANTED),
-    "MATCH (:Circuit)-[:HAS]->(n:TokenNode) WITH n LIMIT 1 DETACH DELETE n",
-    "MATCH (:Circuit)-[:HAS]->(n:FeatureNode) WITH n LIMIT 1 DETACH DELETE n",
-    "MATCH (:Circuit)-[:HAS]->()-[e:ATTRIBUTES]->() WITH e LIMIT 1 DELETE e",
+    "MATCH (:Circuit)-[:HAS]->(n:TokenNode) WITH n ORDER BY n.id LIMIT 1 DETACH DELETE n",
+    "MATCH (:Circuit)-[:HAS]->(n:FeatureNode) WITH n ORDER BY n.id LIMIT 1 DETACH DELETE n",
+    "MATCH (:Circuit)-[:HAS]->(n)-[e:ATTRIBUTES]->(m) WITH e ORDER BY n.id, m.id LIMIT 1 DELETE e",
+    *(f"{FIRST}MATCH (c)-[r:{type_}]->() DELETE r" for type_ in ("FROM_RUN", "OF_PROMPT", "BY", "USES")),
     *(
-        f"MATCH (c:Circuit) WITH c LIMIT 1 MATCH (c)-[r:{type_}]->() DELETE r"
-        for type_ in ("FROM_RUN", "OF_PROMPT", "BY", "USES")
-    ),
-    *(
-        f"MATCH (c:Circuit) WITH c LIMIT 1 CREATE (c)-[:{type_}]->(:{label} {{{key}: 'second'}})"
+        f"{FIRST}CREATE (c)-[:{type_}]->(:{label} {{{key}: 'second'}})"
         for type_, label, key in (
             ("FROM_RUN", "Run", "id"),
             ("OF_PROMPT", "Prompt", "id"),
             ("BY", "TranscoderSet", "id"),
         )
     ),
-    "MATCH (n:FeatureNode)-[i:INSTANCE_OF]->() WITH i LIMIT 1 DELETE i",
-    "MATCH (n:FeatureNode), (f:Feature) WHERE NOT (n)-[:INSTANCE_OF]->(f) WITH n, f LIMIT 1 "
-    "CREATE (n)-[:INSTANCE_OF]->(f)",
-    "MATCH (f:Feature)-[i:IN]->() WITH i LIMIT 3 DELETE i",
-    "MATCH (f:Feature) WITH f LIMIT 1 CREATE (f)-[:IN]->(:TranscoderSet {id: 'of none', name: 'none'})",
-    "MATCH (c:Circuit)-[:BY]->(t) WITH t LIMIT 1 CREATE (t)-[:FOR]->(:Model {id: 'zzz', name: 'zzz'})",
+    "MATCH (n:FeatureNode)-[i:INSTANCE_OF]->() WITH n, i ORDER BY n.id DESC LIMIT 1 DELETE i",
+    "MATCH (n:FeatureNode), (f:Feature) WHERE f.index <> n.index "
+    "WITH n, f ORDER BY n.id DESC, f.id LIMIT 1 CREATE (n)-[:INSTANCE_OF]->(f)",
+    "MATCH (f:Feature)-[i:IN]->() WITH i ORDER BY f.id LIMIT 3 DELETE i",
+    "MATCH (f:Feature) WITH f ORDER BY f.id LIMIT 1 "
+    "CREATE (f)-[:IN]->(:TranscoderSet {id: 'of none', name: 'none'})",
+    "MATCH (t:TranscoderSet)<-[:BY]-() WITH t ORDER BY t.id LIMIT 1 "
+    "CREATE (t)-[:FOR]->(:Model {id: 'zzz', name: 'zzz'})",
     "MATCH (:TranscoderSet {id: 'other'})-[r:FOR]->() DELETE r",
-    "MATCH (c:Circuit) WITH c LIMIT 1 CREATE (c)-[:HAS]->(:Node:ErrorNode {id: 'one more'})",
-    "MATCH (p:Prompt) WITH p LIMIT 1 CREATE (p)-[:TAGGED]->(:Tag {name: 'easy'}), (:Tag)<-[:TAGGED]-(p)",
-    "MATCH (f:Feature)-[:IN]->(t) WITH f, t LIMIT 1 CREATE (:Feature {id: f.id})-[:IN]->(t)",
-    "MATCH (c:Circuit) WITH c LIMIT 1 CREATE (:Circuit {id: c.id})-[:HAS]->(:Node:ErrorNode {id: 'new'})",
+    f"{FIRST}CREATE (c)-[:HAS]->(:Node:ErrorNode {{id: 'one more'}})",
+    "MATCH (p:Prompt) WITH p ORDER BY p.id LIMIT 1 "
+    "CREATE (p)-[:TAGGED]->(:Tag {name: 'easy'}), (:Tag)<-[:TAGGED]-(p)",
+    "MATCH (f:Feature)-[:IN]->(t) WITH f, t ORDER BY f.id LIMIT 1 CREATE (:Feature {id: f.id})-[:IN]->(t)",
+    f"{FIRST}CREATE (:Circuit {{id: c.id}})-[:HAS]->(:Node:ErrorNode {{id: 'new'}})",
 ]
 
 
