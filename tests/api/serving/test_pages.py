@@ -9,6 +9,8 @@ from graphql import build_schema, get_introspection_query, parse, validate
 from api.app import sdl
 from tests.support.paths import HOME
 
+SCHEMA = build_schema(sdl())
+
 
 def test_the_schema_is_written_down():
     written = (HOME / "api" / "schema.graphql").read_text(encoding="utf-8")
@@ -16,9 +18,8 @@ def test_the_schema_is_written_down():
 
 
 def test_every_field_and_argument_is_described():
-    schema = build_schema(sdl())
     missing = []
-    for name, kind in schema.type_map.items():
+    for name, kind in SCHEMA.type_map.items():
         if name.startswith("__") or not hasattr(kind, "fields"):
             continue
         missing += [name] if not kind.description else []
@@ -53,7 +54,7 @@ def _queries(path: Path) -> list[str]:
 
 @pytest.mark.parametrize(("where", "text"), documents(), ids=[where for where, _ in documents()])
 def test_every_query_shown_fits_the_schema(where, text):
-    assert validate(build_schema(sdl()), parse(text)) == []
+    assert validate(SCHEMA, parse(text)) == []
 
 
 async def test_pages(api, circuits):
