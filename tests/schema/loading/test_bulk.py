@@ -19,8 +19,8 @@ from ingest.imports.shards import load_shards
 from schema.circuit.records import Circuit
 from schema.database import Database
 from schema.loading.aggregates import effect_columns
-from schema.loading.bulk import BulkWriter
 from schema.loading.load import load_circuit
+from schema.loading.runs import runs
 from schema.shards.folder import packed
 from schema.shards.store import Store
 from schema.upkeep.canonical_dump import dump
@@ -48,44 +48,8 @@ def circuits() -> list[Circuit]:
     ]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
-    """A server of this file's own: the importer needs it to rest."""
-    local = LocalServer(tmp_path_factory.mktemp("bulk"))
-    yield local
-    local.stop()
-
-
-def connect(local: LocalServer) -> Database:
-    address = local.start(bolt_port=free_port(), http_port=free_port(), heap_mb=512)
-    return Database.connect(address.bolt_uri, address.user, address.password)
-
-
-def test_a_bulk_import_holds_what_loading_holds(database: Database, home: LocalServer, tmp_path: Path):
-    for circuit in circuits():
-        assert load_circuit(database, circuit, RUN)
-    writer = BulkWriter(tmp_path / "tables")
-    assert all(writer.add(circuit, RUN) for circuit in circuits())
-    assert writer.add(circuits()[3], RUN) is False
-    admin.import_tables(home, writer.finish(), heap_mb=512)
-    with connect(home) as imported:
-        migrate(imported)
-        writer.amend(imported)
-        ordinary, bulk = dump(database), dump(imported)
-        assert set(bulk) == set(ordinary)
-        # Sums of influence may differ in their last digit; everything else is the same to the bit.
-        for ours, theirs in zip(bulk.pop("FOUND_IN"), ordinary.pop("FOUND_IN"), strict=True):
-            assert ours[:2] == theirs[:2]
-            assert ours[2] == pytest.approx(theirs[2], rel=1e-12)
-        for kind, rows in ordinary.items():
-            assert bulk[kind] == rows, kind
-        assert list(check(imported)) == []
-
-
-def test_a_model_that_a_later_file_names_is_the_same_in_bulk(
-    database: Database, home: LocalServer, tmp_path: Path
-):
-    folder = tmp_path / "graphs"
+def write_graphs(folder: Path) -> Path:
+    """Graph files of one model, which only the later files name."""
     folder.mkdir()
     (folder / "a.json").write_bytes(encode(circuit_tracer()))
     published = circuit_tracer()
@@ -93,47 +57,66 @@ def test_a_model_that_a_later_file_names_is_the_same_in_bulk(
     published["metadata"]["info"] = {"source_urls": ["https://a.example", HOSTILE], "create_time_ms": 1}
     (folder / "c.json").write_bytes(encode(published))
     save_pt(folder / "b.pt", pt_values() | {"scan": "org/clt@0123456789abcdef"})
-    settings, quiet = ImportSettings((folder,)), Console(file=StringIO())
-    assert import_files(database, settings, console=quiet).loaded == 3
-    tables = write_tables(settings, tmp_path / "tables", console=quiet)
-    admin.import_tables(home, tables.writer.finish(), heap_mb=512)
-    with connect(home) as imported:
-        migrate(imported)
-        tables.finish(imported)
-        ordinary, bulk = dump(database), dump(imported)
-        assert [properties["id"] for _, properties in bulk["Model"]] == ["gemma-2-2b", "model"]
-        assert bulk == ordinary
-        assert list(check(imported)) == []
+    return folder
 
 
-def test_shards_give_the_same_in_bulk_one_by_one_and_without_shards(
-    database: Database, home: LocalServer, tmp_path: Path
-):
-    made = circuits()
-    for circuit in made:
-        assert load_circuit(database, circuit, RUN)
-    direct = dump(database)
-    empty(database)
-    store, quiet = Store(str(tmp_path / "shards")), Console(file=StringIO())
+def write_shards(folder: Path, made: list[Circuit]) -> str:
+    """The address of shards of circuits, and of a file that is none."""
+    store = Store(str(folder))
     store.create()
     for start in range(0, len(made), 5):
         for name, data in packed(list(enumerate(made))[start : start + 5], RUN):
             store.put(name, data)
-    assert load_shards(database, [store.address], console=quiet).loaded == len(made)
+    (folder / "bad.parquet").write_bytes(b"PAR1")
+    return store.address
+
+
+@pytest.fixture
+def imported(tmp_path: Path) -> Iterator[LocalServer]:
+    """A server of the test's own: the importer needs it to rest."""
+    local = LocalServer(tmp_path / "home")
+    yield local
+    local.stop()
+
+
+def test_a_bulk_import_of_shards_and_files_holds_what_loading_circuits_shards_and_files_holds(
+    database: Database, imported: LocalServer, tmp_path: Path
+):
+    made, quiet = circuits(), Console(file=StringIO())
+    for circuit in made:
+        assert load_circuit(database, circuit, RUN)
+    direct = dump(database)
+    empty(database)
+    graphs = ImportSettings((write_graphs(tmp_path / "graphs"),))
+    shards = [write_shards(tmp_path / "shards", [*made, made[3]])]
+    one_by_one = load_shards(database, shards, console=quiet)
+    assert (one_by_one.loaded, one_by_one.present, len(one_by_one.problems)) == (len(made), 1, 1)
     assert dump(database) == direct
-    (tmp_path / "shards" / "bad.parquet").write_bytes(b"PAR1")
-    tables = write_tables(ImportSettings(()), tmp_path / "tables", shards=[store.address], console=quiet)
-    assert (tables.summary.loaded, len(tables.summary.problems)) == (len(made), 1)
-    admin.import_tables(home, tables.writer.finish(), heap_mb=512)
-    with connect(home) as imported:
-        migrate(imported)
-        tables.finish(imported)
-        bulk = dump(imported)
-        for ours, theirs in zip(bulk.pop("FOUND_IN"), direct.pop("FOUND_IN"), strict=True):
+    assert import_files(database, graphs, console=quiet).loaded == 3
+    tables = write_tables(graphs, tmp_path / "tables", shards=shards, console=quiet)
+    found = tables.summary
+    assert (found.loaded, found.present, len(found.problems)) == (len(made) + 3, 1, 1)
+    admin.import_tables(imported, tables.writer.finish(), heap_mb=512)
+    address = imported.start(bolt_port=free_port(), http_port=free_port(), heap_mb=512)
+    with Database.connect(address.bolt_uri, address.user, address.password) as other:
+        migrate(other)
+        tables.finish(other)
+        ordinary, bulk = dump(database), dump(other)
+        assert {properties["id"] for _, properties in bulk["Model"]} >= {"gemma-2-2b", "model"}
+        assert set(bulk) == set(ordinary)
+        # Sums of influence may differ in their last digit; everything else is the same to the bit.
+        for ours, theirs in zip(bulk.pop("FOUND_IN"), ordinary.pop("FOUND_IN"), strict=True):
             assert ours[:2] == theirs[:2]
             assert ours[2] == pytest.approx(theirs[2], rel=1e-12)
-        assert bulk == direct
-        assert list(check(imported)) == []
+        for kind, rows in ordinary.items():
+            assert bulk[kind] == rows, kind
+        assert list(check(other)) == []
+
+
+def test_a_bulk_import_of_shards_alone_records_no_run_of_its_own(database: Database, tmp_path: Path):
+    tables = write_tables(ImportSettings(()), tmp_path / "tables", console=Console(file=StringIO()))
+    tables.finish(database)
+    assert runs(database) == []
 
 
 def test_drives_in_steps_are_those_one_by_one():
