@@ -26,6 +26,7 @@ pytest_plugins = (
     "tests.support.cli",
     "tests.support.cluster",
     "tests.support.tiny_atlas",
+    "tests.support.tiny_shards",
     "tests.support.writing",
 )
 """Fixtures that any test may ask for."""

@@ -16,10 +16,10 @@ from schema.database import Database
 from schema.shards.store import Store
 from schema.upkeep.canonical_dump import dump
 from schema.upkeep.check import check
-from tests.support.engine import Tiny, save
 from tests.support.loading import Command
-from tests.support.prompts import BAD, write_prompts
+from tests.support.prompts import BAD
 from tests.support.servers import empty
+from tests.support.tiny_shards import write_tiny_ingest
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -30,8 +30,7 @@ KILLS = 10
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> IngestSettings:
-    folder = tmp_path_factory.mktemp("tiny")
-    return IngestSettings(write_prompts(folder / "prompts.jsonl", N), *save(Tiny(context=32), folder))
+    return write_tiny_ingest(tmp_path_factory.mktemp("tiny"), N)
 
 
 def words(settings: IngestSettings, address: str) -> list[str]:

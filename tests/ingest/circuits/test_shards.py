@@ -6,7 +6,6 @@ from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
-import pytest
 from rich.console import Console
 
 from ingest.circuits.prompts import PromptLine
@@ -21,94 +20,69 @@ from schema.shards.store import Store
 from schema.upkeep.canonical_dump import Dump, dump
 from schema.upkeep.check import check
 from tests.support.cli import Cli
-from tests.support.engine import Tiny, save
-from tests.support.prompts import BAD, write_prompts
-from tests.support.servers import empty
+from tests.support.prompts import BAD
+from tests.support.tiny_shards import N_GOOD
 
 QUIET = Console(file=StringIO())
-N = 80
 
 
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> IngestSettings:
-    folder = tmp_path_factory.mktemp("tiny")
-    return IngestSettings(write_prompts(folder / "prompts.jsonl", N), *save(Tiny(context=32), folder))
-
-
-@pytest.fixture(scope="module")
-def shards(settings: IngestSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shards of the prompts. Do not change the folder."""
-    folder = tmp_path_factory.mktemp("shards")
-    ingest_to(Store(str(folder)), settings, console=QUIET)
-    return folder
-
-
-@pytest.fixture
-def direct(database: Database, settings: IngestSettings) -> Dump:
-    """What an ingest without shards stores; the database is empty again."""
-    assert ingest(database, settings, console=QUIET).loaded == N - len(BAD)
-    held = dump(database)
-    empty(database)
-    return held
-
-
-def words(settings: IngestSettings) -> list[str | Path]:
+def words(tiny_ingest: IngestSettings) -> list[str | Path]:
     return [
-        settings.prompts,
-        *("--model", settings.model, "--transcoders", settings.transcoders),
+        tiny_ingest.prompts,
+        *("--model", tiny_ingest.model, "--transcoders", tiny_ingest.transcoders),
     ]
 
 
 def test_loaded_shards_are_a_direct_ingest(
-    database: Database, direct: Dump, cli: Cli, settings: IngestSettings, tmp_path: Path
+    database: Database, tiny_content: Dump, cli: Cli, tiny_ingest: IngestSettings, tmp_path: Path
 ) -> None:
     folder = tmp_path / "new" / "shards"
-    done = cli("ingest", *words(settings), "--to", folder, NEO4J_URI="bolt://127.0.0.1:1")
+    done = cli("ingest", *words(tiny_ingest), "--to", folder, NEO4J_URI="bolt://127.0.0.1:1")
     assert done.exit_code == 1
-    assert f"{N - len(BAD)} circuits written to {folder}" in done.stdout.replace("\n", " ")
+    assert f"{N_GOOD} circuits written to {folder}" in done.stdout.replace("\n", " ")
     assert len(find_shards([str(folder)])) == 2
     assert not any(dump(database).values())
 
     loaded = cli("load", folder)
     assert (loaded.exit_code, loaded.error) == (0, None)
-    assert loaded.stdout.startswith(f"{N - len(BAD)} circuits loaded, 0 were there already")
-    assert dump(database) == direct
+    assert loaded.stdout.startswith(f"{N_GOOD} circuits loaded, 0 were there already")
+    assert dump(database) == tiny_content
     assert list(check(database)) == []
 
     again = cli("load", folder)
-    assert again.stdout.startswith(f"0 circuits loaded, {N - len(BAD)} were there already")
-    assert dump(database) == direct
+    assert again.stdout.startswith(f"0 circuits loaded, {N_GOOD} were there already")
+    assert dump(database) == tiny_content
 
 
-def test_failures_are_kept_by_name(shards: Path) -> None:
-    (file,) = shards.glob("failures-*.jsonl")
+def test_failures_are_kept_by_name(tiny_shards: Path) -> None:
+    (file,) = tiny_shards.glob("failures-*.jsonl")
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert sorted(int(re.findall(r"line (\d+)", row["what"])[0]) for row in rows) == sorted(BAD)
     assert all(row["next_step"] for row in rows)
 
 
 def test_a_stopped_run_goes_on_and_gives_the_same_shards(
-    settings: IngestSettings, shards: Path, tmp_path: Path
+    tiny_ingest: IngestSettings, tiny_shards: Path, tmp_path: Path
 ) -> None:
-    names = sorted(each.name for each in shards.glob("*.parquet"))
+    names = sorted(each.name for each in tiny_shards.glob("*.parquet"))
     for lost in names:  # as when it was stopped before this shard was written
         folder = tmp_path / lost
         folder.mkdir()
         for name in names:
             if name != lost:
-                (folder / name).write_bytes((shards / name).read_bytes())
+                (folder / name).write_bytes((tiny_shards / name).read_bytes())
         (folder / f"{lost}.part").write_bytes(b"what a killed process leaves")
-        summary = ingest_to(Store(str(folder)), settings, console=QUIET)
-        assert (summary.loaded > 0, summary.loaded + summary.present) == (True, N - len(BAD))
+        summary = ingest_to(Store(str(folder)), tiny_ingest, console=QUIET)
+        assert (summary.loaded > 0, summary.loaded + summary.present) == (True, N_GOOD)
         assert sorted(each.name for each in folder.glob("*.parquet")) == names
-    summary = ingest_to(Store(str(folder)), settings, console=QUIET)
-    assert (summary.loaded, summary.present) == (0, N - len(BAD))
+    summary = ingest_to(Store(str(folder)), tiny_ingest, console=QUIET)
+    assert (summary.loaded, summary.present) == (0, N_GOOD)
 
 
 def test_a_circuit_that_the_database_would_refuse_is_a_problem_of_its_line(
-    settings: IngestSettings,
+    tiny_ingest: IngestSettings,
 ) -> None:
-    attributor = Attributor(settings.load_model(), settings)
+    attributor = Attributor(tiny_ingest.load_model(), tiny_ingest)
     planned = attributor.plan([PromptLine(7, "w1 w2 w3")], [])
     (each,) = attributor.attributed(planned, {planned[0].key}, Namer(attributor.model, []))
     assert each.circuit is not None
@@ -120,17 +94,17 @@ def test_a_circuit_that_the_database_would_refuse_is_a_problem_of_its_line(
     assert "an edge goes from node 10000" in str(refused.problem)
 
 
-def test_a_store_in_memory_holds_the_same_shards(settings: IngestSettings, shards: Path) -> None:
+def test_a_store_in_memory_holds_the_same_shards(tiny_ingest: IngestSettings, tiny_shards: Path) -> None:
     store = Store("memory://ingest/shards")
-    ingest_to(store, settings, console=QUIET)
-    assert store.names() == sorted(each.name for each in shards.iterdir())
-    assert all(store.read(name) == (shards / name).read_bytes() for name in store.names())
+    ingest_to(store, tiny_ingest, console=QUIET)
+    assert store.names() == sorted(each.name for each in tiny_shards.iterdir())
+    assert all(store.read(name) == (tiny_shards / name).read_bytes() for name in store.names())
 
 
 def test_bad_shards_are_refused_and_the_others_loaded(
-    database: Database, direct: Dump, cli: Cli, shards: Path, tmp_path: Path
+    database: Database, tiny_content: Dump, cli: Cli, tiny_shards: Path, tmp_path: Path
 ) -> None:
-    first, second = sorted(shards.glob("*.parquet"))
+    first, second = sorted(tiny_shards.glob("*.parquet"))
     (tmp_path / second.name).write_bytes(second.read_bytes())
     (tmp_path / first.name).write_bytes(first.read_bytes()[:-1])
     (tmp_path / "table.parquet").write_bytes(first.read_bytes())
@@ -146,19 +120,19 @@ def test_bad_shards_are_refused_and_the_others_loaded(
     # The missing shard completes the database; only the order of the sums is another one.
     assert cli("load", first).exit_code == 0
     held = dump(database)
-    assert [row[1]["id"] for row in held["Circuit"]] == [row[1]["id"] for row in direct["Circuit"]]
-    assert held["ATTRIBUTES"] == direct["ATTRIBUTES"]
+    assert [row[1]["id"] for row in held["Circuit"]] == [row[1]["id"] for row in tiny_content["Circuit"]]
+    assert held["ATTRIBUTES"] == tiny_content["ATTRIBUTES"]
 
 
 def test_known_circuits_get_the_tags_that_they_lack(
-    database: Database, settings: IngestSettings, shards: Path
+    database: Database, tiny_ingest: IngestSettings, tiny_shards: Path, tmp_path: Path
 ) -> None:
-    plain = settings.prompts.with_name("plain.jsonl")
-    lines = settings.prompts.read_text(encoding="utf-8").splitlines()
+    plain = tmp_path / "plain.jsonl"
+    lines = tiny_ingest.prompts.read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for number, line in enumerate(lines, 1) if number not in BAD]
     plain.write_text("".join(json.dumps({"prompt": row["prompt"]}) + "\n" for row in rows))
-    ingest(database, IngestSettings(plain, settings.model, settings.transcoders), console=QUIET)
-    summary = load_shards(database, [str(shards)], console=QUIET)
+    ingest(database, IngestSettings(plain, tiny_ingest.model, tiny_ingest.transcoders), console=QUIET)
+    summary = load_shards(database, [str(tiny_shards)], console=QUIET)
     assert (summary.loaded, summary.present) == (0, len(rows))
     assert summary.tagged == sum(bool(row["tags"]) for row in rows)
     assert summary.other_family == sum(row["family"] is not None for row in rows)
@@ -171,15 +145,15 @@ def test_known_circuits_get_the_tags_that_they_lack(
 
 
 def test_what_cannot_work_is_said_before_the_model_is_loaded(
-    cli: Cli, settings: IngestSettings, shards: Path, tmp_path: Path
+    cli: Cli, tiny_ingest: IngestSettings, tiny_shards: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    name = next(shards.glob("*.parquet")).name
-    (tmp_path / name).write_bytes((shards / name).read_bytes()[:1000])
+    name = next(tiny_shards.glob("*.parquet")).name
+    (tmp_path / name).write_bytes((tiny_shards / name).read_bytes()[:1000])
     for words_, kind, said in (
-        (("ingest", *words(settings), "--to", tmp_path / "file" / "x"), InputError, "file/x"),
-        (("ingest", *words(settings), "--to", "what://x"), InputError, "Protocol not known"),
-        (("ingest", *words(settings), "--to", tmp_path), FileError, f"{name}: the shard: cannot be read"),
+        (("ingest", *words(tiny_ingest), "--to", tmp_path / "file" / "x"), InputError, "file/x"),
+        (("ingest", *words(tiny_ingest), "--to", "what://x"), InputError, "Protocol not known"),
+        (("ingest", *words(tiny_ingest), "--to", tmp_path), FileError, f"{name}: the shard: cannot be read"),
         (("load", tmp_path / "absent"), InputError, "absent does not exist"),
         (("load", tmp_path / "file"), InputError, "file"),
     ):

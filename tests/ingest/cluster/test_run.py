@@ -8,8 +8,7 @@ import pytest
 from rich.console import Console
 
 from atlas.local.server import Address
-from ingest.circuits.run import IngestSettings, ingest
-from ingest.circuits.shards import ingest_to
+from ingest.circuits.run import IngestSettings
 from ingest.cluster.connection import ClusterSettings
 from ingest.cluster.run import IntoDatabase, IntoStore, ingest_on_cluster, require_equal
 from ingest.cluster.workers import Ready
@@ -19,75 +18,61 @@ from schema.circuit.records import Run
 from schema.database import Database
 from schema.errors import DatabaseError, InputError
 from schema.shards.store import Store
-from schema.upkeep.canonical_dump import dump
+from schema.upkeep.canonical_dump import Dump, dump
 from schema.upkeep.check import check
-from tests.support.engine import Tiny, save
-from tests.support.prompts import BAD, write_prompts
-from tests.support.servers import empty
+from tests.support.prompts import BAD
+from tests.support.tiny_shards import N_GOOD
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
-N = 80
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> IngestSettings:
-    folder = tmp_path_factory.mktemp("tiny")
-    return IngestSettings(write_prompts(folder / "prompts.jsonl", N), *save(Tiny(context=32), folder))
-
-
-@pytest.fixture(scope="module")
-def shards(settings: IngestSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shards that a single process writes. Do not change the folder."""
-    folder = tmp_path_factory.mktemp("shards")
-    ingest_to(Store(str(folder)), settings, console=Console(file=StringIO()))
-    return folder
 
 
 def test_shards_of_two_workers_are_those_of_one_process(
-    cluster_address: str, settings: IngestSettings, shards: Path, tmp_path: Path
+    cluster_address: str, tiny_ingest: IngestSettings, tiny_shards: Path, tmp_path: Path
 ) -> None:
     said = Console(file=StringIO(), width=200)
     store = Store(str(tmp_path))
     summary = ingest_on_cluster(
-        IntoStore(store, settings), settings, ClusterSettings(cluster_address, 2), console=said
+        IntoStore(store, tiny_ingest), tiny_ingest, ClusterSettings(cluster_address, 2), console=said
     )
-    assert (summary.loaded, summary.present, len(summary.problems)) == (N - len(BAD), 0, len(BAD))
-    assert store.names() == sorted(each.name for each in shards.iterdir())  # names hold hashes
-    failures = next(shards.glob("failures-*"))
+    assert (summary.loaded, summary.present, len(summary.problems)) == (N_GOOD, 0, len(BAD))
+    assert store.names() == sorted(each.name for each in tiny_shards.iterdir())  # names hold hashes
+    failures = next(tiny_shards.glob("failures-*"))
     assert (tmp_path / failures.name).read_text() == failures.read_text()
-    assert f"circuits: {N - len(BAD)} of {N - len(BAD)}" in said.file.getvalue()  # type: ignore[attr-defined]
+    assert f"circuits: {N_GOOD} of {N_GOOD}" in said.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_the_database_of_two_workers_is_that_of_one_process(
-    cluster_address: str, settings: IngestSettings, shards: Path, database: Database, server: Address
+    cluster_address: str,
+    tiny_content: Dump,
+    tiny_ingest: IngestSettings,
+    tiny_shards: Path,
+    database: Database,
+    server: Address,
 ) -> None:
     quiet = Console(file=StringIO())
-    ingest(database, settings, console=quiet)
-    direct = dump(database)
-    empty(database)
     # A run that was stopped after the first shard.
-    load_shards(database, [str(min(shards.glob("*.parquet")))], console=quiet)
+    load_shards(database, [str(min(tiny_shards.glob("*.parquet")))], console=quiet)
     begun = len(dump(database)["Circuit"])
-    into = IntoDatabase(database, DatabaseAddress(server.bolt_uri, server.user, server.password), settings)
-    summary = ingest_on_cluster(into, settings, ClusterSettings(cluster_address, 2), console=quiet)
-    assert (summary.loaded, summary.present) == (N - len(BAD) - begun, begun)
-    assert dump(database) == direct
+    into = IntoDatabase(database, DatabaseAddress(server.bolt_uri, server.user, server.password), tiny_ingest)
+    summary = ingest_on_cluster(into, tiny_ingest, ClusterSettings(cluster_address, 2), console=quiet)
+    assert (summary.loaded, summary.present) == (N_GOOD - begun, begun)
+    assert dump(database) == tiny_content
     assert list(check(database)) == []
 
 
 def test_what_workers_and_writers_lack_is_named(
-    cluster_address: str, settings: IngestSettings, database: Database, tmp_path: Path
+    cluster_address: str, tiny_ingest: IngestSettings, database: Database, tmp_path: Path
 ) -> None:
     quiet, one = Console(file=StringIO()), ClusterSettings(cluster_address, 1)
-    absent = replace(settings, model=tmp_path / "absent")
+    absent = replace(tiny_ingest, model=tmp_path / "absent")
     with pytest.raises(InputError, match=r"On the machine .*absent") as refused:
         ingest_on_cluster(IntoStore(Store(str(tmp_path / "a")), absent), absent, one, console=quiet)
     assert "on every machine" in str(refused.value.next_step)
-    into = IntoDatabase(database, DatabaseAddress("bolt://127.0.0.1:1", "neo4j", "x"), settings)
+    into = IntoDatabase(database, DatabaseAddress("bolt://127.0.0.1:1", "neo4j", "x"), tiny_ingest)
     with pytest.raises(DatabaseError, match=r"On the machine .*127\.0\.0\.1:1") as failed:
-        ingest_on_cluster(into, settings, one, console=quiet)
+        ingest_on_cluster(into, tiny_ingest, one, console=quiet)
     assert "an address that every machine reaches" in str(failed.value.next_step)
     assert "0 circuits were loaded" in failed.value.what
     assert not any(dump(database).values())

@@ -1,0 +1,49 @@
+"""The ingest of a tiny model on a prompts file with bad lines, and the shards that it writes."""
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ingest.circuits.run import IngestSettings, ingest
+from ingest.circuits.shards import ingest_to
+from schema.database import Database
+from schema.shards.store import Store
+from schema.upkeep.canonical_dump import Dump, dump
+from tests.support.engine import Tiny, save
+from tests.support.prompts import BAD, write_prompts
+from tests.support.servers import empty
+
+N_PROMPTS = 80
+N_GOOD = N_PROMPTS - len(BAD)
+"""Circuits of `tiny_ingest`."""
+
+
+@pytest.fixture(scope="session")
+def tiny_ingest(tmp_path_factory: pytest.TempPathFactory) -> IngestSettings:
+    """`N_PROMPTS` prompts, of which those of `tests.support.prompts.BAD` fail. Do not change the files."""
+    return write_tiny_ingest(tmp_path_factory.mktemp("tiny"), N_PROMPTS)
+
+
+def write_tiny_ingest(folder: Path, n_prompts: int) -> IngestSettings:
+    """A tiny model and a prompts file for it, written into a folder."""
+    return IngestSettings(write_prompts(folder / "prompts.jsonl", n_prompts), *save(Tiny(context=32), folder))
+
+
+@pytest.fixture(scope="session")
+def tiny_shards(tiny_ingest: IngestSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shards that a single process writes. Do not change the folder."""
+    folder = tmp_path_factory.mktemp("shards")
+    ingest_to(Store(str(folder)), tiny_ingest, console=Console(file=StringIO()))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_content(tiny_ingest: IngestSettings, connection: Database) -> Dump:
+    """What an ingest without shards stores. The database is empty afterwards."""
+    empty(connection)
+    assert ingest(connection, tiny_ingest, console=Console(file=StringIO())).loaded == N_GOOD
+    held = dump(connection)
+    empty(connection)
+    return held
