@@ -103,11 +103,15 @@ def request(
     parameters = {"id": key, "lines": lines, "by": asked_by, "transcoders": transcoders, "claim": claim}
 
     def work(transaction: Transaction) -> None:
+        if transaction.run(_AS_REQUESTED, {"id": key}):
+            return
+        if most is not None:
+            # Before anything is written: the prompts are long, and undoing takes as long as writing.
+            (others,) = transaction.run(_OTHERS_OPEN, {"id": key, "by": asked_by})
+            _check_open(most, asked_by, others["in_all"] + len(lines), others["of_one"] + len(lines))
         transaction.run(_REQUEST, parameters)
         transaction.run(_QUEUE_AGAIN, {"id": key})
         if most is not None:
-            (waiting,) = transaction.run(_OPEN, {"by": asked_by})
-            _check_open(most, asked_by, waiting["in_all"], waiting["of_one"])
             _make_room(transaction, most.ended)
 
     database.transaction(work)
@@ -278,15 +282,19 @@ ON CREATE SET j.prompts = $lines, j.asked_by = $by, j.asked_at = datetime.realti
               j.transcoders = $transcoders, j.claim = $claim
 """
 
-_QUEUE_AGAIN = """
-MATCH (j:Job {id: $id})
-WHERE j.state = "failed"
-   OR j.state = "done" AND COUNT { (j)-[:GAVE]->(:Circuit) } + size(j.problems) < j.n_prompts
+_GAVE_LESS = """(j.state = "failed"
+   OR j.state = "done" AND COUNT { (j)-[:GAVE]->(:Circuit) } + size(j.problems) < j.n_prompts)"""
+
+_AS_REQUESTED = f"MATCH (j:Job {{id: $id}}) WHERE NOT {_GAVE_LESS} RETURN j.id AS id"
+
+_QUEUE_AGAIN = f"""
+MATCH (j:Job {{id: $id}})
+WHERE {_GAVE_LESS}
 SET j.state = "queued", j.n_done = 0, j.attempts = 0, j.problems = [], j.error = null, j.ended_at = null
 """
 
-_OPEN = """
-MATCH (j:Job) WHERE j.state IN ["queued", "running"]
+_OTHERS_OPEN = """
+MATCH (j:Job) WHERE j.state IN ["queued", "running"] AND j.id <> $id
 RETURN sum(j.n_prompts) AS in_all, sum(CASE WHEN j.asked_by = $by THEN j.n_prompts ELSE 0 END) AS of_one
 """
 

@@ -38,7 +38,8 @@ async def write(info: Info, work: Callable[[Database], T]) -> T:
             next_step="start it with `atlas serve --token-file FILE` (make one: openssl rand -hex 24 > FILE) "
             "and send the header Authorization: Bearer … with its content",
         )
-    result = await asyncio.to_thread(work, writer)
+    with info.context.loaders.share.timed():
+        result = await asyncio.to_thread(work, writer)
     # What this request read before may have changed.
     info.context.loaders = info.context.loaders.renewed()
     return result

@@ -75,6 +75,9 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
 
+SLICE_S = 0.01
+"""Seconds for which the records of one answer are read before the event loop turns to others."""
+
 FieldNames = frozenset[str] | None
 """Names of the GraphQL fields that a query asks for; None: any field may be asked for."""
 
@@ -366,14 +369,22 @@ class Loaders:
         async with self.share.question(question.name in HEAVY):
             with self._metrics.database_seconds.labels(question.name).time():
                 records = await self._database.read(text, parameters, timeout_s=self.seconds_left())
-        for part in parts:
-            made = (part.lookup.record(values) for record in records for values in record.pop(part.column))
-            found = {_hashable(row.key): row for row in made}
-            self.spend(len(found))
-            self._records[part.lookup.name] |= found
-        if isinstance(question, Lookup):
-            return [question.record(values) for values in records[0]["rows"]]
-        return [question.decode(record) for record in records]
+        rows: list[Row] = []
+        begun = time.perf_counter()
+        for record in records:
+            for part in parts:
+                known = self._records[part.lookup.name]
+                found = {_hashable(row.key): row for row in map(part.lookup.record, record.pop(part.column))}
+                self.spend(len(found.keys() - known.keys()))
+                known |= found
+            if isinstance(question, Lookup):
+                rows += map(question.record, record["rows"])
+            else:
+                rows.append(question.decode(record))
+            if time.perf_counter() - begun > SLICE_S:
+                await asyncio.sleep(0)
+                begun = time.perf_counter()
+        return rows
 
     def expect(self, fields: frozenset[str]) -> None:
         """Records bring only what these GraphQL fields need. Without a call, records come whole."""
@@ -413,6 +424,7 @@ class Loaders:
                 next_step="ask for smaller pages (first: …) inside lists, or for less nesting",
             )
         self._rows_left -= rows
+        self.share.uses(rows=rows)
 
     def cancel(self) -> None:
         """Stops the questions that are still running, because nobody waits for their answers any more."""
@@ -490,7 +502,7 @@ class Loaders:
             longest = self._limits.kept_rows + self._limits.page_size
             asked = {**listing.parameters, "skip": start, "limit": longest}
             (record,) = await self.ask(_undecoded(listing.question), **asked)
-            kept = Kept.of(record)
+            kept = await asyncio.to_thread(Kept.of, record)
             lists.put(key, kept)
         return listing.question.decode({**kept.columns, "rows": kept.rows(skip - start, limit)})
 

@@ -1,12 +1,15 @@
 """Shares the server among clients: slots that clients take in turn, and the number of requests at hand.
 
-A client is an address. Work that takes long waits for a slot: a question to the database, a download, a query
-text to validate, a page to turn into objects. Who has the fewest slots gets the next one, so that a client
-with a thousand requests delays another client by no more than the work that is running already.
+A client is an address. Work that takes long waits for a slot: a request as a whole, a question to the
+database, a download, a query text to validate, a page to turn into objects. Who has the fewest slots gets the
+next one, so that a client with a thousand requests delays another client by no more than the work that is
+running already. Nobody knows before how long a question takes. So the server counts the time that each client
+has used, and who has used much gets one slot at a time while others are there (`Used`).
 """
 
 import asyncio
-from collections import Counter, deque
+import time
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -21,8 +24,16 @@ from api.request.metrics import Metrics
 
 Result = TypeVar("Result")
 
-ROWS_OF_ROUND = 2_000
+ROWS_OF_ROUND = 1_000
 """Rows that become objects in one round of the event loop, besides one page that waited for its turn."""
+HALF_S = 5.0
+"""Seconds after which half of what a client has used is forgotten."""
+PRESENT_S = 10.0
+"""Seconds after its last work for which a client counts as present."""
+ROW_S = 2e-4
+"""Seconds of the event loop for a row that becomes an object (0.04 to 0.3 ms were measured)."""
+BYTE_S = 1e-7
+"""Seconds of the event loop for a byte of a request (30 ms for 300 KB of prompts were measured)."""
 
 
 def client_of(scope: Scope) -> str:
@@ -39,19 +50,60 @@ class ServerBusy(Exception):
         return refusal(429, "BUSY", str(self), "ask again in a second", headers={"retry-after": "1"})
 
 
+class Used:
+    """Seconds of work that each client has used lately, of the database and of the server together."""
+
+    def __init__(self, much_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """much_s: from how many seconds on a client has used much."""
+        self._much_s = much_s
+        self._clock = clock
+        self._of: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        """For each client: the seconds, and when they were counted. Who worked last stands last."""
+
+    def add(self, client: str, seconds: float) -> None:
+        """Counts work of a client. The server itself, whose name is empty, counts as nobody."""
+        if not client:
+            return
+        now = self._clock()
+        self._of[client] = (self._lately(client, now) + seconds, now)
+        self._of.move_to_end(client)
+        while now - next(iter(self._of.values()))[1] > 10 * HALF_S:
+            self._of.popitem(last=False)
+
+    def much(self, client: str) -> bool:
+        """Whether the client has used much while another client is present."""
+        now = self._clock()
+        other = next((each for each in reversed(self._of) if each != client), None)
+        return (
+            other is not None
+            and now - self._of[other][1] <= PRESENT_S
+            and self._lately(client, now) >= self._much_s
+        )
+
+    def _lately(self, client: str, now: float) -> float:
+        seconds, then = self._of.get(client, (0.0, now))
+        return seconds * 0.5 ** ((now - then) / HALF_S)
+
+
 class FairSlots:
     """Slots that clients take in turn."""
 
     def __init__(
-        self, slots: int, each: int | None = None, count: Callable[[int, int], None] | None = None
+        self,
+        slots: int,
+        each: int | None = None,
+        count: Callable[[int, int], None] | None = None,
+        used: Used | None = None,
     ) -> None:
         """slots: in all; each: of one client, None for all of them.
 
         count: is told how many slots are taken and how many clients wait, whenever one of them changes.
+        used: who has used much of it gets one slot at a time; None: nobody.
         """
         self._slots = self._free = slots
         self._each = slots if each is None else each
         self._count = count or (lambda taken, waiting: None)
+        self._used = used
         self._held: Counter[str] = Counter()
         self._lines: dict[str, deque[asyncio.Future[None]]] = {}
 
@@ -71,7 +123,7 @@ class FairSlots:
         asyncio.get_running_loop().call_soon(self._release, client)
 
     async def _acquire(self, client: str) -> None:
-        if self._free and self._held[client] < self._each:
+        if self._free and self._may_take(client):
             self._take(client)
             return
         turn = asyncio.get_running_loop().create_future()
@@ -85,6 +137,10 @@ class FairSlots:
             else:
                 self._leave(client, turn)
             raise
+
+    def _may_take(self, client: str) -> bool:
+        much = self._used is not None and self._used.much(client)
+        return self._held[client] < (1 if much else self._each)
 
     def _take(self, client: str) -> None:
         self._free -= 1
@@ -104,7 +160,7 @@ class FairSlots:
         self._held[client] -= 1
         if not self._held[client]:
             del self._held[client]
-        while self._free and (waiting := [each for each in self._lines if self._held[each] < self._each]):
+        while self._free and (waiting := [each for each in self._lines if self._may_take(each)]):
             # Clients stand in the order in which they were last served.
             following = min(waiting, key=self._held.__getitem__)
             line = self._lines.pop(following)
@@ -153,9 +209,11 @@ class Shares:
             metrics.running.set(running)
             metrics.waiting.set(waiting)
 
+        self._used = Used(limits.client_s)
         self.requests = Requests(limits.running + limits.waiting, limits.client_requests)
         self.downloads = FairSlots(limits.downloads, limits.client_downloads)
-        self._questions = FairSlots(limits.running, limits.client_running, count)
+        self._at_once = FairSlots(limits.running + limits.waiting, limits.client_at_once, used=self._used)
+        self._questions = FairSlots(limits.running, limits.client_running, count, self._used)
         # The other slots are left to questions that take little time.
         self._heavy = FairSlots(min(limits.heavy_running, max(1, limits.running - 1)))
         self._pages = FairSlots(1)
@@ -187,14 +245,35 @@ class ClientShare:
         self._shares = shares
         self.client = client
 
+    def uses(self, *, rows: int) -> None:
+        """Counts rows that become objects for the client."""
+        self._shares._used.add(self.client, rows * ROW_S)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Counts the time of work for the client that does not hold the event loop."""
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self._shares._used.add(self.client, time.monotonic() - begin)
+
+    @asynccontextmanager
+    async def request(self, n_bytes: int) -> AsyncIterator[None]:
+        """Waits until one more request of the client may be worked on. n_bytes: of its body."""
+        self._shares._used.add(self.client, n_bytes * BYTE_S)
+        async with self._shares._at_once.slot(self.client):
+            yield
+
     @asynccontextmanager
     async def question(self, heavy: bool) -> AsyncIterator[None]:
-        """Waits until the database may be asked a question."""
+        """Waits until the database may be asked a question, and counts the time that it takes."""
         async with AsyncExitStack() as held:
             if heavy:
                 await held.enter_async_context(self._shares._heavy.slot(self.client))
             await held.enter_async_context(self._shares._questions.slot(self.client))
-            yield
+            with self.timed():
+                yield
 
     async def page(self, rows: int) -> None:
         """Waits until the rows of one more page may become objects.
@@ -209,4 +288,5 @@ class ClientShare:
         """What `work` gives, which runs in a thread, so that the server answers others meanwhile."""
         async with self._shares._off_the_loop.slot(self.client):
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._shares._thread, work, *given)
+            with self.timed():
+                return await loop.run_in_executor(self._shares._thread, work, *given)

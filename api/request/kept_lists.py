@@ -10,6 +10,7 @@ database holds now, and whoever goes on reads the same list to its end.
 
 import hashlib
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -26,15 +27,19 @@ class Kept(NamedTuple):
     columns: dict[str, Any]
     """The other columns of the answer, such as `total`."""
     pieces: list[bytes]
-    """JSON arrays of `PIECE` entries each."""
+    """JSON arrays of `PIECE` entries each, compressed: entries repeat the same names and ids."""
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> "Kept":
-        """record: what the question answered, with the stretch as `rows`."""
+        """record: what the question answered, with the stretch as `rows`. It takes long, so call it in a
+        thread."""
         rows = record["rows"]
         return cls(
             {name: value for name, value in record.items() if name != "rows"},
-            [orjson.dumps(rows[start : start + PIECE]) for start in range(0, len(rows), PIECE)],
+            [
+                zlib.compress(orjson.dumps(rows[start : start + PIECE]), 1)
+                for start in range(0, len(rows), PIECE)
+            ],
         )
 
     @property
@@ -48,7 +53,7 @@ class Kept(NamedTuple):
         found = [
             row
             for piece in self.pieces[first : (skip + limit - 1) // PIECE + 1]
-            for row in orjson.loads(piece)
+            for row in orjson.loads(zlib.decompress(piece))
         ]
         return found[skip - first * PIECE :][:limit]
 

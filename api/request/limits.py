@@ -53,6 +53,11 @@ class Limits:
     """Requests that the server has at hand, above `running`. It refuses more with status 429."""
     client_requests: int = 60
     """Requests of one client that the server has at hand."""
+    client_at_once: int = 4
+    """Requests of one client that are worked on at once. The others at hand wait."""
+    client_s: float = 2.0
+    """Seconds of work of the database and the server after which a client gets one slot at a time, while
+    other clients are there. Half of what it used is forgotten every 5 seconds."""
     downloads: int = 4
     """Downloads that run at once, beside the GraphQL queries."""
     client_downloads: int = 2

@@ -22,7 +22,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.unset import UNSET, UnsetType
 
 from api.request.batching import Context, Loaders
-from api.request.concurrency import ServerBusy, Shares, client_of
+from api.request.concurrency import ClientShare, ServerBusy, Shares, client_of
 from api.request.disconnect import unless_disconnected
 from api.request.errors import presentable, refusal
 from api.request.kept_lists import KeptLists
@@ -195,16 +195,17 @@ class Endpoint(GraphQL[Context, None]):
         scope["headers"] = [
             (name, value.lower() if name == b"content-type" else value) for name, value in scope["headers"]
         ]
-        return await unless_disconnected(receive, self._run(Request(scope, replay)), loaders.cancel)
+        run = self._run(Request(scope, replay), loaders.share, len(body))
+        return await unless_disconnected(receive, run, loaders.cancel)
 
     def _loaders(self, scope: Scope) -> Loaders:
         share = self._shares.of(client_of(scope))
         return Loaders(self._database, self._limits, self._metrics, share, self._kept)
 
-    async def _run(self, request: Request) -> Response:
+    async def _run(self, request: Request, share: ClientShare, n_bytes: int) -> Response:
         try:
             with self._shares.requests.one(client_of(request.scope)):
-                async with asyncio.timeout(self._limits.timeout_s + LATE_S):
+                async with asyncio.timeout(self._limits.timeout_s + LATE_S), share.request(n_bytes):
                     return await self.run(request)
         except ServerBusy as error:
             return error.response()

@@ -45,6 +45,8 @@ BOUNDED_REQUESTS = {
         "heavy_running",
         "waiting",
         "client_requests",
+        "client_at_once",
+        "client_s",
     ),
     "answers of many objects": ("cost", "rows", "page_size", "timeout_s"),
     "unread downloads": ("downloads", "client_downloads", "download_s", "write_s"),

@@ -75,7 +75,9 @@ def _graph(record: Record) -> GraphRow:
 GRAPH_OF_CIRCUIT = Question("graph_of_circuit", _graph)
 NODES_BY_ID = lookup("nodes_by_id", NodeRow, KeyReference(FEATURES_BY_ID, ("feature",)))
 NODES_OF_CIRCUIT = Question("nodes_of_circuit", ids_of, refers=KeyReference(NODES_BY_ID))
-EDGES_OF_CIRCUIT = Question("edges_of_circuit", page_of(EffectRow))
+EDGES_OF_CIRCUIT = Question(
+    "edges_of_circuit", page_of(EffectRow), refers=KeyReference(NODES_BY_ID, ("source", "target"))
+)
 FEATURES_OF_CIRCUIT = Question(
     "features_of_circuit", page_of(UseRow), refers=KeyReference(FEATURES_BY_ID, ("feature",))
 )

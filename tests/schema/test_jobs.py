@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
@@ -10,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 
 import orjson
+import pytest
 import torch
 from rich.console import Console
 
@@ -17,8 +19,8 @@ from ingest.circuits import loader
 from ingest.circuits.run import IngestSettings, ingest
 from ingest.jobs import watch
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
-from schema.database import Database
-from schema.errors import AtlasError
+from schema.database import Database, Parameters, Rows, Transaction
+from schema.errors import AtlasError, LimitError
 from schema.jobs import (
     ATTEMPTS,
     MostPrompts,
@@ -175,6 +177,28 @@ def test_a_request_deletes_the_jobs_that_ended_first_when_they_are_too_many(data
     assert request(database, [RequestedPrompt(f"1 {n}") for n in range(2)], "me", most=most) == jobs[1]
     assert request(database, [RequestedPrompt("newer")], "me", most=most._replace(ended=0)) in ids(database)
     assert ids(database) == {jobs[1], new, *ids(database) - set(jobs)}
+
+
+def test_what_changes_nothing_writes_nothing(database, monkeypatch):
+    """Prompts are long. A request that is refused, or repeated, must not cost what it would cost to store."""
+    ran: list[str] = []
+    run = Transaction.run
+
+    def noted(self: Transaction, text: str, parameters: Parameters = None) -> Rows:
+        ran.append(text)
+        return run(self, text, parameters)
+
+    monkeypatch.setattr(Transaction, "run", noted)
+    most = MostPrompts(open=3, open_of_one=2, ended=9)
+    job = request(database, [RequestedPrompt("a"), RequestedPrompt("b")], "me", most=most)
+    assert any("MERGE" in text for text in ran)
+    ran.clear()
+    for refused, author in (("c", "me"), ("d e", "another")):
+        with pytest.raises(LimitError):
+            request(database, [RequestedPrompt(each) for each in refused.split()], author, most=most)
+    assert request(database, [RequestedPrompt("a"), RequestedPrompt("b")], "me", most=most) == job
+    assert ran
+    assert not [text for text in ran if re.search("MERGE|CREATE|SET|DELETE", text)]
 
 
 def test_a_worker_says_why_it_lost_its_job(database):

@@ -1,10 +1,18 @@
 """Pages that travel with what they belong to: the same answers, whatever the query around them looks like."""
 
+import asyncio
+
 import pytest
 from graphql import GraphQLObjectType, get_named_type
 
+from api.request import batching
+from api.request.batching import Loaders
+from api.request.concurrency import Shares
+from api.request.limits import Limits
+from api.request.metrics import Metrics
 from api.serving.graphql_schema import graphql_schema
 from schema.circuit.records import NodeKind
+from schema.questions.graph import EDGES_OF_CIRCUIT
 
 USES = (
     "{ totalCount pageInfo { endCursor hasNextPage } nodes { influence positions feature { id nCircuits } } }"
@@ -88,6 +96,43 @@ async def test_a_page_that_cannot_be_is_refused_where_it_is_asked(api, circuits,
     (error,) = body["errors"]
     assert error["extensions"]["code"] == code
     assert error["path"] == ["feature", "circuits"]
+
+
+async def test_nodes_travel_with_the_effects_between_them(api, circuits):
+    before = api.database.queries
+    edges = "edges(first: 9) { nodes { weight source { id } target { id } } }"
+    data = await api("{ circuits(first: 100) { nodes { " + edges + " } } }")
+    assert api.database.queries - before == 2
+    assert all(circuit["edges"]["nodes"] for circuit in data["circuits"]["nodes"])
+
+
+async def test_the_event_loop_turns_to_others_while_a_long_answer_is_read(api, circuits, monkeypatch):
+    monkeypatch.setattr(batching, "SLICE_S", 0)
+    share = Shares(Limits(), Metrics()).of("client")
+    rounds, answered = 0, 0
+
+    class Noted(type(api.database)):
+        async def read(self, *given, **named):
+            nonlocal answered
+            found = await super().read(*given, **named)
+            answered = rounds
+            return found
+
+    async def others():
+        nonlocal rounds
+        while True:
+            rounds += 1
+            await asyncio.sleep(0)
+
+    database = Noted(api.database._driver, api.database.uri)
+    beside = asyncio.create_task(others())
+    keys = [circuit.id for circuit in circuits]
+    pages = await Loaders(database, Limits(), Metrics(), share).ask(
+        EDGES_OF_CIRCUIT, keys=keys, source_kind=None, target_kind=None, skip=0, limit=100
+    )
+    beside.cancel()
+    assert len(pages) == len(keys)
+    assert rounds - answered >= len(keys)
 
 
 def plain_fields(kind: str) -> list[str]:

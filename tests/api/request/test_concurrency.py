@@ -1,10 +1,11 @@
 """Slots are shared among clients: nobody with many requests keeps another one waiting."""
 
 import asyncio
+import time
 
 import pytest
 
-from api.request.concurrency import FairSlots, Requests, ServerBusy, Shares
+from api.request.concurrency import HALF_S, PRESENT_S, FairSlots, Requests, ServerBusy, Shares, Used
 from api.request.limits import Limits
 from api.request.metrics import Metrics
 
@@ -55,6 +56,74 @@ async def test_a_client_gets_no_more_than_its_share():
     assert "".join(held.served) == "aab"
     await held.end(1)
     assert "".join(held.served) == "aaba"
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_who_has_used_much_gets_one_slot_at_a_time():
+    used = Used(2.0, Clock())
+    held = Holder(FairSlots(4, each=3, used=used))
+    used.add("a", 2.0)
+    used.add("b", 1.9)
+    for client in "aaabbb":
+        await held.ask(client)
+    assert "".join(held.served) == "abbb"
+    await held.end(4)
+    assert "".join(held.served) == "abbba"
+    await held.end(2)
+    assert "".join(held.served) == "abbbaa"
+
+
+def test_use_is_forgotten_and_counts_only_beside_others():
+    clock = Clock()
+    used = Used(2.0, clock)
+    used.add("a", 3.0)
+    used.add("", 100.0)  # the server's own work
+    assert not used.much("a")
+    used.add("b", 0.0)
+    assert (used.much("a"), used.much("b"), used.much("")) == (True, False, False)
+    clock.now += HALF_S
+    assert not used.much("a")
+    used.add("a", 0.5)
+    assert used.much("a")
+    # The other client has gone.
+    clock.now += PRESENT_S
+    used.add("a", 100.0)
+    assert not used.much("a")
+    used.add("b", 0.0)
+    assert used.much("a")
+
+
+async def test_all_work_for_a_client_counts_as_used():
+    shares = Shares(Limits(client_s=0.1), Metrics())
+    shares.of("other").uses(rows=1)
+
+    async def rows() -> None:
+        shares.of("rows").uses(rows=10_000)
+
+    async def request() -> None:
+        async with shares.of("request").request(n_bytes=10_000_000):
+            pass
+
+    async def question() -> None:
+        async with shares.of("question").question(heavy=False):
+            await asyncio.sleep(0.3)
+
+    async def text() -> None:
+        await shares.of("text").off_the_loop(time.sleep, 0.3)
+
+    async def write() -> None:
+        with shares.of("write").timed():
+            await asyncio.sleep(0.3)
+
+    works = (rows, request, question, text, write)
+    await asyncio.gather(*(work() for work in works))
+    assert [shares._used.much(work.__name__) for work in works] == [True] * 5
 
 
 async def test_who_leaves_while_waiting_or_just_served_loses_no_slot():

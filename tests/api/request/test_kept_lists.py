@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import orjson
 import pytest
 
 from api.request.kept_lists import PIECE, Kept, KeptLists, key_of
@@ -133,6 +134,13 @@ def test_a_page_is_a_stretch_of_the_list():
     assert Kept.of({"rows": []}).rows(0, 20) == []
 
 
+def test_kept_entries_take_little_memory():
+    rows = [{"source": f"set/{n % 7}/{n}", "target": f"set/{n % 5}/{n}", "n": n % 9} for n in range(1000)]
+    kept = Kept.of({"total": 1000, "rows": rows})
+    assert kept.rows(190, 500) == rows[190:690]
+    assert kept.size < len(orjson.dumps(rows)) / 4
+
+
 def test_memory_is_bounded_and_the_least_recently_read_goes_first():
     one = Kept.of({"rows": ["x" * 98]})
     lists = KeptLists(3 * one.size, 60)
@@ -141,7 +149,7 @@ def test_memory_is_bounded_and_the_least_recently_read_goes_first():
     assert lists.get(b"a") == one
     lists.put(b"d", one)
     assert [name for name in (b"a", b"b", b"c", b"d") if lists.get(name)] == [b"a", b"c", b"d"]
-    lists.put(b"long", Kept.of({"rows": ["x" * 1000]}))
+    lists.put(b"long", Kept.of({"rows": list(range(1000))}))
     assert (lists.get(b"long"), lists.currsize) == (None, 3 * one.size)
     rng = random.Random(1)
     for n in range(300):

@@ -198,6 +198,32 @@ async def test_many_questions_of_one_client_leave_the_others_their_share(slow, a
         await asyncio.gather(asked, beside)
 
 
+async def test_many_requests_of_one_client_are_worked_on_a_few_at_a_time(slow, async_plain):
+    app = create_app(slow, limits=Limits(running=9, client_running=9, client_at_once=2, timeout_s=4))
+    async with client_at(app) as http, client_at(app, "127.0.0.2") as other:
+        ask = {"query": "{ families { name } }"}
+        asked = [asyncio.create_task(http.post("/graphql", json=ask)) for _ in range(5)]
+        assert await running(async_plain, 2)
+        asked.append(asyncio.create_task(other.post("/graphql", json=ask)))
+        assert await running(async_plain, 3)
+        for answer in await asyncio.gather(*asked):
+            (error,) = answer.json()["errors"]
+            assert error["extensions"]["code"] == "QUERY_TIMEOUT"
+
+
+async def test_a_client_that_has_used_much_is_asked_one_question_at_a_time_for(slow, async_plain):
+    """Whatever it asks: of several requests, and within one."""
+    app = create_app(slow, limits=Limits(client_s=0, timeout_s=4))
+    async with client_at(app) as http, client_at(app, "127.0.0.2") as other:
+        assert (await other.post("/graphql", json={"query": "{ __typename }"})).status_code == 200
+        many = "{" + " ".join(f"a{n}: families {{ name }}" for n in range(3)) + " runs { totalCount } }"
+        asked = [asyncio.create_task(http.post("/graphql", json={"query": many})) for _ in range(2)]
+        assert await running(async_plain, 1)
+        await asyncio.sleep(0.5)
+        assert await running(async_plain, 1)
+        await asyncio.gather(*asked)
+
+
 async def test_who_goes_away_while_waiting_leaves_the_line(slow, async_plain):
     async with client_at(create_app(slow, limits=Limits(running=1, waiting=5, timeout_s=3))) as http:
         first = asyncio.create_task(http.post("/graphql", json={"query": "{ families { name } }"}))
