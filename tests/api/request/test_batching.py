@@ -12,6 +12,7 @@ from api.request.limits import Limits
 from api.request.metrics import Metrics
 from api.serving.graphql_schema import graphql_schema
 from schema.circuit.records import NodeKind
+from schema.database import AsyncDatabase, Parameters, Rows
 from schema.questions.graph import EDGES_OF_CIRCUIT
 
 USES = (
@@ -111,10 +112,12 @@ async def test_the_event_loop_turns_to_others_while_a_long_answer_is_read(api, c
     share = Shares(Limits(), Metrics()).of("client")
     rounds, answered = 0, 0
 
-    class Noted(type(api.database)):
-        async def read(self, *given, **named):
+    class Noted(AsyncDatabase):
+        async def read(
+            self, text: str, parameters: Parameters = None, *, timeout_s: float | None = None
+        ) -> Rows:
             nonlocal answered
-            found = await super().read(*given, **named)
+            found = await super().read(text, parameters, timeout_s=timeout_s)
             answered = rounds
             return found
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -131,6 +132,15 @@ def test_a_malformed_state_is_named_with_what_to_do(tmp_path: Path, state: str):
             call()
         assert f"--home-dir={tmp_path}" in str(caught.value.next_step)
     assert (tmp_path / "server.json").read_text() == state
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_a_state_that_is_no_file_is_refused_without_waiting(tmp_path: Path, make: Callable[[Path], None]):
+    make(tmp_path / "server.json")
+    server = LocalServer(tmp_path)
+    for call in (server.status, server.stop, server.start):
+        with pytest.raises(ServerError, match=r"server\.json cannot be read: .*it is no plain file"):
+            call()
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])
