@@ -47,33 +47,39 @@ class Units:
     families: dict[str, str | None]
     """Circuit → family of its prompt, for the same circuits."""
 
-    def of_circuits(self, circuits: Iterable[str]) -> dict[str, str] | None:
-        """The parameter `$units` of a question that is about these circuits; None when each is a unit."""
+    def of_circuits(self, circuits: Iterable[str] | None) -> dict[str, str] | None:
+        """The parameter `$units` of a question that is about these circuits; None when each is a unit.
+
+        circuits: None for all.
+        """
+        if circuits is None:
+            return self.of or None
         chosen = {circuit: self.of[circuit] for circuit in circuits if circuit in self.of}
         return chosen if len(set(chosen.values())) < len(chosen) else None
 
-    @property
-    def everywhere(self) -> dict[str, str] | None:
-        """The parameter `$units` of a question that is about all circuits."""
-        return self.of or None
-
     def of_effects(
-        self, families: Iterable[str] | None, sets: Iterable[str] | None = None
+        self,
+        families: Iterable[str] | None = None,
+        sets: Iterable[str] | None = None,
+        circuits: Iterable[str] | None = None,
     ) -> dict[str, str] | None:
         """The parameter `$units` of a question about the effects of all circuits, or of some.
 
         families, sets: only circuits of these families and transcoder sets count; None: of all.
+        circuits: only these circuits count; None: all.
 
         Only circuits of one transcoder set can have the same effect, so circuits that share their unit with
         circuits of other sets alone are left out.
         """
         chosen = None if families is None else set(families)
         made = None if sets is None else set(sets)
+        named = None if circuits is None else set(circuits)
         found = {
             circuit: (unit, self.sets[circuit])
             for circuit, unit in self.of.items()
             if (chosen is None or self.families[circuit] in chosen)
             and (made is None or self.sets[circuit] in made)
+            and (named is None or circuit in named)
         }
         sizes = Counter(found.values())
         return {circuit: unit for circuit, (unit, of) in found.items() if sizes[unit, of] > 1} or None

@@ -1,5 +1,6 @@
 """`drivesLogit`: features that act directly on the logits of tokens, over many circuits."""
 
+import asyncio
 from enum import Enum
 from typing import Annotated
 
@@ -7,9 +8,10 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import MIXED, consider
+from api.questions.counting import CountByArgument, units_of
 from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, source_of
-from api.request.inputs import CircuitSet, checked_count, checked_list, checked_text
+from api.request.inputs import CircuitSet, CountBy, checked_count, checked_list, checked_text
 from api.types.considered import Considered
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
@@ -34,7 +36,9 @@ class DriverOrder(Enum):
 
 @strawberry.type(
     description="A feature that acts directly on the logits of the tokens. In one circuit its weights are "
-    "summed over its positions and over the logits."
+    "summed over its positions and over the logits. "
+    "Numbers of circuits count what `countBy` names: by default prompts, so that all circuits of a prompt "
+    "are one. Weight and share in a prompt are means over those of its circuits that have the effect."
 )
 class LogitDriver:
     n_circuits: int = strawberry.field(
@@ -78,7 +82,8 @@ class LogitDriver:
 @strawberry.type(description="The features that act directly on the logits of some tokens.")
 class LogitDrivers(Connection[LogitDriver]):
     considered: Considered = strawberry.field(
-        description="The circuits of the set, with and without such a logit."
+        description="The circuits of the set, with and without such a logit. "
+        "`nUnits` says how many prompts they are, or what `countBy` says."
     )
     mixed_settings: bool = strawberry.field(description=MIXED)
 
@@ -89,6 +94,14 @@ class LogitDrivers(Connection[LogitDriver]):
     async def n_with_logit(self) -> int:
         page: LogitDriverRows = (await self.source.read).page
         return page.n_with_logit
+
+    @strawberry.field(
+        description="Number of units that have a logit of one of the tokens: of the nWithLogit circuits, "
+        "each prompt (or what `countBy` says) counts once."
+    )
+    async def n_units_with_logit(self) -> int:
+        page: LogitDriverRows = (await self.source.read).page
+        return page.n_units_with_logit
 
 
 @strawberry.type
@@ -128,6 +141,7 @@ class LogitQuery:
         order_by: Annotated[
             DriverOrder, argument(description="Which features come first.")
         ] = DriverOrder.PROMOTES,
+        count_by: CountByArgument = CountBy.PROMPTS,
         first: First = None,
         after: After = None,
     ) -> LogitDrivers:
@@ -141,20 +155,24 @@ class LogitQuery:
         for text in texts or ():
             checked_text(limits, "tokens", text)
         numbers = checked_list(limits, "tokenIds", token_ids)
-        considered = await consider(info, among, ids=among is not None)
+        considered, units = await asyncio.gather(
+            consider(info, among, ids=among is not None), units_of(info, count_by)
+        )
+        circuits = None if among is None else considered.ids
         asked = {
             "tokens": texts or [],
             "token_ids": numbers or [],
-            "circuits": None if among is None else considered.ids,
+            "circuits": circuits,
             "min_circuits": checked_count("minCircuits", min_circuits, 1),
             "order": order_by.value,
+            "units": units.of_circuits(circuits),
         }
 
         def entries(page: LogitDriverRows) -> list[LogitDriver]:
             return [LogitDriver.of(row) for row in page.rows]
 
         return LogitDrivers(
-            considered=considered,
+            considered=units.counted(considered, considered.sets if circuits is None else None),
             mixed_settings=considered.mixed_settings,
             source=source_of(info, Listing(DRIVES_LOGIT, asked), first, after, entries),
         )

@@ -1,5 +1,6 @@
 """`motifs`: sub-circuits of three nodes that recur in circuits."""
 
+import asyncio
 from enum import Enum
 from typing import Annotated
 
@@ -7,9 +8,10 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import MIXED, WHAT_IS_MIXED, consider
+from api.questions.counting import CountByArgument, units_of
 from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, source_of
-from api.request.inputs import CircuitSet, checked_count
+from api.request.inputs import CircuitSet, CountBy, checked_count
 from api.types.considered import Considered, MixedSetting
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
@@ -36,7 +38,9 @@ class MotifShape(Enum):
 
 @strawberry.type(
     description="A recurring sub-circuit of two or three features. "
-    "Its effects meet at the same nodes of a circuit."
+    "Its effects meet at the same nodes of a circuit. "
+    "Numbers of circuits count what `countBy` names: by default prompts, so that all circuits of a prompt "
+    "are one. The product in a prompt is the mean over those of its circuits that have the motif."
 )
 class Motif:
     n_circuits: int = strawberry.field(
@@ -91,14 +95,16 @@ class Motif:
 )
 class Motifs(Connection[Motif]):
     considered: Considered = strawberry.field(
-        description="The circuits that were searched: the denominator of nCircuits."
+        description="The circuits that were searched. `nUnits` is the denominator of nCircuits: "
+        "how many prompts they are, or what `countBy` says."
     )
     mixed_settings: bool = strawberry.field(description=MIXED)
     mixed: list[MixedSetting] = strawberry.field(description=WHAT_IS_MIXED)
 
     @strawberry.field(
         description="Whether motifs may be missing. "
-        f"Only the {STRONG_EFFECTS} effects that the most circuits of the set have are combined; "
+        f"Only the {STRONG_EFFECTS} effects that the most circuits of the set have are combined, "
+        "counted as `countBy` says; "
         "this is true when more effects recur in minSupport of these circuits. "
         "To see all motifs, raise minSupport."
     )
@@ -108,7 +114,7 @@ class Motifs(Connection[Motif]):
 
     @strawberry.field(
         description="Number of effects of one feature on another "
-        "that at least minSupport circuits of the set have."
+        "that at least minSupport circuits of the set have, counted as `countBy` says."
     )
     async def n_effects(self) -> int:
         page: MotifRows = (await self.source.read).page
@@ -138,23 +144,28 @@ class MotifQuery:
         among: Annotated[
             CircuitSet | None, argument(description="Only circuits of this set. Left out: all circuits.")
         ] = None,
+        count_by: CountByArgument = CountBy.PROMPTS,
         first: First = None,
         after: After = None,
     ) -> Motifs:
-        considered = await consider(info, among, ids=among is not None)
+        considered, units = await asyncio.gather(
+            consider(info, among, ids=among is not None), units_of(info, count_by)
+        )
+        circuits = None if among is None else considered.ids
         asked = {
             "shape": shape.value,
-            "circuits": None if among is None else considered.ids,
+            "circuits": circuits,
             "family": None if among is None else among.family_alone,
             "min_support": checked_count("minSupport", min_support, 2),
             "strong": STRONG_EFFECTS,
+            "units": units.of_effects(circuits=circuits),
         }
 
         def entries(page: MotifRows) -> list[Motif]:
             return [Motif.of(row) for row in page.rows]
 
         return Motifs(
-            considered=considered,
+            considered=units.counted(considered, considered.sets if circuits is None else None),
             mixed_settings=considered.mixed_settings,
             mixed=considered.mixed,
             source=source_of(info, Listing(MOTIFS, asked), first, after, entries),

@@ -205,8 +205,8 @@ class SharedFeatures(Connection[SharedFeature]):
             asked["inside"] = named
         else:
             asked["inside"] = (await found).ids
-        asked["units"] = (
-            units.everywhere if absent_from is None else units.of_circuits(asked["inside"] + asked["outside"])
+        asked["units"] = units.of_circuits(
+            None if absent_from is None else asked["inside"] + asked["outside"]
         )
 
         async def inside() -> Considered:

@@ -112,7 +112,7 @@ class CircuitsSharing(Connection[CircuitSharing]):
             "min_influence": min_influence,
             "kind": node_label(kind),
             "circuits": circuits,
-            "units": units.everywhere if circuits is None else units.of_circuits(circuits),
+            "units": units.of_circuits(circuits),
         }
 
         def entries(page: SharingRows) -> list[CircuitSharing]:

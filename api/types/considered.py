@@ -120,6 +120,11 @@ class Considered:
     ids: strawberry.Private[list[str]]
     """Empty when they were not asked for."""
 
+    @property
+    def sets(self) -> list[str]:
+        """Ids of the transcoder sets of these circuits."""
+        return sorted({each.transcoders for each in self.settings})
+
     @classmethod
     def of(cls, rows: Iterable[SettingsRow]) -> "Considered":
         rows = list(rows)
@@ -145,11 +150,10 @@ class Considered:
         Those of transcoder sets that `part` has no circuit of are left out.
         """
         gone = {each.key: each.n_circuits for each in part.settings}
-        sets = {each.transcoders for each in part.settings}
         left = [
             replace(each, n_circuits=each.n_circuits - gone.get(each.key, 0))
             for each in self.settings
-            if each.transcoders in sets
+            if each.transcoders in part.sets
         ]
         left.sort(key=lambda each: -each.n_circuits)
         return Considered._of([each for each in left if each.n_circuits], [])

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rich import filesize
+
 from schema.circuit.records import Run
 from schema.counted import counted
 from schema.errors import FileError
@@ -86,8 +88,9 @@ class ImportSummary:
     def pace(self) -> str:
         """What was read so far, in what time, and the rate. The progress bar and the sentence show it."""
         seconds = self.seconds
-        rate = self.megabytes / seconds if seconds else 0.0
-        return f"{self.megabytes:.1f} MB in {seconds:.1f} s, {rate:.1f} MB/s"
+        n_bytes = self.megabytes * 1e6
+        rate = n_bytes / seconds if seconds else 0.0
+        return f"{filesize.decimal(round(n_bytes))} in {seconds:.1f} s, {filesize.decimal(round(rate))}/s"
 
     def add(self, added: AddedParts) -> None:
         """Count what a file added to a circuit that was there already."""

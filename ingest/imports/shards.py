@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from rich import filesize
 from rich.console import Console
 
 from ingest.circuits.loader import GroupLoader, resumable
@@ -62,7 +63,8 @@ class ShardSummary:
         if self.other_family:
             said.append(f"the prompts of {self.other_family} of them keep the family that they had")
         rate = self.loaded / self.seconds if self.seconds else 0.0
-        return f"{', '.join(said)} ({self.megabytes:.1f} MB in {self.seconds:.1f} s, {rate:.1f} circuits/s)."
+        size = filesize.decimal(round(self.megabytes * 1e6))
+        return f"{', '.join(said)} ({size} in {self.seconds:.1f} s, {rate:.1f} circuits/s)."
 
 
 def load_shards(database: Database, addresses: Sequence[str], *, console: Console) -> ShardSummary:

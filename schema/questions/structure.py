@@ -125,11 +125,13 @@ class LogitDriverRows(NamedTuple):
     rows: list[LogitDriverRow]
     n_with_logit: int
     """Circuits that have such a logit."""
+    n_units_with_logit: int
+    """Units (such as prompts) of these circuits."""
 
 
 def _drivers(record: Record) -> LogitDriverRows:
     rows = [LogitDriverRow(**row) for row in record["rows"]]
-    return LogitDriverRows(record["total"], rows, record["n_with_logit"])
+    return LogitDriverRows(record["total"], rows, record["n_with_logit"], record["n_units_with_logit"])
 
 
 class HubRow(NamedTuple):

@@ -10,6 +10,8 @@ from api.questions.significance import p_values
 from schema.loading.load import load_circuit
 from schema.questions.sets import Counts
 from tests.api.questions.test_contrast import contrasted, same_set, supernode_values
+from tests.api.questions.test_drives_logit import drivers
+from tests.api.questions.test_structure import in_set, motifs, recurring
 from tests.support.api import OTHER_SET, Api
 from tests.support.choosing import influences_of, of_family, popular
 from tests.support.circuits import RUN, effects, synthetic_circuits
@@ -22,12 +24,16 @@ FACTS = "nPositive nConsideredPositive nNegative nConsideredNegative meanPositiv
 
 @pytest.fixture(scope="module")
 def circuits(connection):
-    """Seven of twelve prompts have several circuits, with other nodes; two are of another transcoder set."""
+    """Seven of twelve prompts have several circuits, with other nodes; two are of another transcoder set.
+
+    In one of them no share of inputs is known.
+    """
     made = synthetic_circuits(22, seed=3)
     circuits = made[:12]
     for place, other in enumerate(made[12:18]):
         circuits.append(replace(other, prompt=made[place].prompt, node_threshold=0.7))
-    circuits.append(replace(made[18], prompt=made[0].prompt, node_threshold=0.6))
+    unknown = tuple(edge._replace(share=None) for edge in made[18].edges)
+    circuits.append(replace(made[18], prompt=made[0].prompt, node_threshold=0.6, edges=unknown))
     circuits += [
         replace(c, prompt=made[p].prompt, transcoders=OTHER_SET) for c, p in ((made[19], 7), (made[20], 2))
     ]
@@ -241,6 +247,108 @@ async def test_circuits_sharing(api, circuits, by, among):
             "countedBy": by,
         },
     }
+
+
+async def every_page(api, field, query, first, **asked):
+    """The answer with the nodes of all pages."""
+    found = (await api(query, first=first, **asked))[field]
+    page = found.pop("pageInfo")
+    while page["hasNextPage"]:
+        more = (await api(query, first=first, after=page["endCursor"], **asked))[field]
+        page = more.pop("pageInfo")
+        found["nodes"] += more.pop("nodes")
+        assert more == {name: value for name, value in found.items() if name != "nodes"}
+    return found
+
+
+MOTIFS = """
+query ($shape: MotifShape!, $among: CircuitSet, $by: CountBy, $first: Int!, $after: String) {
+  motifs(minSupport: 2, shape: $shape, among: $among, countBy: $by, first: $first, after: $after) {
+    totalCount truncated nEffects nCombined considered { nCircuits nUnits countedBy }
+    pageInfo { hasNextPage endCursor }
+    nodes { nCircuits product direct signConsistency token first { id } second { id } third { id } } } }"""
+
+SETS = [
+    None,  # all circuits
+    {"families": ["arithmetic"]},
+    {"families": ["arithmetic", "antonyms"]},
+    {"transcoders": [OTHER_SET.name]},
+]
+
+
+@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("among", SETS)
+@pytest.mark.parametrize("shape", ["CHAIN", "TRIANGLE", "OUTPUT"])
+async def test_motifs(api, near, circuits, shape, among, by, monkeypatch):
+    considered, unit = in_set(circuits, among), unit_of(circuits, by)
+    for strong in (5000, 20):
+        monkeypatch.setattr("api.questions.motifs.STRONG_EFFECTS", strong)
+        often = recurring(considered, 2, unit)
+        expected = motifs(considered, {*often[:strong]}, 2, shape, unit)
+        found = await every_page(api, "motifs", MOTIFS, 40, shape=shape, among=among, by=by)
+        rows = {}
+        for row in found.pop("nodes"):
+            third = row.pop("third")
+            key = (row.pop("first")["id"], row.pop("second")["id"], third and third["id"], row.pop("token"))
+            rows[key] = row
+        assert found == {
+            "totalCount": len(expected),
+            "truncated": len(often) > strong,
+            "nEffects": len(often),
+            "nCombined": min(strong, len(often)),
+            "considered": {
+                "nCircuits": len(considered),
+                "nUnits": len({unit[circuit.id] for circuit in considered}),
+                "countedBy": by,
+            },
+        }
+        assert rows == near(expected)
+        places = [(-row["nCircuits"], -abs(row["product"])) for row in rows.values()]
+        assert places == near(sorted(places))
+
+
+DRIVES_LOGIT = """
+query ($tokens: [String!]!, $among: CircuitSet, $least: Int!, $by: CountBy, $first: Int!, $after: String) {
+  drivesLogit(tokens: $tokens, among: $among, minCircuits: $least, countBy: $by, first: $first,
+              after: $after) {
+    totalCount nWithLogit nUnitsWithLogit considered { nCircuits nUnits countedBy }
+    pageInfo { hasNextPage endCursor }
+    nodes { nCircuits nConsidered mean sum share nPromotes nSuppresses signConsistency feature { id } } } }"""
+
+
+@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("least", [1, 2])
+@pytest.mark.parametrize("among", SETS)
+async def test_drives_logit(api, near, circuits, among, least, by):
+    considered, unit = in_set(circuits, among), unit_of(circuits, by)
+    # Some circuits have the first; all have the second.
+    for tokens in (["city0", "city1", "18"], ["something else"]):
+        having, drive = drivers(considered, tokens, [], unit)
+        expected = {feature: row for feature, row in drive.items() if row["nCircuits"] >= least}
+        asked = {"tokens": tokens, "among": among, "least": least, "by": by}
+        found = await every_page(api, "drivesLogit", DRIVES_LOGIT, 7, **asked)
+        rows = {row.pop("feature")["id"]: row for row in found.pop("nodes")}
+        assert found == {
+            "totalCount": len(expected),
+            "nWithLogit": len(having),
+            "nUnitsWithLogit": len({unit[circuit.id] for circuit in having}),
+            "considered": {
+                "nCircuits": len(considered),
+                "nUnits": len({unit[circuit.id] for circuit in considered}),
+                "countedBy": by,
+            },
+        }
+        assert rows == near(expected)
+        assert [row["mean"] for row in rows.values()] == near(
+            sorted((row["mean"] for row in expected.values()), reverse=True)
+        )
+
+
+@pytest.mark.parametrize("by", BY)
+async def test_each_way_of_counting_differs(circuits, by):
+    """The records above tell the ways of counting apart."""
+    counts = {each: len(recurring(circuits, 2, unit_of(circuits, each))) for each in BY}
+    assert counts["CIRCUITS"] > counts["PROMPTS"] > counts["CLUSTERS"] > 0
 
 
 async def test_circuits_of_distinct_prompts_are_counted_alike(api: Api, circuits):

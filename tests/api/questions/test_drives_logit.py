@@ -11,16 +11,21 @@ from tests.support.circuits import feature_id
 
 QUERY = """
 query ($tokens: [String!], $ids: [Int!], $among: CircuitSet, $least: Int!, $order: DriverOrder!) {
-  drivesLogit(tokens: $tokens, tokenIds: $ids, among: $among, minCircuits: $least, orderBy: $order,
-              first: 100) {
+  drivesLogit(countBy: CIRCUITS, tokens: $tokens, tokenIds: $ids, among: $among, minCircuits: $least,
+              orderBy: $order, first: 100) {
     totalCount nWithLogit considered { nCircuits } mixedSettings
     nodes { nCircuits nConsidered mean sum share nPromotes nSuppresses signConsistency feature { id } } } }"""
 
 
-def drivers(considered, tokens, ids):
-    """Feature → what drivesLogit should say, and the circuits that have such a logit."""
+def drivers(considered, tokens, ids, unit=None):
+    """Feature → what drivesLogit should say, and the circuits that have such a logit.
+
+    unit: circuit id → its unit; None: each circuit is one.
+    """
+    unit = unit or {circuit.id: circuit.id for circuit in considered}
     having: list[Circuit] = []
-    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    weights: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    shares: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for circuit in considered:
         logits = {
             place
@@ -35,24 +40,31 @@ def drivers(considered, tokens, ids):
             if edge.target in logits and circuit.nodes[edge.source].kind is NodeKind.FEATURE:
                 edges[feature_id(circuit, circuit.nodes[edge.source])].append(edge)
         for feature, each in edges.items():
-            share = math.fsum(edge.share for edge in each) / len({edge.target for edge in each})
-            found[feature].append((math.fsum(edge.weight for edge in each), share))
-    of_set: dict[str, int] = defaultdict(int)
+            weights[feature][unit[circuit.id]].append(math.fsum(edge.weight for edge in each))
+            if all(edge.share is not None for edge in each):
+                share = math.fsum(edge.share for edge in each) / len({edge.target for edge in each})
+                shares[feature][unit[circuit.id]].append(share)
+    of_set: dict[str, set[str]] = defaultdict(set)
     for circuit in having:
-        of_set[circuit.transcoders.id] += 1
-    return having, {
-        feature: {
+        of_set[circuit.transcoders.id].add(unit[circuit.id])
+    answer = {}
+    for feature, found in weights.items():
+        each, known = ([mean(values) for values in by.values()] for by in (found, shares[feature]))
+        answer[feature] = {
             "nCircuits": len(each),
-            "nConsidered": of_set[feature.rsplit("/", 2)[0]],
-            "mean": math.fsum(weight for weight, _ in each) / len(each),
-            "sum": math.fsum(weight for weight, _ in each),
-            "share": math.fsum(share for _, share in each) / len(each),
-            "nPromotes": sum(weight > 0 for weight, _ in each),
-            "nSuppresses": sum(weight < 0 for weight, _ in each),
-            "signConsistency": max(sum(w > 0 for w, _ in each), sum(w < 0 for w, _ in each)) / len(each),
+            "nConsidered": len(of_set[feature.rsplit("/", 2)[0]]),
+            "mean": mean(each),
+            "sum": math.fsum(each),
+            "share": mean(known) if known else None,
+            "nPromotes": sum(weight > 0 for weight in each),
+            "nSuppresses": sum(weight < 0 for weight in each),
+            "signConsistency": max(sum(w > 0 for w in each), sum(w < 0 for w in each)) / len(each),
         }
-        for feature, each in found.items()
-    }
+    return having, answer
+
+
+def mean(values):
+    return math.fsum(values) / len(values)
 
 
 @pytest.mark.parametrize("order", ["PROMOTES", "SUPPRESSES", "ABSOLUTE"])

@@ -8,7 +8,7 @@ import pytest
 
 from schema.circuit.records import NodeKind
 from tests.support.choosing import of_family
-from tests.support.circuits import drives, feature_id, uses
+from tests.support.circuits import drives, effects, feature_id, uses
 
 RECURRING = """
 query ($families: [String!], $transcoders: [String!], $order: EffectOrder!, $least: Int!,
@@ -157,19 +157,29 @@ async def test_paths_are_bounded(api, circuits, monkeypatch):
 
 MOTIFS = """
 query ($support: Int!, $shape: MotifShape!, $among: CircuitSet) {
-  motifs(minSupport: $support, shape: $shape, among: $among, first: 100) {
+  motifs(countBy: CIRCUITS, minSupport: $support, shape: $shape, among: $among, first: 100) {
     totalCount truncated nEffects nCombined considered { nCircuits }
     nodes { nCircuits product direct signConsistency token first { id } second { id } third { id } } } }"""
 
 
-def recurring(considered, support):
-    """The effects that recur in the circuits of the set, those in the most circuits first."""
-    found = {pair: drive.n_circuits for pair, drive in drives(considered).items()}
-    return sorted((pair for pair, n in found.items() if n >= support), key=lambda pair: (-found[pair], pair))
+def recurring(considered, support, unit=None):
+    """The effects that recur in the circuits of the set, those in the most circuits first.
+
+    unit: circuit id → its unit; None: each circuit is one.
+    """
+    found = defaultdict(set)
+    for circuit in considered:
+        for pair in effects(circuit):
+            found[pair].add(unit[circuit.id] if unit else circuit.id)
+    often = (pair for pair, units in found.items() if len(units) >= support)
+    return sorted(often, key=lambda pair: (-len(found[pair]), pair))
 
 
-def motifs(considered, effects, support, shape):
-    """(first, second, third, token) → what motifs should say, by walking all chains of two of the effects."""
+def motifs(considered, strong, support, shape, unit=None):
+    """(first, second, third, token) → what motifs should say, by walking all chains of two strong effects.
+
+    unit: circuit id → its unit; None: each circuit is one.
+    """
     products: dict[Any, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     directs: dict[Any, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for circuit in considered:
@@ -183,7 +193,7 @@ def motifs(considered, effects, support, shape):
             if (x.kind, y.kind) != (NodeKind.FEATURE, NodeKind.FEATURE):
                 continue
             a, b = feature_id(circuit, x), feature_id(circuit, y)
-            if (a, b) not in effects:
+            if (a, b) not in strong:
                 continue
             for two in out[one.target]:
                 z, direct = nodes[two.target], weights.get((one.source, two.target))
@@ -192,23 +202,32 @@ def motifs(considered, effects, support, shape):
                     key, direct = (a, b, None, z.token), None
                 elif shape != "OUTPUT" and z.kind is NodeKind.FEATURE:
                     c = feature_id(circuit, z)
-                    if (b, c) in effects and (shape == "CHAIN" or direct is not None):
+                    if (b, c) in strong and (shape == "CHAIN" or direct is not None):
                         key = (a, b, c, None)
                 if key:
                     products[key][circuit.id].append(one.weight * two.weight)
                     directs[key][circuit.id] += [] if direct is None else [direct]
     answer = {}
     for key, found in products.items():
-        if len(found) >= support:
-            each = [math.fsum(values) for values in found.values()]
-            direct = [math.fsum(values) for values in directs[key].values() if values]
+        each = means(found, unit)
+        direct = means(directs[key], unit)
+        if len(each) >= support:
             answer[key] = {
-                "nCircuits": len(found),
+                "nCircuits": len(each),
                 "product": math.fsum(each) / len(each),
                 "direct": math.fsum(direct) / len(direct) if direct else None,
                 "signConsistency": max(sum(v > 0 for v in each), sum(v < 0 for v in each)) / len(each),
             }
     return answer
+
+
+def means(found, unit):
+    """The mean in each unit over its circuits. found: circuit id → numbers to add up; none: no value."""
+    sums = defaultdict(list)
+    for circuit, values in found.items():
+        if values:
+            sums[unit[circuit] if unit else circuit].append(math.fsum(values))
+    return [math.fsum(each) / len(each) for each in sums.values()]
 
 
 def in_set(circuits, among):
@@ -240,11 +259,11 @@ def in_set(circuits, among):
 async def test_motifs(api, near, circuits, shape, strong, among, monkeypatch):
     monkeypatch.setattr("api.questions.motifs.STRONG_EFFECTS", strong)
     considered = in_set(circuits, among)
-    effects = recurring(considered, 2)
-    expected = motifs(considered, {*effects[:strong]}, 2, shape)
+    often = recurring(considered, 2)
+    expected = motifs(considered, {*often[:strong]}, 2, shape)
     data = (await api(MOTIFS, support=2, shape=shape, among=among))["motifs"]
-    assert (data["totalCount"], data["truncated"]) == (len(expected), len(effects) > strong)
-    assert (data["nEffects"], data["nCombined"]) == (len(effects), min(strong, len(effects)))
+    assert (data["totalCount"], data["truncated"]) == (len(expected), len(often) > strong)
+    assert (data["nEffects"], data["nCombined"]) == (len(often), min(strong, len(often)))
     assert data["considered"] == {"nCircuits": len(considered)}
     order = [node["nCircuits"] for node in data["nodes"]]
     assert order == sorted((each["nCircuits"] for each in expected.values()), reverse=True)[:100]

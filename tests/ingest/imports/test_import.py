@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from ingest.imports.files import import_files
-from ingest.imports.settings import ImportSettings
+from ingest.imports.settings import ImportSettings, ImportSummary
 from schema.circuit.records import Model, TranscoderSet
 from schema.database import Database
 from schema.errors import FileError, InputError
@@ -276,8 +276,23 @@ def test_the_bar_ends_with_what_the_summary_says(
     assert last.startswith(f"{n} of {n} files")
     assert last.endswith(summary.pace())
     assert f"({summary.pace()})." in summary.sentence()
-    assert re.fullmatch(r"\d+\.\d MB in \d+\.\d s, \d+\.\d MB/s", summary.pace())
+    assert re.fullmatch(r"\d+\.\d kB in \d+\.\d s, \d+\.\d kB/s", summary.pace())
     assert (f"{n} files to import\n" in said.getvalue()) != terminal
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "pace"),
+    [
+        (0.0, "0 bytes in 2.0 s, 0 bytes/s"),
+        (0.0005, "500 bytes in 2.0 s, 250 bytes/s"),
+        (0.0312, "31.2 kB in 2.0 s, 15.6 kB/s"),
+        (1.5, "1.5 MB in 2.0 s, 750.0 kB/s"),
+        (37.0, "37.0 MB in 2.0 s, 18.5 MB/s"),
+        (4800.0, "4.8 GB in 2.0 s, 2.4 GB/s"),
+    ],
+)
+def test_sizes_and_rates_have_a_unit_that_fits(megabytes: float, pace: str) -> None:
+    assert ImportSummary(megabytes=megabytes, _started=0.0, _ended=2.0).pace() == pace
 
 
 def test_a_graph_that_the_database_refuses_is_named_and_the_rest_goes_on(

@@ -4,20 +4,23 @@
 // circuits where it has such an effect. `share` is the part of the logit's input that comes from the feature, summed
 // over positions and averaged over the logits that it acts on, then over circuits; null when unknown. n_considered
 // counts the circuits that have such a logit and were made with the feature's transcoder set. n_with_logit counts the
-// circuits of all sets that have such a logit.
+// circuits of all sets that have such a logit, n_units_with_logit their units.
 // $tokens: texts of tokens; spaces count. $token_ids: ids in the vocabulary. A logit fits when it has one of either.
 // $circuits: ids of circuits; null means all circuits.
+// $units: for each circuit that shares its unit (such as its prompt) with other circuits, the unit; null counts
+//   circuits. A unit has an effect if one of its circuits has it; its weight and share are means over these circuits.
 // $min_circuits: least number of circuits in which the feature has such an effect.
 // $order: promotes (greatest mean first), suppresses (least mean first) or absolute (greatest |mean| first).
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
-// Sample answer: total | rows | n_with_logit
+// Sample answer: total | rows | n_with_logit | n_units_with_logit
 //   20 | [{n_circuits: 3, feature: "organism-clt@247d388dcdf1/3/1262", sign_consistency: 1, mean: 2.36, n_suppresses:
 //     0, n_considered: 3, share: 0.071, sum: 7.08, n_promotes: 3}, {n_circuits: 3, feature:
 //     "organism-clt@247d388dcdf1/3/1244", sign_consistency: 1, mean: 1.76, n_suppresses: 0, n_considered: 3, share:
-//     0.0534, sum: 5.29, n_promotes: 3}, … 18 more] | 3
+//     0.0534, sum: 5.29, n_promotes: 3}, … 18 more] | 3 | 3
 :param tokens => ["texas", "austin"];
 :param token_ids => [];
 :param circuits => null;
+:param units => null;
 :param min_circuits => 2;
 :param order => "promotes";
 :param skip => 0;
@@ -38,20 +41,32 @@ UNION ALL
 WITH c, collect(l) AS logits
 MATCH (c)-[:BY]->(t:TranscoderSet)
 // In one fixed order, so that sums do not depend on how the question is asked.
-ORDER BY c.id
-WITH t, collect({circuit: c, logits: logits}) AS having
-WITH collect({set: t, having: having}) AS sets, sum(size(having)) AS n_with_logit
+WITH t, coalesce($units[c.id], c.id) AS unit, c, logits
+ORDER BY unit, c.id
+WITH t, unit, collect(logits) AS having
+ORDER BY unit
+WITH t, collect({name: unit, having: having}) AS units
+WITH collect(units) AS sets
 CALL (sets) {
-  UNWIND sets AS each
-  WITH each.having AS having, size(each.having) AS n_considered
-  CALL (having) {
-    UNWIND having AS one
-    CALL (one) {
-      UNWIND one.logits AS l
-      MATCH (l)<-[e:ATTRIBUTES]-(n:FeatureNode)-[:INSTANCE_OF]->(f:Feature)
-      WITH f, l, e ORDER BY e.weight
-      RETURN f, sum(e.weight) AS weight,
-             CASE WHEN count(e.share) = count(e) THEN sum(e.share) / count(DISTINCT l) END AS share
+  UNWIND sets AS units
+  UNWIND units AS unit
+  RETURN sum(size(unit.having)) AS n_with_logit, count(DISTINCT unit.name) AS n_units_with_logit
+}
+CALL (sets) {
+  UNWIND sets AS units
+  WITH units, size(units) AS n_considered
+  CALL (units) {
+    UNWIND units AS unit
+    CALL (unit) {
+      UNWIND unit.having AS logits
+      CALL (logits) {
+        UNWIND logits AS l
+        MATCH (l)<-[e:ATTRIBUTES]-(n:FeatureNode)-[:INSTANCE_OF]->(f:Feature)
+        WITH f, l, e ORDER BY e.weight
+        RETURN f, sum(e.weight) AS weight,
+               CASE WHEN count(e.share) = count(e) THEN sum(e.share) / count(DISTINCT l) END AS share
+      }
+      RETURN f, avg(weight) AS weight, avg(share) AS share
     }
     RETURN f, count(*) AS n_circuits, sum(weight) AS sum, avg(weight) AS mean, avg(share) AS share,
            count(CASE WHEN weight > 0 THEN 1 END) AS n_promotes, count(CASE WHEN weight < 0 THEN 1 END) AS n_suppresses
@@ -67,4 +82,4 @@ CALL (sets) {
                   sign_consistency: toFloat(CASE WHEN n_promotes > n_suppresses THEN n_promotes ELSE n_suppresses END)
                                     / n_circuits}) AS found
 }
-RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows, n_with_logit
+RETURN size(found) AS total, found[$skip .. $skip + $limit] AS rows, n_with_logit, n_units_with_logit

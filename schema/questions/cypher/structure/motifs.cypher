@@ -10,6 +10,9 @@
 // $circuits: ids of circuits; null means all circuits.
 // $family: name of a family, when $circuits are all circuits of that family; null otherwise. It makes the question
 //   faster.
+// $units: for each circuit that shares its unit (such as its prompt) with other circuits, the unit; null counts
+//   circuits. A unit has a motif or an effect if one of its circuits has it; `product` and `direct` are means over
+//   those of its circuits that have them.
 // $min_support: least number of circuits that have the motif.
 // $strong: greatest number of effects to combine.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
@@ -22,6 +25,7 @@
 :param shape => "chain";
 :param circuits => null;
 :param family => null;
+:param units => null;
 :param min_support => 2;
 :param strong => 300;
 :param skip => 0;
@@ -29,7 +33,7 @@
 
 CALL () {
   // All circuits: every load keeps the effects up to date, and an index sorts them.
-  WITH * WHERE $circuits IS NULL
+  WITH * WHERE $units IS NULL AND $circuits IS NULL
   CALL () {
     MATCH ()-[d:DRIVES]->()
     WHERE d.n_circuits >= $min_support AND d.sign_consistency IS NOT NULL
@@ -52,7 +56,7 @@ CALL () {
   RETURN n_effects, drives
 UNION ALL
   // All circuits of one family: the same.
-  WITH * WHERE $circuits IS NOT NULL AND $family IS NOT NULL
+  WITH * WHERE $units IS NULL AND $circuits IS NOT NULL AND $family IS NOT NULL
   CALL () {
     MATCH ()-[d:DRIVES_IN]->()
     WHERE d.family = $family AND d.n_circuits >= $min_support AND d.sign_consistency IS NOT NULL
@@ -74,11 +78,50 @@ UNION ALL
   }
   RETURN n_effects, drives
 UNION ALL
+  // The same where circuits share their unit: take these circuits out, and put their units in.
+  WITH * WHERE $units IS NOT NULL AND ($circuits IS NULL OR $family IS NOT NULL)
+  CALL () {
+    CALL () {
+      WITH * WHERE $circuits IS NULL
+      MATCH (f)-[d:DRIVES]->(g)
+      WHERE d.n_circuits >= $min_support AND d.sign_consistency IS NOT NULL
+      RETURN f, g, d.n_circuits AS n
+    UNION ALL
+      WITH * WHERE $circuits IS NOT NULL
+      MATCH (f)-[d:DRIVES_IN]->(g)
+      WHERE d.family = $family AND d.n_circuits >= $min_support AND d.sign_consistency IS NOT NULL
+      RETURN f, g, d.n_circuits AS n
+    UNION ALL
+      UNWIND keys($units) AS id
+      WITH $units[id] AS unit, collect(id) AS circuits
+      CALL (circuits) {
+        UNWIND circuits AS id
+        CALL (id) {
+          MATCH (:Circuit {id: id})-[:HAS]->(y:FeatureNode)-[:INSTANCE_OF]->(g:Feature)
+          WHERE g.n_circuits >= $min_support
+          MATCH (y)<-[:ATTRIBUTES]-(x:FeatureNode)-[:INSTANCE_OF]->(f:Feature)
+          WHERE f.n_circuits >= $min_support
+          RETURN DISTINCT f, g
+        }
+        RETURN f, g, 1 - count(*) AS n
+      }
+      RETURN f, g, n
+    }
+    WITH f, g, sum(n) AS n_circuits
+    WHERE n_circuits >= $min_support
+    WITH f, g, n_circuits
+    ORDER BY n_circuits DESC, f.id, g.id
+    RETURN collect([f, g]) AS recurring
+  }
+  RETURN size(recurring) AS n_effects, recurring[..$strong] AS drives
+UNION ALL
   // Any other set: count the effects in its circuits. Features that recur nowhere cannot recur here.
   WITH * WHERE $circuits IS NOT NULL AND $family IS NULL
   CALL () {
     UNWIND $circuits AS id
-    CALL (id) {
+    WITH coalesce($units[id], id) AS unit, collect(id) AS circuits
+    CALL (circuits) {
+      UNWIND circuits AS id
       MATCH (:Circuit {id: id})-[:HAS]->(y:FeatureNode)-[:INSTANCE_OF]->(g:Feature)
       WHERE g.n_circuits >= $min_support
       MATCH (y)<-[:ATTRIBUTES]-(x:FeatureNode)-[:INSTANCE_OF]->(f:Feature)
@@ -141,7 +184,9 @@ CALL (middles) {
   }
   WITH a, b, feature, token, c, sum(e.weight * weight) AS product,
        CASE WHEN count(direct) > 0 THEN sum(direct) END AS direct
-  WITH a.id AS first, b.id AS second, feature AS third, token, count(c) AS n_circuits, avg(product) AS product,
+  WITH a, b, feature, token, CASE WHEN $units IS NULL THEN c ELSE coalesce($units[c.id], c.id) END AS unit,
+       avg(product) AS product, avg(direct) AS direct
+  WITH a.id AS first, b.id AS second, feature AS third, token, count(*) AS n_circuits, avg(product) AS product,
        avg(direct) AS direct, count(CASE WHEN product > 0 THEN 1 END) AS positive,
        count(CASE WHEN product < 0 THEN 1 END) AS negative
   WHERE n_circuits >= $min_support
