@@ -67,7 +67,7 @@ class Seen(NamedTuple):
 
     seconds: list[float]
     statuses: Counter[str]
-    """Status, or the name of what broke the connection."""
+    """Status, 500 with the code of an error that is the server's, or the name of what broke the connection."""
 
     @classmethod
     def nothing(cls) -> "Seen":
@@ -123,7 +123,7 @@ async def asked(http: httpx2.AsyncClient, query: str, seen: Seen, **variables: o
         for error in response.json().get("errors", []):
             code = error["extensions"]["code"]
             if code in ("INTERNAL", "DATABASE_ERROR"):
-                seen.statuses["500"] += 1
+                seen.statuses[f"500 {code}"] += 1
     except httpx2.TransportError as error:
         seen.statuses[type(error).__name__] += 1
     seen.seconds.append(time.perf_counter() - begin)

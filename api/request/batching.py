@@ -352,6 +352,7 @@ class Loaders:
         # The work gets its own task, because several resolvers may wait for one lookup.
         task = asyncio.create_task(self._ask(question, owner, parameters))
         self._running.add(task)
+        task.add_done_callback(_retrieved)
         try:
             async with asyncio.timeout(self.seconds_left()):
                 return await task
@@ -588,3 +589,9 @@ class Context:
 
 
 Info = strawberry.Info[Context, None]
+
+
+def _retrieved(task: "asyncio.Task[Any]") -> None:
+    """Look at the error of a task whose request ended at the same moment, so that it is not logged as lost."""
+    if not task.cancelled():
+        task.exception()

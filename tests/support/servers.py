@@ -17,7 +17,7 @@ def free_port() -> int:
 def empty(database: Database) -> None:
     """Delete everything but the record of migrations."""
     while database.write(
-        "MATCH (n) WHERE NOT n:Migration WITH n LIMIT 5000 DETACH DELETE n RETURN count(*) AS n"
+        "MATCH (n) WHERE NOT n:Migration WITH n LIMIT 1000 DETACH DELETE n RETURN count(*) AS n"
     )[0]["n"]:
         pass
 
