@@ -67,7 +67,7 @@ class Seen(NamedTuple):
 
     seconds: list[float]
     statuses: Counter[str]
-    """Status, 500 with the code of an error that is the server's, or the name of what broke the connection."""
+    """Status, 500 and the code of an error of the server, or the name of what broke the connection."""
 
     @classmethod
     def nothing(cls) -> "Seen":

@@ -592,6 +592,6 @@ Info = strawberry.Info[Context, None]
 
 
 def _retrieved(task: "asyncio.Task[Any]") -> None:
-    """Look at the error of a task whose request ended at the same moment, so that it is not logged as lost."""
+    """Look at the error of a task whose request ended at the same moment, so that it is not logged."""
     if not task.cancelled():
         task.exception()
