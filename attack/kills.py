@@ -3,7 +3,8 @@
 One round, whose number decides everything random in it:
 
 1. prepare  a database with the same circuits as in every round
-2. disturb  one command; after a random time it is killed, or another command begins beside it
+2. disturb  one command; after a random time (most often: since its first change) it is killed, or another
+            command begins beside it
 3. repeat   the command until it ends by itself, as a person would. A command that was refused because of
             another process is repeated when that process has ended
 4. compare  `atlas check` must find nothing, and the content must be that of an undisturbed run: of the
@@ -44,6 +45,8 @@ N_STORED = 8
 """Circuits that are stored before a round."""
 N_IMPORTED = 8
 """Further circuits that `import` loads. Half as many are of another set, for prompts of stored circuits."""
+AIMED = 0.7
+"""Share of the kills that wait until the command has begun to change the database."""
 REFUSED = "Cannot "
 """Beginning of the error of a command that another process excludes."""
 PATIENCE = 40
@@ -108,7 +111,12 @@ class Attack:
         self._prepare()
         before = self._size()
         first = self._start(cell.command)
-        time.sleep(rng.uniform(0.0, 1.3) * self._seconds[cell.command])
+        if cell.against == "kill" and rng.random() < AIMED:
+            while first.alive and self._size() == before:
+                time.sleep(0.005)
+            time.sleep(rng.uniform(0.0, 0.4) * self._seconds[cell.command])
+        else:
+            time.sleep(rng.uniform(0.0, 1.3) * self._seconds[cell.command])
         if cell.against == "kill":
             alive, changed = first.alive, self._size() != before
             first.kill()
@@ -163,13 +171,13 @@ class Attack:
         for circuit in self._stored[:N_STORED]:
             load_circuit(self._database, circuit, synthetic.RUN)
 
-    def _size(self) -> tuple[int, int]:
-        """Numbers that each command changes."""
+    def _size(self) -> tuple[int, int, int]:
+        """Numbers that a command changes: most take a lease first."""
         (row,) = self._database.read(
             "RETURN COUNT { (:Circuit) } AS circuits, "
-            "COUNT { (:Family {name: 'moved'})<-[:IN_FAMILY]-() } AS moved"
+            "COUNT { (:Family {name: 'moved'})<-[:IN_FAMILY]-() } AS moved, COUNT { (:Lease) } AS leases"
         )
-        return row["circuits"], row["moved"]
+        return row["circuits"], row["moved"], row["leases"]
 
     def _start(self, name: str) -> Command:
         said = self._folder / f"said-{next(self._numbers)}.txt"
