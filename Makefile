@@ -40,7 +40,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@command -v chromium chromium-browser >/dev/null || echo "Chromium is missing, so the explorer is not tested: apt-get install chromium"
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-long: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/long $(ARGS)

@@ -104,10 +104,9 @@ def test_a_signal_ends_the_work_with_a_summary(
     number: int, error: type[BaseException], resumes: bool, says: str
 ) -> None:
     said = io.StringIO()
-    given = signal.getsignal(number)
-    if number == signal.SIGINT:  # a shell lets programs in the background ignore it
-        signal.signal(number, signal.default_int_handler)
-    before = signal.getsignal(number)
+    # A shell lets programs in the background ignore SIGINT, and Ray ends its process on SIGTERM.
+    before = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    given = signal.signal(number, before)
 
     def work_until_it_comes() -> None:
         with progress(Console(file=said, width=200), resumes=resumes) as work:
