@@ -1,6 +1,6 @@
 """Speed of loading circuits in three ways: the atlas, a naive way and a bare way, in turns on one server.
 
-    python -m bench.load --home FOLDER [--circuits 200] [--rounds 4] [--shape small] [--steps] [--group 32]
+    python -m bench.load --home FOLDER [--circuits 200] [--rounds 4] [--shape small] [--steps]
 
 ours   `ingest.circuits.loader.GroupLoader`: one transaction per group, including aggregates and ledger
 naive  one transaction per circuit: MERGE every node by its key, MATCH both ends of every edge by their keys
@@ -12,20 +12,25 @@ nodes have separate node labels, the naive ones with the same constraints, so th
 database. Edges are counted afterwards: all ways must have all edges.
 
 --on FOLDER2 loads into a copy of FOLDER2, an ATLAS_HOME that `bench/bulk.py` filled and whose server is
-stopped. This measures a load into a database with many circuits. --steps prints instead the time of each
-statement of our way, for groups of 1 and of --group circuits in turns. Circuits are made before the clock
-starts. FOLDER becomes an ATLAS_HOME, and its previous contents are lost.
+stopped. This measures a load into a database with many circuits. --steps prints instead what each step of
+our way takes, and the CPU time of Neo4j, for groups of 1, 4, 8, 16 and 32 circuits in turns: medians of the
+rounds. Circuits are made before the clock starts. FOLDER becomes an ATLAS_HOME, and its previous contents
+are lost.
 """
 
 import argparse
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
+
+import psutil
 
 from atlas.local.server import LocalServer
 from bench import synthetic
@@ -34,7 +39,7 @@ from bench.homes import start, timed
 from ingest.circuits.loader import GroupLoader
 from schema.circuit.records import Circuit, NodeKind
 from schema.database import Database, Parameters, Rows, Transaction
-from schema.loading.load import GROUP_CIRCUITS, prepare, prepared, write_group
+from schema.loading.load import prepare, prepared, write_group
 from schema.loading.runs import Entry
 from schema.upkeep.migrations import migrate
 
@@ -64,8 +69,7 @@ def main() -> None:
     parser.add_argument("--shape", choices=SHAPES, default="small")
     parser.add_argument("--heap", type=int, default=3000, help="heap of the server, in MB")
     parser.add_argument("--on", type=Path, default=None, help="load into a copy of this home")
-    parser.add_argument("--steps", action="store_true", help="time each statement of our way only")
-    parser.add_argument("--group", type=int, default=GROUP_CIRCUITS, help="circuits per group, for --steps")
+    parser.add_argument("--steps", action="store_true", help="time each step of our way only")
     asked = parser.parse_args()
     shutil.rmtree(asked.home, ignore_errors=True)
     if asked.on is None:
@@ -80,7 +84,7 @@ def main() -> None:
                 database.write(f"CREATE CONSTRAINT FOR (n:{label}) REQUIRE n.id IS UNIQUE")
             shape = SHAPES[asked.shape]
             if asked.steps:
-                steps(database, asked.circuits, asked.rounds, shape, asked.group)
+                steps(database, neo4j_of(asked.home), asked.circuits, asked.rounds, shape)
             else:
                 measure(database, asked.circuits, asked.rounds, shape)
     finally:
@@ -123,42 +127,68 @@ def measure(database: Database, n: int, rounds: int, shape: synthetic.Shape) -> 
     )
 
 
-def steps(database: Database, n: int, rounds: int, shape: synthetic.Shape, group: int) -> None:
-    """Milliseconds that each statement of a circuit's load takes for the client."""
-    source = synthetic.circuits(2 * n * (rounds + 1), shape, start=circuits_there(database))
+def neo4j_of(home: Path) -> psutil.Process:
+    """The process of a running local server."""
+    pid = LocalServer(home).status().pid
+    assert pid is not None
+    return psutil.Process(pid)
+
+
+def steps(database: Database, neo4j: psutil.Process, n: int, rounds: int, shape: synthetic.Shape) -> None:
+    """Milliseconds a circuit that each step of a load takes for the client, and CPU time of Neo4j."""
+    source = synthetic.circuits(len(SIZES) * n * (rounds + 1), shape, start=circuits_there(database))
     prepare(database)
     took: Counter[str] = Counter()
-    run = Transaction.run
+    run, transaction = Transaction.run, Database.transaction
 
     def timed_run(self: Transaction, text: str, parameters: Parameters = None) -> Rows:
+        with counted(step_of(text)):
+            return run(self, text, parameters)
+
+    def timed_transaction(self: Database, work: Callable[[Transaction], Result]) -> Result:
+        def timed_work(opened: Transaction) -> Result:
+            with counted(WORK):
+                return work(opened)
+
+        with counted(WHOLE):
+            return transaction(self, timed_work)
+
+    @contextmanager
+    def counted(name: str) -> Iterator[None]:
         begin = time.perf_counter()
-        rows = run(self, text, parameters)
-        took[step_of(text)] += time.perf_counter() - begin
-        return rows
+        yield
+        took[name] += time.perf_counter() - begin
 
     Transaction.run = timed_run  # type: ignore[method-assign]
+    Database.transaction = timed_transaction  # type: ignore[method-assign,assignment]
+    found: dict[int, list[Counter[str]]] = {size: [] for size in SIZES}
     for number in range(rounds + 1):
-        for size in (1, group):
+        for size in SIZES:
             circuits = list(islice(source, n))
             took.clear()
-            begin = time.perf_counter()
-            ready = [
-                prepared(each, synthetic.RUN, Entry(each.id, each.prompt.text), batch_bytes=1 << 62)
-                for each in circuits
-            ]
-            rows = time.perf_counter() - begin
-            begin = time.perf_counter()
+            with counted("rows, in another thread"):
+                ready = [
+                    prepared(each, synthetic.RUN, Entry(each.id, each.prompt.text), batch_bytes=1 << 62)
+                    for each in circuits
+                ]
+            before = sum(neo4j.cpu_times()[:2])
             for first in range(0, n, size):
                 write_group(database, ready[first : first + size])
-            whole = time.perf_counter() - begin
-            took["begin, commit and merging in Python"] = whole - sum(took.values())
-            parts = ", ".join(f"{name} {1000 * each / n:.1f}" for name, each in took.items())
-            print(
-                f"round {number}: groups of {size}: {1000 * whole / n:.0f} ms a circuit: {parts}; in another "
-                f"thread: rows {1000 * rows / n:.1f}",
-                flush=True,
-            )
+            took["CPU time of Neo4j"] = sum(neo4j.cpu_times()[:2]) - before
+            statements = sum(each for name, each in took.items() if name in STEPS.values() or name == THERE)
+            took["begin and commit"] = took[WHOLE] - took[WORK]
+            took["merging in Python"] = took.pop(WORK) - statements
+            if number:  # plans and the compiler warm up in the first round
+                found[size].append(Counter(took))
+    for size, ways in found.items():
+        parts = ", ".join(f"{name} {1000 * median(each[name] for each in ways) / n:.1f}" for name in ways[0])
+        print(f"groups of {size}: ms a circuit: {parts}", flush=True)
 
+
+SIZES = (1, 4, 8, 16, 32)
+"""Circuits in a group, for --steps."""
+WHOLE, WORK, THERE = "whole transaction", "work", "there already?"
+Result = TypeVar("Result")
 
 STEPS = {
     "DRIVES_IN": "DRIVES_IN",
@@ -176,7 +206,7 @@ def step_of(text: str) -> str:
     # The statement that writes a circuit has uses, too.
     if "CREATE (c:Circuit)" in text:
         return STEPS["CREATE (c:Circuit)"]
-    return next((name for part, name in STEPS.items() if part in text), "there already?")
+    return next((name for part, name in STEPS.items() if part in text), THERE)
 
 
 def load(database: Database, circuits: Sequence[Circuit]) -> None:

@@ -39,15 +39,24 @@ const isObject = (/** @type {any} */ value) => value !== null && typeof value ==
 
 /** @param {any} object @param {string} at @returns {Map<string, any>[]} */
 function rowsOf(object, at) {
+  const { own, inner } = partsOf(object, at);
+  return inner.length ? inner.map((row) => new Map([...own, ...row])) : [own];
+}
+
+/** The values of an object and of the objects in it, and the rows of their lists.
+ * @param {any} object @param {string} at @returns {{own: Map<string, any>, inner: Map<string, any>[]}} */
+function partsOf(object, at) {
   const own = new Map(), inner = /** @type {Map<string, any>[]} */ ([]);
   for (const [name, value] of Object.entries(object)) {
-    const items = [value].flat().filter(isObject), path = at + name;
-    const rows = items.flatMap((item) => rowsOf(item, `${path}.`));
-    if (isObject(value) && rows.length === 1) rows[0].forEach((each, key) => own.set(key, each));
-    else if (items.length) inner.push(...rows);
+    const path = at + name;
+    if (isObject(value)) {
+      const part = partsOf(value, `${path}.`);
+      part.own.forEach((each, key) => own.set(key, each));
+      inner.push(...part.inner);
+    } else if (Array.isArray(value) && value.some(isObject)) inner.push(...value.filter(isObject).flatMap((item) => rowsOf(item, `${path}.`)));
     else own.set(path, value);
   }
-  return inner.length ? inner.map((row) => new Map([...own, ...row])) : [own];
+  return { own, inner };
 }
 
 export const saveCsv = (/** @type {string} */ name, /** @type {string[]} */ columns, /** @type {any[][]} */ rows) =>
