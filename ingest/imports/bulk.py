@@ -91,7 +91,7 @@ class BulkImport:
         for each in found:
             try:
                 shard = each.read()
-                self.summary.megabytes += shard.n_bytes / 1e6
+                self.summary.n_bytes += shard.n_bytes
                 for circuit in shard.circuits():
                     self.reader.count(new=self.writer.add(circuit, shard.run))
             except FileError as error:

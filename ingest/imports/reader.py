@@ -115,7 +115,7 @@ class Reader:
             writer.add_folder(found.path)
             return
         data = read(found.path)
-        self.summary.megabytes += len(data) / 1e6
+        self.summary.n_bytes += len(data)
         if found.kind is FileKind.JSON and is_feature(data):
             writer.add_note(from_file(found.path, data))
             return

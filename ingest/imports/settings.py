@@ -67,7 +67,7 @@ class ImportSummary:
     """Features that got labels or examples."""
     strangers: int = 0
     """Feature files that were left out, because no circuit has their feature."""
-    megabytes: float = 0.0
+    n_bytes: int = 0
     """Size of the files that were read, unpacked."""
     problems: list[Exception] = field(default_factory=list)
     """One error for each refused file."""
@@ -88,9 +88,8 @@ class ImportSummary:
     def pace(self) -> str:
         """What was read so far, in what time, and the rate. The progress bar and the sentence show it."""
         seconds = self.seconds
-        n_bytes = self.megabytes * 1e6
-        rate = n_bytes / seconds if seconds else 0.0
-        return f"{filesize.decimal(round(n_bytes))} in {seconds:.1f} s, {filesize.decimal(round(rate))}/s"
+        rate = self.n_bytes / seconds if seconds else 0.0
+        return f"{filesize.decimal(self.n_bytes)} in {seconds:.1f} s, {filesize.decimal(round(rate))}/s"
 
     def add(self, added: AddedParts) -> None:
         """Count what a file added to a circuit that was there already."""
@@ -111,7 +110,7 @@ class ImportSummary:
             },
             "features": self.features,
             "features_of_no_circuit": self.strangers,
-            "megabytes": round(self.megabytes, 3),
+            "megabytes": round(self.n_bytes / 1e6, 3),
             "seconds": round(self.seconds, 3),
             "refused": [_problem(problem) for problem in self.problems],
             "notes": [{"file": file, "notes": notes} for file, notes in self.notes.items()],

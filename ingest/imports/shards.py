@@ -44,7 +44,7 @@ class ShardSummary:
     """Circuits of them whose prompts got new tags."""
     other_family: int = 0
     """Circuits of them whose prompts stay in another family than the shard names, or in none."""
-    megabytes: float = 0.0
+    n_bytes: int = 0
     """Size of the shards that were read."""
     problems: list[Exception] = field(default_factory=list)
     """One error for each refused shard."""
@@ -63,7 +63,7 @@ class ShardSummary:
         if self.other_family:
             said.append(f"the prompts of {self.other_family} of them keep the family that they had")
         rate = self.loaded / self.seconds if self.seconds else 0.0
-        size = filesize.decimal(round(self.megabytes * 1e6))
+        size = filesize.decimal(self.n_bytes)
         return f"{', '.join(said)} ({size} in {self.seconds:.1f} s, {rate:.1f} circuits/s)."
 
 
@@ -132,7 +132,7 @@ class ShardLoader:
 
     def load(self, shard: Shard) -> None:
         """Load what the database lacks of a shard. A shard that cannot be decoded goes to the problems."""
-        self._summary.megabytes += shard.n_bytes / 1e6
+        self._summary.n_bytes += shard.n_bytes
         there = present(self._database, shard.ids)
         try:
             if there:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from schema.circuit.neuronpedia_pages import is_of_site
 from schema.circuit.records import NodeKind, stable_id
-from schema.formats.first_sets import SETS, is_of_first_sets
+from schema.formats.first_sets import DIGITS, SETS, is_of_first_sets
 from schema.formats.numbers import feature_index
 from schema.formats.raw import RawGraph, RawNode
 from schema.formats.variant import (
@@ -36,7 +36,7 @@ _MODEL = re.compile(
     rf"(?:[^@/]+/)?(?:gpt-?2(?:-small|-medium|-large|-xl)?|[^@/]*?(?<![\w.])\d+(?:\.\d+)?[bm]{_TUNED})", re.I
 )
 """The name of a model, such as gemma-2-2b, Qwen/Qwen3-0.6B or llama-3.1-8b-it: it ends with the size."""
-_DIGITS = {"gemma-2-2b": 5, "llama-3-131k-relu": 6}
+_DIGITS = {**DIGITS, "llama-3-131k-relu": 6}
 """`scan` of the first release → digits of the index in a feature's number, behind the layer."""
 
 
