@@ -1,9 +1,9 @@
-"""Which features occur in almost all circuits, and which rare ones have much influence?
+"""Which features occur for almost all prompts, and which rare ones have much influence?
 
     python examples/hub_features.py --min-circuits 2 --out hubs.png
 
 Each point is a feature. Its colour is the layer, and its size is the number of features that it drives or
-that drive it. Features to the right of the line occur in more than half of the circuits and say little about
+that drive it. Features to the right of the line occur for more than half of the prompts and say little about
 a single prompt.
 """
 
@@ -34,9 +34,9 @@ def picture(client: AtlasClient, min_circuits: int, named: int) -> Any:
         plot.annotate(text, (row["frequency"], row["influence"]), fontsize=6)
     plot.axvline(0.5, color="grey", linestyle=":")
     plot.set_yscale("log")
-    plot.set_xlabel("share of circuits that have the feature")
-    plot.set_ylabel("influence, summed over circuits")
-    plot.set_title(f"{len(hubs)} features of at least {min_circuits} circuits")
+    plot.set_xlabel("share of prompts that have the feature")
+    plot.set_ylabel("influence, summed over prompts")
+    plot.set_title(f"{len(hubs)} features of at least {min_circuits} prompts")
     return figure
 
 

@@ -21,7 +21,7 @@ class CircuitQuery:
         info: Info,
         id: Annotated[strawberry.ID, argument(description="Id of the circuit, as `circuits` gives it.")],
     ) -> Circuit | None:
-        row = await info.context.loaders.owner_of(CIRCUITS_BY_ID, id, next_page(info, PAGES))
+        row = await info.context.loaders.owner_of(CIRCUITS_BY_ID, id, await next_page(info, PAGES))
         return None if row is None else Circuit.of(row)
 
     @strawberry.field(description="Circuits by prompt, answer, scores, model, transcoder set and source.")

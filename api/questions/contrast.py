@@ -8,11 +8,11 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import MIXED, WHAT_IS_MIXED, consider, mixed
-from api.questions.counting import CountByArgument, Units, units_of
 from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, connect, source_of
 from api.request.inputs import CircuitSet, CountBy, checked_count
 from api.types.considered import Considered, MixedSetting
+from api.types.counting import CountByArgument, Units, units_of
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
 from api.types.supernode import GroupingAcross, OfAuthor, OfMethodAcross, author_of, first_fitting

@@ -8,11 +8,11 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import MIXED, consider
-from api.questions.counting import CountByArgument, units_of
 from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, source_of
 from api.request.inputs import CircuitSet, CountBy, checked_count, checked_list, checked_text
 from api.types.considered import Considered
+from api.types.counting import CountByArgument, units_of
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
 from schema.errors import InputError

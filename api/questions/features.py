@@ -1,5 +1,6 @@
 """`feature` and `features`: one feature by its id, and lists of features by label, layer and family."""
 
+import asyncio
 from typing import Annotated
 
 import strawberry
@@ -7,12 +8,13 @@ from strawberry import argument
 
 from api.questions.considered import require_known, set_ids
 from api.request.batching import Info, Listing, next_page
-from api.request.connection import After, Connection, First, connect_keys
-from api.request.inputs import FeatureOrder, checked_count, checked_list, checked_text
+from api.request.connection import After, CountedConnection, First, source_of
+from api.request.inputs import CountBy, FeatureOrder, checked_count, checked_list, checked_text
+from api.types.counting import CountByArgument, units_of
 from api.types.feature import PAGES, Feature, load_features
 from schema.errors import InputError
-from schema.questions.features import FEATURES, FEATURES_BY_COUNT, FEATURES_BY_ID
-from schema.questions.question import full_text
+from schema.questions.features import FEATURES, FEATURES_BY_COUNT, FEATURES_BY_ID, FEATURES_BY_UNIT
+from schema.questions.question import Page, full_text
 
 
 @strawberry.type
@@ -26,10 +28,13 @@ class FeatureQuery:
             argument(description="Id of the feature, `set@revision/layer/index`, as `features` gives it."),
         ],
     ) -> Feature | None:
-        row = await info.context.loaders.owner_of(FEATURES_BY_ID, id, next_page(info, PAGES))
+        row = await info.context.loaders.owner_of(FEATURES_BY_ID, id, await next_page(info, PAGES))
         return None if row is None else Feature.of(row)
 
-    @strawberry.field(description="Features by label, layer and family.")
+    @strawberry.field(
+        description="Features by label, layer and family. "
+        "`minCircuits` and `orderBy` count what `countBy` names."
+    )
     async def features(
         self,
         info: Info,
@@ -65,21 +70,24 @@ class FeatureQuery:
         order_by: Annotated[
             FeatureOrder, argument(description="Which features come first.")
         ] = FeatureOrder.CIRCUITS,
+        count_by: CountByArgument = CountBy.PROMPTS,
         first: First = None,
         after: After = None,
-    ) -> Connection[Feature]:
+    ) -> CountedConnection[Feature]:
         limits = info.context.limits
         search = checked_text(limits, "search", search)
         least = checked_count("minCircuits", min_circuits, 1)
         families = checked_list(limits, "families", families)
         if families is not None and family is not None:
             raise InputError("family, families: both are given", next_step="give the families, or one family")
-        await require_known(info, families=families)
-        sets = await set_ids(info, transcoders)
+        shared, sets, _ = await asyncio.gather(
+            units_of(info, count_by), set_ids(info, transcoders), require_known(info, families=families)
+        )
         if family is not None:
             families = [family]
+        units = shared.of_effects(families, sets)
         narrowed = search is not None or layer is not None or families is not None or sets is not None
-        if not narrowed and order_by is FeatureOrder.CIRCUITS:
+        if not narrowed and order_by is FeatureOrder.CIRCUITS and units is None:
             listing = Listing(FEATURES_BY_COUNT, {"min_circuits": least})
         else:
             asked = {
@@ -90,5 +98,13 @@ class FeatureQuery:
                 "min_circuits": least,
                 "order": order_by.value,
             }
-            listing = Listing(FEATURES, asked)
-        return connect_keys(info, listing, first, after, load_features)
+            listing = (
+                Listing(FEATURES, asked)
+                if units is None
+                else Listing(FEATURES_BY_UNIT, {**asked, "units": units})
+            )
+
+        async def entries(page: Page[str]) -> list[Feature]:
+            return await load_features(info, page.rows)
+
+        return CountedConnection(counted_by=count_by, source=source_of(info, listing, first, after, entries))

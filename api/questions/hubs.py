@@ -1,5 +1,6 @@
 """`hubs`: features that occur in many circuits or connect to many features."""
 
+import asyncio
 from enum import Enum
 from typing import Annotated
 
@@ -8,25 +9,34 @@ from strawberry import argument
 
 from api.questions.considered import require_known, set_ids
 from api.request.batching import Info, Listing
-from api.request.connection import After, Connection, First, connect
-from api.request.inputs import SetNames, checked_count, checked_list
+from api.request.connection import After, CountedConnection, First, source_of
+from api.request.inputs import CountBy, SetNames, checked_count, checked_list
+from api.types.counting import CountByArgument, Units, units_of
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
-from schema.questions.structure import HUBS, SPECIFICITY_OF_FEATURE, HubRow
+from schema.questions.question import Page
+from schema.questions.structure import HUBS, HUBS_BY_UNIT, SPECIFICITY_OF_FEATURE, HubRow
 
 
 @strawberry.enum(
     description="Measure by which hubs are ranked. Ties are broken by number of circuits, then id."
 )
 class HubBy(Enum):
-    INFLUENCE = strawberry.enum_value("influence", description="Influence, summed over all circuits.")
+    INFLUENCE = strawberry.enum_value(
+        "influence",
+        description="Influence, summed over circuits. In a prompt it is the mean over its circuits.",
+    )
     DEGREE = strawberry.enum_value(
         "degree", description="Number of features that the feature drives or is driven by."
     )
-    FREQUENCY = strawberry.enum_value("frequency", description="Share of the circuits that have the feature.")
+    FREQUENCY = strawberry.enum_value(
+        "frequency", description="Share of the circuits that have the feature, counted as `countBy` says."
+    )
 
 
-@strawberry.type(description="How much a feature belongs to one family of prompts.")
+@strawberry.type(
+    description="How much a feature belongs to one family of prompts. Shares are counted as `countBy` says."
+)
 class Specificity:
     tau: float | None = strawberry.field(
         description="Specificity index tau (Yanai et al. 2005), 0 to 1: "
@@ -46,7 +56,12 @@ class Specificity:
     )
 
 
-@strawberry.type(name="Hub", description="A feature, and how much of a hub it is.")
+@strawberry.type(
+    name="Hub",
+    description="A feature, and how much of a hub it is. Numbers of circuits count what `countBy` names: "
+    "by default prompts, so that all circuits of a prompt are one. "
+    "The influence in a prompt is the mean over those of its circuits where it is known.",
+)
 class HubFeature:
     n_circuits: int = strawberry.field(description="Number of circuits that have the feature.")
     n_considered: int = strawberry.field(
@@ -70,10 +85,11 @@ class HubFeature:
         description="Number of features that drive this feature directly in at least one circuit."
     )
     feature_id: strawberry.Private[str]
+    units: strawberry.Private[Units]
 
     @classmethod
-    def of(cls, row: HubRow) -> "HubFeature":
-        return cls(feature_id=row.feature, **columns(row, without=("feature",)))
+    def of(cls, row: HubRow, units: Units) -> "HubFeature":
+        return cls(feature_id=row.feature, units=units, **columns(row, without=("feature",)))
 
     @strawberry.field(description="The feature, with its labels.")
     def feature(self, info: Info) -> Feature:
@@ -81,7 +97,9 @@ class HubFeature:
 
     @strawberry.field(description="How much the feature belongs to one family.")
     async def specificity(self, info: Info) -> Specificity | None:
-        row = await info.context.loaders.one(SPECIFICITY_OF_FEATURE, self.feature_id)
+        row = await info.context.loaders.one(
+            SPECIFICITY_OF_FEATURE, self.feature_id, units=self.units.of_all_effects
+        )
         return None if row is None else Specificity(**columns(row))
 
 
@@ -119,17 +137,28 @@ class HubQuery:
             ),
         ] = None,
         transcoders: SetNames = None,
+        count_by: CountByArgument = CountBy.PROMPTS,
         first: First = None,
         after: After = None,
-    ) -> Connection[HubFeature]:
+    ) -> CountedConnection[HubFeature]:
         families = checked_list(info.context.limits, "families", families)
-        await require_known(info, families=families)
+        units, sets, _ = await asyncio.gather(
+            units_of(info, count_by), set_ids(info, transcoders), require_known(info, families=families)
+        )
         asked = {
             "families": families,
-            "transcoders": await set_ids(info, transcoders),
+            "transcoders": sets,
             "by": by.value,
             "dense": dense,
             "dense_above": dense_above,
             "min_circuits": checked_count("minCircuits", min_circuits, 1),
         }
-        return connect(info, Listing(HUBS, asked), first, after, HubFeature.of)
+        shared = units.of_effects(families, sets)
+        listing = (
+            Listing(HUBS, asked) if shared is None else Listing(HUBS_BY_UNIT, {**asked, "units": shared})
+        )
+
+        def entries(page: Page[HubRow]) -> list[HubFeature]:
+            return [HubFeature.of(row, units) for row in page.rows]
+
+        return CountedConnection(counted_by=count_by, source=source_of(info, listing, first, after, entries))

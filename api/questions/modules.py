@@ -28,7 +28,8 @@ class Partition:
         description="Resolution of the modularity: 1 is plain modularity; larger values give smaller modules."
     )
     min_circuits: int = strawberry.field(
-        description="Only effects that at least this many circuits have were used."
+        description="Only effects that at least this many circuits have were used. "
+        "Circuits of one prompt counted as several."
     )
     n_features: int = strawberry.field(
         description="Number of features with such an effect. Each of them is in one module."

@@ -8,11 +8,11 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import MIXED, WHAT_IS_MIXED, consider
-from api.questions.counting import CountByArgument, units_of
 from api.request.batching import Info, Listing
 from api.request.connection import After, Connection, First, source_of
 from api.request.inputs import CircuitSet, CountBy, checked_count
 from api.types.considered import Considered, MixedSetting
+from api.types.counting import CountByArgument, units_of
 from api.types.feature import Feature, feature_of
 from api.types.rows import columns
 from schema.questions.structure import MOTIFS, MotifRow, MotifRows

@@ -8,7 +8,6 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import MIXED, WHAT_IS_MIXED, consider, mixed
-from api.questions.counting import CountByArgument, units_of
 from api.questions.significance import SharingTests, p_values
 from api.request.batching import Info, Later, Listing
 from api.request.connection import After, Connection, First, source_of
@@ -25,6 +24,7 @@ from api.request.inputs import (
     checked_list,
 )
 from api.types.considered import Considered, MixedSetting
+from api.types.counting import CountByArgument, units_of
 from api.types.feature import Feature, feature_of
 from schema.counted import counted
 from schema.errors import InputError

@@ -7,12 +7,12 @@ import strawberry
 from strawberry import argument
 
 from api.questions.considered import MIXED, WHAT_IS_MIXED, counted_and_ids, require_known
-from api.questions.counting import CountByArgument, units_of
 from api.request.batching import Info, Later, Listing
 from api.request.connection import After, Connection, First, source_of
 from api.request.inputs import CircuitSet, CountBy, Match, checked_list, node_label
 from api.types.circuit import Circuit, circuit_of
 from api.types.considered import Considered, MixedSetting
+from api.types.counting import CountByArgument, units_of
 from api.types.feature import FeatureUse, load_features
 from schema.circuit.records import NodeKind
 from schema.errors import InputError

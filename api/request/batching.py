@@ -25,6 +25,7 @@ Four mechanisms, all in this file:
    fields of a record, a shorter lookup with these columns is sent instead (`Lookup.summary`).
 3. Prefetch. `circuit(id:)` and `feature(id:)` see in the query which page will be asked of the object next.
    The page and the object's own record then travel in one message (`next_page`, `Loaders.owner_of`).
+   What many fields of a request need is asked once (`Loaders.once`), such as the prompts of all circuits.
 
 A field that answers with a list returns a value that says what to ask: a `Listing`, which is a question and
 its parameters. Its connection reads one page of it when a field of the connection is resolved. A download
@@ -229,11 +230,11 @@ class NextPage(NamedTuple):
     """The question's own parameters, `skip` and `limit` included."""
 
 
-def next_page(info: "Info", pages: Mapping[str, "Listing[Any]"]) -> NextPage | None:
+async def next_page(info: "Info", pages: Mapping[str, "PageOf"]) -> NextPage | None:
     """The first page that the query asks of the object that is being resolved, or None.
 
     pages: for each field of the object, the listing that it answers with when it has no argument but `first`
-    and `after`.
+    and `after`, or what finds it out.
     """
     for chosen in info.selected_fields:
         for below in chosen.selections:
@@ -242,11 +243,12 @@ def next_page(info: "Info", pages: Mapping[str, "Listing[Any]"]) -> NextPage | N
             given = below.arguments
             if not _reads(below) or not given.keys() <= {"first", "after"}:
                 continue
-            listing, first = pages[below.name], given.get("first")
+            of, first = pages[below.name], given.get("first")
             try:
                 where = window(info.context.limits, None if first is None else int(first), given.get("after"))
             except (InputError, LimitError):
                 return None  # The field itself reports the error.
+            listing = of if isinstance(of, Listing) else await of(info)
             return NextPage(listing.question, {**listing.parameters, **where._asdict()})
     return None
 
@@ -339,6 +341,7 @@ class Loaders:
         self._rows_left = limits.rows
         self._fields: FieldNames = None
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
+        self._once: dict[Hashable, Later[Any]] = {}
         self._records: defaultdict[str, dict[Hashable, Any]] = defaultdict(dict)
         """Records that travelled with an answer: by lookup, then by key."""
 
@@ -432,9 +435,14 @@ class Loaders:
         for task in self._running:
             task.cancel()
 
+    async def once(self, name: Hashable, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What `ask` answers. The request asks once for each name."""
+        answer: Later[Answer] = self._once.setdefault(name, Later(ask))
+        return await answer
+
     # Records by key
 
-    async def one(self, question: Question[Row], key: Hashable, **parameters: Hashable) -> Row | None:
+    async def one(self, question: Question[Row], key: Hashable, **parameters: object) -> Row | None:
         """The row of `key`, or None."""
         if not parameters and (row := self._records[question.name].get(key)) is not None:
             known: Row = row
@@ -442,7 +450,7 @@ class Loaders:
         rows = await self.many(question, key, **parameters)
         return rows[0] if rows else None
 
-    async def many(self, question: Question[Row], key: Hashable, **parameters: Hashable) -> list[Row]:
+    async def many(self, question: Question[Row], key: Hashable, **parameters: object) -> list[Row]:
         """All rows of `key`."""
         loaded: list[Row] = await self._batch(question, parameters, list, per_key=1).load(key)
         return loaded
@@ -527,7 +535,7 @@ class Loaders:
         /,
         *,
         limit: int,
-        **parameters: Hashable,
+        **parameters: object,
     ) -> DataLoader[Any, Any]:
         def first(rows: list[Page[Any]]) -> Page[Any]:
             return rows[0] if rows else Page(0, [])
@@ -542,8 +550,12 @@ class Loaders:
         per_key: int,
         owner: Lookup[Any] | None = None,
     ) -> DataLoader[Any, Any]:
-        """The loader that collects keys for one question with equal parameters."""
-        name = (question.name, owner and owner.name, *sorted(parameters.items()))
+        """The loader that collects keys for one question with equal parameters.
+
+        A map among the parameters must be the same object, because comparing all of it would take long.
+        """
+        told = {name: id(value) if isinstance(value, dict) else value for name, value in parameters.items()}
+        name = (question.name, owner and owner.name, *sorted(told.items()))
         if name not in self._loaders:
 
             async def load(keys: list[Hashable]) -> list[Any]:
@@ -589,6 +601,8 @@ class Context:
 
 
 Info = strawberry.Info[Context, None]
+PageOf = Listing[Any] | Callable[[Info], Awaitable[Listing[Any]]]
+"""A list of an object that is known in advance, or what has to be asked to know it."""
 
 
 def _retrieved(task: "asyncio.Task[Any]") -> None:

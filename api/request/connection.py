@@ -8,6 +8,7 @@ from strawberry.relay import PageInfo
 
 from api.request.batching import Info, Later, Listing
 from api.request.cursors import Window, cursor_of, window
+from api.request.inputs import COUNTED_BY, CountBy
 from schema.questions.question import Page
 
 Item = TypeVar("Item")
@@ -93,6 +94,11 @@ class Connection(Generic[Item]):
     async def nodes(self) -> list[Item]:
         items: list[Item] = (await self.source.read).items
         return items
+
+
+@strawberry.type(name="Connection", description="A page of a longer list whose entries count circuits.")
+class CountedConnection(Connection[Item]):
+    counted_by: CountBy = strawberry.field(description=COUNTED_BY)
 
 
 def source_of(

@@ -31,6 +31,10 @@ class CountBy(Enum):
     )
 
 
+COUNTED_BY = "What the numbers of circuits in the answer count, see `countBy`."
+"""Description of `countedBy`."""
+
+
 @strawberry.enum(description="Order of circuits. Ties are broken by family, prompt and id.")
 class CircuitOrder(Enum):
     FAMILY = strawberry.enum_value(
@@ -48,7 +52,8 @@ class CircuitOrder(Enum):
 @strawberry.enum(description="Order of features. Ties are broken by id.")
 class FeatureOrder(Enum):
     CIRCUITS = strawberry.enum_value(
-        "circuits", description="Features that occur in the most circuits come first."
+        "circuits",
+        description="Features that occur in the most circuits come first, counted as `countBy` says.",
     )
     INFLUENCE = strawberry.enum_value(
         "influence", description="Features with the highest mean influence come first."

@@ -1,11 +1,11 @@
 """Circuits: pruned attribution graphs of one prompt and one target."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 import strawberry
 
-from api.request.batching import Info, Listing, reads
+from api.request.batching import Info, Listing, PageOf, reads
 from api.request.connection import After, Connection, First, RowList, connect, connect_keys
 from api.request.inputs import Kind, node_label
 from api.types.entity import looked_up_by
@@ -57,7 +57,7 @@ async def load_circuits(info: Info, ids: list[str]) -> list["Circuit"]:
     return [Circuit.of(row) for row in await info.context.loaders.all_of(CIRCUITS_BY_ID, ids)]
 
 
-PAGES: dict[str, Listing[Any]] = {
+PAGES: dict[str, PageOf] = {
     "features": Listing(FEATURES_OF_CIRCUIT),
     "nodes": Listing(NODES_OF_CIRCUIT, {"kind": None, "min_influence": None, "pinned": None}),
     "edges": Listing(EDGES_OF_CIRCUIT, {"source_kind": None, "target_kind": None}),

@@ -7,7 +7,7 @@ from typing import Any
 import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
-from api.request.inputs import CountBy
+from api.request.inputs import COUNTED_BY, CountBy
 from api.types.rows import columns
 from schema.questions.circuits import SettingsRow
 
@@ -111,8 +111,7 @@ class Considered:
         description="The settings of the circuits. Those of the most circuits come first."
     )
     counted_by: CountBy = strawberry.field(
-        description="What the numbers of circuits in the answer count, see `countBy`. "
-        "CIRCUITS in questions without this argument."
+        description=f"{COUNTED_BY} CIRCUITS in questions without this argument."
     )
     n_units: int = strawberry.field(
         description="Number of units that were counted: circuits, prompts or clusters, see `countedBy`."

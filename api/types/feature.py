@@ -1,12 +1,15 @@
 """Features, what they do in circuits, and the effects between them that recur."""
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import strawberry
 
-from api.request.batching import Info, Listing
-from api.request.connection import After, Connection, First, RowList, connect
-from api.request.inputs import MinCircuits, checked_count
+from api.request.batching import Info, Listing, PageOf
+from api.request.connection import After, Connection, CountedConnection, First, RowList, connect, source_of
+from api.request.inputs import CountBy, MinCircuits, checked_count
+from api.types.counting import CountByArgument, units_of
 from api.types.entity import reference
 from api.types.label import Label
 from api.types.prompt import FamilyUse
@@ -29,8 +32,14 @@ from schema.questions.features import (
 )
 from schema.questions.graph import NODES_BY_ID
 from schema.questions.labels import LABELS_OF_FEATURE
+from schema.questions.question import Page
 from schema.questions.runs import TRANSCODERS_BY_ID
-from schema.questions.structure import CIRCUITS_OF_BOTH, RECURRING_EDGES, RecurringEdgeRow
+from schema.questions.structure import (
+    CIRCUITS_OF_BOTH,
+    RECURRING_EDGES,
+    RECURRING_EDGES_BY_UNIT,
+    RecurringEdgeRow,
+)
 
 if TYPE_CHECKING:
     from api.types.circuit import Circuit
@@ -167,7 +176,9 @@ class FeatureUse:
 
 
 @strawberry.type(
-    description="A recurring effect of one feature on another, over all positions of all circuits."
+    description="A recurring effect of one feature on another, over all positions of all circuits. "
+    "Numbers of circuits count what `countBy` names: by default prompts, so that all circuits of a prompt "
+    "are one. The weight in a prompt is the mean over its circuits."
 )
 class RecurringEffect:
     n_circuits: int = strawberry.field(description="Number of circuits that have this effect.")
@@ -182,13 +193,14 @@ class RecurringEffect:
     feature_id: strawberry.Private[str]
     ends: strawberry.Private[tuple[str, str]]
     """Ids of the feature that acts and of the one acted on."""
+    units: strawberry.Private[dict[str, str] | None]
 
     @strawberry.field(
         description="Number of circuits that have both features: the denominator of nCircuits. Other "
         "circuits cannot show the effect."
     )
     async def n_considered(self, info: Info) -> int:
-        row = await info.context.loaders.one(CIRCUITS_OF_BOTH, self.ends, families=None, units=None)
+        row = await info.context.loaders.one(CIRCUITS_OF_BOTH, self.ends, families=None, units=self.units)
         return 0 if row is None else row.both
 
     @strawberry.field(description="The feature at the other end of the effect.")
@@ -196,11 +208,21 @@ class RecurringEffect:
         return feature_of(info, self.feature_id)
 
 
-_RECURRING = {"min_circuits": 1}
-PAGES: dict[str, Listing[Any]] = {
+async def _recurring(
+    info: Info, direction: str, count_by: CountBy = CountBy.PROMPTS, min_circuits: int = 1
+) -> Listing[Any]:
+    """The effects of, or on, a feature, without its key. direction: out or in."""
+    asked = {"direction": direction, "min_circuits": min_circuits}
+    units = (await units_of(info, count_by)).of_all_effects
+    if units is None:
+        return Listing(RECURRING_EDGES, asked)
+    return Listing(RECURRING_EDGES_BY_UNIT, {**asked, "units": units})
+
+
+PAGES: dict[str, PageOf] = {
     "circuits": Listing(CIRCUITS_OF_FEATURE),
-    "drives": Listing(RECURRING_EDGES, {"direction": "out", **_RECURRING}),
-    "drivenBy": Listing(RECURRING_EDGES, {"direction": "in", **_RECURRING}),
+    "drives": partial(_recurring, direction="out"),
+    "drivenBy": partial(_recurring, direction="in"),
 }
 """What the fields of a feature ask when they have no argument but `first` and `after`."""
 
@@ -218,7 +240,9 @@ class Feature:
         description="Number of the feature in the dictionary of its layer. It is text because numbers of "
         "other tools can exceed 2^31."
     )
-    n_circuits: int = strawberry.field(description="Number of circuits that have the feature.")
+    n_circuits: int = strawberry.field(
+        description="Number of circuits that have the feature: circuits, whatever `countBy` says."
+    )
     set_id: strawberry.Private[str]
 
     @classmethod
@@ -312,29 +336,50 @@ class Feature:
     @strawberry.field(
         description="The features that this feature drives directly. Effects in the most circuits come first."
     )
-    def drives(
-        self, info: Info, first: First = None, after: After = None, min_circuits: MinCircuits = 1
-    ) -> Connection[RecurringEffect]:
-        return self._recurring(info, "out", first, after, min_circuits)
+    async def drives(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        min_circuits: MinCircuits = 1,
+        count_by: CountByArgument = CountBy.PROMPTS,
+    ) -> CountedConnection[RecurringEffect]:
+        return await self._recurring(info, "out", first, after, min_circuits, count_by)
 
     @strawberry.field(
         description="The features that drive this feature directly. Effects in the most circuits come first."
     )
-    def driven_by(
-        self, info: Info, first: First = None, after: After = None, min_circuits: MinCircuits = 1
-    ) -> Connection[RecurringEffect]:
-        return self._recurring(info, "in", first, after, min_circuits)
+    async def driven_by(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        min_circuits: MinCircuits = 1,
+        count_by: CountByArgument = CountBy.PROMPTS,
+    ) -> CountedConnection[RecurringEffect]:
+        return await self._recurring(info, "in", first, after, min_circuits, count_by)
 
-    def _recurring(
-        self, info: Info, direction: str, first: int | None, after: str | None, min_circuits: int
-    ) -> Connection[RecurringEffect]:
-        asked = {"direction": direction, "min_circuits": checked_count("minCircuits", min_circuits, 1)}
+    async def _recurring(
+        self,
+        info: Info,
+        direction: str,
+        first: int | None,
+        after: str | None,
+        min_circuits: int,
+        count_by: CountBy,
+    ) -> CountedConnection[RecurringEffect]:
+        least = checked_count("minCircuits", min_circuits, 1)
+        listing = replace(await _recurring(info, direction, count_by, least), key=self.id)
 
-        def effect(row: RecurringEdgeRow) -> RecurringEffect:
-            return RecurringEffect(
-                feature_id=row.feature,
-                ends=(self.id, row.feature) if direction == "out" else (row.feature, self.id),
-                **columns(row, without=("feature",)),
-            )
+        def effects(page: Page[RecurringEdgeRow]) -> list[RecurringEffect]:
+            return [
+                RecurringEffect(
+                    feature_id=row.feature,
+                    ends=(self.id, row.feature) if direction == "out" else (row.feature, self.id),
+                    units=listing.parameters.get("units"),
+                    **columns(row, without=("feature",)),
+                )
+                for row in page.rows
+            ]
 
-        return connect(info, Listing(RECURRING_EDGES, asked, self.id), first, after, effect)
+        return CountedConnection(counted_by=count_by, source=source_of(info, listing, first, after, effects))

@@ -146,6 +146,7 @@ def _nearest(record: Record) -> NearestFeatureRows:
 
 FEATURES_BY_ID = lookup("features_by_id", FeatureRow)
 FEATURES = Question("features", ids_of, refers=KeyReference(FEATURES_BY_ID))
+FEATURES_BY_UNIT = Question("features_by_unit", ids_of, refers=KeyReference(FEATURES_BY_ID))
 FEATURES_BY_COUNT = Question("features_by_count", ids_of, refers=KeyReference(FEATURES_BY_ID))
 NOTES_OF_FEATURE = Question("notes_of_feature", row_of(NotesRow))
 EXAMPLES_OF_FEATURE = Question("examples_of_feature", page_of(ExampleRow))

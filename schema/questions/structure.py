@@ -12,13 +12,13 @@ class RecurringEdgeRow(NamedTuple):
     feature: str
     """Id of the other feature."""
     n_circuits: int
-    """Circuits that have the effect."""
+    """Circuits, or units of circuits, that have the effect."""
     mean: float
-    """Mean weight over these circuits."""
+    """Mean weight over them."""
     sd: float
     """Standard deviation of the weight."""
     sign_consistency: float
-    """Share of these circuits with the more common sign, 0.5 to 1."""
+    """Share of them with the more common sign, 0.5 to 1."""
 
 
 class BothRow(NamedTuple):
@@ -139,8 +139,9 @@ class HubRow(NamedTuple):
 
     feature: str
     n_circuits: int
+    """Circuits, or units of circuits, that have the feature."""
     n_considered: int
-    """Circuits of the feature's transcoder set."""
+    """Those of the feature's transcoder set."""
     frequency: float
     """n_circuits / n_considered."""
     dense: bool
@@ -176,8 +177,12 @@ DRIVES_LOGIT: Question[LogitDriverRows] = Question(
     "drives_logit", _drivers, refers=KeyReference(FEATURES_BY_ID, ("feature",))
 )
 HUBS = Question("hubs", page_of(HubRow), refers=KeyReference(FEATURES_BY_ID, ("feature",)))
+HUBS_BY_UNIT = Question("hubs_by_unit", page_of(HubRow), refers=KeyReference(FEATURES_BY_ID, ("feature",)))
 SPECIFICITY_OF_FEATURE = Question("specificity_of_feature", row_of(SpecificityRow))
 RECURRING_EDGES = Question(
     "recurring_edges", page_of(RecurringEdgeRow), refers=KeyReference(FEATURES_BY_ID, ("feature",))
+)
+RECURRING_EDGES_BY_UNIT = Question(
+    "recurring_edges_by_unit", page_of(RecurringEdgeRow), refers=KeyReference(FEATURES_BY_ID, ("feature",))
 )
 CIRCUITS_OF_BOTH = Question("circuits_of_both", row_of(BothRow))

@@ -1,4 +1,4 @@
-"""Units of circuits, found slowly: what answers count (`api.questions.counting`)."""
+"""Units of circuits, found slowly: what answers count (`api.types.counting`)."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence

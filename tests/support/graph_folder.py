@@ -232,7 +232,7 @@ RECURRING = f"""query ($sets: [String!], $least: Int!, $after: String) {{ recurr
   minCircuits: $least, signConsistency: 0, countBy: CIRCUITS, first: 100, after: $after) {{ {PAGE} nodes {{
     nCircuits nConsidered mean sd signConsistency source {{ id }} target {{ id }} }} }} }}"""
 HUBS = f"""query ($sets: [String!], $after: String) {{
-  hubs(by: INFLUENCE, transcoders: $sets, first: 100, after: $after) {{ {PAGE} nodes {{
+  hubs(by: INFLUENCE, transcoders: $sets, countBy: CIRCUITS, first: 100, after: $after) {{ {PAGE} nodes {{
     nCircuits nConsidered influence feature {{ id }} }} }} }}"""
 DRIVES = f"""query ($tokens: [String!], $sets: [String!], $after: String) {{
   drivesLogit(tokens: $tokens, among: {{ transcoders: $sets }}, minCircuits: 1, first: 100, after: $after) {{

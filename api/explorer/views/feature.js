@@ -31,8 +31,8 @@ const SHARING = `query sharing($id: ID!, $first: Int!, $after: String) {
 }`;
 const EFFECTS = `query effects($id: ID!, $first: Int!) {
   feature(id: $id) {
-    drivenBy(first: $first) { totalCount nodes { nCircuits nConsidered mean sd signConsistency feature { id layer index labels { text } } } }
-    drives(first: $first) { totalCount nodes { nCircuits nConsidered mean sd signConsistency feature { id layer index labels { text } } } }
+    drivenBy(first: $first, countBy: CIRCUITS) { totalCount nodes { nCircuits nConsidered mean sd signConsistency feature { id layer index labels { text } } } }
+    drives(first: $first, countBy: CIRCUITS) { totalCount nodes { nCircuits nConsidered mean sd signConsistency feature { id layer index labels { text } } } }
   }
 }`;
 const NEAREST = `query nearest($id: ID!) {

@@ -89,7 +89,7 @@ def unmeasured(connection: Database, imported: Circuit) -> Circuit:
 
 HUBS = """query ($families: [String!], $transcoders: [String!], $least: Int!, $dense: Boolean, $first: Int) {
   hubs(by: INFLUENCE, families: $families, transcoders: $transcoders, minCircuits: $least, dense: $dense,
-       denseAbove: 0.3, first: $first) {
+       denseAbove: 0.3, countBy: CIRCUITS, first: $first) {
     totalCount unknownInfluence nodes { influence feature { id } } } }"""
 
 

@@ -20,7 +20,8 @@ AMONG = [
 @pytest.mark.parametrize("among", AMONG)
 async def test_features(api, circuits, among, search, order):
     query = """query ($families: [String!], $transcoders: [String!], $order: FeatureOrder!, $search: String) {
-      features(families: $families, transcoders: $transcoders, orderBy: $order, search: $search, first: 100) {
+      features(families: $families, transcoders: $transcoders, orderBy: $order, search: $search, first: 100,
+               countBy: CIRCUITS) {
         totalCount nodes { id layer index } } }"""
     found: dict[str, list[float]] = {}
     for (_, feature), use in uses(in_set(circuits, among)).items():

@@ -228,13 +228,13 @@ async def test_the_number_of_database_queries_does_not_grow_with_the_page(api):
     ("query", "queries"),
     [
         ("{ circuits { nodes { answer prompt { text } } } }", 1),
-        ("{ features { nodes { layer } } }", 1),
+        ("{ features { nodes { layer } } }", 2),
         ("{ circuit(id: $c) { prompt { text } features { nodes { feature { layer } } } } }", 1),
         ("{ feature(id: $f) { layer circuits { nodes { circuit { answer prompt { text } } } } } }", 1),
         ("{ circuit(id: $c) { nodes { nodes { kind token } } } }", 1),
         ("{ circuit(id: $c) { edges { nodes { weight } } } }", 1),
-        ("{ feature(id: $f) { drives { nodes { feature { layer } } } } }", 1),
-        ("{ feature(id: $f) { drivenBy { nodes { feature { layer } } } } }", 1),
+        ("{ feature(id: $f) { drives { nodes { feature { layer } } } } }", 2),
+        ("{ feature(id: $f) { drivenBy { nodes { feature { layer } } } } }", 2),
         ("{ circuitsSharing(features: [$f]) { nodes { circuit { prompt { text } } } } }", 3),
         ("{ sharedFeatures(circuits: [$c, $d], minCircuits: 1) { nodes { feature { layer } } } }", 3),
         ("{ contrast(positive: {circuits: [$c]}, negative: {circuits: [$d]}) { features { nodes { "

@@ -85,7 +85,8 @@ async def test_recurring_edges(api, near, circuits, direction):
     here, there = (0, 1) if direction == "drives" else (1, 0)
     feature = max(table, key=lambda pair: (table[pair].n_circuits, pair))[here]
     data = await api(
-        f"query ($id: ID!) {{ feature(id: $id) {{ {direction}(first: 99, minCircuits: 2) {{ ...found }} }} }}"
+        f"query ($id: ID!) {{ feature(id: $id) {{ {direction}(first: 99, minCircuits: 2, countBy: CIRCUITS)"
+        " { ...found } } }"
         "fragment found on RecurringEffectConnection "
         "{ totalCount nodes { nCircuits nConsidered mean sd signConsistency feature { id } } }",
         id=feature,
@@ -110,7 +111,8 @@ async def test_recurring_edges(api, near, circuits, direction):
 
 FEATURES = """
 query ($search: String, $layer: Int, $family: String, $min: Int!, $order: FeatureOrder!) {
-  features(search: $search, layer: $layer, family: $family, minCircuits: $min, orderBy: $order, first: 100) {
+  features(search: $search, layer: $layer, family: $family, minCircuits: $min, orderBy: $order, first: 100,
+           countBy: CIRCUITS) {
     totalCount nodes { id } } }"""
 
 

@@ -15,6 +15,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated
 
 import strawberry
@@ -84,6 +85,11 @@ class Units:
         sizes = Counter(found.values())
         return {circuit: unit for circuit, (unit, of) in found.items() if sizes[unit, of] > 1} or None
 
+    @cached_property
+    def of_all_effects(self) -> dict[str, str] | None:
+        """`of_effects` of all circuits. It is one object, so that many features are asked about together."""
+        return self.of_effects()
+
     def n_common(self, circuits: Iterable[str], others: Iterable[str]) -> int:
         """Number of units that have circuits among both."""
         ours, theirs = ({self.of.get(circuit, circuit) for circuit in each} for each in (circuits, others))
@@ -113,6 +119,10 @@ async def units_of(info: Info, by: CountBy) -> Units:
     """The units of all circuits. A cluster does not depend on what the question is about."""
     if by is CountBy.CIRCUITS:
         return Units(by, {}, {}, {})
+    return await info.context.loaders.once(by, lambda: _read_units(info, by))
+
+
+async def _read_units(info: Info, by: CountBy) -> Units:
     rows = await info.context.loaders.ask(PROMPTS_OF_CIRCUITS, all=by is CountBy.CLUSTERS)
     if by is CountBy.CLUSTERS:
         # Comparing ten thousand prompts takes seconds, in which other requests must go on.
