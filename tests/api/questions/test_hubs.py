@@ -26,7 +26,7 @@ def hubs(circuits, above, among, unit):
     """
     everything = hubs(circuits, above, {}, unit) if among else {}
     circuits = in_set(circuits, among)
-    found = defaultdict(dict)
+    found: defaultdict[str, dict[str, float | None]] = defaultdict(dict)
     for (circuit, feature), use in uses(circuits).items():
         found[feature][circuit] = use.influence
     pairs = list(drives(circuits))

@@ -46,8 +46,9 @@ UNION ALL
     WITH f WHERE $families IS NOT NULL
     MATCH (f)-[i:FOUND_IN]->(y:Family)
     WHERE y.name IN $families
-    WITH i ORDER BY i.influence
-    RETURN sum(i.n_circuits) AS n, sum(i.n_measured) AS n_measured, sum(i.influence) AS influence
+    WITH f, i ORDER BY i.influence
+    WITH f, sum(i.n_circuits) AS n, sum(i.n_measured) AS n_measured, sum(i.influence) AS influence
+    RETURN n, n_measured, influence
   }
   RETURN f, n, n_measured, influence
 UNION ALL

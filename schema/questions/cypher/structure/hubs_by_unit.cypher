@@ -77,7 +77,8 @@ UNION ALL
   WITH t WHERE $families IS NOT NULL
   MATCH (t)-[v:COVERS]->(y:Family)
   WHERE y.name IN $families
-  RETURN sum(v.n_circuits) AS n
+  WITH t, sum(v.n_circuits) AS n
+  RETURN n
 }
 WITH features, n - coalesce(head([each IN repeated WHERE each[0] = t | each[1]]), 0) AS n_considered
 UNWIND features AS each

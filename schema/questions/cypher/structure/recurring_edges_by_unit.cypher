@@ -33,17 +33,15 @@ CALL (key) {
     WHERE d.n_circuits >= $min_circuits
     RETURN g, d, null AS units
   UNION ALL
-    MATCH (f)<-[:USES]-(c:Circuit)
+    MATCH (f)<-[:INSTANCE_OF]-(n:FeatureNode)<-[:HAS]-(c:Circuit)
     WHERE $units[c.id] IS NOT NULL
-    CALL (f, c) {
-      WITH f, c WHERE $direction = "out"
-      MATCH (f)<-[:INSTANCE_OF]-(n:FeatureNode)<-[:HAS]-(c)
+    CALL (n) {
+      WITH n WHERE $direction = "out"
       MATCH (n)-[e:ATTRIBUTES]->(:FeatureNode)-[:INSTANCE_OF]->(g:Feature)
       WHERE g.n_circuits >= $min_circuits
       RETURN g, e.weight AS weight
     UNION ALL
-      WITH f, c WHERE $direction = "in"
-      MATCH (f)<-[:INSTANCE_OF]-(n:FeatureNode)<-[:HAS]-(c)
+      WITH n WHERE $direction = "in"
       MATCH (n)<-[e:ATTRIBUTES]-(:FeatureNode)-[:INSTANCE_OF]->(g:Feature)
       WHERE g.n_circuits >= $min_circuits
       RETURN g, e.weight AS weight
