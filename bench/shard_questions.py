@@ -1,22 +1,27 @@
-"""A question over all circuits without a database: `recurringEdges` by polars, on synthetic shards.
+"""Questions over all circuits without a database, by polars on synthetic shards.
 
     python -m bench.shard_questions --folder FOLDER [--circuits 2000] [--shape small]
 
-1. write   shards into FOLDER, unless it has them
-2. partial for each shard: the effect of each feature on each other feature in each circuit (summed over
-           positions), then count, sum, sum of squares and signs of each pair. Only one shard is in memory
-3. merge   the pairs of all shards, every 32 shards
-4. check   the first pairs against sums that were made from the records, without polars
+1. write    shards into FOLDER, unless it has them
+2. check    both questions below on the first circuits, against loops over the records without polars
+3. recur    `recurringEdges`: for each shard the effect of each feature on each other feature in each circuit
+            (summed over positions), then count, sum, sum of squares and signs of each pair; the pairs of 32
+            shards at a time are merged
+4. contrast `contrast { features }` of one family with all others: the influence of each feature in each
+            circuit, then counts, means and AUROC of each feature
 
-Times are CPU seconds of this process, with one thread.
+Times are CPU seconds of this process, with one thread; memory is the highest of this process so far.
 """
 
 import argparse
 import math
 import os
+import resource
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
@@ -34,7 +39,12 @@ EVERY = 32
 CHECKED = 256
 """Circuits at most whose pairs are checked against the records."""
 
+FEATURE = ["layer", "index"]
+FAMILY = "family 0"
+"""The family that is contrasted with all others."""
+
 Pair = tuple[int | None, ...]
+Answer = TypeVar("Answer")
 
 
 def main() -> None:
@@ -45,16 +55,27 @@ def main() -> None:
     asked = parser.parse_args()
     circuits = write(asked.folder, asked.circuits, asked.shape)
     files = sorted(asked.folder.glob("*.parquet"))
-    n_checked = min(CHECKED, asked.circuits) // SHARD_PROMPTS * SHARD_PROMPTS
-    check(pairs(files[: n_checked // SHARD_PROMPTS]), circuits[:n_checked])
-    began = time.process_time()
-    found = pairs(files)
-    first = found.sort(["n", *PAIR], descending=[True, *[False] * 4]).head(20)
-    took = time.process_time() - began
     size = sum(each.stat().st_size for each in files)
-    print(f"{asked.circuits} circuits, {len(files)} shards, {size / 1e6:.0f} MB")
-    print(f"{len(found)} pairs; the most frequent is in {first['n'][0]} circuits")
-    print(f"{took:.1f} CPU seconds, {asked.circuits / took:.0f} circuits/s")
+    print(f"{asked.circuits} circuits, {len(files)} shards, {size / 1e6:.0f} MB", flush=True)
+    n_checked = min(CHECKED, asked.circuits) // SHARD_PROMPTS * SHARD_PROMPTS
+    checked = files[: n_checked // SHARD_PROMPTS]
+    check_pairs(pairs(checked), circuits[:n_checked])
+    check_contrast(contrast(checked, FAMILY), circuits[:n_checked])
+    found = measured("recur", lambda: pairs(files), asked.circuits)
+    first = found.sort(["n", *PAIR], descending=[True, *[False] * 4]).head(20)
+    print(f"  {len(found)} pairs; the most frequent is in {first['n'][0]} circuits")
+    found = measured("contrast", lambda: contrast(files, FAMILY), asked.circuits)
+    best = found.sort("auroc", descending=True).row(0, named=True)
+    print(f"  {len(found)} features; the highest AUROC is {best['auroc']:.3f} ({best['p']} circuits inside)")
+
+
+def measured(name: str, work: Callable[[], Answer], circuits: int) -> Answer:
+    began = time.process_time()
+    answer = work()
+    took = time.process_time() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"{name}: {took:.1f} CPU seconds, {circuits / took:.0f} circuits/s, {peak:.1f} GB", flush=True)
+    return answer
 
 
 def write(folder: Path, count: int, shape: str) -> list[Circuit]:
@@ -121,7 +142,78 @@ def partial(file: Path) -> pl.DataFrame:
     )
 
 
-def check(found: pl.DataFrame, circuits: list[Circuit]) -> None:
+def uses(file: Path, family: str) -> pl.DataFrame:
+    """The influence of each feature in each circuit of one shard; whether the circuit is in the family."""
+    return (
+        pl.read_parquet(file, columns=["family", "nodes"])
+        .with_row_index("circuit")
+        .select("circuit", inside=pl.col("family") == family, node=pl.col("nodes"))
+        .explode("node")
+        .select("circuit", "inside", pl.col("node").struct.field("kind", "layer", "index", "influence"))
+        .filter(pl.col("kind") == NodeKind.FEATURE.value)
+        .group_by("circuit", "inside", *FEATURE)
+        .agg(pl.col("influence").sum())
+        .drop("circuit")
+    )
+
+
+def contrast(files: list[Path], family: str) -> pl.DataFrame:
+    """For each feature: p and q, the circuits inside and outside that have it; means of influence; AUROC.
+
+    A circuit without the feature ranks below all that have it. All circuits are of one transcoder set, and
+    all influences are known.
+    """
+    families = pl.concat([pl.read_parquet(file, columns=["family"]) for file in files])["family"]
+    n_inside = int((families == family).sum())
+    n_outside = len(families) - n_inside
+    inside, outside = pl.col("inside"), ~pl.col("inside")
+    won = pl.col("ranks") - pl.col("p") * (pl.col("p") + 1) / 2
+    without = n_outside - pl.col("q")
+    return (
+        pl.concat([uses(file, family) for file in files])
+        .with_columns(rank=pl.col("influence").rank("average").over(FEATURE))
+        .group_by(FEATURE)
+        .agg(
+            p=inside.sum().cast(pl.Int64),
+            q=outside.sum().cast(pl.Int64),
+            mean_inside=pl.col("influence").filter(inside).mean(),
+            mean_outside=pl.col("influence").filter(outside).mean(),
+            ranks=pl.col("rank").filter(inside).sum(),
+        )
+        .with_columns(
+            auroc=(won + pl.col("p") * without + (n_inside - pl.col("p")) * without / 2)
+            / (n_inside * n_outside)
+        )
+        .drop("ranks")
+    )
+
+
+def check_contrast(found: pl.DataFrame, circuits: list[Circuit]) -> None:
+    """Compare every feature with a comparison of each circuit inside with each outside."""
+    values: defaultdict[Pair, dict[int, float]] = defaultdict(lambda: defaultdict(float))
+    for number, circuit in enumerate(circuits):
+        for node in circuit.nodes:
+            if node.kind is NodeKind.FEATURE:
+                assert node.influence is not None
+                values[node.layer, node.index][number] += node.influence
+    sides: tuple[list[int], list[int]] = ([], [])
+    for number, circuit in enumerate(circuits):
+        sides[circuit.prompt.family != FAMILY].append(number)
+    assert len(found) == len(values)
+    assert all(sides)
+    for row in found.rows(named=True):
+        own = values[row["layer"], row["index"]]
+        have = [[own[number] for number in side if number in own] for side in sides]
+        assert (row["p"], row["q"]) == tuple(map(len, have))
+        for side_mean, each in zip((row["mean_inside"], row["mean_outside"]), have, strict=True):
+            assert (side_mean is None) == (not each)
+            assert not each or math.isclose(side_mean, math.fsum(each) / len(each), rel_tol=1e-9)
+        ours, theirs = ([own.get(number, -1.0) for number in side] for side in sides)
+        won = sum((a > b) + (a == b) / 2 for a in ours for b in theirs)
+        assert math.isclose(row["auroc"], won / (len(ours) * len(theirs)), rel_tol=1e-9)
+
+
+def check_pairs(found: pl.DataFrame, circuits: list[Circuit]) -> None:
     """Compare every pair with sums over the records."""
     weights: defaultdict[Pair, list[float]] = defaultdict(list)
     for circuit in circuits:
@@ -130,8 +222,8 @@ def check(found: pl.DataFrame, circuits: list[Circuit]) -> None:
             source, target = circuit.nodes[edge.source], circuit.nodes[edge.target]
             if source.kind is NodeKind.FEATURE and target.kind is NodeKind.FEATURE:
                 own[source.layer, source.index, target.layer, target.index] += edge.weight
-        for pair, weight in own.items():
-            weights[pair].append(weight)
+        for ends, weight in own.items():
+            weights[ends].append(weight)
     assert len(found) == len(weights)
     for *pair, n, total, squares, positive in found.select(*PAIR, "n", "sum", "squares", "positive").rows():
         values = weights[tuple(pair)]
