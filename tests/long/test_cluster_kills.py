@@ -26,6 +26,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 N = 640
 KILLS = 10
+"""Of each kind of process."""
 
 
 @pytest.fixture(scope="module")
@@ -56,21 +57,26 @@ def test_killed_workers_and_drivers_lose_nothing_in_a_store(
     clean, folder, rng = tmp_path / "clean", tmp_path / "killed", random.Random(0)
     ingest_to(Store(str(clean)), settings, console=Console(file=StringIO()))
     asked = [*words(settings, cluster_address), "--to", str(folder)]
-    killed = 0
-    command = Command(asked, server, tmp_path / "said")
-    while command.alive:
-        time.sleep(rng.uniform(1, 8))
-        if killed < KILLS and any(folder.glob("*.parquet")):  # the work has begun
-            if rng.random() < 0.2:
+    kills = ["worker", "driver"] * KILLS
+    rng.shuffle(kills)
+    while kills:
+        for each in folder.glob("*"):  # begin anew, so that all kills come during work
+            each.unlink()
+        command = Command(asked, server, tmp_path / "said")
+        while command.alive and kills:
+            time.sleep(rng.uniform(1, 8))
+            if not any(folder.glob("*.parquet")):  # the work has not begun
+                continue
+            if kills[-1] == "driver":
+                kills.pop()
                 command.kill()
-                killed += 1
                 command = Command(asked, server, tmp_path / "said")
-            else:
-                killed += kill_one("AttributionWorker", rng)
+            elif kill_one("AttributionWorker", rng):
+                kills.pop()
+        command.end()
     # A share whose worker was killed three times has failed by name: the same command completes it.
     code, said = Command(asked, server, tmp_path / "said").end()
     assert (code, said.count("error:")) == (1, len(BAD)), said
-    assert killed > 1
     assert Store(str(folder)).names() == Store(str(clean)).names()
 
 
@@ -79,14 +85,16 @@ def test_killed_writers_double_nothing_in_the_database(
 ) -> None:
     ingest(database, settings, console=Console(file=StringIO()))
     direct, rng = dump(database), random.Random(1)
-    empty(database)
-    command, killed = Command(words(settings, cluster_address), server, tmp_path / "said"), 0
-    while command.alive:
-        time.sleep(rng.uniform(1, 4))
-        killed += killed < KILLS and kill_one("DatabaseWriter", rng)
+    killed = 0
+    while killed < KILLS:
+        empty(database)
+        command = Command(words(settings, cluster_address), server, tmp_path / "said")
+        while command.alive and killed < KILLS:
+            time.sleep(rng.uniform(1, 4))
+            killed += kill_one("DatabaseWriter", rng)
+        command.end()
     code, said = Command(words(settings, cluster_address), server, tmp_path / "said").end()
     assert (code, said.count("error:")) == (1, len(BAD)), said
-    assert killed
     held = dump(database)
     assert held["Circuit"] == direct["Circuit"]
     assert held["ATTRIBUTES"] == direct["ATTRIBUTES"]
