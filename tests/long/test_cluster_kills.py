@@ -2,6 +2,7 @@
 
 import random
 import time
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
@@ -41,11 +42,11 @@ def words(settings: IngestSettings, address: str) -> list[str]:
 
 def kill_one(name: str, rng: random.Random) -> bool:
     """Kill a process of the test's cluster. False when none of the name is there."""
-    there = [
-        each
-        for each in psutil.Process().children(recursive=True)
-        if each.is_running() and "".join(each.cmdline()[:1]).startswith(f"ray::{name}")
-    ]
+    there = []
+    for each in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended
+            if "".join(each.cmdline()[:1]).startswith(f"ray::{name}"):
+                there.append(each)
     if there:
         rng.choice(there).kill()
     return bool(there)
