@@ -1,4 +1,4 @@
-"""Workers, writers and the driver are killed at random moments; nothing is lost, doubled or changed."""
+"""Workers, writers, the command and Neo4j are killed at random moments; nothing is lost or doubled."""
 
 import random
 import time
@@ -10,16 +10,17 @@ import psutil
 import pytest
 from rich.console import Console
 
-from atlas.local.server import Address
+from atlas.local.server import Address, LocalServer
 from ingest.circuits.run import IngestSettings, ingest
 from ingest.circuits.shards import ingest_to
 from schema.database import Database
 from schema.shards.store import Store
 from schema.upkeep.canonical_dump import dump
 from schema.upkeep.check import check
-from tests.support.loading import Command
+from schema.upkeep.migrations import migrate
+from tests.support.loading import Command, wait_until
 from tests.support.prompts import BAD
-from tests.support.servers import empty
+from tests.support.servers import empty, free_port
 from tests.support.tiny_shards import write_tiny_ingest
 
 pytestmark = pytest.mark.filterwarnings(
@@ -100,3 +101,37 @@ def test_killed_writers_double_nothing_in_the_database(
     assert held["Circuit"] == direct["Circuit"]
     assert held["ATTRIBUTES"] == direct["ATTRIBUTES"]
     assert list(check(database)) == []
+
+
+def test_killed_databases_lose_nothing(
+    cluster_address: str, settings: IngestSettings, database: Database, server: Address, tmp_path: Path
+) -> None:
+    """A writer waits for a database that was killed, or the command ends with an error and is repeated."""
+    ingest(database, settings, console=Console(file=StringIO()))
+    direct, rng, killed = dump(database), random.Random(2), 0
+    local, ports = LocalServer(tmp_path / "home"), {"bolt_port": free_port(), "http_port": free_port()}
+    try:
+        address = local.start(**ports, heap_mb=512)
+        with Database.connect(address.bolt_uri, address.user, address.password) as held:
+            migrate(held)
+            while killed < KILLS:
+                empty(held)
+                command = Command(words(settings, cluster_address), address, tmp_path / "said")
+                while killed < KILLS and command.alive:
+                    time.sleep(rng.uniform(1, 10))
+                    pid = local.status().pid
+                    if not command.alive or pid is None:
+                        break
+                    psutil.Process(pid).kill()
+                    killed += 1
+                    wait_until(lambda: not local.status().running, "Neo4j is dead")
+                    local.start(**ports, heap_mb=512)
+                command.end()
+            code, said = Command(words(settings, cluster_address), address, tmp_path / "said").end()
+            assert (code, said.count("error:")) == (1, len(BAD)), said
+            found = dump(held)
+            assert found["Circuit"] == direct["Circuit"]
+            assert found["ATTRIBUTES"] == direct["ATTRIBUTES"]
+            assert list(check(held)) == []
+    finally:
+        local.stop()
