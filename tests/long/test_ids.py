@@ -7,6 +7,7 @@ The atlas holds imported circuits (ids without "@", numbers beyond 2^31, feature
 "model/set", other kinds of nodes) beside circuits of the atlas itself.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -121,7 +122,8 @@ def huge() -> Circuit:
     graph = anthropic()
     graph["nodes"][1] |= {"feature": 3_000_000_017, "jsNodeId": "1_3000000017-0"}
     graph["qParams"] = {}
-    return circuit_of(graph, Given("gemma-2-2b", "gemma-2-2b/clt-hp", "hello"))
+    renamed = json.dumps(graph).replace("1_40000_1", "1_3000000017_1")
+    return circuit_of(json.loads(renamed), Given("gemma-2-2b", "gemma-2-2b/clt-hp", "hello"))
 
 
 @pytest.fixture(scope="module")
