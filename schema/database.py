@@ -304,7 +304,7 @@ def _translated(uri: str, timeout_s: float | None = None) -> Iterator[None]:
             raise QueryTimeoutError(
                 f"The query exceeded {limit} and was stopped", next_step="ask for less at once"
             ) from error
-        if "MemoryPoolOutOfMemory" in code:
+        if "OutOfMemory" in code:  # of the limit of a transaction, or of the heap itself
             raise QueryMemoryError(
                 "Neo4j has too little memory for this query",
                 next_step="ask about fewer circuits at once, or give Neo4j more memory (here: "
