@@ -10,7 +10,7 @@ everything else again. `make answers` (`atlas.docs.sample_answers`) asks for new
 import argparse
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,8 +26,8 @@ from schema.questions.question import KEYS, Question, cypher_files
 
 FOLDER = Path(__file__).parents[2] / "docs" / "questions"
 QUERIES = "questions.graphql"
-LOOKUPS = ("_by_id", "unknown", "considered")
-"""Endings of the names of Cypher files that only look up details. A page shows them last."""
+LOOKUPS = ("_by_id", "unknown", "considered", "prompts_of_circuits")
+"""Endings of names of Cypher files that only look up details, or what counts as one. They come last."""
 
 
 class Asked(NamedTuple):
@@ -126,7 +126,7 @@ def kept(asked: Asked, old: str, field: GraphQLField) -> str:
     answer = re.search(r"```json\n(.*?)\n```", old, re.DOTALL)
     assert answer is not None
     files = re.findall(r"^## `schema/questions/cypher/\w+/(\w+)\.cypher`$", old, re.MULTILINE)
-    return page(asked, json.loads(answer[1]), files, field)
+    return page(asked, json.loads(answer[1]), _ordered(files), field)
 
 
 def title(name: str) -> str:
@@ -143,7 +143,7 @@ def _folder(name: str) -> str:
 
 
 def _names(texts: list[str]) -> list[str]:
-    """Names of the Cypher files that were sent, with lookups last."""
+    """Names of the Cypher files that were sent, in order."""
     # Several questions can travel as one text, and lookups without their first line.
     body = {name: _body(name) for name in cypher_files()}
     found = dict.fromkeys(
@@ -151,7 +151,12 @@ def _names(texts: list[str]) -> list[str]:
         for text in texts
         for name in sorted((name for name in body if body[name] in text), key=lambda n: text.index(body[n]))
     )
-    return sorted(found, key=lambda name: name.endswith(LOOKUPS))
+    return _ordered(found)
+
+
+def _ordered(names: Iterable[str]) -> list[str]:
+    """The file that answers first, lookups last."""
+    return sorted(names, key=lambda name: name.endswith(LOOKUPS))
 
 
 def _body(name: str) -> str:

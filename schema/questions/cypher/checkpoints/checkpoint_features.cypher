@@ -6,11 +6,10 @@
 // $part: a (only circuits of a have the feature), b (only circuits of b), both or any.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
-//   467 | [{circuits_a: 15, number: 453, circuits_b: 2, influence_b: 0.0122, feature_b:
-//     "organism-clt@e64d92025af8/5/453", feature_a: "organism-clt@17b925fd8787/5/453", influence_a: 0.00153, layer:
-//     5}, {circuits_a: 12, number: 411, circuits_b: 4, influence_b: 0.00107, feature_b:
-//     "organism-clt@e64d92025af8/0/411", feature_a: "organism-clt@17b925fd8787/0/411", influence_a: 0.000581, layer:
-//     0}, … 18 more]
+//   540 | [{circuits_a: 13, number: 99, circuits_b: 0, influence_b: null, feature_b: null, feature_a:
+//     "organism-clt@bc6b1148c1d8/0/99", influence_a: 0.000614, layer: 0}, {circuits_a: 15, number: 453, circuits_b:
+//     2, influence_b: 0.021, feature_b: "organism-clt@4eb564aeb0c1/5/453", feature_a:
+//     "organism-clt@bc6b1148c1d8/5/453", influence_a: 0.00198, layer: 5}, … 18 more]
 :param a => COLLECT { MATCH (k:Checkpoint) RETURN k.id ORDER BY k.series, k.step LIMIT 1 }[0];
 :param b => COLLECT { MATCH (k:Checkpoint) RETURN k.id ORDER BY k.series, k.step LIMIT 2 }[1];
 :param part => "any";

@@ -7,9 +7,9 @@
 // $a, $b: ids of the checkpoints.
 // $part: features (at their positions) or edges (except those from error nodes).
 // Sample answer: family | n_prompts | n_judged | correct_a | correct_b | n_a | n_b | n_both | share | null_share
-//   "arithmetic" | 3 | 3 | 0 | 0 | 127 | 160 | 53 | 0.331 | 0.251
-//   "chain-of-thought" | 3 | 3 | 0 | 0 | 174 | 146 | 71 | 0.486 | 0.455
-//   "entities" | 3 | 3 | 1 | 1 | 69 | 87 | 33 | 0.377 | 0.233
+//   "arithmetic" | 3 | 3 | 0 | 0 | 80 | 243 | 51 | 0.21 | 0.181
+//   "chain-of-thought" | 3 | 3 | 0 | 0 | 227 | 228 | 47 | 0.206 | 0.174
+//   "entities" | 3 | 3 | 1 | 1 | 50 | 82 | 18 | 0.227 | 0.141
 //   … 5 more rows
 :param a => COLLECT { MATCH (k:Checkpoint) RETURN k.id ORDER BY k.series, k.step LIMIT 1 }[0];
 :param b => COLLECT { MATCH (k:Checkpoint) RETURN k.id ORDER BY k.series, k.step LIMIT 2 }[1];

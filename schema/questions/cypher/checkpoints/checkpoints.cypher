@@ -6,9 +6,9 @@
 // $series: name of a training run; null means all runs.
 // $ids: ids of checkpoints; null means all checkpoints.
 // Sample answer: key | series | step | transcoders | n_circuits | n_judged | n_correct | replacement_score | error_share | started_from | cosine | agreement | null_cosine | null_agreement | n_features
-//   "8ec153e2e60893e4e388" | "checkpoints" | 30 | "organism-clt@17b925fd8787" | 24 | 24 | 4 | 0.405 | 0.435 |
-//     "451beb5cf30156bb8d03" | 1 | 0.263 | 0.00285 | 0 | 665
-//   "451beb5cf30156bb8d03" | "checkpoints" | 60 | "organism-clt@e64d92025af8" | 24 | 24 | 4 | 0.485 | 0.42 | null |
+//   "1304be6d2022bb37000b" | "checkpoints" | 30 | "organism-clt@bc6b1148c1d8" | 24 | 24 | 4 | 0.328 | 0.436 |
+//     "4d5edbb0ed51e104d6ac" | 1 | 0.148 | 0.0205 | 0 | 494
+//   "4d5edbb0ed51e104d6ac" | "checkpoints" | 60 | "organism-clt@4eb564aeb0c1" | 24 | 24 | 4 | 0.511 | 0.371 | null |
 //     null | null | null | null | null
 :param series => null;
 :param ids => null;

@@ -5,10 +5,10 @@
 // rows.
 // $keys: ids of features.
 // Sample answer: key | checkpoint | step | feature | n_circuits | n_considered | influence | cosine | agreement | next_step
-//   "organism-clt@17b925fd8787/5/453" | "8ec153e2e60893e4e388" | 30 | "organism-clt@17b925fd8787/5/453" | 15 | 24 |
-//     0.00153 | 1 | 0.385 | 60
-//   "organism-clt@17b925fd8787/5/453" | "451beb5cf30156bb8d03" | 60 | "organism-clt@e64d92025af8/5/453" | 2 | 24 |
-//     0.0122 | null | null | null
+//   "organism-clt@bc6b1148c1d8/5/453" | "1304be6d2022bb37000b" | 30 | "organism-clt@bc6b1148c1d8/5/453" | 15 | 24 |
+//     0.00198 | 1 | 0.48 | 60
+//   "organism-clt@bc6b1148c1d8/5/453" | "4d5edbb0ed51e104d6ac" | 60 | "organism-clt@4eb564aeb0c1/5/453" | 2 | 24 |
+//     0.021 | null | null | null
 :param keys => COLLECT { MATCH (f:Feature)-[:SAME_AS]->() RETURN f.id ORDER BY f.n_circuits DESC, f.id LIMIT 1 };
 
 UNWIND $keys AS key

@@ -3,10 +3,10 @@
 // null.
 // $keys: ids of circuits.
 // Sample answer: key | prompt | transcoders | run | target | target_position | node_threshold | edge_threshold | max_feature_nodes | max_edges | dtype | special_first_token | n_left_out | replacement_score | completeness_score | error_share | error_share_low | error_share_high | derived | n_active_features | n_selected_features | kept_influence | n_nodes | n_edges | answer | answer_probability | correct | continuation | tool | slug | source_set | creator | description | title | creator_url | source_urls | generator
-//   "f8d98257b1a3c1872ea8" | "df67c3dfb7af4bd9dceb" | "organism-clt@247d388dcdf1" | "911a95def0b099d0c121" |
-//     "salient-logits(10, 0.95)" | 9 | 0.8 | 0.98 | null | null | "float32" | true | 1 | 0.946 | 0.984 | 0.0381 | null |
-//     null | null | 314 | 314 | 0.82 | 35 | 175 | "austin" | 1 | true | null | null | null | null | null | null |
-//     null | null | null | null
+//   "f8d98257b1a3c1872ea8" | "df67c3dfb7af4bd9dceb" | "organism-clt@247d388dcdf1" | "6321922fccc6281d34f9" |
+//     "salient-logits(10, 0.95)" | 9 | 0.8 | 0.98 | null | null | "float32" | true | 1 | 0.946 | 0.984 | 0.0381 |
+//     null | null | null | 314 | 314 | 0.82 | 35 | 175 | "austin" | 1 | true | null | null | null | null | null |
+//     null | null | null | null | null
 :param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key

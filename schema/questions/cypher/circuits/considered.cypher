@@ -9,7 +9,7 @@
 //   circuits.
 // Sample answer: transcoders | model | target | node_threshold | edge_threshold | max_feature_nodes | max_edges | dtype | tool | derived | n_circuits | circuits
 //   "organism-clt@247d388dcdf1" | "circuit-atlas/organism@0e36652b03e0" | "salient-logits(10, 0.95)" | 0.8 | 0.98 |
-//     null | null | "float32" | null | null | 60 | ["4012db4770d4d6bcd9c2", "7eef85391eb2c310b963", … 58 more]
+//     null | null | "float32" | null | null | 60 | ["583d85d501bdd53e6f0e", "66313711648df45a4323", … 58 more]
 :param circuits => null;
 :param families => ["multi-step"];
 :param tags => [];

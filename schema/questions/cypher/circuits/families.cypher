@@ -5,18 +5,18 @@
 // transcoder sets, thresholds or tools, which `settings` lists.
 // $names: names of families; null means all families.
 // Sample answer: name | n_prompts | n_circuits | replacement_score | completeness_score | error_share | n_derived | n_judged | n_correct | n_settings | settings | tags
-//   "arithmetic" | 40 | 40 | 0.933 | 0.982 | 0.0374 | 0 | 40 | 40 | 1 | [{dtype: "float32", target: "salient-logits(10,
-//     0.95)", tool: null, model: "circuit-atlas/organism@0e36652b03e0", edge_threshold: 0.98, transcoders:
-//     "organism-clt@247d388dcdf1", derived: null, node_threshold: 0.8, max_feature_nodes: null}] | ["first:0",
-//     "first:10", … 106 more]
-//   "chain-of-thought" | 48 | 48 | 0.895 | 0.969 | 0.0712 | 0 | 48 | 48 | 1 | [{dtype: "float32", target:
-//     "salient-logits(10, 0.95)", tool: null, model: "circuit-atlas/organism@0e36652b03e0", edge_threshold: 0.98,
-//     transcoders: "organism-clt@247d388dcdf1", derived: null, node_threshold: 0.8, max_feature_nodes: null}] |
-//     ["faithful", "function:cosine", … 31 more]
-//   "entities" | 32 | 32 | 0.87 | 0.957 | 0.112 | 0 | 32 | 32 | 1 | [{dtype: "float32", target: "salient-logits(10,
-//     0.95)", tool: null, model: "circuit-atlas/organism@0e36652b03e0", edge_threshold: 0.98, transcoders:
-//     "organism-clt@247d388dcdf1", derived: null, node_threshold: 0.8, max_feature_nodes: null}] |
-//     ["answer:basketball", "answer:boxing", … 42 more]
+//   "arithmetic" | 40 | 40 | 0.933 | 0.982 | 0.0374 | 0 | 40 | 40 | 1 | [{node_threshold: 0.8, max_edges: null,
+//     max_feature_nodes: null, dtype: "float32", transcoders: "organism-clt@247d388dcdf1", model:
+//     "circuit-atlas/organism@0e36652b03e0", derived: null, tool: null, edge_threshold: 0.98, target:
+//     "salient-logits(10, 0.95)"}] | ["first:0", "first:10", … 106 more]
+//   "chain-of-thought" | 48 | 48 | 0.895 | 0.969 | 0.0712 | 0 | 48 | 48 | 1 | [{node_threshold: 0.8, max_edges: null,
+//     max_feature_nodes: null, dtype: "float32", transcoders: "organism-clt@247d388dcdf1", model:
+//     "circuit-atlas/organism@0e36652b03e0", derived: null, tool: null, edge_threshold: 0.98, target:
+//     "salient-logits(10, 0.95)"}] | ["faithful", "function:cosine", … 31 more]
+//   "entities" | 32 | 32 | 0.87 | 0.957 | 0.112 | 0 | 32 | 32 | 1 | [{node_threshold: 0.8, max_edges: null,
+//     max_feature_nodes: null, dtype: "float32", transcoders: "organism-clt@247d388dcdf1", model:
+//     "circuit-atlas/organism@0e36652b03e0", derived: null, tool: null, edge_threshold: 0.98, target:
+//     "salient-logits(10, 0.95)"}] | ["answer:basketball", "answer:boxing", … 42 more]
 //   … 5 more rows
 :param names => null;
 

@@ -3,9 +3,13 @@
 // for.
 // $all: true lists every prompt, false only prompts of several circuits.
 // Sample answer: prompt | text | pair | family | circuits | transcoders
-//   "df67c3dfb7af4bd9dceb" | "the capital of the state containing north dallas is" | "capital texas/california 1" |
-//     "multi-step" | ["f8d98257b1a3c1872ea8"] | ["organism-clt@247d388dcdf1"]
-//   … 365 more rows
+//   "0081a62d15bac9ad64d1" | "poem : he liked the word queen / warm from the oven was some" | "poem he-liked-the-word
+//     food" | "poetry" | ["574961bedbf064a0cec8"] | ["organism-clt@247d388dcdf1"]
+//   "01200b470f90a2e1d1e2" | "calc : 56 + 79 =" | "ones 6+9" | "arithmetic" | ["25088f32fad9079a78b9"] |
+//     ["organism-clt@247d388dcdf1"]
+//   "01212e8db4a23b24700c" | "the code of the state containing west dallas is" | "code florida/oregon 1" |
+//     "multi-step" | ["8177eec2d2e4b94bcc68"] | ["organism-clt@247d388dcdf1"]
+//   … 363 more rows
 :param all => true;
 
 CALL () { MATCH (:Circuit) RETURN count(*) AS n_circuits }

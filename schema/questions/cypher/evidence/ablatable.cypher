@@ -5,7 +5,7 @@
 // $keys: ids of circuits.
 // Sample answer: key | token_ids | target_position | token_id | token | through | crossings
 //   "f8d98257b1a3c1872ea8" | [0, 1084, … 8 more] | 9 | 259 | "austin" | [0.51, 0.00313, … 4 more] | [{source: -1,
-//     target: 0, influence: 0.604}, {source: -1, target: 1, influence: 0.00541}, … 17 more]
+//     target: 0, influence: 0.604}, {source: -1, target: 3, influence: 0.00649}, … 17 more]
 :param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key

@@ -6,7 +6,7 @@
 // $families: names of families; null means all families.
 // $transcoders: ids of transcoder sets; null means all sets.
 // Sample answer: tested | rows
-//   [0.01] | [{measured_at: "2026-11-26T16:10:04.142Z", seed: 0, constrained: null, p: 0.01, null_sd: 0.0535, freeze:
+//   [0.01] | [{measured_at: "2026-11-30T21:43:35.913Z", seed: 0, constrained: null, p: 0.01, null_sd: 0.0535, freeze:
 //     "nothing", n_circuits: 20, null_mean: -0.255, effect: -4.05, edits: ["ablate
 //     {capital|label-and-position-v1}@all"], draws: 99, transcoders: "organism-clt@247d388dcdf1", id:
 //     "30c96eaad074927047be", family: "multi-step", writes: null, predicted: -8.05}]

@@ -3,7 +3,7 @@
 // (schema.evidence.false_discovery).
 // Sample answer: id | question | edits | prediction | n_prompts | n_formed_on | registered_at | tested_at | mean_effect | null_mean | draws | p
 //   "c2b42b23763dd50b71bd" | "does what says a capital's first letters also say the capit…" | ["ablate 3/330@all"] |
-//     "lowers" | 12 | 18 | "2026-11-26T16:10:04.301Z" | "2026-11-26T16:10:09.973Z" | -0.408 | -0.124 | 199 | 0.005
+//     "lowers" | 12 | 18 | "2026-11-30T21:43:38.877Z" | "2026-11-30T21:44:39.436Z" | -0.408 | -0.333 | 199 | 0.275
 
 MATCH (h:Hypothesis)
 RETURN h.id AS id, h.question AS question, h.edits AS edits, h.prediction AS prediction,

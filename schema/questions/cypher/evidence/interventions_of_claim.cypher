@@ -8,11 +8,11 @@
 //     0.01 | 7 | [{node: "09c723f9aa9367bd4312/logit:6:9:972", measured: -8.72, predicted: -8.21}, {node:
 //     "09c723f9aa9367bd4312/feature:4:9:1214", measured: -1.39, predicted: -1.24}, … 2 more]
 //   "30c96eaad074927047be" | "0c7582ddf7342997bb92" | "the code of the state containing west springs is" | "us-oh" |
-//     ["ablate 0/207@all", "ablate 0/453@all", … 5 more] | null | 1.03e-07 | 1.03e-07 | 0 | 99 | 1 | 0 | [{node:
+//     ["ablate 0/207@all", "ablate 0/453@all", … 5 more] | null | 1.75e-06 | 1.75e-06 | 0 | 99 | 1 | 0 | [{node:
 //     "0c7582ddf7342997bb92/logit:6:9:1150", measured: 0, predicted: null}, {node:
 //     "0c7582ddf7342997bb92/feature:0:2:1091", measured: 0, predicted: null}, … 9 more]
 //   "30c96eaad074927047be" | "0cd535ca2eedf1aac96b" | "the code of the state containing new vernon is" | "us-co" |
-//     ["ablate 0/207@all", "ablate 0/453@all", … 5 more] | null | -3.76e-06 | -3.76e-06 | 0 | 99 | 1 | 0 | [{node:
+//     ["ablate 0/207@all", "ablate 0/453@all", … 5 more] | null | -5.77e-06 | -5.77e-06 | 0 | 99 | 1 | 0 | [{node:
 //     "0cd535ca2eedf1aac96b/logit:6:9:1127", measured: 0, predicted: null}, {node:
 //     "0cd535ca2eedf1aac96b/feature:0:2:1348", measured: 0, predicted: null}, … 9 more]
 //   … 17 more rows

@@ -2,11 +2,11 @@
 // $keys: ids of hypotheses.
 // Sample answer: key | prompt | token | edits | effect | null_mean | null_sd | n_null | n_edited
 //   "c2b42b23763dd50b71bd" | "the capital of the state containing port arthur is" | "austin" | ["ablate 3/330@all"] |
-//     0.803 | -0.36 | 0.608 | 199 | 1
+//     0.803 | -0.284 | 0.518 | 199 | 1
 //   "c2b42b23763dd50b71bd" | "the capital of the state containing santa clara is" | "sacramento" | ["ablate
-//     3/330@all"] | -1.38 | -0.0225 | 0.28 | 199 | 1
+//     3/330@all"] | -1.38 | -0.363 | 0.453 | 199 | 1
 //   "c2b42b23763dd50b71bd" | "the capital of the state containing great point is" | "atlanta" | ["ablate 3/330@all"]
-//     | 0.0738 | 0.0666 | 0.137 | 199 | 1
+//     | 0.0738 | -0.286 | 0.531 | 199 | 1
 //   … 9 more rows
 :param keys => COLLECT { MATCH (h:Hypothesis) RETURN h.id };
 

@@ -2,9 +2,9 @@
 // The columns give the prompt, the answer, and the features that pruning kept and removed.
 // $keys: ids of circuits.
 // Sample answer: key | text | token_ids | special_first_token | n_left_out | target_position | logit | token_id | token | uses | pruned
-//   "f8d98257b1a3c1872ea8" | "the capital of the state containing north dallas is" | [0, 1084, … 8 more] | true | 1 | 9 |
-//     "f8d98257b1a3c1872ea8/logit:6:9:259" | 259 | "austin" | [{number: 207, layer: 0, influence: 0.0375}, {number:
-//     247, layer: 0, influence: 0.0228}, … 21 more] | [1029, 3072, … 237 more]
+//   "f8d98257b1a3c1872ea8" | "the capital of the state containing north dallas is" | [0, 1084, … 8 more] | true | 1 |
+//     9 | "f8d98257b1a3c1872ea8/logit:6:9:259" | 259 | "austin" | [{number: 207, layer: 0, influence: 0.0375},
+//     {number: 247, layer: 0, influence: 0.0228}, … 21 more] | [1029, 3072, … 237 more]
 :param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key

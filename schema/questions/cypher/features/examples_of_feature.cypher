@@ -4,8 +4,8 @@
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: key | total | rows
 //   "organism-clt@247d388dcdf1/1/665" | 20 | [{activations: [0, 0, … 4 more], tokens: ["the", "region", … 4 more],
-//     id: "organism-clt@247d388dcdf1/1/665/a98cf5d029c2f86fb80e"}, {activations: [0, 0, … 8 more], tokens: ["the",
-//     "nickname", … 8 more], id: "organism-clt@247d388dcdf1/1/665/cbf0d1dfe9ea4ba9248e"}, … 18 more]
+//     id: "organism-clt@247d388dcdf1/1/665/ea9597287c4470ee2868"}, {activations: [0, 0, … 8 more], tokens: ["the",
+//     "nickname", … 8 more], id: "organism-clt@247d388dcdf1/1/665/a7f060da5f88fe8af6e9"}, … 18 more]
 :param keys => ["organism-clt@247d388dcdf1/1/665"];
 :param skip => 0;
 :param limit => 20;

@@ -8,7 +8,7 @@
 //   unknown influence, which come last) or layer (then index).
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows | n_unknown
-//   1633 | ["organism-clt@247d388dcdf1/0/463", "organism-clt@247d388dcdf1/0/866", … 18 more] | null
+//   1632 | ["organism-clt@247d388dcdf1/0/463", "organism-clt@247d388dcdf1/0/866", … 18 more] | null
 :param search => null;
 :param layer => null;
 :param families => null;

@@ -2,7 +2,7 @@
 // $min_circuits: least number of circuits that have the feature.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
-//   1633 | ["organism-clt@247d388dcdf1/0/463", "organism-clt@247d388dcdf1/0/866", … 18 more]
+//   1632 | ["organism-clt@247d388dcdf1/0/463", "organism-clt@247d388dcdf1/0/866", … 18 more]
 :param min_circuits => 2;
 :param skip => 0;
 :param limit => 20;

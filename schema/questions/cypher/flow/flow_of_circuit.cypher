@@ -5,9 +5,9 @@
 //   "f8d98257b1a3c1872ea8" | [{kind: "TokenNode", probability: null, id: "f8d98257b1a3c1872ea8/token:-1:0:0",
 //     position: 0, activation: null, token: "<bos>"}, {kind: "TokenNode", probability: null, id:
 //     "f8d98257b1a3c1872ea8/token:-1:1:1084", position: 1, activation: null, token: "the"}, … 33 more] |
-//     ["f8d98257b1a3c1872ea8/token:-1:8:414", "f8d98257b1a3c1872ea8/token:-1:8:414", … 173 more] |
-//     ["f8d98257b1a3c1872ea8/feature:0:9:1288", "f8d98257b1a3c1872ea8/feature:0:9:773", … 173 more] | [1.47, 1.03, …
-//     173 more]
+//     ["f8d98257b1a3c1872ea8/token:-1:9:644", "f8d98257b1a3c1872ea8/token:-1:9:644", … 173 more] |
+//     ["f8d98257b1a3c1872ea8/feature:0:9:247", "f8d98257b1a3c1872ea8/feature:0:9:698", … 173 more] | [-0.344, 0.239,
+//     … 173 more]
 :param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key

@@ -2,11 +2,11 @@
 // The answer holds every node, and every direct effect as parallel lists of ids and weights.
 // $keys: ids of circuits.
 // Sample answer: key | nodes | sources | targets | weights
-//   "f8d98257b1a3c1872ea8" | [["f8d98257b1a3c1872ea8/token:-1:0:0", "token", … 10 more],
-//     ["f8d98257b1a3c1872ea8/token:-1:1:1084", "token", … 10 more], … 33 more] |
-//     ["f8d98257b1a3c1872ea8/token:-1:1:1084", "f8d98257b1a3c1872ea8/token:-1:2:347", … 173 more] |
-//     ["f8d98257b1a3c1872ea8/feature:0:2:207", "f8d98257b1a3c1872ea8/feature:0:2:207", … 173 more] | [0.239, 2.19, …
-//     173 more]
+//   "f8d98257b1a3c1872ea8" | [["f8d98257b1a3c1872ea8/token:-1:0:0", "token", … 12 more],
+//     ["f8d98257b1a3c1872ea8/token:-1:1:1084", "token", … 12 more], … 33 more] |
+//     ["f8d98257b1a3c1872ea8/feature:0:9:1288", "f8d98257b1a3c1872ea8/feature:5:9:1235", … 173 more] |
+//     ["f8d98257b1a3c1872ea8/logit:6:9:259", "f8d98257b1a3c1872ea8/logit:6:9:259", … 173 more] | [0.173, 1.02, … 173
+//     more]
 :param keys => ["f8d98257b1a3c1872ea8"];
 
 UNWIND $keys AS key

@@ -3,9 +3,9 @@
 // $state: queued, running, done or failed; null means any state.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
-//   1 | [{measured: null, asked_at: "2026-11-26T16:13:31.880164978Z", error: null, asked_by: "ada", n_done: 2,
+//   1 | [{measured: null, asked_at: "2026-11-30T21:48:01.945707902Z", error: null, asked_by: "ada", n_done: 2,
 //     taken_by: null, taken_until: null, n_prompts: 2, transcoders: null, state: "done", ended_at:
-//     "2026-11-26T16:13:33.410495189Z", circuits: ["583d85d501bdd53e6f0e", "f8d98257b1a3c1872ea8"], prompts:
+//     "2026-11-30T21:48:04.537092831Z", circuits: ["583d85d501bdd53e6f0e", "f8d98257b1a3c1872ea8"], prompts:
 //     ["{"family":"multi-step","prompt":"the capital of the state c…", "{"family":"multi-step","prompt":"the code of
 //     the state cont…"], key: "d99679a88ba77cc76e8c", attempts: 1, problems: []}]
 :param state => null;

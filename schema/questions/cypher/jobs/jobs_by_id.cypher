@@ -4,7 +4,7 @@
 // Sample answer: key | state | prompts | n_prompts | n_done | problems | error | asked_by | asked_at | attempts | taken_by | taken_until | ended_at | transcoders | measured | circuits
 //   "d99679a88ba77cc76e8c" | "done" | ["{"family":"multi-step","prompt":"the capital of the state c…",
 //     "{"family":"multi-step","prompt":"the code of the state cont…"] | 2 | 2 | [] | null | "ada" |
-//     "2026-11-26T16:13:31.880164978Z" | 1 | null | null | "2026-11-26T16:13:33.410495189Z" | null | null |
+//     "2026-11-30T21:48:01.945707902Z" | 1 | null | null | "2026-11-30T21:48:04.537092831Z" | null | null |
 //     ["583d85d501bdd53e6f0e", "f8d98257b1a3c1872ea8"]
 :param keys => COLLECT { MATCH (j:Job) RETURN j.id ORDER BY j.asked_at DESC LIMIT 1 };
 

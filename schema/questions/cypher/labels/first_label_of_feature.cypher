@@ -3,8 +3,8 @@
 // is null for a feature without labels. `component` is attention for a feature of attention.
 // $keys: ids of features.
 // Sample answer: key | label | layer | number | component | transcoders | neuronpedia | neuronpedia_attention
-//   "organism-clt@247d388dcdf1/1/665" | "fires on a / lay / oven / colorful … (24), after him / the …" | 1 | 665 | null
-//     | "organism-clt" | null | null
+//   "organism-clt@247d388dcdf1/1/665" | "fires on a / lay / oven / colorful … (24), after him / the …" | 1 | 665 |
+//     null | "organism-clt" | null | null
 :param keys => ["organism-clt@247d388dcdf1/1/665"];
 
 UNWIND $keys AS key

@@ -9,16 +9,16 @@
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows | partition
 //   14 | [{number: 0, within: 0.845, strongest: [{feature: "organism-clt@247d388dcdf1/0/1515", strength: 131},
-//     {feature: "organism-clt@247d388dcdf1/0/747", strength: 100}, … 8 more], id: "7d059a08de2a4047675f/0", families:
+//     {feature: "organism-clt@247d388dcdf1/0/747", strength: 100}, … 8 more], id: "23883bf5f179952b8320/0", families:
 //     [{n_considered: 40, share: 0.569, family: "arithmetic", n_features: 189, influence: 27.8}, {n_considered: 48,
 //     share: 0.0693, family: "chain-of-thought", n_features: 71, influence: 3.32}, … 6 more], n_features: 197},
 //     {number: 1, within: 0.916, strongest: [{feature: "organism-clt@247d388dcdf1/0/932", strength: 195}, {feature:
-//     "organism-clt@247d388dcdf1/0/463", strength: 152}, … 8 more], id: "7d059a08de2a4047675f/1", families:
+//     "organism-clt@247d388dcdf1/0/463", strength: 152}, … 8 more], id: "23883bf5f179952b8320/1", families:
 //     [{n_considered: 48, share: 0.815, family: "multilingual", n_features: 183, influence: 29.7}, {n_considered: 32,
 //     share: 0.0707, family: "entities", n_features: 51, influence: 1.45}, … 6 more], n_features: 191}, … 12 more] |
 //     {method: "leiden, igraph 1.0.0", seed: 0, resolution: 1, min_circuits: 2, n_features: 1519, null_sd: 0.00189,
 //     modularity: 0.725, n_effects: 15873, null_mean: 0.39, n_modules: 14, transcoders: "organism-clt@247d388dcdf1",
-//     id: "7d059a08de2a4047675f", n_null: 20, computed_at: 2026-11-26T16:09:38.564000000+00:00}
+//     id: "23883bf5f179952b8320", n_null: 20, computed_at: 2026-11-30T21:40:37.421000000+00:00}
 :param partition => null;
 :param families => null;
 :param transcoders => null;

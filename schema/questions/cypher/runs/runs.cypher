@@ -3,7 +3,7 @@
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
 //   1 | [{settings: "{"edge_threshold":0.98,"first_token":"left-out","max_featur…", n_circuits: 366, versions:
-//     "{"circuit-atlas":"0.1.0","torch":"2.15.0","transformers":"5…", key: "911a95def0b099d0c121"}]
+//     "{"circuit-atlas":"0.1.0","torch":"2.15.0","transformers":"5…", key: "6321922fccc6281d34f9"}]
 :param skip => 0;
 :param limit => 20;
 

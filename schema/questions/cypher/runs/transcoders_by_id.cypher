@@ -3,9 +3,9 @@
 // $keys: ids of transcoder sets.
 // Sample answer: key | name | revision | kind | activation | input_hook | output_hook | n_features | neuronpedia | neuronpedia_attention | measured | circuits | model_id | model_name | model_revision | model_architecture | model_n_layers | model_d_model | model_vocab_size | model_training_step
 //   "organism-clt@247d388dcdf1" | "organism-clt" | "247d388dcdf1842864b23434f4342bab7d002235197a00b588033452251…" |
-//     "clt" | "jumprelu" | "mlp.hook_in" | "mlp.hook_out" | 1536 | null | null | 366 | "circuit-atlas/organism@0e36652b03e0" |
-//     "circuit-atlas/organism" | "0e36652b03e0c4b05b14ad00d7aa0e11b4746b09a620d50b6c8632423e5…" | "LlamaForCausalLM"
-//     | 6 | 128 | 1321 | null
+//     "clt" | "jumprelu" | "mlp.hook_in" | "mlp.hook_out" | 1536 | null | null | null | 366 |
+//     "circuit-atlas/organism@0e36652b03e0" | "circuit-atlas/organism" |
+//     "0e36652b03e0c4b05b14ad00d7aa0e11b4746b09a620d50b6c8632423e5…" | "LlamaForCausalLM" | 6 | 128 | 1321 | null
 :param keys => ["organism-clt@247d388dcdf1"];
 
 UNWIND $keys AS key

@@ -19,7 +19,7 @@
 // Sample answer: total | rows | tested | n_tested | n_unknown
 //   16 | [{feature: "organism-clt@247d388dcdf1/3/1262", lift: 36.4, support_outside: 10, support: 2, n_outside: 364,
 //     influence: 0.0648, n_inside: 2}, {feature: "organism-clt@247d388dcdf1/0/742", lift: 12.6, support_outside: 29,
-//     support: 2, n_outside: 364, influence: 0.0618, n_inside: 2}, … 14 more] | [[2, 2, … 3 more], [2, 2, … 3 more],
+//     support: 2, n_outside: 364, influence: 0.0618, n_inside: 2}, … 14 more] | [[2, 2, … 3 more], [1, 2, … 3 more],
 //     … 22 more] | 2163 | 0
 :param inside => ["f8d98257b1a3c1872ea8", "4012db4770d4d6bcd9c2"];
 :param outside => null;

@@ -2,11 +2,11 @@
 // The newest version comes first.
 // $keys: ids of supernodes.
 // Sample answer: key | id | label | author | made_at | replaced_at | members | replaces
-//   "59b5d2523ea9c250e944" | "59b5d2523ea9c250e944" | "the state is texas" | "bob" | "2026-11-26T16:13:32.718237105Z"
+//   "59b5d2523ea9c250e944" | "59b5d2523ea9c250e944" | "the state is texas" | "bob" | "2026-11-30T21:48:03.354261139Z"
 //     | null | ["f8d98257b1a3c1872ea8/feature:0:9:1066", "f8d98257b1a3c1872ea8/feature:1:9:665"] |
 //     ["469c94fa798b6b6e3c94"]
-//   "59b5d2523ea9c250e944" | "469c94fa798b6b6e3c94" | "texas" | "ada" | "2026-11-26T16:13:32.547025668Z" |
-//     "2026-11-26T16:13:32.70312849Z" | ["f8d98257b1a3c1872ea8/feature:0:9:1066",
+//   "59b5d2523ea9c250e944" | "469c94fa798b6b6e3c94" | "texas" | "ada" | "2026-11-30T21:48:03.083073671Z" |
+//     "2026-11-30T21:48:03.329938622Z" | ["f8d98257b1a3c1872ea8/feature:0:9:1066",
 //     "f8d98257b1a3c1872ea8/feature:1:9:665"] | []
 :param keys => COLLECT { MATCH (s:Supernode)-[:REPLACES]->() RETURN s.id ORDER BY s.id LIMIT 1 };
 
