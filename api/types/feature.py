@@ -208,7 +208,7 @@ class RecurringEffect:
         return feature_of(info, self.feature_id)
 
 
-async def _recurring(
+async def _recurring_listing(
     info: Info, direction: str, count_by: CountBy = CountBy.PROMPTS, min_circuits: int = 1
 ) -> Listing[Any]:
     """The effects of, or on, a feature, without its key. direction: out or in."""
@@ -221,8 +221,8 @@ async def _recurring(
 
 PAGES: dict[str, PageOf] = {
     "circuits": Listing(CIRCUITS_OF_FEATURE),
-    "drives": partial(_recurring, direction="out"),
-    "drivenBy": partial(_recurring, direction="in"),
+    "drives": partial(_recurring_listing, direction="out"),
+    "drivenBy": partial(_recurring_listing, direction="in"),
 }
 """What the fields of a feature ask when they have no argument but `first` and `after`."""
 
@@ -369,7 +369,7 @@ class Feature:
         count_by: CountBy,
     ) -> CountedConnection[RecurringEffect]:
         least = checked_count("minCircuits", min_circuits, 1)
-        listing = replace(await _recurring(info, direction, count_by, least), key=self.id)
+        listing = replace(await _recurring_listing(info, direction, count_by, least), key=self.id)
 
         def effects(page: Page[RecurringEdgeRow]) -> list[RecurringEffect]:
             return [

@@ -21,7 +21,7 @@ from schema.upkeep.migrations import migrate
 from tests.support.loading import Command, wait_until
 from tests.support.prompts import BAD
 from tests.support.servers import empty, free_port
-from tests.support.tiny_shards import write_tiny_ingest
+from tests.support.tiny_shards import cluster_words, write_tiny_ingest
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -34,11 +34,6 @@ KILLS = 10
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> IngestSettings:
     return write_tiny_ingest(tmp_path_factory.mktemp("tiny"), N)
-
-
-def words(settings: IngestSettings, address: str) -> list[str]:
-    options = {"--model": settings.model, "--transcoders": settings.transcoders, "--ray": address}
-    return ["ingest", str(settings.prompts), *(str(each) for pair in options.items() for each in pair)]
 
 
 def kill_one(name: str, rng: random.Random) -> bool:
@@ -58,7 +53,7 @@ def test_killed_workers_and_drivers_lose_nothing_in_a_store(
 ) -> None:
     clean, folder, rng = tmp_path / "clean", tmp_path / "killed", random.Random(0)
     ingest_to(Store(str(clean)), settings, console=Console(file=StringIO()))
-    asked = [*words(settings, cluster_address), "--to", str(folder)]
+    asked = [*cluster_words(settings, cluster_address), "--to", str(folder)]
     kills = ["worker", "driver"] * KILLS
     rng.shuffle(kills)
     while kills:
@@ -90,12 +85,12 @@ def test_killed_writers_double_nothing_in_the_database(
     killed = 0
     while killed < KILLS:
         empty(database)
-        command = Command(words(settings, cluster_address), server, tmp_path / "said")
+        command = Command(cluster_words(settings, cluster_address), server, tmp_path / "said")
         while command.alive and killed < KILLS:
             time.sleep(rng.uniform(1, 4))
             killed += kill_one("DatabaseWriter", rng)
         command.end()
-    code, said = Command(words(settings, cluster_address), server, tmp_path / "said").end()
+    code, said = Command(cluster_words(settings, cluster_address), server, tmp_path / "said").end()
     assert (code, said.count("error:")) == (1, len(BAD)), said
     held = dump(database)
     assert held["Circuit"] == direct["Circuit"]
@@ -116,7 +111,7 @@ def test_killed_databases_lose_nothing(
             migrate(held)
             while killed < KILLS:
                 empty(held)
-                command = Command(words(settings, cluster_address), address, tmp_path / "said")
+                command = Command(cluster_words(settings, cluster_address), address, tmp_path / "said")
                 while killed < KILLS and command.alive:
                     time.sleep(rng.uniform(1, 10))
                     pid = local.status().pid
@@ -127,7 +122,7 @@ def test_killed_databases_lose_nothing(
                     wait_until(lambda: not local.status().running, "Neo4j is dead")
                     local.start(**ports, heap_mb=512)
                 command.end()
-            code, said = Command(words(settings, cluster_address), address, tmp_path / "said").end()
+            code, said = Command(cluster_words(settings, cluster_address), address, tmp_path / "said").end()
             assert (code, said.count("error:")) == (1, len(BAD)), said
             found = dump(held)
             assert found["Circuit"] == direct["Circuit"]

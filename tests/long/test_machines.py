@@ -21,7 +21,7 @@ from tests.support.loading import Command
 from tests.support.machines import HEAD, Machine, forwarded, machines
 from tests.support.prompts import BAD
 from tests.support.servers import empty
-from tests.support.tiny_shards import write_tiny_ingest
+from tests.support.tiny_shards import cluster_words, write_tiny_ingest
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -47,14 +47,9 @@ def two(
         yield head, joined, folder
 
 
-def words(settings: IngestSettings, head: str) -> list[str]:
-    options = {"--model": settings.model, "--transcoders": settings.transcoders, "--ray": head}
-    return ["ingest", str(settings.prompts), *(str(each) for pair in options.items() for each in pair)]
-
-
 def wait_for(head: str, settings: IngestSettings, server: Address, said: Path, uri: str) -> None:
     """Until both machines have joined: a command that asks for two workers is refused before."""
-    asked = [*words(settings, head), "--workers", "2", "--to", str(said.parent / "joined")]
+    asked = [*cluster_words(settings, head), "--workers", "2", "--to", str(said.parent / "joined")]
     for _ in range(30):
         code, text = Command(asked, server, said, uri).end()
         if "the cluster has" not in text:
@@ -78,7 +73,9 @@ def test_machines_without_a_common_disk_fill_one_database(
     with forwarded(urlsplit(server.bolt_uri).port or 0) as port:
         uri = f"bolt://{HEAD}:{port}"
         wait_for(head, settings, server, tmp_path / "said", uri)
-        code, said = Command([*words(settings, head), "--workers", "2"], server, tmp_path / "said", uri).end()
+        code, said = Command(
+            [*cluster_words(settings, head), "--workers", "2"], server, tmp_path / "said", uri
+        ).end()
     assert (code, said.count("error:")) == (1, len(BAD)), said
     assert dump(database) == direct
     assert list(check(database)) == []
@@ -90,7 +87,7 @@ def test_lost_raylets_and_machines_lose_nothing(
     head, joined, folder = two
     clean, store, rng = tmp_path / "clean", tmp_path / "lost", random.Random(0)
     ingest_to(Store(str(clean)), settings, console=Console(file=StringIO()))
-    asked = [*words(settings, head), "--to", str(store)]
+    asked = [*cluster_words(settings, head), "--to", str(store)]
     losses = ["raylet", "machine"] * LOSSES
     rng.shuffle(losses)
     while losses:

@@ -31,6 +31,12 @@ def write_tiny_ingest(folder: Path, n_prompts: int) -> IngestSettings:
     return IngestSettings(write_prompts(folder / "prompts.jsonl", n_prompts), *save(Tiny(context=32), folder))
 
 
+def cluster_words(settings: IngestSettings, address: str) -> list[str]:
+    """The words of `atlas ingest` on the Ray cluster at an address."""
+    options = {"--model": settings.model, "--transcoders": settings.transcoders, "--ray": address}
+    return ["ingest", str(settings.prompts), *(str(each) for pair in options.items() for each in pair)]
+
+
 @pytest.fixture(scope="session")
 def tiny_shards(tiny_ingest: IngestSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shards that a single process writes. Do not change the folder."""
