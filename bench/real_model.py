@@ -216,12 +216,17 @@ def studies(folder: Path, model: Path, sets: Path) -> None:
         if said.exists():
             continue
         words = ["study", "run", file.stem, "--model", model, "--transcoders", sets, "--prompts", file]
-        words += ["--results", results, *(["--chat"] if file.stem == "refusals" else [])]
+        words += [*GRAPHS[:2], "--results", results, *(["--chat"] if file.stem == "refusals" else [])]
         print("$ atlas study run", file.stem, "…", flush=True)
-        done = subprocess.run(command(*words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        print(done.stdout, end="", flush=True)
-        if done.returncode in (0, 1):  # 1: the study says what it lacks, and that is its result
-            said.write_text(done.stdout, encoding="utf-8")
+        lines = []
+        with subprocess.Popen(
+            command(*words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            for line in process.stdout or ():
+                print(line, end="", flush=True)
+                lines.append(line)
+        if process.returncode in (0, 1):  # 1: the study says what it lacks, and that is its result
+            said.write_text("".join(lines), encoding="utf-8")
 
 
 def main(folder: Path, shipped: Shipped, tokens: int) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import FrameType
@@ -48,6 +49,8 @@ class Steps:
     _added: float = field(default_factory=lambda: time.monotonic(), repr=False)
     _began: tuple[float, float] | None = None
     """Time of the first step, and the number of steps that were done then."""
+    _ended: float | None = None
+    """Time at which the last step was done; None while there are steps to do."""
 
     def advance(self, n: float = 1) -> None:
         """Count steps; any thread may."""
@@ -55,6 +58,16 @@ class Steps:
             self.done += n
             if self._began is None:
                 self._began = time.monotonic(), self.done
+            complete = self.total is not None and self.done >= self.total
+            self._ended = time.monotonic() if complete else None
+
+    def extend(self, n: float) -> None:
+        """Add steps to do. The time since all were done does not count for the rate."""
+        with self._lock:
+            self.total = (self.total or 0) + n
+            if self._began is not None and self._ended is not None:
+                self._began = self._began[0] + time.monotonic() - self._ended, self._began[1]
+            self._ended = None
 
     def reach(self, done: float) -> None:
         """Set the number of steps that are done."""
@@ -65,7 +78,8 @@ class Steps:
         """Steps a second; None before the second step."""
         if self._began is None or self.done <= self._began[1]:
             return None
-        return (self.done - self._began[1]) / max(1e-9, time.monotonic() - self._began[0])
+        now = time.monotonic() if self._ended is None else self._ended
+        return (self.done - self._began[1]) / max(1e-9, now - self._began[0])
 
     def numbers(self) -> str:
         """Count, rate and time left, such as `120 of 4000, 3.2/s, 0:20:13 left`."""
@@ -112,6 +126,14 @@ class Work:
             self._tasks.append(self._bar.add_task(what, total=total, steps=steps))
         return steps
 
+    def more(self, what: str, n: float) -> Steps:
+        """The part that counts `what`, with `n` more steps to do; a new part when there is none."""
+        for steps in self.parts:
+            if steps.what == what:
+                steps.extend(n)
+                return steps
+        return self.add(what, n)
+
     def draw(self) -> None:
         """Bring the bars up to date."""
         if self._bar is not None:
@@ -134,6 +156,18 @@ class Work:
         under_way = [each for each in self.parts if each.total is None or each.done < each.total]
         begun = [each for each in under_way if each.done] or under_way[:1]
         return [f"{each.what}: {each.numbers()}" for each in begun]
+
+
+_SHOWN: ContextVar[Work | None] = ContextVar("shown", default=None)
+
+
+def more(what: str, n: float) -> Steps:
+    """`Work.more` of the `progress` in whose block this is called. Elsewhere nobody sees the steps.
+
+    For loops deep inside work that do not know who shows its progress.
+    """
+    work = _SHOWN.get()
+    return Steps(what, n) if work is None else work.more(what, n)
 
 
 @contextmanager
@@ -161,6 +195,7 @@ def progress(console: Console, *, resumes: bool = True, erase: bool = False) -> 
         target=_tell, args=(work, console, over), kwargs={"last": not erase}, name="progress", daemon=True
     )
     with _terminated():
+        outer = _SHOWN.set(work)
         try:
             if bar is not None:
                 bar.start()
@@ -179,6 +214,7 @@ def progress(console: Console, *, resumes: bool = True, erase: bool = False) -> 
             )
             raise
         finally:
+            _SHOWN.reset(outer)
             over.set()
             _end(work, bar, teller)
 

@@ -13,6 +13,7 @@ from atlas.commands.options import (
     Dtype,
     FirstToken,
     JsonOrTable,
+    MaxFeatureNodes,
     ModelPath,
     TranscodersPath,
     err,
@@ -21,6 +22,7 @@ from atlas.commands.options import (
 )
 from atlas.settings import Settings
 from atlas.tables import Rows, print_rows
+from ingest.circuits.limits import MAX_FEATURE_NODES
 from ingest.engine.errors import EngineError
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
 from ingest.progress import progress
@@ -86,6 +88,7 @@ def run(
     held_out: Annotated[
         int | None, typer.Option(min=1, help="Use at most this many held-out prompts of each kind.")
     ] = None,
+    max_feature_nodes: MaxFeatureNodes = MAX_FEATURE_NODES,
     results: Annotated[
         Path | None,
         typer.Option(
@@ -137,7 +140,11 @@ def run(
         )
     use_cores(1)  # The published rates come from one thread; more would add in another order.
     loaded = ReplacementModel.load(model, transcoders, device=device, dtype=dtype).putting_first(first_token)
-    given = replace(given.rewritten(loaded.chat) if chat else given, supernodes=_supernodes(loaded))
+    given = replace(
+        given.rewritten(loaded.chat) if chat else given,
+        supernodes=_supernodes(loaded),
+        max_feature_nodes=max_feature_nodes,
+    )
     folder = results or Settings.load().home / "studies"
     found = {}
     skipped = []
@@ -161,6 +168,7 @@ def run(
             transcoders=BUNDLED if transcoders == TRANSCODERS_DIR else str(transcoders),
             prompts=given.name,
             first_token=first_token,
+            max_feature_nodes=max_feature_nodes,
         )
         write_result(folder, measured)
         found[name] = measured

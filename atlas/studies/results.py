@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from ingest.circuits.limits import MAX_FEATURE_NODES
 from schema.atomic_file import atomic_write
 from schema.errors import InputError
 
@@ -28,11 +29,12 @@ def to_json(
     transcoders: str,
     prompts: str,
     first_token: str = "left-out",
+    max_feature_nodes: int | None = MAX_FEATURE_NODES,
 ) -> dict[str, Any]:
     """A result as a JSON object.
 
-    model, transcoders, prompts, first_token: their values on the command line. The usual first token is left
-    out.
+    model, transcoders, prompts, first_token, max_feature_nodes: their values on the command line. The last
+    two are left out when they are the usual ones.
     """
     return {
         "format": FORMAT,
@@ -43,6 +45,7 @@ def to_json(
         "transcoders": transcoders,
         "prompts": prompts,
         **({} if first_token == "left-out" else {"first_token": first_token}),
+        **({} if max_feature_nodes == MAX_FEATURE_NODES else {"max_feature_nodes": max_feature_nodes}),
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **{key: [each.row() for each in getattr(result, key)] for key in ROWS},
     }

@@ -47,10 +47,12 @@ def chains(split: str) -> list[Item]:
     return kept
 
 
-def profiles(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
+def profiles(model: ReplacementModel, items: Sequence[Item], max_feature_nodes: int | None) -> Tensor:
     """(n_items, 4) shares of token influence of function, argument and hint; probability of the answer."""
     rows = []
-    for item, graph in zip(items, graphs(model, [item.prompt for item in items]), strict=True):
+    for item, graph in zip(
+        items, graphs(model, [item.prompt for item in items], max_feature_nodes), strict=True
+    ):
         share = token_influence(graph)
         words = ("", *item.prompt.split())
         hint = words.index("answer") + 2 if "answer" in words else None
@@ -78,7 +80,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     if not prompts.are_bundled:
         return StudyResult([], swap_steps(model, prompts))
     known, held = chains(TRAIN), chains(HELD_OUT)
-    before, after = profiles(model, known), profiles(model, held)
+    before, after = (profiles(model, part, prompts.max_feature_nodes) for part in (known, held))
     scale = before.std(0).clamp(min=1e-9)
     names = sorted(set(KINDS.values()))
     labels = [KINDS[item.kind] for item in known]
@@ -152,7 +154,7 @@ def swap_steps(model: ReplacementModel, prompts: Prompts) -> list[StudyFinding]:
     drawn = Random(0).sample(wanted, len(wanted))
     scores: tuple[list[float], list[float]] = ([], [])
     for item, graph, follows in zip(
-        items, graphs(model, [item.prompt for item in items]), follow, strict=True
+        items, graphs(model, [item.prompt for item in items], prompts.max_feature_nodes), follow, strict=True
     ):
         share = token_influence(graph)
         scores[follows].append(

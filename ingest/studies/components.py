@@ -41,7 +41,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
         items = answered(model, prompts.splits(family).held_out[:TESTED])
         if not items:
             continue
-        claimed = claims(model, items[:EACH])
+        claimed = claims(model, items[:EACH], prompts.max_feature_nodes)
         shown = effects(model, items)
         agreed = agreement(claimed.heads.flatten().tolist(), shown.flatten().tolist())
         findings += [
@@ -84,14 +84,14 @@ class CircuitClaims(NamedTuple):
     """Share of feature influence in the first, middle and last third of the layers; the sum is 1."""
 
 
-def claims(model: ReplacementModel, items: Sequence[Item]) -> CircuitClaims:
+def claims(model: ReplacementModel, items: Sequence[Item], max_feature_nodes: int | None) -> CircuitClaims:
     """What circuits claim about heads and layers.
 
     Returns (n_layers, n_heads) mean influence of each head, the share of influence in heads, and the share
     of feature influence in each third of the layers.
     """
     gross, through, layers = [], [], []
-    for graph in graphs(model, [item.prompt for item in items]):
+    for graph in graphs(model, [item.prompt for item in items], max_feature_nodes):
         pruned = prune(graph)
         of_heads, parts, past = torch.zeros(()), 0.0, 0.0
         for some in _edges(pruned):

@@ -65,7 +65,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
             add(family, RIGHT, len(right) / len(items))
             compared.setdefault(family, right[:CIRCUITS])
             circuits = []
-            for graph in graphs(then, [item.prompt for item in compared[family]]):
+            for graph in graphs(then, [item.prompt for item in compared[family]], prompts.max_feature_nodes):
                 shares.append(scores(graph).error_share)
                 circuits.append(parts(graph))
             share = overlap(circuits, finished.setdefault(family, circuits))

@@ -180,7 +180,9 @@ def path_risk(model: ReplacementModel, prompts: Prompts, rule: MembershipRule) -
         "influence of the features of not knowing": ([], []),
         "1 - probability of the answer (no circuit needed)": ([], []),
     }
-    for item, graph in zip(items, graphs(model, [item.prompt for item in items]), strict=True):
+    for item, graph in zip(
+        items, graphs(model, [item.prompt for item in items], prompts.max_feature_nodes), strict=True
+    ):
         features = unknown[item.labels["ask"]]
         influence = node_influence(graph)[: graph.n_features]
         mine = torch.tensor([(at[0], at[2]) in features for at in graph.features.tolist()], dtype=torch.bool)
@@ -206,7 +208,9 @@ def risk(model: ReplacementModel, prompts: Prompts) -> list[StudyFinding]:
     items = [item for family in prompts.families for item in prompts.splits(family).held_out[:PER_FAMILY]]
     right = {item.prompt for item in answered(model, items)}
     scores: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in SCORES}
-    for item, graph in zip(items, graphs(model, [item.prompt for item in items]), strict=True):
+    for item, graph in zip(
+        items, graphs(model, [item.prompt for item in items], prompts.max_feature_nodes), strict=True
+    ):
         found = graph_scores(graph)
         values = {
             "the influence of errors": found.error_share,

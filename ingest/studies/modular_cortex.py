@@ -74,6 +74,7 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     cortex = form_modules(
         model,
         {family: part.forming[:EACH] for family, part in parts.items() if part.forming and held[family]},
+        prompts.max_feature_nodes,
     )
     effects = [
         ablate_module(model, f"module {number}", members, family, held[family], cortex.share[family][number])
@@ -83,14 +84,16 @@ def run(model: ReplacementModel, prompts: Prompts) -> StudyResult:
     return StudyResult([], findings(cortex, effects), effects=effects)
 
 
-def form_modules(model: ReplacementModel, items: dict[str, Sequence[Item]]) -> Cortex:
+def form_modules(
+    model: ReplacementModel, items: dict[str, Sequence[Item]], max_feature_nodes: int | None
+) -> Cortex:
     """Steps 1 to 3. Raises InputError when no effect recurs."""
     total: dict[tuple[Feature, Feature], float] = defaultdict(float)
     circuits: dict[tuple[Feature, Feature], int] = defaultdict(int)
     influence: dict[str, dict[Feature, float]] = {}
     for family, some in items.items():
         own: dict[Feature, float] = defaultdict(float)
-        for graph in graphs(model, [item.prompt for item in some]):
+        for graph in graphs(model, [item.prompt for item in some], max_feature_nodes):
             for pair, effect in _effects(graph).items():
                 total[pair] += effect
                 circuits[pair] += 1

@@ -116,7 +116,9 @@ def through_the_state(model: ReplacementModel, prompts: Prompts, rule: Membershi
     held = [item for item in held if item.kind in _kinds(held)[:2] and item.labels["state"] in concepts]
     random = Random(0)
     own = other = 0
-    for item, graph in zip(held, graphs(model, [item.prompt for item in held]), strict=True):
+    for item, graph in zip(
+        held, graphs(model, [item.prompt for item in held], prompts.max_feature_nodes), strict=True
+    ):
         n_tokens = graph.n_positions
         city = _city(model, item, n_tokens)
         positions = places_of(model)(item, n_tokens)

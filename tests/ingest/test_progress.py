@@ -14,7 +14,7 @@ from rich.console import Console
 from transformers import LlamaModel
 
 from ingest import progress as module
-from ingest.progress import Steps, Terminated, progress
+from ingest.progress import Steps, Terminated, more, progress
 from tests.support.cli import Cli
 from tests.support.engine import Tiny, save
 
@@ -41,6 +41,20 @@ def test_count_rate_and_time_left(clock: Clock) -> None:
     assert steps.numbers() == "1033 of 4000, 3.2/s, 0:15:27 left"
     steps.reach(4000)
     assert steps.numbers() == "4000 of 4000, 299.9/s"
+
+
+def test_time_without_anything_to_do_does_not_count_for_the_rate(clock: Clock) -> None:
+    steps = Steps("graphs", 3)
+    steps.advance()
+    clock.now += 4
+    steps.advance(2)
+    clock.now += 1000
+    assert steps.numbers() == "3 of 3, 0.5/s"
+    steps.extend(5)
+    assert steps.numbers() == "3 of 8, 0.5/s, 0:00:10 left"
+    clock.now += 2
+    steps.advance()
+    assert steps.numbers() == "4 of 8, 0.5/s, 0:00:08 left"
 
 
 def test_slow_steps_bytes_and_unknown_totals(clock: Clock) -> None:
@@ -83,6 +97,23 @@ def test_a_terminal_gets_a_bar() -> None:
             steps.advance()
     last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said.getvalue()).strip().splitlines()[-1]
     assert re.match(r"circuits ━+ 3 of 3, \d+\.\d/s$", last)
+
+
+def test_loops_deep_inside_add_to_the_progress_that_is_shown() -> None:
+    assert (more("graphs", 2).what, more("graphs", 3).total) == ("graphs", 3)  # Nobody sees these.
+    with progress(Console(file=io.StringIO())) as work:
+        first = more("graphs", 2)
+        first.reach(2)
+        more("edited prompts", 5)
+        assert more("graphs", 3) is first
+        with progress(Console(file=io.StringIO())) as inner:
+            more("graphs", 7)
+        assert [(each.what, each.done, each.total) for each in work.parts] == [
+            ("graphs", 2, 5),
+            ("edited prompts", 0, 5),
+        ]
+        assert [(each.what, each.total) for each in inner.parts] == [("graphs", 7)]
+    assert more("graphs", 1) is not first
 
 
 def test_a_quiet_console_gets_nothing() -> None:

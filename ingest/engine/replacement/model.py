@@ -85,7 +85,7 @@ class Encoded:
     not trained on them: the special first token, or more (`CHAT_START`)."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ReplacementModel:
     """A model whose MLPs can be read as transcoder features plus an error."""
 
@@ -221,6 +221,13 @@ class ReplacementModel:
             )
         _check_fit(anatomy, transcoders, architecture)
         return cls(model, tokenizer, anatomy, transcoders, files, weight.device, weight.dtype)
+
+    def __repr__(self) -> str:
+        """In one line; that of a dataclass would print every weight."""
+        return (
+            f"ReplacementModel({self.name or self.architecture}, {self.n_layers} layers, "
+            f"transcoders {self.transcoders.name!r}, {self.device}, {self.dtype})"
+        )
 
     @property
     def name(self) -> str:

@@ -5,12 +5,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ingest.circuits.limits import MAX_FEATURE_NODES
 from ingest.engine.attribution.attribute import attribute_each
 from ingest.engine.attribution.graph import GraphNodes
 from ingest.engine.attribution.prune import node_influence, prune
 from ingest.engine.attribution.targets import DEFAULT
 from ingest.engine.replacement.model import ReplacementModel
+from ingest.progress import more
 
 TOGETHER = 16
 """Prompts attributed together."""
@@ -18,15 +18,20 @@ MEMORY = 1 << 30
 """Bytes that attribution may take besides the model. Larger graphs are streamed."""
 
 
-def graphs(model: ReplacementModel, prompts: Sequence[str]) -> Iterator[GraphNodes]:
+def graphs(
+    model: ReplacementModel, prompts: Sequence[str], max_feature_nodes: int | None
+) -> Iterator[GraphNodes]:
     """The attribution graph of each prompt, with its most probable next tokens as targets.
 
-    A graph has at most as many features as `atlas ingest` attributes without an option. Release each graph
-    before the next one.
+    max_feature_nodes: most features of a graph, the most influential ones first; None for no limit. Release
+    each graph before the next one.
     """
+    steps = more("graphs", len(prompts))
     for start in range(0, len(prompts), TOGETHER):
         part = [(model.encode(prompt), DEFAULT) for prompt in prompts[start : start + TOGETHER]]
-        yield from attribute_each(model, part, memory=MEMORY, max_feature_nodes=MAX_FEATURE_NODES)
+        for graph in attribute_each(model, part, memory=MEMORY, max_feature_nodes=max_feature_nodes):
+            yield graph
+            steps.advance()
 
 
 def token_influence(graph: GraphNodes) -> Tensor:

@@ -10,6 +10,7 @@ from ingest.circuits.expected import continuation
 from ingest.engine.intervention.intervene import Case, intervene_many
 from ingest.engine.replacement.model import NONE, ReplacementModel
 from ingest.engine.replacement.passes import next_logits
+from ingest.progress import more
 from schema.counted import counted
 from schema.errors import InputError
 
@@ -80,7 +81,12 @@ def positions_of(model: ReplacementModel, prompt: str, text: str) -> range:
 
 def next_words(model: ReplacementModel, cases: Sequence[Case]) -> list[int]:
     """The vocabulary id of the most probable next token of each case, under its edits."""
-    return [int(outcome.logits[-1].argmax()) for outcome in intervene_many(model, cases)]
+    steps = more("edited prompts", len(cases))
+    found = []
+    for outcome in intervene_many(model, cases):
+        found.append(int(outcome.logits[-1].argmax()))
+        steps.advance()
+    return found
 
 
 def some_answered(model: ReplacementModel, items: Sequence[Item]) -> list[Item]:

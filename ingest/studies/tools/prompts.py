@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from ingest.circuits.limits import MAX_FEATURE_NODES
 from ingest.circuits.prompts import PromptLine, read_prompts
 from ingest.organism.corpus import CorpusQuestion, questions
 from ingest.organism.families.example import HELD_OUT, TRAIN, unit
@@ -96,6 +97,8 @@ class Prompts:
     supernodes: SupernodeTensors | None = None
     """The supernodes of the atlas, which studies then edit as a whole, too. None means single features
     only."""
+    max_feature_nodes: int | None = MAX_FEATURE_NODES
+    """Most features of a graph, the most influential ones first; None for no limit."""
 
     def splits(self, family: str, wanted: Callable[[Item], bool] = lambda item: True) -> Splits:
         """The prompts of a family for which `wanted` is true, in an order fixed by a hash."""

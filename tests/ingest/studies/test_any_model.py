@@ -134,7 +134,7 @@ def test_studies_run_on_another_model_and_are_kept(
 
 def test_a_module_is_ablated_feature_by_feature(model: ReplacementModel, file: Path) -> None:
     parts = from_file(file).splits("sorting")
-    cortex = form_modules(model, {"sorting": parts.forming})
+    cortex = form_modules(model, {"sorting": parts.forming}, None)
     assert sorted(map(len, cortex.modules), reverse=True) == list(map(len, cortex.modules))
     assert not set.intersection(*map(set, cortex.modules[:2])) if len(cortex.modules) > 1 else True
     members = cortex.modules[0]

@@ -207,7 +207,7 @@ def test_a_planted_rhyme_and_exchanged_parts_change_what_they_should(model: Repl
 
 
 def test_a_path_is_found_exactly_where_it_is(model: ReplacementModel):
-    (graph,) = graphs(model, ["calc : 36 + 59 ="])
+    (graph,) = graphs(model, ["calc : 36 + 59 ="], None)
     assert float(token_influence(graph).sum()) == pytest.approx(1)
     answer = int(graph.logit_ids[0])
     assert leads_through(graph, range(1, 7), map(tuple, graph.features.tolist()), {answer})
@@ -215,13 +215,19 @@ def test_a_path_is_found_exactly_where_it_is(model: ReplacementModel):
     assert not leads_through(graph, range(1, 7), map(tuple, graph.features.tolist()), {answer + 10_000})
 
 
+def test_a_limit_of_features_is_that_of_each_graph(model: ReplacementModel):
+    prompts = ["calc : 36 + 59 =", "calc : 11 + 70 ="]
+    assert [graph.n_features for graph in graphs(model, prompts, 20)] == [20, 20]
+    assert all(graph.n_features > 20 for graph in graphs(model, prompts, None))
+
+
 def test_claims_about_heads_do_not_depend_on_how_edges_are_split(
     model: ReplacementModel, monkeypatch: pytest.MonkeyPatch
 ):
     items = [Item("calc : 36 + 59 =", "95", "sum", {}, frozenset())]
-    whole = components.claims(model, items)
+    whole = components.claims(model, items, None)
     monkeypatch.setattr(components, "EDGES", 500)
-    split = components.claims(model, items)
+    split = components.claims(model, items, None)
     torch.testing.assert_close(whole.heads, split.heads)
     assert whole.through == pytest.approx(split.through, rel=1e-5)
 
@@ -246,7 +252,7 @@ def test_auroc_and_rank_correlation():
 
 
 def test_parts_of_a_circuit_are_its_kept_nodes_and_edges(model: ReplacementModel):
-    some = list(graphs(model, ["calc : 36 + 59 =", "calc : 11 + 70 ="]))
+    some = list(graphs(model, ["calc : 36 + 59 =", "calc : 11 + 70 ="], None))
     found = [parts(graph) for graph in some]
     for graph, part in zip(some, found, strict=True):
         pruned = prune(graph)
