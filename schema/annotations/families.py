@@ -1,6 +1,6 @@
 """Moves prompts to another family, each in one transaction, with their share of every aggregate.
 
-1. lock       all sets, because the circuits of a prompt may belong to several
+1. lock       everything, because the circuits of a prompt may belong to several sets, and to new ones
 2. leave      each circuit of the prompt leaves the aggregates of the old family (`schema.loading.families`)
 3. move       the prompt; a family without prompts is deleted
 4. join       each circuit joins the aggregates of the new family
@@ -15,7 +15,7 @@ from schema.annotations.tags import require_prompts
 from schema.database import Database, Transaction
 from schema.errors import InputError
 from schema.loading import families
-from schema.loading.fragments import LOCK_ALL_SETS
+from schema.loading.fragments import lock_everything
 from schema.loading.shares import FamilyShare, stored_share
 from schema.loading.validate import KEY_LIMIT
 
@@ -63,7 +63,7 @@ def _check_name(family: str) -> None:
 
 
 def _move(transaction: Transaction, prompt: str, family: str | None) -> MovedPrompt | None:
-    transaction.run(LOCK_ALL_SETS)
+    lock_everything(transaction)
     for row in transaction.run(_STORED, {"id": prompt}):
         before: str | None = row["family"]
         if before == family:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from schema.database import Database, Rows, Transaction
 from schema.errors import LimitError, NotFoundError
-from schema.loading.fragments import LOCK_ALL_SETS
+from schema.loading.fragments import lock_everything
 
 
 def tag_prompts(database: Database, prompts: Sequence[str], tags: Sequence[str], most: int) -> None:
@@ -16,7 +16,7 @@ def tag_prompts(database: Database, prompts: Sequence[str], tags: Sequence[str],
     """
 
     def work(transaction: Transaction) -> None:
-        transaction.run(LOCK_ALL_SETS)
+        lock_everything(transaction)
         require_prompts(transaction.run, prompts)
         transaction.run(_TAG, {"p": {"prompts": list(prompts), "tags": list(tags)}})
         for row in transaction.run(_TAGGED_MOST, {"p": {"prompts": list(prompts), "most": most}}):
@@ -54,7 +54,7 @@ def tag_again(database: Database, circuits: Mapping[str, Sequence[str]]) -> list
     rows = [{"circuit": circuit, "tags": list(tags)} for circuit, tags in circuits.items()]
 
     def work(transaction: Transaction) -> Rows:
-        transaction.run(LOCK_ALL_SETS)
+        lock_everything(transaction)
         return transaction.run(_TAG_AGAIN, {"p": {"rows": rows}})
 
     return [TaggedCircuit(**row) for row in database.transaction(work)]

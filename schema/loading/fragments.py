@@ -5,6 +5,7 @@ n node, `row` the row of parameters that is written.
 """
 
 from schema.circuit.records import ATLAS
+from schema.database import Transaction
 
 LOCK_SET = "SET t.id = t.id"
 """Locks the transcoder set `t` until the transaction ends, because Neo4j locks every node that is written.
@@ -16,18 +17,23 @@ the same aggregate, and the second would overwrite what the first added.
 LOCK_SET_OF_CIRCUIT = f"MATCH (c:Circuit {{id: $id}})-[:BY]->(t:TranscoderSet) {LOCK_SET}"
 """Finds the circuit $id and locks its set. Gives no row when there is no such circuit."""
 
-LOCK_ALL_SETS = f"MATCH (t:TranscoderSet) WITH t ORDER BY t.id {LOCK_SET}"
-"""Locks all sets, in one order, so that two writers cannot wait for each other."""
-
 LOCK_NEW_SETS = "MATCH (gate:Migration {version: 1}) SET gate.version = gate.version"
 """Locks the creation of sets. Every migrated database has this node, and nothing else writes to it."""
 
-LOCK_EVERYTHING = (LOCK_NEW_SETS, LOCK_ALL_SETS)
-"""Two queries that together keep every load from reaching what circuits share.
+_LOCK_ALL_SETS = f"MATCH (t:TranscoderSet) WITH t ORDER BY t.id {LOCK_SET}"
+"""Locks all sets that exist, in one order, so that two writers cannot wait for each other."""
 
-A deletion looks whether a prompt, tag, model or run has another circuit. A load of another set, or of a set
-that does not exist yet, could add that circuit between the look and the deletion.
-"""
+
+def lock_everything(transaction: Transaction) -> None:
+    """Keep every load from reaching what circuits share, until the transaction ends.
+
+    A deletion looks whether a prompt, tag, model or run has another circuit, and a move takes all circuits of
+    a prompt to another family. A load of another set, or of a set that does not exist yet, could add a
+    circuit between the look and the change.
+    """
+    transaction.run(LOCK_NEW_SETS)
+    transaction.run(_LOCK_ALL_SETS)
+
 
 MERGE_LABEL = "MERGE (l:Label {id: row.label.id}) ON CREATE SET l = row.label"
 """Creates the label of a row unless it exists. A label that exists stays as it is."""

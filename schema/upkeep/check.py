@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from schema.counted import counted
 from schema.database import Database, Rows, Transaction
 from schema.errors import DatabaseError
-from schema.loading.fragments import LOCK_ALL_SETS, LOCK_EVERYTHING
+from schema.loading.fragments import lock_everything
 from schema.model.core import NODES, RELATIONSHIPS, schema_statements
 from schema.model.declare import NodeType
 from schema.upkeep.recompute import AGGREGATES, Aggregate, Amount, rewrite
@@ -210,8 +210,7 @@ def _merge(transaction: Transaction, eids: list[str], keyless: bool) -> None:
 
     keyless: the nodes have no key, so they are not the same thing, and all are deleted.
     """
-    for text in LOCK_EVERYTHING:
-        transaction.run(text)
+    lock_everything(transaction)
     if not keyless:
         for text in _MERGE:
             transaction.run(text, {"first": eids[0], "others": eids[1:]})
@@ -229,8 +228,8 @@ def _broken(
 
     def work(transaction: Transaction) -> Rows:
         # Nothing that is being loaded or deleted may look broken.
-        for text in LOCK_EVERYTHING if mended else ():
-            transaction.run(text)
+        if mended:
+            lock_everything(transaction)
         rows = transaction.run(find, parameters)
         if rows and rule.mend is not None and mended:
             transaction.run(rule.mend, {"eids": [row["eid"] for row in rows]})
@@ -292,10 +291,10 @@ def _same(amount: Amount, have: Any, want: Any, row: dict[str, Any]) -> bool:
 
 
 def _mend(database: Database, aggregate: Aggregate, keys: list[str]) -> list[Inconsistency]:
-    """Compare again with all sets locked, as loading locks them, and write the recomputed values."""
+    """Compare again with everything locked, as loading locks it, and write the recomputed values."""
 
     def work(transaction: Transaction) -> list[Inconsistency]:
-        transaction.run(LOCK_ALL_SETS)
+        lock_everything(transaction)
         found = list(_differences(transaction.run, aggregate, keys))
         if found:
             rewrite(transaction, aggregate, keys)

@@ -19,7 +19,7 @@ from schema.loading import families
 from schema.loading.aggregates import remove_effect, remove_use
 from schema.loading.effects import EACH_DRIVES, stored_effects
 from schema.loading.families import SET_MOMENTS
-from schema.loading.fragments import LOCK_EVERYTHING
+from schema.loading.fragments import lock_everything
 from schema.loading.leases import Doing, leased
 from schema.model.core import RELATIONSHIPS
 from schema.upkeep.recompute import AGGREGATES, rewrite
@@ -51,8 +51,7 @@ def delete_circuit(database: Database, circuit_id: str) -> DeletedParts | None:
     """
 
     def work(transaction: Transaction) -> DeletedParts | None:
-        for text in LOCK_EVERYTHING:
-            transaction.run(text)
+        lock_everything(transaction)
         (found,) = transaction.run(_WHOLE, {"id": circuit_id})
         if not found["n"]:
             return None
@@ -128,8 +127,7 @@ def delete_run(database: Database, run_id: str) -> Iterator[DeletedParts]:
 
 def _delete_run(transaction: Transaction, run_id: str) -> list[str]:
     """Delete a run and its ledger if it has no circuit; otherwise give the ids of its circuits."""
-    for text in LOCK_EVERYTHING:
-        transaction.run(text)
+    lock_everything(transaction)
     transaction.run(_DELETE_RUN, {"id": run_id})
     return [row["id"] for row in transaction.run(_CIRCUITS_OF_RUN, {"id": run_id})]
 

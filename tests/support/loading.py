@@ -91,9 +91,10 @@ def count(database: Database) -> int:
 
 def assert_sound(database: Database, clean: Dump) -> None:
     """`atlas check` finds nothing, and the content is that of an undisturbed load."""
-    assert list(check(database)) == []
+    findings = [finding.sentence() for finding in check(database)]
+    assert not findings, f"{len(findings)} findings of atlas check: {findings[:5]}"
     found = dump(database)
-    assert found.keys() == clean.keys()
+    assert found.keys() == clean.keys(), f"not in both: {found.keys() ^ clean.keys()}"
     for kind, rows in clean.items():
         equal = _close if kind in SUMS else _equal
         assert len(found[kind]) == len(rows), kind

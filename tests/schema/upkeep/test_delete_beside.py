@@ -1,9 +1,11 @@
-"""Deletions beside loads: neither takes from the other what both share."""
+"""Deletions, moves and tags beside loads: neither takes from the other what both share."""
 
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+from schema.annotations.families import set_family
+from schema.annotations.tags import tag_prompts
 from schema.circuit.records import Circuit
 from schema.database import Database
 from schema.loading.load import load_circuit
@@ -71,3 +73,33 @@ def test_deleting_and_loading_the_same_circuits_at_once_leaves_whole_circuits(da
             lambda: [delete_circuit(database, circuit.id) for circuit in reversed(circuits)],
         )
         assert list(check(database)) == []
+
+
+def test_a_load_of_another_set_joins_the_family_to_which_its_prompts_are_moved(database: Database):
+    """The other set is new in half of the rounds, so that nobody who moves a prompt could know it."""
+    mine = synthetic_circuits(3)
+    prompts = [circuit.prompt.id for circuit in mine]
+    for circuit in mine:
+        load_circuit(database, circuit, RUN)
+    for number in range(ROUNDS):
+        other = [_of_another_set(circuit, number) for circuit in mine]
+        for circuit in other[: number % 2]:
+            load_circuit(database, circuit, RUN)
+
+        def load(circuits: list[Circuit] = other) -> None:
+            for circuit in circuits:
+                load_circuit(database, circuit, RUN)
+
+        def move(name: str = f"moved {number}") -> None:
+            list(set_family(database, prompts, name))
+
+        def tag(name: str = f"tag {number}") -> None:
+            tag_prompts(database, prompts, [name], most=100)
+
+        _at_once(load, move, tag)
+        assert list(check(database)) == []
+        for circuit in other:
+            assert delete_circuit(database, circuit.id)
+    assert database.read("MATCH (y:Family)<-[:IN_FAMILY]-(p) RETURN y.name AS family, count(p) AS n") == [
+        {"family": f"moved {ROUNDS - 1}", "n": 3}
+    ]
