@@ -32,11 +32,16 @@ pytest_plugins = (
 """Fixtures that any test may ask for."""
 
 
+SERVER_SETTINGS = {"dbms.cypher.min_replan_interval": "1h"}
+"""Planning is most of the server's work here. Tests empty and fill the database all the time, and whenever
+its size has changed much, Neo4j would plan a query again that it planned ten seconds ago or earlier."""
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """The address of a running server; the same one for all tests of the session."""
     home: Path = tmp_path_factory.mktemp("neo4j")
-    local = LocalServer(home)
+    local = LocalServer(home, SERVER_SETTINGS)
     try:
         yield local.start(bolt_port=free_port(), http_port=free_port(), heap_mb=512)
     finally:

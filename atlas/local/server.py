@@ -10,7 +10,7 @@ import os
 import secrets
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,8 +143,10 @@ class _State(msgspec.Struct):
 class LocalServer:
     """The Neo4j whose data is in `home`. `start` makes the folder when it does not exist."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, settings: Mapping[str, str] | None = None) -> None:
+        """settings: further settings of Neo4j, from name to value, for a server that this object starts."""
         self.home = home.expanduser().resolve()
+        self._settings = dict(settings or {})
         self._state = self.home / "server.json"
         self._credentials = self.home / "credentials"
         self._console = self.home / "logs" / "console.log"
@@ -238,12 +240,10 @@ class LocalServer:
         (self.home / "conf").mkdir(exist_ok=True)
         (self.home / "import").mkdir(exist_ok=True)
         self._console.parent.mkdir(exist_ok=True)
-        (self.home / "conf" / "neo4j.conf").write_text(
-            SETTINGS.format(
-                host=HOST, bolt_port=bolt_port, http_port=http_port, page_cache_mb=max(64, heap_mb // 2)
-            ),
-            encoding="utf-8",
-        )
+        settings = SETTINGS.format(
+            host=HOST, bolt_port=bolt_port, http_port=http_port, page_cache_mb=max(64, heap_mb // 2)
+        ) + "".join(f"{name}={value}\n" for name, value in self._settings.items())
+        (self.home / "conf" / "neo4j.conf").write_text(settings, encoding="utf-8")
         size = SMALL_FLAGS if heap_mb <= SMALL_HEAP_MB else ()
         command = [
             str(JAVA),
