@@ -121,6 +121,7 @@ def run(
     study whose prompts do not have what it needs fails and names what is missing; when all studies are run,
     the others continue.
     """
+    from atlas.client import AtlasClient
     from atlas.studies.pages import write_page
     from atlas.studies.results import to_json, write_result
     from atlas.studies.tables import measured_tables
@@ -128,6 +129,10 @@ def run(
     from ingest.studies.all import STUDIES
     from ingest.studies.tools.prompts import BUNDLED, bundled, from_file
 
+    address = api or Settings.load().api
+    if pages is not None:  # Before anything is computed that takes long.
+        with AtlasClient(address) as client:
+            client.query("{ __typename }")
     for name in names or []:
         if name not in STUDIES:
             raise InputError(f"There is no study {name!r}", next_step=f"name one of: {', '.join(STUDIES)}")
@@ -177,7 +182,7 @@ def run(
             for rows in measured_tables(measured):
                 print_rows(out, rows)
         if pages is not None:
-            write_page(pages, measured, result.grids, api or Settings.load().api)
+            write_page(pages, measured, result.grids, address)
     if as_json:
         sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
     if skipped and not found:

@@ -4,6 +4,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ from ingest.studies.tools.prompts import bundled
 from ingest.studies.tools.study import auroc
 from ingest.studies.tools.supernodes import SupernodeTensors
 from ingest.studies.tools.trials import Setting, Trial, choose, measure, null_trials, rates, succeeded, swap
-from schema.errors import InputError
+from schema.errors import InputError, UnreachableError
 from schema.evidence.ranks import rank_correlation
 from tests.support.cli import Cli
 from tests.support.matched import assert_writes_as_much
@@ -310,3 +311,12 @@ def test_studies_are_listed_and_an_unknown_one_is_named(cli_without_database: Cl
     refused = cli_without_database("study", "run", "tarot")
     assert isinstance(refused.error, InputError)
     assert "tarot" in str(refused.error)
+
+
+def test_an_api_that_does_not_answer_is_named_before_anything_is_computed(
+    cli_without_database: Cli, tmp_path: Path
+):
+    words = ("study", "run", "multi-step", "--pages", tmp_path, "--results", tmp_path)
+    refused = cli_without_database(*words, "--api", "http://127.0.0.1:9/graphql")
+    assert isinstance(refused.error, UnreachableError)
+    assert list(tmp_path.iterdir()) == []
