@@ -37,10 +37,11 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@command -v chromium chromium-browser >/dev/null || echo "Chromium is missing, so the explorer is not tested: apt-get install chromium"
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@# mypy runs beside the tests, which leave it a part of a core.
+	$(BIN)/mypy & types=$$!; $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS); tests=$$?; \
+		wait $$types || { echo "mypy found errors: they are above"; exit 1; }; exit $$tests
 
 test-long: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/long $(ARGS)

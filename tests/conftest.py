@@ -32,6 +32,12 @@ pytest_plugins = (
 """Fixtures that any test may ask for."""
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores, at most 4: two workers left two cores idle for a third of the time."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
 SERVER_SETTINGS = {"dbms.cypher.min_replan_interval": "1h"}
 """Planning is most of the server's work here. Tests empty and fill the database all the time, and whenever
 its size has changed much, Neo4j would plan a query again that it planned ten seconds ago or earlier."""
