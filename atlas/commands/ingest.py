@@ -7,23 +7,28 @@ import typer
 
 from atlas.commands.options import (
     Chat,
+    CpusPerWorker,
     Device,
     Dtype,
     EdgeThreshold,
     FirstToken,
+    GpusPerWorker,
     MaxEdges,
     MaxFeatureNodes,
     Memory,
     ModelPath,
     NodeThreshold,
+    Ray,
     TargetText,
     TranscodersPath,
+    Workers,
     err,
     out,
     print_error,
+    ray_cluster,
     use_cores,
 )
-from atlas.settings import Settings, no_usage_reports
+from atlas.settings import Settings
 from ingest.circuits.limits import MAX_FEATURE_NODES
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
 
@@ -68,31 +73,10 @@ def ingest(
             "address such as s3://bucket/folder. `atlas load DIR` loads the shards.",
         ),
     ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            "--ray",
-            metavar="ADDRESS",
-            help="Compute on the machines of a Ray cluster: HOST:PORT of its head, `auto` on a machine of "
-            "the cluster, or `local` to start a cluster on this machine. Needs the extra `ray`; see "
-            "docs/scale.md.",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="With --ray: processes that hold the model each.",
-            show_default="as many as the cluster has room for",
-        ),
-    ] = None,
-    cpus_per_worker: Annotated[
-        int, typer.Option(min=1, help="With --ray: cores of a worker, and threads of its model.")
-    ] = 1,
-    gpus_per_worker: Annotated[
-        float,
-        typer.Option(min=0.0, help="With --ray: GPUs of a worker. Below 1, workers share a GPU."),
-    ] = 0.0,
+    ray: Ray = None,
+    workers: Workers = None,
+    cpus_per_worker: CpusPerWorker = 1,
+    gpus_per_worker: GpusPerWorker = 0.0,
     writers: Annotated[
         int,
         typer.Option(
@@ -118,10 +102,7 @@ def ingest(
     circuits that are stored are not computed again. Prompts that fail are listed at the end and the exit
     code is 1; all other prompts are loaded.
     """
-    if ray is not None:
-        from ingest.cluster.connection import require_ray
-
-        require_ray()
+    cluster = ray_cluster(ray, workers, cpus_per_worker, gpus_per_worker, writers)
     from atlas.local.login import Login
     from atlas.serving.worker import watch_jobs
     from ingest.circuits.run import IngestSettings
@@ -131,7 +112,7 @@ def ingest(
     from ingest.engine.attribution.targets import DEFAULT, parse
     from schema.shards.store import Store
 
-    if watch and (to is not None or ray is not None):
+    if watch and (to is not None or cluster is not None):
         raise typer.BadParameter("--to and --ray are for the prompts of a file, and --watch reads no file")
     settings = IngestSettings(
         prompts=prompts,
@@ -150,10 +131,7 @@ def ingest(
         heads=heads,
     )
     use_cores()
-    if ray is not None:
-        from ingest.cluster.connection import ClusterSettings
-
-        cluster = ClusterSettings(ray, workers, cpus_per_worker, gpus_per_worker, writers)
+    if cluster is not None:
         _report(_on_cluster(settings, cluster, to), "loaded" if to is None else f"written to {to}")
         return
     if to is not None:
@@ -174,7 +152,6 @@ def _on_cluster(settings: "IngestSettings", cluster: "ClusterSettings", to: str 
     from ingest.cluster.writers import DatabaseAddress
     from schema.shards.store import Store
 
-    no_usage_reports()
     if to is not None:
         return ingest_on_cluster(IntoStore(Store(to), settings), settings, cluster, console=err)
     login = Login(Settings.load())

@@ -9,14 +9,19 @@ import typer
 from atlas.commands.options import (
     AsJson,
     CorpusName,
+    CpusPerWorker,
     Device,
     Dtype,
     FirstToken,
+    GpusPerWorker,
     ModelPath,
+    Ray,
     TranscodersPath,
+    Workers,
     err,
     out,
     print_error,
+    ray_cluster,
     use_cores,
 )
 from atlas.settings import Settings
@@ -30,6 +35,7 @@ MAX_PROBLEMS = 20
 
 if TYPE_CHECKING:
     from ingest.annotations.labels import CorpusPass, CorpusSettings
+    from ingest.cluster.connection import ClusterSettings
     from schema.database import Database
     from schema.errors import EndpointError
 
@@ -41,6 +47,10 @@ def examples(
     device: Device = "auto",
     dtype: Dtype = "float32",
     first_token: FirstToken = "left-out",
+    ray: Ray = None,
+    workers: Workers = None,
+    cpus_per_worker: CpusPerWorker = 1,
+    gpus_per_worker: GpusPerWorker = 0.0,
 ) -> None:
     """Find the contexts in a corpus in which each feature of the atlas fires most, and store them.
 
@@ -50,6 +60,7 @@ def examples(
     The command also stores each feature's density in the corpus, the tokens that the feature promotes and
     suppresses, and what it writes, which `nearestFeatures` compares.
     """
+    cluster = ray_cluster(ray, workers, cpus_per_worker, gpus_per_worker)
     from atlas.local.login import Login
     from ingest.annotations.labels import CorpusSettings, write_examples, write_vectors
 
@@ -57,7 +68,7 @@ def examples(
         settings = CorpusSettings(
             model, transcoders, corpus, device=device, dtype=dtype, first_token=first_token
         )
-        done = corpus_pass(database, settings)
+        done = corpus_pass(database, settings, cluster)
         n_stored = write_examples(database, done, console=err)
         write_vectors(database, done)
     out.print(
@@ -91,6 +102,10 @@ def label(
         int,
         typer.Option(min=1, help="With --llm: label this many features, the most influential ones first."),
     ] = 20,
+    ray: Ray = None,
+    workers: Workers = None,
+    cpus_per_worker: CpusPerWorker = 1,
+    gpus_per_worker: GpusPerWorker = 0.0,
 ) -> None:
     """Label each feature of the atlas by the tokens around its firings, and score the labels.
 
@@ -101,6 +116,7 @@ def label(
     texts. The null score is the score of labels of other features of the same layer. The command also stores
     vectors of the labels and of what features write, which `similarLabels` and `nearestFeatures` compare.
     """
+    cluster = ray_cluster(ray, workers, cpus_per_worker, gpus_per_worker)
     from atlas.local.login import Login
     from ingest.annotations.labels import CorpusSettings, write_labels, write_model_labels, write_vectors
     from ingest.labels.endpoint import ModelEndpoint
@@ -114,7 +130,7 @@ def label(
         settings = CorpusSettings(
             model, transcoders, corpus, device=device, dtype=dtype, first_token=first_token
         )
-        done = corpus_pass(database, settings)
+        done = corpus_pass(database, settings, cluster)
         if endpoint is None:
             sentence = write_labels(database, done, console=err).sentence()
         else:
@@ -132,12 +148,20 @@ def label(
         raise typer.Exit(1)
 
 
-def corpus_pass(database: "Database", settings: "CorpusSettings") -> "CorpusPass":
-    """Run the model over a corpus, and print which texts it cannot take."""
+def corpus_pass(
+    database: "Database", settings: "CorpusSettings", cluster: "ClusterSettings | None"
+) -> "CorpusPass":
+    """Run the model over a corpus, and print which texts it cannot take. cluster: None is this process."""
     from ingest.annotations.labels import run_pass
 
     use_cores()
-    done = run_pass(database, settings, console=err)
+    if cluster is None:
+        done = run_pass(database, settings, console=err)
+    else:
+        from ingest.cluster.firings import computing_on_cluster
+
+        with computing_on_cluster(settings, cluster, console=err) as compute:
+            done = run_pass(database, settings, console=err, compute=compute)
     for problem in done.problems:
         err.print(f"left out: {problem}", markup=False, soft_wrap=True)
     return done

@@ -10,14 +10,18 @@ import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from atlas.settings import no_usage_reports
 from atlas.terminal import PlainConsole
 from ingest.circuits.limits import parse_limit
 from ingest.progress import Terminated
 from schema.errors import InputError
+
+if TYPE_CHECKING:
+    from ingest.cluster.connection import ClusterSettings
 
 out = PlainConsole(highlight=False)
 """The standard output: answers."""
@@ -146,6 +150,38 @@ Memory = Annotated[
     ),
 ]
 
+# -- the machines
+
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Compute on the machines of a Ray cluster: HOST:PORT of its head, `auto` on a machine of "
+        "the cluster, or `local` to start a cluster on this machine. Needs the extra `ray`; see "
+        "docs/scale.md.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        help="With --ray: processes that hold the model each.",
+        show_default="as many as the cluster has room for",
+    ),
+]
+CpusPerWorker = Annotated[
+    int,
+    typer.Option("--cpus-per-worker", min=1, help="With --ray: cores of a worker, and threads of its model."),
+]
+GpusPerWorker = Annotated[
+    float,
+    typer.Option(
+        "--gpus-per-worker", min=0.0, help="With --ray: GPUs of a worker. Below 1, workers share a GPU."
+    ),
+]
+
 # -- which circuits
 
 Families = Annotated[
@@ -211,6 +247,22 @@ def name_and_value(text: str, option: str, example: str) -> tuple[str, object]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+def ray_cluster(
+    address: str | None, workers: int | None, cpus_per_worker: int, gpus_per_worker: float, writers: int = 1
+) -> "ClusterSettings | None":
+    """The cluster that --ray and its options name; None without --ray, and then nothing of Ray is imported.
+
+    Call it before long work: it raises InputError when Ray is not installed.
+    """
+    if address is None:
+        return None
+    from ingest.cluster.connection import ClusterSettings, require_ray
+
+    no_usage_reports()
+    require_ray()
+    return ClusterSettings(address, workers, cpus_per_worker, gpus_per_worker, writers)
 
 
 def print_error(error: Exception) -> None:

@@ -9,13 +9,18 @@ from rich.table import Table
 from atlas.commands.labels import corpus_pass
 from atlas.commands.options import (
     CorpusName,
+    CpusPerWorker,
     Device,
     Dtype,
     FirstToken,
+    GpusPerWorker,
     ModelPath,
+    Ray,
     TranscodersPath,
+    Workers,
     err,
     out,
+    ray_cluster,
 )
 from atlas.settings import Settings
 from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
@@ -39,6 +44,10 @@ def supernodes(
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --score: print JSON for scripts.")] = False,
+    ray: Ray = None,
+    workers: Workers = None,
+    cpus_per_worker: CpusPerWorker = 1,
+    gpus_per_worker: GpusPerWorker = 0.0,
 ) -> None:
     """Group features that fire most in the same texts into supernodes, over the whole atlas.
 
@@ -48,6 +57,7 @@ def supernodes(
     A circuit gets at most 20 supernodes. They replace the supernodes that this command stored before;
     supernodes of people and of other methods stay.
     """
+    cluster = ray_cluster(ray, workers, cpus_per_worker, gpus_per_worker)
     from atlas.local.login import Login
     from ingest.annotations.labels import CorpusSettings
     from ingest.annotations.supernode_scores import group_scores
@@ -57,7 +67,7 @@ def supernodes(
         settings = CorpusSettings(
             model, transcoders, corpus, device=device, dtype=dtype, first_token=first_token
         )
-        done = corpus_pass(database, settings)
+        done = corpus_pass(database, settings, cluster)
         if score:
             scores = group_scores(done)
             if as_json:

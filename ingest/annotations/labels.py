@@ -23,7 +23,7 @@ from ingest.engine.replacement.model import LEFT_OUT, Encoded, ReplacementModel
 from ingest.labels.contexts import Activity, FeatureKey, activity, encode_all
 from ingest.labels.endpoint import ModelEndpoint
 from ingest.labels.examples import notes
-from ingest.labels.firings_cache import FiringsCache
+from ingest.labels.firings_cache import Compute, FiringsCache, in_this_process
 from ingest.labels.model_labels import explain_features
 from ingest.labels.score import ScoredRule, label_features, phrases, weighted_median
 from ingest.organism.corpus import FAMILIES, examples
@@ -150,11 +150,14 @@ def corpus_texts(settings: CorpusSettings) -> Tagged:
     return {line.prompt: line.tags for line in file.prompts}
 
 
-def run_pass(database: Database, settings: CorpusSettings, *, console: Console) -> CorpusPass:
+def run_pass(
+    database: Database, settings: CorpusSettings, *, console: Console, compute: Compute = in_this_process
+) -> CorpusPass:
     """Run the model over the corpus.
 
-    Raises InputError when the atlas has no features of the transcoder set, PromptError when the model cannot
-    take any text, and EngineError when the model cannot be loaded.
+    compute: gives the firings of texts that the cache lacks. Raises InputError when the atlas has no features
+    of the transcoder set, PromptError when the model cannot take any text, EngineError when the model cannot
+    be loaded, and the errors of `compute`.
     """
     texts = corpus_texts(settings)
     model = ReplacementModel.load(
@@ -184,7 +187,8 @@ def run_pass(database: Database, settings: CorpusSettings, *, console: Console) 
             encoded(),
             {(each.layer, each.index) for each in features},
             cache=cache,
-            advance=lambda n: read.reach(len(kept) + len(problems)),
+            compute=compute,
+            advance=read.advance,
         )
         read.reach(len(texts))
     if not kept:

@@ -329,6 +329,11 @@ class _PossibleId(NamedTuple):
     """The limit of edges, if this is the id of a circuit for which edges were dropped."""
 
 
+def versions() -> dict[str, str]:
+    """The version of each of the packages `VERSIONS`."""
+    return {name: importlib.metadata.version(name) for name in VERSIONS}
+
+
 class Attributor:
     """A loaded model with settings: turns prompts into circuits."""
 
@@ -360,7 +365,7 @@ class Attributor:
                 "first_token": settings.first_token,
                 **({"chat": True} if settings.chat else {}),
             },
-            versions={name: importlib.metadata.version(name) for name in VERSIONS},
+            versions=versions(),
         )
 
     def plan(self, lines: list[PromptLine], problems: list[Exception]) -> list[PlannedCircuit]:

@@ -26,6 +26,40 @@ class Lost(NamedTuple):
     reason: str
 
 
+class _Line:
+    """Shares from when they are drawn until their results are taken."""
+
+    def __init__(self, shares: Iterable[int]) -> None:
+        """shares: ascending."""
+        self._coming = iter(shares)
+        self._waiting: list[int] = []
+        """Heap of shares that are to be started, for the first time or because their worker was lost."""
+        self.order = deque[int]()
+        """Shares whose results were not taken, the oldest first."""
+        self.done: dict[int, Any] = {}
+        """Share → its result, until it is taken."""
+
+    def next(self, room: int) -> int | None:
+        """The next share to start; None without room. The oldest needs none: all others wait for it."""
+        if not self._waiting and ((room <= 0 and self.order) or not self.draw()):
+            return None
+        fits = room > 0 or self._waiting[0] == self.order[0]
+        return heappop(self._waiting) if fits else None
+
+    def draw(self) -> bool:
+        """Draw a share. False when there is no further one."""
+        share = next(self._coming, None)
+        if share is None:
+            return False
+        self.order.append(share)
+        self.start(share)
+        return True
+
+    def start(self, share: int) -> None:
+        """Let `next` give a share that was drawn."""
+        heappush(self._waiting, share)
+
+
 class _Task(NamedTuple):
     """A call that is under way."""
 
@@ -53,34 +87,43 @@ class Pool:
     def results(self, shares: Iterable[int], call: Callable[[Any, int], Any]) -> Iterator[tuple[int, Any]]:
         """(share, result) of each share, in order; the result is a Lost when its worker was lost each time.
 
-        call: starts the work on a share on a worker, and gives a reference to its result. Results that are
-        not taken hold back later shares, so that memory is bounded. Raises InputError when all workers are
-        lost.
+        shares: ascending; each is drawn when there is room for it. call: starts the work on a share on a
+        worker, and gives a reference to its result. None in place of a reference means that there is nothing
+        to do, and is the result. Results that are not taken hold back later shares, so that memory is
+        bounded. Raises InputError when all workers are lost.
         """
-        order = sorted(shares)
-        waiting, done = list(order), dict[int, Any]()
-        attempts: Counter[int] = Counter()
-        for share in order:
-            while share not in done:
-                self._submit(waiting, call, share, room=AHEAD * self._n_workers - len(done))
-                for task, result, error in self._finished():
-                    if task.share is None:
-                        continue
-                    if error is None:
-                        done[task.share] = result
-                        continue
-                    attempts[task.share] += 1
-                    if attempts[task.share] < ATTEMPTS:
-                        heappush(waiting, task.share)
-                    else:
-                        done[task.share] = Lost(error)
-            yield share, done.pop(share)
+        line, attempts = _Line(shares), Counter[int]()
+        while True:
+            self._submit(line, call)
+            if not line.order and not line.draw():
+                return
+            if line.order[0] in line.done:
+                share = line.order.popleft()
+                yield share, line.done.pop(share)
+                continue
+            for task, result, error in self._finished():
+                if task.share is None:
+                    continue
+                if error is None:
+                    line.done[task.share] = result
+                    continue
+                attempts[task.share] += 1
+                if attempts[task.share] < ATTEMPTS:
+                    line.start(task.share)
+                else:
+                    line.done[task.share] = Lost(error)
 
-    def _submit(self, waiting: list[int], call: Callable[[Any, int], Any], oldest: int, room: int) -> None:
-        """Start shares while there is room. The oldest one needs none, because all others wait for it."""
-        while self._idle and waiting and (len(self._running) < room or waiting[0] == oldest):
-            worker, share = self._idle.popleft(), heappop(waiting)
-            self._running[call(worker, share)] = _Task(worker, share)
+    def _submit(self, line: _Line, call: Callable[[Any, int], Any]) -> None:
+        """Start shares while there is room for their results."""
+        while self._idle:
+            share = line.next(AHEAD * self._n_workers - len(line.done) - len(self._running))
+            if share is None:
+                return
+            reference = call(self._idle[0], share)
+            if reference is None:
+                line.done[share] = None
+            else:
+                self._running[reference] = _Task(self._idle.popleft(), share)
 
     def _finished(self) -> Iterator[tuple[_Task, Any, str | None]]:
         """Each task that has ended since, with its result, or with the reason why its worker was lost."""

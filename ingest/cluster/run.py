@@ -14,7 +14,6 @@ database are equal, too. The driver holds no model.
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -25,22 +24,19 @@ from ingest.circuits.prompts import PromptFile, read_prompts
 from ingest.circuits.run import IngestSettings, IngestSummary, PlannedCircuit, find, find_missing
 from ingest.circuits.shards import shares, sizes_of
 from ingest.cluster.connection import ClusterSettings, connected, require_ray
-from ingest.cluster.failures import Failure, checked
-from ingest.cluster.pool import ATTEMPTS, Lost, Pool, reason_of
+from ingest.cluster.failures import checked
+from ingest.cluster.pool import ATTEMPTS, Lost, reason_of
+from ingest.cluster.starting import called, loading, start_workers, unequal
 from ingest.cluster.workers import AttributionWorker, Computed, Plan, Ready
 from ingest.cluster.writers import DatabaseAddress, DatabaseWriter, StoreWriter, WrittenShare
 from ingest.labels.namer import CountedFirings, statistics_of
 from ingest.progress import Steps, progress
-from schema.counted import counted
 from schema.database import Database
 from schema.errors import InputError
 from schema.loading.model_of_set import assign_model
 from schema.shards.folder import write_failures
 from schema.shards.store import Store
-from schema.slow import said_if_slow
 
-SLOW_START_S = 120.0
-"""Seconds after which the start of the workers is slow."""
 WRITES = 2
 """Writes that may wait for each writer. More would only take memory: workers wait instead."""
 
@@ -121,15 +117,8 @@ def ingest_on_cluster(
     file = read_prompts(settings.prompts)
     summary.problems += file.problems
     with connected(cluster) as n_workers, resumable(lambda: summary.loaded):
-        driver = _Driver(cluster, _absolute(settings), file, summary, console)
-        waiting = (
-            f"{counted(n_workers, 'worker is', 'workers are')} loading the model {settings.model.name} …"
-        )
-        other = (
-            "The workers do not start yet. `ray status` shows whether other jobs hold the cluster's cores."
-        )
-        with console.status(waiting), said_if_slow(other, console.print, SLOW_START_S):
-            driver.start(n_workers)
+        driver = _Driver(cluster, settings, file, summary, console)
+        driver.start(n_workers)
         missing = destination.missing(driver.plan.planned, summary)
         if missing:
             destination.begin(driver.plan)
@@ -156,23 +145,20 @@ class _Driver:
 
     def start(self, n_workers: int) -> None:
         """Start workers and take the plan of one. Raises InputError when they cannot do the same."""
-        class_ = self._ray.remote(AttributionWorker).options(
-            num_cpus=self._cluster.cpus_per_worker, num_gpus=self._cluster.gpus_per_worker
-        )
-        make = partial(class_.remote, self._settings, self._cluster.cpus_per_worker)
         lines = self._ray.put(self._file.prompts)
-        workers = [make() for _ in range(n_workers)]
-        starting = [worker.ready.remote(lines) for worker in workers]
-        every = [_loaded(self._called(each)) for each in starting]
-        self.ready: Ready = every[0]
-        for other in every[1:]:
-            require_equal(self.ready, other)
-        self.plan: Plan = checked(self._called(workers[0].plan.remote()))
+        with self._console.status(loading(n_workers, self._settings)):
+            started = start_workers(
+                AttributionWorker, self._settings, self._cluster, n_workers, self._console, lines
+            )
+            self.ready: Ready = started.ready[0]
+            for other in started.ready[1:]:
+                require_equal(self.ready, other)
+            self.plan: Plan = checked(called(started.workers[0].plan.remote()))
         self._summary.problems += [InputError(what, next_step=step) for what, step in self.plan.problems]
         self._say(self.plan.notes[0])
         self._summary.notes += self.plan.notes[1:]
         self._shares = list(shares(self.plan.planned))
-        self._pool = Pool(workers, make, lines)
+        self._pool = started.pool
 
     def work(self, destination: Destination, wanted: set[str]) -> None:
         """Count, attribute and write."""
@@ -225,17 +211,6 @@ class _Driver:
         for note in computed.notes:
             self._say(note)
 
-    def _called(self, reference: Any) -> Any:
-        """The result of a call at the start. Raises InputError when the worker cannot even start."""
-        try:
-            return self._ray.get(reference)
-        except self._ray.exceptions.RayError as error:
-            raise InputError(
-                f"A worker of the Ray cluster could not start: {reason_of(error)}",
-                next_step="install the same circuit-atlas with the extras `ingest` and `ray` on every "
-                "machine, and look at their memory",
-            ) from error
-
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
 
@@ -248,38 +223,12 @@ def _compute(work: dict[int, frozenset[str]], statistics: list[Any], worker: Any
     return worker.compute.remote(share, work[share], statistics)
 
 
-def _loaded(result: Ready | Failure) -> Ready:
-    """A worker that holds the model. Raises InputError for one that does not."""
-    if not isinstance(result, Failure):
-        return result
-    raise InputError(
-        f"On the machine {result.node}: {result.what}",
-        next_step=f"{result.next_step or 'look at the files there'}; the model and the transcoders must be "
-        "at the same path on every machine, or hf://…",
-    )
-
-
 def require_equal(first: Ready, other: Ready) -> None:
     """Raises InputError when two workers would not compute the same circuits."""
     if (first.run.id, first.plan) == (other.run.id, other.plan):
         return
     one, two = ({**each.run.settings, **each.run.versions} for each in (first, other))
-    differ = [f"{name} {one.get(name)} and {two.get(name)}" for name in one if one.get(name) != two.get(name)]
-    raise InputError(
-        f"The machines {first.node} and {other.node} would compute other circuits: "
-        f"{', '.join(differ) or 'their tokenizers differ'}",
-        next_step="install the same packages on every machine, and put the same model and transcoders there",
-    )
-
-
-def _absolute(settings: IngestSettings) -> IngestSettings:
-    """The settings with whole paths: a worker runs in another folder."""
-    paths: dict[str, Any] = {
-        name: path.absolute()
-        for name in ("model", "transcoders")
-        if (path := getattr(settings, name)).exists()
-    }
-    return replace(settings, **paths)
+    raise unequal((first.node, other.node), "circuits", one, two)
 
 
 class _Write(NamedTuple):

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ingest.engine.errors import PromptError
 from ingest.engine.replacement.firings import TextFirings, firings
 from ingest.engine.replacement.model import Encoded, ReplacementModel
-from ingest.labels.firings_cache import FiringsCache
+from ingest.labels.firings_cache import Compute, FiringsCache, in_this_process
 
 MOST_TEXTS = 32
 """Texts whose firings are in memory together, at most."""
@@ -171,20 +171,27 @@ def activity(
     features: Collection[FeatureKey] | None = None,
     *,
     cache: FiringsCache | None = None,
+    compute: Compute = in_this_process,
     advance: Callable[[int], object] = lambda n: None,
 ) -> Activity:
     """Run the model over texts.
 
     features: those whose firings are kept; None for all. cache: where firings of texts are looked up and
-    stored. `advance` is called after each batch with the number of its texts.
+    stored. compute: gives the firings that the cache lacks. `advance` is called after each batch with the
+    number of its texts.
     """
     if features is None:
         sizes = [layer.n_features for layer in model.transcoders.layers]
         features = [(layer, index) for layer, size in enumerate(sizes) for index in range(size)]
     gathering = Gathering(model.n_layers, model.transcoders.n_features, features)
-    for part in _parts(texts):
-        found = firings(model, part) if cache is None else cache.firings(model, part)
-        for text, fired in zip(part, found, strict=True):
+    parts = _parts(texts)
+    found: Iterator[tuple[list[Encoded], Iterable[TextFirings]]]
+    if cache is None:
+        found = ((part, firings(model, part)) for part in parts)
+    else:
+        found = cache.firings(model, parts, compute)
+    for part, of_part in found:
+        for text, fired in zip(part, of_part, strict=True):
             gathering.add(text, fired)
         advance(len(part))
     return gathering.done()

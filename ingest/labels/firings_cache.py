@@ -9,7 +9,8 @@ each time. Any file may be deleted.
 import hashlib
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -26,6 +27,18 @@ MOST_BYTES = 20 << 30
 """Size of a file at which no further texts are stored."""
 LEAST_FREE = 1 << 30
 """Free space of the disk below which no further texts are stored."""
+
+Compute = Callable[[ReplacementModel, Iterable[list[Encoded]]], Iterator[list[TextFirings]]]
+"""Gives the firings of each text, for one list of texts after the other. It may draw some lists ahead of the
+one whose firings it gives next. A list may be empty."""
+PackedFirings = tuple[bytes, bytes, bytes, bytes]
+"""`TextFirings` as bytes: starts, positions, features and activations."""
+
+
+def in_this_process(model: ReplacementModel, lists: Iterable[list[Encoded]]) -> Iterator[list[TextFirings]]:
+    """Compute firings with the model that this process holds. Raises the errors of `firings`."""
+    for texts in lists:
+        yield list(firings(model, texts))
 
 
 class FiringsCache:
@@ -48,25 +61,42 @@ class FiringsCache:
                     "feature BLOB, activation BLOB) WITHOUT ROWID"
                 )
 
-    def firings(self, model: ReplacementModel, texts: Sequence[Encoded]) -> Iterator[TextFirings]:
-        """The firings of each text, in order: from the file, else computed and stored.
+    def firings(
+        self, model: ReplacementModel, parts: Iterable[list[Encoded]], compute: Compute = in_this_process
+    ) -> Iterator[tuple[list[Encoded], list[TextFirings]]]:
+        """Each part of the texts with the firings of each text: from the file, else computed and stored.
 
-        Call it with as many texts as memory holds. Raises FileError, and the errors of `firings`.
+        A part has as many texts as memory holds. Its texts that the file lacks are computed together
+        and stored in one transaction, in the order of the parts. Raises FileError, and the errors of
+        `compute`.
         """
-        keys = [_key(text) for text in texts]
-        with closing(self._connect()) as connection:
-            with self._readable():
-                found = {key: read for key in keys if (read := _read(connection, key)) is not None}
-            missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
-            new = dict(zip(missing, firings(model, list(missing.values())), strict=True))
+        drawn: deque[tuple[list[Encoded], list[Encoded]]] = deque()
+
+        def missing() -> Iterator[list[Encoded]]:
+            for part in parts:
+                drawn.append((part, self._missing(part)))
+                yield drawn[-1][1]
+
+        for computed in compute(model, missing()):
+            part, texts = drawn.popleft()
+            yield part, self._completed(part, dict(zip(map(_key, texts), computed, strict=True)))
+
+    def _missing(self, texts: Sequence[Encoded]) -> list[Encoded]:
+        """The texts that the file lacks, each once."""
+        wanted = {_key(text): text for text in texts}
+        with self._readable(), closing(self._connect()) as connection:
+            return [text for key, text in wanted.items() if not _has(connection, key)]
+
+    def _completed(self, texts: Sequence[Encoded], new: dict[bytes, TextFirings]) -> list[TextFirings]:
+        """The firings of each text, of which some are new. These are stored."""
+        with self._readable(), closing(self._connect()) as connection:
             if new and self._has_room():
-                with self._readable(), connection:
+                with connection:
                     connection.executemany(
                         "INSERT OR IGNORE INTO texts VALUES (?, ?, ?, ?, ?)",
-                        ([key, *_columns(each)] for key, each in new.items()),
+                        ((key, *packed(each)) for key, each in new.items()),
                     )
-        found |= new
-        return (found[key] for key in keys)
+            return [new[key] if key in new else _read(connection, key) for key in map(_key, texts)]
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self.path, timeout=60)
@@ -92,20 +122,30 @@ def _key(text: Encoded) -> bytes:
     return hashlib.sha256(ids.tobytes()).digest()
 
 
-def _columns(found: TextFirings) -> Iterator[bytes]:
+def packed(found: TextFirings) -> PackedFirings:
     """The columns as bytes, positions and features in 16 bits where they fit."""
-    yield found.starts.astype("<i8").tobytes()
-    for column in (found.position, found.feature):
-        yield column.astype("<u2" if not len(column) or column.max() < 1 << 16 else "<i4").tobytes()
-    yield found.activation.astype("<f4").tobytes()
+    position, feature = (
+        column.astype("<u2" if not len(column) or column.max() < 1 << 16 else "<i4").tobytes()
+        for column in (found.position, found.feature)
+    )
+    return found.starts.astype("<i8").tobytes(), position, feature, found.activation.astype("<f4").tobytes()
 
 
-def _read(connection: sqlite3.Connection, key: bytes) -> TextFirings | None:
+def _has(connection: sqlite3.Connection, key: bytes) -> bool:
+    return connection.execute("SELECT 1 FROM texts WHERE tokens = ?", (key,)).fetchone() is not None
+
+
+def _read(connection: sqlite3.Connection, key: bytes) -> TextFirings:
     row = connection.execute(
         "SELECT starts, position, feature, activation FROM texts WHERE tokens = ?", (key,)
     ).fetchone()
     if row is None:
-        return None
+        raise ValueError("a text that was there is gone")
+    return unpacked(row)
+
+
+def unpacked(row: PackedFirings) -> TextFirings:
+    """What `packed` packed. Raises ValueError when the columns do not fit together."""
     starts, activation = np.frombuffer(row[0], "<i8"), np.frombuffer(row[3], "<f4")
     n = len(activation)
     position, feature = (

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from atlas.local.server import Address
+from schema.database import Database
+from tests.support.servers import environment_of
+
 HEAVY = {
     *("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub"),
     *("numpy", "scipy", "sklearn", "igraph", "pyarrow", "polars", "matplotlib"),
@@ -50,6 +54,18 @@ def test_a_question_imports_a_client_alone(tmp_path: Path) -> None:
 
 def test_nothing_of_ray_is_imported_without_the_option(tmp_path: Path) -> None:
     said, imported = run("ingest", tmp_path / "absent.jsonl", "--to", tmp_path / "shards")
+    assert "exit code 1" in said
+    assert "torch" in imported
+    assert "ray" not in imported
+
+
+def test_a_corpus_pass_imports_nothing_of_ray(
+    database: Database, server: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "corpus.txt").write_text("a text", encoding="utf-8")
+    for name, value in environment_of(server).items():
+        monkeypatch.setenv(name, value)
+    said, imported = run("examples", "--corpus", tmp_path / "corpus.txt")  # of a database without circuits
     assert "exit code 1" in said
     assert "torch" in imported
     assert "ray" not in imported

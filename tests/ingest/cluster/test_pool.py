@@ -79,6 +79,22 @@ def test_results_that_are_not_taken_hold_the_workers_back(ray: Any, tmp_path: Pa
     assert len(list(tmp_path.iterdir())) <= 2 * AHEAD
 
 
+def test_shares_are_drawn_when_there_is_room_and_some_have_no_work(ray: Any, tmp_path: Path) -> None:
+    drawn = list[int]()
+
+    def shares() -> Iterator[int]:
+        for share in range(40):
+            drawn.append(share)
+            yield share
+
+    results = pool(ray, str(tmp_path)).results(
+        shares(), lambda worker, share: None if share % 4 else work(worker, share)
+    )
+    assert next(results) == (0, 0)
+    assert len(drawn) <= 2 * AHEAD
+    assert list(results) == [(share, None if share % 4 else share * share) for share in range(1, 40)]
+
+
 def test_a_cluster_that_lost_all_workers_says_so(ray: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="All workers of the Ray cluster are lost") as refused:
         list(pool(ray, str(tmp_path), 1, False).results(SHARES, work))
