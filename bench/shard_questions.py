@@ -55,6 +55,8 @@ def main() -> None:
     asked = parser.parse_args()
     circuits = write(asked.folder, asked.circuits, asked.shape)
     files = sorted(asked.folder.glob("*.parquet"))
+    if len(files) != math.ceil(asked.circuits / SHARD_PROMPTS):
+        raise SystemExit(f"{asked.folder} has {len(files)} shards of other circuits; name an empty folder")
     size = sum(each.stat().st_size for each in files)
     print(f"{asked.circuits} circuits, {len(files)} shards, {size / 1e6:.0f} MB", flush=True)
     n_checked = min(CHECKED, asked.circuits) // SHARD_PROMPTS * SHARD_PROMPTS
@@ -111,7 +113,7 @@ def partial(file: Path) -> pl.DataFrame:
     shard = pl.read_parquet(file, columns=["nodes", "edges"]).with_row_index("circuit")
     nodes = (
         shard.select("circuit", "nodes", place=pl.int_ranges(pl.col("nodes").list.len()))
-        .explode("nodes", "place")
+        .explode("nodes", "place", empty_as_null=False)
         .select("circuit", "place", pl.col("nodes").struct.field("kind", "layer", "index"))
         .filter(pl.col("kind") == NodeKind.FEATURE.value)
     )
@@ -126,7 +128,7 @@ def partial(file: Path) -> pl.DataFrame:
 
     return (
         shard.select("circuit", "edges")
-        .explode("edges")
+        .explode("edges", empty_as_null=False)
         .select("circuit", pl.col("edges").struct.field("source", "target", "weight"))
         .join(ends("source"), on=["circuit", "source"])
         .join(ends("target"), on=["circuit", "target"])
@@ -148,7 +150,7 @@ def uses(file: Path, family: str) -> pl.DataFrame:
         pl.read_parquet(file, columns=["family", "nodes"])
         .with_row_index("circuit")
         .select("circuit", inside=pl.col("family") == family, node=pl.col("nodes"))
-        .explode("node")
+        .explode("node", empty_as_null=False)
         .select("circuit", "inside", pl.col("node").struct.field("kind", "layer", "index", "influence"))
         .filter(pl.col("kind") == NodeKind.FEATURE.value)
         .group_by("circuit", "inside", *FEATURE)
