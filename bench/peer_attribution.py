@@ -33,12 +33,14 @@ def main() -> None:
     torch.set_num_threads(threads)
     answers, sys.stdout = sys.stdout, sys.stderr
     with tempfile.TemporaryDirectory() as folder:
-        # The version of transformers in this environment is older than the tokenizer's class.
+        # The version of transformers in this environment is older than the tokenizer's class, and than
+        # `rope_parameters`: it would read the model with another base of its rotary embedding.
         copy = Path(folder) / "lm"
         shutil.copytree(model_dir, copy)
-        path = copy / "tokenizer_config.json"
-        settings = json.loads(path.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
-        path.write_text(json.dumps(settings))
+        rewrite(copy / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"})
+        config = json.loads((copy / "config.json").read_text())
+        if (rope := config.get("rope_parameters", {})).get("rope_type") == "default":
+            rewrite(copy / "config.json", {"rope_theta": rope["rope_theta"]})
         model = NNSightReplacementModel.from_pretrained_and_transcoders(
             str(copy), transcoders(Path(transcoders_dir)), device=torch.device("cpu"), dtype=torch.float32
         )
@@ -69,6 +71,11 @@ def main() -> None:
         }
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+def rewrite(path: Path, settings: dict[str, object]) -> None:
+    """Change settings of a JSON file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
 
 
 def transcoders(folder: Path) -> object:
