@@ -372,7 +372,8 @@ class Loaders:
         text = question.text if alone else message(question, owner is not None, parts)
         async with self.share.question(question.name in HEAVY):
             with self._metrics.database_seconds.labels(question.name).time():
-                records = await self._database.read(text, parameters, timeout_s=self.seconds_left())
+                given = question.given(parameters)
+                records = await self._database.read(text, given, timeout_s=self.seconds_left())
         rows: list[Row] = []
         begun = time.perf_counter()
         for record in records:

@@ -54,7 +54,7 @@ def answered(database: Database, question: Question[object]) -> str:
     """
     returned = ", ".join(f"{value} AS {name}" for name, value in question.samples.items())
     values = database.read(f"RETURN {returned}")[0] if returned else {}
-    rows = database.read(question.text, values, timeout_s=TIMEOUT_S)
+    rows = database.read(question.text, question.given(values), timeout_s=TIMEOUT_S)
     if not rows:
         raise AtlasError(
             f"{question.name}.cypher finds nothing with its sample values",

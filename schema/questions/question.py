@@ -4,6 +4,10 @@ The files can be pasted into the Neo4j console. Their `:param` lines set sample 
 on top shows what these values give. Both are left out of the text that is sent. Values from outside travel as
 parameters, never as text of a query.
 
+All parameters travel in one map, `p`. Neo4j plans a query again for each new order of magnitude of the size
+of a list or text parameter, and for each new combination of the types of the parameters, but it does not look
+into a map.
+
 `ask` runs a question on the synchronous driver. The API has its own runner, which sends several questions in
 one message (`api.request.batching`); `refers` and `summary` tell it which questions belong together.
 `stream_async` and `stream_columns` read a whole list piece by piece.
@@ -25,13 +29,17 @@ from schema.questions.sample_answers import ANSWER
 Row = TypeVar("Row")
 Record = Mapping[str, Any]
 
-KEYS = "UNWIND $keys AS key\n"
+KEYS = "UNWIND $p.keys AS key\n"
 """The first line of every question that is asked of many keys at once."""
 
 CYPHER = resources.files("schema.questions").joinpath("cypher")
 """The folder of all Cypher files, one folder in it for each kind of thing that is asked about."""
 
 _PARAM = re.compile(r"^:param (?P<name>\w+) => (?P<value>.*?);?$", re.MULTILINE)
+_PARAMETER = re.compile(
+    r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`|//[^\n]*|/\*.*?\*/|\$(?P<name>\w+)""", re.DOTALL
+)
+"""Matches a parameter, and strings, quoted names and comments, in which a dollar sign is none."""
 
 
 @cache
@@ -62,13 +70,26 @@ class Question(Generic[Row]):
 
     @cached_property
     def text(self) -> str:
-        """The Cypher that is sent: the file without its `:param` lines and sample answer."""
-        return _PARAM.sub("", ANSWER.sub("", self.file)).strip()
+        """The Cypher that is sent: the file without its `:param` lines and sample answer, with `$p.name` in
+        place of `$name`."""
+        return _from_map(_PARAM.sub("", ANSWER.sub("", self.file)).strip())
 
     @cached_property
     def samples(self) -> dict[str, str]:
         """Every parameter with its sample value, a Cypher expression."""
         return {match["name"]: match["value"] for match in _PARAM.finditer(self.file)}
+
+    def given(self, parameters: Mapping[str, object]) -> dict[str, object]:
+        """What is sent with the text. Raises TypeError without a value for one of the question's parameters,
+        which Neo4j would take for null."""
+        if missing := self.samples.keys() - parameters.keys():
+            raise TypeError(f"The question {self.name} needs a value for: {', '.join(sorted(missing))}")
+        return {"p": parameters}
+
+
+def _from_map(text: str) -> str:
+    """The Cypher that reads its parameters from the map `p`."""
+    return _PARAMETER.sub(lambda found: f"$p.{found['name']}" if found["name"] else found[0], text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +123,10 @@ class Lookup(Question[Row]):
 
     @cached_property
     def of_one_key(self) -> str:
-        """The Cypher for one `key`: what follows the first line of the query, `UNWIND $keys AS key`."""
+        """The Cypher for one `key`: what follows the first line of the query, `KEYS`."""
         _, found, text = self.text.partition(KEYS)
         assert found, self.name
+        assert self.samples.keys() == {"keys"}, self.name
         return text
 
 
@@ -120,9 +142,8 @@ def lookup(
 
 def ask(database: Database, question: Question[Row], *, timeout_s: float, **parameters: object) -> list[Row]:
     """The rows of the answer. Raises QueryTimeoutError past `timeout_s`."""
-    return [
-        question.decode(record) for record in database.read(question.text, parameters, timeout_s=timeout_s)
-    ]
+    records = database.read(question.text, question.given(parameters), timeout_s=timeout_s)
+    return [question.decode(record) for record in records]
 
 
 CHUNK = 1000
@@ -172,12 +193,12 @@ async def _pieces(
 ) -> AsyncGenerator[dict[str, Any], None]:
     text = (
         f"CALL () {{\n{question.text}\n}}\n"
-        "UNWIND range(0, size(rows) - 1, $chunk) AS start\n"
-        "WITH rows[start .. start + $chunk] AS rows\n"
+        "UNWIND range(0, size(rows) - 1, $p.chunk) AS start\n"
+        "WITH rows[start .. start + $p.chunk] AS rows\n"
         f"RETURN {wanted}"
     )
     asked = {**parameters, "skip": 0, "limit": EVERYTHING, "chunk": CHUNK}
-    async with aclosing(database.stream(text, asked, timeout_s=timeout_s)) as records:
+    async with aclosing(database.stream(text, question.given(asked), timeout_s=timeout_s)) as records:
         async for record in records:
             yield record
 
