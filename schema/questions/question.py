@@ -4,9 +4,9 @@ The files can be pasted into the Neo4j console. Their `:param` lines set sample 
 on top shows what these values give. Both are left out of the text that is sent. Values from outside travel as
 parameters, never as text of a query.
 
-All parameters travel in one map, `p`. Neo4j plans a query again for each new order of magnitude of the size
-of a list or text parameter, and for each new combination of the types of the parameters, but it does not look
-into a map.
+Parameters travel in one map, `p`, unless a question says otherwise. Neo4j plans a query again for each new
+order of magnitude of the size of a list or text parameter, and for each new combination of the types of the
+parameters, but it does not look into a map.
 
 `ask` runs a question on the synchronous driver. The API has its own runner, which sends several questions in
 one message (`api.request.batching`); `refers` and `summary` tell it which questions belong together.
@@ -62,6 +62,9 @@ class Question(Generic[Row]):
     decode: Callable[[Record], Row]
     refers: "KeyReference | None" = None
     """The lookup of keys in its rows that nearly every caller wants to follow."""
+    planned_by_size: bool = False
+    """Whether each parameter travels by itself, so that Neo4j plans the question again for each size of its
+    lists. It is for questions that read a parameter in every row, which takes longer from a map."""
 
     @cached_property
     def file(self) -> str:
@@ -70,9 +73,12 @@ class Question(Generic[Row]):
 
     @cached_property
     def text(self) -> str:
-        """The Cypher that is sent: the file without its `:param` lines and sample answer, with `$p.name` in
-        place of `$name`."""
-        return _from_map(_PARAM.sub("", ANSWER.sub("", self.file)).strip())
+        """The Cypher that is sent: the file without its `:param` lines and sample answer, see `sent`."""
+        return self.sent(_PARAM.sub("", ANSWER.sub("", self.file)).strip())
+
+    def sent(self, cypher: str) -> str:
+        """Cypher with `$p.name` in place of `$name`, unless the question is planned by size."""
+        return cypher if self.planned_by_size else _from_map(cypher)
 
     @cached_property
     def samples(self) -> dict[str, str]:
@@ -84,7 +90,7 @@ class Question(Generic[Row]):
         which Neo4j would take for null."""
         if missing := self.samples.keys() - parameters.keys():
             raise TypeError(f"The question {self.name} needs a value for: {', '.join(sorted(missing))}")
-        return {"p": parameters}
+        return dict(parameters) if self.planned_by_size else {"p": parameters}
 
 
 def _from_map(text: str) -> str:
@@ -191,12 +197,10 @@ async def _pieces(
     timeout_s: float,
     parameters: Mapping[str, object],
 ) -> AsyncGenerator[dict[str, Any], None]:
-    text = (
-        f"CALL () {{\n{question.text}\n}}\n"
-        "UNWIND range(0, size(rows) - 1, $p.chunk) AS start\n"
-        "WITH rows[start .. start + $p.chunk] AS rows\n"
-        f"RETURN {wanted}"
+    cut = question.sent(
+        "UNWIND range(0, size(rows) - 1, $chunk) AS start\nWITH rows[start .. start + $chunk] AS rows\n"
     )
+    text = f"CALL () {{\n{question.text}\n}}\n{cut}RETURN {wanted}"
     asked = {**parameters, "skip": 0, "limit": EVERYTHING, "chunk": CHUNK}
     async with aclosing(database.stream(text, question.given(asked), timeout_s=timeout_s)) as records:
         async for record in records:

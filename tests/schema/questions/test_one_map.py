@@ -18,6 +18,15 @@ def test_a_question_reads_every_parameter_from_the_map(name: str) -> None:
     assert "".join(code.replace("$p.", "$").split()) == "".join("".join(file).split())
 
 
+def test_a_question_that_is_planned_by_size_is_sent_as_it_is() -> None:
+    question: Question[dict[str, object]] = Question("circuits_by_id", dict, planned_by_size=True)
+    assert "$keys" in question.text
+    assert "$p" not in question.text
+    assert question.given({"keys": [1]}) == {"keys": [1]}
+    with pytest.raises(TypeError, match="keys"):
+        question.given({})
+
+
 def test_dollar_signs_in_strings_names_and_comments_stay() -> None:
     kept = "'$a \\' $a' + \"\\\\\" + `$a` /* $a\n$a */ // $a\n"
     text = question_module._from_map(f"{kept}RETURN $a, $p[$a], '\"', $b")
