@@ -225,8 +225,8 @@ class ReplacementModel:
     def __repr__(self) -> str:
         """In one line; that of a dataclass would print every weight."""
         return (
-            f"ReplacementModel({self.name or self.architecture}, {self.n_layers} layers, "
-            f"transcoders {self.transcoders.name!r}, {self.device}, {self.dtype})"
+            f"ReplacementModel({self.name or self.architecture}, n_layers={self.n_layers}, "
+            f"transcoders={self.transcoders.name!r}, device={self.device}, dtype={self.dtype})"
         )
 
     @property

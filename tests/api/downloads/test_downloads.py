@@ -248,7 +248,8 @@ async def test_a_list_may_be_longer_than_what_a_query_may_read(api_with, circuit
 @pytest.mark.parametrize("by_columns", [True, False])
 async def test_a_long_list_is_never_whole_in_memory(api, by_columns):
     question: Question[Any] = Question("a list of our own", row_of(dict))
-    vars(question)["text"] = (
+    vars(question)["file"] = (
+        ":param n => 1;\n"
         "UNWIND range(1, $n) AS i RETURN collect({number: i, text: 'number ' + toString(i)}) AS rows"
     )
     streamed: Any = (

@@ -64,11 +64,12 @@ def test_every_question_can_be_pasted_and_gives_the_columns_of_its_sample_answer
         name: sampled.read(f"RETURN {value} AS value")[0]["value"] for name, value in question.samples.items()
     }
     ask(sampled, question, timeout_s=20, **values)
-    used = set(re.findall(r"\$(\w+)", re.sub(r"(?m)^//.*$", "", question.text)))
+    pasted = re.sub(r"(?m)^:param .*$", "", question.file)
+    used = set(re.findall(r"\$(\w+)", re.sub(r"(?m)^//.*$", "", pasted)))
     assert used == set(question.samples)
     assert question.file.startswith("// ")
     columns: list[str] = []
-    rows = list(sampled.stream(question.text, values, columns=columns))
+    rows = list(sampled.stream(pasted, values, columns=columns))
     assert columns_of(question.file) == columns, "write its sample answer: make answers"
     assert "//   no rows" not in question.file
     assert "Sample answer" not in question.text

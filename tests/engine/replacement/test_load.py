@@ -44,7 +44,9 @@ def test_what_was_loaded(model: ReplacementModel, folders: Folders) -> None:
     assert (found.name, found.model_name) == ("clt", "tiny")
     assert [layer.n_written for layer in found.layers] == [3, 2, 1]
     assert {path.name for path in found.files} == {path.name for path in folders.transcoders.iterdir()}
-    assert repr(model) == "ReplacementModel(tiny, 3 layers, transcoders 'clt', cpu, torch.float32)"
+    assert repr(model) == (
+        "ReplacementModel(tiny, n_layers=3, transcoders='clt', device=cpu, dtype=torch.float32)"
+    )
 
 
 def test_transcoders_saved_in_16_bits_compute_in_32(tmp_path: Path) -> None:
