@@ -573,7 +573,7 @@ class Loaders:
 @cache
 def _undecoded(question: Question[Any]) -> Question[Mapping[str, Any]]:
     """The question with its records as they come, and alone: what its rows refer to is asked page by page."""
-    return Question(question.name, dict)
+    return Question(question.name, dict, planned_by_size=question.planned_by_size)
 
 
 def _hashable(key: object) -> Hashable:

@@ -145,6 +145,15 @@ async def test_a_client_that_goes_away_cancels_its_query(slow, async_plain):
     assert await running(async_plain, 0)
 
 
+async def counted(http, expected):
+    """Waits until the metrics show these lines."""
+    for _ in range(100):
+        if expected <= set((await http.get("/metrics")).text.splitlines()):
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
 def client_at(app, address: str = "127.0.0.1") -> httpx2.AsyncClient:
     """A client of the API whose requests come from this address."""
     transport = httpx2.ASGITransport(app=app, client=(address, 1))
@@ -174,8 +183,7 @@ async def test_questions_wait_for_a_slot_and_the_rest_of_the_server_does_not(slo
             for _ in range(3)
         ]
         assert await running(async_plain, 1)
-        metrics = (await other.get("/metrics")).text.splitlines()
-        assert {"atlas_running_queries 1.0", "atlas_waiting_queries 2.0"} <= set(metrics)
+        assert await counted(other, {"atlas_running_queries 1.0", "atlas_waiting_queries 2.0"})
         # What asks the database nothing is answered at once.
         free = await other.post("/graphql", json={"query": "{ __typename }"})
         assert free.json()["data"] == {"__typename": "Query"}
