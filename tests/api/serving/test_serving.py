@@ -237,8 +237,7 @@ async def test_who_goes_away_while_waiting_leaves_the_line(slow, async_plain):
         first = asyncio.create_task(http.post("/graphql", json={"query": "{ families { name } }"}))
         assert await running(async_plain, 1)
         left = asyncio.create_task(http.get("/graphql?query={runs{totalCount}}"))
-        await asyncio.sleep(0.1)
-        assert "atlas_waiting_queries 1.0" in (await http.get("/metrics")).text
+        assert await counted(http, {"atlas_waiting_queries 1.0"})
         left.cancel()
         await asyncio.gather(left, return_exceptions=True)
         assert "atlas_waiting_queries 0.0" in (await http.get("/metrics")).text
