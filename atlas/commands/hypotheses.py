@@ -101,7 +101,7 @@ def run_test(
 ) -> None:
     """Test a hypothesis beside random features, and keep the result whatever comes out."""
     from atlas.local.login import Login
-    from ingest.evidence.hypotheses import DRAWS, measured_hypothesis
+    from ingest.evidence.hypotheses import measured_hypothesis, n_runs
     from ingest.evidence.model_names import load_named
     from schema.evidence.hypotheses import keep_test, registered
 
@@ -109,8 +109,8 @@ def run_test(
         statement = registered(database, id_)
         model = load_named(statement.model, statement.transcoders, device=device, dtype=dtype)
         with progress(err, resumes=False, erase=True) as work:
-            draws = work.add("draws", DRAWS)
-            outcome, tested = measured_hypothesis(model, statement, step=draws.advance)
+            runs = work.add("edited prompts", n_runs(statement))
+            outcome, tested = measured_hypothesis(model, statement, step=runs.advance)
         keep_test(database, statement, outcome, tested)
     out.print(
         f"{counted(len(tested), 'held-out prompt')}: mean effect {outcome.mean_effect:+.4f}, "

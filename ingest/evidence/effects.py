@@ -11,7 +11,7 @@ Steps
 Source of 3: Phipson & Smyth (2010), permutation p-values should never be zero.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import fsum
 from statistics import fmean, pstdev
 from typing import NamedTuple
@@ -97,9 +97,14 @@ def absolute(model: ReplacementModel, texts: Sequence[str], encoded: Encoded, de
 
 
 def effects(
-    model: ReplacementModel, cases: Sequence[Case], aims: Sequence[Aim], held: HeldParts = NOTHING_HELD
+    model: ReplacementModel,
+    cases: Sequence[Case],
+    aims: Sequence[Aim],
+    held: HeldParts = NOTHING_HELD,
+    *,
+    step: Callable[[], None] = lambda: None,
 ) -> list[float]:
-    """The effect of each case on its aim, in logits (step 1). Raises EngineError."""
+    """The effect of each case on its aim, in logits (step 1). step: called after each. Raises EngineError."""
     outcomes = intervene_many(
         model, cases, freeze=held.freeze, constrained=held.constrained, writes=held.writes
     )
@@ -107,6 +112,7 @@ def effects(
     for outcome, aim in zip(outcomes, aims, strict=True):
         change = outcome.logits[aim.position].double() - outcome.plain_logits[aim.position].double()
         found.append(float(change[aim.token] - change.mean()))
+        step()
     return found
 
 

@@ -79,6 +79,11 @@ def read_hypothesis(
     )
 
 
+def n_runs(hypothesis: HypothesisStatement, draws: int = DRAWS) -> int:
+    """How many edited prompts a test runs."""
+    return len(hypothesis.prompts) * (1 + draws)
+
+
 def measured_hypothesis(
     model: ReplacementModel,
     hypothesis: HypothesisStatement,
@@ -99,16 +104,17 @@ def measured_hypothesis(
     edits = [
         absolute(model, hypothesis.edits, each, dense) for each, dense in zip(encoded, present, strict=True)
     ]
-    # 1
-    measured = effects(model, list(map(Case, hypothesis.prompts, edits)), aims)
-    # 2
     random, matched = Random(seed), MatchedFeatures(model)
-    draws_of_all = []
-    for _ in range(draws):
-        drawn = [matched.draw(mine, dense, random) for mine, dense in zip(edits, present, strict=True)]
-        draws_of_all.append(effects(model, list(map(Case, hypothesis.prompts, drawn)), aims))
-        step()
-    nulls = list(zip(*draws_of_all, strict=True))
+    drawn = [
+        [matched.draw(mine, dense, random) for mine, dense in zip(edits, present, strict=True)]
+        for _ in range(draws)
+    ]
+    # 1, 2: all runs of one prompt together, so that the unedited prompt runs once for many of them
+    measured, nulls = [], []
+    for prompt, aim, *runs in zip(encoded, aims, edits, *drawn, strict=True):
+        effect, *null = effects(model, [Case(prompt, each) for each in runs], [aim] * len(runs), step=step)
+        measured.append(effect)
+        nulls.append(null)
     # 3
     found = compared(measured, nulls, 1 if hypothesis.prediction == "raises" else -1)
     outcome = HypothesisOutcome(found.effect, found.null_mean, draws, found.p)
