@@ -1,6 +1,7 @@
 """`atlas transcoders`: train transcoders for a model, and measure how well they replace its MLPs."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -8,13 +9,18 @@ import typer
 
 from atlas.commands.options import (
     AsJson,
+    CpusPerWorker,
     Device,
     Dtype,
+    GpusPerWorker,
     ModelPath,
+    Ray,
     Seed,
     TranscodersPath,
+    Workers,
     err,
     out,
+    ray_cluster,
     use_cores,
 )
 from atlas.settings import Settings
@@ -171,6 +177,10 @@ def measure(
     ] = None,
     context: Context = 128,
     seed: Seed = 0,
+    ray: Ray = None,
+    workers: Workers = None,
+    cpus_per_worker: CpusPerWorker = 1,
+    gpus_per_worker: GpusPerWorker = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Measure transcoders on texts: FVU, L0, dead features and density by layer, and agreement.
@@ -186,6 +196,7 @@ def measure(
     Use texts that the transcoders were not trained on. The figures are stored with the transcoder set when a
     database can be reached; `atlas stats` and `measured` in GraphQL show them.
     """
+    cluster = ray_cluster(ray, workers, cpus_per_worker, gpus_per_worker)
     from ingest.circuits.convert import model_record, transcoders_record
     from ingest.engine.replacement.model import ReplacementModel
     from ingest.training.measure import layer_groups
@@ -199,13 +210,21 @@ def measure(
     if group:
         groups = {"all": groups["all"], **{name: _layers(name, loaded.n_layers) for name in group}}
     pieces = contexts(loaded, read_texts(texts), context, most=tokens, seed=seed)
-    with progress(err, resumes=False) as work:
+    with progress(err, resumes=False) as work, ExitStack() as stack:
+        passes = None
+        if cluster is not None:
+            from ingest.annotations.labels import CorpusSettings
+            from ingest.cluster.measuring import measuring_on_cluster
+
+            settings = CorpusSettings(model, transcoders, device=device, dtype=dtype)
+            passes = stack.enter_context(measuring_on_cluster(loaded, settings, cluster, console=err))
         found = run(
             loaded,
             pieces,
             agreement_tokens=agreement_tokens,
             groups=groups,
             begin=lambda n_passes: work.add("forward passes", n_passes).advance,
+            passes=passes,
         )
     if as_json:
         out.print_json(found.to_text())

@@ -7,83 +7,30 @@ that the file of the cache is equal to the last bit on equal devices with equall
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from rich.console import Console
 
 from ingest.annotations.labels import CorpusSettings
-from ingest.circuits.convert import model_record, transcoders_record
-from ingest.circuits.run import versions
 from ingest.cluster.connection import ClusterSettings, connected
-from ingest.cluster.failures import checked, machine, returning_errors
-from ingest.cluster.pool import ATTEMPTS, Lost, Pool
-from ingest.cluster.starting import loading, start_workers, unequal
+from ingest.cluster.failures import checked, returning_errors
+from ingest.cluster.holders import HoldingWorker, refused_texts, start_holders
+from ingest.cluster.pool import Lost, Pool
 from ingest.engine.replacement.firings import TextFirings, firings
 from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.labels.firings_cache import Compute, PackedFirings, packed, unpacked
-from schema.counted import counted
-from schema.errors import InputError
-
-QUOTED = 60
-"""Most characters of a text in an error."""
 
 
-class Holder(NamedTuple):
-    """A process that holds the model."""
+class FiringsWorker(HoldingWorker):
+    """Computes where the features of the model fire."""
 
-    node: str
-    """Name of the machine."""
-    made_with: dict[str, str]
-    """Model, transcoders, number format and packages; equal in all processes."""
-
-    @classmethod
-    def of(cls, model: ReplacementModel) -> "Holder":
-        """This process."""
-        record = model_record(model)
-        return cls(
-            machine(),
-            {
-                "model": record.id,
-                "transcoders": transcoders_record(model, record.id).id,
-                "dtype": str(model.dtype),
-                **versions(),
-            },
-        )
-
-
-class FiringsWorker:
-    """Holds the model once, and computes where its features fire."""
-
-    def __init__(self, settings: CorpusSettings, threads: int) -> None:
-        """threads: of the model. The model is loaded by `ready`."""
-        torch.set_num_threads(threads)
-        self._settings = settings
-
-    @returning_errors
-    def ready(self, asking: Holder) -> Holder:
-        """Load the model. asking: the process that stores the firings."""
-        self._asking = asking
-        return self._holder
+    computes = "firings"
 
     @returning_errors
     def compute(self, texts: list[Encoded]) -> list[PackedFirings]:
         """The firings of each text. Raises InputError when the process that asks holds another model."""
-        require_equal(self._asking, self._holder)
-        return [packed(each) for each in firings(self._model, texts)]
-
-    @cached_property
-    def _model(self) -> ReplacementModel:
-        settings = self._settings
-        return ReplacementModel.load(
-            settings.model, settings.transcoders, device=settings.device, dtype=settings.dtype
-        )
-
-    @cached_property
-    def _holder(self) -> Holder:
-        return Holder.of(self._model)
+        return [packed(each) for each in firings(self.held(), texts)]
 
 
 @contextmanager
@@ -98,16 +45,11 @@ def computing_on_cluster(
     """
     with connected(cluster) as n_workers:
 
-        def start(model: ReplacementModel) -> Pool:
-            console.print(loading(n_workers, settings), markup=False, soft_wrap=True)
-            here = Holder.of(model)
-            started = start_workers(FiringsWorker, settings, cluster, n_workers, console, here)
-            for other in started.ready:
-                require_equal(here, other)
-            return started.pool
-
         def compute(model: ReplacementModel, lists: Iterable[list[Encoded]]) -> Iterator[list[TextFirings]]:
-            return computed(lists, lambda: start(model))
+            def start() -> Pool:
+                return start_holders(FiringsWorker, model, settings, cluster, n_workers, console)
+
+            return computed(lists, start)
 
         yield compute
 
@@ -134,22 +76,5 @@ def computed(lists: Iterable[list[Encoded]], start: Callable[[], Pool]) -> Itera
     for share, result in start().results(shares(), call):
         texts = under_way.pop(share)
         if isinstance(result, Lost):
-            raise _refused(texts, result)
+            raise refused_texts(texts, result, resumes=True)
         yield [unpacked(each) for each in checked(result or [])]
-
-
-def _refused(texts: list[Encoded], lost: Lost) -> InputError:
-    """The error of texts whose worker was lost each time."""
-    begins = "".join(texts[0].tokens)[:QUOTED]
-    return InputError(
-        f"{counted(len(texts), 'text')} of the corpus, of which the first begins with {begins!r}, ended "
-        f"the worker {ATTEMPTS} times: {lost.reason}",
-        next_step="give workers more memory, or take out the longest of these texts; then run the same "
-        "command again, and it resumes",
-    )
-
-
-def require_equal(here: Holder, other: Holder) -> None:
-    """Raises InputError when two processes would not compute the same firings."""
-    if here.made_with != other.made_with:
-        raise unequal((here.node, other.node), "firings", here.made_with, other.made_with)

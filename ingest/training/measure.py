@@ -15,7 +15,9 @@ on the model's own activations.
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import reduce
 from itertools import pairwise
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -34,27 +36,113 @@ TOGETHER = 8
 DENSE = 0.1
 """Least share of tokens on which a dense feature is active."""
 
+Batch = Sequence[Encoded]
+"""Contexts that are computed together."""
+Groups = Mapping[str, Collection[int]]
+"""Name → layers that are replaced together."""
+Step = Callable[[], object]
+"""Called after each forward pass."""
+
+
+class Rebuilt(NamedTuple):
+    """Sums over the tokens of a batch, from which FVU, L0 and densities follow.
+
+    The second axis is: all tokens, ordinary tokens.
+    """
+
+    n: Tensor
+    """(layer, 2) number of tokens"""
+    error: Tensor
+    """(layer, 2) sum of squared errors of the reconstruction"""
+    square: Tensor
+    """(layer, 2) sum of squared outputs of the MLP"""
+    sum: Tensor
+    """(layer, 2, d_model) sum of outputs of the MLP"""
+    fires: tuple[Tensor, ...]
+    """For each layer (n_features,): number of tokens on which each feature is active"""
+    limits: list[float]
+    """The largest size of an ordinary output in each layer."""
+
+    def plus(self, other: "Rebuilt") -> "Rebuilt":
+        """The sums over both batches."""
+        return Rebuilt(
+            self.n + other.n,
+            self.error + other.error,
+            self.square + other.square,
+            self.sum + other.sum,
+            tuple(one + two for one, two in zip(self.fires, other.fires, strict=True)),
+            self.limits,
+        )
+
+
+class Replaced(NamedTuple):
+    """Sums over the places of a batch at which predictions are compared."""
+
+    n: int
+    model_loss: float
+    of_groups: Tensor
+    """(group, 4) of the replaced model: places with the model's most probable token, KL, loss, and the loss
+    of the model whose MLPs write their mean output"""
+
+
+class Passes(Protocol):
+    """Runs the forward passes, in this process or on others."""
+
+    def rebuild(self, batches: Sequence[Batch], step: Step) -> Iterator[Rebuilt]:
+        """The sums of each batch, in order. The limits of all are those of the first batch."""
+        ...
+
+    def replace(
+        self, batches: Sequence[Batch], groups: Groups, mean: Tensor, step: Step
+    ) -> Iterator[Replaced]:
+        """The sums of each batch, in order. mean: (layer, d_model) mean output of each MLP."""
+        ...
+
+
+class PassesHere:
+    """Runs the forward passes in this process."""
+
+    def __init__(self, model: ReplacementModel) -> None:
+        self._model = model
+
+    def rebuild(self, batches: Sequence[Batch], step: Step) -> Iterator[Rebuilt]:
+        limits = None
+        for batch in batches:
+            found = rebuilt(self._model, batch, limits)
+            limits = found.limits
+            step()
+            yield found
+
+    def replace(
+        self, batches: Sequence[Batch], groups: Groups, mean: Tensor, step: Step
+    ) -> Iterator[Replaced]:
+        for batch in batches:
+            yield with_replaced(self._model, batch, groups, mean, step)
+
 
 def measure(
     model: ReplacementModel,
     texts: Sequence[Encoded],
     *,
     agreement_tokens: int | None = None,
-    groups: Mapping[str, Collection[int]],
-    begin: Callable[[int], Callable[[], object]] = lambda n_passes: lambda: None,
+    groups: Groups,
+    begin: Callable[[int], Step] = lambda n_passes: lambda: None,
+    passes: Passes | None = None,
 ) -> MeasuredSet:
     """Measure the transcoders of a model on contexts.
 
-    agreement_tokens: tokens after which no further contexts are used for agreement, or None for all. groups:
-    name → layers that are replaced together. begin: is called with the number of forward passes, and what it
-    returns after each of them. When a batch does not fit into the device's memory, everything is measured
-    again in batches of half its size. Raises ModelError for a context that does not fit alone.
+    agreement_tokens: tokens after which no further contexts are used for agreement, or None for all. begin:
+    is called with the number of forward passes, and what it returns after each of them. passes: runs them;
+    None for this process. When a batch does not fit into the device's memory, everything is measured again in
+    batches of half its size. Raises ModelError for a context that does not fit alone.
     """
     together = TOGETHER
     while True:
         found = None
         try:
-            found = _measured(model, texts, together, agreement_tokens, groups, begin)
+            found = _measured(
+                model, texts, together, agreement_tokens, groups, begin, passes or PassesHere(model)
+            )
         except torch.OutOfMemoryError as error:
             if together == 1:
                 raise model.too_long(max(len(each.ids) for each in texts)) from error
@@ -70,136 +158,117 @@ def _measured(
     texts: Sequence[Encoded],
     together: int,
     agreement_tokens: int | None,
-    groups: Mapping[str, Collection[int]],
-    begin: Callable[[int], Callable[[], object]],
+    groups: Groups,
+    begin: Callable[[int], Step],
+    passes: Passes,
 ) -> MeasuredSet:
-    batches = list(_batches(model, texts, together))
-    few = _first(batches, agreement_tokens)
-    step = begin(len(batches) + len(few) * (1 + 2 * len(groups)))
-    rebuilt = _Rebuilt(model)
-    for batch in batches:
-        rebuilt.add(batch)
-        step()
-    replacements = list(_replacements(model, few, groups, rebuilt.mean, step))
+    batches = [texts[start : start + together] for start in range(0, len(texts), together)]
+    few = _first(model, batches, agreement_tokens)
+    step = begin(len(batches) + len(few) * passes_of(groups))
+    of_all = reduce(Rebuilt.plus, passes.rebuild(batches, step))
+    mean = (of_all.sum[:, 0] / of_all.n[:, :1]).float()
+    compared = list(passes.replace(few, groups, mean, step))
     return MeasuredSet(
-        tokens=sum(int(batch.wanted.sum()) for batch in batches),
+        tokens=int(of_all.n[0, 0]),
         contexts=len(texts),
-        layers=rebuilt.rows(),
-        agreement_tokens=sum(int(batch.asked.sum()) for batch in few),
-        replacements=replacements,
+        layers=_layers(of_all),
+        agreement_tokens=sum(each.n for each in compared),
+        replacements=list(_replacements(groups, compared)),
     )
 
 
-class _Batch:
-    """Some contexts as one matrix, padded on the right, which a causal model never sees."""
+def passes_of(groups: Groups) -> int:
+    """How many forward passes compare the predictions of a batch."""
+    return 1 + 2 * len(groups)
 
-    def __init__(self, model: ReplacementModel, texts: Sequence[Encoded]) -> None:
+
+def _first(model: ReplacementModel, batches: Sequence[Batch], most: int | None) -> list[Batch]:
+    """The batches that have `most` places at which predictions are compared, or all."""
+    kept, total = list[Batch](), 0
+    for batch in batches:
+        if most is not None and total >= most:
+            break
+        kept.append(batch)
+        total += sum(int(sum(positions_counted(model, each)[:-1])) for each in batch)
+    return kept
+
+
+class _Matrix:
+    """A batch as one matrix, padded on the right, which a causal model never sees."""
+
+    def __init__(self, model: ReplacementModel, texts: Batch) -> None:
         longest = max(len(each.ids) for each in texts)
 
-        def matrix(rows: list[list[int]], device: torch.device) -> Tensor:
-            return torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=device)
+        def matrix(rows: list[list[int]]) -> Tensor:
+            return torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=model.device)
 
-        self.ids = matrix([list(each.ids) for each in texts], model.device)
-        self.wanted = matrix(
-            [[int(c) for c in positions_counted(model, each)] for each in texts], model.device
-        ).bool()
+        self.ids = matrix([list(each.ids) for each in texts])
+        self.wanted = matrix([[int(c) for c in positions_counted(model, each)] for each in texts]).bool()
         """(row, position): where transcoders are measured and replace the MLP"""
-        follows = matrix([[1] * (len(each.ids) - 1) + [0] for each in texts], model.device).bool()
+        follows = matrix([[1] * (len(each.ids) - 1) + [0] for each in texts]).bool()
         self.asked = self.wanted & follows
         """(row, position): where the prediction is compared, because a token follows"""
         self.following = torch.roll(self.ids, -1, 1)[self.asked]
         """(n_asked,) the token that follows"""
 
 
-def _batches(model: ReplacementModel, texts: Sequence[Encoded], together: int) -> Iterator[_Batch]:
-    for start in range(0, len(texts), together):
-        yield _Batch(model, texts[start : start + together])
+@torch.inference_mode()
+def rebuilt(model: ReplacementModel, texts: Batch, limits: list[float] | None) -> Rebuilt:
+    """The sums of a batch, on the CPU. limits: of the first batch; None for this one."""
+    batch, rebuild = _Matrix(model, texts), Reconstruction(model)
+    n, error, square = (torch.zeros(model.n_layers, 2, dtype=torch.float64) for _ in range(3))
+    sums = torch.zeros(model.n_layers, 2, model.d_model, dtype=torch.float64)
+    guesses: list[Tensor] = []
+    fires: list[Tensor] = []
+
+    def compare(number: int, read: Tensor) -> Tensor:
+        guesses.append(rebuild(number, read))
+        fires.append((rebuild.activation != 0).sum(0).cpu())
+        return guesses[-1]
+
+    # No layer is replaced, but the reconstruction of each one is asked for.
+    with (
+        recorded(model) as (_, outputs),
+        replaced(model, (), compare, batch.wanted, asked=range(model.n_layers)),
+        precise(model.dtype),
+    ):
+        model.model.base_model(input_ids=batch.ids, use_cache=False)
+    used = []
+    for number, (output, guess) in enumerate(zip(outputs, guesses, strict=True)):
+        y = output[batch.wanted].double()
+        check_finite(model, number, y)
+        missed, size = (y - guess.double()).square().sum(1), y.norm(dim=1)
+        used.append(OUTLIER * float(size.median()) if limits is None else limits[number])
+        for column, rows in enumerate((size >= 0, size <= used[number])):
+            n[number, column] = rows.sum()
+            error[number, column] = missed[rows].sum()
+            square[number, column] = size[rows].square().sum()
+            sums[number, column] = y[rows].sum(0)
+    return Rebuilt(n, error, square, sums, tuple(fires), used)
 
 
-def _first(batches: Sequence[_Batch], most: int | None) -> list[_Batch]:
-    kept, total = [], 0
-    for batch in batches:
-        if most is not None and total >= most:
-            break
-        kept.append(batch)
-        total += int(batch.asked.sum())
-    return kept
-
-
-class _Rebuilt:
-    """Sums over tokens, from which FVU, L0 and densities follow. Ordinary tokens are also summed alone."""
-
-    def __init__(self, model: ReplacementModel) -> None:
-        self._model = model
-        shape = (model.n_layers, 2)
-        self._n, self._error, self._square = (
-            torch.zeros(shape, dtype=torch.float64, device=model.device) for _ in range(3)
-        )
-        self._sum = torch.zeros(*shape, model.d_model, dtype=torch.float64, device=model.device)
-        self._fires = [
-            torch.zeros(layer.n_features, dtype=torch.int64, device=model.device)
-            for layer in model.transcoders.layers
-        ]
-        self._limit: list[float] = []
-        """The largest size of an ordinary output in each layer, from the first batch."""
-
-    @property
-    def mean(self) -> Tensor:
-        """(layer, d_model) mean output of each MLP"""
-        return (self._sum[:, 0] / self._n[:, :1]).float()
-
-    @torch.inference_mode()
-    def add(self, batch: _Batch) -> None:
-        """Count the tokens of a batch."""
-        model, rebuild = self._model, Reconstruction(self._model)
-        guesses: list[Tensor] = []
-
-        def compare(number: int, read: Tensor) -> Tensor:
-            guesses.append(rebuild(number, read))
-            self._fires[number] += (rebuild.activation != 0).sum(0)
-            return guesses[-1]
-
-        # No layer is replaced, but the reconstruction of each one is asked for.
-        with (
-            recorded(model) as (_, outputs),
-            replaced(model, (), compare, batch.wanted, asked=range(model.n_layers)),
-            precise(model.dtype),
-        ):
-            model.model.base_model(input_ids=batch.ids, use_cache=False)
-        for number, (output, guess) in enumerate(zip(outputs, guesses, strict=True)):
-            y = output[batch.wanted].double()
-            check_finite(model, number, y)
-            error, size = (y - guess.double()).square().sum(1), y.norm(dim=1)
-            if number == len(self._limit):
-                self._limit.append(OUTLIER * float(size.median()))
-            for column, rows in enumerate((size >= 0, size <= self._limit[number])):
-                self._n[number, column] += rows.sum()
-                self._error[number, column] += error[rows].sum()
-                self._square[number, column] += size[rows].square().sum()
-                self._sum[number, column] += y[rows].sum(0)
-
-    def rows(self) -> list[MeasuredLayer]:
-        """The figures of each layer."""
-        variance = self._square - self._sum.square().sum(2) / self._n
-        found = []
-        for number, fires in enumerate(self._fires):
-            n, n_ordinary = self._n[number].tolist()
-            share = fires.double() / n
-            live = share[share > 0]
-            found.append(
-                MeasuredLayer(
-                    layer=number,
-                    fvu=_ratio(*_pair(self._error, variance, number, 0)),
-                    fvu_ordinary=_ratio(*_pair(self._error, variance, number, 1)),
-                    outliers=round(n - n_ordinary),
-                    l0=float(share.sum()),
-                    features=len(fires),
-                    dead=int((fires == 0).sum()),
-                    density=float(live.median()) if len(live) else None,
-                    dense=int((share >= DENSE).sum()),
-                )
+def _layers(found: Rebuilt) -> list[MeasuredLayer]:
+    """The figures of each layer."""
+    variance = found.square - found.sum.square().sum(2) / found.n
+    layers = []
+    for number, fires in enumerate(found.fires):
+        n, n_ordinary = found.n[number].tolist()
+        share = fires.double() / n
+        live = share[share > 0]
+        layers.append(
+            MeasuredLayer(
+                layer=number,
+                fvu=_ratio(*_pair(found.error, variance, number, 0)),
+                fvu_ordinary=_ratio(*_pair(found.error, variance, number, 1)),
+                outliers=round(n - n_ordinary),
+                l0=float(share.sum()),
+                features=len(fires),
+                dead=int((fires == 0).sum()),
+                density=float(live.median()) if len(live) else None,
+                dense=int((share >= DENSE).sum()),
             )
-        return found
+        )
+    return layers
 
 
 def _pair(above: Tensor, below: Tensor, number: int, column: int) -> tuple[float, float]:
@@ -211,44 +280,46 @@ def _ratio(above: float, below: float) -> float | None:
 
 
 @torch.inference_mode()
-def _replacements(
-    model: ReplacementModel,
-    batches: Sequence[_Batch],
-    groups: Mapping[str, Collection[int]],
-    mean: Tensor,
-    step: Callable[[], object],
-) -> Iterator[MeasuredReplacement]:
-    names = list(groups)
-    rebuild, reused = Reconstruction(model), Reused(model)
-    sums = torch.zeros(len(names), 4, dtype=torch.float64)
-    model_loss, n = 0.0, 0
-    for batch in batches:
-        with reused.kept():
-            own = _log_probabilities(model, batch)
-        top = own.argmax(-1)
-        n += len(top)
-        model_loss += _loss(own, batch)
+def with_replaced(
+    model: ReplacementModel, texts: Batch, groups: Groups, mean: Tensor, step: Step = lambda: None
+) -> Replaced:
+    """The sums of a batch. mean: (layer, d_model); step: called after each of the `passes_of(groups)`."""
+    batch, rebuild, reused = _Matrix(model, texts), Reconstruction(model), Reused(model)
+    instead = _means(mean.to(model.device))
+    with reused.kept():
+        own = _log_probabilities(model, batch)
+    top = own.argmax(-1)
+    step()
+    sums = torch.zeros(len(groups), 4, dtype=torch.float64)
+    for row, layers in enumerate(groups.values()):
+        with (
+            reused.below(min(layers)),
+            replaced(model, layers, rebuild, batch.wanted, asked=rebuild.asked(layers)),
+        ):
+            other = _log_probabilities(model, batch)
+        sums[row, 0] = float((other.argmax(-1) == top).sum())
+        sums[row, 1] = float((own.exp() * (own - other)).sum(dtype=torch.float64))
+        sums[row, 2] = _loss(other, batch)
         step()
-        for row, name in enumerate(names):
-            layers = groups[name]
-            with (
-                reused.below(min(layers)),
-                replaced(model, layers, rebuild, batch.wanted, asked=rebuild.asked(layers)),
-            ):
-                other = _log_probabilities(model, batch)
-            sums[row, 0] += float((other.argmax(-1) == top).sum())
-            sums[row, 1] += float((own.exp() * (own - other)).sum(dtype=torch.float64))
-            sums[row, 2] += _loss(other, batch)
-            step()
-            del other
-            with reused.below(min(layers)), replaced(model, layers, _means(mean), batch.wanted):
-                sums[row, 3] += _loss(_log_probabilities(model, batch), batch)
-            step()
-    for name, (same, divergence, loss, loss_of_means) in zip(names, sums.tolist(), strict=True):
+        del other
+        with reused.below(min(layers)), replaced(model, layers, instead, batch.wanted):
+            sums[row, 3] = _loss(_log_probabilities(model, batch), batch)
+        step()
+    return Replaced(len(top), _loss(own, batch), sums)
+
+
+def _replacements(groups: Groups, compared: Sequence[Replaced]) -> Iterator[MeasuredReplacement]:
+    """The figures of each group."""
+    n = sum(each.n for each in compared)
+    model_loss = sum(each.model_loss for each in compared)
+    sums = sum((each.of_groups for each in compared), torch.zeros(len(groups), 4, dtype=torch.float64))
+    for (name, layers), (same, divergence, loss, loss_of_means) in zip(
+        groups.items(), sums.tolist(), strict=True
+    ):
         recovered = _ratio(loss_of_means - loss, loss_of_means - model_loss)
         yield MeasuredReplacement(
             name=name,
-            layers=sorted(groups[name]),
+            layers=sorted(layers),
             agreement=same / n if n else None,
             kl=divergence / n if n else None,
             loss=loss / n if n else None,
@@ -261,14 +332,14 @@ def _means(mean: Tensor) -> Instead:
     return lambda number, read: mean[number].expand(len(read), -1)
 
 
-def _log_probabilities(model: ReplacementModel, batch: _Batch) -> Tensor:
+def _log_probabilities(model: ReplacementModel, batch: _Matrix) -> Tensor:
     """(n_asked, vocab_size): log probabilities of the next token."""
     with precise(model.dtype):
         logits = model.model(input_ids=batch.ids, use_cache=False).logits[batch.asked]
     return torch.log_softmax(logits.float(), -1)
 
 
-def _loss(log_probabilities: Tensor, batch: _Batch) -> float:
+def _loss(log_probabilities: Tensor, batch: _Matrix) -> float:
     return float(-log_probabilities.gather(1, batch.following[:, None]).sum(dtype=torch.float64))
 
 

@@ -18,7 +18,8 @@ from rich.console import Console
 
 from ingest.annotations.labels import CorpusSettings, bundled_texts
 from ingest.cluster.connection import ClusterSettings, connected
-from ingest.cluster.firings import Holder, computed, computing_on_cluster, require_equal
+from ingest.cluster.firings import computed, computing_on_cluster
+from ingest.cluster.holders import Holder, require_equal
 from ingest.cluster.pool import ATTEMPTS, Pool
 from ingest.engine.replacement.model import Encoded, ReplacementModel
 from ingest.labels.contexts import MOST_TEXTS, Activity, activity, encode_all
@@ -137,9 +138,9 @@ def test_a_corpus_that_is_held_needs_no_worker() -> None:
 
 def test_machines_that_would_compute_other_firings_are_named() -> None:
     here = Holder("node-a", {"model": "m@1", "dtype": "torch.float32"})
-    require_equal(here, here._replace(node="node-b"))
+    require_equal("firings", here, here._replace(node="node-b"))
     with pytest.raises(InputError, match="node-a and node-b would compute other firings: model m@1 and m@2"):
-        require_equal(here, Holder("node-b", {"model": "m@2", "dtype": "torch.float32"}))
+        require_equal("firings", here, Holder("node-b", {"model": "m@2", "dtype": "torch.float32"}))
 
 
 def test_examples_of_a_cluster_are_those_of_one_process(
