@@ -55,25 +55,27 @@ def computing_on_cluster(
 
 
 def computed(lists: Iterable[list[Encoded]], start: Callable[[], Pool]) -> Iterator[list[TextFirings]]:
-    """The firings of each text of each list, in order."""
+    """The firings of each text of each list, in order. Workers start at the first list that has a text."""
     coming = iter(lists)
-    for first in coming:
-        if first:
-            break
+    for texts in coming:
+        if texts:
+            yield from _spread(chain([texts], coming), start())
+            return
         yield []
-    else:
-        return
+
+
+def _spread(lists: Iterable[list[Encoded]], pool: Pool) -> Iterator[list[TextFirings]]:
     under_way: dict[int, list[Encoded]] = {}
 
     def shares() -> Iterator[int]:
-        for share, texts in enumerate(chain([first], coming)):
+        for share, texts in enumerate(lists):
             under_way[share] = texts
             yield share
 
     def call(worker: Any, share: int) -> Any:
         return worker.compute.remote(under_way[share]) if under_way[share] else None
 
-    for share, result in start().results(shares(), call):
+    for share, result in pool.results(shares(), call):
         texts = under_way.pop(share)
         if isinstance(result, Lost):
             raise refused_texts(texts, result, resumes=True)
