@@ -226,12 +226,16 @@ def _chosen(row: MeasurableRow, settings: DiagnoseSettings) -> list[_ChosenFeatu
     """Features drawn from each band. Raises InputError unless all influences are known, and one is not 0."""
     known = [use.influence for use in row.uses if use.influence is not None]
     total = sum(known)
-    if not total or len(known) < len(row.uses):
+    if len(known) < len(row.uses):
         raise InputError(
-            f"Circuit {row.key} has {counted(len(row.uses) - len(known), 'feature')} of unknown influence"
-            if total
-            else f"Circuit {row.key} has no features of known influence",
+            f"Circuit {row.key} has {counted(len(row.uses) - len(known), 'feature')} of unknown influence",
             next_step="ingest its prompt instead of importing its graph",
+        )
+    if not total:
+        raise InputError(
+            f"Circuit {row.key} has no feature with influence: errors and tokens carry all of it",
+            next_step="ingest its prompt with a higher --node-threshold, or with better transcoders; `atlas "
+            "transcoders measure` says how good they are",
         )
     bands: dict[int, list[tuple[int, int, float | None]]] = defaultdict(list)
     for use, influence in zip(row.uses, known, strict=True):

@@ -80,6 +80,15 @@ async def test_a_diagnosis_is_what_one_by_one_gives(
     last = diagnose(database, DiagnoseSettings(*folders, families=["e"], anew=True), console=QUIET)
     (problem,) = last.problems
     assert "has 1 feature of unknown influence" in str(problem)
+    # A graph may have errors and tokens only.
+    for change in ("SET u.influence = 0.0", "DELETE u"):
+        database.write(
+            f"MATCH (:Family {{name: 'e'}})<-[:IN_FAMILY]-()<-[:OF_PROMPT]-()-[u:USES]->() {change}"
+        )
+        last = diagnose(database, DiagnoseSettings(*folders, families=["e"], anew=True), console=QUIET)
+        (problem,) = last.problems
+        assert "has no feature with influence" in str(problem)
+        assert "with a higher --node-threshold" in str(problem)
 
 
 def stored(database: Database) -> list[dict[str, Any]]:
