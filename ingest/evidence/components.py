@@ -29,6 +29,7 @@ from ingest.evidence.walk import (
     WalkSummary,
     walk,
 )
+from ingest.progress import more
 from schema.counted import counted
 from schema.database import Database
 from schema.errors import InputError
@@ -102,7 +103,9 @@ def _measured(model: ReplacementModel, answered: Sequence[_AnsweredRow]) -> Iter
     # 1
     layers, every = range(model.n_layers), heads(model)
     components: list[Component] = [*every, *map(Attention, layers), *map(Mlp, layers)]
-    table = effects(model, [each.answer for each in answered], components).tolist()
+    steps = more("components of circuits that run together", len(components))
+    answers = [each.answer for each in answered]
+    table = effects(model, answers, components, step=steps.advance).tolist()
     # 2
     parallel = [part.parallel for part in model.anatomy.layers]
     for (row, answer), line in zip(answered, table, strict=True):

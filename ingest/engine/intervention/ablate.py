@@ -6,7 +6,7 @@ belongs to no head and is removed with the whole attention only. In a model with
 MLP, this norm reads the 0.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -86,12 +86,18 @@ class Answer(NamedTuple):
     """Vocabulary id."""
 
 
-def effects(model: ReplacementModel, answers: Sequence[Answer], components: Sequence[Component]) -> Tensor:
+def effects(
+    model: ReplacementModel,
+    answers: Sequence[Answer],
+    components: Sequence[Component],
+    *,
+    step: Callable[[], object] = lambda: None,
+) -> Tensor:
     """(n_answers, n_components) float64: the effect of ablating each component alone on each answer.
 
     The effect is the change of the answer's logit minus the mean over the vocabulary. The prompts run
-    together, as far as memory allows, once per component. Raises ModelError for a prompt that does not fit
-    alone, and for logits that are not finite.
+    together, as far as memory allows, once per component. step: called after each component. Raises
+    ModelError for a prompt that does not fit alone, and for logits that are not finite.
     """
     plain = _logits(model, answers)
     if not plain.isfinite().all():
@@ -100,6 +106,7 @@ def effects(model: ReplacementModel, answers: Sequence[Answer], components: Sequ
     for place, component in enumerate(components):
         with without(model, component):
             found[:, place] = _logits(model, answers) - plain
+        step()
     return found
 
 

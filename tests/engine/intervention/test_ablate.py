@@ -22,7 +22,9 @@ def test_a_component_adds_nothing_in_any_architecture(name: str) -> None:
     assert len(heads(model)) == N_LAYERS * N_HEADS
     parts: list[Component] = [Head(1, 2), Attention(1), Mlp(1)]
     answers = [Answer(IDS, 8, 3), Answer(IDS[:5], 4, 7)]
-    table = effects(model, answers, parts)
+    steps: list[int] = []
+    table = effects(model, answers, parts, step=lambda: steps.append(1))
+    assert len(steps) == len(parts)
     assert bool((table.abs() > 1e-6).all())
     assert torch.allclose(table[1:], effects(model, answers[1:], parts), atol=1e-9)
     part = model.anatomy.layers[1].attention
