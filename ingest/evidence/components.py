@@ -103,7 +103,7 @@ def _measured(model: ReplacementModel, answered: Sequence[_AnsweredRow]) -> Iter
     # 1
     layers, every = range(model.n_layers), heads(model)
     components: list[Component] = [*every, *map(Attention, layers), *map(Mlp, layers)]
-    steps = more("components of circuits that run together", len(components))
+    steps = more("components ablated", len(components))
     answers = [each.answer for each in answered]
     table = effects(model, answers, components, step=steps.advance).tolist()
     # 2

@@ -20,6 +20,7 @@ from ingest.engine.heads.loadings import head_loadings, head_totals
 from ingest.engine.intervention.ablate import heads, without
 from ingest.engine.replacement.model import ReplacementModel
 from ingest.engine.replacement.passes import next_logits
+from ingest.progress import more
 from ingest.studies.tools.graphs import graphs
 from ingest.studies.tools.items import Item, answered, beginnings
 from ingest.studies.tools.prompts import Prompts
@@ -124,9 +125,11 @@ def effects(model: ReplacementModel, items: Sequence[Item]) -> Tensor:
     plain = _log_probability(model, items)
     every = heads(model)
     drops = torch.empty(len(every))
+    steps = more("heads ablated", len(every))
     for place, head in enumerate(every):
         with without(model, head):
             drops[place] = float((plain - _log_probability(model, items)).mean())
+        steps.advance()
     return drops.view(model.n_layers, -1)
 
 
