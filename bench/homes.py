@@ -26,8 +26,8 @@ def free_port() -> int:
         return port
 
 
-def start(home: Path, heap_mb: int) -> Address:
-    """The server of `home`, which is started if it is not running."""
+def start(home: Path, heap_mb: int | None) -> Address:
+    """The server of `home`, which is started if it is not running. heap_mb: None is what fits the machine."""
     return LocalServer(home).start(bolt_port=free_port(), http_port=free_port(), heap_mb=heap_mb)
 
 

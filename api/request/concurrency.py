@@ -4,7 +4,8 @@ A client is an address. Work that takes long waits for a slot: a request as a wh
 database, a download, a query text to validate, a page to turn into objects. Who has the fewest slots gets the
 next one, so that a client with a thousand requests delays another client by no more than the work that is
 running already. Nobody knows before how long a question takes. So the server counts the time that each client
-has used, and who has used much gets one slot at a time while others are there (`Used`).
+has used. While others are there, who has used much gets one slot at a time, and rests after each piece of
+work for as long as it took (`Used`).
 """
 
 import asyncio
@@ -32,6 +33,8 @@ PRESENT_S = 10.0
 """Seconds after its last work for which a client counts as present."""
 ROW_S = 2e-4
 """Seconds of the event loop for a row that becomes an object (0.04 to 0.3 ms were measured)."""
+REST_S = 1.0
+"""Longest rest of who has used much, in seconds."""
 BYTE_S = 1e-7
 """Seconds of the event loop for a byte of a request (30 ms for 300 KB of prompts were measured)."""
 
@@ -59,6 +62,8 @@ class Used:
         self._clock = clock
         self._of: OrderedDict[str, tuple[float, float]] = OrderedDict()
         """For each client: the seconds, and when they were counted. Who worked last stands last."""
+        self._rested: dict[str, float] = {}
+        """For each of these clients: when it has rested as long as its work took."""
 
     def add(self, client: str, seconds: float) -> None:
         """Counts work of a client. The server itself, whose name is empty, counts as nobody."""
@@ -67,8 +72,10 @@ class Used:
         now = self._clock()
         self._of[client] = (self._lately(client, now) + seconds, now)
         self._of.move_to_end(client)
+        self._rested[client] = max(self._rested.get(client, now), now + min(seconds, REST_S))
         while now - next(iter(self._of.values()))[1] > 10 * HALF_S:
-            self._of.popitem(last=False)
+            gone, _ = self._of.popitem(last=False)
+            del self._rested[gone]
 
     def much(self, client: str) -> bool:
         """Whether the client has used much while another client is present."""
@@ -79,6 +86,10 @@ class Used:
             and now - self._of[other][1] <= PRESENT_S
             and self._lately(client, now) >= self._much_s
         )
+
+    def rest(self, client: str) -> float:
+        """Seconds for which the client's next piece of work waits; 0 unless it has used much."""
+        return max(0.0, self._rested[client] - self._clock()) if self.much(client) else 0.0
 
     def _lately(self, client: str, now: float) -> float:
         seconds, then = self._of.get(client, (0.0, now))
@@ -263,6 +274,7 @@ class ClientShare:
         """Waits until one more request of the client may be worked on. n_bytes: of its body."""
         self._shares._used.add(self.client, n_bytes * BYTE_S)
         async with self._shares._at_once.slot(self.client):
+            await self._rest()
             yield
 
     @asynccontextmanager
@@ -272,8 +284,14 @@ class ClientShare:
             if heavy:
                 await held.enter_async_context(self._shares._heavy.slot(self.client))
             await held.enter_async_context(self._shares._questions.slot(self.client))
+            # With the slot, because the questions of one request wait for it together.
+            await self._rest()
             with self.timed():
                 yield
+
+    async def _rest(self) -> None:
+        if seconds := self._shares._used.rest(self.client):
+            await asyncio.sleep(seconds)
 
     async def page(self, rows: int) -> None:
         """Waits until the rows of one more page may become objects.
@@ -286,6 +304,8 @@ class ClientShare:
 
     async def off_the_loop(self, work: Callable[..., Result], *given: object) -> Result:
         """What `work` gives, which runs in a thread, so that the server answers others meanwhile."""
+        # Without the slot, which is the only one.
+        await self._rest()
         async with self._shares._off_the_loop.slot(self.client):
             loop = asyncio.get_running_loop()
             with self.timed():

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -81,6 +82,11 @@ def _import_scipy() -> None:
         gc.freeze()
 
 
+SWITCH_S = 5e-4
+"""Seconds after which a thread lets the event loop run. With Python's own 5 ms, each step of an answer would
+wait for so long while a query text is validated."""
+
+
 async def _run(
     login: Login,
     options: ServerOptions,
@@ -89,6 +95,7 @@ async def _run(
     on_start: Callable[[_Server], None] = lambda server: None,
 ) -> None:
     """Serve until the server is told to stop. writer: for mutations. None: nothing can be written."""
+    sys.setswitchinterval(SWITCH_S)
     limits = options.limits or Limits()
     connections = connections_within(limits, options.connections)
     database = await login.connect_async(options.connections)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from api.request.concurrency import HALF_S, PRESENT_S, FairSlots, Requests, ServerBusy, Shares, Used
+from api.request.concurrency import HALF_S, PRESENT_S, REST_S, FairSlots, Requests, ServerBusy, Shares, Used
 from api.request.limits import Limits
 from api.request.metrics import Metrics
 
@@ -97,6 +97,44 @@ def test_use_is_forgotten_and_counts_only_beside_others():
     assert not used.much("a")
     used.add("b", 0.0)
     assert used.much("a")
+
+
+def test_who_has_used_much_rests_as_long_as_its_work_took():
+    clock = Clock()
+    used = Used(2.0, clock)
+    used.add("a", 3.0)
+    assert used.rest("a") == 0.0  # nobody else is there
+    used.add("b", 0.1)
+    assert (used.rest("a"), used.rest("b"), used.rest("c"), used.rest("")) == (REST_S, 0.0, 0.0, 0.0)
+    clock.now += 0.25
+    assert used.rest("a") == REST_S - 0.25
+    used.add("a", 0.5)  # shorter work does not end a rest
+    assert used.rest("a") == REST_S - 0.25
+    clock.now += REST_S
+    assert used.rest("a") == 0.0
+    used.add("a", 0.5)
+    assert used.rest("a") == 0.5
+
+
+@pytest.mark.parametrize("work", ["request", "question", "off_the_loop"])
+async def test_every_kind_of_work_waits_for_the_rest(work):
+    shares = Shares(Limits(client_s=0.1), Metrics())
+    shares.of("other").uses(rows=1)
+    shares.of("much").uses(rows=1500)  # 0.3 s
+
+    async def done(client: str) -> float:
+        begin = time.monotonic()
+        share = shares.of(client)
+        if work == "off_the_loop":
+            await share.off_the_loop(int)
+        else:
+            async with share.request(1) if work == "request" else share.question(heavy=True):
+                pass
+        return time.monotonic() - begin
+
+    rested, at_once = await asyncio.gather(done("much"), done("little"))
+    assert rested >= 0.25
+    assert at_once < rested
 
 
 async def test_all_work_for_a_client_counts_as_used():
