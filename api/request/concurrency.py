@@ -5,7 +5,7 @@ database, a download, a query text to validate, a page to turn into objects. Who
 next one, so that a client with a thousand requests delays another client by no more than the work that is
 running already. Nobody knows before how long a question takes. So the server counts the time that each client
 has used. While others are there, who has used much gets one slot at a time, and rests after each piece of
-work for as long as it took (`Used`).
+work for twice as long as it took (`Used`).
 """
 
 import asyncio
@@ -33,8 +33,10 @@ PRESENT_S = 10.0
 """Seconds after its last work for which a client counts as present."""
 ROW_S = 2e-4
 """Seconds of the event loop for a row that becomes an object (0.04 to 0.3 ms were measured)."""
-REST_S = 1.0
-"""Longest rest of who has used much, in seconds."""
+REST_TIMES = 2.0
+"""Rest of who has used much, as a multiple of what its last piece of work took."""
+REST_S = 2.0
+"""Longest such rest, in seconds."""
 BYTE_S = 1e-7
 """Seconds of the event loop for a byte of a request (30 ms for 300 KB of prompts were measured)."""
 
@@ -63,7 +65,7 @@ class Used:
         self._of: OrderedDict[str, tuple[float, float]] = OrderedDict()
         """For each client: the seconds, and when they were counted. Who worked last stands last."""
         self._rested: dict[str, float] = {}
-        """For each of these clients: when it has rested as long as its work took."""
+        """For each of these clients: when it has rested long enough."""
 
     def add(self, client: str, seconds: float) -> None:
         """Counts work of a client. The server itself, whose name is empty, counts as nobody."""
@@ -72,7 +74,7 @@ class Used:
         now = self._clock()
         self._of[client] = (self._lately(client, now) + seconds, now)
         self._of.move_to_end(client)
-        self._rested[client] = max(self._rested.get(client, now), now + min(seconds, REST_S))
+        self._rested[client] = max(self._rested.get(client, now), now + min(REST_TIMES * seconds, REST_S))
         while now - next(iter(self._of.values()))[1] > 10 * HALF_S:
             gone, _ = self._of.popitem(last=False)
             del self._rested[gone]
