@@ -27,6 +27,8 @@ VOLUME_MB = 512
 ROOM_MB = 6
 """What is left for a load that takes more; the rest is filled before."""
 N_PROMPTS = 12
+BALLAST = "ballast"
+"""File that fills the volume."""
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ def test_a_full_disk_is_named_and_the_load_goes_on_later(database, server, volum
         address = local.start(**ports, heap_mb=512)
         with Database.connect(address.bolt_uri, address.user, address.password) as connected:
             migrate(connected)
-            ballast = volume / "ballast"
+            ballast = volume / BALLAST
             fill(volume, ballast, ROOM_MB << 20)
             status, said = Loader(graphs, address, tmp_path / "said.txt").end()
             sys.stderr.write(said)
@@ -105,6 +107,7 @@ def filled(volume: Path, tmp_path: Path, ports: dict[str, int]) -> Iterator[Loca
             assert ingest(database, settings, console=Console(stderr=True)).problems == []
         yield local
     finally:
+        (volume / BALLAST).unlink(missing_ok=True)  # a database without room does not stop
         local.stop()
 
 
@@ -122,7 +125,7 @@ def test_a_full_disk_while_features_are_labelled_and_grouped(
     """And nothing is lost by a backup to the full disk, or of a database on it."""
     corpus = ("--corpus", tmp_path / "prompts.jsonl")
     commands = {"label": ["label", *corpus], "supernodes": ["supernodes", *corpus]}
-    before, ballast = tmp_path / "before.dump", volume / "ballast"
+    before, ballast, refused = tmp_path / "before.dump", volume / BALLAST, []
 
     def atlas(*words: object) -> Outcome:
         return cli_without_database(*map(str, words), ATLAS_HOME=str(filled.home))
@@ -139,13 +142,16 @@ def test_a_full_disk_while_features_are_labelled_and_grouped(
             assert atlas(*commands["label"]).exit_code == 0
         fill(volume, ballast)
         done = atlas(*commands[name])
-        assert isinstance(done.error, DatabaseError), done.text
-        assert "disk" in str(done.error)
+        if done.exit_code:  # a little fits into what Neo4j has reserved
+            assert isinstance(done.error, DatabaseError), done.text
+            assert "disk" in str(done.error)
+            refused.append(name)
         ballast.unlink()
         with filled.at_rest():
             pass
         assert atlas(*commands[name]).exit_code == 0
         assert content(filled) == contents[list(commands).index(name)]
+    assert refused, "nothing was tested: all writes fitted into reserved space"
 
     fill(volume, ballast)
     done = atlas("backup", volume / "after.dump")
