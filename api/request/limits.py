@@ -57,7 +57,8 @@ class Limits:
     """Requests of one client that are worked on at once. The others at hand wait."""
     client_s: float = 2.0
     """Seconds of work of the database and the server after which a client gets one slot at a time, while
-    other clients are there. Half of what it used is forgotten every 5 seconds."""
+    other clients are there, and rests after each piece of work for twice as long as it took, for at most 2
+    seconds. Half of what it used is forgotten every 5 seconds."""
     downloads: int = 4
     """Downloads that run at once, beside the GraphQL queries."""
     client_downloads: int = 2
