@@ -8,6 +8,7 @@ on the loopback interface only. It keeps running when the command that started i
 import json
 import os
 import secrets
+import shutil
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -41,6 +42,7 @@ USER = "neo4j"
 FIRST_PASSWORD = "neo4j"  # the password of a new Neo4j database, which must be changed at once
 START_LIMIT_S = 600.0  # a start takes ten seconds, but minutes on a busy machine
 STOP_LIMIT_S = 120.0
+STOP_ROOM = 16 << 20  # bytes; Neo4j writes its last changes when it stops, and hangs on a full disk
 PORT_RELEASE_S = 3.0  # a server that was just killed may hold its ports for a moment
 MAIN_CLASS = "org.neo4j.server.Neo4jCommunity"
 JAVA_FLAGS = (
@@ -205,15 +207,21 @@ class LocalServer:
     def at_rest(self) -> Iterator[None]:
         """Stop a running server for the time of the block, then start it again with the same settings.
 
-        The server is started again also when the block fails.
+        The server is started again also when the block fails. Raises ServerError when the server does not
+        stop, and before it is told to when its disk is full.
         """
         before = None
         try:
             with self._locked():
                 running = self._running()
                 if running is not None:
+                    self._require_room()
                     before = running[1]
-                    _end(running[0])
+                    try:
+                        _end(running[0])
+                    except ServerError:
+                        before = None  # it neither runs nor ends
+                        raise
                 self._state.unlink(missing_ok=True)
                 yield
         finally:
@@ -341,6 +349,16 @@ class LocalServer:
                 next_step=f"write the right password there, or move {self.home} away to begin again",
             )
 
+    def _require_room(self) -> None:
+        """Raises ServerError when the disk is too full for the server to stop."""
+        free = shutil.disk_usage(self.home).free
+        if free < STOP_ROOM:
+            raise ServerError(
+                f"The disk of {self.home} has no space for the database to stop: {free / 1e6:.0f} MB are "
+                f"free, and its last changes may take {STOP_ROOM / 1e6:.0f} MB",
+                next_step="make room on it, then repeat the command; the database runs on",
+            )
+
     # -- files
 
     def _make_home(self) -> None:
@@ -453,7 +471,8 @@ def _end(process: psutil.Process) -> None:
     except psutil.TimeoutExpired as error:
         raise ServerError(
             f"Neo4j (process {process.pid}) has not stopped after {STOP_LIMIT_S:.0f} s",
-            next_step=f"end it with `kill -9 {process.pid}`; its data stays intact",
+            next_step="make room if its disk is full, or else end it with "
+            f"`kill -9 {process.pid}`; its data stays intact",
         ) from error
 
 

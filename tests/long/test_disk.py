@@ -158,9 +158,8 @@ def test_a_full_disk_while_features_are_labelled_and_grouped(
     assert isinstance(done.error, AtlasError), done.text
     assert "space" in str(done.error)
     assert not list(volume.glob("after.dump*"))
-    atlas("backup", tmp_path / "after.dump")  # the database may have no room to stop and start
+    assert filled.status().running  # it was not stopped, because it had no room for that
     ballast.unlink()
-    filled.start(**ports, heap_mb=512)
     assert content(filled) == contents[-1]
     assert atlas("backup", tmp_path / "after.dump").exit_code == 0
     assert atlas("restore", tmp_path / "after.dump", "--replace").exit_code == 0

@@ -1,7 +1,11 @@
 """Backup and restore: the same content in another home, and nothing lost by a file that is no backup."""
 
+import shutil
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from atlas.local import admin
@@ -53,6 +57,22 @@ def test_backup_and_restore(tmp_path: Path):
             admin.restore(second, nonsense, replace=True)
         again = second.status()
         assert (again.running, again.address) == (True, running.address), "it runs again, as it did"
+        # Neo4j hangs when it stops on a full disk, so it is not told to.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1 << 20))
+            with pytest.raises(ServerError, match="no space for the database to stop: 1 MB are free"):
+                admin.backup(second, tmp_path / "full.dump")
+        assert second.status().pid == again.pid
+        # One that does not stop is not waited for as if it started.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("atlas.local.server.STOP_LIMIT_S", 0.001)
+            patch.setattr(second, "start", pytest.fail)
+            with pytest.raises(ServerError, match="has not stopped"):
+                admin.backup(second, tmp_path / "full.dump")
+        assert not list(tmp_path.glob("full*"))
+        assert again.pid is not None
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(again.pid).wait(120)
         admin.restore(second, file, replace=True)
         with connect(second) as database:
             assert dump(database) == before
