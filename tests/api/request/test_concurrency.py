@@ -130,7 +130,7 @@ def test_who_has_used_much_rests_twice_as_long_as_its_work_took():
 async def test_every_kind_of_work_waits_for_the_rest(work):
     shares = Shares(Limits(client_s=0.1), Metrics())
     shares.of("other").uses(rows=1)
-    shares.of("much").uses(rows=700)  # 0.14 s
+    shares.of("much").uses(rows=10_000)  # 2 s
 
     async def done(client: str) -> float:
         begin = time.monotonic()
@@ -143,7 +143,7 @@ async def test_every_kind_of_work_waits_for_the_rest(work):
         return time.monotonic() - begin
 
     rested, at_once = await asyncio.gather(done("much"), done("little"))
-    assert rested >= 0.25
+    assert rested > REST_S / 2  # a busy machine may begin late
     assert at_once < rested
 
 
