@@ -5,6 +5,7 @@ import re
 import pytest
 import typer.main
 import yaml
+from typer.core import TyperGroup
 
 from atlas.cli import app
 from tests.support.paths import HOME
@@ -26,7 +27,10 @@ def calls() -> list[str]:
 @pytest.mark.parametrize("call", calls())
 def test_calls_are_commands_with_these_options(call: str) -> None:
     _, name, *rest = call.split()
-    known = {option for each in typer.main.get_group(app).commands[name].params for option in each.opts}
+    command = typer.main.get_group(app).commands[name]
+    if isinstance(command, TyperGroup):
+        command = command.commands[rest[0]]
+    known = {option for each in command.params for option in each.opts}
     assert {word for word in rest if word.startswith("--")} <= known
 
 
