@@ -91,7 +91,7 @@ class Used:
 
     def rest(self, client: str) -> float:
         """Seconds for which the client's next piece of work waits; 0 unless it has used much."""
-        return max(0.0, self._rested[client] - self._clock()) if self.much(client) else 0.0
+        return max(0.0, self._rested.get(client, 0.0) - self._clock()) if self.much(client) else 0.0
 
     def _lately(self, client: str, now: float) -> float:
         seconds, then = self._of.get(client, (0.0, now))

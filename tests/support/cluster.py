@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 # Ray reads these when it is imported. Its workers would else run after everything else on a busy machine.
 os.environ.setdefault("RAY_worker_niceness", "0")
@@ -29,3 +30,12 @@ def cluster_address() -> Iterator[str]:
         yield cluster.address
     finally:
         cluster.shutdown()
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch has as many threads as a worker of a cluster."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -126,6 +126,12 @@ def test_who_has_used_much_rests_twice_as_long_as_its_work_took():
     assert used.rest("a") == 0.5 * REST_TIMES
 
 
+def test_who_has_not_worked_yet_does_not_rest_even_when_nothing_is_much():
+    used = Used(0.0, Clock())
+    used.add("other", 1.0)
+    assert (used.rest("new"), used.rest("")) == (0.0, 0.0)
+
+
 @pytest.mark.parametrize("work", ["request", "question", "off_the_loop"])
 async def test_every_kind_of_work_waits_for_the_rest(work):
     shares = Shares(Limits(client_s=0.1), Metrics())

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from io import StringIO
@@ -12,7 +11,6 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-import torch
 from huggingface_hub import cached_assets_path
 from rich.console import Console
 
@@ -30,20 +28,12 @@ from schema.errors import InputError
 from schema.upkeep.canonical_dump import dump
 from tests.support.cli import Cli
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 SETTINGS = CorpusSettings(MODEL_DIR, TRANSCODERS_DIR)
 PARTS = 9
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As many as a worker has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -21,18 +20,10 @@ from schema.database import Database
 from tests.support.cli import Cli
 from tests.support.engine import WORDS, Folders, Tiny, save
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As many as a worker has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture
