@@ -14,6 +14,7 @@ be those of `bench/real_model.py`. Memory is the highest resident memory of the 
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -85,7 +86,7 @@ def some_families(prompts: Path, n: int, folder: Path) -> Path:
     """A prompts file with the lines of the first n families."""
     families = list(dict.fromkeys(line.family for line in read_prompts(prompts).prompts))[:n]
     lines = prompts.read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if any(f'"family": "{family}"' in line for family in families)]
+    kept = [line for line in lines if line.strip() and json.loads(line).get("family") in families]
     file = folder / "prompts.jsonl"
     file.write_text("\n".join(kept) + "\n", encoding="utf-8")
     return file
