@@ -37,19 +37,22 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> IngestSettings:
 
 
 @pytest.fixture(scope="module")
-def two(
-    settings: IngestSettings, tmp_path_factory: pytest.TempPathFactory
+def joined(
+    request: pytest.FixtureRequest, settings: IngestSettings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, list[Machine], Path]]:
-    """The head, two machines, and the folder of their logs. They see the model, but not the prompts."""
+    """The head, as many machines as the parameter says, and the folder of their logs.
+
+    The machines see the model, but not the prompts.
+    """
     folder = tmp_path_factory.mktemp("machines")
     copied = [settings.model, settings.transcoders]
-    with machines(2, folder, [settings.prompts.parent], copied) as (head, joined):
-        yield head, joined, folder
+    with machines(request.param, folder, [settings.prompts.parent], copied) as (head, made):
+        yield head, made, folder
 
 
-def wait_for(head: str, settings: IngestSettings, server: Address, said: Path, uri: str) -> None:
-    """Until both machines have joined: a command that asks for two workers is refused before."""
-    asked = [*cluster_words(settings, head), "--workers", "2", "--to", str(said.parent / "joined")]
+def wait_for(count: int, head: str, settings: IngestSettings, server: Address, said: Path, uri: str) -> None:
+    """Until all machines have joined: a command that asks for as many workers is refused before."""
+    asked = [*cluster_words(settings, head), "--workers", str(count), "--to", str(said.parent / "joined")]
     for _ in range(30):
         code, text = Command(asked, server, said, uri).end()
         if "the cluster has" not in text:
@@ -59,32 +62,33 @@ def wait_for(head: str, settings: IngestSettings, server: Address, said: Path, u
     pytest.fail(f"the machines do not join: {text}")
 
 
+@pytest.mark.parametrize("joined", [2, 4], indirect=True)
 def test_machines_without_a_common_disk_fill_one_database(
-    two: tuple[str, list[Machine], Path],
+    joined: tuple[str, list[Machine], Path],
     settings: IngestSettings,
     server: Address,
     database: Database,
     tmp_path: Path,
 ) -> None:
-    head, _, _ = two
+    head, made, _ = joined
     ingest(database, settings, console=Console(file=StringIO()))
     direct = dump(database)
     empty(database)
     with forwarded(urlsplit(server.bolt_uri).port or 0) as port:
         uri = f"bolt://{HEAD}:{port}"
-        wait_for(head, settings, server, tmp_path / "said", uri)
-        code, said = Command(
-            [*cluster_words(settings, head), "--workers", "2"], server, tmp_path / "said", uri
-        ).end()
+        wait_for(len(made), head, settings, server, tmp_path / "said", uri)
+        asked = [*cluster_words(settings, head), "--workers", str(len(made))]
+        code, said = Command(asked, server, tmp_path / "said", uri).end()
     assert (code, said.count("error:")) == (1, len(BAD)), said
     assert dump(database) == direct
     assert list(check(database)) == []
 
 
+@pytest.mark.parametrize("joined", [2], indirect=True)
 def test_lost_raylets_and_machines_lose_nothing(
-    two: tuple[str, list[Machine], Path], settings: IngestSettings, server: Address, tmp_path: Path
+    joined: tuple[str, list[Machine], Path], settings: IngestSettings, server: Address, tmp_path: Path
 ) -> None:
-    head, joined, folder = two
+    head, made, folder = joined
     clean, store, rng = tmp_path / "clean", tmp_path / "lost", random.Random(0)
     ingest_to(Store(str(clean)), settings, console=Console(file=StringIO()))
     asked = [*cluster_words(settings, head), "--to", str(store)]
@@ -94,7 +98,7 @@ def test_lost_raylets_and_machines_lose_nothing(
         command = Command(asked, server, tmp_path / "said")
         while command.alive and losses:
             time.sleep(rng.uniform(2, 12))
-            machine = rng.choice(joined)
+            machine = rng.choice(made)
             if losses[-1] == "machine":
                 losses.pop()
             elif machine.kill_raylet():
