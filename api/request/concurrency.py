@@ -4,8 +4,8 @@ A client is an address. Work that takes long waits for a slot: a request as a wh
 database, a download, a query text to validate, a page to turn into objects. Who has the fewest slots gets the
 next one, so that a client with a thousand requests delays another client by no more than the work that is
 running already. Nobody knows before how long a question takes. So the server counts the time that each client
-has used. While others are there, who has used much gets one slot at a time, and rests after each piece of
-work for twice as long as it took (`Used`).
+has used. While others are there, who has used much gets one slot at a time, and the next one only after a
+rest that is twice as long as its last piece of work took (`Used`). Nobody holds a slot while it rests.
 """
 
 import asyncio
@@ -90,7 +90,7 @@ class Used:
         )
 
     def rest(self, client: str) -> float:
-        """Seconds for which the client's next piece of work waits; 0 unless it has used much."""
+        """Seconds until the client may work again; 0 unless it has used much."""
         return max(0.0, self._rested.get(client, 0.0) - self._clock()) if self.much(client) else 0.0
 
     def _lately(self, client: str, now: float) -> float:
@@ -110,8 +110,8 @@ class FairSlots:
     ) -> None:
         """slots: in all; each: of one client, None for all of them.
 
-        count: is told how many slots are taken and how many clients wait, whenever one of them changes.
-        used: who has used much of it gets one slot at a time; None: nobody.
+        count: is told how many slots are taken and how many wait, whenever one of them changes.
+        used: who has used much of it gets one slot at a time, and none while it rests; None: nobody.
         """
         self._slots = self._free = slots
         self._each = slots if each is None else each
@@ -119,6 +119,8 @@ class FairSlots:
         self._used = used
         self._held: Counter[str] = Counter()
         self._lines: dict[str, deque[asyncio.Future[None]]] = {}
+        self._waking: asyncio.TimerHandle | None = None
+        """Serves those who wait when the first of them has rested."""
 
     @asynccontextmanager
     async def slot(self, client: str) -> AsyncIterator[None]:
@@ -141,7 +143,7 @@ class FairSlots:
             return
         turn = asyncio.get_running_loop().create_future()
         self._lines.setdefault(client, deque()).append(turn)
-        self._tell()
+        self._serve()
         try:
             await turn
         except asyncio.CancelledError:
@@ -152,8 +154,9 @@ class FairSlots:
             raise
 
     def _may_take(self, client: str) -> bool:
-        much = self._used is not None and self._used.much(client)
-        return self._held[client] < (1 if much else self._each)
+        if self._used is not None and self._used.much(client):
+            return not self._held[client] and not self._used.rest(client)
+        return self._held[client] < self._each
 
     def _take(self, client: str) -> None:
         self._free -= 1
@@ -173,6 +176,10 @@ class FairSlots:
         self._held[client] -= 1
         if not self._held[client]:
             del self._held[client]
+        self._serve()
+
+    def _serve(self) -> None:
+        """Give free slots to those who wait and may take one."""
         while self._free and (waiting := [each for each in self._lines if self._may_take(each)]):
             # Clients stand in the order in which they were last served.
             following = min(waiting, key=self._held.__getitem__)
@@ -183,6 +190,13 @@ class FairSlots:
             if not turn.cancelled():
                 self._take(following)
                 turn.set_result(None)
+        if self._waking is not None:
+            self._waking.cancel()
+            self._waking = None
+        if self._free and self._used is not None and self._lines:
+            rests = [rest for each in self._lines if (rest := self._used.rest(each))]
+            if rests:
+                self._waking = asyncio.get_running_loop().call_later(min(rests), self._serve)
         self._tell()
 
     def _tell(self) -> None:
@@ -228,10 +242,10 @@ class Shares:
         self._at_once = FairSlots(limits.running + limits.waiting, limits.client_at_once, used=self._used)
         self._questions = FairSlots(limits.running, limits.client_running, count, self._used)
         # The other slots are left to questions that take little time.
-        self._heavy = FairSlots(min(limits.heavy_running, max(1, limits.running - 1)))
+        self._heavy = FairSlots(min(limits.heavy_running, max(1, limits.running - 1)), used=self._used)
         self._pages = FairSlots(1)
         self._rows_now = 0
-        self._off_the_loop = FairSlots(1)
+        self._off_the_loop = FairSlots(1, used=self._used)
         self._thread = ThreadPoolExecutor(1, "off-the-loop")
 
     def count_rows(self, rows: int) -> bool:
@@ -276,7 +290,6 @@ class ClientShare:
         """Waits until one more request of the client may be worked on. n_bytes: of its body."""
         self._shares._used.add(self.client, n_bytes * BYTE_S)
         async with self._shares._at_once.slot(self.client):
-            await self._rest()
             yield
 
     @asynccontextmanager
@@ -286,14 +299,8 @@ class ClientShare:
             if heavy:
                 await held.enter_async_context(self._shares._heavy.slot(self.client))
             await held.enter_async_context(self._shares._questions.slot(self.client))
-            # With the slot, because the questions of one request wait for it together.
-            await self._rest()
             with self.timed():
                 yield
-
-    async def _rest(self) -> None:
-        if seconds := self._shares._used.rest(self.client):
-            await asyncio.sleep(seconds)
 
     async def page(self, rows: int) -> None:
         """Waits until the rows of one more page may become objects.
@@ -306,8 +313,6 @@ class ClientShare:
 
     async def off_the_loop(self, work: Callable[..., Result], *given: object) -> Result:
         """What `work` gives, which runs in a thread, so that the server answers others meanwhile."""
-        # Without the slot, which is the only one.
-        await self._rest()
         async with self._shares._off_the_loop.slot(self.client):
             loop = asyncio.get_running_loop()
             with self.timed():

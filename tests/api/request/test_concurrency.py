@@ -76,10 +76,12 @@ class Clock:
 
 
 async def test_who_has_used_much_gets_one_slot_at_a_time():
-    used = Used(2.0, Clock())
+    clock = Clock()
+    used = Used(2.0, clock)
     held = Holder(FairSlots(4, each=3, used=used))
-    used.add("a", 2.0)
+    used.add("a", 3.0)
     used.add("b", 1.9)
+    clock.now += REST_S
     for client in "aaabbb":
         await held.ask(client)
     assert "".join(held.served) == "abbb"
@@ -87,6 +89,30 @@ async def test_who_has_used_much_gets_one_slot_at_a_time():
     assert "".join(held.served) == "abbba"
     await held.end(2)
     assert "".join(held.served) == "abbbaa"
+
+
+async def test_who_rests_holds_no_slot():
+    """As many busy clients as there are slots, all of them resting, keep nobody else waiting."""
+    used = Used(0.1)
+    told: list[tuple[int, int]] = []
+    held = Holder(FairSlots(2, count=lambda taken, waiting: told.append((taken, waiting)), used=used))
+    for client, seconds in ("little", 0.01), ("a", 0.5), ("b", 0.6):
+        used.add(client, seconds)
+    for client in "ab":
+        await held.ask(client)
+    assert (held.served, told[-1]) == ([], (0, 2))
+    await held.ask("little")
+    assert (held.served, told[-1]) == (["little"], (1, 2))
+    # Who has rested gets the other slot, although nobody has left.
+    async with asyncio.timeout(10):
+        while len(held.served) < 2:
+            await asyncio.sleep(0.01)
+    assert (held.served, told[-1]) == (["little", "a"], (2, 1))
+    await held.end(1)
+    async with asyncio.timeout(10):
+        while len(held.served) < 3:
+            await asyncio.sleep(0.01)
+    assert (held.served, told[-1]) == (["little", "a", "b"], (2, 0))
 
 
 def test_use_is_forgotten_and_counts_only_beside_others():
