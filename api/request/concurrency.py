@@ -125,19 +125,20 @@ class FairSlots:
     @asynccontextmanager
     async def slot(self, client: str) -> AsyncIterator[None]:
         """Waits for a slot and holds it."""
-        await self._acquire(client)
+        await self.acquire(client)
         try:
             yield
         finally:
-            self._release(client)
+            self.release(client)
 
     async def next_turn(self, client: str) -> None:
         """Waits for a slot and gives it back in the next round of the event loop, after what the caller
         does."""
-        await self._acquire(client)
-        asyncio.get_running_loop().call_soon(self._release, client)
+        await self.acquire(client)
+        asyncio.get_running_loop().call_soon(self.release, client)
 
-    async def _acquire(self, client: str) -> None:
+    async def acquire(self, client: str) -> None:
+        """Waits for a slot, which the caller gives back by `release`."""
         if self._free and self._may_take(client):
             self._take(client)
             return
@@ -148,7 +149,7 @@ class FairSlots:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._release(client)
+                self.release(client)
             else:
                 self._leave(client, turn)
             raise
@@ -171,7 +172,8 @@ class FairSlots:
                 del self._lines[client]
         self._tell()
 
-    def _release(self, client: str) -> None:
+    def release(self, client: str) -> None:
+        """Gives a slot back."""
         self._free += 1
         self._held[client] -= 1
         if not self._held[client]:
@@ -313,7 +315,15 @@ class ClientShare:
 
     async def off_the_loop(self, work: Callable[..., Result], *given: object) -> Result:
         """What `work` gives, which runs in a thread, so that the server answers others meanwhile."""
-        async with self._shares._off_the_loop.slot(self.client):
-            loop = asyncio.get_running_loop()
-            with self.timed():
-                return await loop.run_in_executor(self._shares._thread, work, *given)
+        slots = self._shares._off_the_loop
+        await slots.acquire(self.client)
+        begin = time.monotonic()
+
+        def ended(_: asyncio.Future[Result]) -> None:
+            self._shares._used.add(self.client, time.monotonic() - begin)
+            slots.release(self.client)
+
+        running = asyncio.get_running_loop().run_in_executor(self._shares._thread, work, *given)
+        running.add_done_callback(ended)
+        # A request may end before. The thread works on, and the slot is taken until it has ended.
+        return await asyncio.shield(running)

@@ -24,16 +24,22 @@ from graphql import (
     get_operation_ast,
     parse,
     specified_rules,
+    validate,
 )
 from strawberry.extensions import SchemaExtension
-from strawberry.schema.schema import validate_document
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from strawberry.types import ExecutionContext
 
 from api.request.limits import Limits, over_limit
 from api.request.query_size import META, check_size, too_deep
 
 KEPT_CHARACTERS = 200_000
-"""Characters of the texts that are kept in parsed form, of all texts together."""
+"""Characters of the texts that are kept in parsed form: of all valid texts together, and of all others."""
+MOST_ERRORS = 10
+"""Errors of one text that are told. An error about one value of an object quotes the whole object."""
+MESSAGE_LENGTH = 1_000
+"""Characters of one error that are told."""
 
 
 class _Prepared(NamedTuple):
@@ -45,10 +51,18 @@ class _Prepared(NamedTuple):
     characters: int
 
 
+class _Kept(LRUCache[str, _Prepared]):
+    """The texts that were used last."""
+
+    def __init__(self) -> None:
+        super().__init__(KEPT_CHARACTERS, getsizeof=lambda each: each.characters)
+
+
 class _QueryText(SchemaExtension):
-    def __init__(self, limits: Limits, kept: LRUCache[str, _Prepared]) -> None:
+    def __init__(self, limits: Limits, valid: _Kept, refused: _Kept) -> None:
         self._limits = limits
-        self._kept = kept
+        self._valid = valid
+        self._refused = refused
 
     async def on_parse(self) -> AsyncIterator[None]:
         context = self.execution_context
@@ -60,16 +74,20 @@ class _QueryText(SchemaExtension):
             )
             prepared: _Prepared | None = _Prepared(None, [too_long], 0)
         else:
-            prepared = self._kept.get(text)
+            prepared = self._valid.get(text) or self._refused.get(text)
         if prepared is None and text:
             share = context.context.loaders.share
             prepared = await share.off_the_loop(_prepare, text, context.schema._schema, self._limits)
-            self._kept[text] = prepared
+            (self._refused if prepared.errors else self._valid)[text] = prepared
         if prepared is not None:
             context.graphql_document = prepared.document or _stand_in(context)
             if prepared.errors:
                 # An error that is raised here would not reach the client of a WebSocket.
                 context.pre_execution_errors = prepared.errors
+            elif prepared.document and get_operation_ast(prepared.document, context.operation_name) is None:
+                name = str(context.operation_name)[:MESSAGE_LENGTH]
+                context.pre_execution_errors = [GraphQLError(f"The query has no operation named '{name}'.")]
+                context.graphql_document = _stand_in(context)
             else:
                 context.validation_rules = ()
         yield
@@ -139,12 +157,20 @@ def _prepare(text: str, schema: Any, limits: Limits) -> _Prepared:
     except RecursionError:
         return _Prepared(None, [too_deep()], len(text))
     # Whatever a rule stumbles over is the fault of the text.
-    rules = specified_rules if limits.introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
-    errors = validate_document(schema, document, tuple(rules))
-    return _Prepared(document, [GraphQLError(each.message, each.nodes) for each in errors], len(text))
+    rules = [*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule]
+    if not limits.introspection:
+        rules.append(NoSchemaIntrospectionCustomRule)
+    errors = validate(schema, document, rules, MOST_ERRORS)
+    return _Prepared(
+        document, [GraphQLError(_shortened(each.message), each.nodes) for each in errors], len(text)
+    )
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= MESSAGE_LENGTH else message[:MESSAGE_LENGTH] + " …"
 
 
 def prepared_texts(limits: Limits) -> Callable[[], SchemaExtension]:
     """Makes the extension that refuses query texts over the limits, and validates the others."""
-    kept: LRUCache[str, _Prepared] = LRUCache(KEPT_CHARACTERS, getsizeof=lambda each: each.characters)
-    return lambda: _QueryText(limits, kept)
+    valid, refused = _Kept(), _Kept()
+    return lambda: _QueryText(limits, valid, refused)

@@ -26,7 +26,7 @@ from api.request.concurrency import ClientShare, ServerBusy, Shares, client_of
 from api.request.disconnect import unless_disconnected
 from api.request.errors import presentable, refusal
 from api.request.kept_lists import KeptLists
-from api.request.limits import Limits
+from api.request.limits import Limits, over_limit
 from api.request.metrics import Metrics
 from api.request.watching import JobWatch
 from api.serving.bearer_token import has_token
@@ -87,6 +87,20 @@ class _SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             await self.handle_invalid_message(str(error)[:100])
         else:
             await super().handle_message(message)
+
+    async def handle_subscribe(self, message: Any) -> None:
+        """Refuses a subscription above the limit in the form of all errors."""
+        most = self.max_subscriptions_per_connection
+        new = self.connection_acknowledged and message["id"] not in self.operations
+        if new and most is not None and len(self.operations) >= most:
+            error = over_limit(
+                f"This WebSocket has {most} subscriptions, which is its limit",
+                "complete one of them, or open another WebSocket",
+            )
+            payload = [presentable(error).formatted]
+            await self.send_message({"id": message["id"], "type": "error", "payload": payload})
+        else:
+            await super().handle_subscribe(message)
 
 
 class Endpoint(GraphQL[Context, None]):

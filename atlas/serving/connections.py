@@ -44,8 +44,10 @@ def bounded(limits: Limits, connections: int) -> type[HttpToolsProtocol]:
             super().__init__(*given, **named)
             self._address = ""
             self._counted = False
-            self._head_bytes = 0
-            self._head_timer: asyncio.TimerHandle | None = None
+            self._head_bytes: int | None = None
+            """Of the request whose head has not arrived; None between heads."""
+            self._silence: asyncio.TimerHandle | None = None
+            """Ends the connection unless a head is complete before."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -69,10 +71,18 @@ def bounded(limits: Limits, connections: int) -> type[HttpToolsProtocol]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            if self._head_timer is not None:
+            if self._head_bytes is not None:
                 self._head_bytes += len(data)
                 if self._head_bytes > HEAD_BYTES:
                     self.transport.abort()
+            elif self._counted and self._silence is None and self._answered:
+                # Bytes that belong to no request that is worked on, such as the rest of a body that nobody
+                # read. uvicorn has stopped waiting for the next request when they came.
+                self._silence = self.loop.call_later(limits.read_s, self.transport.abort)
+
+        @property
+        def _answered(self) -> bool:
+            return self.cycle is None or self.cycle.response_complete
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
@@ -89,12 +99,13 @@ def bounded(limits: Limits, connections: int) -> type[HttpToolsProtocol]:
         def _head_begins(self) -> None:
             self._head_ends()
             self._head_bytes = 0
-            self._head_timer = self.loop.call_later(limits.read_s, self.transport.abort)
+            self._silence = self.loop.call_later(limits.read_s, self.transport.abort)
 
         def _head_ends(self) -> None:
-            if self._head_timer is not None:
-                self._head_timer.cancel()
-                self._head_timer = None
+            self._head_bytes = None
+            if self._silence is not None:
+                self._silence.cancel()
+                self._silence = None
 
         def _leave(self) -> None:
             if self._counted:

@@ -7,6 +7,7 @@ import codecs
 import json
 import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -21,6 +22,9 @@ ITEMS_LEAST = 2_000_000
 """Number of items that every file may have."""
 BYTES_OF_ITEM = 4
 """A larger file may have one item for this many bytes."""
+BYTES_OF_SOUGHT = 16
+"""An error in a larger file is told by its place in lists when the file has at most one item for this many
+bytes. A link of a graph takes 20 for each of its values."""
 TEXT_LIMIT = 100_000
 """Largest number of characters of a text, except that of the prompt."""
 _AT = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
@@ -133,25 +137,43 @@ def _not_finite(error: FileError, data: bytes) -> FileError | None:
     """The place of the first NaN or infinity, which JSON does not have but Python writes."""
     if not error.key.startswith("byte ") or (b"NaN" not in data and b"Infinity" not in data):
         return None
+    if not _sought(data):
+        return None
     try:
         whole = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    todo: list[tuple[str, Any]] = [("", whole)]
-    while todo:
-        key, value = todo.pop()
+    # Where the search stands: a key of each level, and what follows it on that level.
+    keys: list[str] = [""]
+    levels: list[Iterator[tuple[object, Any]]] = [iter([("", whole)])]
+    while levels:
+        following = next(levels[-1], None)
+        if following is None:
+            levels.pop()
+            keys.pop()
+            continue
+        name, value = following
+        parent = "".join(keys[:-1])
+        keys[-1] = f"[{name}]" if isinstance(name, int) else f".{name}" if parent else str(name)
         if isinstance(value, float) and not math.isfinite(value):
             return FileError(
                 error.file,
-                key,
+                parent + keys[-1],
                 f"is {value}, which JSON does not have",
                 next_step="correct the value, or leave the file out",
             )
-        if isinstance(value, dict):
-            todo += [(f"{key}.{name}" if key else str(name), each) for name, each in reversed(value.items())]
-        elif isinstance(value, list):
-            todo += [(f"{key}[{place}]", value[place]) for place in reversed(range(len(value)))]
+        if isinstance(value, dict | list):
+            levels.append(iter(value.items()) if isinstance(value, dict) else iter(enumerate(value)))
+            keys.append("")
     return None
+
+
+def _sought(data: bytes) -> bool:
+    """Whether the file may be read once more to find the place of an error in it.
+
+    Items in another form than that of graphs take far more memory than their bytes.
+    """
+    return data.count(b",") <= max(ITEMS_LEAST, len(data) // BYTES_OF_SOUGHT)
 
 
 _OTHER_FORMATS = (
@@ -165,6 +187,8 @@ _OTHER_FORMATS = (
 
 def _other_graph(error: FileError, data: bytes) -> FileError | None:
     """The error of a file whose nodes have the keys of another format."""
+    if not _sought(data):
+        return None
     try:
         nodes = msgspec.json.decode(data, type=_Loose).nodes
         first = msgspec.json.decode(nodes[0]) if nodes else None
@@ -195,7 +219,7 @@ def _numbered(error: FileError, data: bytes) -> FileError:
     name, elsewhere, _ = error.key.partition("[...]")
     kinds: dict[str, Any] = {"nodes": RawNode, "links": RawLink}
     kind = kinds.get(name)
-    if not elsewhere or kind is None:
+    if not elsewhere or kind is None or not _sought(data):
         return error
     try:
         items = getattr(msgspec.json.decode(data, type=_Loose), name)

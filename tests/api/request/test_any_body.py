@@ -54,6 +54,15 @@ def one_other(value: dict[str, Any]) -> st.SearchStrategy[Any]:
     )
 
 
+KINDS: list[Any] = [None, True, 0, -1, 2**70, 1.5, "", "zz", "\x00", [], ["x"], {}, {"a": {"b": [1]}}]
+
+
+def each_other(value: dict[str, Any]) -> list[dict[str, Any]]:
+    """The value with each entry, in turn, replaced by a value of each kind, or left out."""
+    found = [{**value, name: other} for name in value for other in KINDS]
+    return found + [{key: each for key, each in value.items() if key != name} for name in value]
+
+
 async def harm(api: Api, **given: Any) -> str | None:
     """Posts, and says what of the answer must not be so; None: nothing."""
     response = await api.http.post("/graphql", **given)
@@ -63,7 +72,7 @@ async def harm(api: Api, **given: Any) -> str | None:
 
 
 async def test_any_body_is_answered_or_refused(api):
-    bodies = [json.dumps(each).encode() for each in drawn(one_other(REQUEST))]
+    bodies = [json.dumps(each).encode() for each in [*drawn(one_other(REQUEST)), *each_other(REQUEST)]]
     bodies += [b"null", b"1", b'"x"', b"[]", b"", b"{", b"\xff", b'{"query": 1e999}', b"[" * 100_000]
     bodies += [json.dumps({**REQUEST, "variables": value}).encode() for value in ([], [1], "x", 1, True)]
     found = [await harm(api, content=body, headers=JSON) for body in bodies]
@@ -105,8 +114,14 @@ SUBSCRIBE: dict[str, Any] = {
 
 async def test_any_message_is_answered_or_ends_its_socket_with_a_reason(api):
     messages = [[1], None, "x", 1, {"type": ["subscribe"]}, {"type": "subscribe", "id": [1], "payload": {}}]
-    messages += drawn(one_other(SUBSCRIBE))
-    payload = SUBSCRIBE["payload"] | {"variables": {}, "operationName": None}
+    messages += [*drawn(one_other(SUBSCRIBE)), *each_other(SUBSCRIBE)]
+    for query in (
+        SUBSCRIBE["payload"]["query"],
+        "{ families { name } }",
+        'subscription a { job(id: "x") { id } }',
+    ):
+        payload: dict[str, Any] = {"query": query, "variables": {}, "operationName": None, "extensions": {}}
+        messages += [SUBSCRIBE | {"payload": each} for each in each_other(payload)]
     messages += [SUBSCRIBE | {"payload": each} for each in drawn(one_other(payload))]
     for message in messages:
         socket = Socket(api)

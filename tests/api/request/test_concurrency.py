@@ -1,6 +1,7 @@
 """Slots are shared among clients: nobody with many requests keeps another one waiting."""
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -204,6 +205,24 @@ async def test_all_work_for_a_client_counts_as_used():
     works = (rows, request, question, text, write)
     await asyncio.gather(*(work() for work in works))
     assert [shares._used.much(work.__name__) for work in works] == [True] * 5
+
+
+async def test_work_in_a_thread_keeps_its_slot_when_its_request_ends_before():
+    """The thread cannot be stopped. What waits for it is still served in turn."""
+    shares, go = Shares(Limits(), Metrics()), threading.Event()
+    done: list[str] = []
+    first = asyncio.create_task(shares.of("many").off_the_loop(go.wait, 30))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    following = []
+    for client in ("many", "many", "one"):
+        following.append(asyncio.create_task(shares.of(client).off_the_loop(done.append, client)))
+        await asyncio.sleep(0.01)
+    go.set()
+    await asyncio.gather(*following)
+    assert done == ["many", "one", "many"]
 
 
 async def test_who_leaves_while_waiting_or_just_served_loses_no_slot():

@@ -1,12 +1,15 @@
 """Query texts that take long to validate are refused before, and new texts leave the event loop free."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from graphql import GraphQLError, parse
 
+from api.request import query_text
 from api.request.limits import Limits
 from api.request.query_size import check_size
+from api.request.query_text import KEPT_CHARACTERS, MESSAGE_LENGTH, MOST_ERRORS, _prepare
 from schema.errors import LimitError
 
 
@@ -110,8 +113,61 @@ async def test_an_equal_text_is_refused_again(api):
         assert (await api.error(COSTLY["aliases"]))[0] == "OVER_LIMIT"
 
 
+LOUD = {
+    "keys of an object": "{ contrast(positive: {"
+    + " ".join(f"k{n}: 1" for n in range(1200))
+    + "}) { totalCount } }",
+    "keys of nested objects": "{ circuits(filter: " + "{a: " * 50 + "1" + "}" * 50 + ") { totalCount } }",
+    "a long value": '{ circuits(first: "' + "a" * 15_000 + '") { totalCount } }',
+    "values of a list": "{ circuits(filter: {families: [" + "1 " * 3500 + "]}) { totalCount } }",
+    "arguments": "{ circuits(" + " ".join(f"a{n}: 1" for n in range(1300)) + ") { totalCount } }",
+    "fields": "{" + " ".join("circuitsSharin" + str(n) for n in range(900)) + "}",
+    "long fields": "{" + " ".join("a" * 150 + str(n) for n in range(120)) + "}",
+    "types": "query (" + " ".join(f"$a{n}: Foo{n}" for n in range(900)) + ") { families { name } }",
+    "variables": "{ circuitsSharing(features: ["
+    + " ".join(f"$a{n}" for n in range(1500))
+    + "]) { totalCount } }",
+    "directives": "{ families { name " + " ".join(f"@a{n}" for n in range(1300)) + " } }",
+}
+"""Within every limit, with many mistakes, or with one that quotes much."""
+
+
+@pytest.mark.parametrize("kind", LOUD)
+async def test_a_text_of_many_mistakes_gets_a_short_answer_that_names_the_first(api, kind):
+    """The time of a mistake grows with what it quotes: an object is quoted by each of its unknown keys."""
+    errors = (await api.answer(LOUD[kind]))["errors"]
+    assert len(errors) <= MOST_ERRORS + 1
+    assert max(len(error["message"]) for error in errors) <= MESSAGE_LENGTH + 2
+    assert {error["extensions"]["code"] for error in errors} == {"BAD_QUERY"}
+
+
+async def test_texts_with_mistakes_do_not_drive_out_valid_ones(api, monkeypatch):
+    read: list[str] = []
+
+    def reading(text: str, *given: Any) -> Any:
+        read.append(text)
+        return _prepare(text, *given)
+
+    monkeypatch.setattr(query_text, "_prepare", reading)
+    valid = "{ families { name } } # valid"
+    await api(valid)
+    for n in range(KEPT_CHARACTERS // 15_000 + 2):
+        await api.answer(LOUD["a long value"] + f" # {n}")
+    await api(valid)
+    assert read.count(valid) == 1
+
+
+@pytest.mark.parametrize("name", ["c", ""])
+async def test_an_operation_that_is_not_there_is_named(api, name):
+    text = "query a { families { name } } query b { families { name } }"
+    response = await api.http.post("/graphql", json={"query": text, "operationName": name})
+    (error,) = response.json()["errors"]
+    assert error["extensions"]["code"] == "BAD_QUERY"
+    assert error["message"] == f"The query has no operation named '{name}'."
+
+
 UNKNOWN = "{" + " ".join(f"circuits{n}" for n in range(900)) + "}"
-"""Within every limit. Each field is unknown, which takes longest to report."""
+"""Within every limit. Each field is unknown, and the names of the schema are compared with it."""
 SCHEMA = (
     "{ ...f __typename } fragment f on Query { __schema { types { name fields { name args { name } } } } }"
 )

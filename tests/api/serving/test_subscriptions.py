@@ -147,6 +147,31 @@ async def test_a_job_is_read_once_for_all_who_watch_and_again_only_when_it_chang
     await database.close()
 
 
+async def test_more_subscriptions_than_a_socket_may_have_are_refused_with_a_next_step(api):
+    socket = Socket(api)
+    socket.say({"type": "connection_init"})
+    most = Limits().subscriptions
+    for number in range(most + 1):
+        asked = {"query": 'subscription { job(id: "x") { id } }'}
+        socket.say({"type": "subscribe", "id": str(number), "payload": asked})
+    await asyncio.sleep(0)
+    socket.leave()
+    (error,) = (
+        message["payload"]
+        for each in await socket.answers()
+        if (message := json.loads(each.get("bytes", "{}"))).get("id") == str(most)
+    )
+    assert error == [
+        {
+            "message": f"This WebSocket has {most} subscriptions, which is its limit",
+            "extensions": {
+                "code": "OVER_LIMIT",
+                "nextStep": "complete one of them, or open another WebSocket",
+            },
+        }
+    ]
+
+
 async def test_sockets_of_one_client_are_limited(writing_api):
     async with Api(writing_api.database, Limits(client_sockets=2)) as api:
         sockets = [Socket(api) for _ in range(3)]

@@ -68,6 +68,41 @@ async def test_a_client_that_falls_silent_loses_its_connection(server, circuits,
         writer.close()
 
 
+OLD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+LEFT_OVER = {
+    "an empty line": (OLD + b"\r\n", b"\r\n"),
+    "a body that nobody reads": (OLD + b"Content-Length: 100\r\n\r\n", b"x"),
+    "chunks that nobody reads": (
+        b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"4",
+    ),
+    "the body of a page that came from elsewhere": (
+        HEAD + b"Origin: http://evil\r\nContent-Length: 100\r\n\r\n{",
+        b'"',
+    ),
+    "the body of a download": (
+        b"GET /export/circuits.csv HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n",
+        b"x",
+    ),
+    "a body that came too slowly": (HEAD + b"Content-Length: 100\r\n\r\n{", b'"'),
+    "a body that is too large": (HEAD + b"Content-Length: 2000000\r\n\r\n" + b" " * 1_100_000, b" "),
+}
+"""A request with an answer, and what a client sends after the answer before it falls silent."""
+
+
+@pytest.mark.parametrize("kind", LEFT_OVER)
+async def test_who_sends_more_after_an_answer_and_falls_silent_loses_its_connection(server, circuits, kind):
+    request, more = LEFT_OVER[kind]
+    async with listening(server, LIMITS) as port:
+        reader, writer = await opened(port)
+        writer.write(request)
+        assert await reader.readline() != b""
+        await asyncio.sleep(0.2)
+        writer.write(more)
+        await ended(reader)
+        writer.close()
+
+
 async def test_a_second_request_on_a_connection_has_its_time_too(server, circuits):
     async with listening(server, LIMITS) as port:
         reader, writer = await opened(port)

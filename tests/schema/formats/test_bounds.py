@@ -154,6 +154,18 @@ def test_the_largest_accepted_bombs_take_less_than_a_gigabyte(tmp_path: Path) ->
         path = tmp_path / f"{number}.json.gz"
         path.write_bytes(gzip.compress(_graph(key, "[" + ",".join([item] * count) + "]"), 1))
         files.append(path)
+    # What is read again to find the place of an error.
+    for key, item, end in (
+        ("zz", "1  ", "NaN"),
+        ("zz", "1.5", "NaN"),
+        ("zz", '{"a":1}        ', "NaN"),
+        ("nodes", "1  ", "1"),
+        ("links", "1  ", "1"),
+        ("links", '{"source":1}    ', "1"),
+    ):
+        files.append(tmp_path / f"{len(files)}.json.gz")
+        items = ",".join([item] * (60_000_000 // (len(item) + 1)))
+        files[-1].write_bytes(gzip.compress(_graph(key, f"[{items},{end}]"), 1))
     files.append(tmp_path / "keys.json.gz")
     keys = ",".join(f'"k{number}":1' for number in range(1_900_000))
     files[-1].write_bytes(gzip.compress(_graph("metadata.info", "{" + keys + "}"), 1))
