@@ -30,11 +30,12 @@ from typing import Any, NamedTuple
 
 from atlas.local.server import Address, LocalServer
 from bench import synthetic
-from schema.circuit.records import TranscoderSet
+from schema.circuit.records import Circuit, TranscoderSet
 from schema.database import Database
 from schema.exports import graph_json
 from schema.loading.leases import LEASE_S
 from schema.loading.load import load_circuit
+from schema.shards.folder import packed
 from schema.upkeep.canonical_dump import Dump, dump
 from schema.upkeep.migrations import migrate
 from tests.support.loading import SMALL, Command, assert_sound
@@ -45,6 +46,10 @@ N_STORED = 8
 """Circuits that are stored before a round."""
 N_IMPORTED = 8
 """Further circuits that `import` loads. Half as many are of another set, for prompts of stored circuits."""
+N_PACKED = 4
+"""Further circuits that `load` reads from shards."""
+N_LABELLED = 40
+"""Features of stored circuits that `labels import` labels."""
 AIMED = 0.7
 """Share of the kills that wait until the command has begun to change the database."""
 REFUSED = "Cannot "
@@ -67,11 +72,23 @@ def commands(folder: Path) -> dict[str, list[str]]:
     return {
         "import": ["import", str(folder / "new")],
         "import of another set": ["import", str(folder / "other")],
+        "load of shards": ["load", str(folder / "shards")],
+        "import of labels": ["labels", "import", str(folder / "labels.csv"), "--author", "attack"],
         "delete of a run": ["delete", "--run", run],
         "delete of a family": ["delete", "--family", "family 0"],
         "move to a family": ["family", "moved", "--run", run],
         "check with repair": ["check", "--repair"],
     }
+
+
+def write_labels(circuits: list[Circuit], file: Path) -> None:
+    """A table with a label for each of some features of the circuits."""
+    features = sorted(
+        {(node.layer, node.index) for circuit in circuits for node in circuit.nodes if node.kind == "feature"}
+    )
+    name = synthetic.TRANSCODERS.name
+    rows = [f"{name},{layer},{index},label of {index}" for layer, index in features[:N_LABELLED]]
+    file.write_text("\n".join(["transcoders,layer,index,text", *rows]) + "\n", encoding="utf-8")
 
 
 def cells(names: Iterable[str]) -> list[Cell]:
@@ -87,13 +104,19 @@ class Attack:
         self._database = database
         self._address = address
         self._folder = folder
-        self._stored = list(islice(synthetic.circuits(N_STORED + N_IMPORTED, SMALL), N_STORED + N_IMPORTED))
+        n_circuits = N_STORED + N_IMPORTED + N_PACKED
+        self._stored = list(islice(synthetic.circuits(n_circuits, SMALL), n_circuits))
         other = TranscoderSet("other", "1" * 40, None, None, None, None, None, synthetic.MODEL.id)
         of_other_set = [replace(circuit, transcoders=other) for circuit in self._stored[: N_IMPORTED // 2]]
-        for name, circuits in (("new", self._stored[N_STORED:]), ("other", of_other_set)):
+        new, in_shards = self._stored[N_STORED:-N_PACKED], self._stored[-N_PACKED:]
+        for name, circuits in (("new", new), ("other", of_other_set)):
             (folder / name).mkdir()
             for number, circuit in enumerate(circuits):
                 graph_json.write(circuit, folder / name / f"{number:03}.json")
+        (folder / "shards").mkdir()
+        for name, data in packed(list(enumerate(in_shards)), synthetic.RUN):
+            (folder / "shards" / name).write_bytes(data)
+        write_labels(self._stored[:N_STORED], folder / "labels.csv")
         self.commands = commands(folder)
         self._undisturbed: dict[tuple[str, ...], Dump] = {}
         self._seconds: dict[str, float] = {}
