@@ -1,6 +1,6 @@
-"""Questions over all circuits without a database, by polars on synthetic shards.
+"""Questions over all circuits by polars on synthetic shards, with and without aggregates in Neo4j.
 
-    python -m bench.shard_questions --folder FOLDER [--circuits 2000] [--shape small]
+    python -m bench.shard_questions --folder FOLDER [--circuits 2000] [--shape small] [--aggregates HOME]
 
 1. write    shards into FOLDER, unless it has them
 2. check    both questions below on the first circuits, against loops over the records without polars
@@ -9,6 +9,9 @@
             shards at a time are merged
 4. contrast `contrast { features }` of one family with all others: the influence of each feature in each
             circuit, then counts, means and AUROC of each feature
+5. aggregates    with --aggregates: the pairs of step 3 become DRIVES between features of a new database in
+            HOME, which holds no circuit; then the atlas's own Cypher for `recurringEdges` is asked, twice
+            before it is timed, and its answer compared with the pairs. HOME loses its previous contents
 
 Times are CPU seconds of this process, with one thread; memory is the highest of this process so far.
 """
@@ -17,21 +20,33 @@ import argparse
 import math
 import os
 import resource
+import shutil
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 import polars as pl
 
+from atlas.local.admin import import_tables
+from atlas.local.server import LocalServer
 from bench import synthetic
 from bench.bulk import SHAPES
+from bench.homes import start
 from schema.circuit.records import Circuit, NodeKind
+from schema.database import Database
+from schema.loading.bulk_table import Table
+from schema.loading.effects import HALF, half
+from schema.model.core import NODES, RELATIONSHIPS
+from schema.questions.question import ask
+from schema.questions.structure import RECURRING_EFFECTS
 from schema.shards.folder import SHARD_PROMPTS, packed
 from schema.shards.store import Store
+from schema.upkeep.migrations import migrate
 
 PAIR = ["source_layer", "source_index", "target_layer", "target_index"]
 EVERY = 32
@@ -52,6 +67,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--circuits", type=int, default=2000)
     parser.add_argument("--shape", choices=SHAPES, default="small")
+    parser.add_argument("--aggregates", type=Path, metavar="HOME")
+    parser.add_argument("--heap", type=int, default=4000, help="of Neo4j, in MB")
     asked = parser.parse_args()
     circuits = write(asked.folder, asked.circuits, asked.shape)
     files = sorted(asked.folder.glob("*.parquet"))
@@ -65,7 +82,10 @@ def main() -> None:
     check_contrast(contrast(checked, FAMILY), circuits[:n_checked])
     found = measured("recur", lambda: pairs(files), asked.circuits)
     first = found.sort(["n", *PAIR], descending=[True, *[False] * 4]).head(20)
-    print(f"  {len(found)} pairs; the most frequent is in {first['n'][0]} circuits")
+    print(f"  {len(found)} pairs; the most frequent is in {first['n'][0]} circuits", flush=True)
+    if asked.aggregates is not None:
+        aggregates(found, asked.aggregates, asked.heap)
+    del found, first
     found = measured("contrast", lambda: contrast(files, FAMILY), asked.circuits)
     best = found.sort("auroc", descending=True).row(0, named=True)
     print(f"  {len(found)} features; the highest AUROC is {best['auroc']:.3f} ({best['p']} circuits inside)")
@@ -100,8 +120,8 @@ def write(folder: Path, count: int, shape: str) -> list[Circuit]:
 def pairs(files: list[Path]) -> pl.DataFrame:
     """Count, sum, sum of squares and number of positive effects of each pair of features."""
     merged: pl.DataFrame | None = None
-    for start in range(0, len(files), EVERY):
-        parts = [partial(file) for file in files[start : start + EVERY]]
+    for place in range(0, len(files), EVERY):
+        parts = [partial(file) for file in files[place : place + EVERY]]
         together = pl.concat(parts if merged is None else [merged, *parts])
         merged = together.group_by(PAIR).agg(pl.col("n", "sum", "squares", "positive").sum())
     assert merged is not None
@@ -142,6 +162,90 @@ def partial(file: Path) -> pl.DataFrame:
             positive=(pl.col("weight") > 0).sum().cast(pl.Int64),
         )
     )
+
+
+def aggregates(found: pl.DataFrame, home: Path, heap: int) -> None:
+    """Import the pairs as features and DRIVES, and ask for the first page of those that recur."""
+    began = time.perf_counter()
+    mean = pl.col("sum") / pl.col("n")
+    squares = pl.max_horizontal(0.0, pl.col("squares") - pl.col("n") * mean**2)
+    effects = found.with_columns(
+        mean=mean,
+        m2=squares,
+        sd=(squares / pl.col("n")).sqrt(),
+        negative=pl.col("n") - pl.col("positive"),
+        consistency=pl.max_horizontal("positive", pl.col("n") - pl.col("positive")) / pl.col("n"),
+    )
+    ends = [found.select(layer=f"{end}_layer", index=f"{end}_index") for end in ("source", "target")]
+    features = pl.concat(ends).unique().sort(FEATURE).with_row_index("number")
+    features = features.with_columns(
+        pl.col("number").cast(pl.Int64),
+        half=pl.struct(FEATURE).map_elements(lambda row: half(row["layer"], row["index"]), pl.Int64),
+        id=pl.format("{}/{}/{}", pl.lit(synthetic.TRANSCODERS.id), *FEATURE),
+    )
+    for end in ("source", "target"):
+        named = features.select(
+            pl.col("layer").alias(f"{end}_layer"),
+            pl.col("index").alias(f"{end}_index"),
+            pl.col("number").alias(end),
+            pl.col("half").alias(f"{end}_half"),
+            pl.col("id").alias(f"{end}_id"),
+        )
+        effects = effects.join(named, on=[f"{end}_layer", f"{end}_index"])
+    effects = effects.with_columns(pair=pl.col("source_half") * HALF + pl.col("target_half"))
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(dir=home.parent) as folder:
+        declared = next(node for node in NODES if node.label == "Feature").properties
+        nodes = Table(Path(folder) / "Feature.csv", [":ID"], declared)
+        for number, layer, index, _, id_ in features.rows():
+            nodes.add((number,), {"id": id_, "layer": layer, "index": index})
+        declared = next(each for each in RELATIONSHIPS if each.type == "DRIVES").properties
+        drives = Table(Path(folder) / "DRIVES.csv", [":START_ID", ":END_ID"], declared)
+        columns = {
+            "n_circuits": "n",
+            "n_positive": "positive",
+            "n_negative": "negative",
+            "sign_consistency": "consistency",
+        }
+        wanted = ["source", "target", *(columns.get(each.name, each.name) for each in declared)]
+        for part in effects.select(wanted).iter_slices(1_000_000):
+            drives.write(part.to_arrow())
+        arguments = ["--id-type=integer"]
+        for table, kind in ((nodes, "--nodes=Feature"), (drives, "--relationships=DRIVES")):
+            table.close()
+            arguments.append(f"{kind}={table.path.with_suffix('.header.csv')},{table.path}")
+        import_tables(LocalServer(home), arguments, heap_mb=heap)
+    address = start(home, heap)
+    try:
+        with Database.connect(address.bolt_uri, address.user, address.password) as database:
+            migrate(database)
+            print(f"aggregates: {time.perf_counter() - began:.0f} s to import and index them", flush=True)
+            given: dict[str, Any] = {
+                "families": None,
+                "transcoders": None,
+                "min_circuits": 2,
+                "sign_consistency": 0.9,
+            }
+            given |= {"order": "circuits", "denominators": False, "units": None, "skip": 0, "limit": 20}
+            times = []
+            for _ in range(7):
+                began = time.perf_counter()
+                (answer,) = ask(database, RECURRING_EFFECTS, timeout_s=120, **given)
+                times.append(time.perf_counter() - began)
+    finally:
+        LocalServer(home).stop()
+    recurring = effects.filter((pl.col("n") >= 2) & (pl.col("consistency") >= 0.9)).with_columns(
+        strength=pl.col("mean").abs()
+    )
+    by = ["n", "strength", "source_id", "target_id"]
+    first = recurring.sort(by, descending=[True, True, False, False]).head(20)
+    assert answer.total == len(recurring)
+    assert [(row.source, row.target, row.n_circuits) for row in answer.rows] == first.select(
+        "source_id", "target_id", "n"
+    ).rows()
+    shown = sorted(times[2:])[len(times[2:]) // 2]
+    print(f"recurringEdges from aggregates: {1e3 * shown:.0f} ms (p50), {answer.total} effects", flush=True)
 
 
 def uses(file: Path, family: str) -> pl.DataFrame:
