@@ -98,7 +98,7 @@ class IntoStore:
         pass
 
     def writer(self) -> tuple[type, tuple[Any, ...]]:
-        return StoreWriter, (self._store.address,)
+        return StoreWriter, (self._store.absolute, self._store.address)
 
     def end(self, ready: Ready, summary: IngestSummary) -> None:
         write_failures(self._store, ready.run, summary.problems)

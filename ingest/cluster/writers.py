@@ -20,13 +20,15 @@ class WrittenShare(NamedTuple):
 class StoreWriter:
     """Writes shards to a store."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, address: str, called: str) -> None:
+        """address: a whole path when it is local, because a writer runs in another folder. called: what the
+        user calls the store."""
+        self._address, self._called = address, called
 
     @returning_errors
     def write(self, shards: list[tuple[str, bytes]], n_circuits: int) -> WrittenShare:
         """Write shards: those that are there already are written again, with the same bytes."""
-        store = Store(self._address)
+        store = Store(self._address, self._called)
         for name, data in shards:
             store.put(name, data)
         return WrittenShare(n_circuits, 0)

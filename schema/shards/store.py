@@ -25,9 +25,12 @@ EXTRAS = {"s3": "s3", "s3a": "s3"}
 class Store:
     """One folder. Every error is an InputError that names the file and what to do."""
 
-    def __init__(self, address: str) -> None:
-        """Raises InputError for an address of an unknown kind, or one whose package is not installed."""
-        self.address = address.rstrip("/") or address
+    def __init__(self, address: str, called: str | None = None) -> None:
+        """Raises InputError for an address of an unknown kind, or one whose package is not installed.
+
+        called: what messages say in place of the address.
+        """
+        self.address = called or address.rstrip("/") or address
         if "://" not in address:
             self._files: Any = LocalFileSystem()
             self._root = str(Path(address).absolute()).rstrip("/")
@@ -48,6 +51,11 @@ class Store:
 
     def __str__(self) -> str:
         return self.address
+
+    @property
+    def absolute(self) -> str:
+        """The address for a process that runs in another folder."""
+        return (self._root or "/") if isinstance(self._files, LocalFileSystem) else self.address
 
     def of(self, name: str) -> str:
         """The address of a file of the folder, for people."""

@@ -20,8 +20,9 @@ from schema.errors import DatabaseError, InputError
 from schema.shards.store import Store
 from schema.upkeep.canonical_dump import Dump, dump
 from schema.upkeep.check import check
+from tests.support.cli import Cli
 from tests.support.prompts import BAD
-from tests.support.tiny_shards import N_GOOD
+from tests.support.tiny_shards import N_GOOD, cluster_words
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -41,6 +42,27 @@ def test_shards_of_two_workers_are_those_of_one_process(
     failures = next(tiny_shards.glob("failures-*"))
     assert (tmp_path / failures.name).read_text() == failures.read_text()
     assert f"circuits: {N_GOOD} of {N_GOOD}" in said.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("to", ["new/shards", "file://new/shards"])
+def test_relative_paths_are_those_of_the_folder_where_the_command_runs(
+    to: str,
+    cluster_address: str,
+    cli: Cli,
+    tiny_ingest: IngestSettings,
+    tiny_shards: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prompts, model, transcoders = tiny_ingest.prompts, tiny_ingest.model, tiny_ingest.transcoders
+    for each in (prompts, model, transcoders):
+        Path(each.name).symlink_to(each)
+    near = IngestSettings(Path(prompts.name), Path(model.name), Path(transcoders.name))
+    done = cli(*cluster_words(near, cluster_address), "--workers", "1", "--to", to)
+    assert f"{N_GOOD} circuits written to {to}" in done.stdout.replace("\n", " "), done.text
+    there = sorted(each.name for each in (tmp_path / "new" / "shards").iterdir())
+    assert there == sorted(each.name for each in tiny_shards.iterdir())
 
 
 def test_the_database_of_two_workers_is_that_of_one_process(

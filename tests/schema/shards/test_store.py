@@ -58,6 +58,19 @@ def test_files_are_written_found_and_read(address: str) -> None:
     assert store.names() == ["a", "b"]
 
 
+@pytest.mark.parametrize("address", ["some/folder", "file://some/folder/", "/some/folder", "memory://some"])
+def test_another_process_finds_the_same_folder(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = Store(address)
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir("other")
+    same = Store(store.absolute, store.address)
+    assert (same._root, type(same._files)) == (store._root, type(store._files))
+    assert same.of("a") == store.of("a") == f"{address.rstrip('/')}/a"
+
+
 def test_shards_are_found_in_order_and_counted(address: str) -> None:
     store = Store(address)
     store.create()
