@@ -9,7 +9,9 @@
 | `failures` | errors of these processes, as values |
 | `pool` | gives shares of the work to workers, and shares of lost workers to others |
 | `run` | the driver of `atlas ingest`: plan, skip, count, attribute, write |
+| `holders` | processes that hold the model for a command that stores the results itself |
 | `firings` | where features fire in a corpus, for `atlas examples`, `label` and `supernodes` |
+| `measuring` | the sums over batches of texts, for `atlas transcoders measure` |
 
 Ray Data is not used, because a prompt that ends its worker must fail by name while the others go on. Ray Data
 ends the whole job then, or drops a block without saying what was in it.
