@@ -82,18 +82,29 @@ class BulkImport:
         except InputError as error:
             raise refused_graph(entry.name, error) from error
         self._given.append((entry, circuit.id, new))
+        tagged, given = None, self.reader.settings.given
         if not new:
             self._repeated.append(circuit)
-        self.reader.count(new=new)
+            if given.family is not None or given.tags:
+                tagged = self.writer.tag_again(circuit.id, given.tags)
+        self.reader.count(new=new, tagged=tagged)
 
     def add_shards(self, found: Sequence[FoundShard], steps: Steps) -> None:
-        """Write the circuits of shards, each under the run of its shard. Bad shards go to the summary."""
+        """Write the circuits of shards, each under the run of its shard. Bad shards go to the summary.
+
+        The prompt of a circuit that came before gets the tags that it lacks.
+        """
         for each in found:
             try:
                 shard = each.read()
                 self.summary.n_bytes += shard.n_bytes
                 for circuit in shard.circuits():
-                    self.reader.count(new=self.writer.add(circuit, shard.run))
+                    new = self.writer.add(circuit, shard.run)
+                    self.reader.count(new=new)
+                    if not new:
+                        tagged = self.writer.tag_again(circuit.id, circuit.prompt.tags)
+                        self.summary.tagged += tagged.n_new > 0
+                        self.summary.other_family += circuit.prompt.family not in (None, tagged.family)
             except FileError as error:
                 self.summary.problems.append(error)
             steps.advance()

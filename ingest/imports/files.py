@@ -18,8 +18,9 @@ from ingest.circuits.loader import GroupLoader, resumable
 from ingest.imports.feature_files import FeatureFiles
 from ingest.imports.reader import Reader, progress_bar, refused_graph
 from ingest.imports.settings import ImportSettings, ImportSummary
-from schema.annotations.tags import TaggedCircuit, tag_again
+from schema.annotations.tags import tag_again
 from schema.circuit.records import Circuit, FeatureNotes, Model, TranscoderSet
+from schema.circuit.tagged import TaggedCircuit
 from schema.database import Database
 from schema.errors import AtlasError, InputError, QueryMemoryError, RefusedError
 from schema.formats.files import find

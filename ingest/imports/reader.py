@@ -23,8 +23,8 @@ from ingest.engine.errors import EngineError
 from ingest.extra import missing_extra
 from ingest.imports.settings import ImportSettings, ImportSummary
 from ingest.progress import progress
-from schema.annotations.tags import TaggedCircuit
 from schema.circuit.records import Circuit, FeatureNotes, Model, TranscoderSet
+from schema.circuit.tagged import TaggedCircuit
 from schema.counted import counted
 from schema.errors import AtlasError, FileError, InputError
 from schema.formats.features import from_file

@@ -133,6 +133,8 @@ class ShardLoader:
     def load(self, shard: Shard) -> None:
         """Load what the database lacks of a shard. A shard that cannot be decoded goes to the problems."""
         self._summary.n_bytes += shard.n_bytes
+        if not self._addresses.keys().isdisjoint(shard.ids):
+            self._loader.drain()  # a circuit that an earlier shard gives too is in the database then
         there = present(self._database, shard.ids)
         try:
             if there:

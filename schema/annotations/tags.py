@@ -1,8 +1,9 @@
 """Writes the tags that people give to prompts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from schema.circuit.tagged import TaggedCircuit
 from schema.database import Database, Rows, Transaction
 from schema.errors import LimitError, NotFoundError
 from schema.loading.fragments import lock_everything
@@ -37,16 +38,6 @@ def require_prompts(read: Callable[[str, dict[str, Any]], Rows], prompts: Sequen
             f"The database has no prompt {missing[0]!r}",
             next_step="list the ids with `circuits { nodes { prompt { id text } } }` in GraphQL",
         )
-
-
-class TaggedCircuit(NamedTuple):
-    """A stored circuit whose prompt was given again, with tags."""
-
-    circuit: str
-    family: str | None
-    """Family of the prompt, which stays; None without one."""
-    n_new: int
-    """Number of tags that the prompt did not have before."""
 
 
 def tag_again(database: Database, circuits: Mapping[str, Sequence[str]]) -> list[TaggedCircuit]:

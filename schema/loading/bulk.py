@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from schema.circuit.records import Circuit, Run
+from schema.circuit.tagged import TaggedCircuit
 from schema.database import Database
 from schema.loading.aggregates import NO_USES, add_use_to, effect_columns
 from schema.loading.bulk_table import SEPARATOR, Table, unwritable
@@ -110,8 +111,8 @@ class BulkWriter:
         """Number of a family → places of its circuits in `_effects`."""
         self._amend: list[tuple[str, str, str, Any]] = []
         """(label, key, property, value) of the lists that CSV cannot hold."""
-        self._added: set[str] = set()
-        """Ids of the circuits that were added."""
+        self._added: dict[str, int] = {}
+        """Id of a circuit that was added → number of its prompt."""
 
     def add(self, circuit: Circuit, run: Run) -> bool:
         """Write the tables of one circuit. Returns False when it was added before.
@@ -121,7 +122,6 @@ class BulkWriter:
         check_record(circuit)
         if circuit.id in self._added:
             return False
-        self._added.add(circuit.id)
         parts, framed = body(circuit), frame(circuit, run)
         edges = parts.edges
         circuit_number = self._number(sum(map(len, parts.nodes)) + 1)
@@ -145,7 +145,8 @@ class BulkWriter:
                 edges.head_weights or [None] * len(edges.weights),
             ],
         )
-        set_number = self._frame(circuit_number, framed)
+        prompt_number, set_number = self._frame(circuit_number, framed)
+        self._added[circuit.id] = prompt_number
         for head in parts.head_totals:
             self._head(circuit_number, framed.model["id"], head)
         features = self._features(parts.features, set_number)
@@ -169,6 +170,15 @@ class BulkWriter:
         self._effects.targets.append(ids[np.array(effects.targets, dtype=np.int64)])
         self._effects.weights.append(np.array(effects.weights, dtype=np.float64))
         return True
+
+    def tag_again(self, circuit: str, tags: Sequence[str]) -> TaggedCircuit:
+        """Give the prompt of a circuit that was added the tags that it lacks. circuit: its id."""
+        prompt = self._added[circuit]
+        before = len(self._linked)
+        self._tag(prompt, tags)
+        family = self._families.get(prompt)
+        name = None if family is None else self._shared[family][1]["name"]
+        return TaggedCircuit(circuit, name, len(self._linked) - before)
 
     def finish(self) -> list[str]:
         """Write shared nodes and aggregates, and close the files. Returns the importer's arguments."""
@@ -254,8 +264,12 @@ class BulkWriter:
             self._shared[number] = (label, properties)
         return number
 
-    def _frame(self, circuit: int, framed: Frame) -> int:
-        """Write what surrounds a circuit. Returns the number of its set."""
+    def _tag(self, prompt: int, tags: Sequence[str]) -> None:
+        for name in tags:
+            self._link("TAGGED", prompt, self._share("Tag", name, {"name": name}))
+
+    def _frame(self, circuit: int, framed: Frame) -> tuple[int, int]:
+        """Write what surrounds a circuit. Returns the numbers of its prompt and of its set."""
         model = self._share("Model", framed.model["id"], framed.model)
         transcoders = self._share("TranscoderSet", framed.transcoders["id"], framed.transcoders)
         run = self._share("Run", framed.run["id"], framed.run)
@@ -264,11 +278,10 @@ class BulkWriter:
             self._models[transcoders] = model
             stored = self._shared[transcoders][1]
             stored |= {name: value for name, value in framed.transcoders.items() if stored.get(name) is None}
-        for name in framed.tags:
-            self._link("TAGGED", prompt, self._share("Tag", name, {"name": name}))
+        self._tag(prompt, framed.tags)
         for kind, target in (("OF_PROMPT", prompt), ("BY", transcoders), ("FROM_RUN", run)):
             self._relationship(kind, circuit, target, {})
-        return transcoders
+        return prompt, transcoders
 
     def _features(self, rows: list[LoadedFeature], transcoders: int) -> list[int]:
         """The numbers of the features, by place."""

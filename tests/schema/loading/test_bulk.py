@@ -16,6 +16,7 @@ from ingest.imports.bulk import write_tables
 from ingest.imports.files import import_files
 from ingest.imports.settings import ImportSettings
 from ingest.imports.shards import load_shards
+from schema.annotations.tags import tag_again
 from schema.circuit.records import Circuit
 from schema.database import Database
 from schema.loading.aggregates import effect_columns
@@ -83,19 +84,28 @@ def test_a_bulk_import_of_shards_and_files_holds_what_loading_circuits_shards_an
     database: Database, imported: LocalServer, tmp_path: Path
 ):
     made, quiet = circuits(), Console(file=StringIO())
+    known = [each.prompt for each in made[3:6]]
+    again = [
+        replace(known[0], tags=(*known[0].tags, "again", HOSTILE)),
+        replace(known[1], tags=(), family="another"),
+        replace(known[2], tags=("again",)),
+    ]
     for circuit in made:
         assert load_circuit(database, circuit, RUN)
+    tag_again(database, {each.id: new.tags for each, new in zip(made[3:6], again, strict=True)})
     direct = dump(database)
     empty(database)
     graphs = ImportSettings((write_graphs(tmp_path / "graphs"),))
-    shards = [write_shards(tmp_path / "shards", [*made, made[3]])]
+    repeated = [replace(each, prompt=new) for each, new in zip(made[3:6], again, strict=True)]
+    shards = [write_shards(tmp_path / "a", made), write_shards(tmp_path / "b", repeated)]
     one_by_one = load_shards(database, shards, console=quiet)
-    assert (one_by_one.loaded, one_by_one.present, len(one_by_one.problems)) == (len(made), 1, 1)
+    assert (one_by_one.loaded, one_by_one.present, len(one_by_one.problems)) == (len(made), 3, 2)
     assert dump(database) == direct
     assert import_files(database, graphs, console=quiet).loaded == 3
     tables = write_tables(graphs, tmp_path / "tables", shards=shards, console=quiet)
     found = tables.summary
-    assert (found.loaded, found.present, len(found.problems)) == (len(made) + 3, 1, 1)
+    assert (found.loaded, found.present, len(found.problems)) == (len(made) + 3, 3, 2)
+    assert (found.tagged, found.other_family) == (one_by_one.tagged, one_by_one.other_family) == (2, 1)
     admin.import_tables(imported, tables.writer.finish(), heap_mb=512)
     address = imported.start(bolt_port=free_port(), http_port=free_port(), heap_mb=512)
     with Database.connect(address.bolt_uri, address.user, address.password) as other:
