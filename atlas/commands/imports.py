@@ -174,15 +174,17 @@ def bulk_import(
     from schema.shards.folder import holds_shards
 
     atlas = Settings.load()
+    shards = [path for path in paths if holds_shards(path)]
     if atlas.neo4j_uri is not None:
+        ways = ["`atlas load` for shards"] if shards else []
+        ways += ["`atlas import` for graph files"] if len(shards) < len(paths) else []
         raise InputError(
             f"A bulk import makes a local database, but NEO4J_URI names {atlas.neo4j_uri}",
-            next_step="unset NEO4J_URI, or use `atlas import`",
+            next_step=f"unset NEO4J_URI, or use {' and '.join(ways)}",
         )
     server = LocalServer(atlas.home)
     admin.require_new(server, replace=replace)
     given = Given(model, transcoders, family, tuple(dict.fromkeys(tag or ())))
-    shards = [path for path in paths if holds_shards(path)]
     graphs = tuple(Path(path) for path in paths if path not in shards)
     settings = ImportSettings(graphs, given, node_threshold, edge_threshold, tokenizer)
     atlas.home.mkdir(parents=True, exist_ok=True)
