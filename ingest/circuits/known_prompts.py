@@ -1,11 +1,10 @@
-"""Prompts of a file whose circuits are in the database already: they get new tags and keep their family."""
+"""Prompts of a file whose circuits are stored already: they get new tags and keep their family."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ingest.circuits.prompts import PromptLine
-from schema.annotations.tags import tag_again
-from schema.database import Database
+from schema.circuit.tagged import TaggedCircuit
 
 NAMED = 3
 """Lines that a summary names; it counts the others."""
@@ -13,12 +12,12 @@ NAMED = 3
 
 @dataclass
 class KnownPrompts:
-    """What changed for the prompts that the database had already."""
+    """What changed for the prompts that were stored already."""
 
     n_tagged: int = 0
     """Prompts that got new tags."""
     other_family: list[str] = field(default_factory=list)
-    """One phrase for each line that names another family than the database. The database's family stays."""
+    """One phrase for each line that names another family than the stored one, which stays."""
 
     def sentence(self) -> str:
         """The changes as sentences, with a space before them. Empty when there is nothing to report."""
@@ -30,15 +29,17 @@ class KnownPrompts:
         return "".join(said)
 
 
-def tag_known_prompts(database: Database, lines: Mapping[str, PromptLine]) -> KnownPrompts:
-    """Add the tags of a file's lines to the prompts that the database has. Raises DatabaseError.
+def tag_known_prompts(
+    tag: Callable[[Mapping[str, Sequence[str]]], Sequence[TaggedCircuit]], lines: Mapping[str, PromptLine]
+) -> KnownPrompts:
+    """Add the tags of a file's lines to the prompts that are stored already.
 
-    lines: id of a circuit in the database → the line of its prompt.
+    tag: gives the prompts of circuits tags. lines: id of a stored circuit → the line of its prompt.
     """
     found = KnownPrompts()
     if not lines:
         return found
-    for row in tag_again(database, {circuit: line.tags for circuit, line in lines.items()}):
+    for row in tag({circuit: line.tags for circuit, line in lines.items()}):
         found.n_tagged += row.n_new > 0
         line = lines[row.circuit]
         if line.family not in (None, row.family):

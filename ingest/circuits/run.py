@@ -44,6 +44,7 @@ from ingest.labels.explain import METHOD
 from ingest.labels.namer import Namer
 from ingest.labels.supernodes import group_by_concept
 from ingest.progress import progress
+from schema.annotations.tags import tag_again
 from schema.circuit.records import (
     ATLAS,
     Circuit,
@@ -578,7 +579,7 @@ def find_missing(
     ids = {each.key: found for each in planned if (found := find(settings, each, there)) is not None}
     summary.present = len(ids)
     summary.known = tag_known_prompts(
-        database, {ids[each.key]: each.line for each in planned if each.key in ids}
+        partial(tag_again, database), {ids[each.key]: each.line for each in planned if each.key in ids}
     )
     return [each for each in planned if each.key not in ids], ids
 

@@ -6,10 +6,12 @@ the run was stopped between them.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from rich.console import Console
 
+from ingest.circuits.known_prompts import tag_known_prompts
 from ingest.circuits.prompts import read_prompts
 from ingest.circuits.run import (
     Attributed,
@@ -29,6 +31,7 @@ from schema.loading.load import StoredSize
 from schema.loading.validate import check_record
 from schema.shards.folder import SHARD_PROMPTS, packed, stored_sizes, write_failures
 from schema.shards.store import Store
+from schema.shards.tags import tag_stored
 
 
 def ingest_to(store: Store, settings: IngestSettings, *, console: Console) -> IngestSummary:
@@ -53,8 +56,7 @@ def ingest_to(store: Store, settings: IngestSettings, *, console: Console) -> In
     say(first_token(model, settings.first_token))
     planned = attributor.plan(file.prompts, summary.problems)
     summary.notes += attributor.unreachable(planned)
-    missing = {each.key for each in planned if find(settings, each, there) is None}
-    summary.present = len(planned) - len(missing)
+    missing = {each.key for each in find_missing_in(store, there, settings, planned, summary)}
     run = attributor.run()
     if missing:
         with progress(console) as work:
@@ -92,6 +94,26 @@ def storable(each: Attributed) -> Attributed:
 def sizes_of(store: Store) -> dict[str, StoredSize]:
     """Id → size of each circuit that a store has. Raises FileError for a damaged shard."""
     return {id_: StoredSize(*size) for id_, size in stored_sizes(store).items()}
+
+
+def find_missing_in(
+    store: Store,
+    there: Mapping[str, StoredSize],
+    settings: IngestSettings,
+    planned: Sequence[PlannedCircuit],
+    summary: IngestSummary,
+) -> list[PlannedCircuit]:
+    """The circuits that a store lacks. there: those that it has.
+
+    The prompts of the circuits that it has get new tags, and are counted. Raises FileError for a damaged
+    shard.
+    """
+    ids = {each.key: found for each in planned if (found := find(settings, each, there)) is not None}
+    summary.present = len(ids)
+    lines = {ids[each.key]: each.line for each in planned if each.key in ids}
+    given = {id_: line for id_, line in lines.items() if line.tags or line.family is not None}
+    summary.known = tag_known_prompts(partial(tag_stored, store), given)
+    return [each for each in planned if each.key not in ids]
 
 
 def shares(planned: Sequence[PlannedCircuit]) -> Iterator[list[PlannedCircuit]]:

@@ -21,8 +21,8 @@ from rich.console import Console
 
 from ingest.circuits.loader import resumable
 from ingest.circuits.prompts import PromptFile, read_prompts
-from ingest.circuits.run import IngestSettings, IngestSummary, PlannedCircuit, find, find_missing
-from ingest.circuits.shards import shares, sizes_of
+from ingest.circuits.run import IngestSettings, IngestSummary, PlannedCircuit, find_missing
+from ingest.circuits.shards import find_missing_in, shares, sizes_of
 from ingest.cluster.connection import ClusterSettings, connected, require_ray
 from ingest.cluster.failures import checked
 from ingest.cluster.pool import ATTEMPTS, Lost, reason_of
@@ -90,9 +90,7 @@ class IntoStore:
         self._there = sizes_of(store)
 
     def missing(self, planned: list[PlannedCircuit], summary: IngestSummary) -> list[PlannedCircuit]:
-        found = [each for each in planned if find(self._settings, each, self._there) is None]
-        summary.present = len(planned) - len(found)
-        return found
+        return find_missing_in(self._store, self._there, self._settings, planned, summary)
 
     def begin(self, plan: Plan) -> None:
         pass

@@ -9,7 +9,7 @@
 import hashlib
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, NamedTuple
 
@@ -17,7 +17,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schema.circuit.records import Circuit, Run
+from schema.circuit.records import Circuit, Prompt, Run
 from schema.errors import FileError, InputError
 from schema.loading.validate import check_record
 from schema.shards.columns import SCHEMA, frames, from_table, to_table
@@ -29,6 +29,12 @@ UNPACKED_LIMIT = 2 << 30
 AGAIN = "delete it and run the command that wrote it again; only its circuits are computed again"
 _NAME = re.compile(r"circuits-(?P<run>[0-9a-f]{8})-(?P<line>[0-9]{8,})-(?P<hash>[0-9a-f]{32})\.parquet")
 _VERSION, _RUN = b"circuit_atlas.shard", b"circuit_atlas.run"
+
+
+class _Facts(msgspec.Struct):
+    """What is read of the facts of a circuit when nothing else of them is needed."""
+
+    prompt: Prompt
 
 
 class CircuitSize(NamedTuple):
@@ -71,6 +77,8 @@ class Shard:
             raise FileError(
                 address, "the name", "is not that of a shard", next_step="name files that `--to` wrote"
             )
+        self.line = int(found["line"])
+        """Line of the first prompt."""
         if hashlib.sha256(data).hexdigest()[:32] != found["hash"]:
             raise FileError(
                 address, "the bytes", "were changed or cut off since the shard was written", next_step=AGAIN
@@ -110,6 +118,18 @@ def sizes(address: str, file: IO[bytes]) -> dict[str, CircuitSize]:
         _checked(address, parquet)
         table = parquet.read(["id", "n_active_features", "n_edges"])
         return {row["id"]: CircuitSize(row["n_active_features"], row["n_edges"]) for row in table.to_pylist()}
+
+
+def prompts(address: str, file: IO[bytes], wanted: Container[str]) -> dict[str, Prompt]:
+    """Id → prompt of each wanted circuit of a shard, without reading the rest. Raises FileError."""
+    with _refusing(address):
+        parquet = pq.ParquetFile(file)
+        _checked(address, parquet)
+        if not any(id_ in wanted for id_ in parquet.read(["id"])["id"].to_pylist()):
+            return {}
+        rows = parquet.read(["id", "facts"]).to_pylist()
+        decoder = msgspec.json.Decoder(_Facts)
+        return {row["id"]: decoder.decode(row["facts"]).prompt for row in rows if row["id"] in wanted}
 
 
 def _checked(address: str, file: pq.ParquetFile) -> Run:

@@ -67,8 +67,7 @@ class Store:
         with self._named(self.address, "make the folder, or name one that you may write to"):
             self._files.makedirs(self._root, exist_ok=True)
         self.put(probe, b"")
-        with self._named(self.of(probe), "allow files to be deleted there"):
-            self._files.rm_file(self._path(probe))
+        self.delete(probe)
 
     def names(self) -> list[str]:
         """The names of the files in the folder, sorted. Raises InputError when there is no such folder."""
@@ -110,6 +109,11 @@ class Store:
                 part_path = f"{path}.{uuid4().hex}.part"
                 self._files.pipe_file(part_path, data)
                 self._files.mv(part_path, path)
+
+    def delete(self, name: str) -> None:
+        """Delete a file."""
+        with self._named(self.of(name), "allow files to be deleted there"):
+            self._files.rm_file(self._path(name))
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

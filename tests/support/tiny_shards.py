@@ -1,5 +1,7 @@
 """The ingest of a tiny model on a prompts file with bad lines, and the shards that it writes."""
 
+import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -53,3 +55,17 @@ def tiny_content(tiny_ingest: IngestSettings, connection: Database) -> Dump:
     held = dump(connection)
     empty(connection)
     return held
+
+
+def write_other_tags(settings: IngestSettings, folder: Path) -> IngestSettings:
+    """An ingest of a part of the prompts, to which another file gives other tags, families and splits."""
+    rows = []
+    for number, line in enumerate(settings.prompts.read_text(encoding="utf-8").splitlines(), 1):
+        if number in BAD or number % 5 == 0:
+            continue
+        row = json.loads(line)
+        tags = [*row["tags"], f"also {number % 3}"] if number % 2 else ["again"] * (number % 4 == 0)
+        rows.append({**row, "tags": tags, "family": ("pi", "phi", None)[number % 3], "split": "train"})
+    path = folder / "other-tags.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return replace(settings, prompts=path)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -21,7 +22,8 @@ from schema.upkeep.canonical_dump import Dump, dump
 from schema.upkeep.check import check
 from tests.support.cli import Cli
 from tests.support.prompts import BAD
-from tests.support.tiny_shards import N_GOOD
+from tests.support.servers import empty
+from tests.support.tiny_shards import N_GOOD, write_other_tags
 
 QUIET = Console(file=StringIO())
 
@@ -52,6 +54,42 @@ def test_loaded_shards_are_a_direct_ingest(
     again = cli("load", folder)
     assert again.stdout.startswith(f"0 circuits loaded, {N_GOOD} were there already")
     assert dump(database) == tiny_content
+
+
+def test_shards_get_the_tags_that_a_direct_ingest_of_known_prompts_adds(
+    database: Database, cli: Cli, tiny_ingest: IngestSettings, tiny_shards: Path, tmp_path: Path
+) -> None:
+    other = write_other_tags(tiny_ingest, tmp_path)
+    load_shards(database, [str(tiny_shards)], console=QUIET)
+    direct = ingest(database, other, console=QUIET)
+    assert direct.loaded == 0
+    assert direct.known.n_tagged
+    assert direct.known.other_family
+    content = dump(database)
+
+    folder = tmp_path / "shards"
+    shutil.copytree(tiny_shards, folder)
+    done = cli("ingest", *words(other), "--to", folder)
+    assert (done.exit_code, done.error) == (0, None)
+    said = done.stdout.replace("\n", " ")
+    assert f"0 circuits written to {folder}" in said
+    assert said.strip().endswith(f"{direct.present} were there already.{direct.known.sentence()}")
+    assert len(list(folder.glob("*.parquet"))) == len(list(tiny_shards.glob("*.parquet")))
+    empty(database)
+    assert load_shards(database, [str(folder)], console=QUIET).loaded == N_GOOD
+    assert dump(database) == content
+    assert list(check(database)) == []
+
+    # A command that was stopped before it deleted the old shards left both.
+    for each in tiny_shards.glob("*.parquet"):
+        shutil.copy(each, folder)
+    names = sorted(each.name for each in folder.iterdir())
+    again = ingest_to(Store(str(folder)), other, console=QUIET)
+    assert (again.loaded, again.known.n_tagged) == (0, 0)
+    assert sorted(each.name for each in folder.iterdir()) == names
+    empty(database)
+    assert load_shards(database, [str(folder)], console=QUIET).loaded == N_GOOD
+    assert dump(database) == content
 
 
 def test_failures_are_kept_by_name(tiny_shards: Path) -> None:
@@ -163,3 +201,17 @@ def test_what_cannot_work_is_said_before_the_model_is_loaded(
         assert done.error.next_step
         assert done.stdout == ""
     assert cli("ingest", "--to", tmp_path, "--watch").exit_code == 2
+
+
+def test_a_bulk_import_names_the_command_that_loads_the_same_into_the_database_of_neo4j_uri(
+    cli: Cli, tiny_shards: Path, tmp_path: Path
+) -> None:
+    load, import_ = "`atlas load` for shards", "`atlas import` for graph files"
+    for paths, ways in (
+        ([tiny_shards], load),
+        ([tmp_path], import_),
+        ([tmp_path, tiny_shards], f"{load} and {import_}"),
+    ):
+        done = cli("bulk-import", *paths, NEO4J_URI="bolt://127.0.0.1:1")
+        assert isinstance(done.error, InputError), done.text
+        assert done.error.next_step == f"unset NEO4J_URI, or use {ways}"

@@ -1,5 +1,6 @@
 """An ingest on a cluster of two workers writes what a single process writes, to the last bit."""
 
+import shutil
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from atlas.local.server import Address
 from ingest.circuits.run import IngestSettings
+from ingest.circuits.shards import ingest_to
 from ingest.cluster.connection import ClusterSettings
 from ingest.cluster.run import IntoDatabase, IntoStore, ingest_on_cluster, require_equal
 from ingest.cluster.workers import Ready
@@ -22,7 +24,7 @@ from schema.upkeep.canonical_dump import Dump, dump
 from schema.upkeep.check import check
 from tests.support.cli import Cli
 from tests.support.prompts import BAD
-from tests.support.tiny_shards import N_GOOD, cluster_words
+from tests.support.tiny_shards import N_GOOD, cluster_words, write_other_tags
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -63,6 +65,22 @@ def test_relative_paths_are_those_of_the_folder_where_the_command_runs(
     assert f"{N_GOOD} circuits written to {to}" in done.stdout.replace("\n", " "), done.text
     there = sorted(each.name for each in (tmp_path / "new" / "shards").iterdir())
     assert there == sorted(each.name for each in tiny_shards.iterdir())
+
+
+def test_known_prompts_of_a_store_get_the_tags_that_one_process_gives_them(
+    cluster_address: str, tiny_ingest: IngestSettings, tiny_shards: Path, tmp_path: Path
+) -> None:
+    other, quiet = write_other_tags(tiny_ingest, tmp_path), Console(file=StringIO())
+    stores = [Store(str(tmp_path / name)) for name in ("one", "two")]
+    for store in stores:
+        shutil.copytree(tiny_shards, store.address)
+    one = ingest_to(stores[0], other, console=quiet)
+    two = ingest_on_cluster(
+        IntoStore(stores[1], other), other, ClusterSettings(cluster_address, 1), console=quiet
+    )
+    assert (two.loaded, two.present, two.known) == (0, one.present, one.known)
+    assert two.known.n_tagged
+    assert stores[1].names() == stores[0].names() != sorted(each.name for each in tiny_shards.iterdir())
 
 
 def test_the_database_of_two_workers_is_that_of_one_process(
