@@ -6,6 +6,7 @@ Nothing of Ray is imported before `require_ray` is called.
 import logging
 import os
 import socket
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +22,38 @@ AUTO = "auto"
 """In place of an address: the cluster of which this machine is a node."""
 STORE_BYTES = 512 << 20
 """Size of the object store of a cluster on this machine: a few shards for each worker."""
-WAIT_S = 5.0
+WAIT_S = 10.0
 """Seconds to wait for an answer at an address."""
+_ANSWER_BYTES = 1 << 16
+"""More than Ray says before it has answered."""
+
+
+def _frame(kind: int, flags: int, stream: int, content: bytes) -> bytes:
+    return len(content).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + content
+
+
+def _literal(*words: bytes) -> bytes:
+    return b"".join(bytes([len(word)]) + word for word in words)
+
+
+_REQUEST = (
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    + _frame(4, 0, 0, b"")  # settings: none
+    + _frame(  # headers of stream 1: numbers name those of HPACK's table
+        1,
+        0x4,
+        1,
+        b"\x83\x86"  # POST, http
+        + b"\x04" + _literal(b"/ray.rpc.NodeInfoGcsService/GetClusterId")
+        + b"\x01" + _literal(b"ray")  # the authority
+        + b"\x0f\x10" + _literal(b"application/grpc")  # the type of the content
+        + b"\x00" + _literal(b"te", b"trailers"),
+    )
+    + _frame(0, 0x1, 1, bytes(5))  # an empty message, and the end of the stream
+)  # fmt: skip
+"""The question for the cluster's id, in gRPC over HTTP/2. Ray's processes are servers of gRPC."""
+_GRPC_STATUS = (b"grpc-status", bytes.fromhex("9acac8b21234da8f"))
+"""The header of every answer in gRPC, good or bad: as it is, and in the Huffman code of HPACK."""
 
 
 @dataclass(frozen=True)
@@ -96,21 +127,51 @@ def _start(ray: ModuleType, settings: ClusterSettings) -> None:
                 return
             if address != AUTO:
                 _answer(address)
-            ray.init(address=address, **quiet)
+            elif ":" in (head := os.environ.get("RAY_ADDRESS", "")):  # Ray goes there, and nowhere else
+                address = head
+                _answer(address)
+            ray.init(address=settings.address, **quiet)
     except (RuntimeError, OSError, ValueError) as error:  # a ConnectionError is an OSError
         raise refusal(address, error) from error
 
 
 def _answer(address: str) -> None:
-    """Ray itself waits for a minute where nothing answers."""
+    """Ray itself waits for minutes where nothing answers, or something else than Ray does."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         raise InputError(
             f"--ray {address} is no address",
             next_step=f"give HOST:PORT of the head node, such as 10.0.0.5:6379, or {AUTO}, or {LOCAL}",
         )
-    with socket.create_connection((host.strip("[]"), int(port)), timeout=WAIT_S):
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=WAIT_S) as connection:
+        # What answers with TLS is not asked, because Ray alone knows the certificates.
+        if os.environ.get("RAY_USE_TLS", "0").lower() not in ("1", "true") and not _speaks_grpc(connection):
+            raise InputError(
+                f"There is no Ray cluster at {address}: something else than Ray listens there",
+                next_step="give the port of `ray start --head`, which is 6379 unless you chose another, or "
+                "10001 after ray://; 8265 is the dashboard",
+            )
+
+
+def _speaks_grpc(connection: socket.socket) -> bool:
+    """Whether a server of gRPC answers within `WAIT_S`.
+
+    HTTP/2 alone would not tell, because other servers speak it, too: Neo4j is one.
+    """
+    end, said = time.monotonic() + WAIT_S, b""
+    try:
+        connection.sendall(_REQUEST)
+        while len(said) < _ANSWER_BYTES and (left := end - time.monotonic()) > 0:
+            connection.settimeout(left)
+            part = connection.recv(4096)
+            said += part
+            if any(status in said for status in _GRPC_STATUS):
+                return True
+            if not part:
+                break
+    except OSError:  # no answer in time, or the end of the connection
         pass
+    return False
 
 
 def refusal(address: str, error: Exception) -> InputError:

@@ -1,11 +1,20 @@
 """What is wrong with a cluster is named, with what to do, before any work begins."""
 
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import ray
 from ray._private.utils import check_version_info
 
+from atlas.local.server import Address
+from ingest.cluster import connection
 from ingest.cluster.connection import ClusterSettings, connected, refusal
 from schema.errors import InputError
 from tests.support.cli import Cli
@@ -30,6 +39,84 @@ def test_no_cluster_at_the_address() -> None:
         assert f"There is no Ray cluster at {address}" in error.what
         assert "ray start --head" in str(error.next_step)
     assert "is no address" in refused(address="nonsense").what
+
+
+@contextmanager
+def web_server() -> Iterator[int]:
+    """The port of a server of HTTP/1, as Ray's dashboard is one."""
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def silent() -> Iterator[int]:
+    """The port of a listener that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def talkative() -> Iterator[int]:
+    """The port of a listener that says a byte now and then, for ever."""
+
+    def talk() -> None:
+        with listener.accept()[0] as client:
+            try:
+                while True:
+                    client.sendall(b"?")
+                    time.sleep(0.1)
+            except OSError:  # the client is gone
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=talk)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join()
+
+
+def refused_at_once(address: str, **settings: Any) -> None:
+    begun = time.monotonic()
+    error = refused(address=address, **settings)
+    assert time.monotonic() - begun < 5
+    assert f"There is no Ray cluster at {address}: something else than Ray listens there" in error.what
+    assert "6379" in str(error.next_step)
+    assert "8265 is the dashboard" in str(error.next_step)
+
+
+@pytest.mark.parametrize("listens", [web_server, silent, talkative], ids=lambda each: each.__name__)
+def test_something_else_than_ray_listens(listens: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "WAIT_S", 1.0)
+    with listens() as port:
+        refused_at_once(f"127.0.0.1:{port}")
+
+
+def test_neo4j_is_no_cluster(server: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers in HTTP/2, as Ray does."""
+    monkeypatch.setattr(connection, "WAIT_S", 1.0)
+    for address in (server.browser_url, server.bolt_uri):
+        refused_at_once(urlsplit(address).netloc)
+
+
+def test_the_address_in_the_environment_is_asked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "WAIT_S", 1.0)
+    with web_server() as port:
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+        error = refused(address="auto")
+    assert f"There is no Ray cluster at 127.0.0.1:{port}: something else" in error.what
+
+
+def test_a_cluster_with_tls_is_not_asked_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "WAIT_S", 1.0)
+    monkeypatch.setenv("RAY_USE_TLS", "1")
+    with silent() as port:
+        connection._answer(f"127.0.0.1:{port}")
 
 
 def test_what_the_cluster_does_not_have(cluster_address: str) -> None:
