@@ -195,7 +195,7 @@ class AtlasClient:
         except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise UnreachableError(
                 f"No atlas answers at {self.url}",
-                next_step="start it with `atlas serve` (or `make demo`), or give another address with --api",
+                next_step="start it with `atlas serve` (or `atlas demo`), or give another address with --api",
             ) from error
 
     def _checked(self, answer: httpx.Response) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 ATLAS_HOME            folder of the local database, its credentials and its logs (default `./.atlas`)
 NEO4J_URI             address of a Neo4j to use instead of the local one (`bolt://…`, `neo4j+s://…`)
-NEO4J_USERNAME        user of that Neo4j (default `neo4j`) NEO4J_PASSWORD        password of that user, or
-NEO4J_PASSWORD_FILE   file that holds the password OTEL_…                variables of OpenTelemetry: `atlas
-serve` sends traces to the endpoint they name ATLAS_API             address of the GraphQL API that `atlas
-query` asks (default `http://127.0.0.1:8000/graphql`)
+NEO4J_USERNAME        user of that Neo4j (default `neo4j`)
+NEO4J_PASSWORD        password of that user, or
+NEO4J_PASSWORD_FILE   file that holds the password
+OTEL_…                variables of OpenTelemetry: `atlas serve` sends traces to the endpoint they name
+ATLAS_API             address of the GraphQL API that `atlas query` asks
+                      (default `http://127.0.0.1:8000/graphql`)
+RAY_…                 variables of Ray, which Ray reads itself, and `ingest/cluster/connection.py` beside it
 """
 
 import os

@@ -1,7 +1,10 @@
 """The atlas that the demo needs: a database with the bundled prompts, and the API in front of it."""
 
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
@@ -38,13 +41,21 @@ class RunningDemo(NamedTuple):
                 soft_wrap=True,
             )
             console.print(
-                f"               connect to {login.uri}; queries to paste are in docs/console.md",
+                f"               connect to {login.uri}; queries to paste are in its guide",
                 soft_wrap=True,
             )
             guide = api.replace("127.0.0.1", "localhost").removesuffix("/graphql") + "/guide.html"
             console.print(f"               and type there  :guide {guide}", soft_wrap=True)
-        console.print("Scripts        examples/, and `.venv/bin/atlas query FILE.graphql --table`")
-        console.print("Stop           Ctrl-C (the data stays; the next `make demo` takes seconds)")
+        atlas = command()
+        console.print(f"Scripts        `{atlas} query FILE.graphql --table`", highlight=False, soft_wrap=True)
+        console.print(
+            f"Stop           Ctrl-C (the data stays; the next `{atlas} demo` takes seconds)", soft_wrap=True
+        )
+
+
+def command() -> str:
+    """The word that starts the command here: the environment of a checkout need not be on the PATH."""
+    return "atlas" if shutil.which("atlas") else str(Path(sys.executable).with_name("atlas"))
 
 
 @contextmanager

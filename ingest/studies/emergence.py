@@ -107,7 +107,7 @@ def checkpoints() -> list[Path]:
             what = "checkpoints" if command == "train" else "transcoders of every checkpoint"
             raise ModelError(
                 f"There are no {what} in {CHECKPOINTS_DIR}/",
-                next_step=f"make them (about 20 minutes): .venv/bin/python -m ingest.organism {command}",
+                next_step=f"make them (about 20 minutes): python -m ingest.organism {command}",
             )
     return folders
 

@@ -1,6 +1,8 @@
 """The command as a person types it: help that teaches, exit codes, and errors with a next step."""
 
+import importlib.metadata
 import json
+import re
 import socket
 
 import pytest
@@ -8,7 +10,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from atlas.cli import app
+from atlas.local import doctor
+from atlas.settings import Settings
 from schema.upkeep.check import check
+from tests.support.paths import HOME
 
 
 def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -59,6 +64,41 @@ def test_doctor_looks_at_everything(cli_without_database):
     assert code == 0
     for words in ("Python 3", "torch", "own packages", "bundled model", "GB free", "not running"):
         assert words in out
+
+
+def test_doctor_needs_no_extra(cli_without_database, monkeypatch, tmp_path):
+    """And what it says to do works without a checkout."""
+    version = importlib.metadata.version
+
+    def light(name: str) -> str:
+        if name in ("torch", "transformers"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", light)
+    code, out, _, _ = cli_without_database("doctor")
+    assert code == 0, out
+    assert "torch is not installed; only commands that run a model need it" in out
+    assert out.count('pip install "circuit-atlas[ingest]"') == 2
+    monkeypatch.setattr(doctor, "MODEL_DIR", tmp_path)
+    for home, said in (
+        (HOME, f"git -C {HOME} checkout -- ingest/organism/weights"),
+        (tmp_path, "pip install"),
+    ):
+        monkeypatch.setattr(doctor, "HOME", home)
+        findings = {each.what: each for each in doctor.examine(Settings.load({}))}
+        missing = findings[f"the bundled model is missing in {tmp_path}"]
+        assert not missing.ok
+        assert said in str(missing.next_step)
+
+
+def test_no_text_of_the_package_names_a_command_of_the_checkout():
+    for room in ("atlas", "ingest", "schema", "api", "figures"):
+        for file in (HOME / room).rglob("*.*"):
+            # `atlas.docs` makes the documentation, in a checkout.
+            if file.suffix in (".py", ".html") or (file.suffix == ".js" and "vendor" not in file.parts):
+                text = "" if file.parent.name == "docs" else file.read_text(encoding="utf-8")
+                assert not re.search(r"make (demo|organism|clean)|\.venv/bin", text), file
 
 
 def test_doctor_names_a_database_that_does_not_answer(cli_without_database):

@@ -99,7 +99,7 @@ function Empty() {
     <section class="panel" aria-label="How to fill it"><header><h2>How to fill it</h2></header>
       <p>With circuits of your own prompts:</p><p><code>atlas ingest prompts.jsonl --model MODEL_DIR --transcoders TRANSCODERS_DIR</code></p>
       <p>With graphs that other tools made (circuit-tracer, Neuronpedia and others):</p><p><code>atlas import FOLDER</code></p>
-      <p>With the bundled model and prompts:</p><p><code>make demo</code></p>
+      <p>With the bundled model and prompts:</p><p><code>atlas demo</code></p>
       <p class="quiet">Then load this page again. Circuits appear while they are loaded.</p>
     </section>`;
 }

@@ -50,7 +50,7 @@ def words(rows: list[list[str]]) -> set[str]:
 def test_an_empty_atlas_says_how_to_fill_it(visit):
     page = visit.open("/")
     assert page.locator("h1").inner_text() == "This atlas is empty"
-    for command in ("atlas ingest", "atlas import", "make demo"):
+    for command in ("atlas ingest", "atlas import", "atlas demo"):
         assert page.locator("code", has_text=command).count() == 1, command
     for path in ("/circuits", "/contrast", "/modules", "/evidence", "/request", "/search?text=anything"):
         page = visit.open(path)
