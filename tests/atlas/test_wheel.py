@@ -92,6 +92,24 @@ def test_a_cluster_names_its_extra(atlas: Path, tmp_path: Path):
     assert 'pip install "circuit-atlas[ray]"' in done.stderr
 
 
+def test_its_doctor_finds_nothing_wrong(atlas: Path, server: Address, tmp_path: Path):
+    said = run(tmp_path, str(atlas), "doctor", environment=environment_of(server))
+    assert "torch is not installed" in said
+    assert 'pip install "circuit-atlas[ingest]"' in said
+    assert "BAD" not in said
+
+
+def test_it_imports_in_bulk(atlas: Path, tmp_path: Path):
+    (tmp_path / "graph.json").write_bytes(encode(circuit_tracer()))
+    ports = ["--bolt-port", str(free_port()), "--http-port", str(free_port())]
+    words = ["bulk-import", "graph.json", "--heap", "256", *ports]
+    environment = {"ATLAS_HOME": str(tmp_path / "home"), "NEO4J_URI": ""}
+    try:
+        assert "1 circuit" in run(tmp_path, str(atlas), *words, environment=environment)
+    finally:
+        run(tmp_path, str(atlas), "db", "stop", environment=environment)
+
+
 def test_it_loads_shards(atlas: Path, database: Database, server: Address, tmp_path: Path):
     circuits = synthetic_circuits(3)
     store = Store(str(tmp_path / "shards"))
@@ -103,7 +121,9 @@ def test_it_loads_shards(atlas: Path, database: Database, server: Address, tmp_p
     assert list(present(database, [each.id for each in circuits])) == [each.id for each in circuits]
 
 
-def test_it_imports_serves_and_asks(atlas: Path, database: Database, server: Address, tmp_path: Path):
+def test_it_imports_exports_serves_asks_and_draws(
+    atlas: Path, database: Database, server: Address, tmp_path: Path
+):
     (tmp_path / "graph.json").write_bytes(encode(circuit_tracer()))
     (tmp_path / "question.graphql").write_text("{ circuits { totalCount } }")
     environment = environment_of(server) | {"ATLAS_HOME": str(tmp_path / "home")}
@@ -117,7 +137,10 @@ def test_it_imports_serves_and_asks(atlas: Path, database: Database, server: Add
             while asked.returncode != 0 and serving.poll() is None:
                 asked = called(tmp_path, str(atlas), "query", "question.graphql", "--json", environment=api)
             assert json.loads(asked.stdout) == {"circuits": {"totalCount": 1}}
-            run(tmp_path, str(atlas), "figure", "list")
+            run(tmp_path, str(atlas), "figure", "tokens", "--out", "tokens.svg", environment=api)
+            assert (tmp_path / "tokens.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
+            run(tmp_path, str(atlas), "export", "--out", "exported.json", environment=environment)
+            assert json.loads((tmp_path / "exported.json").read_text(encoding="utf-8"))["nodes"]
             run(tmp_path, str(atlas), "check", environment=environment)
         finally:
             serving.terminate()
