@@ -48,7 +48,8 @@ _MEANWHILE = (
 """What Neo4j says when a node was deleted between finding and locking it, and when another transaction
 created a node with the same key."""
 _OF_VALUES = tuple(
-    f"Neo.ClientError.{each}" for each in ("Schema.", "Statement.ArgumentError", "Statement.TypeError")
+    f"Neo.ClientError.{each}"
+    for each in ("Schema.", "Statement.ArgumentError", "Statement.ArithmeticError", "Statement.TypeError")
 )
 """Beginnings of the codes with which Neo4j refuses values; another value can be right."""
 _TOO_LARGE = "too large to index"

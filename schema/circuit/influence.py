@@ -16,6 +16,9 @@ from schema.circuit.records import Circuit, Derived, Node, NodeKind
 STAGES = ("early", "middle", "late", "logits")
 SOURCES = ("tokens", "early", "middle", "late", "errors", "other", "pruned")
 
+MOST_LAYERS = 100_000
+"""One more than the highest layer of a feature or an error."""
+
 _SOURCE = {NodeKind.TOKEN: "tokens", NodeKind.ERROR: "errors"}
 
 
@@ -52,7 +55,7 @@ def _flows(circuit: Circuit) -> list[float] | None:
         return None
     if any(node.kind is NodeKind.FEATURE and not 0 <= node.layer < n_layers for node in carriers):
         return None
-    if n_layers == 0:
+    if not 0 < n_layers < MOST_LAYERS:
         return None
     parts: list[list[float]] = [[] for _ in range(len(STAGES) * len(SOURCES))]
 
@@ -82,26 +85,29 @@ def _flows(circuit: Circuit) -> list[float] | None:
 STAGE_FLOW_ROWS = f"""
 CALL (c) {{
   MATCH (c)-[:BY]->(:TranscoderSet)-[:FOR]->(m:Model)
-  WHERE m.n_layers > 0
-    AND NOT EXISTS {{ (c)-[:HAS]->(n:FeatureNode|LogitNode) WHERE n.influence IS NULL }}
-    AND NOT EXISTS {{ (c)-[:HAS]->(:Node)-[e:ATTRIBUTES]->() WHERE e.share IS NULL }}
-    AND NOT EXISTS {{ (c)-[:HAS]->(n:FeatureNode) WHERE NOT 0 <= n.layer < m.n_layers }}
+  WHERE m.n_layers IS :: INTEGER NOT NULL AND 0 < m.n_layers < {MOST_LAYERS}
+    AND NOT EXISTS {{ (c)-[:HAS]->(n:FeatureNode|LogitNode) WHERE toFloatOrNull(n.influence) IS NULL }}
+    AND NOT EXISTS {{ (c)-[:HAS]->(:Node)-[e:ATTRIBUTES]->() WHERE toFloatOrNull(e.share) IS NULL }}
+    AND NOT EXISTS {{ (c)-[:HAS]->(n:FeatureNode) WHERE NOT coalesce(0 <= n.layer < m.n_layers, false) }}
   MATCH (c)-[:HAS]->(t:FeatureNode|LogitNode)
   CALL (t, m) {{
     MATCH (s:Node)-[e:ATTRIBUTES]->(t)
-    RETURN collect([e.share, CASE
+    RETURN collect([toFloatOrNull(e.share), CASE
       WHEN s:TokenNode THEN 0 WHEN s:ErrorNode THEN 4 WHEN NOT s:FeatureNode THEN 5
-      ELSE 1 + 3 * s.layer / m.n_layers END]) AS inputs
+      ELSE 1 + 3 * (toIntegerOrNull(s.layer) % {MOST_LAYERS}) / m.n_layers END]) AS inputs
   }}
-  UNWIND inputs + CASE WHEN "share" IN coalesce(c.derived, []) THEN []
+  WITH t, m, inputs,
+       CASE WHEN c.derived IS :: LIST<STRING NOT NULL> NOT NULL THEN c.derived ELSE [] END AS derived
+  UNWIND inputs + CASE WHEN "share" IN derived THEN []
     ELSE [[reduce(left = 1.0, input IN inputs | left - input[0]), 6]] END AS input
-  WITH t.influence * input[0] AS influence,
-       CASE WHEN t:LogitNode THEN 3 ELSE 3 * t.layer / m.n_layers END * {len(SOURCES)} + input[1] AS i
+  WITH toFloatOrNull(t.influence) * input[0] AS influence,
+       CASE WHEN t:LogitNode THEN 3 ELSE 3 * toIntegerOrNull(t.layer) / m.n_layers END * {len(SOURCES)}
+       + input[1] AS i
   RETURN i, sum(influence) AS influence
 }}
 """
 """`stage_flows` of a circuit `c` in Cypher. Rows: place `i` in the list, and its `influence`. It gives no
-rows unless everything that `stage_flows` needs is known."""
+rows unless everything that `stage_flows` needs is known and has its declared type."""
 
 N_FLOWS = len(STAGES) * len(SOURCES)
 """Number of elements of `stage_flows`."""

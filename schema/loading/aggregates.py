@@ -132,9 +132,10 @@ WITH {keep} {sums}, n, measured > 0 AND NOT abs(influence) >= {LOST} * abs(befor
 
 
 RECOMPUTED_USES = (
-    "count(u) AS n_circuits, count(u.influence) AS n_measured, 1.0 * sum(u.influence) AS influence"
+    "count(u) AS n_circuits, count(toFloatOrNull(u.influence)) AS n_measured, "
+    "1.0 * sum(toFloatOrNull(u.influence)) AS influence"
 )
-"""The sums over USES relationships `u`."""
+"""The sums over USES relationships `u`. What is no number counts as absent."""
 
 # -- the same steps in Python
 

@@ -85,8 +85,12 @@ def half(layer: int, index: int) -> int:
 
 
 def half_text(feature: str) -> str:
-    """`half` in Cypher. feature: name of the variable that holds the feature."""
-    return f"({feature}.index % {HALF} + {feature}.layer % {HALF} * {LAYER_STEP}) % {HALF}"
+    """`half` in Cypher. feature: name of the variable that holds the feature.
+
+    It is a number whatever is stored, because lists of halves are aligned with lists of features.
+    """
+    index, layer = (f"coalesce(toIntegerOrNull({feature}.{name}), 0)" for name in ("index", "layer"))
+    return f"({index} % {HALF} + {layer} % {HALF} * {LAYER_STEP}) % {HALF}"
 
 
 def pair_text(source: str, target: str) -> str:

@@ -103,7 +103,7 @@ RETURN f.id AS feature, y.name AS family
 """
 
 SET_MOMENTS = f"""
-  WITH c, sum(e.weight) AS w
+  WITH c, sum(toFloatOrNull(e.weight)) AS w
   RETURN collect(w) AS ws
 }}
 {MOMENTS}
@@ -125,7 +125,7 @@ UNWIND $keys AS key
 MATCH (f:Feature {id: key.feature})-[i:FOUND_IN]->(y:Family {name: key.family})
 CALL (f, y) {
   MATCH (y)<-[:IN_FAMILY]-()<-[:OF_PROMPT]-()-[u:USES]->(f)
-  RETURN sum(u.influence) AS influence
+  RETURN 1.0 * sum(toFloatOrNull(u.influence)) AS influence
 }
 SET i.influence = influence
 """

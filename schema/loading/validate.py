@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from schema.circuit.direction import backward_edge
+from schema.circuit.influence import MOST_LAYERS
 from schema.circuit.records import FLOAT32_MAX, Circuit, FeatureKey, NodeKind
 from schema.errors import InputError
 from schema.loading.properties import LAYERS
@@ -27,6 +28,8 @@ def check_record(circuit: Circuit) -> None:
         seen.add(node.key)
         if node.kind is NodeKind.FEATURE and node.index is None:
             refuse(f"node {place} is a feature node without an index")
+        if node.kind in (NodeKind.FEATURE, NodeKind.ERROR) and node.layer >= MOST_LAYERS:
+            refuse(f"node {place} has layer {node.layer}, above {MOST_LAYERS - 1}")
         if node.index is not None and not 0 <= node.index < 2**63:
             refuse(f"node {place} has index {node.index}, outside 0 … 2^63-1")
     pairs = {(edge.source, edge.target) for edge in circuit.edges}

@@ -16,6 +16,7 @@ an inconsistency.
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
+from shlex import quote
 from typing import Any, NamedTuple
 
 from schema.counted import counted
@@ -186,15 +187,15 @@ def _doubled(database: Database, node: NodeType, repair: bool) -> Iterator[Incon
     # Label and property are declared names, so they can be part of the text.
     text = (
         f"MATCH (n:{node.label}) WITH n.{node.key} AS key, collect(n) AS nodes "
-        "WHERE size(nodes) > 1 OR key IS NULL "
+        "WHERE size(nodes) > 1 AND key IS NOT NULL "
         "RETURN key, size(nodes) AS n, [n IN nodes | elementId(n)] AS eids, "
         f"head(COLLECT {{ UNWIND nodes AS n MATCH (c:Circuit) "
         f"WHERE {_CIRCUIT_OF.get(node.label, 'false')} RETURN c.id }}) AS circuit ORDER BY key LIMIT $limit"
     )
     for row in database.read(text, {"limit": LISTED}):
-        mended = repair and (row["circuit"] is None or row["key"] is None)
+        mended = repair and row["circuit"] is None
         if mended:
-            database.transaction(partial(_merge, eids=row["eids"], keyless=row["key"] is None))
+            database.transaction(partial(_merge, eids=row["eids"]))
         has = counted(row["n"], "node has", "nodes have")
         yield Inconsistency(
             DOUBLED, f"{node.label} {row['key']}", f"{has} it", _fix(row["circuit"]), mended=mended
@@ -202,19 +203,15 @@ def _doubled(database: Database, node: NodeType, repair: bool) -> Iterator[Incon
 
 
 def _fix(circuit: str | None) -> str:
-    return REPAIR if circuit is None else f"atlas delete --circuit {circuit}"
+    return REPAIR if circuit is None else f"atlas delete --circuit {quote(circuit)}"
 
 
-def _merge(transaction: Transaction, eids: list[str], keyless: bool) -> None:
-    """Give the relationships of all nodes to the first one, and delete the others.
-
-    keyless: the nodes have no key, so they are not the same thing, and all are deleted.
-    """
+def _merge(transaction: Transaction, eids: list[str]) -> None:
+    """Give the relationships of all nodes to the first one, and delete the others."""
     lock_everything(transaction)
-    if not keyless:
-        for text in _MERGE:
-            transaction.run(text, {"first": eids[0], "others": eids[1:]})
-    transaction.run(DELETE, {"eids": eids if keyless else eids[1:]})
+    for text in _MERGE:
+        transaction.run(text, {"first": eids[0], "others": eids[1:]})
+    transaction.run(DELETE, {"eids": eids[1:]})
 
 
 def _broken(
@@ -264,11 +261,12 @@ def _pages(
 
 
 def _differences(read: Read, aggregate: Aggregate, keys: list[str]) -> Iterator[Inconsistency]:
-    stored = {tuple(row["key"]): row for row in read(aggregate.stored, {"keys": keys})}
-    wanted = {tuple(row["key"]): row for row in read(aggregate.recomputed, {"keys": keys})}
-    # A part of a key is None where a property is missing.
-    for key in sorted({*stored, *wanted}, key=lambda parts: list(map(str, parts))):
-        where = " → ".join(map(str, key))
+    # A part of a key can be anything that a property can hold, and is None where it is missing.
+    stored = {repr(row["key"]): row for row in read(aggregate.stored, {"keys": keys})}
+    wanted = {repr(row["key"]): row for row in read(aggregate.recomputed, {"keys": keys})}
+    parts = {key: list(map(str, row["key"])) for key, row in (stored | wanted).items()}
+    for key in sorted(parts, key=lambda key: (parts[key], key)):
+        where = " → ".join(parts[key])
         if key not in wanted:
             yield Inconsistency(aggregate.name, where, "stored, but no stored node or edge gives it")
         elif key not in stored:
@@ -283,7 +281,9 @@ def _differences(read: Read, aggregate: Aggregate, keys: list[str]) -> Iterator[
 
 
 def _same(amount: Amount, have: Any, want: Any, row: dict[str, Any]) -> bool:
-    if have is None or want is None or not isinstance(want, float):
+    if isinstance(have, bool) or not isinstance(have, int | float):
+        return type(have) is type(want) and bool(have == want)
+    if not isinstance(want, float):
         return bool(have == want)
     if not (math.isfinite(have) and math.isfinite(want)):
         return bool(have == want or (math.isnan(have) and math.isnan(want)))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from schema.circuit.influence import N_FLOWS, SOURCES
+from schema.circuit.influence import MOST_LAYERS, N_FLOWS, SOURCES
 from schema.circuit.records import FLOAT32_MAX
 from schema.upkeep.recompute import rounding
 
@@ -237,24 +237,24 @@ def different_sums(stored: Sums, wanted: Sums) -> Array:
 
 
 def whole_numbers(values: Sequence[Any]) -> Array:
-    found = np.array(values, dtype=None if len(values) else np.int64)
-    if found.dtype.kind != "i":
+    if not set(map(type, values)) <= {int}:
         raise UnreadableError
-    return found
+    return np.array(values, dtype=np.int64)
 
 
 def floats(values: Sequence[Any]) -> Array:
     """NaN for an absent value."""
-    if any(isinstance(each, str | bool) for each in values):
+    if not set(map(type, values)) <= {int, float, type(None)}:
         raise UnreadableError
     return np.array(values, dtype=np.float64)
 
 
 def optional(values: Sequence[Any]) -> Array:
     """NaN for an absent value. A stored NaN is unreadable."""
+    found = floats(values)
     if any(each != each for each in values):
         raise UnreadableError
-    return floats(values)
+    return found
 
 
 def bounded(values: Array) -> bool:
@@ -314,8 +314,8 @@ def same_flows(circuit: StoredCircuit, parts: Parts) -> bool:
     carriers = (kind == FEATURE) | (kind == LOGIT)
     of_features = kind == FEATURE
     if (
-        not isinstance(n_layers, int)
-        or n_layers <= 0
+        type(n_layers) is not int
+        or not 0 < n_layers < MOST_LAYERS
         or np.isnan(parts.influence[carriers]).any()
         or np.isnan(parts.share).any()
         or ((layer[of_features] < 0) | (layer[of_features] >= n_layers)).any()
@@ -335,5 +335,6 @@ def same_flows(circuit: StoredCircuit, parts: Parts) -> bool:
     have = floats(circuit.stage_flows or [])
     if len(have) != len(want):
         return False
-    large = (np.abs(have) > 1e-9, np.abs(want) > 1e-9)
+    # NaN is large.
+    large = (~(np.abs(have) <= 1e-9), ~(np.abs(want) <= 1e-9))
     return bool((large[0] == large[1]).all() and near(have, want, 0.0)[large[0]].all())

@@ -7,14 +7,17 @@
 4. recompute  from the stored nodes and edges, the few aggregates that shrank so much that rounding errors
 show
 
-What a broken circuit (`schema.upkeep.rules`) added to aggregates is unknown. In place of step 2, all
+What a broken circuit (`schema.upkeep.rules`) added to aggregates is unknown, and so it is where a number is
+stored as something else. In place of step 2, all
 aggregates of its features are recomputed after step 3.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from schema.database import Database, Transaction
+from schema.errors import RefusedError
 from schema.loading import families
 from schema.loading.aggregates import remove_effect, remove_use
 from schema.loading.effects import EACH_DRIVES, stored_effects
@@ -50,12 +53,12 @@ def delete_circuit(database: Database, circuit_id: str) -> DeletedParts | None:
     None when there is no such circuit.
     """
 
-    def work(transaction: Transaction) -> DeletedParts | None:
+    def work(transaction: Transaction, *, broken: bool = False) -> DeletedParts | None:
         lock_everything(transaction)
         (found,) = transaction.run(_WHOLE, {"id": circuit_id})
         if not found["n"]:
             return None
-        if not found["whole"]:
+        if broken or not found["whole"]:
             return _delete_broken(transaction, circuit_id, found["n"])
         effects = stored_effects(transaction, circuit_id)
         drives = transaction.run(_REMOVE_DRIVES, {"p": effects._asdict()})
@@ -72,7 +75,11 @@ def delete_circuit(database: Database, circuit_id: str) -> DeletedParts | None:
             families.recompute(transaction, lost)
         return DeletedParts(**row)
 
-    return database.transaction(work)
+    try:
+        return database.transaction(work)
+    except (RefusedError, TypeError, ValueError):
+        # A stored value has another type than its declared one, so nothing can be subtracted.
+        return database.transaction(partial(work, broken=True))
 
 
 def _delete_broken(transaction: Transaction, circuit_id: str, n: int) -> DeletedParts:
@@ -135,7 +142,9 @@ def _delete_run(transaction: Transaction, run_id: str) -> list[str]:
 # -- Cypher; every value from outside is a parameter
 
 _RUNS = """
-MATCH (c:Circuit)-[:FROM_RUN]->(r:Run) WHERE c.id IN $ids RETURN DISTINCT r.id AS id ORDER BY id
+MATCH (c:Circuit)-[:FROM_RUN]->(r:Run)
+WHERE c.id IN $ids AND r.id IS :: STRING NOT NULL
+RETURN DISTINCT r.id AS id ORDER BY id
 """
 
 _WHOLE = """
@@ -275,7 +284,8 @@ CALL (f, g) {{
 _RECOMPUTE_FEATURES = """
 UNWIND $keys AS key
 MATCH (f:Feature {id: key.feature})
-SET f.influence = reduce(sum = 0.0, each IN [(f)<-[u:USES]-() | u.influence] | sum + coalesce(each, 0.0))
+SET f.influence = reduce(
+  sum = 0.0, each IN [(f)<-[u:USES]-() | u.influence] | sum + coalesce(toFloatOrNull(each), 0.0))
 """
 
 _DELETE_RUN = """

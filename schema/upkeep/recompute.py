@@ -3,16 +3,31 @@
 Each `Aggregate` is a value that holds the Cypher to list its keys, to read what is stored, to recompute it,
 and to write it. Both the stored and the recomputed rows have a `key`, which is a list of keys, and the
 amounts by name.
+
+A stored value can have any type. Where nodes and edges are recomputed, what is no number counts as absent;
+`schema.upkeep.rules` names the circuit that has it.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from schema.circuit.influence import N_FLOWS, STAGE_FLOW_ROWS
+from schema.circuit.influence import MOST_LAYERS, N_FLOWS, STAGE_FLOW_ROWS
 from schema.database import Transaction
 from schema.loading.aggregates import RECOMPUTED_EFFECT, RECOMPUTED_USES
 from schema.loading.effects import pair_text
+
+
+def _each_of(values: str) -> str:
+    """Cypher that gives place and number of each element of a stored list of numbers.
+
+    When the stored value is no list of numbers, the place is a text that no list gives, and the number null.
+    values: name of the variable.
+    """
+    return f"""UNWIND CASE
+      WHEN {values} IS :: LIST<INTEGER NOT NULL | FLOAT NOT NULL> NOT NULL
+      THEN [i IN range(0, size({values}) - 1) | [toString(i), {values}[i]]]
+      ELSE [["not a list of numbers", null]] END AS each"""
 
 
 def rounding(size: Any, scale: Any) -> Any:
@@ -79,9 +94,11 @@ USES = Aggregate(
     recomputed="""
     UNWIND $keys AS key
     MATCH (c:Circuit {id: key})-[:HAS]->(n:FeatureNode)-[:INSTANCE_OF]->(f:Feature)
-    WITH key, f, n ORDER BY n.position
-    WITH key, f, sum(n.influence) AS influence, count(n.influence) AS measured,
-         max(n.activation) AS activation, collect(n.position) AS positions
+    WITH key, f, toFloatOrNull(n.influence) AS influence, toFloatOrNull(n.activation) AS activation,
+         toIntegerOrNull(n.position) AS position
+    ORDER BY position
+    WITH key, f, sum(influence) AS influence, count(influence) AS measured, max(activation) AS activation,
+         collect(position) AS positions
     RETURN [key, f.id] AS key, CASE measured WHEN 0 THEN null ELSE influence END AS influence, activation,
            positions
     """,
@@ -191,7 +208,7 @@ EFFECTS_BY_FAMILY = f"""
       CALL (f) {{
         MATCH (f)<-[:INSTANCE_OF]-(n:FeatureNode)-[e:ATTRIBUTES]->(:FeatureNode)-[:INSTANCE_OF]->(g:Feature),
               (n)<-[:HAS]-(c:Circuit)-[:OF_PROMPT]->(:Prompt)-[:IN_FAMILY]->(y:Family)
-        WITH g, y, c, sum(e.weight) AS w ORDER BY c.id
+        WITH g, y, c, sum(toFloatOrNull(e.weight)) AS w ORDER BY c.id
         RETURN g, y.name AS family, collect(w) AS ws
       }}
       WITH f, g, ws, [f.id, g.id, family] AS key
@@ -214,7 +231,7 @@ DRIVES = Aggregate(
     CALL (f) {{
       MATCH (f)<-[:INSTANCE_OF]-(n:FeatureNode)-[e:ATTRIBUTES]->(:FeatureNode)-[:INSTANCE_OF]->(g:Feature),
             (n)<-[:HAS]-(c:Circuit)
-      WITH g, c, sum(e.weight) AS w ORDER BY c.id
+      WITH g, c, sum(toFloatOrNull(e.weight)) AS w ORDER BY c.id
       RETURN g, collect(w) AS ws
     }}
     WITH f, g, ws, [key, g.id] AS key
@@ -274,12 +291,15 @@ LAYER_SUMS = Aggregate(
     stored="""
     UNWIND $keys AS key
     MATCH (c:Circuit {id: key})
-    WHERE c.layer_features IS NOT NULL
-    UNWIND range(0, size(c.layer_features) - 1) AS layer
-    UNWIND [["features", c.layer_features[layer]], ["errors", c.layer_errors[layer]]] AS each
-    WITH key, layer, each
-    WHERE each[1] <> 0
-    RETURN [key, each[0], toString(layer)] AS key, each[1] AS influence
+    UNWIND ["features", "errors"] AS kind
+    WITH key, kind, CASE kind WHEN "features" THEN c.layer_features ELSE c.layer_errors END AS sums
+    WHERE sums IS NOT NULL
+    """
+    + _each_of("sums")
+    + """
+    WITH key, kind, each
+    WHERE each[1] IS NULL OR each[1] <> 0
+    RETURN [key, kind, each[0]] AS key, each[1] AS influence
     """,
     recomputed="""
     UNWIND $keys AS key
@@ -287,10 +307,13 @@ LAYER_SUMS = Aggregate(
     // Of a kind that has nodes, one influence is known at least.
     WHERE all(kind IN ["FeatureNode", "ErrorNode"] WHERE
       NOT EXISTS { (c)-[:HAS]->(n:Node) WHERE kind IN labels(n) }
-      OR EXISTS { (c)-[:HAS]->(n:Node) WHERE kind IN labels(n) AND n.influence IS NOT NULL })
+      OR EXISTS { (c)-[:HAS]->(n:Node) WHERE kind IN labels(n) AND toFloatOrNull(n.influence) IS NOT NULL })
     MATCH (c)-[:HAS]->(n:FeatureNode|ErrorNode)
+    WHERE n.layer IS :: INTEGER NOT NULL AND 0 <= n.layer < """
+    + str(MOST_LAYERS)
+    + """
     WITH key, n.layer AS layer, CASE WHEN n:ErrorNode THEN "errors" ELSE "features" END AS kind,
-         sum(n.influence) AS influence
+         sum(toFloatOrNull(n.influence)) AS influence
     WHERE influence <> 0
     RETURN [key, kind, toString(layer)] AS key, influence
     """,
@@ -318,10 +341,12 @@ STAGE_FLOWS = Aggregate(
     MATCH (c:Circuit {id: key})
     WITH key, c.stage_flows AS flows
     WHERE flows IS NOT NULL
-    UNWIND range(0, size(flows) - 1) AS i
-    WITH key, i, flows[i] AS influence
-    WHERE abs(influence) > 1e-9
-    RETURN [key, toString(i)] AS key, influence
+    """
+    + _each_of("flows")
+    + """
+    WITH key, each
+    WHERE each[1] IS NULL OR NOT abs(each[1]) <= 1e-9
+    RETURN [key, each[0]] AS key, each[1] AS influence
     """,
     recomputed=f"""
     UNWIND $keys AS key
@@ -329,7 +354,7 @@ STAGE_FLOWS = Aggregate(
     WHERE c.stage_flows IS NOT NULL
     {STAGE_FLOW_ROWS}
     WITH key, i, influence
-    WHERE abs(influence) > 1e-9
+    WHERE NOT abs(influence) <= 1e-9
     RETURN [key, toString(i)] AS key, influence
     """,
     clear="UNWIND $keys AS key MATCH (c:Circuit {id: key}) REMOVE c.stage_flows",

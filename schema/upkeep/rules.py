@@ -7,6 +7,7 @@ The rules of orphans derive from the graph model: a node of a label must have a 
 from graphlib import TopologicalSorter
 from typing import NamedTuple
 
+from schema.circuit.influence import MOST_LAYERS
 from schema.circuit.records import FLOAT32_MAX
 from schema.loading.model_of_set import UNNAMED
 from schema.model.core import NODES, RELATIONSHIPS
@@ -35,8 +36,17 @@ class ForbiddenState(NamedTuple):
     def find_in_suspects(self) -> str:
         """`find` for the circuits of the ids $circuits."""
         return "UNWIND $circuits AS suspect\n" + self.find.replace(
-            "(c:Circuit)", "(c:Circuit {id: suspect})", 1
+            "(c:Circuit WHERE c.id IS :: STRING NOT NULL)", "(c:Circuit {id: suspect})", 1
         )
+
+
+def _no_number(value: str) -> str:
+    """Condition in Cypher that a value is stored and is no finite 32-bit number."""
+    # NaN is not within the bound either.
+    return (
+        f"(NOT ({value} IS :: INTEGER | FLOAT) "
+        f"OR NOT abs(coalesce(toFloatOrNull({value}), 0.0)) <= {FLOAT32_MAX!r})"
+    )
 
 
 _BROKEN = (
@@ -44,8 +54,9 @@ _BROKEN = (
         "broken circuit",
         "does not have its n_nodes nodes and n_edges edges",
         """
-        MATCH (c:Circuit)
-        WHERE coalesce(c.n_nodes, -1) <> COUNT { (c)-[:HAS]->(:Node) }
+        MATCH (c:Circuit WHERE c.id IS :: STRING NOT NULL)
+        WHERE NOT c.n_nodes IS :: INTEGER NOT NULL OR NOT c.n_edges IS :: INTEGER NOT NULL
+           OR coalesce(c.n_nodes, -1) <> COUNT { (c)-[:HAS]->(:Node) }
            OR EXISTS { (c)-[:HAS]->(n:Node) WHERE NOT coalesce(n.id STARTS WITH c.id + "/", false) }
            OR coalesce(c.n_edges, -1)
               <> COUNT { (c)-[:HAS]->(:Node)-[:ATTRIBUTES]->(m) WHERE m.id STARTS WITH c.id + "/" }
@@ -58,7 +69,7 @@ _BROKEN = (
         "broken circuit",
         "does not have exactly one prompt, set and run",
         """
-        MATCH (c:Circuit)
+        MATCH (c:Circuit WHERE c.id IS :: STRING NOT NULL)
         WHERE COUNT { (c)-[:OF_PROMPT]->(:Prompt) } <> 1 OR COUNT { (c)-[:BY]->(:TranscoderSet) } <> 1
            OR COUNT { (c)-[:FROM_RUN]->(:Run) } <> 1
         WITH c.id AS key, elementId(c) AS eid, c.id AS circuit
@@ -68,15 +79,29 @@ _BROKEN = (
     ForbiddenState(
         "broken circuit",
         "has a weight, activation or influence that is not a finite 32-bit number",
-        # NaN is not within the bound either.
         f"""
-        MATCH (c:Circuit)
+        MATCH (c:Circuit WHERE c.id IS :: STRING NOT NULL)
         WHERE EXISTS {{
-          MATCH (c)-[:HAS]->(n:Node)
-          WHERE NOT abs(coalesce(n.activation, 0.0)) <= {FLOAT32_MAX!r}
-             OR NOT abs(coalesce(n.influence, 0.0)) <= {FLOAT32_MAX!r}
+          MATCH (c)-[:HAS]->(n:Node) WHERE {_no_number("n.activation")} OR {_no_number("n.influence")}
         }} OR EXISTS {{
-          MATCH (c)-[:HAS]->(:Node)-[e:ATTRIBUTES]->() WHERE NOT abs(e.weight) <= {FLOAT32_MAX!r}
+          MATCH (c)-[:HAS]->(:Node)-[e:ATTRIBUTES]->() WHERE e.weight IS NULL OR {_no_number("e.weight")}
+        }}
+        WITH c.id AS key, elementId(c) AS eid, c.id AS circuit
+        """,
+        mend=None,
+        scanned=True,
+    ),
+    ForbiddenState(
+        "broken circuit",
+        "has a layer, position, share or `derived` of another type than the graph model declares",
+        f"""
+        MATCH (c:Circuit WHERE c.id IS :: STRING NOT NULL)
+        WHERE NOT (c.derived IS :: LIST<STRING NOT NULL>) OR EXISTS {{
+          MATCH (c)-[:HAS]->(n:Node)
+          WHERE NOT (n.layer IS :: INTEGER NOT NULL) OR NOT (n.position IS :: INTEGER NOT NULL)
+             OR n:FeatureNode|ErrorNode AND NOT coalesce(n.layer < {MOST_LAYERS}, false)
+        }} OR EXISTS {{
+          MATCH (c)-[:HAS]->(:Node)-[e:ATTRIBUTES]->() WHERE NOT (e.share IS :: INTEGER | FLOAT)
         }}
         WITH c.id AS key, elementId(c) AS eid, c.id AS circuit
         """,
@@ -89,11 +114,13 @@ _BROKEN = (
         # The id of a feature says its set, component, layer and index. A circuit of several sets is broken
         # already.
         """
-        MATCH (c:Circuit)
-        WITH c, [(c)-[:BY]->(t:TranscoderSet) | t.id] AS sets
+        MATCH (c:Circuit WHERE c.id IS :: STRING NOT NULL)
+        WITH c, [(c)-[:BY]->(t:TranscoderSet) | toStringOrNull(t.id)] AS sets
         MATCH (c)-[:HAS]->(n:FeatureNode)
         WITH c, n, sets, [(n)-[:INSTANCE_OF]->(f:Feature) | f.id] AS features,
-             coalesce(n.component + "/", "") + toString(n.layer) + "/" + toString(n.index) AS own
+             CASE WHEN n.component IS NULL THEN "" ELSE toStringOrNull(n.component) + "/" END
+             + CASE WHEN n.layer IS :: INTEGER NOT NULL THEN toString(n.layer) END + "/"
+             + CASE WHEN n.index IS :: INTEGER NOT NULL THEN toString(n.index) END AS own
         WHERE size(features) <> 1 OR size(sets) = 1 AND NOT coalesce(features[0] = sets[0] + "/" + own, false)
         WITH n.id AS key, elementId(n) AS eid, c.id AS circuit
         """,
@@ -116,7 +143,7 @@ _BROKEN = (
           OPTIONAL MATCH (t)<-[:BY]-(:Circuit)-[:RUNS_THROUGH]->(:Head)-[:OF_MODEL]->(o:Model)
           RETURN o ORDER BY o.id LIMIT 1
         }}
-        WITH t, coalesce(m.id, o.id, "{UNNAMED}" + coalesce(t.name, t.id)) AS id
+        WITH t, coalesce(m.id, o.id, "{UNNAMED}" + coalesce(toStringOrNull(t.name), t.id)) AS id
         CALL (t) {{ MATCH (t)-[f:FOR]->() DELETE f }}
         MERGE (m:Model {{id: id}}) ON CREATE SET m.name = id
         CREATE (t)-[:FOR]->(m)
@@ -144,6 +171,65 @@ _BROKEN = (
         CREATE (f)-[:IN]->(t)
         """,
     ),
+    ForbiddenState(
+        "broken feature",
+        "does not have the layer and index that its id says",
+        # An id of another form is of no node.
+        """
+        MATCH (f:Feature WHERE f.id IS :: STRING NOT NULL)
+        WITH f, [part IN split(f.id, "/")[-2..] | toIntegerOrNull(part)] AS own
+        WHERE size(own) = 2 AND own[0] IS NOT NULL AND own[1] IS NOT NULL
+          AND NOT coalesce(f.layer IS :: INTEGER NOT NULL AND f.index IS :: INTEGER NOT NULL
+                           AND f.layer = own[0] AND f.index = own[1], false)
+        WITH f.id AS key, elementId(f) AS eid, null AS circuit
+        """,
+        mend="""
+        UNWIND $eids AS eid
+        MATCH (f:Feature) WHERE elementId(f) = eid
+        WITH f, [part IN split(f.id, "/")[-2..] | toIntegerOrNull(part)] AS own
+        SET f.layer = own[0], f.index = own[1]
+        """,
+    ),
+    ForbiddenState(
+        "broken model",
+        "has an n_layers that is no number of layers",
+        f"""
+        MATCH (m:Model)
+        WHERE m.n_layers IS NOT NULL
+          AND NOT coalesce(m.n_layers IS :: INTEGER NOT NULL AND 0 < m.n_layers < {MOST_LAYERS}, false)
+        WITH m.id AS key, elementId(m) AS eid, null AS circuit
+        """,
+        # The next circuit of the model that is loaded gives it its number again.
+        mend="UNWIND $eids AS eid MATCH (m) WHERE elementId(m) = eid REMOVE m.n_layers",
+    ),
+)
+
+
+_PARTS = "|".join(sorted({each.type for each in RELATIONSHIPS if each.part}))
+
+
+def _nameless(label: str, key: str) -> ForbiddenState:
+    """The nodes of a label that no command can name."""
+    # A circuit is named in a command, and no argument is empty.
+    empty = f' OR n.{key} = ""' if label == "Circuit" else ""
+    return ForbiddenState(
+        f"nameless {label}",
+        f"its {key} is missing or no text, so that nothing can refer to it",
+        f"MATCH (n:{label}) WHERE NOT (n.{key} IS :: STRING NOT NULL){empty} "
+        f"WITH n.{key} AS key, elementId(n) AS eid, null AS circuit",
+        # What else only this node kept is an orphan then.
+        mend="UNWIND $eids AS eid MATCH (n) WHERE elementId(n) = eid "
+        f"OPTIONAL MATCH (n)-[:{_PARTS}]->(part) DETACH DELETE part, n",
+    )
+
+
+_NAMELESS = tuple(
+    _nameless(node.label, node.key)
+    for node in NODES
+    # A circuit that has such a node is broken.
+    if node.key is not None
+    and node.label != "Node"
+    and next(each for each in node.properties if each.name == node.key).type == "string"
 )
 
 
@@ -203,5 +289,5 @@ def _all_orphans() -> list[ForbiddenState]:
     return [*found, _OLD_ENTRY]
 
 
-RULES = (*_BROKEN, *_all_orphans())
+RULES = (*_NAMELESS, *_BROKEN, *_all_orphans())
 """In an order in which each rule can be mended after the ones before it."""

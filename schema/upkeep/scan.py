@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from schema.circuit.influence import MOST_LAYERS
 from schema.database import Database
 from schema.loading.effects import HALF, LAYER_STEP
 from schema.upkeep.columns import (
@@ -115,7 +116,7 @@ class _Scan:
         self._step = step
         self.suspects = Suspects()
         self._read_features()
-        rows = database.read("MATCH (y:Family) RETURN y.name AS name ORDER BY name")
+        rows = database.read(_FAMILIES)
         self._families: dict[str | None, int] = {row["name"]: number for number, row in enumerate(rows)}
         self._families[None] = len(rows)
         """Family → its number; the last number is for circuits without a family."""
@@ -153,13 +154,12 @@ class _Scan:
 
         def column(name: str, kind: type) -> Array:
             values = [value for part in parts for value in part[name]]
-            found = np.array(values, dtype=None if values else kind)
-            if found.dtype.kind in ("i", "f") and (kind is float or found.dtype.kind == "i"):
-                return found.astype(kind)
+            right = {int, float} if kind is float else {int}
+            if set(map(type, values)) <= right:
+                return np.array(values, dtype=kind)
             # Something else is stored somewhere: -1 and NaN are never right.
-            good = [isinstance(each, (int, float) if kind is float else int) for each in values]
             bad: Any = np.nan if kind is float else -1
-            return np.array([v if ok else bad for v, ok in zip(values, good, strict=True)], dtype=kind)
+            return np.array([each if type(each) in right else bad for each in values], dtype=kind)
 
         self._layer, self._index = column("layers", int), column("indices", int)
         self._half = (self._index % HALF + self._layer % HALF * LAYER_STEP) % HALF
@@ -190,7 +190,7 @@ class _Scan:
         chunks: list[list[str]] = []
         size = EDGES
         for row in self._database.read(_SIZES):
-            n = row["n"] if isinstance(row["n"], int) else EDGES
+            n = row["n"] if type(row["n"]) is int and row["n"] >= 0 else EDGES
             if size + n > EDGES or len(chunks[-1]) == CIRCUITS:
                 chunks.append([])
                 size = 0
@@ -233,7 +233,8 @@ class _Scan:
 
     def _parts(self, circuit: StoredCircuit) -> Parts:
         """The columns of a circuit. Raises an error when something is not as it should be."""
-        if not circuit.whole:
+        derived = [] if circuit.derived is None else circuit.derived
+        if not circuit.whole or type(derived) is not list or not set(map(type, derived)) <= {str}:
             raise UnreadableError
         columns = list(zip(*circuit.nodes, strict=True)) or [()] * 9
         internal, kind = whole_numbers(columns[0]), whole_numbers(columns[1])
@@ -252,7 +253,8 @@ class _Scan:
             raise UnreadableError
         for number, layer, index, component in zip(feature.tolist(), columns[2], *columns[7:], strict=True):
             part = "" if component is None else f"{component}/"
-            if number >= 0 and self._ids[number] != f"{circuit.transcoders}/{part}{layer}/{index}":
+            own = f"{circuit.transcoders}/{part}{layer}/{index}"
+            if number >= 0 and (self._ids[number] != own or type(index) is not int):
                 raise UnreadableError
         ends = []
         for column in (circuit.sources, circuit.targets):
@@ -292,7 +294,10 @@ class _Scan:
     def _compare(self, circuit: StoredCircuit, parts: Parts) -> None:
         """Compare what belongs to one circuit."""
         if (
-            circuit.n_nodes != len(parts.kind)
+            (parts.layer[(parts.kind == FEATURE) | (parts.kind == ERROR)] >= MOST_LAYERS).any()
+            or type(circuit.n_nodes) is not int
+            or type(circuit.n_edges) is not int
+            or circuit.n_nodes != len(parts.kind)
             or circuit.n_edges != len(parts.weight)
             or not bounded(parts.weight)
             or not bounded(parts.activation[~np.isnan(parts.activation)])
@@ -430,7 +435,10 @@ CALL () { MATCH ()-[d:DRIVES_IN]->() RETURN count(d) AS n_of_families }
 RETURN n_pairs + n_of_families AS n
 """
 
-_SIZES = "MATCH (c:Circuit) RETURN c.id AS id, c.n_edges AS n ORDER BY id"
+# A circuit or family without a name that is text is named, and deleted, by a rule.
+_SIZES = "MATCH (c:Circuit) WHERE c.id IS :: STRING NOT NULL RETURN c.id AS id, c.n_edges AS n ORDER BY id"
+
+_FAMILIES = "MATCH (y:Family) WHERE y.name IS :: STRING NOT NULL RETURN y.name AS name ORDER BY name"
 
 _HOLDERS = """CYPHER 5
 UNWIND $ids AS id MATCH (n) WHERE id(n) = id MATCH (c:Circuit)-[:HAS]->(n) RETURN DISTINCT c.id AS id
@@ -460,7 +468,7 @@ CALL (c) {{
            CASE WHEN n:FeatureNode THEN [(n)-[:INSTANCE_OF]->(f:Feature) | id(f)] ELSE [] END,
            n.index, n.component]) AS nodes,
          coalesce(all(named IN collect(n.id STARTS WITH c.id + "/") WHERE named), false)
-           AND count(n) = count(n.id) AS named
+           AND count(n) = count(n.id STARTS WITH c.id + "/") AS named
 }}
 CALL (c) {{
   MATCH (c)-[:HAS]->(n:Node)-[e:ATTRIBUTES]->(m)
