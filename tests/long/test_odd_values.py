@@ -1,11 +1,12 @@
-"""Each odd value alone, in each number and list that the check reads, is corrected by the named commands."""
+"""Each odd value alone, in each number, list and key that the check reads, is corrected by the named commands."""
 
 import pytest
 
 from atlas.local.server import Address
 from schema.database import Database
+from schema.upkeep.check import check
 from tests.support.circuits import synthetic_circuits
-from tests.support.odd_values import ODD_VALUES, PLACES, follow
+from tests.support.odd_values import KEYS, ODD_VALUES, PLACES, Place, follow, plant_everywhere
 from tests.support.servers import empty
 from tests.support.stored import assert_effects, load_all, whole
 
@@ -31,3 +32,25 @@ def test_one_odd_value_is_corrected_by_the_commands_that_check_names(
         assert_effects(database, left)
         # A value that is right, or that nothing reads, stays.
         complete = bool(found) and left == circuits
+
+
+@pytest.mark.parametrize("value", [*ODD_VALUES])
+def test_odd_values_everywhere_are_corrected(database: Database, server: Address, value: str):
+    circuits = synthetic_circuits(3)
+    load_all(database, circuits)
+    plant_everywhere(database, ODD_VALUES[value])
+    list(check(database, bulk=False))
+    assert follow(database, server)
+    assert_effects(database, whole(database, circuits))
+
+
+@pytest.mark.parametrize("place", KEYS, ids=str)
+@pytest.mark.parametrize("value", [5, None, True, ["x"]], ids=str)
+def test_what_has_no_name_is_removed(database: Database, server: Address, place: Place, value: object):
+    circuits = synthetic_circuits(3)
+    load_all(database, circuits)
+    place.plant(database, value)
+    assert follow(database, server)
+    # The prompts of a family without a name are in no family afterwards, whatever their records say.
+    if place.kind != "Family":
+        assert_effects(database, whole(database, circuits))
