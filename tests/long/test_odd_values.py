@@ -1,4 +1,4 @@
-"""Each odd value alone, in each number, list and key that the check reads, is corrected by the named commands."""
+"""Each odd value alone, in each number, list and key that the check reads; the named commands correct it."""
 
 import pytest
 

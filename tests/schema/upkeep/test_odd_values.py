@@ -12,7 +12,6 @@ from tests.support.circuits import synthetic_circuits
 from tests.support.odd_values import KEYS, ODD_VALUES, Place, follow, plant_everywhere
 from tests.support.stored import assert_effects, load_all, whole
 
-
 QUICK = ("Circuit", "Feature", "Node")
 """Labels whose nodes lose their key here; the others lose theirs in the long tests."""
 
