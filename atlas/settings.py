@@ -8,7 +8,8 @@ NEO4J_PASSWORD_FILE   file that holds the password
 OTEL_…                variables of OpenTelemetry: `atlas serve` sends traces to the endpoint they name
 ATLAS_API             address of the GraphQL API that `atlas query` asks
                       (default `http://127.0.0.1:8000/graphql`)
-RAY_…                 variables of Ray, which Ray reads itself, and `ingest/cluster/connection.py` beside it
+RAY_ADDRESS           with `--ray auto`: address of the cluster
+RAY_USE_TLS           whether that cluster asks for TLS; Ray reads this and its other variables itself
 """
 
 import os
@@ -71,6 +72,16 @@ class Settings:
             traces=env.get("OTEL_SDK_DISABLED", "").lower() != "true"
             and any(env.get(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT") for kind in ("", "TRACES_")),
         )
+
+
+def ray_address() -> str:
+    """Where Ray looks first for a cluster; empty when it is not set."""
+    return os.environ.get("RAY_ADDRESS", "")
+
+
+def ray_uses_tls() -> bool:
+    """Whether Ray connects with TLS."""
+    return os.environ.get("RAY_USE_TLS", "").lower() in ("1", "true")
 
 
 def no_usage_reports() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from atlas.settings import no_usage_reports
+from atlas.settings import no_usage_reports, ray_address, ray_uses_tls
 from atlas.terminal import PlainConsole
 from ingest.circuits.limits import parse_limit
 from ingest.progress import Terminated
@@ -262,7 +262,15 @@ def ray_cluster(
 
     no_usage_reports()
     require_ray()
-    return ClusterSettings(address, workers, cpus_per_worker, gpus_per_worker, writers)
+    return ClusterSettings(
+        address,
+        workers,
+        cpus_per_worker,
+        gpus_per_worker,
+        writers,
+        auto_address=ray_address(),
+        tls=ray_uses_tls(),
+    )
 
 
 def print_error(error: Exception) -> None:

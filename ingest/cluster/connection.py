@@ -72,6 +72,10 @@ class ClusterSettings:
     """Processes that write. Several load beside each other, and the last digits of sums may differ then."""
     store_bytes: int = STORE_BYTES
     """Size of the object store of a cluster on this machine."""
+    auto_address: str = ""
+    """Where Ray looks first with AUTO: its variable RAY_ADDRESS."""
+    tls: bool = False
+    """Whether Ray's variable RAY_USE_TLS is set."""
 
 
 def require_ray() -> ModuleType:
@@ -126,16 +130,16 @@ def _start(ray: ModuleType, settings: ClusterSettings) -> None:
                 )
                 return
             if address != AUTO:
-                _answer(address)
-            elif ":" in (head := os.environ.get("RAY_ADDRESS", "")):  # Ray goes there, and nowhere else
-                address = head
-                _answer(address)
+                _answer(address, tls=settings.tls)
+            elif ":" in settings.auto_address:  # Ray goes there, and nowhere else
+                address = settings.auto_address
+                _answer(address, tls=settings.tls)
             ray.init(address=settings.address, **quiet)
     except (RuntimeError, OSError, ValueError) as error:  # a ConnectionError is an OSError
         raise refusal(address, error) from error
 
 
-def _answer(address: str) -> None:
+def _answer(address: str, *, tls: bool) -> None:
     """Ray itself waits for minutes where nothing answers, or something else than Ray does."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
@@ -145,7 +149,7 @@ def _answer(address: str) -> None:
         )
     with socket.create_connection((host.strip("[]"), int(port)), timeout=WAIT_S) as connection:
         # What answers with TLS is not asked, because Ray alone knows the certificates.
-        if os.environ.get("RAY_USE_TLS", "0").lower() not in ("1", "true") and not _speaks_grpc(connection):
+        if not tls and not _speaks_grpc(connection):
             raise InputError(
                 f"There is no Ray cluster at {address}: something else than Ray listens there",
                 next_step="give the port of `ray start --head`, which is 6379 unless you chose another, or "

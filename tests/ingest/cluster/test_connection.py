@@ -104,19 +104,20 @@ def test_neo4j_is_no_cluster(server: Address, monkeypatch: pytest.MonkeyPatch) -
         refused_at_once(urlsplit(address).netloc)
 
 
-def test_the_address_in_the_environment_is_asked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_in_the_environment_is_asked_too(
+    cli_without_database: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
     monkeypatch.setattr(connection, "WAIT_S", 1.0)
     with web_server() as port:
-        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
-        error = refused(address="auto")
-    assert f"There is no Ray cluster at 127.0.0.1:{port}: something else" in error.what
+        address = f"127.0.0.1:{port}"
+        done = cli_without_database("ingest", "--ray", "auto", "--to", tmp_path / "s", RAY_ADDRESS=address)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert f"There is no Ray cluster at {address}: something else" in done.stderr
 
 
-def test_a_cluster_with_tls_is_not_asked_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "WAIT_S", 1.0)
-    monkeypatch.setenv("RAY_USE_TLS", "1")
+def test_a_cluster_with_tls_is_not_asked_without() -> None:
     with silent() as port:
-        connection._answer(f"127.0.0.1:{port}")
+        connection._answer(f"127.0.0.1:{port}", tls=True)
 
 
 def test_what_the_cluster_does_not_have(cluster_address: str) -> None:
