@@ -772,6 +772,11 @@ RELATIONSHIPS = (
 )
 
 
+AWAIT_INDEXES = "CALL db.awaitIndexes(7200)"
+"""Waits until Neo4j has filled all indexes, for at most two hours: six million relationships took longer than
+five minutes on a busy machine."""
+
+
 def schema_statements() -> list[str]:
     """The Cypher that creates every constraint and index: one statement each, which can run again."""
     return [statement for each in (*NODES, *RELATIONSHIPS) for statement in each.schema()]

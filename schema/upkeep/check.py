@@ -23,7 +23,7 @@ from schema.counted import counted
 from schema.database import Database, Rows, Transaction
 from schema.errors import DatabaseError
 from schema.loading.fragments import lock_everything
-from schema.model.core import NODES, RELATIONSHIPS, schema_statements
+from schema.model.core import AWAIT_INDEXES, NODES, RELATIONSHIPS, schema_statements
 from schema.model.declare import NodeType
 from schema.upkeep.recompute import AGGREGATES, Aggregate, Amount, rewrite
 from schema.upkeep.rules import DELETE, RULES, ForbiddenState
@@ -134,7 +134,7 @@ def _schema(database: Database, repair: bool) -> Iterator[Inconsistency]:
             except DatabaseError as error:
                 if "ConstraintCreationFailed" not in error.what:
                     raise
-        database.read("CALL db.awaitIndexes(300)")
+        database.read(AWAIT_INDEXES)
         left = set(_absent(database))
         found = [each._replace(mended=each not in left) for each in found]
     yield from found

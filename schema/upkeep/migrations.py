@@ -14,7 +14,7 @@ from schema.circuit.influence import N_FLOWS, STAGE_FLOW_ROWS
 from schema.database import Database, Transaction
 from schema.errors import MigrationError
 from schema.loading.effects import pair_text
-from schema.model.core import MIGRATION, schema_statements
+from schema.model.core import AWAIT_INDEXES, MIGRATION, schema_statements
 from schema.upkeep.recompute import EFFECTS_BY_FAMILY
 
 
@@ -222,7 +222,7 @@ def _apply(database: Database, migrations: tuple[Migration, ...], step: Callable
         for statement in migration.statements():
             database.write_in_batches(statement)
         if migration.kind == "schema":
-            database.read("CALL db.awaitIndexes(300)")
+            database.read(AWAIT_INDEXES)
         database.write(
             "MERGE (m:Migration {version: $version}) ON CREATE SET m.name = $name, m.applied_at = datetime()",
             {"version": migration.version, "name": migration.name},
