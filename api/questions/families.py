@@ -8,7 +8,7 @@ from strawberry import argument
 from api.request.batching import Info
 from api.request.connection import RowList
 from api.request.inputs import checked_list
-from api.types.prompt import Family
+from api.types.prompt import OVER_CIRCUITS, Family
 from schema.questions.circuits import FAMILIES
 
 
@@ -24,4 +24,7 @@ class FamilyQuery:
         ] = None,
     ) -> list[Family]:
         names = checked_list(info.context.limits, "names", names)
-        return RowList(await info.context.loaders.ask(FAMILIES, names=names), Family.of)
+        loaders = info.context.loaders
+        means = any(map(loaders.may_read, OVER_CIRCUITS))
+        rows = await loaders.ask(FAMILIES, names=names, means=means, tags=loaders.may_read("tags"))
+        return RowList(rows, Family.of)

@@ -50,6 +50,20 @@ class Prompt:
         return [displayed(token) for token in self.tokens]
 
 
+OVER_CIRCUITS = (
+    "replacementScore",
+    "completenessScore",
+    "errorShare",
+    "nDerived",
+    "nJudged",
+    "nCorrect",
+    "accuracy",
+    "mixedSettings",
+    "mixed",
+)
+"""The fields of a family that are computed over all of its circuits."""
+
+
 @strawberry.type(
     description="A prompt family. Each mean is over those circuits of the family whose value is known."
 )

@@ -221,6 +221,7 @@ CIRCUITS_BY_ID = lookup(
     "circuits_by_id", CircuitRow, KeyReference(PROMPTS_BY_ID, ("prompt",)), summary=CIRCUIT_SUMMARIES
 )
 CIRCUITS = Question("circuits", ids_of, refers=KeyReference(CIRCUITS_BY_ID))
+ALL_CIRCUITS = Question("all_circuits", ids_of, refers=KeyReference(CIRCUITS_BY_ID))
 FAMILIES: Question[FamilyRow] = Question("families", _family)
 COMPARE_FEATURES = Question("compare_features", page_of(ComparedFeatureRow))
 COMPARE_EDGES = Question("compare_edges", page_of(ComparedEdgeRow))

@@ -2,6 +2,10 @@
 
 import math
 
+import pytest
+from graphql import GraphQLObjectType, get_named_type
+
+from api.serving.graphql_schema import graphql_schema
 from tests.support.choosing import n_settings
 
 
@@ -31,3 +35,18 @@ async def test_families(api, near, circuits):
             }
         )
     assert data["families"] == near(expected)
+
+
+FIELDS = get_named_type(graphql_schema()._schema.query_type.fields["families"].type)
+assert isinstance(FIELDS, GraphQLObjectType)
+
+
+@pytest.mark.parametrize("name", FIELDS.fields)
+async def test_a_field_alone_is_what_it_is_beside_the_others(api, circuits, name):
+    """Only what is asked for is computed."""
+    every = [f"{each} {{ setting values }}" if each == "mixed" else each for each in sorted(FIELDS.fields)]
+    whole = await api(f"{{ families {{ {' '.join(every)} }} }}")
+    (asked,) = (each for each in every if each.split()[0] == name)
+    alone = await api(f"{{ families {{ {asked} }} }}")
+    assert alone["families"] == [{name: family[name]} for family in whole["families"]]
+    assert any(family[name] for family in whole["families"]) or name in ("nDerived", "mixed", "mixedSettings")

@@ -180,6 +180,10 @@ query ($filter: CircuitFilter, $order: CircuitOrder!) {
     [
         ({}, lambda c: True),
         ({"families": ["capitals", "antonyms"]}, lambda c: c.prompt.family in ("capitals", "antonyms")),
+        (
+            {"families": ["capitals", "antonyms"], "tags": ["easy"]},
+            lambda c: c.prompt.family in ("capitals", "antonyms") and "easy" in c.prompt.tags,
+        ),
         ({"tags": ["easy", "numbers"]}, lambda c: {"easy", "numbers"} <= set(c.prompt.tags)),
         ({"tags": ["two-hop", "numbers"], "tagMode": "ANY"}, lambda c: c.prompt.family != "antonyms"),
         ({"text": "lake CAPI"}, lambda c: "lake" in c.prompt.text),
@@ -215,6 +219,24 @@ async def test_circuits_in_order(api, near, circuits, order, place):
     expected = sorted(circuits, key=lambda c: (place(c), c.prompt.family, c.prompt.text, c.id))
     data = await api(CIRCUITS, order=order)
     assert [node["id"] for node in data["circuits"]["nodes"]] == [circuit.id for circuit in expected]
+
+
+async def test_pages_of_all_circuits(api, circuits):
+    expected = [c.id for c in sorted(circuits, key=lambda c: (c.prompt.family, c.prompt.text, c.id))]
+    found, after = [], None
+    while True:
+        data = await api(
+            "query ($a: String) { circuits(first: 7, after: $a) { totalCount nodes { id } "
+            "pageInfo { hasNextPage endCursor } } }",
+            a=after,
+        )
+        page = data["circuits"]
+        assert page["totalCount"] == len(expected)
+        found += [node["id"] for node in page["nodes"]]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+        after = page["pageInfo"]["endCursor"]
+    assert found == expected
 
 
 async def test_what_does_not_exist_is_null(api):

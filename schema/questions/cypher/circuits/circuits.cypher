@@ -13,26 +13,43 @@
 :param skip => 0;
 :param limit => 20;
 
-CALL () {
-  WITH $filter.text AS words WHERE words IS NOT NULL
-  CALL db.index.fulltext.queryNodes("prompt_text", words) YIELD node
+// Start from the narrowest condition that an index answers.
+WITH CASE
+    WHEN $filter.text IS NOT NULL THEN "text"
+    WHEN $filter.slug IS NOT NULL THEN "slug"
+    WHEN $filter.creator IS NOT NULL THEN "creator"
+    WHEN $filter.tool IS NOT NULL THEN "tool"
+    WHEN $filter.min_tags > 0 THEN "tags"
+    WHEN $filter.families IS NOT NULL THEN "families"
+  END AS by
+CALL (by) {
+  WITH * WHERE by = "text"
+  CALL db.index.fulltext.queryNodes("prompt_text", $filter.text) YIELD node
   RETURN node AS p
 UNION ALL
-  // Start from the narrowest condition that an index answers.
-  WITH * WHERE $filter.text IS NULL AND $filter.slug IS NOT NULL
+  WITH * WHERE by = "slug"
   MATCH (p:Prompt)<-[:OF_PROMPT]-(:Circuit {slug: $filter.slug})
   RETURN DISTINCT p
 UNION ALL
-  WITH * WHERE $filter.text IS NULL AND $filter.slug IS NULL AND $filter.creator IS NOT NULL
+  WITH * WHERE by = "creator"
   MATCH (p:Prompt)<-[:OF_PROMPT]-(:Circuit {creator: $filter.creator})
   RETURN DISTINCT p
 UNION ALL
-  WITH * WHERE $filter.text IS NULL AND $filter.slug IS NULL AND $filter.creator IS NULL AND $filter.tool IS NOT NULL
+  WITH * WHERE by = "tool"
   MATCH (p:Prompt)<-[:OF_PROMPT]-(:Circuit {tool: $filter.tool})
   RETURN DISTINCT p
 UNION ALL
-  WITH *
-  WHERE $filter.text IS NULL AND $filter.slug IS NULL AND $filter.creator IS NULL AND $filter.tool IS NULL
+  WITH * WHERE by = "tags"
+  MATCH (g:Tag) WHERE g.name IN $filter.tags
+  MATCH (g)<-[:TAGGED]-(p:Prompt)
+  RETURN DISTINCT p
+UNION ALL
+  WITH * WHERE by = "families"
+  MATCH (f:Family) WHERE f.name IN $filter.families
+  MATCH (f)<-[:IN_FAMILY]-(p:Prompt)
+  RETURN DISTINCT p
+UNION ALL
+  WITH * WHERE by IS NULL
   MATCH (p:Prompt)
   RETURN p
 }
