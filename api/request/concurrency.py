@@ -5,7 +5,8 @@ database, a download, a query text to validate, a page to turn into objects. Who
 next one, so that a client with a thousand requests delays another client by no more than the work that is
 running already. Nobody knows before how long a question takes. So the server counts the time that each client
 has used. While others are there, who has used much gets one slot at a time, and the next one only after a
-rest that is twice as long as its last piece of work took (`Used`). Nobody holds a slot while it rests.
+rest that is a multiple of what its last piece of work took: the more others, the longer, because all of them
+share one server (`Used`). Nobody holds a slot while it rests.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from itertools import islice
 from typing import TypeVar
 
 from starlette.responses import Response
@@ -25,20 +27,23 @@ from api.request.metrics import Metrics
 
 Result = TypeVar("Result")
 
-ROWS_OF_ROUND = 1_000
-"""Rows that become objects in one round of the event loop, besides one page that waited for its turn."""
+ROWS_OF_ROUND = 200
+"""Rows that become objects in one round of the event loop, besides one page that waited for its turn. A
+request of another client takes several rounds, and so waits several times for as long."""
 HALF_S = 5.0
 """Seconds after which half of what a client has used is forgotten."""
 PRESENT_S = 10.0
 """Seconds after its last work for which a client counts as present."""
 ROW_S = 2e-4
 """Seconds of the event loop for a row that becomes an object (0.04 to 0.3 ms were measured)."""
-REST_TIMES = 2.0
-"""Rest of who has used much, as a multiple of what its last piece of work took."""
-REST_S = 2.0
+REST_TIMES = 2
+"""Least rest of who has used much, as a multiple of what its last piece of work took. The rest is as many
+times as long as there are other clients."""
+MOST_REST_TIMES = 10
+REST_S = 3.0
 """Longest such rest, in seconds."""
-BYTE_S = 1e-7
-"""Seconds of the event loop for a byte of a request (30 ms for 300 KB of prompts were measured)."""
+BYTE_S = 2e-7
+"""Seconds of the event loop for a byte of a request (40 to 75 ms for 500 prompts of 270 KB were measured)."""
 
 
 def client_of(scope: Scope) -> str:
@@ -59,7 +64,8 @@ class Used:
     """Seconds of work that each client has used lately, of the database and of the server together."""
 
     def __init__(self, much_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """much_s: from how many seconds on a client has used much."""
+        """much_s: from how many seconds on one of two clients has used much. One of four or more clients has
+        used much from half of them on."""
         self._much_s = much_s
         self._clock = clock
         self._of: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -74,24 +80,27 @@ class Used:
         now = self._clock()
         self._of[client] = (self._lately(client, now) + seconds, now)
         self._of.move_to_end(client)
-        self._rested[client] = max(self._rested.get(client, now), now + min(REST_TIMES * seconds, REST_S))
+        times = max(self._others(client, now), REST_TIMES)
+        self._rested[client] = max(self._rested.get(client, now), now + min(times * seconds, REST_S))
         while now - next(iter(self._of.values()))[1] > 10 * HALF_S:
             gone, _ = self._of.popitem(last=False)
             del self._rested[gone]
 
     def much(self, client: str) -> bool:
-        """Whether the client has used much while another client is present."""
+        """Whether the client has used much while other clients are present."""
         now = self._clock()
-        other = next((each for each in reversed(self._of) if each != client), None)
-        return (
-            other is not None
-            and now - self._of[other][1] <= PRESENT_S
-            and self._lately(client, now) >= self._much_s
-        )
+        others = self._others(client, now)
+        return others > 0 and self._lately(client, now) >= self._much_s * max(0.5, 2 / (1 + others))
 
     def rest(self, client: str) -> float:
         """Seconds until the client may work again; 0 unless it has used much."""
         return max(0.0, self._rested.get(client, 0.0) - self._clock()) if self.much(client) else 0.0
+
+    def _others(self, client: str, now: float) -> int:
+        """How many other clients are present, up to `MOST_REST_TIMES`: more change nothing."""
+        lately = islice(reversed(self._of.items()), MOST_REST_TIMES + 1)
+        present = (each != client for each, (_, then) in lately if now - then <= PRESENT_S)
+        return min(sum(present), MOST_REST_TIMES)
 
     def _lately(self, client: str, now: float) -> float:
         seconds, then = self._of.get(client, (0.0, now))

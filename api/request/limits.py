@@ -57,8 +57,10 @@ class Limits:
     """Requests of one client that are worked on at once. The others at hand wait."""
     client_s: float = 2.0
     """Seconds of work of the database and the server after which a client gets one slot at a time, while
-    other clients are there, and rests after each piece of work for twice as long as it took, for at most 2
-    seconds. Half of what it used is forgotten every 5 seconds."""
+    another client is there, and rests after each piece of work for twice as long as it took. Beside three
+    others or more, half of these seconds are enough. Beside n others, the rest is n times as long as the
+    work, up to 10 times; no rest is longer than 3 seconds. Half of what was used is forgotten every 5
+    seconds."""
     downloads: int = 4
     """Downloads that run at once, beside the GraphQL queries."""
     client_downloads: int = 2

@@ -80,7 +80,7 @@ async def test_who_has_used_much_gets_one_slot_at_a_time():
     clock = Clock()
     used = Used(2.0, clock)
     held = Holder(FairSlots(4, each=3, used=used))
-    used.add("a", 3.0)
+    used.add("a", 4.0)
     used.add("b", 1.9)
     clock.now += REST_S
     for client in "aaabbb":
@@ -136,7 +136,7 @@ def test_use_is_forgotten_and_counts_only_beside_others():
     assert used.much("a")
 
 
-def test_who_has_used_much_rests_twice_as_long_as_its_work_took():
+def test_who_has_used_much_beside_another_rests_twice_as_long_as_its_work_took():
     clock = Clock()
     used = Used(2.0, clock)
     used.add("a", 3.0)
@@ -151,6 +151,31 @@ def test_who_has_used_much_rests_twice_as_long_as_its_work_took():
     assert used.rest("a") == 0.0
     used.add("a", 0.5)
     assert used.rest("a") == 0.5 * REST_TIMES
+
+
+@pytest.mark.parametrize(
+    ("n_others", "much_s", "times"),
+    [(1, 2.0, 2), (2, 4 / 3, 2), (3, 1.0, 3), (9, 1.0, 9), (10, 1.0, 10), (30, 1.0, 10)],
+)
+def test_beside_many_others_less_is_much_and_rests_are_longer(n_others, much_s, times):
+    for seconds, rest in ((0.99 * much_s, 0.0), (much_s, min(times * much_s, REST_S))):
+        used = Used(2.0, Clock())
+        for number in range(n_others):
+            used.add(f"other {number}", 0.0)
+        used.add("a", seconds)
+        assert used.rest("a") == pytest.approx(rest)
+        used.add("a", 0.01)
+        assert used.rest("other 0") == 0.0
+    clock = Clock()
+    used = Used(2.0, clock)
+    used.add("a", 3.0)
+    for number in range(n_others):
+        used.add(f"other {number}", 0.0)
+    clock.now += REST_S
+    used.add("a", 1.0)
+    clock.now += REST_S
+    used.add("a", 0.1)
+    assert used.rest("a") == pytest.approx(0.1 * times)
 
 
 def test_who_has_not_worked_yet_does_not_rest_even_when_nothing_is_much():
