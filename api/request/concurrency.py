@@ -92,6 +92,10 @@ class Used:
         others = self._others(client, now)
         return others > 0 and self._lately(client, now) >= self._much_s * max(0.5, 2 / (1 + others))
 
+    def beside_others(self, client: str) -> bool:
+        """Whether other clients are present."""
+        return self._others(client, self._clock()) > 0
+
     def rest(self, client: str) -> float:
         """Seconds until the client may work again; 0 unless it has used much."""
         return max(0.0, self._rested.get(client, 0.0) - self._clock()) if self.much(client) else 0.0
@@ -116,14 +120,17 @@ class FairSlots:
         each: int | None = None,
         count: Callable[[int, int], None] | None = None,
         used: Used | None = None,
+        beside: int | None = None,
     ) -> None:
         """slots: in all; each: of one client, None for all of them.
 
         count: is told how many slots are taken and how many wait, whenever one of them changes.
         used: who has used much of it gets one slot at a time, and none while it rests; None: nobody.
+        beside: slots of one client while `used` knows of other clients that are present; None: `each`.
         """
         self._slots = self._free = slots
         self._each = slots if each is None else each
+        self._beside = self._each if beside is None else min(beside, self._each)
         self._count = count or (lambda taken, waiting: None)
         self._used = used
         self._held: Counter[str] = Counter()
@@ -164,9 +171,11 @@ class FairSlots:
             raise
 
     def _may_take(self, client: str) -> bool:
-        if self._used is not None and self._used.much(client):
+        if self._used is None:
+            return self._held[client] < self._each
+        if self._used.much(client):
             return not self._held[client] and not self._used.rest(client)
-        return self._held[client] < self._each
+        return self._held[client] < (self._beside if self._used.beside_others(client) else self._each)
 
     def _take(self, client: str) -> None:
         self._free -= 1
@@ -250,10 +259,13 @@ class Shares:
         self._used = Used(limits.client_s)
         self.requests = Requests(limits.running + limits.waiting, limits.client_requests)
         self.downloads = FairSlots(limits.downloads, limits.client_downloads)
-        self._at_once = FairSlots(limits.running + limits.waiting, limits.client_at_once, used=self._used)
+        self._at_once = FairSlots(
+            limits.running + limits.waiting, limits.client_at_once, used=self._used, beside=2
+        )
         self._questions = FairSlots(limits.running, limits.client_running, count, self._used)
         # The other slots are left to questions that take little time.
-        self._heavy = FairSlots(min(limits.heavy_running, max(1, limits.running - 1)), used=self._used)
+        heavy = min(limits.heavy_running, max(1, limits.running - 1))
+        self._heavy = FairSlots(heavy, used=self._used, beside=1)
         self._pages = FairSlots(1)
         self._rows_now = 0
         self._off_the_loop = FairSlots(1, used=self._used)

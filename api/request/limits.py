@@ -48,13 +48,15 @@ class Limits:
     client_running: int = 4
     """Such questions of one client, which is an address."""
     heavy_running: int = 3
-    """Such questions of a kind that takes long. The other slots are left to the short ones."""
+    """Such questions of a kind that takes long. The other slots are left to the short ones. While another
+    client is there, a client gets one of them."""
     waiting: int = 200
     """Requests that the server has at hand, above `running`. It refuses more with status 429."""
     client_requests: int = 60
     """Requests of one client that the server has at hand."""
     client_at_once: int = 4
-    """Requests of one client that are worked on at once. The others at hand wait."""
+    """Requests of one client that are worked on at once; 2 while another client is there. The others at hand
+    wait."""
     client_s: float = 2.0
     """Seconds of work of the database and the server after which a client gets one slot at a time, while
     another client is there, and rests after each piece of work for twice as long as it took. Beside three

@@ -76,6 +76,27 @@ class Clock:
         return self.now
 
 
+async def test_a_client_gets_fewer_slots_while_others_are_there():
+    clock = Clock()
+    used = Used(2.0, clock)
+    used.add("a", 0.1)
+    held = Holder(FairSlots(4, each=3, used=used, beside=1))
+    for client in "aaaa":
+        await held.ask(client)
+    assert held.served == ["a"] * 3
+    used.add("b", 0.1)
+    await held.end(2)
+    assert held.served == ["a"] * 3  # it holds one still
+    await held.end(1)
+    assert held.served == ["a"] * 4
+    for client in "ab":
+        await held.ask(client)
+    assert "".join(held.served) == "aaaab"
+    clock.now += 2 * PRESENT_S  # the other has gone
+    await held.ask("a")
+    assert "".join(held.served) == "aaaabaa"
+
+
 async def test_who_has_used_much_gets_one_slot_at_a_time():
     clock = Clock()
     used = Used(2.0, clock)
