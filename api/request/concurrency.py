@@ -155,7 +155,7 @@ class FairSlots:
 
     async def acquire(self, client: str) -> None:
         """Waits for a slot, which the caller gives back by `release`."""
-        if self._free and self._may_take(client):
+        if self._free and client not in self._lines and self._may_take(client):
             self._take(client)
             return
         turn = asyncio.get_running_loop().create_future()
