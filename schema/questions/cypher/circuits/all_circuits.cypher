@@ -3,7 +3,7 @@
 // Circuits whose prompt has no family come last.
 // $skip, $limit: the page, as numbers of rows. `total` counts the rows of all pages.
 // Sample answer: total | rows
-//   0 | []
+//   366 | ["08a6e3cd3b2edb3d19d3", "757fb3327aeebc01b97f", … 18 more]
 :param skip => 0;
 :param limit => 20;
 
