@@ -40,6 +40,7 @@ REST_TIMES = 2
 """Least rest of who has used much, as a multiple of what its last piece of work took. The rest is as many
 times as long as there are other clients."""
 MOST_REST_TIMES = 10
+"""Longest such multiple, and the number of other clients from which on more change nothing."""
 REST_S = 3.0
 """Longest such rest, in seconds."""
 BYTE_S = 2e-7

@@ -189,6 +189,8 @@ def rates(
     held_out: claim, in words → the items that it is tried on. supernodes: None skips whole supernodes. Raises
     InputError when there is nothing to try.
     """
+    if not held_out:
+        raise _nothing("no claim has a prompt", "held-out", 0)
     found = []
     whole = [setting._replace(supernodes=supernodes) for setting in WHOLE if supernodes is not None]
     for tried, by in ((settings, ""), (whole, BY_SUPERNODES)):

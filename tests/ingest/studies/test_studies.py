@@ -4,6 +4,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ from ingest.studies.tools.prompts import bundled
 from ingest.studies.tools.study import auroc
 from ingest.studies.tools.supernodes import SupernodeTensors
 from ingest.studies.tools.trials import Setting, Trial, choose, measure, null_trials, rates, succeeded, swap
-from schema.errors import InputError, UnreachableError
+from schema.errors import AtlasError, InputError, UnreachableError
 from schema.evidence.ranks import rank_correlation
 from tests.support.cli import Cli
 from tests.support.matched import assert_writes_as_much
@@ -320,3 +321,20 @@ def test_an_api_that_does_not_answer_is_named_before_anything_is_computed(
     refused = cli_without_database(*words, "--api", "http://127.0.0.1:9/graphql")
     assert isinstance(refused.error, UnreachableError)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", sorted(STUDIES.keys() - {"components", "emergence", "modular-cortex"}))
+def test_a_model_that_answers_no_prompt_is_told_what_to_do(model: ReplacementModel, name: str):
+    """A study measures what needs no right answer, or says what is missing."""
+    wrong = {
+        family: tuple(
+            [item._replace(expected="screen", accepted=()) for item in items[:60]] for items in parts
+        )
+        for family, parts in bundled().families.items()
+    }
+    try:
+        STUDIES[name].on(model, replace(bundled(), families=wrong).few(4))
+        said: str | None = "measured"
+    except AtlasError as error:
+        said = error.next_step
+    assert said
