@@ -22,7 +22,8 @@ from api.request.limits import Limits
 from ingest.circuits import prompts
 from schema import plain_file
 from schema.circuit import records
-from schema.formats import features, files, labels, raw
+from schema.exports import layout
+from schema.formats import features, files, labels, qk_tracing, raw
 from schema.loading import leases, validate
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -90,6 +91,10 @@ BOUNDS = (
     (raw, "BYTES_OF_LIST"),
     (raw, "ITEMS_LEAST"),
     (raw, "BYTES_OF_ITEM"),
+    (raw, "FREE_LIMIT"),
+    (qk_tracing, "RAW_LIMIT"),
+    (layout, "ITEMS_LIMIT"),
+    (layout, "CELLS"),
     (raw, "TEXT_LIMIT"),
     (features, "RECORD_LEAST"),
     (features, "RECORD_LIMIT"),

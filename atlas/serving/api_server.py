@@ -6,6 +6,7 @@ import logging
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -96,6 +97,8 @@ async def _run(
 ) -> None:
     """Serve until the server is told to stop. writer: for mutations. None: nothing can be written."""
     sys.setswitchinterval(SWITCH_S)
+    # When a field of a query fails, graphql-core leaves its neighbours without running them.
+    warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)
     limits = options.limits or Limits()
     connections = connections_within(limits, options.connections)
     database = await login.connect_async(options.connections)

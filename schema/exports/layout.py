@@ -18,20 +18,28 @@ more    the keys at the top of the file that the atlas does not know
 import base64
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import gt
-from typing import Any
+from typing import Any, Protocol
 
 from schema.circuit.records import Edge
 
 LIMIT = 4_000_000
 """Largest size of a packed layout in bytes."""
+CELLS = 10_000_000
+"""Largest number of entries of the columns of a layout: its items times their different keys."""
+ITEMS_LIMIT = 50_000_000
+"""Largest size in bytes of nodes, or of links with further keys, whose layout is kept."""
 DEPTH = 20
 """Largest depth of lists and objects in which names are replaced."""
 
 Item = dict[str, Any]
 """A node or a link of a file."""
 Layout = dict[str, Any]
+
+
+class LayoutTooLarge(Exception):
+    """The layout of a file is larger than what is kept."""
 
 
 def pack(layout: Layout) -> str | None:
@@ -46,9 +54,19 @@ def unpack(text: str) -> Layout:
     return found
 
 
-def nodes_layout(theirs: Sequence[Item], ours: Sequence[Item], order: Sequence[int]) -> Layout:
-    """The layout of nodes. order: place in `ours` of each of their nodes."""
-    keys = sorted({key for node in theirs for key in node})
+class Items(Protocol):
+    """Nodes or links of a file, which may be made anew each time that they are gone through."""
+
+    size: int
+    """Their size in the file, in bytes."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Item]: ...
+
+
+def nodes_layout(theirs: Items, ours: Sequence[Item], order: Sequence[int]) -> Layout:
+    """The layout of nodes. order: place in `ours` of each of their nodes. Raises LayoutTooLarge."""
+    keys = _keys(theirs)
     found: Layout = {"keys": keys}
     if any(place != number for number, place in enumerate(order)):
         found["order"] = list(order)
@@ -76,8 +94,11 @@ def laid_out_ids(ours: Sequence[str], layout: Layout) -> list[str]:
     return ids
 
 
-def links_layout(theirs: Sequence[Item], edges: Sequence[Edge], order: Sequence[int]) -> Layout:
-    """The layout of links. edges: the edge of each link, by places of nodes in the file. order: as above."""
+def links_layout(theirs: Items, edges: Sequence[Edge], order: Sequence[int]) -> Layout:
+    """The layout of links. edges: the edge of each link, by places of nodes in the file. order: as above.
+
+    Raises LayoutTooLarge.
+    """
     found: Layout = {}
     count = len(order)
     if not _ascending([edge.target * count + edge.source for edge in edges]):
@@ -87,9 +108,21 @@ def links_layout(theirs: Sequence[Item], edges: Sequence[Edge], order: Sequence[
             keys = [order[edge.target] * count + order[edge.source] for edge in edges]
             found["order"] = _inverse(sorted(range(len(keys)), key=keys.__getitem__))
     if any(len(link) != 3 for link in theirs):
-        names = sorted({key for link in theirs for key in link} - {"source", "target", "weight"})
+        names = [key for key in _keys(theirs) if key not in ("source", "target", "weight")]
         found["columns"] = _columns(names, theirs, [{}] * len(theirs))
     return found
+
+
+def _keys(items: Items) -> list[str]:
+    """All keys of the items, sorted. Raises LayoutTooLarge when the items would take too much memory."""
+    if items.size > ITEMS_LIMIT:
+        raise LayoutTooLarge
+    keys: set[str] = set()
+    for item in items:
+        keys.update(item)
+        if len(keys) * len(items) > CELLS:
+            raise LayoutTooLarge
+    return sorted(keys)
 
 
 def laid_out_links(
@@ -134,13 +167,16 @@ def _inverse(order: Sequence[int]) -> list[int]:
     return places
 
 
-def _columns(keys: Iterable[str], theirs: Sequence[Item], ours: Sequence[Item]) -> Layout:
-    found = {}
-    for key in keys:
-        column = [_entry(key, their, our) for their, our in zip(theirs, ours, strict=True)]
-        if any(entry != 0 for entry in column):
-            found[key] = column
-    return found
+def _columns(keys: Sequence[str], theirs: Items, ours: Sequence[Item]) -> Layout:
+    columns: Layout = {key: [] for key in keys}
+    different: set[str] = set()
+    for their, our in zip(theirs, ours, strict=True):
+        for key, column in columns.items():
+            entry = _entry(key, their, our)
+            if entry != 0:
+                different.add(key)
+            column.append(entry)
+    return {key: column for key, column in columns.items() if key in different}
 
 
 def _entry(key: str, theirs: Item, ours: Item) -> Any:

@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+import msgspec
+
 from schema.circuit.records import Source
-from schema.formats.raw import TEXT_LIMIT, RawGraph
+from schema.formats.raw import FREE_LIMIT, TEXT_LIMIT, FileParts, RawGraph, parse
 from schema.formats.variant import SourceNames, Variant, section
 
 LIMIT = 1_000_000
@@ -15,19 +17,38 @@ OURS = "atlas"
 """The key of `metadata` under which our exports hold facts that the format has no key for."""
 
 
+_OBJECT: "msgspec.json.Decoder[dict[str, msgspec.Raw] | None]" = msgspec.json.Decoder(
+    dict[str, msgspec.Raw] | None
+)
+_VALUE = msgspec.json.Decoder()
+
+
 def source(
-    raw: RawGraph, whole: dict[str, Any], variant: Variant, names: SourceNames
+    raw: RawGraph, parts: FileParts, variant: Variant, names: SourceNames, file: str
 ) -> tuple[Source, tuple[str, ...]]:
-    """The facts about the file, without its layout; and remarks about what was left out. whole: the file."""
-    info, metadata = raw.metadata.info, whole["metadata"]
-    texts, notes = {}, []
-    for key, value in (
-        ("metadata", {key: value for key, value in metadata.items() if key != OURS}),
-        ("qParams", whole.get("qParams")),
+    """The facts about the file, without its layout; and remarks about what was left out.
+
+    parts: those of the file. Raises FileError.
+    """
+    info, texts, notes = raw.metadata.info, {}, []
+    metadata: dict[str, Any] = {}
+    for key, part, ours in (
+        ("metadata", parts.metadata, raw.metadata.atlas),
+        ("qParams", parts.qParams, b""),
     ):
-        # The encoders of other modules refuse numbers of more than 64 bits.
-        text = None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        if text is not None and len(text.encode()) > LIMIT:
+        text, size = None, len(memoryview(part)) - len(memoryview(ours))
+        if 0 < size <= FREE_LIMIT:
+            found = parse(_OBJECT, part, file, key)
+            values = {
+                name: parse(_VALUE, value, file, f"{key}.{name}")
+                for name, value in (found or {}).items()
+                if key != "metadata" or name != OURS
+            }
+            if key == "metadata":
+                metadata = values
+            # The encoders of other modules refuse numbers of more than 64 bits.
+            text = None if found is None else json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+        if size > FREE_LIMIT or len((text or "").encode()) > LIMIT:
             notes.append(f"{key} is not kept for exports: it takes more than {LIMIT // 1_000_000} MB")
             text = None
         texts[key] = text

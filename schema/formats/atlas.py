@@ -4,7 +4,7 @@ The block is checked like all data from outside. When the nodes and edges do not
 the block, somebody edited the file. The circuit then gets a new id, like any imported circuit.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, fields, is_dataclass, replace
 from types import NoneType
 from typing import Any, get_args, get_type_hints
@@ -18,7 +18,7 @@ from schema.errors import FileError
 from schema.exports.graph_json import ATTENTION, OWN_KEYS, SETTINGS, VERSION, node_id
 from schema.formats.circuit_tracer import plain_place
 from schema.formats.numbers import feature_index
-from schema.formats.raw import RawGraph, RawNode
+from schema.formats.raw import RawGraph, RawNode, free_part, parse
 from schema.formats.variant import NodePlace, SourceNames, Variant, kind, layer_number
 
 
@@ -71,7 +71,7 @@ class AtlasBlock(msgspec.Struct):
     as_in_file: bool = False
     """Whether the file is written as the one from which the circuit was imported."""
     labels: tuple[Label, ...] = ()
-    filled: dict[str, list[Any]] = {}
+    filled: msgspec.Raw = msgspec.Raw(b"{}")
     """Node id in the file → its clerp before a label filled it: [] for no such key, [value]."""
     pinned: tuple[str, ...] = ()
     """Pinned nodes; here and in `supernodes` a node goes by its id in our form."""
@@ -79,23 +79,46 @@ class AtlasBlock(msgspec.Struct):
     heads: tuple[_HEAD_TOTAL, ...] = ()  # type: ignore[valid-type]  # made from the record
 
 
+class _Head(msgspec.Struct):
+    """What decides how `metadata.atlas` is read."""
+
+    version: msgspec.Raw = msgspec.Raw(b"null")
+    as_in_file: msgspec.Raw = msgspec.Raw(b"false")
+
+
+_HEAD = msgspec.json.Decoder(_Head | None)
+_BLOCK = msgspec.json.Decoder(AtlasBlock)
+_HEADS = msgspec.json.Decoder(list[_HEAD_PART] | None)  # type: ignore[valid-type]  # made from the record
+_FILLED: "msgspec.json.Decoder[dict[str, list[Any]]]" = msgspec.json.Decoder(dict[str, list[Any]])
+_REMOVE = "remove the key to import the graph without it"
+
+
 def block(graph: RawGraph, file: str) -> AtlasBlock | None:
     """The checked block; None when the file has no block of this version. Raises FileError."""
-    found = graph.metadata.atlas
-    if found is None or found.get("version") != VERSION:
+    if _head(graph) is None:
         return None
     try:
-        return msgspec.convert(found, AtlasBlock)
-    except msgspec.ValidationError as error:
-        raise FileError(
-            file, "metadata.atlas", str(error), next_step="remove the key to import the graph without it"
-        ) from error
+        found: AtlasBlock = parse(_BLOCK, graph.metadata.atlas, file, "metadata.atlas")
+        parse(_FILLED, free_part(found, "filled", file, "metadata.atlas."), file, "metadata.atlas.filled")
+    except FileError as error:
+        raise FileError(file, error.key, error.reason, next_step=_REMOVE) from error
+    return found
+
+
+def _head(graph: RawGraph) -> _Head | None:
+    """The head of a block of this version; None when there is none."""
+    found = _HEAD.decode(graph.metadata.atlas)
+    return None if found is None or bytes(found.version) not in _VERSIONS else found
+
+
+_VERSIONS = {f"{VERSION}".encode(), f"{VERSION}.0".encode()}
+"""How JSON writes our version. Some programs write whole numbers as 1.0."""
 
 
 def applies(graph: RawGraph) -> bool:
     """Whether the nodes are written in our form, and not as in the file that the circuit came from."""
-    found = graph.metadata.atlas
-    return found is not None and found.get("version") == VERSION and not found.get("as_in_file")
+    found = _head(graph)
+    return found is not None and bytes(found.as_in_file) == b"false"
 
 
 def place(node: RawNode, graph: RawGraph) -> NodePlace:
@@ -154,15 +177,7 @@ def restore(
 def _head_parts(circuit: Circuit, graph: RawGraph, places: dict[str, int], file: str) -> Iterator[HeadPart]:
     keys = {name: circuit.nodes[place].key for name, place in places.items()}
     for number, link in enumerate(graph.links):
-        if link.heads is None:
-            continue
-        try:
-            parts = msgspec.convert(link.heads, list[_HEAD_PART])  # type: ignore[valid-type]  # made from the record
-        except msgspec.ValidationError as error:
-            raise FileError(
-                file, f"links[{number}].heads", str(error), next_step="remove the key to import without it"
-            ) from error
-        for part in parts:
+        for part in parse(_HEADS, link.heads, file, f"links[{number}].heads") or ():
             yield HeadPart(keys[link.source], keys[link.target], **_fields(part))
 
 
@@ -179,17 +194,19 @@ def _labels(in_view: tuple[Label, ...], exported: tuple[Label, ...]) -> tuple[La
     )
 
 
-def unfilled(nodes: list[dict[str, Any]], found: AtlasBlock) -> list[dict[str, Any]]:
-    """The nodes of a file with the clerps that an export filled empty again, unless they were edited."""
+def unfilled(found: AtlasBlock) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Gives a node of the file with the clerp that an export filled empty again, unless it was edited."""
     labels = {label.text for label in found.labels}
-    plain = []
-    for node in nodes:
-        before = found.filled.get(node["node_id"])
+    filled = _FILLED.decode(found.filled)
+
+    def change(node: dict[str, Any]) -> dict[str, Any]:
+        before = filled.get(node["node_id"])
         if before is not None and node.get("clerp") in labels:
             node = {key: value for key, value in node.items() if key != "clerp"}
             node |= {"clerp": before[0]} if before else {}
-        plain.append(node)
-    return plain
+        return node
+
+    return change
 
 
 def _groups(

@@ -73,7 +73,7 @@ def place(node: RawNode, graph: RawGraph) -> NodePlace:
     if what is NodeKind.FEATURE:
         layer = layer_number(node)
         metadata = graph.metadata
-        paired, digits = metadata.schema_version is not None, _DIGITS.get(metadata.scan)
+        paired, digits = metadata.versioned, _DIGITS.get(metadata.scan)
         return NodePlace(what, layer, node.ctx_idx, feature_index(node, layer, paired=paired, digits=digits))
     return plain_place(node, what)
 

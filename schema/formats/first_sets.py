@@ -17,7 +17,7 @@ DIGITS: dict[str, int | None] = {"gemma-2-2b": 5, "qwen3-4b": None}
 def is_of_first_sets(graph: RawGraph) -> bool:
     """Whether the graph is one of these, as far as the numbers of its features tell."""
     metadata = graph.metadata
-    if metadata.schema_version is not None or metadata.scan not in DIGITS:
+    if metadata.versioned or metadata.scan not in DIGITS:
         return False
     digits = DIGITS[metadata.scan]
     features = (node for node in graph.nodes if kind(node) is NodeKind.FEATURE)

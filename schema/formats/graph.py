@@ -42,10 +42,10 @@ from schema.formats.atlas import ATLAS
 from schema.formats.circuit_tracer import CIRCUIT_TRACER
 from schema.formats.crm import CRM
 from schema.formats.eleuther import ELEUTHER
-from schema.formats.layout import TOO_LARGE, layout_of
+from schema.formats.layout import TOO_LARGE, WholeFile, layout_of
 from schema.formats.neuronpedia import NEURONPEDIA
 from schema.formats.qk_tracing import qk_tracing
-from schema.formats.raw import TEXT_LIMIT, RawGraph, RawLink, RawNode, decode, decode_whole
+from schema.formats.raw import TEXT_LIMIT, RawGraph, RawLink, RawNode, decode, file_parts
 from schema.formats.variant import SourceNames, Variant
 from schema.formats.view import view
 
@@ -104,8 +104,8 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
     transcoders, model = _named(names, raw, given, file)
     if names.transcoders is None and given.transcoders is None:
         notes += (UNNAMED,)
-    whole = decode_whole(data, file)
-    about, unkept = source(raw, whole, variant, names)
+    parts = file_parts(data, file)
+    about, unkept = source(raw, parts, variant, names, file)
     circuit = Circuit(
         prompt=_prompt(raw, nodes),
         model=Model(model, None, None, names.n_layers, None, None),
@@ -154,9 +154,8 @@ def read_graph(data: bytes, file: str, given: Given = Given()) -> Imported:  # n
         circuit = replace(before, content=digest(before))
     if variant is not ATLAS:
         if not unkept:
-            if ours is not None:
-                whole |= {"nodes": atlas.unfilled(whole["nodes"], ours)}
-            layout = layout_of(whole, circuit, order, edges, left.entries)
+            change = None if ours is None else atlas.unfilled(ours)
+            layout = layout_of(WholeFile(data, parts, file, change), circuit, order, edges, left.entries)
             about = replace(about, file_layout=layout)
             unkept = (TOO_LARGE,) if layout is None else ()
         sections = {name: getattr(about, name) for name in FILE_SECTIONS}

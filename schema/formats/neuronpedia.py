@@ -65,7 +65,7 @@ def place(node: RawNode, graph: RawGraph) -> NodePlace:
     if what is not NodeKind.FEATURE:
         return plain_place(node, what)
     metadata, layer = graph.metadata, layer_number(node)
-    paired = metadata.schema_version is not None or source_set(graph) is not None
+    paired = metadata.versioned or source_set(graph) is not None
     digits = DIGITS.get(metadata.scan)
     return NodePlace(what, layer, node.ctx_idx, feature_index(node, layer, paired=paired, digits=digits))
 

@@ -18,6 +18,8 @@ from schema.formats.raw import RawGraph
 
 LIMIT = 4_000_000
 """Largest size of the text in bytes."""
+RAW_LIMIT = 16_000_000
+"""Largest size in the file, in bytes. Files with much white space have several times the size of the text."""
 _NOTHING = b"null"
 
 
@@ -28,6 +30,10 @@ def qk_tracing(
 
     nodes: the nodes in the order of the file. places: node id in the file → place in `nodes`.
     """
+    parts = [raw.qk_only_nodes, *(node.qk_tracing_results for node in raw.nodes)]
+    size = sum(len(memoryview(part)) for part in parts if bytes(part) != _NOTHING)
+    if size > RAW_LIMIT:
+        return None, _left_out(size, RAW_LIMIT)
     names = {name: node_id(nodes[place]) for name, place in places.items()}
     found: dict[str, Any] = {}
     results: dict[str, Any] = {}
@@ -43,9 +49,13 @@ def qk_tracing(
         return None, ()
     text = orjson.dumps(found, option=orjson.OPT_SORT_KEYS)
     if len(text) > LIMIT:
-        size = f"{len(text) / 1e6:.1f} MB, more than {LIMIT / 1e6:g}"
-        return None, (f"{QK_RESULTS} and {QK_ONLY} are left out: they take {size}",)
+        return None, _left_out(len(text), LIMIT)
     return text.decode(), ()
+
+
+def _left_out(size: int, limit: int) -> tuple[str]:
+    much = f"{size / 1e6:.1f} MB, more than {limit / 1e6:g}"
+    return (f"{QK_RESULTS} and {QK_ONLY} are left out: they take {much}",)
 
 
 def _parsed(value: Any, names: Mapping[str, str], file: str, key: str) -> Any:

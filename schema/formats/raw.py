@@ -25,29 +25,50 @@ BYTES_OF_ITEM = 4
 BYTES_OF_SOUGHT = 16
 """An error in a larger file is told by its place in lists when the file has at most one item for this many
 bytes. A link of a graph takes 20 for each of its values."""
+FREE_LIMIT = 8_000_000
+"""Largest size in bytes of a part whose keys every tool chooses: it can take 25 times as much memory."""
 TEXT_LIMIT = 100_000
 """Largest number of characters of a text, except that of the prompt."""
 _AT = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 _BYTE = re.compile(r"(.*) \(byte (\d+)\)", re.DOTALL)
 
 
-class RawMetadata(msgspec.Struct, gc=False):
-    """`metadata`. Values that only some tools write are checked where they are used."""
+_NULL = msgspec.Raw(b"null")
+
+
+class _Metadata(msgspec.Struct, gc=False):
+    """The keys of `metadata` that have one form."""
 
     prompt_tokens: list[str]
     prompt: str
     slug: str = ""
     scan: str = ""
-    schema_version: Any = None
-    """Only whether it is there counts. Some tools write "1.0"."""
     node_threshold: float | None = None
     n_layers: int | None = None
     transcoder_list: list[str] | None = None
+    atlas: msgspec.Raw = _NULL
+    """An object or null, kept unparsed for `schema.formats.atlas`."""
+
+
+class _MetadataInFile(_Metadata, gc=False):
+    """`metadata` before its free parts are decoded."""
+
+    schema_version: msgspec.Raw = _NULL
+    feature_details: msgspec.Raw = _NULL
+    info: msgspec.Raw = _NULL
+    generation_settings: msgspec.Raw = _NULL
+    pruning_settings: msgspec.Raw = _NULL
+
+
+class RawMetadata(_Metadata, gc=False):
+    """`metadata`. Values that only some tools write are checked where they are used."""
+
+    versioned: bool = False
+    """Whether there is a `schema_version`. Some tools write "1.0"."""
     feature_details: dict[str, Any] | None = None
     info: dict[str, Any] | None = None
     generation_settings: dict[str, Any] | None = None
     pruning_settings: dict[str, Any] | None = None
-    atlas: dict[str, Any] | None = None
 
 
 class RawNode(msgspec.Struct, gc=False):
@@ -67,7 +88,7 @@ class RawNode(msgspec.Struct, gc=False):
     jsNodeId: str | None = None
     raw_influence: float | None = None
     component: str | None = None
-    qk_tracing_results: msgspec.Raw = msgspec.Raw(b"null")
+    qk_tracing_results: msgspec.Raw = _NULL
     """Kept unparsed for `schema.formats.qk_tracing`."""
 
 
@@ -78,8 +99,8 @@ class RawLink(msgspec.Struct, gc=False):
     target: str
     weight: float
     share: float | None = None
-    heads: Any = None
-    """In our own files the parts that attention heads carry. `schema.formats.atlas` checks them."""
+    heads: msgspec.Raw = _NULL
+    """In our own files the parts that attention heads carry. Kept unparsed for `schema.formats.atlas`."""
 
 
 class RawView(msgspec.Struct, gc=False):
@@ -91,19 +112,43 @@ class RawView(msgspec.Struct, gc=False):
     """Viewers write several forms. `schema.formats.view` checks them."""
 
 
+class _GraphInFile(msgspec.Struct, gc=False):
+    """A complete file before its free parts are decoded."""
+
+    metadata: _MetadataInFile
+    nodes: list[RawNode]
+    links: list[RawLink]
+    qParams: msgspec.Raw = _NULL
+    qk_only_nodes: msgspec.Raw = _NULL
+
+
 class RawGraph(msgspec.Struct, gc=False):
     """A complete file."""
 
     metadata: RawMetadata
     nodes: list[RawNode]
     links: list[RawLink]
-    qParams: RawView | None = None
-    qk_only_nodes: msgspec.Raw = msgspec.Raw(b"null")
+    qParams: RawView | None
+    qk_only_nodes: msgspec.Raw
 
 
-_DECODER = msgspec.json.Decoder(RawGraph)
-_LAX = msgspec.json.Decoder(RawGraph, strict=False)
-_WHOLE: "msgspec.json.Decoder[dict[str, Any]]" = msgspec.json.Decoder(dict[str, Any])
+class FileParts(msgspec.Struct, gc=False):
+    """The parts of a file with all their keys, unparsed. A part that is not in the file is empty."""
+
+    metadata: msgspec.Raw
+    nodes: msgspec.Raw
+    links: msgspec.Raw
+    qParams: msgspec.Raw = msgspec.Raw(b"")
+    qk_only_nodes: msgspec.Raw = msgspec.Raw(b"")
+
+
+_DECODER = msgspec.json.Decoder(_GraphInFile)
+_LAX = msgspec.json.Decoder(_GraphInFile, strict=False)
+_VIEW = msgspec.json.Decoder(RawView | None)
+_SECTION: "msgspec.json.Decoder[dict[str, Any] | None]" = msgspec.json.Decoder(dict[str, Any] | None)
+_OBJECT = msgspec.json.Decoder(msgspec.defstruct("Object", []) | None)
+"""Takes any object, and keeps nothing of it."""
+_PARTS = msgspec.json.Decoder(FileParts)
 
 
 def decode(data: bytes, file: str) -> RawGraph:
@@ -118,18 +163,42 @@ def decode(data: bytes, file: str) -> RawGraph:
 def _decoded(data: bytes, file: str) -> RawGraph:
     """As `decode`, with errors that do not number the items of lists."""
     try:
-        found: RawGraph = parse(_DECODER, data, file)
+        found: _GraphInFile = parse(_DECODER, data, file)
     except FileError as error:
         if not error.reason.endswith("got `float`"):
             raise
         # Some programs write whole numbers as 1.0 or 1e0. Few files need this, and it takes longer.
         found = parse(_LAX, data, file)
-    return found
+    metadata = found.metadata
+    parse(_OBJECT, metadata.atlas, file, "metadata.atlas")
+    known = {name: getattr(metadata, name) for name in _Metadata.__struct_fields__}
+    for name in ("feature_details", "info", "generation_settings", "pruning_settings"):
+        known[name] = parse(_SECTION, free_part(metadata, name, file, "metadata."), file, f"metadata.{name}")
+    view = parse(_VIEW, free_part(found, "qParams", file), file, "qParams")
+    versioned = bytes(metadata.schema_version) != b"null"
+    return RawGraph(
+        RawMetadata(**known, versioned=versioned), found.nodes, found.links, view, found.qk_only_nodes
+    )
 
 
-def decode_whole(data: bytes, file: str) -> dict[str, Any]:
-    """Every key of a file that `decode` accepts. Raises FileError."""
-    found: dict[str, Any] = parse(_WHOLE, data.removeprefix(codecs.BOM_UTF8), file)
+def free_part(within: msgspec.Struct, name: str, file: str, place: str = "") -> msgspec.Raw:
+    """An unparsed part that is small enough to be parsed. place: what stands before its name in messages.
+    Raises FileError."""
+    part: msgspec.Raw = getattr(within, name)
+    size = len(memoryview(part))
+    if size > FREE_LIMIT:
+        raise FileError(
+            file,
+            place + name,
+            f"takes {size / 1e6:.1f} MB, more than {FREE_LIMIT // 1_000_000}",
+            next_step="remove what is no part of the graph from it, or leave the file out",
+        )
+    return part
+
+
+def file_parts(data: bytes, file: str) -> FileParts:
+    """The parts of a file that `decode` accepts. Raises FileError."""
+    found: FileParts = parse(_PARTS, data.removeprefix(codecs.BOM_UTF8), file)
     return found
 
 
@@ -254,20 +323,23 @@ def check_items(data: bytes, file: str) -> None:
             )
 
 
-def parse(decoder: "msgspec.json.Decoder[Any]", data: bytes, file: str) -> Any:
-    """`decoder.decode(data)`. Raises FileError with the key of the wrong value."""
+def parse(decoder: "msgspec.json.Decoder[Any]", data: bytes | msgspec.Raw, file: str, place: str = "") -> Any:
+    """`decoder.decode(data)`. place: the key of the part that `data` is; empty for the file.
+
+    Raises FileError with the key of the wrong value.
+    """
     try:
         return decoder.decode(data)
     except msgspec.ValidationError as error:
-        reason, key = str(error), "the file"
+        reason, key = str(error), place or "the file"
         if found := _AT.fullmatch(reason):
-            reason, key = found[1], found[2] or "the file"
+            reason, key = found[1], ".".join(filter(None, (place, found[2]))) or "the file"
         raise FileError(file, key, reason, next_step="correct the value, or leave the file out") from error
     except msgspec.DecodeError as error:
-        reason, key = str(error), "the end of the file"
+        reason, key = str(error), place or "the end of the file"
         if found := _BYTE.fullmatch(reason):
-            reason, key = found[1], f"byte {found[2]}"
-        elif data[:1] not in (b"{", b" ", b"\n"):
+            reason, key = found[1], f"byte {found[2]}{f' of {place}' if place else ''}"
+        elif not place and bytes(memoryview(data)[:1]) not in (b"{", b" ", b"\n"):
             key = "the file"
         raise FileError(file, key, reason, next_step="write or download the file again") from error
     except RecursionError as error:
@@ -276,5 +348,8 @@ def parse(decoder: "msgspec.json.Decoder[Any]", data: bytes, file: str) -> Any:
         ) from error
     except UnicodeDecodeError as error:
         raise FileError(
-            file, f"byte {error.start}", "is not UTF-8 text", next_step="write the file again as UTF-8"
+            file,
+            f"byte {error.start}{f' of {place}' if place else ''}",
+            "is not UTF-8 text",
+            next_step="write the file again as UTF-8",
         ) from error

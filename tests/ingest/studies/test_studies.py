@@ -326,14 +326,13 @@ def test_an_api_that_does_not_answer_is_named_before_anything_is_computed(
 @pytest.mark.parametrize("name", sorted(STUDIES.keys() - {"components", "emergence", "modular-cortex"}))
 def test_a_model_that_answers_no_prompt_is_told_what_to_do(model: ReplacementModel, name: str):
     """A study measures what needs no right answer, or says what is missing."""
-    wrong = {
-        family: tuple(
-            [item._replace(expected="screen", accepted=()) for item in items[:60]] for items in parts
-        )
-        for family, parts in bundled().families.items()
-    }
+
+    def wrong(items: Sequence[Item]) -> list[Item]:
+        return [item._replace(expected="screen", accepted=()) for item in items[:60]]
+
+    families = {name: (wrong(first), wrong(rest)) for name, (first, rest) in bundled().families.items()}
     try:
-        STUDIES[name].on(model, replace(bundled(), families=wrong).few(4))
+        STUDIES[name].on(model, replace(bundled(), families=families).few(4))
         said: str | None = "measured"
     except AtlasError as error:
         said = error.next_step

@@ -166,9 +166,11 @@ def test_the_largest_accepted_bombs_take_less_than_a_gigabyte(tmp_path: Path) ->
         files.append(tmp_path / f"{len(files)}.json.gz")
         items = ",".join([item] * (60_000_000 // (len(item) + 1)))
         files[-1].write_bytes(gzip.compress(_graph(key, f"[{items},{end}]"), 1))
-    files.append(tmp_path / "keys.json.gz")
-    keys = ",".join(f'"k{number}":1' for number in range(1_900_000))
-    files[-1].write_bytes(gzip.compress(_graph("metadata.info", "{" + keys + "}"), 1))
+    # What is accepted, and left out where it has no use.
+    keys = "{" + ",".join(f'"{number:08d}":1' for number in range(4_000_000)) + "}"
+    for number, key in enumerate(FREE):
+        files.append(tmp_path / f"keys{number}.json")
+        files[-1].write_bytes(_with_keys(key, keys))
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, str(HOME), *map(str, files)],
         capture_output=True,
@@ -176,6 +178,72 @@ def test_the_largest_accepted_bombs_take_less_than_a_gigabyte(tmp_path: Path) ->
         check=True,
     )
     assert int(done.stdout) < 1024
+
+
+FREE = (
+    *(f"metadata.{key}" for key in ("info", "pruning_settings", "schema_version", "atlas", "unknown")),
+    *("qParams.clerps", "qParams.unknown", "unknown", "qk_only_nodes"),
+    *(f"nodes.0.{key}" for key in ("unknown", "qk_tracing_results")),
+    *(f"links.0.{key}" for key in ("unknown", "heads")),
+)
+"""Where a file can hold an object with any keys."""
+
+
+def _with_keys(place: str, keys: str) -> bytes:
+    graph = neuronpedia() | {"qParams": {}}
+    inner: Any = graph
+    *path, last = place.split(".")
+    for key in path:
+        inner = inner[int(key) if key.isdigit() else key]
+    inner[last] = "HERE"
+    return encode(graph).replace(b'"HERE"', keys.encode())
+
+
+REFUSED = {
+    "metadata.info": "metadata.info",
+    "metadata.pruning_settings": "metadata.pruning_settings",
+    "qParams.clerps": "qParams",
+    "qParams.unknown": "qParams",
+}
+UNREAD = "metadata.atlas"
+"""Without the version of our exports, it has no use."""
+
+
+@pytest.mark.parametrize("place", FREE)
+def test_a_part_with_any_keys_is_kept_or_named(place: str) -> None:
+    """A million keys: the file is refused by the name of the part, or imported with a remark."""
+    plain = read_graph(encode(neuronpedia()), "plain.json")
+    large = _with_keys(place, "{" + ",".join(f'"{key:08d}":1' for key in range(1_500_000)) + "}")
+    if place in REFUSED:
+        with pytest.raises(FileError, match=rf"large.json: {REFUSED[place]}: takes \d\d\.\d MB, more than 8"):
+            read_graph(large, "large.json")
+        return
+    found = read_graph(large, "large.json")
+    assert found.circuit.edges == plain.circuit.edges
+    remarks = [note for note in found.notes if "is not kept" in note or "are left out" in note]
+    assert bool(remarks) == (place != UNREAD)
+
+
+@pytest.mark.parametrize("where", ["nodes", "links"])
+def test_many_different_keys_take_no_more_memory_than_the_file(tmp_path: Path, where: str) -> None:
+    """Each node or link has keys of its own. A table of all keys and items would take 3 GB."""
+    graph = neuronpedia()
+    feature = next(node for node in graph["nodes"] if node["node_id"] == "0_3_1")
+    for index in range(100, 2100):
+        node = feature | {"node_id": f"0_{index}_1", "feature": index * (index + 3) // 2}
+        graph["nodes"].append(node)
+        graph["links"].append(
+            {"source": node["node_id"], "target": graph["links"][0]["target"], "weight": 0.5}
+        )
+    for number, item in enumerate(graph[where]):
+        item |= {f"{number}-{key}": 1 for key in range(100)}
+    path = tmp_path / "keys.json"
+    path.write_bytes(encode(graph))
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(HOME), str(path)], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 200
+    assert "layout" in " ".join(read_graph(path.read_bytes(), "keys.json").notes)
 
 
 NUMBERS = (1e308, -1e308, 1e39, -1e39, 1e999, 2**63, 10**400)
