@@ -59,6 +59,7 @@ from schema.circuit.records import (
 from schema.counted import counted
 from schema.database import Database
 from schema.errors import AtlasError, InputError
+from schema.loading import runs as ledger
 from schema.loading.leases import Doing, leased
 from schema.loading.load import Outcome, Prepared, StoredSize, Unfit, prepare, present
 from schema.loading.model_of_set import assign_model
@@ -210,8 +211,20 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
                     done=loading.advance,
                 )
             database.wait_for_full_text()
+    end(database, attributor.run(), summary)
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def end(database: Database, run: Run, summary: IngestSummary) -> None:
+    """Record that an ingest reached its end, and which prompts gave no circuit."""
+    refused = [
+        ledger.Entry(key=what, name=what.partition(":")[0], reason=str(problem))
+        for problem in summary.problems
+        for what in [getattr(problem, "what", str(problem))]
+    ]
+    ledger.refuse_only(database, run, refused)
+    ledger.end(database, run)
 
 
 def ingest_job(
@@ -245,6 +258,7 @@ def ingest_job(
         of_job = attributor.for_run(name)
         ids |= _ingest_all(database, of_job, planned, missing, summary, say=say, counted=check, done=done)
         database.wait_for_full_text()
+        end(database, of_job.run(), summary)
     summary.seconds = time.monotonic() - started
     return IngestedJob(summary, [ids.get(each.key, each.key) for each in planned])
 
@@ -618,6 +632,7 @@ def _ingest_all(
         leased(database, Doing.LOADING, [run.id]) as require,
         GroupLoader(database, require=require, loaded=loaded) as loader,
     ):
+        ledger.begin(database, run)
         for group in groups(planned):
             for each in attributor.attributed(group, wanted, namer):
                 summary.take(each, say)

@@ -25,6 +25,7 @@ from schema.circuit.records import Circuit, Run
 from schema.counted import counted
 from schema.database import Database
 from schema.errors import AtlasError, FileError
+from schema.loading import runs as ledger
 from schema.loading.leases import Doing, leased
 from schema.loading.load import Outcome, Prepared, Unfit, prepare, present
 from schema.loading.model_of_set import assign_model
@@ -118,6 +119,8 @@ class ShardLoader:
         """Circuit that waits → its shard."""
         self._leases: dict[str, Callable[[], None]] = {}
         """Run → what raises when the lease on it was lost."""
+        self._runs: list[Run] = []
+        """The runs with a lease."""
         self._models: set[tuple[str, str]] = set()
         """(transcoder set, model) that were assigned."""
 
@@ -129,6 +132,9 @@ class ShardLoader:
     def __exit__(self, *error: Any) -> None:
         with self._leases_held:
             self._loader.__exit__(*error)
+            if error == (None, None, None):
+                for run in self._runs:
+                    ledger.end(self._database, run)
 
     def load(self, shard: Shard) -> None:
         """Load what the database lacks of a shard. A shard that cannot be decoded goes to the problems."""
@@ -156,6 +162,8 @@ class ShardLoader:
             self._loader.drain()  # a transaction asks for every lease
             lease = leased(self._database, Doing.LOADING, [run.id])
             self._leases[run.id] = self._leases_held.enter_context(lease)
+            self._runs.append(run)
+            ledger.begin(self._database, run)
 
     def _require(self) -> None:
         for require in self._leases.values():

@@ -1,8 +1,10 @@
 """The ledger of runs: the arguments of each `atlas ingest` or `atlas import`, and the outcome of each input.
 
-The entry of a loaded input is written in the transaction that loads its circuit (`schema.loading.load`), so
-the ledger always agrees with the stored circuits. The entry of an input whose circuit was stored already is
-written when everything that the input adds is stored. Repeating a command resumes its run where it stopped.
+An import has an entry for each input. An ingest has entries only for the prompts that gave no circuit the
+last time: the ids of the others say whether they are loaded. The entry of a loaded input is written in the
+transaction that loads its circuit (`schema.loading.load`), so the ledger always agrees with the circuits. The
+entry of an input whose circuit was stored already is written when everything that the input adds is stored.
+Repeating a command resumes its run where it stopped.
 """
 
 from collections.abc import Iterable
@@ -81,6 +83,14 @@ def refuse(database: Database, run: Run, entries: Iterable[Entry]) -> None:
     database.write(_REFUSE, {"run": run_row(run), "entries": rows})
 
 
+def refuse_only(database: Database, run: Run, entries: Iterable[Entry]) -> None:
+    """Record the inputs that gave no circuit this time. What the run refused earlier is forgotten."""
+    rows = [entry.row(run.id, "refused") for entry in entries]
+    database.write(_FORGET, {"id": run.id, "refused": [row["id"] for row in rows]})
+    if rows:
+        database.write(_REFUSE, {"run": run_row(run), "entries": rows})
+
+
 def give(database: Database, run: Run, entries: Iterable[tuple[Entry, str, bool]]) -> None:
     """Record inputs whose circuits are stored. entries: (entry, id of the circuit, whether it was new)."""
     of_run = run_row(run)
@@ -125,6 +135,12 @@ _REFUSE = f"""
 WITH r
 UNWIND $entries AS row
 {write_entry("row")}
+"""
+
+_FORGET = """
+MATCH (:Run {id: $id})-[:LISTS]->(e:Entry {outcome: "refused"})
+WHERE NOT e.id IN $refused
+DETACH DELETE e
 """
 
 GIVE = f"""

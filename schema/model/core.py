@@ -220,8 +220,8 @@ RUN = NodeType(
 
 ENTRY = NodeType(
     "Entry",
-    "A line of a run's ledger: the outcome of one input. It is written in the transaction that loads the "
-    "input.",
+    "A line of a run's ledger: the outcome of one input. An import writes it in the transaction that loads "
+    "the input. An ingest has lines only for the prompts that gave no circuit when it last ended.",
     (
         P("id", "string", "Hash of the run's id and the key."),
         P("key", "string", "Hash of the input's content, or another text that identifies it in every call."),
@@ -697,7 +697,13 @@ RELATIONSHIPS = (
     RelationshipType("OF_PROMPT", "Circuit", "Prompt", "The prompt of a circuit.", keeps="target"),
     RelationshipType("BY", "Circuit", "TranscoderSet", "The transcoders with which a circuit was made."),
     RelationshipType("FROM_RUN", "Circuit", "Run", "The run that loaded a circuit."),
-    RelationshipType("LISTS", "Run", "Entry", "The ledger of a run: one entry for each input.", part=True),
+    RelationshipType(
+        "LISTS",
+        "Run",
+        "Entry",
+        "The ledger of a run: its inputs, or those that gave no circuit.",
+        part=True,
+    ),
     RelationshipType(
         "GAVE", "Entry", "Circuit", "The circuit that an input gave. A refused input gave none."
     ),

@@ -18,6 +18,7 @@ from ingest.circuits.run import IngestSettings, ingest
 from ingest.organism.weights import MODEL_DIR, PROMPTS_PATH, TRANSCODERS_DIR
 from schema.database import Database
 from schema.errors import InputError
+from schema.loading.runs import refusals, runs
 from schema.upkeep.canonical_dump import dump
 from tests.support.cli import atlas_into
 from tests.support.servers import empty, environment_of
@@ -70,6 +71,13 @@ def test_bad_prompts_are_named_and_the_rest_is_loaded(database, tmp_path, quiet)
     assert "tokens" in found[2]
     assert "line 5: the same prompt as on line 1" in found[3]
     assert all(isinstance(problem, InputError) and problem.next_step for problem in summary.problems)
+    (run,) = runs(database)
+    assert (run.n_circuits, run.n_refused) == (1, 4)
+    assert None not in (run.started_at, run.ended_at)
+    assert sorted(reason for _, reason in refusals(database, run.id)) == sorted(found)
+    path.write_text("\n".join(lines[:2]), encoding="utf-8")
+    ingest(database, settings(path), console=quiet)
+    assert [reason for _, reason in refusals(database, run.id)] == found[:1]
 
 
 def test_a_circuit_that_the_database_refuses_is_named_and_the_rest_is_loaded(database, tmp_path, quiet):
@@ -89,9 +97,12 @@ def test_a_circuit_that_the_database_refuses_is_named_and_the_rest_is_loaded(dat
     assert summary.loaded == 2
     (problem,) = summary.problems
     assert str(problem).startswith("line 2: Neo4j refused: ")
+    (run,) = runs(database)
+    assert refusals(database, run.id) == [("line 2", str(problem))]
     database.write("MATCH (n:Node {id: $id}) WHERE NOT (n)--() DELETE n", row)
     again = ingest(database, settings(path), console=quiet)
     assert (again.loaded, again.present, again.problems) == (1, 2, [])
+    assert refusals(database, run.id) == []
 
 
 def test_ingesting_twice_changes_nothing(database, prompts, quiet):
