@@ -1,4 +1,4 @@
-"""Attributes the prompts of a file and loads their circuits: `atlas ingest`, `atlas prompt` and the worker.
+"""Attributes the prompts of a file and loads their circuits: `atlas ingest`, `atlas attribute` and the worker.
 
 1. read      the prompts file. The error of a bad line is recorded, and the other lines continue
 2. plan      tokenize each prompt and compute the id of its circuit. A prompt that the model cannot take is
