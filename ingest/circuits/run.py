@@ -1,4 +1,4 @@
-"""Attributes the prompts of a file and loads their circuits: `atlas ingest`, `atlas attribute` and the worker.
+"""Attributes prompts and loads their circuits: `atlas ingest`, `atlas attribute` and the worker.
 
 1. read      the prompts file. The error of a bad line is recorded, and the other lines continue
 2. plan      tokenize each prompt and compute the id of its circuit. A prompt that the model cannot take is
@@ -211,20 +211,9 @@ def ingest(database: Database, settings: IngestSettings, *, console: Console) ->
                     done=loading.advance,
                 )
             database.wait_for_full_text()
-    end(database, attributor.run(), summary)
+    ledger.end_ingest(database, attributor.run(), summary.problems)
     summary.seconds = time.monotonic() - started
     return summary
-
-
-def end(database: Database, run: Run, summary: IngestSummary) -> None:
-    """Record that an ingest reached its end, and which prompts gave no circuit."""
-    refused = [
-        ledger.Entry(key=what, name=what.partition(":")[0], reason=str(problem))
-        for problem in summary.problems
-        for what in [getattr(problem, "what", str(problem))]
-    ]
-    ledger.refuse_only(database, run, refused)
-    ledger.end(database, run)
 
 
 def ingest_job(
@@ -258,7 +247,7 @@ def ingest_job(
         of_job = attributor.for_run(name)
         ids |= _ingest_all(database, of_job, planned, missing, summary, say=say, counted=check, done=done)
         database.wait_for_full_text()
-        end(database, of_job.run(), summary)
+        ledger.end_ingest(database, of_job.run(), summary.problems)
     summary.seconds = time.monotonic() - started
     return IngestedJob(summary, [ids.get(each.key, each.key) for each in planned])
 

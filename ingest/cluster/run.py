@@ -21,7 +21,7 @@ from rich.console import Console
 
 from ingest.circuits.loader import resumable
 from ingest.circuits.prompts import PromptFile, read_prompts
-from ingest.circuits.run import IngestSettings, IngestSummary, PlannedCircuit, end, find_missing
+from ingest.circuits.run import IngestSettings, IngestSummary, PlannedCircuit, find_missing
 from ingest.circuits.shards import find_missing_in, shares, sizes_of
 from ingest.cluster.connection import ClusterSettings, connected, require_ray
 from ingest.cluster.failures import checked
@@ -34,6 +34,7 @@ from ingest.progress import Steps, progress
 from schema.database import Database
 from schema.errors import InputError
 from schema.loading.model_of_set import assign_model
+from schema.loading.runs import end_ingest
 from schema.shards.folder import write_failures
 from schema.shards.store import Store
 
@@ -78,7 +79,7 @@ class IntoDatabase:
 
     def end(self, ready: Ready, summary: IngestSummary) -> None:
         self._database.wait_for_full_text()
-        end(self._database, ready.run, summary)
+        end_ingest(self._database, ready.run, summary.problems)
 
 
 class IntoStore:

@@ -14,8 +14,9 @@ from rich.console import Console
 from ingest.imports.feature_files import FeatureFiles
 from ingest.imports.reader import Reader, progress_bar, refused_graph
 from ingest.imports.settings import ImportSettings, ImportSummary
+from ingest.imports.shards import end_runs
 from ingest.progress import Steps, progress
-from schema.circuit.records import Circuit, FeatureNotes, Model, TranscoderSet
+from schema.circuit.records import Circuit, FeatureNotes, Model, Run, TranscoderSet
 from schema.database import Database
 from schema.errors import FileError, InputError
 from schema.formats.files import find
@@ -64,6 +65,9 @@ class BulkImport:
         """Graphs that came more than once; each file may have supernodes and labels of its own."""
         self._notes: list[FeatureNotes] = []
         self._folders: list[Path] = []
+        self._shards: list[FoundShard] = []
+        self._runs: dict[str, Run] = {}
+        """The runs of shards."""
 
     @property
     def summary(self) -> ImportSummary:
@@ -94,10 +98,12 @@ class BulkImport:
 
         The prompt of a circuit that came before gets the tags that it lacks.
         """
+        self._shards += found
         for each in found:
             try:
                 shard = each.read()
                 self.summary.n_bytes += shard.n_bytes
+                self._runs[shard.run.id] = shard.run
                 for circuit in shard.circuits():
                     new = self.writer.add(circuit, shard.run)
                     self.reader.count(new=new)
@@ -122,6 +128,9 @@ class BulkImport:
         """Step 3, into the imported and migrated database. Raises DatabaseError."""
         with leased(database, Doing.LOADING, [self._run.id]) as require:
             self.writer.amend(database)
+            for run in self._runs.values():
+                ledger.begin(database, run)
+            end_runs(database, self._runs.values(), self._shards, self.summary.problems)
             if not self.reader.settings.paths:  # shards have runs of their own
                 database.wait_for_full_text()
                 return

@@ -9,7 +9,7 @@ A command that was stopped continues when it is repeated.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ from schema.loading import runs as ledger
 from schema.loading.leases import Doing, leased
 from schema.loading.load import Outcome, Prepared, Unfit, prepare, present
 from schema.loading.model_of_set import assign_model
-from schema.shards.folder import FoundShard, find_shards
+from schema.shards.folder import FoundShard, find_shards, read_failures
 from schema.shards.shard import Shard
 
 
@@ -85,9 +85,25 @@ def load_shards(database: Database, addresses: Sequence[str], *, console: Consol
                 else:
                     loader.load(shard)
                 steps.advance()
+            loader.drain()
+            end_runs(database, loader.runs, found, summary.problems)
         database.wait_for_full_text()
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def end_runs(
+    database: Database, runs: Iterable[Run], found: Sequence[FoundShard], problems: list[Exception]
+) -> None:
+    """Record that the shards of runs are loaded, and which prompts of these runs gave no circuit.
+
+    problems: gets an error for each file that should say so and is damaged.
+    """
+    for run in runs:
+        try:
+            ledger.end_ingest(database, run, read_failures(found, run))
+        except FileError as error:
+            problems.append(error)
 
 
 def _read_ahead(found: Sequence[FoundShard]) -> Iterator[Shard | FileError]:
@@ -119,8 +135,8 @@ class ShardLoader:
         """Circuit that waits → its shard."""
         self._leases: dict[str, Callable[[], None]] = {}
         """Run → what raises when the lease on it was lost."""
-        self._runs: list[Run] = []
-        """The runs with a lease."""
+        self.runs: list[Run] = []
+        """The runs under which circuits were loaded."""
         self._models: set[tuple[str, str]] = set()
         """(transcoder set, model) that were assigned."""
 
@@ -132,9 +148,6 @@ class ShardLoader:
     def __exit__(self, *error: Any) -> None:
         with self._leases_held:
             self._loader.__exit__(*error)
-            if error == (None, None, None):
-                for run in self._runs:
-                    ledger.end(self._database, run)
 
     def load(self, shard: Shard) -> None:
         """Load what the database lacks of a shard. A shard that cannot be decoded goes to the problems."""
@@ -157,12 +170,16 @@ class ShardLoader:
             self._addresses[each.id] = shard.address
             self._loader.put(each, shard.run)
 
+    def drain(self) -> None:
+        """Wait until everything is loaded."""
+        self._loader.drain()
+
     def _lease(self, run: Run) -> None:
         if run.id not in self._leases:
             self._loader.drain()  # a transaction asks for every lease
             lease = leased(self._database, Doing.LOADING, [run.id])
             self._leases[run.id] = self._leases_held.enter_context(lease)
-            self._runs.append(run)
+            self.runs.append(run)
             ledger.begin(self._database, run)
 
     def _require(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from schema.circuit.records import Run, stable_id
 from schema.database import Database
+from schema.errors import AtlasError
 from schema.loading.fragments import merge_run, write_entry
 from schema.loading.properties import Properties
 from schema.loading.rows import run_row
@@ -83,12 +84,19 @@ def refuse(database: Database, run: Run, entries: Iterable[Entry]) -> None:
     database.write(_REFUSE, {"run": run_row(run), "entries": rows})
 
 
-def refuse_only(database: Database, run: Run, entries: Iterable[Entry]) -> None:
-    """Record the inputs that gave no circuit this time. What the run refused earlier is forgotten."""
-    rows = [entry.row(run.id, "refused") for entry in entries]
+def end_ingest(database: Database, run: Run, problems: Iterable[Exception]) -> None:
+    """Record that an ingest reached its end, and which prompts gave no circuit this time.
+
+    problems: one for each such prompt. The text of each begins with the place of the prompt and a colon.
+    """
+    rows = []
+    for problem in problems:
+        what = problem.what if isinstance(problem, AtlasError) else str(problem)
+        rows.append(Entry(what, what.partition(":")[0], str(problem)).row(run.id, "refused"))
     database.write(_FORGET, {"id": run.id, "refused": [row["id"] for row in rows]})
     if rows:
         database.write(_REFUSE, {"run": run_row(run), "entries": rows})
+    end(database, run)
 
 
 def give(database: Database, run: Run, entries: Iterable[tuple[Entry, str, bool]]) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from schema.circuit.records import Circuit, Run
 from schema.errors import FileError, InputError
 from schema.shards.shard import AGAIN, CircuitSize, Shard, is_shard_name, pack, sizes
@@ -14,6 +16,8 @@ SHARD_PROMPTS = 64
 """Prompts whose circuits go into one shard; what is lost, at most, when a run is stopped."""
 SHARD_EDGES = 1_000_000
 """Edges after which a shard ends early: about 20 MB."""
+FAILURES_LIMIT = 64 << 20
+"""Largest size in bytes of the file that names the prompts that failed."""
 
 
 class FoundShard(NamedTuple):
@@ -100,10 +104,49 @@ def packed(circuits: Sequence[tuple[int, Circuit]], run: Run) -> list[tuple[str,
 
 def write_failures(store: Store, run: Run, problems: Sequence[Exception]) -> None:
     """Write which prompts of a run failed and why; the file of an earlier call of the run is replaced."""
-    name = f"failures-{run.id[:8]}.jsonl"
+    name = _failures_of(run)
     if problems or name in store.names():
         rows = [
             {"what": getattr(each, "what", str(each)), "next_step": getattr(each, "next_step", None)}
             for each in problems
         ]
         store.put(name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+
+
+class _Failure(msgspec.Struct):
+    """A line of that file."""
+
+    what: str
+    next_step: str | None = None
+
+
+_FAILURE = msgspec.json.Decoder(_Failure)
+
+
+def read_failures(found: Iterable[FoundShard], run: Run) -> list[InputError]:
+    """Which prompts of a run failed, as the folders of the shards say. Raises FileError."""
+    failures: dict[str, InputError] = {}
+    name = _failures_of(run)
+    for store in {each.store.address: each.store for each in found}.values():
+        if name not in store.names():
+            continue
+        if (size := store.size(name)) > FAILURES_LIMIT:
+            raise FileError(
+                store.of(name),
+                "the file",
+                f"takes {size / 1e6:.1f} MB, more than {FAILURES_LIMIT / 1e6:.0f}",
+                next_step="take the file out of the folder",
+            )
+        for number, line in enumerate(store.read(name).splitlines(), start=1):
+            try:
+                each = _FAILURE.decode(line)
+            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+                raise FileError(
+                    store.of(name), f"line {number}", str(error), next_step="take the file out of the folder"
+                ) from error
+            failures[each.what] = InputError(each.what, next_step=each.next_step)
+    return list(failures.values())
+
+
+def _failures_of(run: Run) -> str:
+    return f"failures-{run.id[:8]}.jsonl"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from ingest.circuits.prompts import PromptLine
@@ -97,6 +98,19 @@ def test_failures_are_kept_by_name(tiny_shards: Path) -> None:
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert sorted(int(re.findall(r"line (\d+)", row["what"])[0]) for row in rows) == sorted(BAD)
     assert all(row["next_step"] for row in rows)
+
+
+@pytest.mark.parametrize("line", ["not JSON", '{"what": 5}', "[" * 100_000])
+def test_damaged_failures_are_named_and_the_shards_are_loaded(
+    database: Database, tiny_shards: Path, tmp_path: Path, line: str
+) -> None:
+    folder = shutil.copytree(tiny_shards, tmp_path / "shards")
+    (file,) = folder.glob("failures-*.jsonl")
+    file.write_text(file.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
+    summary = load_shards(database, [str(folder)], console=QUIET)
+    (problem,) = summary.problems
+    assert str(problem).startswith(f"{file}: line {len(BAD) + 1}: ")
+    assert summary.loaded == N_GOOD
 
 
 def test_a_stopped_run_goes_on_and_gives_the_same_shards(
