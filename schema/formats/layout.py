@@ -30,7 +30,7 @@ _UNREAD: "msgspec.json.Decoder[dict[str, msgspec.Raw]]" = msgspec.json.Decoder(d
 _VALUE = msgspec.json.Decoder()
 
 
-class Items:
+class FileItems:
     """Nodes or links of a file with all their keys. Each is parsed when it is its turn, to save memory."""
 
     def __init__(self, part: msgspec.Raw, name: str, file: str, change: Callable[[Item], Item] | None = None):
@@ -57,17 +57,17 @@ class WholeFile:
         """data: of the file; parts: its parts; change: what becomes of each node before it is used. Raises
         FileError."""
         self._data, self._parts, self._file, self._change = data, parts, file, change
-        self.links = Items(parts.links, "links", file)
-        self.nodes = Items(parts.nodes, "nodes", file, change)
+        self.links = FileItems(parts.links, "links", file)
+        self.nodes = FileItems(parts.nodes, "nodes", file, change)
 
-    def nodes_without(self, key: str) -> Items:
+    def nodes_without(self, key: str) -> FileItems:
         """The nodes without one of their keys."""
 
         def change(node: Item) -> Item:
             node = node if self._change is None else self._change(node)
             return {name: value for name, value in node.items() if name != key}
 
-        return Items(self._parts.nodes, "nodes", self._file, change)
+        return FileItems(self._parts.nodes, "nodes", self._file, change)
 
     def unread(self) -> Item | None:
         """The keys at the top of the file that the atlas does not know, and known ones that hold nothing.
