@@ -6,7 +6,7 @@ from atlas.local.server import Address
 from schema.database import Database
 from schema.upkeep.check import check
 from tests.support.circuits import synthetic_circuits
-from tests.support.odd_values import KEYS, ODD_VALUES, PLACES, Place, follow, plant_everywhere
+from tests.support.odd_values import KEYS, ODD_VALUES, PLACES, Place, follow, is_right, plant_everywhere
 from tests.support.servers import empty
 from tests.support.stored import assert_effects, load_all, whole
 
@@ -21,7 +21,7 @@ def test_one_odd_value_is_corrected_by_the_commands_that_check_names(
     circuits = synthetic_circuits(2)
     complete = False
     for place in PLACES:
-        if place.kind in UNREAD:
+        if place.kind in UNREAD or is_right(place, ODD_VALUES[value]):
             continue
         if not complete:
             empty(database)

@@ -75,7 +75,13 @@ def plant_everywhere(database: Database, value: Any) -> None:
         mine = [place for place in PLACES if place.kind == kind]
         if mine:
             text = f"MATCH {mine[0].pattern} WITH x ORDER BY elementId(x) LIMIT 1 SET x += $odd"
-            database.write(text, {"odd": dict.fromkeys((place.name for place in mine), value)})
+            names = [place.name for place in mine if not is_right(place, value)]
+            database.write(text, {"odd": dict.fromkeys(names, value)})
+
+
+def is_right(place: Place, value: Any) -> bool:
+    """Whether the value is no odd one in the place: the weight of an edge may be large, and then it stays."""
+    return str(place) == "ATTRIBUTES.weight" and isinstance(value, int) and not isinstance(value, bool)
 
 
 def follow(database: Database, server: Address) -> list[str]:

@@ -73,22 +73,8 @@ def stored_effects(database: Database, kind: str) -> dict[tuple[str | None, str,
 
 
 def close(expected: dict[tuple[str, str], Drive]) -> dict[tuple[str, str], Any]:
-    """Equal up to rounding: the database adds one circuit at a time, in any order.
-
-    The standard deviation of equal large weights is a rounding of them, so its bound grows with the mean.
-    """
-
-    def near(number: float, scale: float = 1.0) -> Any:
-        return pytest.approx(number, rel=1e-9, abs=1e-7 * max(1.0, abs(scale)))
-
-    return {
-        pair: drive._replace(
-            mean=near(drive.mean),
-            sd=near(drive.sd, drive.mean),
-            sign_consistency=near(drive.sign_consistency),
-        )
-        for pair, drive in expected.items()
-    }
+    """Equal up to rounding: the database adds one circuit at a time."""
+    return {pair: pytest.approx(drive, rel=1e-9, abs=1e-7) for pair, drive in expected.items()}
 
 
 def nothing_left(database: Database) -> bool:
