@@ -114,7 +114,7 @@ def write_failures(store: Store, run: Run, problems: Sequence[Exception]) -> Non
 
 
 class _Failure(msgspec.Struct):
-    """A line of that file."""
+    """A line of the file that names the prompts that failed."""
 
     what: str
     next_step: str | None = None
